@@ -1,0 +1,10 @@
+"""Systems under test that come with sagafuzz."""
+
+from __future__ import annotations
+
+BUILT_IN = {
+    "reference": "sagafuzz.adapters.reference:Reference",
+    "seed": "sagafuzz.adapters.seed:Seed",
+    "simple-saga": "sagafuzz.adapters.simple_saga:SimpleSagaCheckout",
+}
+"""The names of the built-in adapters and where each is."""

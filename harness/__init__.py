@@ -1,0 +1,96 @@
+"""sagafuzz: fault injection and property testing for sagas.
+
+Everything a user writes is here: definitions (`Saga`, `Step`, `Scenario`), the adapter
+declaration and what its ports raise, and the values that come out. Names are loaded on first
+use, so that the pytest plugin costs nothing where no saga is tested.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "Adapter": "ports",
+    "CallTimeout": "ports",
+    "Event": "history",
+    "Fault": "faults",
+    "FaultKind": "faults",
+    "Finding": "verdict",
+    "History": "history",
+    "Order": "scenario",
+    "Outcome": "ports",
+    "Participant": "ports",
+    "Plan": "faults",
+    "PortError": "ports",
+    "ProcessCrashed": "ports",
+    "Rejected": "ports",
+    "Report": "verdict",
+    "Request": "ports",
+    "Saga": "saga",
+    "SagaMachine": "exploration.stateful",
+    "SagafuzzError": "errors",
+    "Scenario": "scenario",
+    "Site": "faults",
+    "Step": "saga",
+    "Store": "ports",
+    "Transaction": "ports",
+    "Unavailable": "ports",
+    "UsageError": "errors",
+    "Verdict": "verdict",
+    "Violation": "verdict",
+    "World": "ports",
+    "adapter": "ports",
+    "check": "invariants",
+    "plans": "exploration.strategies",
+}
+
+__all__ = ["__version__", *sorted(_HOME)]  # noqa: PLE0604
+
+if TYPE_CHECKING:
+    from .errors import SagafuzzError as SagafuzzError
+    from .errors import UsageError as UsageError
+    from .exploration.stateful import SagaMachine as SagaMachine
+    from .exploration.strategies import plans as plans
+    from .faults import Fault as Fault
+    from .faults import FaultKind as FaultKind
+    from .faults import Plan as Plan
+    from .faults import Site as Site
+    from .history import Event as Event
+    from .history import History as History
+    from .invariants import check as check
+    from .ports import Adapter as Adapter
+    from .ports import CallTimeout as CallTimeout
+    from .ports import Outcome as Outcome
+    from .ports import Participant as Participant
+    from .ports import PortError as PortError
+    from .ports import ProcessCrashed as ProcessCrashed
+    from .ports import Rejected as Rejected
+    from .ports import Request as Request
+    from .ports import Store as Store
+    from .ports import Transaction as Transaction
+    from .ports import Unavailable as Unavailable
+    from .ports import World as World
+    from .ports import adapter as adapter
+    from .saga import Saga as Saga
+    from .saga import Step as Step
+    from .scenario import Order as Order
+    from .scenario import Scenario as Scenario
+    from .verdict import Finding as Finding
+    from .verdict import Report as Report
+    from .verdict import Verdict as Verdict
+    from .verdict import Violation as Violation
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        value = getattr(import_module(f".{_HOME[name]}", __name__), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,227 @@
+"""What is injected, and where it strikes.
+
+A fault is a kind at a site. A site names a moment by meaning, never by a global
+counter, so that one plan means the same on every adapter and in every world.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+from .errors import UsageError, nearest
+from .saga import COMPENSATION, DIRECTION_NAMES, FORWARD, Saga, Step
+
+# The phases at which a site can lie.
+SEND: Final = "send"  # the orchestrator is about to send a request
+EFFECT: Final = "effect"  # the participant is about to handle the first delivery of it
+ACK: Final = "ack"  # its answer is about to reach the orchestrator
+LOG: Final = "log"  # the orchestrator asks its store to make a record durable
+
+
+class Site(NamedTuple):
+    """A moment that a fault can strike.
+
+    For a call ``subject`` is the step, ``direction`` "F" or "C" and ``occurrence`` the attempt
+    (from 1, counted over all incarnations of the orchestrator). For a durable write ``subject``
+    is the kind of record and ``direction`` is empty. A tuple, so that the simulator can look a
+    site up without building one.
+    """
+
+    saga: str
+    subject: str
+    direction: str
+    phase: str
+    occurrence: int
+
+    def __str__(self) -> str:
+        ordinal = f" #{self.occurrence}" if self.occurrence > 1 else ""
+        if self.phase == LOG:
+            return f"{self.saga}: write {self.subject!r}{ordinal}"
+        return f"{self.saga}: {self.subject} {DIRECTION_NAMES[self.direction]}, {self.phase}{ordinal}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class FaultKind:
+    """A row of the fault model.
+
+    ``phase`` is where it strikes; ``directions`` which calls can suffer it ("" for writes).
+    ``crash`` says that the orchestrator dies of it. ``unless`` names the step properties
+    (``retriable``, ``pivot``) under which the kind is impossible, with the reason.
+    """
+
+    name: str
+    phase: str
+    meaning: str
+    directions: tuple[str, ...] = (FORWARD, COMPENSATION)
+    crash: bool = False
+    unless: Mapping[str, str] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def _kinds(*kinds: FaultKind) -> dict[str, FaultKind]:
+    return {kind.name: kind for kind in kinds}
+
+
+FAULT_KINDS: Final[Mapping[str, FaultKind]] = _kinds(
+    FaultKind(
+        name="crash-before-send",
+        phase=SEND,
+        crash=True,
+        meaning="the orchestrator dies; nothing was sent",
+    ),
+    FaultKind(
+        name="crash-after-send",
+        phase=SEND,
+        crash=True,
+        meaning="the orchestrator dies; the request is in the network and will be applied",
+    ),
+    FaultKind(
+        name="lost-request",
+        phase=SEND,
+        meaning="the request is never delivered; the caller times out",
+    ),
+    FaultKind(
+        name="timeout",
+        phase=SEND,
+        meaning="the request is so slow that the caller gives up; it is applied afterwards",
+    ),
+    FaultKind(
+        name="duplicate",
+        phase=SEND,
+        meaning="the request is delivered twice, one right after the other",
+    ),
+    FaultKind(
+        name="delayed-duplicate",
+        phase=SEND,
+        meaning="a second copy of the request is delivered after the compensation, or at the very end",
+    ),
+    FaultKind(
+        name="reject",
+        phase=EFFECT,
+        directions=(FORWARD,),
+        meaning="the participant refuses for a business reason: definite, and without effect",
+        unless={"retriable": "a retriable step cannot be refused"},
+    ),
+    FaultKind(
+        name="error-before-effect",
+        phase=EFFECT,
+        meaning="the participant fails before it applies anything; the caller sees a transient error",
+    ),
+    FaultKind(
+        name="error-after-effect",
+        phase=EFFECT,
+        meaning="the participant applies and then fails; the caller sees the same transient error",
+    ),
+    FaultKind(
+        name="crash-after-effect",
+        phase=EFFECT,
+        crash=True,
+        meaning="the participant applies; the orchestrator dies before the answer",
+    ),
+    FaultKind(
+        name="undo-fails",
+        phase=EFFECT,
+        directions=(COMPENSATION,),
+        meaning="this compensation fails at every attempt until an operator steps in",
+    ),
+    FaultKind(
+        name="lost-ack",
+        phase=ACK,
+        meaning="the participant has answered and the answer is lost; the caller times out",
+    ),
+    FaultKind(
+        name="crash-after-ack",
+        phase=ACK,
+        crash=True,
+        meaning="the orchestrator dies when it has the answer and has not yet recorded it",
+    ),
+    FaultKind(
+        name="crash-before-log",
+        phase=LOG,
+        directions=("",),
+        crash=True,
+        meaning="the orchestrator dies before the record is durable",
+    ),
+    FaultKind(
+        name="crash-after-log",
+        phase=LOG,
+        directions=("",),
+        crash=True,
+        meaning="the orchestrator dies right after the record is durable",
+    ),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fault:
+    """A kind at a site."""
+
+    kind: str
+    site: Site
+
+    def __post_init__(self) -> None:
+        kind = kind_named(self.kind)
+        if kind.phase != self.site.phase:
+            raise UsageError(
+                f"fault {self.kind!r} strikes at {kind.phase!r}, not at {self.site.phase!r} ({self.site}); "
+                f"name a site of that phase"
+            )
+
+    def __str__(self) -> str:
+        return f"{self.kind} at {self.site}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """Which faults strike, in the order in which a run reaches their sites; at most one a site."""
+
+    faults: tuple[Fault, ...] = ()
+
+    def __post_init__(self) -> None:
+        sites = [fault.site for fault in self.faults]
+        for site in sites:
+            if sites.count(site) > 1:
+                raise UsageError(f"plan: two faults strike {site}; keep one of them")
+
+    def __len__(self) -> int:
+        return len(self.faults)
+
+    def without(self, index: int) -> Plan:
+        return Plan(faults=self.faults[:index] + self.faults[index + 1 :])
+
+    def __str__(self) -> str:
+        return " + ".join(map(str, self.faults)) or "no fault"
+
+
+def kind_named(name: str) -> FaultKind:
+    """The fault kind of that name; UsageError with the nearest name otherwise."""
+    try:
+        return FAULT_KINDS[name]
+    except KeyError:
+        raise UsageError(f"unknown fault kind {name!r}{nearest(name, FAULT_KINDS)}") from None
+
+
+def infeasible(kind: FaultKind, *, phase: str, direction: str, step: Step | None) -> str | None:
+    """Why ``kind`` cannot strike such a site, or None where it can."""
+    if kind.phase != phase:
+        return f"it strikes at {kind.phase}"
+    if direction not in kind.directions:
+        return f"it strikes {' and '.join(DIRECTION_NAMES.get(d, 'writes') for d in kind.directions)} only"
+    for condition, reason in kind.unless.items():
+        if step is not None and getattr(step, condition):
+            return reason
+    return None
+
+
+def feasible_kinds(saga: Saga, site: Site) -> tuple[str, ...]:
+    """The kinds that can strike ``site``, in the order of the table."""
+    step = saga.by_name.get(site.subject) if site.phase != LOG else None
+    return tuple(
+        kind.name
+        for kind in FAULT_KINDS.values()
+        if infeasible(kind, phase=site.phase, direction=site.direction, step=step) is None
+    )

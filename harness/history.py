@@ -1,0 +1,240 @@
+"""What happened: the events of one run, as the participants and the world saw them.
+
+A history is the only thing that is judged. It is written as NDJSON: a header line,
+then one line an event.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import marshal
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Final, NamedTuple, TypeAlias
+
+from .errors import UsageError
+from .faults import Fault, Site
+from .saga import Saga, Step
+
+VERSION: Final = 1
+
+# Kinds of events. The comment says what ``data`` holds; DATA_FIELDS below names it.
+SUBMIT: Final = "SUBMIT"  # the client asks for a saga
+BOOT: Final = "BOOT"  # a process starts (again)
+LOG: Final = "LOG"  # a durable write is asked
+LOGACK: Final = "LOGACK"  # it is durable
+SEND: Final = "SEND"  # a request leaves the orchestrator
+DELIVER: Final = "DELIVER"  # it reaches the participant
+APPLY: Final = "APPLY"  # the participant committed its local transaction
+REJECT: Final = "REJECT"  # the participant refused, definitely
+ERROR: Final = "ERROR"  # the participant failed
+ACK: Final = "ACK"  # the answer reaches the orchestrator
+LOST: Final = "LOST"  # the network dropped a message
+TIMEOUT: Final = "TIMEOUT"  # the caller gave up
+CRASH: Final = "CRASH"  # a process dies
+TERMINAL: Final = "TERMINAL"  # the orchestrator declares the saga's end
+CLIENT_ACK: Final = "CLIENT_ACK"  # the client is told an outcome
+RAISED: Final = "RAISED"  # an exception left the code under test
+NONSENSE: Final = "NONSENSE"  # the code under test answered what no client understands
+DEAD_LETTER: Final = "DEAD_LETTER"  # a saga or step is put aside for a person
+ALERT: Final = "ALERT"  # a person is called
+HEAL: Final = "HEAL"  # the harness ends lasting faults
+END: Final = "END"  # the run is over
+
+DATA_FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
+    SUBMIT: ("item", "quantity", "amount"),
+    BOOT: ("incarnation", "reason"),
+    LOG: ("record", "occurrence"),
+    LOGACK: ("record", "occurrence"),
+    SEND: ("operation", "payload"),
+    DELIVER: ("nth",),
+    APPLY: ("effective", "owner", "balance"),
+    REJECT: ("reason",),
+    ERROR: ("reason",),
+    ACK: ("answer",),
+    LOST: ("what",),
+    TIMEOUT: ("after_ms",),
+    CRASH: ("reason",),
+    TERMINAL: ("outcome",),
+    CLIENT_ACK: ("outcome",),
+    RAISED: ("type", "message", "where", "port"),
+    NONSENSE: ("answer",),
+    DEAD_LETTER: ("reason",),
+    ALERT: ("reason",),
+    HEAL: (),
+    END: ("reason",),
+}
+
+
+class Event(NamedTuple):
+    """One thing that happened. ``t_us`` is virtual time in microseconds.
+
+    ``msg`` links a request's SEND, DELIVER, APPLY, ACK (0: no message). ``data`` is ordered as
+    DATA_FIELDS says for the kind. A tuple, because a search makes millions of them.
+    """
+
+    t_us: int
+    kind: str
+    process: str
+    saga: str = ""
+    step: str = ""
+    direction: str = ""
+    attempt: int = 0
+    key: str | None = None
+    msg: int = 0
+    data: tuple[Any, ...] = ()
+
+    def get(self, name: str) -> Any:
+        """The data field of that name; None where this kind has no such field."""
+        fields = DATA_FIELDS[self.kind]
+        return self.data[fields.index(name)] if name in fields and len(self.data) > fields.index(name) else None
+
+
+Row: TypeAlias = tuple[int, str, str, str, str, str, int, "str | None", int, tuple[Any, ...]]
+"""An event as the simulator records it: the same fields as a plain tuple, which marshals and hashes fast."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fired:
+    """A planned fault that struck: ``position`` is the number of events before it."""
+
+    position: int
+    fault: Fault
+
+
+@dataclass(frozen=True, kw_only=True)
+class History:
+    """The events of one run and what they are to be judged against.
+
+    ``rows`` are in causal order. ``log_shown`` lists the record kinds that the adapter names.
+    """
+
+    saga: Saga
+    sagas: tuple[str, ...]
+    rows: tuple[Row, ...]
+    fired: tuple[Fired, ...] = ()
+    adapter: str = ""
+    scenario: str = ""
+
+    @cached_property
+    def events(self) -> tuple[Event, ...]:
+        return tuple(map(Event._make, self.rows))
+
+    @cached_property
+    def digest(self) -> str:
+        """A hash of the events, the same in every process and on every machine."""
+        return rows_digest(self.rows).hex()
+
+    def to_ndjson(self) -> str:
+        header = {
+            "sagafuzz_history": VERSION,
+            "adapter": self.adapter,
+            "scenario": self.scenario,
+            "saga": saga_to_json(self.saga),
+            "sagas": list(self.sagas),
+            "fired": [{"position": f.position, "fault": fault_to_json(f.fault)} for f in self.fired],
+        }
+        lines = [json.dumps(header, ensure_ascii=False)]
+        lines.extend(json.dumps(_event_to_json(event), ensure_ascii=False) for event in self.events)
+        return "\n".join(lines) + "\n"
+
+    @classmethod
+    def from_ndjson(cls, text: str) -> History:
+        """Raises UsageError for another version or a line that is no event, naming the line."""
+        lines = text.splitlines()
+        header = _json_object(lines[0] if lines else "", "line 1 of the history")
+        if header.get("sagafuzz_history") != VERSION:
+            raise UsageError(
+                f"history: version {header.get('sagafuzz_history')!r}, this sagafuzz reads {VERSION}; "
+                f"write it again with this version"
+            )
+        try:
+            return cls(
+                saga=saga_from_json(header["saga"]),
+                sagas=tuple(header["sagas"]),
+                rows=tuple(_row_from_json(line, n) for n, line in enumerate(lines[1:], 2) if line),
+                fired=tuple(
+                    Fired(position=f["position"], fault=fault_from_json(f["fault"])) for f in header.get("fired", ())
+                ),
+                adapter=header.get("adapter", ""),
+                scenario=header.get("scenario", ""),
+            )
+        except (KeyError, TypeError, AttributeError) as error:
+            raise UsageError(f"history: its header lacks or misspells {error}; write it with to_ndjson()") from None
+
+
+def rows_digest(rows: Iterable[Row]) -> bytes:
+    """16 bytes over the rows. marshal's version 2 keeps no references, so equal rows give equal bytes."""
+    return hashlib.blake2b(marshal.dumps(tuple(rows), 2), digest_size=16).digest()
+
+
+def fault_to_json(fault: Fault) -> dict[str, Any]:
+    return {"kind": fault.kind, "site": fault.site._asdict()}
+
+
+def fault_from_json(data: Mapping[str, Any]) -> Fault:
+    try:
+        return Fault(kind=data["kind"], site=Site(**data["site"]))
+    except (KeyError, TypeError) as error:
+        raise UsageError(
+            f"fault {data!r}: {error}; write {{'kind': ..., 'site': {{{', '.join(Site._fields)}}}}}"
+        ) from None
+
+
+def saga_to_json(saga: Saga) -> dict[str, Any]:
+    return {
+        "name": saga.name,
+        "steps": [
+            {
+                "name": step.name,
+                "operation": step.operation,
+                "undo": step.undo,
+                "pivot": step.pivot,
+                "retriable": step.retriable,
+                "after": list(saga.predecessors[step.name]),
+            }
+            for step in saga.steps
+        ],
+    }
+
+
+def saga_from_json(data: Mapping[str, Any]) -> Saga:
+    return Saga(data["name"], [Step(**{**step, "after": tuple(step["after"])}) for step in data["steps"]])
+
+
+def _event_to_json(event: Event) -> dict[str, Any]:
+    fields = {name: value for name, value in zip(Event._fields, event, strict=True) if value not in ("", 0, None, ())}
+    fields["t_us"] = event.t_us
+    if event.data:
+        fields["data"] = dict(zip(DATA_FIELDS[event.kind], event.data, strict=False))
+    return fields
+
+
+def _row_from_json(line: str, number: int) -> Row:
+    data = _json_object(line, f"line {number} of the history")
+    kind = data.get("kind")
+    if kind not in DATA_FIELDS:
+        raise UsageError(f"line {number} of the history: {kind!r} is no kind of event")
+    values = data.pop("data", {})
+    try:
+        event = Event(**data, data=tuple(_frozen(values[name]) for name in DATA_FIELDS[kind] if name in values))
+    except TypeError as error:
+        raise UsageError(f"line {number} of the history is no event: {error}") from None
+    return tuple(event)  # type: ignore[return-value]
+
+
+def _json_object(line: str, where: str) -> dict[str, Any]:
+    try:
+        data = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise UsageError(f"{where} is not JSON ({error.msg}); each line holds one object") from None
+    if not isinstance(data, dict):
+        raise UsageError(f"{where} is {type(data).__name__}, not an object")
+    return data
+
+
+def _frozen(value: Any) -> Any:
+    """JSON has lists only; rows hold tuples."""
+    return tuple(map(_frozen, value)) if isinstance(value, list) else value

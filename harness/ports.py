@@ -1,0 +1,248 @@
+"""Where code under test meets the world: what it calls, what it may see, how it is plugged in.
+
+An adapter is a class with ``boot`` and ``run`` (and, where it can resume, ``recover``). The
+same adapter runs in the simulator and, later, in real processes: it only ever sees a World.
+"""
+
+from __future__ import annotations
+
+import enum
+import inspect
+import random
+import sqlite3
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeVar
+
+from .errors import UsageError, nearest
+from .saga import Saga
+from .scenario import Scenario, default_scenarios
+
+
+class PortError(Exception):
+    """Base of what a port raises into code under test."""
+
+
+class Rejected(PortError):
+    """Definite: the participant refused for a business reason, nothing was applied."""
+
+
+class Unavailable(PortError):
+    """Transient: the participant answered with an error. Whether it applied is not known."""
+
+
+class CallTimeout(PortError):
+    """Unknown: no answer came in time. The participant may have applied, or may yet apply."""
+
+
+class ProcessCrashed(BaseException):
+    """The process is dead. A BaseException, so that only what ``kill -9`` would allow can follow:
+    every later port call of the dead incarnation raises it again."""
+
+
+class Outcome(enum.Enum):
+    """What a saga tells its client."""
+
+    COMPLETED = "completed"
+    COMPENSATED = "compensated"
+    PENDING = "pending"  # accepted; the end is not known yet
+    STUCK = "stuck"  # a compensation is dead-lettered; an operator must step in
+
+
+class Transaction(Protocol):
+    """A participant's durable local transaction: all of it or nothing.
+
+    ``state`` is the business state, ``memory`` what serves deduplication (keys seen, tombstones).
+    A request counts as effective when it changed ``state``.
+    """
+
+    state: dict[str, Any]
+    memory: dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What a participant is asked. ``direction`` is "F" or "C", or "" for an operation that is no step's."""
+
+    operation: str
+    saga: str
+    step: str
+    direction: str
+    key: str | None
+    payload: Mapping[str, Any]
+
+
+class Participant(Protocol):
+    """A user's own participant: one object a process, durable only through the transaction."""
+
+    def handle(self, request: Request, tx: Transaction) -> Any:
+        """Apply one request. Returns the answer; raises Rejected to refuse, anything else to fail."""
+
+
+class Store(Protocol):
+    """A durable key-value store. Every write is a crash point; values are JSON data.
+
+    ``record`` names the kind of record, ``saga`` and ``step`` what it is about. The invariants on
+    write-ahead logging know the kinds "create", "intent", "outcome", "compensating", "terminal".
+    """
+
+    def put(self, key: str, value: Any, *, record: str | None = None, saga: str | None = None, step: str = "") -> None:
+        """Make ``value`` durable under ``key``."""
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """The durable value, a fresh copy at each call."""
+
+    def delete(self, key: str, *, record: str | None = None, saga: str | None = None) -> None:
+        """Remove ``key``; nothing happens where it is absent."""
+
+    def items(self, prefix: str = "") -> list[tuple[str, Any]]:
+        """All durable (key, value) whose key starts with ``prefix``, sorted by key."""
+
+    def transaction(self) -> AbstractContextManager[None]:
+        """Writes inside become durable together, or not at all."""
+
+
+class World(Protocol):
+    """All that code under test may touch."""
+
+    store: Store
+
+    def call(
+        self,
+        operation: str,
+        /,
+        *,
+        saga: str | None = None,
+        key: str | None = None,
+        timeout_ms: float | None = None,
+        **payload: Any,
+    ) -> Any:
+        """Ask a participant. Answers, or raises Rejected, Unavailable or CallTimeout."""
+
+    def sqlite(self, name: str = "main") -> sqlite3.Connection:
+        """A durable SQLite database; every commit is a crash point."""
+
+    def now(self) -> float:
+        """Seconds of virtual wall clock."""
+
+    def sleep(self, seconds: float) -> Any:
+        """Wait in virtual time."""
+
+    def alert(self, saga: str, *, step: str = "", reason: str = "") -> None:
+        """Call for a person."""
+
+    def dead_letter(self, saga: str, *, step: str = "", reason: str = "") -> None:
+        """Put a saga, or one step of it, aside for a person."""
+
+    def reply(self, saga: str, outcome: Outcome | bool) -> None:
+        """Tell the client of ``saga`` its outcome, outside of ``run``."""
+
+    def spawn(self, function: Callable[..., Any], *args: Any) -> None:
+        """Run ``function`` beside the sagas, in the same process."""
+
+    @property
+    def random(self) -> random.Random:
+        """A source of randomness that repeats with the plan."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Adapter:
+    """A system under test as the harness holds it: its class and what was declared of it."""
+
+    name: str
+    factory: Callable[[], Any]
+    saga: Saga
+    scenarios: tuple[Scenario, ...]
+    participants: Mapping[str, Callable[[], Participant]] = field(default_factory=dict)
+    operations: tuple[str, ...] = ()
+    call_timeout_ms: float = 1000.0
+    restart_ms: float = 100.0
+    durable_recovery: bool = True
+    about: str = ""
+    spec: str = ""
+
+    def scenario(self, name: str) -> Scenario:
+        for scenario in self.scenarios:
+            if scenario.name == name:
+                return scenario
+        names = [scenario.name for scenario in self.scenarios]
+        raise UsageError(
+            f"adapter {self.name!r} has no scenario {name!r}{nearest(name, names)}; it has {', '.join(names)}"
+        )
+
+
+ADAPTER_ATTRIBUTE = "__sagafuzz_adapter__"
+_C = TypeVar("_C", bound=type)
+
+
+def adapter(
+    *,
+    saga: Saga,
+    name: str | None = None,
+    scenarios: Iterable[Scenario] | None = None,
+    participants: Mapping[str, Callable[[], Participant]] | None = None,
+    operations: Iterable[str] = (),
+    call_timeout_ms: float = 1000.0,
+    restart_ms: float = 100.0,
+) -> Callable[[_C], _C]:
+    """Declare a class to be a system under test.
+
+    ``scenarios`` replaces the default ones (succeeds, declined, two on one item).
+    ``participants`` plugs the user's own in, by participant name. ``operations`` lists calls
+    that belong to no step (queries, say). Times are virtual milliseconds.
+    """
+    if not isinstance(saga, Saga):
+        raise UsageError(f"adapter: saga={saga!r} is not a Saga; write saga=sagafuzz.Saga(name, [steps])")
+
+    def declare(cls: _C) -> _C:
+        check_shape(cls, name or cls.__name__)
+        chosen = tuple(scenarios) if scenarios is not None else default_scenarios(saga)
+        if not chosen:
+            raise UsageError(f"adapter {cls.__name__!r}: scenarios is empty; leave it out or list one")
+        for scenario in chosen:
+            for saga_id, operation in scenario.refused:
+                if operation not in saga.by_operation:
+                    raise UsageError(
+                        f"scenario {scenario.name!r} refuses {operation!r} of {saga_id}, which no step of "
+                        f"{saga.name!r} has{nearest(operation, saga.by_operation)}"
+                    )
+        declared = Adapter(
+            name=name or cls.__name__,
+            factory=cls,
+            saga=saga,
+            scenarios=chosen,
+            participants=dict(participants or {}),
+            operations=tuple(operations),
+            call_timeout_ms=call_timeout_ms,
+            restart_ms=restart_ms,
+            about=(inspect.getdoc(cls) or "").split("\n")[0],
+        )
+        setattr(cls, ADAPTER_ATTRIBUTE, declared)
+        return cls
+
+    return declare
+
+
+def check_shape(cls: object, name: str) -> None:
+    """Raise UsageError unless ``cls`` is a class with ``boot(world)`` and ``run(order)``."""
+    if not inspect.isclass(cls):
+        raise UsageError(f"adapter {name!r} is no class; put @sagafuzz.adapter(saga=...) above a class")
+    for method, parameter in (("boot", "world"), ("run", "order")):
+        found = getattr(cls, method, None)
+        if not callable(found):
+            raise UsageError(
+                f"adapter {name!r} has no method {method!r}; add 'def {method}(self, {parameter}): ...' to the class"
+            )
+        parameters = [
+            p
+            for p in list(inspect.signature(found).parameters.values())[1:]
+            if p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
+        ]
+        variadic = any(p.kind is p.VAR_POSITIONAL for p in inspect.signature(found).parameters.values())
+        positional = [p for p in list(inspect.signature(found).parameters.values())[1:] if p.kind is not p.KEYWORD_ONLY]
+        if len(parameters) > 1 or (not variadic and not positional):
+            raise UsageError(
+                f"adapter {name!r}: {method} takes {inspect.signature(found)}; "
+                f"write 'def {method}(self, {parameter}): ...'"
+            )

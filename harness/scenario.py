@@ -1,0 +1,109 @@
+"""What is asked of the saga: how many orders, of what, and which the business refuses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+from .errors import UsageError
+from .saga import Saga
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """One request of a client, handed to the adapter's ``run``.
+
+    ``id`` names the saga in every event. ``amount`` is in whole money units,
+    ``quantity`` in pieces. ``data`` is the scenario's own.
+    """
+
+    id: str
+    item: str
+    quantity: int
+    amount: int
+    account: str
+    data: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scenario:
+    """How many sagas run, and in which world.
+
+    ``amounts``, ``items`` and ``accounts`` are taken in turn, one a saga. ``stock`` is what
+    each item has at the start, ``funds`` what each account has. A charge above ``limit`` is
+    declined. ``rejections`` lists further business refusals as (saga number from 1, operation).
+    ``gap_ms`` is the time between two submissions.
+    """
+
+    name: str = "succeeds"
+    about: str = ""
+    sagas: int = 1
+    amounts: tuple[int, ...] = (100,)
+    quantity: int = 1
+    items: tuple[str, ...] = ("item-1",)
+    accounts: tuple[str, ...] = ("customer",)
+    stock: int = 10
+    funds: int = 100_000
+    limit: int | None = None
+    rejections: tuple[tuple[int, str], ...] = ()
+    gap_ms: int = 0
+    data: Mapping[str, object] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        where = f"scenario {self.name!r}"
+        if self.sagas < 1:
+            raise UsageError(f"{where}: sagas={self.sagas}; write 1 or more")
+        for label in ("amounts", "items", "accounts"):
+            value = getattr(self, label)
+            if isinstance(value, str) or not isinstance(value, (tuple, list)) or not value:
+                raise UsageError(f"{where}: {label}={value!r}; write a tuple with at least one entry")
+            object.__setattr__(self, label, tuple(value))
+        for label in ("quantity", "stock", "funds", "gap_ms"):
+            if getattr(self, label) < 0:
+                raise UsageError(f"{where}: {label}={getattr(self, label)}; write 0 or more")
+        if any(amount < 0 for amount in self.amounts):
+            raise UsageError(f"{where}: amounts={self.amounts}; write 0 or more each")
+        object.__setattr__(self, "rejections", tuple((int(n), str(op)) for n, op in self.rejections))
+
+    @cached_property
+    def orders(self) -> tuple[Order, ...]:
+        """The requests in the order of their submission, called ``saga-1``, ``saga-2``, …"""
+        return tuple(
+            Order(
+                id=f"saga-{n + 1}",
+                item=self.items[n % len(self.items)],
+                quantity=self.quantity,
+                amount=self.amounts[n % len(self.amounts)],
+                account=self.accounts[n % len(self.accounts)],
+                data=self.data,
+            )
+            for n in range(self.sagas)
+        )
+
+    @cached_property
+    def refused(self) -> frozenset[tuple[str, str]]:
+        """The business refusals as (saga id, operation)."""
+        return frozenset((f"saga-{n}", operation) for n, operation in self.rejections)
+
+    def with_sagas(self, count: int) -> Scenario:
+        return replace(self, sagas=count)
+
+
+SUCCEEDS = Scenario(name="succeeds", about="one order that goes through")
+CONTENDED = Scenario(name="two-on-one-item", about="two orders at once for the last piece", sagas=2, stock=1)
+
+
+def default_scenarios(saga: Saga) -> tuple[Scenario, ...]:
+    """What an adapter that brings no scenarios of its own is asked: succeed, be declined, contend."""
+    refusable = [step for step in saga.steps if not step.retriable]
+    payments = [step for step in refusable if step.participant == "payment"]
+    if not refusable:
+        return (SUCCEEDS, CONTENDED)
+    refused = (payments or refusable)[-1].operation
+    declined = Scenario(
+        name="declined",
+        about="one order whose card is declined" if payments else f"one order whose {refused} is refused",
+        rejections=((1, refused),),
+    )
+    return (SUCCEEDS, declined, CONTENDED)

@@ -1,0 +1,227 @@
+"""The virtual clock and the scheduler: tasks that block, timers that fire, one order for it all.
+
+Code under test runs in greenlets. A task that blocks runs the scheduler itself, on its own
+stack, until some task may go on; so a single saga needs no switch at all. Time is an integer
+of microseconds, ties are broken by the order of scheduling: nothing here depends on the wall
+clock, on hashing or on chance.
+"""
+
+from __future__ import annotations
+
+from asyncio import events
+from collections import deque
+from collections.abc import Callable
+from heapq import heappop, heappush
+from typing import TYPE_CHECKING, Any, Final
+
+from greenlet import GreenletExit, getcurrent, greenlet
+
+from ..ports import ProcessCrashed
+
+if TYPE_CHECKING:
+    from .process import Process
+
+MAX_TICKS: Final = 50_000
+"""Timers fired in one run before it is called a livelock."""
+
+MAX_DEAD_CALLS: Final = 1_000
+"""Port calls that a dead incarnation may try before its task is abandoned."""
+
+_ABANDONED: list[greenlet] = []  # tasks that swallow their own death; kept, since collecting one would run it
+
+
+class Task:
+    """A thread of control of the code under test. ``saga`` is the saga it works for, if one."""
+
+    __slots__ = ("error", "finished", "glet", "label", "loop", "process", "saga", "value", "waiting")
+
+    def __init__(self, process: Process, label: str, saga: str) -> None:
+        self.process = process
+        self.label = label
+        self.saga = saga
+        self.glet: greenlet | None = None
+        self.value: Any = None
+        self.error: BaseException | None = None
+        self.finished = False
+        self.waiting = False
+        self.loop: events.AbstractEventLoop | None = None
+
+
+class Kernel:
+    """One run's clock, timers and tasks. Created on, and driven from, the hub greenlet."""
+
+    __slots__ = (
+        "_heap",
+        "_runnable",
+        "_seq",
+        "current",
+        "fatal",
+        "handler_delay_us",
+        "horizon_us",
+        "hub",
+        "in_handler",
+        "max_ticks",
+        "now_us",
+        "stopped",
+        "tasks",
+        "ticks",
+    )
+
+    def __init__(self, *, horizon_us: int, max_ticks: int = MAX_TICKS) -> None:
+        self.now_us = 0
+        self.horizon_us = horizon_us
+        self.max_ticks = max_ticks
+        self.ticks = 0
+        self.stopped = ""  # why the run was cut short: "livelock" or "spins"
+        self.fatal: BaseException | None = None
+        self.current: Task | None = None
+        self.in_handler = False
+        self.handler_delay_us = 0
+        self.hub = getcurrent()
+        self.tasks: list[Task] = []
+        self._heap: list[tuple[int, int, Callable[[Any], None], Any]] = []
+        self._seq = 0
+        self._runnable: deque[Task] = deque()
+
+    # -- timers and tasks ------------------------------------------------------------------
+
+    def at(self, delay_us: int, function: Callable[[Any], None], argument: Any = None) -> None:
+        """Call ``function(argument)`` after ``delay_us`` of virtual time."""
+        self._seq += 1
+        heappush(self._heap, (self.now_us + delay_us, self._seq, function, argument))
+
+    def spawn(self, task: Task, main: Callable[[], None]) -> None:
+        """Make ``main`` runnable as ``task``."""
+        task.glet = greenlet(lambda: self._body(task, main), parent=self.hub)
+        self.tasks.append(task)
+        self._runnable.append(task)
+
+    def wake(self, task: Task, value: Any = None, error: BaseException | None = None) -> None:
+        """Let a blocked task go on; a second wake before it runs is ignored, save for an error."""
+        if task.finished:
+            return
+        if error is not None:
+            task.error = error
+        elif task.waiting:
+            task.value = value
+        if task.waiting:
+            task.waiting = False
+            self._runnable.append(task)
+
+    def block(self, me: Task) -> Any:
+        """Suspend the calling task until it is woken; its value, or its error raised."""
+        me.waiting = True
+        if me.loop is not None:
+            events._set_running_loop(None)
+        try:
+            self._schedule(me)
+        except (ProcessCrashed, GreenletExit):  # thrown in from outside: this task is to end
+            raise
+        except BaseException as error:  # a defect of ours must not reach the code under test
+            self.abort(error)
+        self.current = me
+        if me.loop is not None:
+            events._set_running_loop(me.loop)
+        if me.error is not None:
+            error = me.error
+            if not isinstance(error, ProcessCrashed):
+                me.error = None
+            raise error
+        value, me.value = me.value, None
+        return value
+
+    def sleep(self, me: Task, delay_us: int) -> None:
+        self.at(max(delay_us, 0), self.wake, me)
+        self.block(me)
+
+    def abort(self, error: BaseException) -> None:
+        """End the run with ``error``, raised on the hub. Never returns to the calling task."""
+        if getcurrent() is self.hub:
+            raise error
+        self.fatal = error
+        while True:
+            self.hub.switch()
+
+    # -- the loop --------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Drive everything until nothing is left to do before the horizon."""
+        outer = events._get_running_loop()
+        if outer is not None:
+            events._set_running_loop(None)
+        try:
+            while self.fatal is None and self._schedule(None):
+                pass
+        finally:
+            if outer is not None:
+                events._set_running_loop(outer)
+        if self.fatal is not None:
+            raise self.fatal
+
+    def _schedule(self, me: Task | None) -> bool:
+        """Fire timers until a task may run, and run it. Returns when ``me`` is that task (or, on the
+        hub, after each task); on the hub False when nothing is left."""
+        runnable, heap = self._runnable, self._heap
+        while True:
+            if runnable:
+                task = runnable.popleft()
+                if task is not me:
+                    assert task.glet is not None
+                    task.glet.switch()
+                return True
+            self.current = None
+            if not heap or heap[0][0] > self.horizon_us or self.stopped:
+                if me is None:
+                    return False
+                self.hub.switch()
+                return True
+            self.now_us, _, function, argument = heappop(heap)
+            self.ticks += 1
+            if self.ticks > self.max_ticks:
+                self.stopped = "livelock"
+            function(argument)
+
+    def _body(self, task: Task, main: Callable[[], None]) -> None:
+        self.current = task
+        try:
+            if task.error is None:
+                main()
+        except ProcessCrashed:
+            pass
+        except BaseException as error:
+            self.fatal = error
+        finally:
+            task.finished = True
+
+    def advance_to(self, t_us: int) -> None:
+        """Run what is due until ``t_us`` and set the clock there."""
+        self.horizon_us = t_us
+        self.run()
+        self.now_us = max(self.now_us, t_us)
+
+    @property
+    def idle(self) -> bool:
+        """No timer and no runnable task is left."""
+        return not self._heap and not self._runnable
+
+    def bury(self, tasks: list[Task]) -> None:
+        """Unwind what is left of ``tasks``, called on the hub. ``finally`` blocks of the code under
+        test run, and every port they touch raises."""
+        for task in tasks:
+            if task.finished or task.glet is None:
+                continue
+            task.error = ProcessCrashed()
+            if not task.glet:
+                task.finished = True  # never started
+                continue
+            self.current = task
+            task.glet.throw(task.error)
+            if not task.finished:
+                _ABANDONED.append(task.glet)
+        self.current = None
+
+    def abandon(self) -> None:
+        """Leave the calling task for ever: it keeps calling ports although its process is dead."""
+        _ABANDONED.append(getcurrent())
+        while True:
+            self.hub.switch()

@@ -1,0 +1,281 @@
+"""The services that a saga calls: what they hold, what they remember, what they refuse.
+
+The built-in ones are correct services: an operation with a key is applied once, a compensation
+that comes first leaves a tombstone, nothing is applied after it. Without a key they can only do
+as they are told, every time.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from ..ports import Participant, Rejected, Request
+from ..saga import COMPENSATION, FORWARD
+from ..scenario import Order, Scenario
+
+if TYPE_CHECKING:
+    from .network import Message
+
+OK: Final = "ok"
+REJECTED: Final = "rejected"
+ERROR: Final = "error"
+
+
+class Reply:
+    """What a participant did with one delivery. ``answer`` is OK, REJECTED or ERROR.
+
+    ``effective`` says that business state changed; ``owner`` whose row a compensation touched
+    ("" for nobody's); ``balance`` is the counters afterwards, for the conservation invariant.
+    """
+
+    __slots__ = ("answer", "balance", "effective", "owner", "value")
+
+    def __init__(
+        self, answer: str, value: Any = None, *, effective: bool = False, owner: str = "", balance: tuple[Any, ...] = ()
+    ) -> None:
+        self.answer = answer
+        self.value = value
+        self.effective = effective
+        self.owner = owner
+        self.balance = balance
+
+
+class Row:
+    """A live forward effect."""
+
+    __slots__ = ("amount", "key", "saga", "step", "subject")
+
+    def __init__(self, saga: str, step: str, key: str | None, subject: str, amount: int) -> None:
+        self.saga = saga
+        self.step = step
+        self.key = key
+        self.subject = subject
+        self.amount = amount
+
+
+class Ledger:
+    """A participant's durable state: live rows, a memory of keys, tombstones.
+
+    Subclasses say what a row means to the business. Here it is an entity that exists or does not.
+    """
+
+    __slots__ = ("closed", "memory", "orders", "refused", "rows")
+
+    def __init__(self, scenario: Scenario, orders: Mapping[str, Order]) -> None:
+        self.orders = orders
+        self.refused = scenario.refused
+        self.rows: list[Row] = []
+        self.memory: dict[tuple[str, str, str], tuple[str, Any]] = {}
+        self.closed: set[tuple[str, str]] = set()
+
+    def handle(self, msg: Message) -> Reply:
+        """Apply one delivery as one local transaction."""
+        if msg.direction == FORWARD:
+            return self._forward(msg)
+        if msg.direction == COMPENSATION:
+            return self._compensate(msg)
+        return Reply(OK, {"applied": any(row.saga == msg.saga for row in self.rows)})
+
+    def decided(self, msg: Message) -> bool:
+        """Whether the answer to this request is already fixed by what is remembered."""
+        return msg.key is not None and (
+            (msg.step, msg.direction, msg.key) in self.memory or (msg.saga, msg.step) in self.closed
+        )
+
+    def refuse(self, msg: Message, reason: str) -> Reply:
+        """Refuse for good: the same key will be given the same answer."""
+        if msg.key is not None:
+            self.memory[msg.step, msg.direction, msg.key] = (REJECTED, reason)
+        return Reply(REJECTED, reason)
+
+    def _forward(self, msg: Message) -> Reply:
+        key = msg.key
+        if key is not None:
+            if (msg.saga, msg.step) in self.closed:
+                return Reply(REJECTED, "already compensated")
+            seen = self.memory.get((msg.step, FORWARD, key))
+            if seen is not None:
+                return Reply(seen[0], seen[1], owner=msg.saga)
+        order = self.orders[msg.saga]
+        row = Row(msg.saga, msg.step, key, *self.measure(msg, order))
+        reason = "refused by the business" if (msg.saga, msg.operation) in self.refused else self.objection(row)
+        if reason is not None:
+            return self.refuse(msg, reason)
+        self.rows.append(row)
+        self.add(row)
+        value = {"id": f"{msg.step}-{len(self.rows)}", "amount": row.amount}
+        if key is not None:
+            self.memory[msg.step, FORWARD, key] = (OK, value)
+        return Reply(OK, value, effective=True, owner=msg.saga, balance=self.balance(row.subject))
+
+    def _compensate(self, msg: Message) -> Reply:
+        key = msg.key
+        if key is not None:
+            if (msg.step, COMPENSATION, key) in self.memory:
+                return Reply(OK, {}, owner=msg.saga)
+            self.memory[msg.step, COMPENSATION, key] = (OK, {})
+            self.closed.add((msg.saga, msg.step))
+        for index in range(len(self.rows) - 1, -1, -1):
+            row = self.rows[index]
+            if row.saga == msg.saga and row.step == msg.step:
+                del self.rows[index]
+                self.remove(row.subject, row.amount)
+                return Reply(OK, {}, effective=True, owner=row.saga, balance=self.balance(row.subject))
+        if key is None and self.blind:
+            subject, amount = self.measure(msg, self.orders[msg.saga])
+            self.remove(subject, amount)
+            return Reply(OK, {}, effective=True, balance=self.balance(subject))
+        return Reply(OK, {}, owner=msg.saga)
+
+    # -- what a subclass says ----------------------------------------------------------------
+
+    blind = False
+    """Whether an undo without a key takes effect although there is nothing of the saga to undo."""
+
+    def measure(self, msg: Message, order: Order) -> tuple[str, int]:
+        """What the request is about, and how much of it."""
+        return order.id, 1
+
+    def objection(self, row: Row) -> str | None:
+        """Why the business refuses the row, or None."""
+        return None
+
+    def add(self, row: Row) -> None:
+        """Count a new row in."""
+
+    def remove(self, subject: str, amount: int) -> None:
+        """Count a row, or what an unkeyed undo takes for one, out."""
+
+    def balance(self, subject: str) -> tuple[Any, ...]:
+        """(unit, subject, counter, counter, sum of the live rows, initial): see invariant I17."""
+        return ()
+
+
+class CounterLedger(Ledger):
+    """A participant that moves an amount from ``free`` to ``taken`` for each subject."""
+
+    __slots__ = ("free", "initial", "taken")
+    blind = True
+    unit = ""
+    short = ""
+
+    def __init__(self, scenario: Scenario, orders: Mapping[str, Order]) -> None:
+        super().__init__(scenario, orders)
+        self.free: dict[str, int] = {}
+        self.taken: dict[str, int] = {}
+        self.initial = self.endowment(scenario)
+
+    def endowment(self, scenario: Scenario) -> int:
+        raise NotImplementedError
+
+    def objection(self, row: Row) -> str | None:
+        return self.short if self.free.get(row.subject, self.initial) < row.amount else None
+
+    def add(self, row: Row) -> None:
+        self.free[row.subject] = self.free.get(row.subject, self.initial) - row.amount
+        self.taken[row.subject] = self.taken.get(row.subject, 0) + row.amount
+
+    def remove(self, subject: str, amount: int) -> None:
+        self.free[subject] = self.free.get(subject, self.initial) + amount
+        self.taken[subject] = self.taken.get(subject, 0) - amount
+
+    def balance(self, subject: str) -> tuple[Any, ...]:
+        live = sum(row.amount for row in self.rows if row.subject == subject)
+        return (self.unit, subject, self.free[subject], self.taken[subject], live, self.initial)
+
+
+class Inventory(CounterLedger):
+    """Stock for each item: available and reserved."""
+
+    __slots__ = ()
+    unit = "stock"
+    short = "out of stock"
+
+    def endowment(self, scenario: Scenario) -> int:
+        return scenario.stock
+
+    def measure(self, msg: Message, order: Order) -> tuple[str, int]:
+        return str(msg.payload.get("item", order.item)), int(msg.payload.get("quantity", order.quantity))
+
+
+class Payment(CounterLedger):
+    """Money for each account: the customer's and the merchant's."""
+
+    __slots__ = ("limit",)
+    unit = "money"
+    short = "insufficient funds"
+
+    def __init__(self, scenario: Scenario, orders: Mapping[str, Order]) -> None:
+        super().__init__(scenario, orders)
+        self.limit = scenario.limit
+
+    def endowment(self, scenario: Scenario) -> int:
+        return scenario.funds
+
+    def measure(self, msg: Message, order: Order) -> tuple[str, int]:
+        return str(msg.payload.get("account", order.account)), int(msg.payload.get("amount", order.amount))
+
+    def objection(self, row: Row) -> str | None:
+        if self.limit is not None and row.amount > self.limit:
+            return "card declined: over the limit"
+        return super().objection(row)
+
+
+LEDGERS: Final[Mapping[str, type[Ledger]]] = {"inventory": Inventory, "payment": Payment}
+"""Built-in participants with counters; order, shipping and every other name is a plain Ledger."""
+
+
+@dataclass(kw_only=True)
+class _Transaction:
+    state: dict[str, Any] = field(default_factory=dict)
+    memory: dict[str, Any] = field(default_factory=dict)
+
+
+class UserParticipant:
+    """Runs a user's participant: its state is durable only through the transaction."""
+
+    def __init__(self, factory: Callable[[], Participant], scenario: Scenario) -> None:
+        self.volatile = factory()
+        self.durable = _Transaction()
+        self.refused = scenario.refused
+        self.refusals: dict[tuple[str, str], str] = {}
+        self.applied: set[tuple[str, str]] = set()
+
+    def decided(self, msg: Message) -> bool:
+        """Unknown to the harness; a rejection is injected only before the first effect of the step."""
+        return (msg.saga, msg.step) in self.applied
+
+    def refuse(self, msg: Message, reason: str) -> Reply:
+        if msg.key is not None:
+            self.refusals[msg.operation, msg.key] = reason
+        return Reply(REJECTED, reason)
+
+    def handle(self, msg: Message) -> Reply:
+        known = self.refusals.get((msg.operation, msg.key)) if msg.key is not None else None
+        if known is not None:
+            return Reply(REJECTED, known)
+        if (msg.saga, msg.operation) in self.refused and not self.decided(msg):
+            return self.refuse(msg, "refused by the business")
+        tx = copy.deepcopy(self.durable)
+        request = Request(
+            operation=msg.operation,
+            saga=msg.saga,
+            step=msg.step,
+            direction=msg.direction,
+            key=msg.key,
+            payload=dict(msg.payload),
+        )
+        try:
+            value = self.volatile.handle(request, tx)
+        except Rejected as refusal:
+            return Reply(REJECTED, str(refusal))
+        except Exception as error:  # a failing service is a fact about the system under test
+            return Reply(ERROR, f"{type(error).__name__}: {error}")
+        effective = tx.state != self.durable.state
+        if effective and msg.direction == FORWARD:
+            self.applied.add((msg.saga, msg.step))
+        self.durable = tx
+        return Reply(OK, value, effective=effective, owner=msg.saga)

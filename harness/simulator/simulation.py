@@ -1,0 +1,360 @@
+"""One run of an adapter under a plan: the pieces put together, driven to quiescence, recorded."""
+
+from __future__ import annotations
+
+import inspect
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple, NoReturn
+
+from ..errors import UsageError
+from ..faults import LOG, Fault, Plan, Site
+from ..history import (
+    ALERT,
+    APPLY,
+    BOOT,
+    CLIENT_ACK,
+    CRASH,
+    DEAD_LETTER,
+    END,
+    HEAL,
+    SUBMIT,
+    TERMINAL,
+    Fired,
+    History,
+    Row,
+)
+from ..ports import Adapter, Outcome
+from ..saga import COMPENSATION, FORWARD
+from ..scenario import Order, Scenario
+from .kernel import Kernel, Task
+from .network import MAX_ATTEMPT, Network
+from .participants import LEDGERS, Ledger, UserParticipant
+from .patches import Spinning, virtual
+from .process import Process
+from .store import Durable
+
+HORIZON_US: Final = 30 * 24 * 3_600_000_000
+"""Virtual time after which a run is cut: thirty days, beyond any backoff."""
+
+OPERATOR_US: Final = 3_600_000_000
+"""When, after it was struck, an operator repairs a compensation that fails: one hour."""
+
+SETTLE_CHECK_TICKS: Final = 2_000
+MAX_OCCURRENCE: Final = 64
+
+
+class Route(NamedTuple):
+    """Where an operation goes. ``step`` and ``direction`` are empty for one that is no step's."""
+
+    service: str
+    step: str
+    direction: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setup:
+    """What all runs of one adapter and scenario share."""
+
+    adapter: Adapter
+    scenario: Scenario
+
+    @cached_property
+    def orders(self) -> Mapping[str, Order]:
+        return MappingProxyType({order.id: order for order in self.scenario.orders})
+
+    @cached_property
+    def routes(self) -> Mapping[str, Route]:
+        table = {
+            operation: Route(operation.partition(".")[0], step.name, direction)
+            for operation, (step, direction) in self.adapter.saga.by_operation.items()
+        }
+        table.update({op: Route(op.partition(".")[0], "", "") for op in self.adapter.operations})
+        return MappingProxyType(table)
+
+    @cached_property
+    def services(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(route.service for route in self.routes.values()))
+
+    @cached_property
+    def is_async(self) -> bool:
+        methods = (getattr(self.adapter.factory, name, None) for name in ("boot", "run", "recover"))
+        return any(inspect.iscoroutinefunction(method) for method in methods)
+
+    @cached_property
+    def recovers(self) -> bool:
+        return hasattr(self.adapter.factory, "recover")
+
+    def ledgers(self) -> dict[str, Any]:
+        made: dict[str, Any] = {}
+        for name in self.services:
+            factory = self.adapter.participants.get(name)
+            if factory is not None:
+                made[name] = UserParticipant(factory, self.scenario)
+            else:
+                made[name] = LEDGERS.get(name, Ledger)(self.scenario, self.orders)
+        return made
+
+
+class Run(NamedTuple):
+    """What one simulation leaves. ``sites`` are those it reached, in order; from ``recovery`` on
+    they lie after a restart. ``fired`` are (rows before it, index of the fault in the plan)."""
+
+    rows: tuple[Row, ...]
+    sites: tuple[Site, ...]
+    recovery: int
+    compensation: int
+    fired: tuple[tuple[int, int], ...]
+    capped: bool
+
+    def history(self, setup: Setup, plan: Plan) -> History:
+        return History(
+            saga=setup.adapter.saga,
+            sagas=tuple(setup.orders),
+            rows=self.rows,
+            fired=tuple(Fired(position=position, fault=plan.faults[index]) for position, index in self.fired),
+            adapter=setup.adapter.name,
+            scenario=setup.scenario.name,
+        )
+
+
+class Simulation:
+    """The state of one run. Build it, then ``complete()``; or drive it by hand with ``manual=True``."""
+
+    def __init__(self, setup: Setup, faults: Sequence[Fault] = (), *, manual: bool = False, seed: int = 0) -> None:
+        self.setup = setup
+        self.manual = manual
+        self.rows: list[Row] = []
+        self.record = self.rows.append
+        self.sites: list[Any] = []
+        self.fired: list[tuple[int, int]] = []
+        self.recovery = -1
+        self.compensation = -1
+        self.capped = False
+        self.databases: dict[str, str] = {}
+        self.on_close: list[Callable[[], None]] = []
+        self.durable = Durable()
+        self.services = setup.ledgers()
+        self.kernel = Kernel(horizon_us=0 if manual else HORIZON_US)
+        self.network = Network(self, manual=manual)
+        self.process: Process | None = None
+        self._faults = {tuple(fault.site): (fault.kind, index) for index, fault in enumerate(faults)}
+        self._strike: tuple[str, int] = ("", -1)
+        self._incarnations = 0
+        self._waiting: list[Order] = []
+        self._seed = seed
+        self._healed_incarnation = 0
+
+    # -- what the ports use ------------------------------------------------------------------
+
+    def visit(self, site: tuple[str, str, str, str, int]) -> str | None:
+        """A site is reached: the kind of fault that the plan has for it, if any."""
+        if site[4] > (MAX_OCCURRENCE if site[3] == LOG else MAX_ATTEMPT):
+            self.capped = True
+            return None
+        if self.compensation < 0 and site[2] == COMPENSATION:
+            self.compensation = len(self.sites)
+        self.sites.append(site)
+        found = self._faults.get(site)
+        if found is None:
+            return None
+        self._strike = found
+        return found[0]
+
+    def struck(self) -> None:
+        """The fault of the site visited last takes its effect now."""
+        self.fired.append((len(self.rows), self._strike[1]))
+
+    def crash(self, reason: str) -> None:
+        """Kill the orchestrator; a new incarnation starts after the adapter's restart time."""
+        process = self.process
+        assert process is not None
+        self.record((self.kernel.now_us, CRASH, process.label, "", "", "", 0, None, 0, (reason,)))
+        process.die()
+        self.process = None
+        if not self.manual:
+            self.kernel.at(int(self.setup.adapter.restart_ms * 1000), self.start, "crash")
+
+    def start(self, reason: str) -> None:
+        """Start a new incarnation of the orchestrator."""
+        self._incarnations += 1
+        if self._incarnations > 1 and self.recovery < 0:
+            self.recovery = len(self.sites)
+        self.process = Process(self, self._incarnations)
+        self.process.start(reason)
+
+    def task(self) -> Task:
+        """The task that is running; UsageError where a port is used outside of any."""
+        task = self.kernel.current
+        if task is None:
+            raise UsageError(
+                f"adapter {self.setup.adapter.name!r}: a port was used outside of boot, run, recover and "
+                f"world.spawn (from a thread, or from a participant); use world.spawn for work beside the sagas"
+            )
+        return task
+
+    def refuse(self, error: UsageError) -> NoReturn:
+        """End the run: the adapter is used wrongly. Not catchable by the code under test."""
+        self.kernel.abort(error)
+        raise error
+
+    def stopped_by(self, error: BaseException) -> bool:
+        """Whether ``error`` is the watchdog's, which ends the run."""
+        if isinstance(error, Spinning):
+            self.kernel.stopped = "spins"
+            return True
+        return False
+
+    @cached_property
+    def random(self) -> random.Random:
+        return random.Random(self._seed)
+
+    # -- the client --------------------------------------------------------------------------
+
+    def submit(self, order: Order) -> None:
+        """The client asks for ``order``; while the orchestrator is down it waits."""
+        data = (order.item, order.quantity, order.amount)
+        self.record((self.kernel.now_us, SUBMIT, "client", order.id, "", "", 0, None, 0, data))
+        if self.process is not None and self.process.booted:
+            self.process.submit(order)
+        else:
+            self._waiting.append(order)
+
+    def serve_waiting(self) -> None:
+        assert self.process is not None
+        waiting, self._waiting = self._waiting, []
+        for order in waiting:
+            self.process.submit(order)
+
+    # -- the whole run -----------------------------------------------------------------------
+
+    def complete(self) -> Run:
+        """Run the scenario to its end under the plan, heal what lasts, and close."""
+        with virtual(self):
+            self.start("start")
+            for n, order in enumerate(self.setup.scenario.orders):
+                if n and self.setup.scenario.gap_ms:
+                    self.kernel.at(n * self.setup.scenario.gap_ms * 1000, self.submit, order)
+                else:
+                    self.submit(order)
+            self.finish()
+        return self.result()
+
+    def finish(self) -> None:
+        """Let everything come to rest: faults end, every process runs, nothing stays in flight."""
+        kernel, network = self.kernel, self.network
+        kernel.horizon_us = HORIZON_US
+        try:
+            while True:
+                if network.stuck:
+                    kernel.at(OPERATOR_US, self._operate, len(network.stuck))
+                self._run_to_rest()
+                if kernel.stopped:
+                    break
+                if network.flush():
+                    continue
+                if network.stuck:
+                    self._heal()
+                    continue
+                if self._needs_restart():
+                    self._restart()
+                    continue
+                break
+            self.record((kernel.now_us, END, "harness", "", "", "", 0, None, 0, (kernel.stopped or "quiescent",)))
+        finally:
+            self.close()
+
+    def _run_to_rest(self) -> None:
+        """Run until nothing is left to do, or until only tasks that poll for ever are."""
+        kernel = self.kernel
+        limit = kernel.max_ticks
+        while True:
+            kernel.max_ticks = min(kernel.ticks + SETTLE_CHECK_TICKS, limit)
+            kernel.run()
+            if kernel.stopped != "livelock":
+                break
+            if kernel.ticks >= limit or not self._only_pollers():
+                if kernel.ticks >= limit:
+                    break
+                kernel.stopped = ""
+                continue
+            kernel.stopped = ""
+            break
+        kernel.max_ticks = limit
+
+    def _operate(self, struck: int) -> None:
+        if self.network.stuck and len(self.network.stuck) <= struck:
+            self._heal()
+
+    def _heal(self) -> None:
+        """An operator repairs the compensations that fail."""
+        self.network.stuck.clear()
+        self.record((self.kernel.now_us, HEAL, "harness", "", "", "", 0, None, 0, ()))
+
+    def _only_pollers(self) -> bool:
+        return self.process is not None and not self._unsettled() and not self.network.stuck
+
+    def _needs_restart(self) -> bool:
+        """Liveness is judged after every process was restarted once without a fault: where the last
+        incarnation suffered one and a saga is open, it gets that chance."""
+        if self.manual and self.process is None:
+            return True
+        if not self.setup.recovers or not self.fired or self._healed_incarnation >= self._incarnations:
+            return False
+        boots = [position for position, row in enumerate(self.rows) if row[1] == BOOT]
+        return self.fired[-1][0] >= boots[-1] and bool(self._unsettled())
+
+    def _restart(self) -> None:
+        if self.process is not None:
+            self.record((self.kernel.now_us, CRASH, self.process.label, "", "", "", 0, None, 0, ("final restart",)))
+            self.process.die()
+            self.kernel.run()
+        self._healed_incarnation = self._incarnations + 1
+        self.start("heal")
+
+    def _unsettled(self) -> set[str]:
+        """The sagas that are neither all done, nor all undone, nor handed to a person."""
+        done = {row[3] for row in self.rows if row[1] in (CLIENT_ACK, TERMINAL) and row[9][0] != Outcome.PENDING.value}
+        handed = {row[3] for row in self.rows if row[1] == DEAD_LETTER} & {
+            row[3] for row in self.rows if row[1] == ALERT
+        }
+        undone = {step.name for step in self.setup.adapter.saga.steps if step.undo is not None}
+        everything = {step.name for step in self.setup.adapter.saga.steps}
+        unsettled: set[str] = set()
+        for saga in self.setup.orders:
+            if saga in done or saga in handed:
+                continue
+            net: dict[str, int] = {}
+            for row in self.rows:
+                if row[1] == APPLY and row[3] == saga and row[9][0]:
+                    net[row[4]] = net.get(row[4], 0) + (1 if row[5] == FORWARD else -1)
+            if any(net.get(step) for step in undone) and not all(net.get(step) == 1 for step in everything):
+                unsettled.add(saga)
+        return unsettled
+
+    def result(self) -> Run:
+        return Run(
+            rows=tuple(self.rows),
+            sites=tuple(self.sites),
+            recovery=self.recovery,
+            compensation=self.compensation,
+            fired=tuple(self.fired),
+            capped=self.capped,
+        )
+
+    def close(self) -> None:
+        """Unwind what is still suspended and give back what the run held."""
+        for process in {id(task.process): task.process for task in self.kernel.tasks}.values():
+            process.dead = True
+        self.kernel.bury(self.kernel.tasks)
+        for close in self.on_close:
+            close()
+        self.on_close.clear()
+
+
+def simulate(setup: Setup, plan: Plan = Plan(), *, seed: int = 0) -> Run:
+    """Run ``setup`` under ``plan`` in the simulator."""
+    return Simulation(setup, plan.faults, seed=seed).complete()

@@ -1,0 +1,145 @@
+"""The simulator's side of `sagafuzz.World`: what one incarnation of a process can reach."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import sqlite3
+from asyncio import events
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from ..errors import UsageError, nearest
+from ..history import ALERT, CLIENT_ACK, DEAD_LETTER
+from ..ports import Outcome, PortError
+from .sqlite import connect
+from .store import StorePort
+
+if TYPE_CHECKING:
+    from .kernel import Task
+    from .process import Process
+    from .simulation import Simulation
+
+EPOCH_S = 1_700_000_000.0
+"""The wall clock at the start of every run, in Unix seconds."""
+
+
+class SimWorld:
+    """See `sagafuzz.World`. ``call`` and ``sleep`` are awaitable inside a running event loop."""
+
+    def __init__(self, sim: Simulation, process: Process) -> None:
+        self._sim = sim
+        self._process = process
+        self.store = StorePort(sim, process)
+
+    def call(
+        self,
+        operation: str,
+        /,
+        *,
+        saga: str | None = None,
+        key: str | None = None,
+        timeout_ms: float | None = None,
+        **payload: Any,
+    ) -> Any:
+        sim, process = self._sim, self._process
+        process.check_alive()
+        saga = self._known_saga(saga, f"call({operation!r}, ...)")
+        if operation not in sim.setup.routes:
+            known = sim.setup.routes
+            sim.refuse(
+                UsageError(
+                    f"adapter {sim.setup.adapter.name!r} calls {operation!r}, which saga "
+                    f"{sim.setup.adapter.saga.name!r} does not declare{nearest(operation, known)}; give it a Step, "
+                    f"or list it in @sagafuzz.adapter(operations=...)"
+                )
+            )
+        timeout_us = int((sim.setup.adapter.call_timeout_ms if timeout_ms is None else timeout_ms) * 1000)
+        loop = events._get_running_loop()
+        if loop is None:
+            kernel, task = sim.kernel, sim.task()
+
+            def resume(value: Any, error: PortError | None) -> None:
+                kernel.wake(task, value, error)
+
+            sim.network.request(process, operation, saga, key, timeout_us, payload, resume)
+            return kernel.block(task)
+        future: asyncio.Future[Any] = loop.create_future()
+
+        def resolve(value: Any, error: PortError | None) -> None:
+            process_loop = process.loop
+            assert process_loop is not None
+            process_loop.poke(lambda: settle(future, value, error))
+
+        msg = sim.network.request(process, operation, saga, key, timeout_us, payload, resolve)
+        future.add_done_callback(lambda done: sim.network.give_up(msg) if done.cancelled() else None)
+        return future
+
+    def sqlite(self, name: str = "main") -> sqlite3.Connection:
+        self._process.check_alive()
+        return connect(self._sim, self._process, name)
+
+    def now(self) -> float:
+        self._process.check_alive()
+        return EPOCH_S + self._sim.kernel.now_us / 1e6
+
+    def sleep(self, seconds: float) -> Any:
+        self._process.check_alive()
+        if seconds < 0:
+            raise ValueError(f"world.sleep({seconds}): a time cannot be negative")
+        if events._get_running_loop() is not None:
+            return asyncio.sleep(seconds)
+        self._sim.kernel.sleep(self._sim.task(), round(seconds * 1e6))
+        return None
+
+    def alert(self, saga: str, *, step: str = "", reason: str = "") -> None:
+        self._say(ALERT, saga, step, reason)
+
+    def dead_letter(self, saga: str, *, step: str = "", reason: str = "") -> None:
+        self._say(DEAD_LETTER, saga, step, reason)
+
+    def _say(self, kind: str, saga: str, step: str, reason: str) -> None:
+        self._process.check_alive()
+        saga = self._known_saga(saga, f"{kind.lower()}({saga!r}, ...)")
+        self._sim.record((self._sim.kernel.now_us, kind, self._process.label, saga, step, "", 0, None, 0, (reason,)))
+
+    def reply(self, saga: str, outcome: Outcome | bool) -> None:
+        self._process.check_alive()
+        saga = self._known_saga(saga, f"reply({saga!r}, ...)")
+        if isinstance(outcome, bool):
+            outcome = Outcome.COMPLETED if outcome else Outcome.COMPENSATED
+        if not isinstance(outcome, Outcome):
+            self._sim.refuse(UsageError(f"world.reply({saga!r}, {outcome!r}): write True, False or an Outcome"))
+        self._sim.record((self._sim.kernel.now_us, CLIENT_ACK, "client", saga, "", "", 0, None, 0, (outcome.value,)))
+
+    def spawn(self, function: Callable[..., Any], *args: Any) -> None:
+        self._process.check_alive()
+        self._process.spawn_user(function, *args)
+
+    @property
+    def random(self) -> random.Random:
+        return self._sim.random
+
+    def _known_saga(self, saga: str | None, where: str) -> str:
+        sim = self._sim
+        found = self._process.current_saga() if saga is None else saga
+        if found not in sim.setup.orders:
+            sim.refuse(
+                UsageError(
+                    f"world.{where}: saga={found!r} is none of {', '.join(sim.setup.orders)}; pass saga=order.id"
+                    + (" (outside of run it cannot be guessed)" if saga is None else "")
+                )
+            )
+        return found
+
+
+def settle(future: asyncio.Future[Any], value: Any, error: PortError | None) -> None:
+    """Resolve a call's future, unless the caller gave it up."""
+    if future.done():
+        return
+    if error is not None:
+        future.set_exception(error)
+    else:
+        future.set_result(value)
+
+
