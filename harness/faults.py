@@ -18,6 +18,7 @@ SEND: Final = "send"  # the orchestrator is about to send a request
 EFFECT: Final = "effect"  # the participant is about to handle the first delivery of it
 ACK: Final = "ack"  # its answer is about to reach the orchestrator
 LOG: Final = "log"  # the orchestrator asks its store to make a record durable
+LOGGED: Final = "logged"  # that record has just become durable
 
 
 class Site(NamedTuple):
@@ -37,9 +38,10 @@ class Site(NamedTuple):
 
     def __str__(self) -> str:
         ordinal = f" #{self.occurrence}" if self.occurrence > 1 else ""
-        if self.phase == LOG:
+        if not self.direction:
             return f"{self.saga}: write {self.subject!r}{ordinal}"
-        return f"{self.saga}: {self.subject} {DIRECTION_NAMES[self.direction]}, {self.phase}{ordinal}"
+        direction = DIRECTION_NAMES.get(self.direction, self.direction)
+        return f"{self.saga}: {self.subject} {direction}, {self.phase}{ordinal}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +58,7 @@ class FaultKind:
     meaning: str
     directions: tuple[str, ...] = (FORWARD, COMPENSATION)
     crash: bool = False
-    unless: Mapping[str, str] = field(default_factory=dict)
+    unless: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def __str__(self) -> str:
         return self.name
@@ -148,7 +150,7 @@ FAULT_KINDS: Final[Mapping[str, FaultKind]] = _kinds(
     ),
     FaultKind(
         name="crash-after-log",
-        phase=LOG,
+        phase=LOGGED,
         directions=("",),
         crash=True,
         meaning="the orchestrator dies right after the record is durable",
@@ -170,6 +172,9 @@ class Fault:
                 f"fault {self.kind!r} strikes at {kind.phase!r}, not at {self.site.phase!r} ({self.site}); "
                 f"name a site of that phase"
             )
+        reason = infeasible(kind, phase=self.site.phase, direction=self.site.direction, step=None)
+        if reason is not None:
+            raise UsageError(f"fault {self.kind!r} cannot strike {self.site}: {reason}")
 
     def __str__(self) -> str:
         return f"{self.kind} at {self.site}"
@@ -219,7 +224,7 @@ def infeasible(kind: FaultKind, *, phase: str, direction: str, step: Step | None
 
 def feasible_kinds(saga: Saga, site: Site) -> tuple[str, ...]:
     """The kinds that can strike ``site``, in the order of the table."""
-    step = saga.by_name.get(site.subject) if site.phase != LOG else None
+    step = saga.by_name.get(site.subject) if site.direction else None
     return tuple(
         kind.name
         for kind in FAULT_KINDS.values()

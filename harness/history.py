@@ -136,14 +136,13 @@ class History:
             "sagas": list(self.sagas),
             "fired": [{"position": f.position, "fault": fault_to_json(f.fault)} for f in self.fired],
         }
-        lines = [json.dumps(header, ensure_ascii=False)]
-        lines.extend(json.dumps(_event_to_json(event), ensure_ascii=False) for event in self.events)
+        lines = [_line(header), *(_line(_event_to_json(event)) for event in self.events)]
         return "\n".join(lines) + "\n"
 
     @classmethod
     def from_ndjson(cls, text: str) -> History:
         """Raises UsageError for another version or a line that is no event, naming the line."""
-        lines = text.splitlines()
+        lines = text.split("\n")  # not splitlines(): a JSON string may hold the line ends that only Unicode knows
         header = _json_object(lines[0] if lines else "", "line 1 of the history")
         if header.get("sagafuzz_history") != VERSION:
             raise UsageError(
@@ -193,7 +192,7 @@ def saga_to_json(saga: Saga) -> dict[str, Any]:
                 "undo": step.undo,
                 "pivot": step.pivot,
                 "retriable": step.retriable,
-                "after": list(saga.predecessors[step.name]),
+                "after": None if step.after is None else list(step.after),
             }
             for step in saga.steps
         ],
@@ -201,12 +200,13 @@ def saga_to_json(saga: Saga) -> dict[str, Any]:
 
 
 def saga_from_json(data: Mapping[str, Any]) -> Saga:
-    return Saga(data["name"], [Step(**{**step, "after": tuple(step["after"])}) for step in data["steps"]])
+    return Saga(data["name"], [Step(**step) for step in data["steps"]])
 
 
 def _event_to_json(event: Event) -> dict[str, Any]:
-    fields = {name: value for name, value in zip(Event._fields, event, strict=True) if value not in ("", 0, None, ())}
-    fields["t_us"] = event.t_us
+    defaults = Event._field_defaults
+    pairs = zip(Event._fields, event, strict=True)
+    fields = {name: value for name, value in pairs if name not in defaults or value != defaults[name]}
     if event.data:
         fields["data"] = dict(zip(DATA_FIELDS[event.kind], event.data, strict=False))
     return fields
@@ -214,7 +214,7 @@ def _event_to_json(event: Event) -> dict[str, Any]:
 
 def _row_from_json(line: str, number: int) -> Row:
     data = _json_object(line, f"line {number} of the history")
-    kind = data.get("kind")
+    kind: Any = data.get("kind")
     if kind not in DATA_FIELDS:
         raise UsageError(f"line {number} of the history: {kind!r} is no kind of event")
     values = data.pop("data", {})
@@ -222,7 +222,31 @@ def _row_from_json(line: str, number: int) -> Row:
         event = Event(**data, data=tuple(_frozen(values[name]) for name in DATA_FIELDS[kind] if name in values))
     except TypeError as error:
         raise UsageError(f"line {number} of the history is no event: {error}") from None
+    for name, types in _FIELD_TYPES.items():
+        if type(getattr(event, name)) not in types:
+            raise UsageError(f"line {number} of the history is no event: its {name} is {getattr(event, name)!r}")
     return tuple(event)  # type: ignore[return-value]
+
+
+_FIELD_TYPES: Final[Mapping[str, tuple[type, ...]]] = {
+    **dict.fromkeys(("t_us", "attempt", "msg"), (int,)),
+    **dict.fromkeys(("process", "saga", "step", "direction"), (str,)),
+    "key": (str, type(None)),
+}
+
+
+def _line(data: Mapping[str, Any]) -> str:
+    """One line of JSON, readable where it can be: half a surrogate pair has no UTF-8 form and is escaped."""
+    text = json.dumps(data, ensure_ascii=False)
+    return text if text.isascii() or _is_utf8(text) else json.dumps(data)
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _json_object(line: str, where: str) -> dict[str, Any]:

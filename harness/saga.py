@@ -40,6 +40,8 @@ class Step:
         for label, text in (("name", self.name), ("operation", self.operation)):
             if not isinstance(text, str) or not text:
                 raise UsageError(f"step {self.name!r}: its {label} is {text!r}; write a non-empty string")
+        if self.undo is not None and not isinstance(self.undo, str):
+            raise UsageError(f"step {self.name!r}: its undo is {self.undo!r}; write a string, or leave it out")
         for text in (self.operation, *((self.undo,) if self.undo is not None else ())):
             participant, dot, verb = text.partition(".")
             if not (participant and dot and verb):
@@ -71,6 +73,8 @@ class Saga:
     steps: tuple[Step, ...]
 
     def __init__(self, name: str, steps: Iterable[Step]) -> None:
+        if isinstance(steps, (Step, str)) or not isinstance(steps, Iterable):
+            raise UsageError(f"saga {name!r}: its steps are {steps!r}; write a list, [Step(name, operation, undo=...)]")
         object.__setattr__(self, "name", name)
         object.__setattr__(self, "steps", tuple(steps))
         if not isinstance(name, str) or not name:
@@ -109,7 +113,7 @@ class Saga:
     def _check_graph(self) -> None:
         import networkx as nx
 
-        graph = nx.DiGraph()
+        graph: nx.DiGraph[str] = nx.DiGraph()
         graph.add_nodes_from(step.name for step in self.steps)
         graph.add_edges_from((before, name) for name, befores in self.predecessors.items() for before in befores)
         if not nx.is_directed_acyclic_graph(graph):
@@ -141,11 +145,11 @@ class Saga:
     def ancestors(self) -> dict[str, frozenset[str]]:
         """For each step the names of all that must come before it."""
 
-        def above(name: str) -> frozenset[str]:
+        result: dict[str, frozenset[str]] = {}
+        for name in self.sequence:
             direct = self.predecessors[name]
-            return frozenset(direct).union(*(above(before) for before in direct))
-
-        return {step.name: above(step.name) for step in self.steps}
+            result[name] = frozenset(direct).union(*(result[before] for before in direct))
+        return result
 
     @cached_property
     def by_name(self) -> dict[str, Step]:
@@ -164,7 +168,9 @@ class Saga:
         import networkx as nx
 
         rank = {step.name: index for index, step in enumerate(self.steps)}
-        graph = nx.DiGraph((before, name) for name, befores in self.predecessors.items() for before in befores)
+        graph: nx.DiGraph[str] = nx.DiGraph(
+            (before, name) for name, befores in self.predecessors.items() for before in befores
+        )
         graph.add_nodes_from(rank)
         return tuple(nx.lexicographical_topological_sort(graph, key=rank.__getitem__))
 

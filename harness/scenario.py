@@ -23,7 +23,7 @@ class Order:
     quantity: int
     amount: int
     account: str
-    data: Mapping[str, object] = field(default_factory=dict)
+    data: Mapping[str, object] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,23 +48,40 @@ class Scenario:
     limit: int | None = None
     rejections: tuple[tuple[int, str], ...] = ()
     gap_ms: int = 0
-    data: Mapping[str, object] = field(default_factory=dict)
+    data: Mapping[str, object] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         where = f"scenario {self.name!r}"
-        if self.sagas < 1:
-            raise UsageError(f"{where}: sagas={self.sagas}; write 1 or more")
+        if not isinstance(self.name, str) or not self.name:
+            raise UsageError(f"{where}: its name is not a non-empty string")
+        if not _is_count(self.sagas) or self.sagas < 1:
+            raise UsageError(f"{where}: sagas={self.sagas!r}; write a whole number, 1 or more")
         for label in ("amounts", "items", "accounts"):
             value = getattr(self, label)
             if isinstance(value, str) or not isinstance(value, (tuple, list)) or not value:
                 raise UsageError(f"{where}: {label}={value!r}; write a tuple with at least one entry")
             object.__setattr__(self, label, tuple(value))
         for label in ("quantity", "stock", "funds", "gap_ms"):
-            if getattr(self, label) < 0:
-                raise UsageError(f"{where}: {label}={getattr(self, label)}; write 0 or more")
-        if any(amount < 0 for amount in self.amounts):
-            raise UsageError(f"{where}: amounts={self.amounts}; write 0 or more each")
-        object.__setattr__(self, "rejections", tuple((int(n), str(op)) for n, op in self.rejections))
+            if not _is_count(getattr(self, label)):
+                raise UsageError(f"{where}: {label}={getattr(self, label)!r}; write a whole number, 0 or more")
+        if self.limit is not None and not _is_count(self.limit):
+            raise UsageError(f"{where}: limit={self.limit!r}; write a whole number, 0 or more, or leave it out")
+        if not all(map(_is_count, self.amounts)):
+            raise UsageError(f"{where}: amounts={self.amounts}; write a whole number, 0 or more, each")
+        for label in ("items", "accounts"):
+            if not all(isinstance(entry, str) for entry in getattr(self, label)):
+                raise UsageError(f"{where}: {label}={getattr(self, label)!r}; write a string each")
+        self._check_rejections()
+
+    def _check_rejections(self) -> None:
+        for entry in self.rejections:
+            pair = tuple(entry) if isinstance(entry, (tuple, list)) else ()
+            if len(pair) != 2 or not _is_count(pair[0]) or pair[0] < 1 or not isinstance(pair[1], str):
+                raise UsageError(
+                    f"scenario {self.name!r}: rejections has {entry!r}; write (saga number from 1, operation), "
+                    f"for example (1, 'payment.charge')"
+                )
+        object.__setattr__(self, "rejections", tuple((n, operation) for n, operation in self.rejections))
 
     @cached_property
     def orders(self) -> tuple[Order, ...]:
@@ -88,6 +105,10 @@ class Scenario:
 
     def with_sagas(self, count: int) -> Scenario:
         return replace(self, sagas=count)
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
 SUCCEEDS = Scenario(name="succeeds", about="one order that goes through")

@@ -77,7 +77,8 @@ class Verdict:
 class Finding:
     """One distinct violation and the smallest schedule known for it.
 
-    ``plan`` is None where the state machine found it; then ``actions`` is its program. ``hits`` counts
+    ``plan`` is None where the state machine found it; then ``actions`` is its program as (rule, number)
+    and ``shown`` the same for people. ``hits`` counts
     the schedules that showed it, ``necessary`` says that it vanishes without any one of the faults.
     ``first_faults`` is the number of faults before shrinking, ``first_events`` that of events.
     """
@@ -87,7 +88,8 @@ class Finding:
     scenario: Scenario
     history: History
     plan: Plan | None
-    actions: tuple[str, ...] = ()
+    actions: tuple[tuple[str, int], ...] = ()
+    shown: tuple[str, ...] = ()
     seed: int = 0
     hits: int = 1
     explains: tuple[str, ...] = ()

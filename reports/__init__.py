@@ -1,0 +1,48 @@
+"""What a campaign has to say, in one module for each form of it.
+
+Every output is a pure function from values to a string; only the command line and the pytest
+plugin write files. What lists the outputs reads these tables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from ..verdict import Report
+from . import comparison, markdown, text, to_json
+
+__all__ = ["COMPARISONS", "REPORTS", "ComparisonOutput", "Output"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Output:
+    """One form of the report. ``file`` is its name in the report folder, "" for one that is only printed."""
+
+    file: str
+    render: Callable[[Report], str]
+    title: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComparisonOutput:
+    """One form of the comparison of several reports."""
+
+    file: str
+    render: Callable[[Sequence[Report]], str]
+    title: str
+
+
+REPORTS: Final[Mapping[str, Output]] = {
+    "text": Output(file="", render=text.render, title="the consistency report for a terminal"),
+    "markdown": Output(file="report.md", render=markdown.render, title="the consistency report as Markdown"),
+    "json": Output(file="report.json", render=to_json.render, title="the report for machines"),
+}
+
+COMPARISONS: Final[Mapping[str, ComparisonOutput]] = {
+    "text": ComparisonOutput(file="", render=comparison.render, title="systems side by side, for a terminal"),
+    "markdown": ComparisonOutput(
+        file="comparison.md", render=comparison.render_markdown, title="systems side by side, as Markdown"
+    ),
+}

@@ -1,16 +1,16 @@
 #!/bin/sh
 # Makes build/links/sagafuzz, a tree of links in which the four code folders stand where an
 # installed package has them. Type checkers, import-linter and the development environment
-# import from it.   tools/links.sh
+# import from it. Run again, it adds what is new and removes what is gone.   tools/links.sh
 set -eu
 cd "$(dirname "$0")/.."
 tree=build/links/sagafuzz
-rm -rf build/links
 mkdir -p "$tree"
-for entry in harness/*; do
+for entry in harness/* reference_saga adapters reports; do
+  link=$tree/${entry##*/}
   case "$entry" in *__pycache__) continue ;; esac
-  ln -s "../../../$entry" "$tree/"
+  [ -L "$link" ] || ln -s "../../../$entry" "$link"
 done
-for folder in reference_saga adapters reports; do
-  ln -s "../../../$folder" "$tree/$folder"
+for link in "$tree"/*; do
+  [ -e "$link" ] || rm -f "$link"
 done

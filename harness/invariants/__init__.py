@@ -1,0 +1,69 @@
+"""What must hold, as pure functions over a history, in one table.
+
+`check` judges one history by all of them. A check that crashes makes the verdict inconclusive,
+never consistent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from functools import lru_cache
+
+from ..history import History
+from ..verdict import Verdict, Violation
+from . import claims, conduct, effects, log, order
+from .facts import Facts
+from .registry import INVARIANTS, Invariant
+
+__all__ = ["INVARIANTS", "Invariant", "check", "claims", "conduct", "effects", "log", "order"]
+
+
+def check(history: History, only: Collection[str] | None = None) -> Verdict:
+    """Judge ``history`` by every invariant, or by those whose ids are in ``only``."""
+    facts = Facts(history)
+    violations: list[Violation] = []
+    exercised: list[str] = []
+    gave_up: dict[str, str] = {}
+    for id, entry in INVARIANTS.items():
+        if only is not None and id not in only:
+            continue
+        try:
+            was_exercised, found = entry.check(facts)
+        except Exception as error:  # a checker that crashes must not pass for a checker that is content
+            gave_up[id] = f"{type(error).__name__}: {error}"
+            continue
+        if was_exercised or found:
+            exercised.append(id)
+        violations.extend(found)
+    if not violations:
+        return Verdict(exercised=frozenset(exercised), gave_up=gave_up)
+    minimal, explained = _minimal(violations)
+    return Verdict(
+        violations=tuple(minimal), explained=tuple(explained), exercised=frozenset(exercised), gave_up=gave_up
+    )
+
+
+def _minimal(violations: Iterable[Violation]) -> tuple[list[Violation], list[Violation]]:
+    """Part the violations into causes and those that follow from a cause on the same saga."""
+    every = list(violations)
+    minimal, explained = [], []
+    for violation in every:
+        follows = any(
+            violation.invariant in consequences(cause.invariant) and cause.saga in ("", violation.saga)
+            for cause in every
+        )
+        (explained if follows else minimal).append(violation)
+    return minimal, explained
+
+
+@lru_cache(maxsize=None)
+def consequences(id: str) -> frozenset[str]:
+    """All invariants whose violation follows, directly or not, from that of ``id``."""
+    reached: set[str] = set()
+    todo = [id]
+    while todo:
+        for follower in INVARIANTS[todo.pop()].explains:
+            if follower not in reached:
+                reached.add(follower)
+                todo.append(follower)
+    return frozenset(reached - {id})

@@ -10,6 +10,7 @@ import asyncio
 import math
 from asyncio import events
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from contextvars import ContextVar
 from typing import Any
 
@@ -98,10 +99,8 @@ class SimLoop(asyncio.BaseEventLoop):
         for task in sorted(asyncio.all_tasks(self), key=lambda task: task.get_name()):
             task._log_destroy_pending = False  # type: ignore[attr-defined]
             coroutine = task.get_coro()
-            try:
-                coroutine.close()  # type: ignore[union-attr]
-            except (ProcessCrashed, RuntimeError, Exception):
-                pass
+            with suppress(ProcessCrashed, Exception):
+                coroutine.close()
         self._ready.clear()  # type: ignore[attr-defined]
         self._scheduled.clear()  # type: ignore[attr-defined]
         events._set_running_loop(None)

@@ -123,10 +123,10 @@ class Kernel:
         if me.loop is not None:
             events._set_running_loop(me.loop)
         if me.error is not None:
-            error = me.error
-            if not isinstance(error, ProcessCrashed):
+            due = me.error
+            if not isinstance(due, ProcessCrashed):
                 me.error = None
-            raise error
+            raise due
         value, me.value = me.value, None
         return value
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from ..faults import ACK as ACK_PHASE
-from ..faults import EFFECT
+from ..faults import EFFECT, FAULT_KINDS
 from ..faults import SEND as SEND_PHASE
 from ..history import ACK, APPLY, DELIVER, ERROR, LOST, REJECT, SEND, TIMEOUT
 from ..ports import CallTimeout, PortError, ProcessCrashed, Rejected, Unavailable
@@ -28,6 +28,9 @@ SLOW_US: Final = 5_000
 
 MAX_ATTEMPT: Final = 6
 """Attempts of one call at which faults are injected; later ones are reported as not struck."""
+
+
+_EFFECT_KINDS: Final = tuple(kind.name for kind in FAULT_KINDS.values() if kind.phase == EFFECT)
 
 
 class Message:
@@ -212,7 +215,7 @@ class Network:
         self._note(msg, DELIVER, msg.service, (msg.deliveries,))
         kind = None
         if msg.deliveries == 1 and msg.step and not self.manual:
-            kind = sim.visit((msg.saga, msg.step, msg.direction, EFFECT, msg.attempt))
+            kind = sim.visit((msg.saga, msg.step, msg.direction, EFFECT, msg.attempt), self._impossible(msg))
         reply = self._handle(msg, kind)
         if reply.effective and msg.direction == COMPENSATION:
             self._release(msg)
@@ -231,6 +234,19 @@ class Network:
             if delay > LATENCY_US:
                 self._arm(msg)
             sim.kernel.at(delay, self._answer, (msg, reply))
+
+    def _impossible(self, msg: Message) -> tuple[str, ...]:
+        """What cannot strike this delivery: a refusal where the answer is already fixed, the death of
+        a sender that is dead."""
+        if msg.direction == COMPENSATION:
+            if (msg.saga, msg.step) in self.stuck:
+                return _EFFECT_KINDS  # it fails already
+            decided = True
+        else:
+            decided = self.sim.services[msg.service].decided(msg)
+        if msg.process.dead:
+            return ("reject", "crash-after-effect") if decided else ("crash-after-effect",)
+        return ("reject",) if decided else ()
 
     def _handle(self, msg: Message, kind: str | None) -> p.Reply:
         sim = self.sim
@@ -352,7 +368,9 @@ class Network:
 
 def _frozen_payload(payload: dict[str, Any]) -> tuple[Any, ...]:
     """The payload as sorted (name, value) pairs that can be hashed and written."""
-    return tuple((name, value if type(value) in _SCALARS else _as_json(value)) for name, value in sorted(payload.items()))
+    return tuple(
+        (name, value if type(value) in _SCALARS else _as_json(value)) for name, value in sorted(payload.items())
+    )
 
 
 _SCALARS: Final = frozenset({str, int, float, bool, type(None)})

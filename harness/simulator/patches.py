@@ -51,7 +51,7 @@ def _simulation() -> Simulation | None:
 @contextmanager
 def virtual(sim: Simulation) -> Iterator[None]:
     """Answer the standard library's questions from ``sim`` meanwhile."""
-    global _current
+    global _current  # noqa: PLW0603
     install()
     previous, _current = _current, sim
     try:
@@ -62,7 +62,7 @@ def virtual(sim: Simulation) -> Iterator[None]:
 
 def install() -> None:
     """Put the dispatchers in place, once a process."""
-    global _installed
+    global _installed  # noqa: PLW0603
     if _installed:
         return
     _installed = True

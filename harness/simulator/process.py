@@ -39,9 +39,7 @@ class Process:
     # -- life and death ----------------------------------------------------------------------
 
     def start(self, reason: str) -> None:
-        self.sim.record(
-            (self.sim.kernel.now_us, BOOT, self.label, "", "", "", 0, None, 0, (self.incarnation, reason))
-        )
+        self.sim.record((self.sim.kernel.now_us, BOOT, self.label, "", "", "", 0, None, 0, (self.incarnation, reason)))
         if self.sim.setup.is_async:
             self.spawn("loop", "", self._async_main)
         else:
@@ -90,7 +88,7 @@ class Process:
             return
         self._after_boot()
         if self.incarnation > 1 and hasattr(self._subject, "recover"):
-            self._guarded("recover", "", lambda: self._subject.recover())
+            self._guarded("recover", "", self._subject.recover)
 
     def _boot(self) -> None:
         self._subject = self.sim.setup.adapter.factory()
@@ -121,7 +119,7 @@ class Process:
             raise ProcessCrashed
         if self.sim.stopped_by(error):
             return
-        data = (type(error).__name__, str(error), f"{method}: {user_frame(error)}", isinstance(error, PortError))
+        data = (type(error).__name__, str(error), f"{method}: {user_frame(error)}", from_a_port(error))
         self.sim.record((self.sim.kernel.now_us, RAISED, self.label, saga, "", "", 0, None, 0, data))
 
     def _finish(self, order: Order, answer: Any) -> None:
@@ -149,7 +147,7 @@ class Process:
             return
         self._after_boot()
         if self.incarnation > 1 and hasattr(self._subject, "recover"):
-            self._start_coroutine(self._guarded_async("recover", "", lambda: self._subject.recover()), "")
+            self._start_coroutine(self._guarded_async("recover", "", self._subject.recover), "")
 
     def _start_coroutine(self, coroutine: Any, saga: str) -> None:
         assert self.loop is not None
@@ -206,6 +204,16 @@ def _shown(answer: Any) -> str:
     if isinstance(answer, (str, int, float, type(None))):
         return repr(answer)[:80]
     return f"an object of type {type(answer).__name__}"
+
+
+def from_a_port(error: BaseException) -> bool:
+    """Whether ``error`` is what a port raised, or was raised because of that."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, PortError):
+            return True
+        seen = seen.__cause__ or seen.__context__
+    return False
 
 
 def user_frame(error: BaseException) -> str:

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Any, Final, NamedTuple, NoReturn
 
 from ..errors import UsageError
-from ..faults import LOG, Fault, Plan, Site
+from ..faults import Fault, Plan, Site
 from ..history import (
     ALERT,
     APPLY,
@@ -101,7 +101,10 @@ class Setup:
 
 class Run(NamedTuple):
     """What one simulation leaves. ``sites`` are those it reached, in order; from ``recovery`` on
-    they lie after a restart. ``fired`` are (rows before it, index of the fault in the plan)."""
+    they lie after a restart, from ``compensation`` on after the first undo was asked (-1: none).
+    ``fired`` are (rows before it, index of the fault in the plan). ``impossible`` maps the index of a
+    site to the kinds that could not have taken effect there. ``capped`` says that there were more
+    attempts or writes than are struck."""
 
     rows: tuple[Row, ...]
     sites: tuple[Site, ...]
@@ -109,6 +112,7 @@ class Run(NamedTuple):
     compensation: int
     fired: tuple[tuple[int, int], ...]
     capped: bool
+    impossible: Mapping[int, tuple[str, ...]]
 
     def history(self, setup: Setup, plan: Plan) -> History:
         return History(
@@ -130,6 +134,7 @@ class Simulation:
         self.rows: list[Row] = []
         self.record = self.rows.append
         self.sites: list[Any] = []
+        self.impossible: dict[int, tuple[str, ...]] = {}
         self.fired: list[tuple[int, int]] = []
         self.recovery = -1
         self.compensation = -1
@@ -150,13 +155,16 @@ class Simulation:
 
     # -- what the ports use ------------------------------------------------------------------
 
-    def visit(self, site: tuple[str, str, str, str, int]) -> str | None:
-        """A site is reached: the kind of fault that the plan has for it, if any."""
-        if site[4] > (MAX_OCCURRENCE if site[3] == LOG else MAX_ATTEMPT):
+    def visit(self, site: tuple[str, str, str, str, int], impossible: tuple[str, ...] = ()) -> str | None:
+        """A site is reached: the kind of fault that the plan has for it, if any. ``impossible`` are the
+        kinds that could not take effect here, as things stand."""
+        if site[4] > (MAX_ATTEMPT if site[2] else MAX_OCCURRENCE):
             self.capped = True
             return None
         if self.compensation < 0 and site[2] == COMPENSATION:
             self.compensation = len(self.sites)
+        if impossible:
+            self.impossible[len(self.sites)] = impossible
         self.sites.append(site)
         found = self._faults.get(site)
         if found is None:
@@ -343,6 +351,7 @@ class Simulation:
             compensation=self.compensation,
             fired=tuple(self.fired),
             capped=self.capped,
+            impossible=self.impossible,
         )
 
     def close(self) -> None:

@@ -43,18 +43,18 @@ def connect(sim: Simulation, process: Process, name: str) -> sqlite3.Connection:
 class SimCursor(sqlite3.Cursor):
     """A cursor whose statements pass the crash points of its connection."""
 
-    def execute(self, sql: str, parameters: Any = ()) -> SimCursor:  # type: ignore[override]
+    def execute(self, sql: str, parameters: Any = ()) -> SimCursor:
         connection: SimConnection = self.connection  # type: ignore[assignment]
         connection.statement(sql, lambda: super(SimCursor, self).execute(sql, parameters))
         return self
 
-    def executemany(self, sql: str, parameters: Iterable[Any]) -> SimCursor:  # type: ignore[override]
+    def executemany(self, sql: str, parameters: Iterable[Any]) -> SimCursor:
         connection: SimConnection = self.connection  # type: ignore[assignment]
         rows = list(parameters)
         connection.statement(sql, lambda: super(SimCursor, self).executemany(sql, rows))
         return self
 
-    def executescript(self, sql: str) -> SimCursor:  # type: ignore[override]
+    def executescript(self, sql: str) -> SimCursor:
         connection: SimConnection = self.connection  # type: ignore[assignment]
         connection.durable("script", lambda: super(SimCursor, self).executescript(sql))
         return self
@@ -88,7 +88,7 @@ class SimConnection(sqlite3.Connection):
             touched, self._touched = self._touched or "commit", ""
             self.durable(touched, super().commit)
 
-    def __exit__(self, kind: Any, error: Any, trace: Any) -> Any:
+    def __exit__(self, kind: object, error: object, trace: object) -> Any:
         if kind is None:
             self.commit()
         elif not self._process.dead:
@@ -98,11 +98,10 @@ class SimConnection(sqlite3.Connection):
     def statement(self, sql: str, run: Callable[[], object]) -> None:
         """Run one statement; what makes it durable at once is a durable write."""
         self._process.check_alive()
-        if _COMMIT.match(sql):
-            if self.in_transaction:
-                touched, self._touched = self._touched or "commit", ""
-                self.durable(touched, run)
-                return
+        if self.in_transaction and _COMMIT.match(sql):
+            touched, self._touched = self._touched or "commit", ""
+            self.durable(touched, run)
+            return
         found = _WRITES.match(sql)
         label = ""
         if found:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import UsageError
 from ..faults import LOG as LOG_PHASE
+from ..faults import LOGGED
 from ..history import LOG, LOGACK, TERMINAL
 from ..ports import Outcome, ProcessCrashed
 
@@ -113,11 +114,10 @@ class StorePort:
                     texts[write.key] = write.text
                 else:
                     texts.pop(write.key, None)
+                if write.record == "terminal":
+                    _declare(self._sim, self._process, write)
 
         durable_write(self._sim, self._process, first.saga, subject, records, commit)
-        for write in writes:
-            if write.record == "terminal":
-                _declare(self._sim, self._process, write)
 
     def _saga_of(self, key: str, saga: str | None) -> str:
         """Which saga a record is about: as said, else as the key spells it, else the one being run."""
@@ -153,6 +153,7 @@ def durable_write(
         sim.kernel.sleep(sim.task(), WRITE_US)
     commit()
     _note(sim, process, LOGACK, records, occurrence)
+    kind = sim.visit((saga, subject, "", LOGGED, occurrence))
     if kind == "crash-after-log":
         sim.struck()
         sim.crash(kind)

@@ -16,7 +16,6 @@ from .sqlite import connect
 from .store import StorePort
 
 if TYPE_CHECKING:
-    from .kernel import Task
     from .process import Process
     from .simulation import Simulation
 
@@ -141,5 +140,3 @@ def settle(future: asyncio.Future[Any], value: Any, error: PortError | None) -> 
         future.set_exception(error)
     else:
         future.set_result(value)
-
-

@@ -1,0 +1,51 @@
+# The two to know: `make demo` and `make test`. Each does all the set-up that it needs.
+VENV := .venv
+BIN := $(VENV)/bin
+VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' harness/__init__.py)
+READY := $(VENV)/.ready-$(VERSION)
+export PYTHON
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-slow check format links venv clean
+
+help:
+	@echo "make demo    watch the bugs of two saga implementations being found, and none in the reference"
+	@echo "make test    the tests, in parallel (test-slow: those that take many seconds)"
+	@echo "make check   ruff, mypy, import-linter        make format   let ruff repair what it can"
+	@echo "make links   the tree of links after a module was added (the others do it by themselves)"
+	@echo "make clean   remove everything that was made"
+
+demo: links
+	@echo "Every plan of at most two faults on the checkout saga: a naive orchestrator, a published one, a correct one."
+	$(BIN)/sagafuzz compare seed simple-saga reference --faults 2 --report-dir demo-report --expect violated,violated,consistent
+
+test: links
+	$(BIN)/pytest -n 2 -m "not slow" $(ARGS)
+
+test-slow: links
+	$(BIN)/pytest -n 2 -m slow $(ARGS) || [ $$? -eq 5 ]  # 5: there is none
+
+check: links
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+format: links
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+links: $(READY)
+	@tools/links.sh
+
+venv: $(READY)
+
+$(READY): pyproject.toml constraints.txt tools/venv.sh tools/link_wheel.py
+	tools/venv.sh $(VENV)
+	@rm -f $(VENV)/.ready-*
+	@touch $@
+
+clean:
+	rm -rf build dist .venv .venv-wheel demo-report sagafuzz-report .pytest_cache .mypy_cache .ruff_cache \
+		.import_linter_cache .hypothesis .coverage* *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,205 @@
+"""``sagafuzz run`` and ``sagafuzz compare``."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ..errors import UsageError, nearest
+from ..exploration.campaign import Campaign, Settings
+from ..exploration.quiet import quiet
+from ..exploration.replay import to_text
+from ..loading import load
+from ..ports import Adapter
+from ..reports import COMPARISONS, REPORTS
+from ..scenario import Scenario
+from ..verdict import INCONCLUSIVE, VIOLATED, Report
+from .console import Interrupt, interruptible, progress, write_file
+
+VERDICTS = ("consistent", "violated", "inconclusive")
+
+
+def _options(command: Any) -> Any:
+    """The options that ``run`` and ``compare`` share."""
+    options = (
+        click.option("-k", "--faults", type=click.IntRange(0, 6), default=2, show_default=True, metavar="K",
+                     help="Run every plan with at most K faults."),
+        click.option("--random", "examples", type=click.IntRange(0), default=100, show_default=True, metavar="N",
+                     help="Then run N examples of the Hypothesis state machine."),
+        click.option("--seed", type=int, default=0, show_default=True, help="Seed of the random part."),
+        click.option("--scenario", "scenario_names", multiple=True, metavar="NAME",
+                     help="Only this scenario of the adapter; may be given again."),
+        click.option("--sagas", type=click.IntRange(1, 8), metavar="N", help="Run N sagas at once in each scenario."),
+        click.option("--report-dir", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
+                     default=Path("sagafuzz-report"), show_default=True, help="Where the reports go."),
+        click.option("--show-output", is_flag=True, help="Let the code under test print and log."),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+@click.command()
+@click.argument("adapter")
+@_options
+def run(adapter: str, report_dir: Path, **options: Any) -> int:
+    """Search ADAPTER: every plan to K faults, then random examples. Deterministic, for CI.
+
+    ADAPTER is a built-in name (see `sagafuzz adapters`), module:attr, file.py:attr, or an
+    entry point of the group sagafuzz.adapters.
+
+    \b
+    sagafuzz run reference
+    sagafuzz run seed --faults 1 --scenario declined
+    sagafuzz run shop/adapter.py:ShopCheckout --random 1000 --seed 7
+    """
+    loaded = load(adapter)
+    with interruptible() as interrupt:
+        report = _campaign(loaded, interrupt, command=_command("run", adapter, options), **options)
+    write_report(report, report_dir)
+    click.echo(REPORTS["text"].render(_with_paths(report, report_dir)))
+    click.echo(f"written: {', '.join(str(report_dir / output.file) for output in REPORTS.values() if output.file)}")
+    return interrupt.exit_code if interrupt() else exit_code(report)
+
+
+@click.command()
+@click.argument("adapters", nargs=-1, required=True)
+@click.option("--expect", metavar="VERDICT,…", help="Exit with 0 exactly if the verdicts are these, in order.")
+@_options
+def compare(adapters: Sequence[str], expect: str | None, report_dir: Path, **options: Any) -> int:
+    """Search several ADAPTERS in the same way and show them side by side.
+
+    \b
+    sagafuzz compare seed simple-saga reference
+    """
+    expected = _expectation(expect, adapters)
+    loaded = [load(name) for name in adapters]
+    reports: list[Report] = []
+    with interruptible() as interrupt:
+        for adapter in loaded:
+            command = _command("run", adapter.spec, options)
+            reports.append(_campaign(adapter, interrupt, command=command, **options))
+            write_report(reports[-1], report_dir / folder_name(adapter.name))
+            if interrupt():
+                break
+    for output in COMPARISONS.values():
+        if output.file:
+            write_file(report_dir / output.file, output.render(reports))
+    shown = [_with_paths(report, report_dir / folder_name(report.adapter)) for report in reports]
+    click.echo(COMPARISONS["text"].render(shown))
+    click.echo(f"written: {report_dir / 'comparison.md'}, and a report for each in {report_dir}")
+    if interrupt():
+        return interrupt.exit_code
+    if expected:
+        return _as_expected(reports, expected)
+    return max(map(exit_code, reports))
+
+
+def _campaign(
+    adapter: Adapter,
+    interrupt: Interrupt,
+    *,
+    command: str,
+    faults: int,
+    examples: int,
+    seed: int,
+    scenario_names: Sequence[str],
+    sagas: int | None,
+    show_output: bool,
+) -> Report:
+    settings = Settings(
+        max_faults=faults,
+        examples=examples,
+        seed=seed,
+        scenarios=_scenarios(adapter, scenario_names, sagas),
+        command=command,
+    )
+    with progress(adapter.name) as listener:
+        campaign = Campaign(adapter, settings, listen=listener, stopped=interrupt)
+        if show_output:
+            return campaign.run()
+        with quiet():
+            return campaign.run()
+
+
+def _scenarios(adapter: Adapter, names: Sequence[str], sagas: int | None) -> tuple[Scenario, ...]:
+    chosen = tuple(adapter.scenario(name) for name in names) or adapter.scenarios
+    if sagas is not None:
+        chosen = tuple(scenario.with_sagas(sagas) for scenario in chosen)
+    return chosen
+
+
+def _command(name: str, adapter: str, options: dict[str, Any]) -> str:
+    """The command that makes the same report again; without the folder, which does not matter."""
+    words = ["sagafuzz", name, adapter, "--faults", str(options["faults"]), "--random", str(options["examples"])]
+    words += ["--seed", str(options["seed"])]
+    for scenario in options["scenario_names"]:
+        words += ["--scenario", scenario]
+    if options["sagas"] is not None:
+        words += ["--sagas", str(options["sagas"])]
+    return shlex.join(words)
+
+
+def write_report(report: Report, folder: Path) -> None:
+    """Write every file form of ``report``, the replay files and the histories of its findings."""
+    for output in REPORTS.values():
+        if output.file:
+            write_file(folder / output.file, output.render(report))
+    wanted = {finding.replay for finding in report.findings}
+    for stale in (*folder.glob("F-*.json"), *folder.glob("F-*.ndjson")):
+        if stale.with_suffix(".json").name not in wanted:
+            stale.unlink()
+    for finding in report.findings:
+        write_file(folder / finding.replay, to_text(finding, report.spec))
+        write_file((folder / finding.replay).with_suffix(".ndjson"), finding.history.to_ndjson())
+
+
+def _with_paths(report: Report, folder: Path) -> Report:
+    """For the terminal: replay files as one can name them from here."""
+    return replace(
+        report, findings=tuple(replace(finding, replay=str(folder / finding.replay)) for finding in report.findings)
+    )
+
+
+def folder_name(name: str) -> str:
+    """An adapter's name as the name of a folder."""
+    return "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in name)[:80] or "adapter"
+
+
+def exit_code(report: Report) -> int:
+    """0 consistent, 1 violated, 3 inconclusive, 4 not deterministic."""
+    if report.nondeterministic:
+        return 4
+    return {VIOLATED: 1, INCONCLUSIVE: 3}.get(report.verdict, 0)
+
+
+def _expectation(expect: str | None, adapters: Sequence[str]) -> list[str]:
+    if expect is None:
+        return []
+    verdicts = [word.strip() for word in expect.split(",")]
+    for verdict in verdicts:
+        if verdict not in VERDICTS:
+            raise UsageError(f"--expect: {verdict!r} is no verdict{nearest(verdict, VERDICTS)}; write {', '.join(VERDICTS)}")
+    if len(verdicts) != len(adapters):
+        raise UsageError(f"--expect names {len(verdicts)} verdicts for {len(adapters)} adapters; write one for each")
+    return verdicts
+
+
+def _as_expected(reports: Sequence[Report], expected: Sequence[str]) -> int:
+    wrong = [
+        f"{report.adapter} is {report.verdict}, not {verdict}"
+        for report, verdict in zip(reports, expected, strict=True)
+        if report.verdict != verdict
+    ]
+    if wrong:
+        click.echo(f"not as expected: {'; '.join(wrong)}", err=True)
+        return 1
+    click.echo("as expected: " + ", ".join(f"{report.adapter} {report.verdict}" for report in reports))
+    return 0
+
+

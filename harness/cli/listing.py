@@ -1,0 +1,23 @@
+"""``sagafuzz adapters``."""
+
+from __future__ import annotations
+
+import click
+from tabulate import tabulate
+
+from ..errors import UsageError
+from ..loading import load, names
+
+
+@click.command()
+def adapters() -> int:
+    """List the adapters that can be named: built-in ones and installed entry points."""
+    rows = []
+    for name in names():
+        try:
+            found = load(name)
+            rows.append((name, found.about, ", ".join(scenario.name for scenario in found.scenarios)))
+        except UsageError as error:
+            rows.append((name, f"cannot be loaded: {error}", ""))
+    click.echo(tabulate(rows, headers=("adapter", "what it is", "scenarios"), tablefmt="simple", maxcolwidths=[20, 50, 40]))
+    return 0

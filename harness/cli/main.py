@@ -1,0 +1,84 @@
+"""The command line. It alone writes files; everything else returns values.
+
+Exit codes: 0 no violation, 1 a violation, 2 the input cannot be used, 3 inconclusive, 4 the adapter
+is not deterministic, 5 nothing to run, 70 a defect of sagafuzz, 130 and 143 interrupted.
+"""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from typing import Any
+
+import click
+
+from .. import __version__
+from ..errors import SagafuzzError, UsageError, nearest
+from . import campaigns, listing, replaying
+
+USAGE, INTERNAL = 2, 70
+
+
+class SagafuzzGroup(click.Group):
+    """Errors in one line, unknown commands and options with the nearest name."""
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        if args and self.get_command(ctx, args[0]) is None and not args[0].startswith("-"):
+            raise UsageError(
+                f"there is no command {args[0]!r}{nearest(args[0], self.list_commands(ctx))}; "
+                f"see sagafuzz --help"
+            )
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=SagafuzzGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="sagafuzz")
+def cli() -> None:
+    """Finds the bugs of a saga: crashes it, loses its messages, delivers them twice, and checks what
+    the participants really applied.
+
+    \b
+    Try it:   sagafuzz run seed --faults 1
+    Your own: sagafuzz run path/to/adapter.py:YourAdapter
+    """
+
+
+for command in (campaigns.run, campaigns.compare, replaying.replay, listing.adapters):
+    cli.add_command(command)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """The console script. Leaves by SystemExit with one of the documented codes."""
+    sys.exit(_main(arguments))
+
+
+def _main(arguments: list[str] | None) -> int:
+    try:
+        code = cli.main(args=arguments, prog_name="sagafuzz", standalone_mode=False)
+    except (UsageError, click.UsageError) as error:
+        return _complain(_message(error))
+    except SagafuzzError as error:
+        return _complain(str(error))
+    except (click.Abort, KeyboardInterrupt):
+        return 130
+    except BrokenPipeError:
+        return 0
+    except Exception:
+        click.echo("sagafuzz: this is a defect of sagafuzz itself; please report it with what follows", err=True)
+        traceback.print_exc()
+        return INTERNAL
+    return code if isinstance(code, int) else 0
+
+
+def _message(error: Exception) -> str:
+    if isinstance(error, click.exceptions.NoSuchOption):
+        known = [option for parameter in (error.ctx.command.params if error.ctx else []) for option in parameter.opts]
+        return f"there is no option {error.option_name!r}{nearest(error.option_name, known)}"
+    if isinstance(error, click.UsageError):
+        return error.format_message().replace("\n", " ")
+    return str(error)
+
+
+def _complain(message: str) -> int:
+    click.echo(f"sagafuzz: {message}", err=True)
+    return USAGE

@@ -1,0 +1,309 @@
+"""A campaign: every plan to k faults, then random examples, then each finding made small.
+
+`Campaign.run` can be stopped at any time; `Campaign.report` tells what is known by then.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from base64 import b32encode
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from .. import __version__
+from ..ports import Adapter
+from ..scenario import Scenario
+from ..simulator import Setup, simulate
+from ..simulator.patches import watchdog
+from ..verdict import (
+    CONSISTENT,
+    INCONCLUSIVE,
+    NOT_EXERCISED,
+    VIOLATED,
+    Conclusion,
+    Finding,
+    RandomResult,
+    Report,
+)
+from .enumerator import Case, Enumerator
+from .judge import Judge, first_difference
+from .shrink import shrink
+from .tally import ScenarioTally, Signature, Sighting, Tally
+
+REPEAT_EVERY: Final = 101
+"""One plan in so many runs twice, to see that the adapter is deterministic."""
+
+RANDOM_ROUNDS: Final = 4
+"""How often the random part goes on after a finding, with that finding set aside."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """Where a campaign is: ``done`` of ``expected`` (0: not known) in ``stage``."""
+
+    stage: str
+    done: int
+    expected: int
+    findings: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What to search: plans to ``max_faults``, then ``examples`` of the state machine from ``seed``."""
+
+    max_faults: int = 2
+    examples: int = 100
+    seed: int = 0
+    scenarios: tuple[Scenario, ...] = ()
+    command: str = ""
+
+
+class Campaign:
+    """Searches one adapter. ``listen`` hears of progress; ``stopped`` is asked before each plan."""
+
+    def __init__(
+        self,
+        adapter: Adapter,
+        settings: Settings,
+        *,
+        listen: Callable[[Progress], None] = lambda progress: None,
+        stopped: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self.adapter = adapter
+        self.settings = settings
+        self.scenarios = settings.scenarios or adapter.scenarios
+        self._listen = listen
+        self._stopped = stopped
+        self._tally = Tally()
+        self._random = RandomResult(asked=settings.examples)
+        self._random_findings: list[Finding] = []
+        self._findings: dict[Signature, Finding] = {}
+        self._digest = hashlib.blake2b(digest_size=16)
+        self._nondeterministic = ""
+        self._finished = False
+
+    def run(self) -> Report:
+        """Search to the end, or until stopped."""
+        with watchdog():
+            self._finished = self._search()
+        return self.report()
+
+    def _search(self) -> bool:
+        for scenario in self.scenarios:
+            if not self._exhaust(Setup(adapter=self.adapter, scenario=scenario)):
+                return False
+        if not self._shrink_all():
+            return False
+        return self._examples()
+
+    # -- every plan --------------------------------------------------------------------------
+
+    def _exhaust(self, setup: Setup) -> bool:
+        tally = ScenarioTally(setup.scenario)
+        self._tally.scenarios.append(tally)
+        judge = Judge(setup)
+        cases = Enumerator(setup, self.settings.max_faults).cases()
+        stage = f"{setup.scenario.name}: every plan with at most {self.settings.max_faults} faults"
+        while not self._stopped():
+            case = next(cases, None)
+            if case is None:
+                return True
+            if tally.run % REPEAT_EVERY == 0 and not self._repeats(setup, case):
+                return False
+            verdict, new = judge.judge(case.plan, case.run, case.digest)
+            self._digest.update(case.digest)
+            self._tally.add(tally, setup, case, verdict, new=new)
+            if tally.run % 50 == 0:
+                self._tell(stage, tally.run, 0)
+        return False
+
+    def _repeats(self, setup: Setup, case: Case) -> bool:
+        """Run a case again; False, with the first difference kept, where it is another."""
+        self._nondeterministic = first_difference(case.run, simulate(setup, case.plan))
+        if self._nondeterministic:
+            self._nondeterministic = f"{setup.scenario.name}, {case.plan}: {self._nondeterministic}"
+        return not self._nondeterministic
+
+    # -- each finding made small ---------------------------------------------------------------
+
+    def _shrink_all(self) -> bool:
+        sightings = self._worth_telling()
+        for number, (signature, sighting) in enumerate(sightings):
+            if self._stopped():
+                return False
+            self._tell("shrinking", number, len(sightings))
+            self._findings[signature] = self._shrunk(signature, sighting)
+        return True
+
+    def _worth_telling(self) -> list[tuple[Signature, Sighting]]:
+        """All sightings but those that another of the same step shows with its harm."""
+        known = self._tally.sightings
+        return [
+            (signature, sighting)
+            for signature, sighting in known.items()
+            if signature[1] != "false terminal" or (signature[0], "leaked effect", *signature[2:]) not in known
+        ]
+
+    def _shrunk(self, signature: Signature, sighting: Sighting) -> Finding:
+        small = shrink(sighting.setup, sighting.plan, signature)
+        return Finding(
+            id=finding_id(self.adapter.name, signature),
+            violation=small.violation,
+            scenario=small.scenario,
+            history=small.history,
+            plan=small.plan,
+            seed=self.settings.seed,
+            hits=sighting.hits,
+            explains=sighting.explains,
+            necessary=small.necessary,
+            first_events=sighting.events,
+            first_faults=len(sighting.plan),
+            replay=replay_file(finding_id(self.adapter.name, signature)),
+        )
+
+    # -- random examples -----------------------------------------------------------------------
+
+    def _examples(self) -> bool:
+        if not self.settings.examples:
+            return True
+        from .stateful import search
+
+        known = frozenset(self._tally.sightings)
+        steps = 0
+        self._tell("state machine", 0, self.settings.examples)
+        for round in range(RANDOM_ROUNDS):
+            if self._stopped():
+                return False
+            failure, ran = search(
+                self.adapter,
+                examples=self.settings.examples,
+                seed=self.settings.seed + round,
+                scenarios=self.scenarios,
+                ignore=known,
+                stopped=self._stopped,
+            )
+            steps += ran
+            self._random = RandomResult(
+                asked=self.settings.examples,
+                run=self.settings.examples,
+                steps=steps,
+                violated=bool(self._random_findings) or failure is not None,
+            )
+            if failure is None:
+                return not self._stopped()
+            known |= {failure.violation.signature}
+            self._random_findings.append(
+                Finding(
+                    id=finding_id(self.adapter.name, failure.violation.signature),
+                    violation=failure.violation,
+                    scenario=failure.scenario,
+                    history=failure.history,
+                    plan=None,
+                    actions=failure.actions,
+                    shown=failure.shown,
+                    seed=self.settings.seed,
+                    first_events=len(failure.history.rows),
+                    first_faults=failure.faults,
+                    replay=replay_file(finding_id(self.adapter.name, failure.violation.signature)),
+                )
+            )
+        return True
+
+    # -- what is known -------------------------------------------------------------------------
+
+    def report(self) -> Report:
+        """Everything known by now."""
+        for signature, sighting in self._worth_telling():
+            if signature not in self._findings:
+                self._findings[signature] = _unshrunk(self.adapter.name, signature, sighting)
+        findings = (*self._findings.values(), *self._random_findings)
+        found = Counter(finding.violation.invariant for finding in self._random_findings)
+        invariants = self._tally.invariants(found)
+        reasons = tuple(self._reasons())
+        gone = tuple(f"invariant {i.id} ({i.name})" for i in invariants if i.status == NOT_EXERCISED)
+        verdict: Conclusion = VIOLATED if findings else INCONCLUSIVE if reasons else CONSISTENT
+        return Report(
+            adapter=self.adapter.name,
+            spec=self.adapter.spec or self.adapter.name,
+            saga=self.adapter.saga.name,
+            steps=tuple((step.name, step.operation, step.undo or "") for step in self.adapter.saga.steps),
+            verdict=verdict,
+            complete=self._finished,
+            max_faults=self.settings.max_faults,
+            seed=self.settings.seed,
+            counts=self._tally.counts(),
+            scenarios=tuple(tally.result() for tally in self._tally.scenarios),
+            random=self._random,
+            invariants=invariants,
+            findings=_sorted(findings),
+            coverage=self._tally.cells(),
+            not_exercised=(*self._tally.not_exercised(self.settings.max_faults), *gone),
+            reasons=reasons,
+            nondeterministic=self._nondeterministic,
+            digest=self._digest.hexdigest(),
+            version=__version__,
+            command=self.settings.command,
+        )
+
+    def _reasons(self) -> Iterable[str]:
+        """Why the campaign cannot call the adapter consistent."""
+        counts = self._tally.counts()
+        if self._nondeterministic:
+            yield f"the adapter is not deterministic: {self._nondeterministic}"
+        elif not self._finished:
+            yield "the campaign was interrupted"
+        if counts.fired < counts.run:
+            yield f"in {counts.run - counts.fired} of {counts.run} plans a fault did not fire"
+        for id, why in self._tally.gave_up.items():
+            yield f"the check of {id} gave up: {why}"
+
+    def _tell(self, stage: str, done: int, expected: int) -> None:
+        self._listen(Progress(stage=stage, done=done, expected=expected, findings=len(self._tally.sightings)))
+
+
+def finding_id(adapter: str, signature: Signature) -> str:
+    """A short name that stays the same from run to run: F- and four letters of a hash."""
+    text = "\0".join((adapter, *signature)).encode()
+    return "F-" + b32encode(hashlib.blake2b(text, digest_size=5).digest()).decode().lower()[:5]
+
+
+def replay_file(id: str) -> str:
+    """The name of a finding's replay file in the folder of its report."""
+    return f"{id}.json"
+
+
+def _unshrunk(adapter: str, signature: Signature, sighting: Sighting) -> Finding:
+    """A finding as it was first seen, for a campaign that was stopped before it could be shrunk."""
+    run = simulate(sighting.setup, sighting.plan)
+    return Finding(
+        id=finding_id(adapter, signature),
+        violation=sighting.violation,
+        scenario=sighting.setup.scenario,
+        history=run.history(sighting.setup, sighting.plan),
+        plan=sighting.plan,
+        hits=sighting.hits,
+        explains=sighting.explains,
+        necessary=False,
+        first_events=sighting.events,
+        first_faults=len(sighting.plan),
+        replay=replay_file(finding_id(adapter, signature)),
+    )
+
+
+def _sorted(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """By invariant; within one the fewest faults first, then the latest step: what it does is hardest to take back."""
+
+    findings = tuple(findings)
+
+    def rank(finding: Finding) -> tuple[object, ...]:
+        violation = finding.violation
+        id = violation.invariant
+        faults = len(finding.plan) if finding.plan is not None else len(finding.actions)
+        last_step_first = -steps.get(violation.step, -1)
+        return (id[:1] != "I", int(id[1:]), finding.plan is None, faults, last_step_first, violation.signature)
+
+    steps = {step.name: n for finding in findings for n, step in enumerate(finding.history.saga.steps)}
+
+    return tuple(sorted(findings, key=rank))

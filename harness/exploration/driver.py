@@ -1,0 +1,158 @@
+"""The simulator by hand: one action at a time, each written down so that it can be repeated.
+
+The state machine draws actions; a replay file holds them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from ..errors import UsageError, nearest
+from ..faults import Plan
+from ..history import History
+from ..simulator import Setup, Simulation
+from ..simulator.network import Message
+from ..simulator.patches import virtual
+
+Action = tuple[str, int]
+"""What was done and its number: the message's place in the network, or milliseconds."""
+
+
+class Driver:
+    """One run in manual mode. Messages wait in the network until an action moves them."""
+
+    def __init__(self, setup: Setup) -> None:
+        self.setup = setup
+        self.actions: list[Action] = []
+        self.shown: list[str] = []
+        self._sim = Simulation(setup, manual=True)
+        self._orders = list(setup.scenario.orders)
+        self._closed = False
+        with virtual(self._sim):
+            self._sim.start("start")
+            self._sim.kernel.run()
+
+    # -- what can be done --------------------------------------------------------------------
+
+    @property
+    def in_flight(self) -> int:
+        return len(self._sim.network.pending)
+
+    @property
+    def running(self) -> bool:
+        return self._sim.process is not None
+
+    @property
+    def orders_left(self) -> int:
+        return len(self._orders)
+
+    def describe(self, index: int) -> str:
+        """The message at that place, for people."""
+        msg = self._sim.network.pending[index]
+        again = f" (attempt {msg.attempt})" if msg.attempt > 1 else ""
+        return f"{msg.operation} of {msg.saga}{again}"
+
+    def do(self, name: str, number: int = 0) -> None:
+        """Perform the action of that name and note it down."""
+        action = ACTIONS.get(name)
+        if action is None:
+            raise UsageError(f"unknown action {name!r}{nearest(name, ACTIONS)}")
+        self.shown.append(self._caption(name, number))
+        self.actions.append((name, number))
+        with virtual(self._sim):
+            action(self, number)
+            self._sim.kernel.run()
+
+    def _caption(self, name: str, number: int) -> str:
+        if name in MESSAGE_ACTIONS:
+            return f"{name.replace('_', ' ')}: {self.describe(number)}"
+        return f"advance {number} ms" if name == "advance" else name
+
+    # -- the actions -------------------------------------------------------------------------
+
+    def _submit(self, number: int) -> None:
+        self._sim.submit(self._orders.pop(0))
+
+    def _deliver(self, number: int) -> None:
+        self._sim.network.deliver(self._take(number))
+
+    def _drop(self, number: int) -> None:
+        self._sim.network.drop(self._take(number))
+
+    def _duplicate(self, number: int) -> None:
+        """Deliver a message and leave a copy of it in the network."""
+        self._sim.network.deliver(self._sim.network.pending[number])
+
+    def _lose_ack(self, number: int) -> None:
+        self._sim.network.lose_answer(self._take(number))
+
+    def _reject(self, number: int) -> None:
+        msg = self._take(number)
+        if not self._sim.network.reject(msg):
+            self._sim.network.deliver(msg)
+
+    def _crash(self, number: int) -> None:
+        self._sim.crash("killed")
+
+    def _restart(self, number: int) -> None:
+        self._sim.start("restart")
+
+    def _advance(self, milliseconds: int) -> None:
+        self._sim.kernel.advance_to(self._sim.kernel.now_us + milliseconds * 1000)
+
+    def _take(self, number: int) -> Message:
+        return self._sim.network.take(number)
+
+    # -- the end -----------------------------------------------------------------------------
+
+    def history(self) -> History:
+        """What happened so far."""
+        return self._sim.result().history(self.setup, Plan())
+
+    def finish(self) -> History:
+        """Heal everything: deliver what is in flight, start what is down, come to rest."""
+        self._closed = True
+        with virtual(self._sim):
+            self._sim.network.release_all()
+            self._sim.manual = False
+            if self._sim.process is None:
+                self._sim.start("heal")
+            self._sim.finish()
+        return self.history()
+
+    def close(self) -> None:
+        """Give everything back, when the run is not finished."""
+        if not self._closed:
+            self._closed = True
+            with virtual(self._sim):
+                self._sim.close()
+
+
+ACTIONS: Final[dict[str, Callable[[Driver, int], None]]] = {
+    "submit": Driver._submit,
+    "deliver": Driver._deliver,
+    "duplicate": Driver._duplicate,
+    "drop": Driver._drop,
+    "lose_ack": Driver._lose_ack,
+    "reject": Driver._reject,
+    "crash": Driver._crash,
+    "restart": Driver._restart,
+    "advance": Driver._advance,
+}
+
+MESSAGE_ACTIONS: Final = frozenset({"deliver", "duplicate", "drop", "lose_ack", "reject"})
+FAULTY_ACTIONS: Final = frozenset({"duplicate", "drop", "lose_ack", "reject", "crash"})
+
+
+def replay_actions(setup: Setup, actions: Iterable[Action]) -> History:
+    """Perform ``actions`` again and come to rest."""
+    driver = Driver(setup)
+    try:
+        for name, number in actions:
+            if name in MESSAGE_ACTIONS and number >= driver.in_flight:
+                raise UsageError(f"action {name!r} names message {number}, but {driver.in_flight} are in flight")
+            driver.do(name, number)
+        return driver.finish()
+    finally:
+        driver.close()

@@ -1,0 +1,56 @@
+"""Runs judged: each distinct history once."""
+
+from __future__ import annotations
+
+from ..faults import Plan
+from ..history import CLIENT_ACK, History, rows_digest
+from ..invariants import check
+from ..simulator import Run, Setup, simulate
+from ..verdict import Verdict, Violation
+
+
+class Judge:
+    """Verdicts on the runs of one setup. Equal histories have one verdict, so it is kept by digest."""
+
+    def __init__(self, setup: Setup) -> None:
+        self.setup = setup
+        self._verdicts: dict[tuple[bytes, bool], Verdict] = {}
+        self._silent = Verdict()
+
+    @property
+    def histories(self) -> int:
+        """How many distinct histories were judged."""
+        return len(self._verdicts)
+
+    def judge(self, plan: Plan, run: Run, digest: bytes) -> tuple[Verdict, bool]:
+        """The verdict on a run, and whether its history is new."""
+        key = (digest, bool(run.fired))
+        known = self._verdicts.get(key)
+        if known is not None:
+            return known, False
+        verdict = check(run.history(self.setup, plan))
+        self._verdicts[key] = verdict
+        return verdict, True
+
+
+def violates(setup: Setup, plan: Plan, signature: tuple[str, ...]) -> tuple[Violation, History] | None:
+    """Run ``plan`` and return its violation of that signature with the history, or None."""
+    run = simulate(setup, plan)
+    history = run.history(setup, plan)
+    return next(((v, history) for v in check(history).violations if v.signature == signature), None)
+
+
+def outcome_of(run: Run, setup: Setup) -> str:
+    """What the clients were told, saga by saga; "no answer" where a crash came between."""
+    told = {row[3]: row[9][0] for row in run.rows if row[1] == CLIENT_ACK}
+    return ", ".join(told.get(saga, "no answer") for saga in setup.orders)
+
+
+def first_difference(one: Run, other: Run) -> str:
+    """The first event in which two runs of one plan differ, in words; "" where they are equal."""
+    if rows_digest(one.rows) == rows_digest(other.rows):
+        return ""
+    for number, (a, b) in enumerate(zip(one.rows, other.rows, strict=False)):
+        if a != b:
+            return f"event {number}: {a[1]} of {a[2]} {a[3:]!r} in one run, {b[1]} of {b[2]} {b[3:]!r} in the other"
+    return f"one run has {len(one.rows)} events, the other {len(other.rows)}"

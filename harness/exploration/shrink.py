@@ -1,0 +1,87 @@
+"""Reduce a failing plan to one of which nothing can be taken away.
+
+The result is 1-minimal: without any one of its faults the violation is gone; no smaller scenario
+shows it; and no fault of the same kind at an earlier site does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from ..faults import Fault, Plan, Site
+from ..history import History
+from ..scenario import Scenario
+from ..simulator import Setup, simulate
+from ..verdict import Violation
+from .enumerator import Enumerator
+from .judge import violates
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shrunk:
+    """The smallest scenario and plan that show a violation of the same signature."""
+
+    scenario: Scenario
+    plan: Plan
+    violation: Violation
+    history: History
+    necessary: bool
+
+
+def shrink(setup: Setup, plan: Plan, signature: tuple[str, ...]) -> Shrunk:
+    """Shrink ``plan``, which must violate with ``signature`` under ``setup``."""
+    found = violates(setup, plan, signature)
+    if found is None:
+        raise ValueError(f"the plan does not show {signature}: {plan}")
+    changed = True
+    while changed:
+        changed = False
+        for candidate_setup, candidate in _smaller(setup, plan):
+            better = violates(candidate_setup, candidate, signature)
+            if better is not None:
+                setup, plan, found, changed = candidate_setup, candidate, better, True
+                break
+    necessary = all(violates(setup, plan.without(n), signature) is None for n in range(len(plan)))
+    violation, history = found
+    return Shrunk(scenario=setup.scenario, plan=plan, violation=violation, history=history, necessary=necessary)
+
+
+def _smaller(setup: Setup, plan: Plan) -> Iterator[tuple[Setup, Plan]]:
+    """Candidates, the boldest first."""
+    for index in range(len(plan)):
+        yield setup, plan.without(index)
+    for scenario in _smaller_scenarios(setup.scenario):
+        yield Setup(adapter=setup.adapter, scenario=scenario), plan
+    for index in range(len(plan)):
+        for site in _earlier_sites(setup, plan, index):
+            moved = Fault(kind=plan.faults[index].kind, site=site)
+            yield setup, Plan(faults=(*plan.faults[:index], moved, *plan.faults[index + 1 :]))
+
+
+def _smaller_scenarios(scenario: Scenario) -> Iterator[Scenario]:
+    if scenario.sagas > 1:
+        yield scenario.with_sagas(1)
+        if scenario.sagas > 2:
+            yield scenario.with_sagas(scenario.sagas - 1)
+    for index in range(len(scenario.rejections)):
+        yield replace(scenario, rejections=scenario.rejections[:index] + scenario.rejections[index + 1 :])
+    if scenario.limit is not None and any(amount > scenario.limit for amount in scenario.amounts):
+        yield replace(scenario, amounts=tuple(min(amount, scenario.limit) for amount in scenario.amounts))
+    if scenario.quantity > 1:
+        yield replace(scenario, quantity=1)
+
+
+def _earlier_sites(setup: Setup, plan: Plan, index: int) -> Iterator[Site]:
+    """The sites before the one of fault ``index`` that its kind could strike, first ones first."""
+    before = Plan(faults=plan.faults[:index])
+    run = simulate(setup, before)
+    enumerator = Enumerator(setup, 0)
+    fault = plan.faults[index]
+    start = run.sites.index(before.faults[-1].site) + 1 if before.faults else 0
+    for position in range(start, len(run.sites)):
+        site = run.sites[position]
+        if site == fault.site:
+            return
+        if fault.kind in enumerator.kinds(site) and fault.kind not in run.impossible.get(position, ()):
+            yield Site._make(site)

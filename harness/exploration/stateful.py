@@ -1,0 +1,226 @@
+"""Hypothesis drives the simulator: a rule for each thing that a network and a process can do.
+
+Subclass `SagaMachine`, name an adapter, and add rules or invariants of your own::
+
+    class Checkout(sagafuzz.SagaMachine):
+        adapter = ShopCheckout
+
+    TestCheckout = Checkout.TestCase
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, ClassVar, Final
+
+import hypothesis
+from hypothesis import HealthCheck, Phase, Verbosity
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
+
+from ..errors import UsageError
+from ..history import History
+from ..invariants import check
+from ..loading import as_adapter
+from ..ports import Adapter
+from ..scenario import Scenario
+from ..simulator import Setup
+from ..verdict import Violation
+from .driver import FAULTY_ACTIONS, Driver
+
+ON_THE_WAY: Final = frozenset({"I1", "I4", "I12", "I15", "I17", "I18", "I23", "C2"})
+"""Safety invariants that a prefix can refute; the others are judged at rest."""
+
+_MESSAGES = st.integers(min_value=0, max_value=5)
+
+
+class Stopped(KeyboardInterrupt):
+    """Raised to end the search early; hypothesis lets a KeyboardInterrupt through at once."""
+
+
+class SagaViolation(AssertionError):
+    """An invariant is broken. Carries the violation, the history and the actions that led there."""
+
+    def __init__(self, violation: Violation, failure: Failure) -> None:
+        super().__init__(f"{violation.invariant}: {violation.sentence}")
+        self.violation = violation
+        self.failure = failure
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failure:
+    """What the state machine found: the violation, its shrunk program and what happened."""
+
+    violation: Violation
+    scenario: Scenario
+    actions: tuple[tuple[str, int], ...]
+    shown: tuple[str, ...]
+    history: History
+
+    @property
+    def faults(self) -> int:
+        """How many of the actions were faults."""
+        return sum(name in FAULTY_ACTIONS for name, _ in self.actions)
+
+
+class SagaMachine(RuleBasedStateMachine):
+    """A state machine over one adapter. ``scenarios`` defaults to the adapter's; ``only`` restricts the
+    invariants by id, ``ignore`` holds signatures of violations that are known already."""
+
+    adapter: ClassVar[Any] = None
+    scenarios: ClassVar[tuple[Scenario, ...]] = ()
+    only: ClassVar[frozenset[str] | None] = None
+    ignore: ClassVar[frozenset[tuple[str, str, str, str]]] = frozenset()
+    steps_run: ClassVar[int] = 0
+    stopped: ClassVar[Callable[[], bool]] = staticmethod(lambda: False)
+
+    def __init__(self) -> None:
+        super().__init__()
+        if self.adapter is None:
+            raise UsageError(f"{type(self).__name__} names no adapter; write 'adapter = YourAdapter' in its body")
+        self._adapter: Adapter = as_adapter(self.adapter)
+        self._driver: Driver | None = None
+        self._over = False
+
+    @initialize(choice=st.integers(min_value=0, max_value=9))
+    def choose_scenario(self, choice: int) -> None:
+        if self.stopped():
+            raise Stopped
+        scenarios = self.scenarios or self._adapter.scenarios
+        self._scenario = scenarios[choice % len(scenarios)]
+        self._driver = Driver(Setup(adapter=self._adapter, scenario=self._scenario))
+
+    @property
+    def driver(self) -> Driver:
+        assert self._driver is not None, "hypothesis runs the initialize rule first"
+        return self._driver
+
+    # -- rules -------------------------------------------------------------------------------
+
+    @precondition(lambda self: self.driver.orders_left)
+    @rule()
+    def submit(self) -> None:
+        self._do("submit")
+
+    @precondition(lambda self: self.driver.in_flight)
+    @rule(message=_MESSAGES)
+    def deliver(self, message: int) -> None:
+        self._do("deliver", message % self.driver.in_flight)
+
+    @precondition(lambda self: self.driver.in_flight)
+    @rule(message=_MESSAGES)
+    def duplicate(self, message: int) -> None:
+        self._do("duplicate", message % self.driver.in_flight)
+
+    @precondition(lambda self: self.driver.in_flight)
+    @rule(message=_MESSAGES)
+    def drop(self, message: int) -> None:
+        self._do("drop", message % self.driver.in_flight)
+
+    @precondition(lambda self: self.driver.in_flight)
+    @rule(message=_MESSAGES)
+    def lose_ack(self, message: int) -> None:
+        self._do("lose_ack", message % self.driver.in_flight)
+
+    @precondition(lambda self: self.driver.in_flight)
+    @rule(message=_MESSAGES)
+    def reject(self, message: int) -> None:
+        self._do("reject", message % self.driver.in_flight)
+
+    @precondition(lambda self: self.driver.running)
+    @rule()
+    def crash(self) -> None:
+        self._do("crash")
+
+    @precondition(lambda self: not self.driver.running)
+    @rule()
+    def restart(self) -> None:
+        self._do("restart")
+
+    @rule(milliseconds=st.sampled_from((1, 100, 1000, 10_000)))
+    def advance_clock(self, milliseconds: int) -> None:
+        self._do("advance", milliseconds)
+
+    # -- judgement ---------------------------------------------------------------------------
+
+    @invariant()
+    def safety_holds(self) -> None:
+        """What a prefix can refute is asked after each rule; then the run comes to rest at once, so that
+        the whole history decides what was the cause and what followed."""
+        if self._driver is None or self._over:
+            return
+        wanted = ON_THE_WAY if self.only is None else ON_THE_WAY & self.only
+        violations = check(self._driver.history(), wanted).violations
+        if any(violation.signature not in self.ignore for violation in violations):
+            self._come_to_rest()
+
+    def teardown(self) -> None:
+        """Heal, come to rest, and judge everything."""
+        if self._driver is not None and not self._over:
+            self._come_to_rest()
+
+    def _do(self, action: str, number: int = 0) -> None:
+        if not self._over:
+            type(self).steps_run += 1
+            self.driver.do(action, number)
+
+    def _come_to_rest(self) -> None:
+        self._over = True
+        history = self.driver.finish()
+        for violation in check(history, self.only).violations:
+            if violation.signature in self.ignore or (violation.invariant == "C1" and self._faulty(violation, history)):
+                continue
+            failure = Failure(
+                violation=violation,
+                scenario=self._scenario,
+                actions=tuple(self.driver.actions),
+                shown=tuple(self.driver.shown),
+                history=history,
+            )
+            raise SagaViolation(violation, failure)
+
+    def _faulty(self, violation: Violation, history: History) -> bool:
+        """A port's exception may pass once a fault was injected; here the faults are actions."""
+        port = history.rows[violation.position][9][3]
+        return bool(port) and any(name in FAULTY_ACTIONS for name, _ in self.driver.actions)
+
+
+def search(
+    adapter: Adapter,
+    *,
+    examples: int,
+    seed: int,
+    scenarios: Iterable[Scenario] = (),
+    ignore: frozenset[tuple[str, str, str, str]] = frozenset(),
+    only: frozenset[str] | None = None,
+    steps: int = 30,
+    machine: type[SagaMachine] = SagaMachine,
+    stopped: Callable[[], bool] = lambda: False,
+) -> tuple[Failure | None, int]:
+    """Run ``examples`` of the state machine. The shrunk failure, or None, and the rules executed.
+
+    ``stopped`` is asked before each example; where it says so the search ends without a failure."""
+    subclass = type(
+        f"{machine.__name__}_{adapter.name}",
+        (machine,),
+        {"adapter": adapter, "scenarios": tuple(scenarios), "ignore": ignore, "only": only, "steps_run": 0, "stopped": staticmethod(stopped)},
+    )
+    settings = hypothesis.settings(
+        max_examples=examples,
+        deadline=None,
+        database=None,
+        stateful_step_count=steps,
+        suppress_health_check=list(HealthCheck),
+        phases=(Phase.generate, Phase.target, Phase.shrink),
+        verbosity=Verbosity.quiet,
+        print_blob=False,
+        report_multiple_bugs=False,
+    )
+    try:
+        run_state_machine_as_test(hypothesis.seed(seed)(subclass), settings=settings)
+    except SagaViolation as found:
+        return found.failure, subclass.steps_run
+    except Stopped:
+        pass
+    return None, subclass.steps_run

@@ -1,0 +1,215 @@
+"""What a campaign counts while it runs, and the report's values that come of it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from ..faults import FAULT_KINDS, Plan
+from ..invariants import INVARIANTS
+from ..scenario import Scenario
+from ..simulator import Setup
+from ..simulator.network import MAX_ATTEMPT
+from ..verdict import (
+    GAVE_UP,
+    HOLDS,
+    NOT_EXERCISED,
+    VIOLATED,
+    Cell,
+    InvariantResult,
+    PlanCounts,
+    ScenarioResult,
+    Status,
+    Verdict,
+    Violation,
+)
+from .enumerator import Case
+from .judge import outcome_of
+
+PHASES = ("forward", "compensation", "recovery")
+Signature = tuple[str, str, str, str]
+
+
+@dataclass
+class Sighting:
+    """The first, and so smallest, plan that showed a violation, and how many did."""
+
+    setup: Setup
+    plan: Plan
+    violation: Violation
+    events: int
+    explains: tuple[str, ...]
+    hits: int = 0
+
+
+@dataclass
+class ScenarioTally:
+    """Counts of one scenario's exhaustive search."""
+
+    scenario: Scenario
+    run: int = 0
+    fired: int = 0
+    consequential: int = 0
+    histories: int = 0
+    by_faults: Counter[int] = field(default_factory=Counter)
+    outcomes: Counter[str] = field(default_factory=Counter)
+
+    def result(self) -> ScenarioResult:
+        return ScenarioResult(
+            scenario=self.scenario,
+            counts=PlanCounts(
+                planned=self.run,
+                run=self.run,
+                fired=self.fired,
+                consequential=self.consequential,
+                histories=self.histories,
+                by_faults=tuple(self.by_faults[n] for n in range(max(self.by_faults, default=0) + 1)),
+            ),
+            outcomes=dict(sorted(self.outcomes.items())),
+        )
+
+
+class Tally:
+    """Everything that is counted over a whole campaign."""
+
+    def __init__(self) -> None:
+        self.scenarios: list[ScenarioTally] = []
+        self.sightings: dict[Signature, Sighting] = {}
+        self.checked: Counter[str] = Counter()
+        self.violated: Counter[str] = Counter()
+        self.explained_by: dict[str, set[str]] = {}
+        self.gave_up: dict[str, str] = {}
+        self.capped = False
+        self._cells: dict[tuple[str, str], list[int]] = {}
+        self._sites: dict[tuple[str, str], set[object]] = {}
+
+    # -- counting ----------------------------------------------------------------------------
+
+    def add(self, tally: ScenarioTally, setup: Setup, case: Case, verdict: Verdict, *, new: bool) -> None:
+        """Count one judged case. ``new`` says that its history was not seen before."""
+        tally.run += 1
+        tally.by_faults[len(case.plan)] += 1
+        tally.fired += case.fired
+        tally.consequential += case.consequential
+        self.capped = self.capped or case.run.capped
+        if case.plan.faults:
+            self._count_cell(tally.scenario, case)
+        if new:
+            tally.histories += 1
+            tally.outcomes[outcome_of(case.run, setup)] += 1
+            self._count_verdict(verdict)
+        for violation in verdict.violations:
+            self._sight(setup, case, verdict, violation)
+
+    def _count_cell(self, scenario: Scenario, case: Case) -> None:
+        fault = case.plan.faults[-1]
+        key = (fault.kind, case.phase)
+        cell = self._cells.setdefault(key, [0, 0, 0])
+        cell[0] += 1
+        cell[1] += case.fired
+        cell[2] += case.consequential
+        self._sites.setdefault(key, set()).add((scenario.name, fault.site))
+
+    def _count_verdict(self, verdict: Verdict) -> None:
+        self.checked.update(verdict.exercised)
+        self.gave_up.update(verdict.gave_up)
+        for id in {v.invariant for v in (*verdict.violations, *verdict.explained)}:
+            self.violated[id] += 1
+        causes = {v.invariant for v in verdict.violations}
+        for violation in verdict.explained:
+            self.explained_by.setdefault(violation.invariant, set()).update(causes - {violation.invariant})
+
+    def _sight(self, setup: Setup, case: Case, verdict: Verdict, violation: Violation) -> None:
+        seen = self.sightings.get(violation.signature)
+        if seen is None:
+            seen = self.sightings[violation.signature] = Sighting(
+                setup=setup,
+                plan=case.plan,
+                violation=violation,
+                events=len(case.run.rows),
+                explains=tuple(sorted({v.invariant for v in verdict.explained if v.saga == violation.saga})),
+            )
+        seen.hits += 1
+
+    # -- the report's values -----------------------------------------------------------------
+
+    def counts(self) -> PlanCounts:
+        parts = [tally.result().counts for tally in self.scenarios]
+        longest = max((len(part.by_faults) for part in parts), default=0)
+        return PlanCounts(
+            planned=sum(part.planned for part in parts),
+            run=sum(part.run for part in parts),
+            fired=sum(part.fired for part in parts),
+            consequential=sum(part.consequential for part in parts),
+            histories=sum(part.histories for part in parts),
+            by_faults=tuple(
+                sum(part.by_faults[n] for part in parts if n < len(part.by_faults)) for n in range(longest)
+            ),
+        )
+
+    def cells(self) -> tuple[Cell, ...]:
+        return tuple(
+            Cell(
+                kind=kind,
+                phase=phase,
+                sites=len(self._sites[kind, phase]),
+                planned=cell[0],
+                fired=cell[1],
+                consequential=cell[2],
+            )
+            for kind in FAULT_KINDS
+            for phase in PHASES
+            if (cell := self._cells.get((kind, phase))) is not None
+        )
+
+    def invariants(self, found: Counter[str]) -> tuple[InvariantResult, ...]:
+        """One result an invariant. ``found`` adds what the random part found, by id."""
+        return tuple(self._invariant(id, found[id]) for id in sorted(INVARIANTS, key=_by_number))
+
+    def _invariant(self, id: str, found: int) -> InvariantResult:
+        violated = self.violated[id] + found
+        status: Status
+        note = ""
+        if INVARIANTS[id].nature == "meta":
+            counts = self.counts()
+            status = HOLDS if counts.fired == counts.run > 0 else (GAVE_UP if counts.run else NOT_EXERCISED)
+            note = f"{counts.fired} of {counts.run} plans fired in full"
+            return InvariantResult(id=id, name=INVARIANTS[id].name, status=status, checked=counts.run, note=note)
+        if violated:
+            status = VIOLATED
+            direct = found or any(signature[0] == id for signature in self.sightings)
+            if not direct:
+                note = f"follows from {', '.join(sorted(self.explained_by.get(id, ()), key=_by_number))}"
+        elif id in self.gave_up:
+            status, note = GAVE_UP, self.gave_up[id]
+        else:
+            status = HOLDS if self.checked[id] else NOT_EXERCISED
+        return InvariantResult(
+            id=id, name=INVARIANTS[id].name, status=status, checked=self.checked[id], violated=violated, note=note
+        )
+
+    def not_exercised(self, max_faults: int) -> Iterator[str]:
+        """In words: what this campaign cannot speak of."""
+        if not max_faults:
+            yield "every fault: the search was bounded to none"
+            return
+        missing: dict[tuple[str, ...], list[str]] = {}
+        for kind in FAULT_KINDS.values():
+            possible = [p for p in PHASES if p not in _NEVER.get(kind.directions, ())]
+            phases = tuple(phase for phase in possible if (kind.name, phase) not in self._cells)
+            if phases:
+                missing.setdefault(phases if len(phases) < len(possible) else (), []).append(kind.name)
+        for phases, kinds in missing.items():
+            where = f"in {' and '.join(phases)}" if phases else "anywhere"
+            yield f"{', '.join(kinds)} {where}: no site that they could strike was reached"
+        if self.capped:
+            yield f"faults at attempts beyond number {MAX_ATTEMPT} of one call: not struck"
+
+
+_NEVER = {("F",): ("compensation",), ("C",): ("forward",)}
+"""The phases in which a kind that strikes one direction only can never be seen."""
+
+
+def _by_number(id: str) -> tuple[bool, int]:
+    return (id[:1] != "I", int(id[1:]))

@@ -1,0 +1,153 @@
+"""Invariants over what the orchestrator says of a saga: I15, I16, I23, and the campaign's own I27."""
+
+from __future__ import annotations
+
+from ..saga import FORWARD
+from ..verdict import Violation
+from .facts import COMPENSATED, COMPLETED, STUCK, Facts, SagaFacts
+from .registry import Checked, invariant
+
+
+@invariant(
+    "I15",
+    "monotone terminal",
+    holds_when="once a saga is called completed or compensated, it is never called anything else, and nothing more "
+    "takes effect for it",
+    cause="a late message or a late timer that is not checked against the saga's state",
+    repair="decide once, in one atomic step, and let participants refuse what comes after",
+    explains=("I2", "I3", "I16"),
+)
+def monotone_terminal(facts: Facts) -> Checked:
+    """Judged from the first terminal claim on. From "stuck" a person may lead to "compensated"."""
+    exercised, found = False, []
+    for saga in facts.sagas.values():
+        if not saga.claims:
+            continue
+        exercised = True
+        first_at, first, _ = saga.claims[0]
+        for at, outcome, _ in saga.claims[1:]:
+            if outcome != first and not (first == STUCK and outcome == COMPENSATED):
+                found.append(_second_end(saga, first, outcome, at))
+                break
+        if first not in (COMPLETED, COMPENSATED):
+            continue
+        for (step, direction), call in saga.calls.items():
+            late = [at for at, _, _ in call.effective if at > first_at]
+            if late:
+                operation = facts.saga.operation(step, direction)
+                found.append(
+                    Violation(
+                        invariant="I15",
+                        anomaly="effect after the end",
+                        sentence=f"{operation} for {saga.id} took effect after the saga was called {first}",
+                        expected=f"no effect after {first!r}",
+                        got=f"{operation} in effect",
+                        saga=saga.id,
+                        step=step,
+                        direction=direction,
+                        position=late[0],
+                    )
+                )
+    return exercised, found
+
+
+def _second_end(saga: SagaFacts, first: str, second: str, position: int) -> Violation:
+    return Violation(
+        invariant="I15",
+        anomaly="two ends",
+        sentence=f"{saga.id} was called {first}, and later {second}",
+        expected=first,
+        got=f"{first}, then {second}",
+        saga=saga.id,
+        position=position,
+    )
+
+
+@invariant(
+    "I16",
+    "client truth",
+    holds_when="what the client was told is what the participants hold in the end; 'pending' is always true",
+    cause="the answer is given before the outcome is certain, or a timeout is told as a failure",
+    repair="answer when the end is durable; while an outcome is unknown say 'pending'",
+)
+def client_truth(facts: Facts) -> Checked:
+    """Completed: every step in effect. Compensated: no step in effect."""
+    exercised, found = False, []
+    for saga in facts.sagas.values():
+        for at, outcome, to_client in saga.claims:
+            if not to_client or outcome not in (COMPLETED, COMPENSATED):
+                continue
+            exercised = True
+            if outcome == COMPLETED:
+                wrong = [step.name for step in facts.saga.steps if saga.net(step.name) < 1]
+                state = "not in effect"
+            else:
+                wrong = [step.name for step in facts.saga.steps if step.undo is not None and saga.net(step.name) > 0]
+                state = "in effect"
+            if wrong:
+                found.append(
+                    Violation(
+                        invariant="I16",
+                        anomaly=f"told {outcome}",
+                        sentence=f"the client of {saga.id} was told {outcome!r}, but {', '.join(wrong)} "
+                        f"{'is' if len(wrong) == 1 else 'are'} {state}",
+                        expected=f"every step {'in effect' if outcome == COMPLETED else 'undone'}",
+                        got=f"{', '.join(wrong)} {state}",
+                        saga=saga.id,
+                        step=wrong[-1],
+                        direction=FORWARD,
+                        position=at,
+                    )
+                )
+                break
+    return exercised, found
+
+
+@invariant(
+    "I23",
+    "no success without effect",
+    holds_when="a saga is called completed only when each of its steps took effect",
+    cause="an error of the last step is swallowed, or a refusal is taken for success",
+    repair="let only a definite success of every step lead to 'completed'",
+    explains=("I2", "I16"),
+)
+def no_hollow_success(facts: Facts) -> Checked:
+    """Judged at the claim: a step that takes effect later does not make it true."""
+    exercised, found = False, []
+    for saga in facts.sagas.values():
+        claim = next((at for at, outcome, _ in saga.claims if outcome == COMPLETED), None)
+        if claim is None:
+            continue
+        exercised = True
+        for step in facts.saga.steps:
+            call = saga.calls.get((step.name, FORWARD))
+            if call is None or not any(at < claim for at, _, _ in call.effective):
+                found.append(
+                    Violation(
+                        invariant="I23",
+                        anomaly="hollow success",
+                        sentence=f"{saga.id} was called completed, but {step.operation} had not taken effect",
+                        expected=f"{step.operation} in effect before 'completed'",
+                        got="no effect",
+                        saga=saga.id,
+                        step=step.name,
+                        direction=FORWARD,
+                        position=claim,
+                    )
+                )
+    return exercised, found
+
+
+@invariant(
+    "I27",
+    "not vacuous",
+    holds_when="every planned fault struck at its site, and what was never exercised is reported as such",
+    cause="a fault that is planned where the run never comes",
+    repair="look at what was not exercised: the scenario may end too early, or the adapter may be deaf to the fault",
+    nature="meta",
+)
+def not_vacuous(facts: Facts) -> Checked:
+    """Judged over the campaign, not over one history."""
+    return False, ()
+
+

@@ -1,0 +1,111 @@
+"""How the code under test behaves towards its caller: C1 to C3.
+
+Without these, an adapter that fails at its first line would pass every other invariant: it has
+no effect at all.
+"""
+
+from __future__ import annotations
+
+from ..verdict import Violation
+from .facts import Facts
+from .registry import Checked, invariant
+
+
+@invariant(
+    "C1",
+    "no stray exception",
+    holds_when="no exception leaves the adapter, save that of a port to which a fault was done",
+    cause="a bug in the code under test, or an adapter that does not translate its refusals",
+    repair="return False where the saga was refused or rolled back, and let only errors of ports pass",
+    explains=("I2", "I3", "I5", "I11", "I13", "I16"),
+)
+def no_stray_exception(facts: Facts) -> Checked:
+    """A port's error may pass when a fault was injected: the client then knows that it knows nothing."""
+    found = []
+    positions = [at for saga in facts.sagas.values() for at in saga.raised] + facts.strays
+    for position in sorted(positions):
+        row = facts.history.rows[position]
+        type_name, message, where, port = row[9]
+        if port and facts.history.fired:
+            continue
+        hint = "; return False where the saga was refused" if port else ""
+        found.append(
+            Violation(
+                invariant="C1",
+                anomaly=f"{type_name} escapes",
+                sentence=f"{where} raised {type_name}: {message}"[:300] + hint,
+                expected="True, False or an Outcome",
+                got=type_name,
+                saga=row[3],
+                position=position,
+            )
+        )
+    return True, found
+
+
+@invariant(
+    "C2",
+    "sane answer",
+    holds_when="run returns True, False or an Outcome",
+    cause="run returns nothing, or the engine's own result object",
+    repair="translate the result: True for completed, False for compensated, or an Outcome",
+)
+def sane_answer(facts: Facts) -> Checked:
+    """Anything else is no answer that a client could act on."""
+    found = []
+    for saga in facts.sagas.values():
+        for position in saga.nonsense:
+            answer = facts.history.rows[position][9][0]
+            found.append(
+                Violation(
+                    invariant="C2",
+                    anomaly="nonsense",
+                    sentence=f"run answered {answer} for {saga.id}; it must return True, False or an Outcome",
+                    expected="True, False or an Outcome",
+                    got=str(answer),
+                    saga=saga.id,
+                    position=position,
+                )
+            )
+    return True, found
+
+
+@invariant(
+    "C3",
+    "comes to rest",
+    holds_when="once faults have stopped, every run ends, and everything is quiet in the end",
+    cause="a loop without progress, or a wait for something that never comes",
+    repair="bound each wait and each loop, and back off between attempts",
+    nature="liveness",
+    explains=("I2", "I3", "I11", "I13", "I16"),
+)
+def comes_to_rest(facts: Facts) -> Checked:
+    """A livelock in virtual time, a loop that touches no port, or a saga whose client waits for ever."""
+    found = []
+    if facts.end in ("livelock", "spins"):
+        how = "goes round without an end" if facts.end == "livelock" else "computes for ever without touching a port"
+        found.append(
+            Violation(
+                invariant="C3",
+                anomaly=facts.end,
+                sentence=f"the code under test {how}",
+                expected="rest",
+                got=facts.end,
+            )
+        )
+        return True, found
+    for saga in facts.sagas.values():
+        answered = saga.claims or saga.raised or saga.nonsense or saga.pending >= 0 or saga.dead
+        crashed = any(at > saga.submitted for at, _ in facts.crashes)
+        if saga.submitted >= 0 and not answered and not crashed and not facts.strays:
+            found.append(
+                Violation(
+                    invariant="C3",
+                    anomaly="never answers",
+                    sentence=f"run for {saga.id} never returned: it waits for something that will not come",
+                    expected="an answer",
+                    got="none",
+                    saga=saga.id,
+                )
+            )
+    return True, found

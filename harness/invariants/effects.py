@@ -1,0 +1,246 @@
+"""Invariants over what the participants applied: I1, I2, I3, I17, I18."""
+
+from __future__ import annotations
+
+from ..saga import COMPENSATION, FORWARD
+from ..verdict import Violation
+from .facts import Facts, SagaFacts
+from .registry import Checked, invariant
+
+
+@invariant(
+    "I1",
+    "at most once",
+    holds_when="each step takes effect at most once in each direction, whatever its key; one key means one intent",
+    cause="a retry or a redelivery without an idempotency key, or with a key made anew for each attempt",
+    repair="derive the key from the saga and the step, send it with every attempt, and let the participant "
+    "remember it in the transaction that applies the effect",
+    explains=("I2", "I3", "I15", "I16", "I17", "I18"),
+)
+def at_most_once(facts: Facts) -> Checked:
+    """No double charge. Also: a key is never used for two sagas, nor with two payloads."""
+    exercised, found = False, []
+    keys: dict[tuple[str, str, str], tuple[str, object]] = {}
+    for saga in facts.sagas.values():
+        for (step, direction), call in saga.calls.items():
+            if call.deliveries > 1 or len(call.sends) > 1:
+                exercised = True
+            for position, _, key in call.sends:
+                if key is not None:
+                    payload = facts.history.rows[position][9][1]
+                    first = keys.setdefault((step, direction, key), (saga.id, payload))
+                    if first != (saga.id, payload):
+                        found.append(_key_reused(facts, saga, step, direction, key, position, first))
+            allowed = 1
+            if direction == COMPENSATION and (step, FORWARD) in saga.calls:
+                allowed = max(1, len(saga.calls[step, FORWARD].effective))
+            if len(call.effective) > allowed:
+                operation = facts.saga.operation(step, direction)
+                times = len(call.effective)
+                found.append(
+                    Violation(
+                        invariant="I1",
+                        anomaly="duplicate effect",
+                        sentence=f"{operation} for {saga.id} took effect {times} times; at most {allowed} is allowed",
+                        expected=f"at most {allowed} effect",
+                        got=f"{times} effects",
+                        saga=saga.id,
+                        step=step,
+                        direction=direction,
+                        position=call.effective[allowed][0],
+                    )
+                )
+    return exercised, found
+
+
+def _key_reused(
+    facts: Facts, saga: SagaFacts, step: str, direction: str, key: str, position: int, first: tuple[str, object]
+) -> Violation:
+    operation = facts.saga.operation(step, direction)
+    other = f"{first[0]}" if first[0] != saga.id else "another payload"
+    return Violation(
+        invariant="I1",
+        anomaly="key reused",
+        sentence=f"{operation} for {saga.id} carries the key {key!r}, which was used for {other} before",
+        expected="a key of its own for each intent",
+        got=f"{key!r} again",
+        saga=saga.id,
+        step=step,
+        direction=direction,
+        position=position,
+    )
+
+
+def leftovers(facts: Facts, saga: SagaFacts) -> list[str]:
+    """The steps that are in effect although the saga as a whole is not, and nobody was called to
+    them. Empty for a saga that is done, undone, or handed over."""
+    steps = facts.saga.steps
+    nets = {step.name: saga.net(step.name) for step in steps}
+    if all(net >= 1 for net in nets.values()):
+        return []
+    return [
+        step.name
+        for step in steps
+        if nets[step.name] > 0 and step.undo is not None and not saga.handed_over(step.name)
+    ]
+
+
+@invariant(
+    "I2",
+    "semantic atomicity",
+    holds_when="at rest every step of a saga is in effect, or none is, or a person was called to what is left",
+    cause="the saga stopped half way, or its rollback missed a step",
+    repair="persist the saga's progress, resume it after a restart, and retry each compensation until it succeeds",
+    explains=("I3", "I16"),
+    source="Garcia-Molina & Salem, Sagas, 1987",
+)
+def semantic_atomicity(facts: Facts) -> Checked:
+    """All or nothing, judged at quiescence on what the participants hold."""
+    exercised, found = False, []
+    for saga in facts.sagas.values():
+        if not any(call.effective for call in saga.calls.values()):
+            continue
+        exercised = True
+        left = leftovers(facts, saga)
+        if left:
+            missing = [step.name for step in facts.saga.steps if saga.net(step.name) <= 0]
+            found.append(
+                Violation(
+                    invariant="I2",
+                    anomaly="partial",
+                    sentence=f"{saga.id} came to rest with {_and(left)} in effect and {_and(missing)} not",
+                    expected="all steps in effect, or none",
+                    got=f"{_and(left)} in effect, {_and(missing)} not",
+                    saga=saga.id,
+                    step=left[-1],
+                    direction=FORWARD,
+                )
+            )
+    return exercised, found
+
+
+@invariant(
+    "I3",
+    "eventual release",
+    holds_when="in the end every saga is over, or a person was called, and nothing is held for it that it does not own",
+    cause="a saga that waits for ever, or a reservation that nobody releases",
+    repair="bound every wait, and compensate or complete each saga that is found open",
+    nature="liveness",
+)
+def eventual_release(facts: Facts) -> Checked:
+    """After faults have stopped and all is at rest: no orphan, and no saga left without an end."""
+    exercised, found = False, []
+    for saga in facts.sagas.values():
+        if saga.submitted < 0:
+            continue
+        exercised = True
+        for step in leftovers(facts, saga):
+            operation = facts.saga.operation(step, FORWARD)
+            found.append(
+                Violation(
+                    invariant="I3",
+                    anomaly="orphan",
+                    sentence=f"what {operation} took for {saga.id} is never given back",
+                    expected="released, or kept by a completed saga",
+                    got="held for ever",
+                    saga=saga.id,
+                    step=step,
+                    direction=FORWARD,
+                )
+            )
+        if saga.pending >= 0 and not saga.claims and not saga.dead and not _all_or_none(facts, saga):
+            found.append(
+                Violation(
+                    invariant="I3",
+                    anomaly="never ends",
+                    sentence=f"the client of {saga.id} was told 'pending', and no end ever came",
+                    expected="completed, compensated, or a person called",
+                    got="pending for ever",
+                    saga=saga.id,
+                )
+            )
+    return exercised, found
+
+
+def _all_or_none(facts: Facts, saga: SagaFacts) -> bool:
+    nets = [saga.net(step.name) for step in facts.saga.steps]
+    return all(nets) or (not any(nets) and any(call.effective for call in saga.calls.values()))
+
+
+@invariant(
+    "I17",
+    "conservation",
+    holds_when="money and stock are neither made nor lost, never negative, and each counter equals the sum of its rows",
+    cause="an effect applied twice, or undone twice, or undone by an amount that is not what was taken",
+    repair="change counters and rows in one transaction, and undo a row by its id",
+)
+def conservation(facts: Facts) -> Checked:
+    """At every prefix: free + taken = initial, both at least 0, taken = sum of the live rows."""
+    found = []
+    seen: set[tuple[str, str]] = set()
+    for position, service, row in facts.balances:
+        unit, subject, free, taken, live, initial = row[9][2]
+        if free >= 0 and taken >= 0 and free + taken == initial and taken == live:
+            continue
+        if (service, subject) in seen:
+            continue
+        seen.add((service, subject))
+        operation = facts.saga.operation(row[4], row[5])
+        found.append(
+            Violation(
+                invariant="I17",
+                anomaly=f"{unit} not conserved",
+                sentence=f"after {operation} for {row[3]}, {service} holds {free} free and {taken} taken of "
+                f"{subject}, which had {initial}, and its live rows sum to {live}",
+                expected=f"free + taken = {initial}, taken = {live}",
+                got=f"free {free}, taken {taken}",
+                saga=row[3],
+                step=row[4],
+                direction=row[5],
+                position=position,
+            )
+        )
+    return bool(facts.balances), found
+
+
+@invariant(
+    "I18",
+    "ownership",
+    holds_when="a compensation touches only what its own saga took",
+    cause="an undo that carries no id of what it undoes, or state that outlives one run",
+    repair="let the forward step return an id, keep it durably, and undo by that id",
+    explains=("I17", "I2", "I3", "I16"),
+)
+def ownership(facts: Facts) -> Checked:
+    """No effective undo of another saga's row, or of nothing."""
+    exercised, found = False, []
+    for saga in facts.sagas.values():
+        for (step, direction), call in saga.calls.items():
+            if direction != COMPENSATION:
+                continue
+            for position, _, owner in call.effective:
+                exercised = True
+                if owner == saga.id:
+                    continue
+                operation = facts.saga.operation(step, direction)
+                whose = f"what {owner} holds" if owner else "nothing that it had taken"
+                found.append(
+                    Violation(
+                        invariant="I18",
+                        anomaly="undo of another's" if owner else "undo of nothing",
+                        sentence=f"{operation} for {saga.id} took effect on {whose}",
+                        expected=f"an effect only on what {saga.id} took",
+                        got=f"an effect on {owner or 'the counters alone'}",
+                        saga=saga.id,
+                        step=step,
+                        direction=direction,
+                        position=position,
+                    )
+                )
+    return exercised, found
+
+
+def _and(names: list[str]) -> str:
+    return " and ".join((", ".join(names[:-1]), names[-1])) if len(names) > 1 else "".join(names)
+
+

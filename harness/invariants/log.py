@@ -1,0 +1,124 @@
+"""Invariants over what is durable: I12 (write ahead), I13 (no zombie)."""
+
+from __future__ import annotations
+
+from ..saga import COMPENSATION, FORWARD
+from ..verdict import Violation
+from .effects import leftovers
+from .facts import Facts, SagaFacts
+from .registry import Checked, invariant
+
+
+@invariant(
+    "I12",
+    "write ahead",
+    holds_when="a saga is durable before anything is done for it, an intent before its request, an outcome before the "
+    "request that depends on it, and the decision to compensate before the first undo",
+    cause="a record that is written after the act that it announces, or not at all",
+    repair="write the record, wait until it is durable, then act",
+    explains=("I13", "I2", "I3", "I16"),
+    source="Mohan et al., ARIES, 1992",
+)
+def write_ahead(facts: Facts) -> Checked:
+    """Each rule applies where the adapter names that kind of record (create, intent, outcome,
+    compensating); what it does not show is not judged."""
+    exercised, found = False, []
+    for saga in facts.sagas.values():
+        kinds = {record for record, _ in saga.durable}
+        if not kinds & {"create", "intent", "outcome", "compensating"}:
+            continue
+        sends = sorted(
+            (position, step, direction)
+            for (step, direction), call in saga.calls.items()
+            for position, _, _ in call.sends
+            if step
+        )
+        if sends:
+            exercised = True
+        for position, step, direction in sends:
+            for record, about in _due(facts, kinds, step, direction):
+                if saga.durable.get((record, about), position) >= position:
+                    found.append(_not_yet(facts, saga, step, direction, record, about, position))
+    return exercised, found
+
+
+def _due(facts: Facts, kinds: set[str], step: str, direction: str) -> list[tuple[str, str]]:
+    """The (record, step) pairs that must be durable before such a request is sent."""
+    due = [("create", "")] if "create" in kinds else []
+    if direction == FORWARD:
+        if "intent" in kinds:
+            due.append(("intent", step))
+        if "outcome" in kinds:
+            due.extend(("outcome", before) for before in facts.saga.predecessors.get(step, ()))
+    elif direction == COMPENSATION and "compensating" in kinds:
+        due.append(("compensating", ""))
+    return due
+
+
+def _not_yet(
+    facts: Facts, saga: SagaFacts, step: str, direction: str, record: str, about: str, position: int
+) -> Violation:
+    operation = facts.saga.operation(step, direction)
+    what = f"{record} {about}".rstrip()
+    return Violation(
+        invariant="I12",
+        anomaly=f"{record} not durable",
+        sentence=f"{operation} for {saga.id} was sent before its record {what!r} was durable",
+        expected=f"{what!r} durable, then {operation}",
+        got=f"{operation} first",
+        saga=saga.id,
+        step=step,
+        direction=direction,
+        position=position,
+    )
+
+
+@invariant(
+    "I13",
+    "no zombie",
+    holds_when="a saga that a crash interrupts is taken up again and driven to an end",
+    cause="the saga lives in memory only, or recovery does not find it",
+    repair="persist the saga's state, and on start resume or roll back everything that has no end",
+    nature="liveness",
+    explains=("I2", "I3", "I5", "I11", "I16"),
+)
+def no_zombie(facts: Facts) -> Checked:
+    """Judged on sagas that were in flight at the last crash. One that left no trace at all, neither
+    an effect nor a record, was never accepted: nothing is lost."""
+    exercised, found = False, []
+    if not facts.crashes:
+        return False, found
+    for saga in facts.sagas.values():
+        crash = _interrupted(facts, saga)
+        if crash is None:
+            continue
+        exercised = True
+        adopted = saga.last_row > crash or any(at > crash for at, _, _ in saga.claims)
+        if adopted or any(record == "terminal" for record, _ in saga.durable):
+            continue
+        left = leftovers(facts, saga)
+        recorded = ("create", "") in saga.durable and not any(call.effective for call in saga.calls.values())
+        if not left and not recorded:
+            continue
+        state = f"{' and '.join(left)} in effect" if left else "its record durable and nothing done"
+        found.append(
+            Violation(
+                invariant="I13",
+                anomaly="zombie",
+                sentence=f"{saga.id} was in flight when the orchestrator died, and nobody took it up again: {state}",
+                expected="the saga resumed or rolled back",
+                got=state,
+                saga=saga.id,
+                step=left[-1] if left else "",
+                direction=FORWARD if left else "",
+                position=crash,
+            )
+        )
+    return exercised, found
+
+
+def _interrupted(facts: Facts, saga: SagaFacts) -> int | None:
+    """The position of the last crash while the saga was open, or None."""
+    ended = saga.claims[0][0] if saga.claims else len(facts.history.rows)
+    open_crashes = [at for at, _ in facts.crashes if saga.submitted < at < ended]
+    return open_crashes[-1] if saga.submitted >= 0 and open_crashes else None

@@ -1,0 +1,253 @@
+"""Invariants over compensation: I4 (order), I5 (which steps), I11 (until done)."""
+
+from __future__ import annotations
+
+from ..saga import COMPENSATION, FORWARD
+from ..verdict import Violation
+from .facts import COMPENSATED, Facts, SagaFacts, knowledge
+from .registry import Checked, invariant
+
+
+@invariant(
+    "I4",
+    "reverse order",
+    holds_when="when a step and one that depends on it are both undone, the later one is undone first; "
+    "and no undo starts while a later step is still in flight",
+    cause="a rollback that walks the steps forwards, or starts before parallel branches have settled",
+    repair="undo in the reverse of the order of completion, and wait for each answer before the next undo",
+    source="Garcia-Molina & Salem, Sagas, 1987",
+)
+def reverse_order(facts: Facts) -> Checked:
+    """By happens-before, not by timestamps. Steps that the definition leaves unordered are free."""
+    exercised, found = False, []
+    for saga in facts.sagas.values():
+        undone = [step for step, direction in saga.calls if direction == COMPENSATION]
+        if not undone:
+            continue
+        pairs = [
+            (early, late)
+            for late in undone
+            for early in facts.saga.ancestors.get(late, ())
+            if (early, COMPENSATION) in saga.calls
+        ]
+        exercised = exercised or bool(pairs)
+        found.extend(_wrong_way_round(facts, saga, pairs))
+        found.extend(_too_early(facts, saga, undone))
+    return exercised, found
+
+
+def _wrong_way_round(facts: Facts, saga: SagaFacts, pairs: list[tuple[str, str]]) -> list[Violation]:
+    effects = {
+        step: saga.calls[step, COMPENSATION].effective[0][0]
+        for pair in pairs
+        for step in pair
+        if saga.calls[step, COMPENSATION].effective
+    }
+    both = [(early, late) for early, late in pairs if early in effects and late in effects]
+    if not both:
+        return []
+    marks = {position: 1 << n for n, position in enumerate(effects.values())}
+    before = knowledge(facts.history, marks)
+    found = []
+    for early, late in both:
+        if before[effects[early]] & marks[effects[late]] or late in saga.dead:
+            continue
+        first, second = facts.saga.operation(early, COMPENSATION), facts.saga.operation(late, COMPENSATION)
+        found.append(
+            Violation(
+                invariant="I4",
+                anomaly="wrong order",
+                sentence=f"{saga.id}: {first} took effect without knowing that {second} had, "
+                f"although {late} comes after {early}",
+                expected=f"{second}, then {first}",
+                got=f"{first} first" if effects[early] < effects[late] else f"{first} independent of {second}",
+                saga=saga.id,
+                step=early,
+                direction=COMPENSATION,
+                position=effects[early],
+            )
+        )
+    return found
+
+
+def _too_early(facts: Facts, saga: SagaFacts, undone: list[str]) -> list[Violation]:
+    """An undo that is sent while the forward request of a dependent step waits for its answer."""
+    found = []
+    for early in undone:
+        sent = saga.calls[early, COMPENSATION].sends[0][0] if saga.calls[early, COMPENSATION].sends else None
+        if sent is None:
+            continue
+        for step in facts.saga.steps:
+            call = saga.calls.get((step.name, FORWARD))
+            if call is None or early not in facts.saga.ancestors[step.name]:
+                continue
+            for position, message, _ in call.sends:
+                settled = min(call.answers.get(message, (sent + 1,))[0], call.given_up.get(message, sent + 1))
+                died = any(position < crash < sent for crash, _ in facts.crashes)
+                if position < sent < settled and not died:
+                    first = facts.saga.operation(early, COMPENSATION)
+                    found.append(
+                        Violation(
+                            invariant="I4",
+                            anomaly="undo before a later step settled",
+                            sentence=f"{saga.id}: {first} was sent while {step.operation} was still in flight",
+                            expected=f"the answer to {step.operation} first",
+                            got=f"{first} before it",
+                            saga=saga.id,
+                            step=early,
+                            direction=COMPENSATION,
+                            position=sent,
+                        )
+                    )
+    return found
+
+
+@invariant(
+    "I5",
+    "compensation set exact",
+    holds_when="only steps that were begun are undone, and a saga is called compensated only when every step that may "
+    "have taken effect is undone or known not to have",
+    cause="only completed steps are undone, and the one that failed with an unknown outcome is left out",
+    repair="log the intent before each request; after an unknown outcome undo that step too, or ask again under its key",
+    explains=("I2", "I3", "I15", "I16", "I17"),
+)
+def exact_set(facts: Facts) -> Checked:
+    """A timeout, a lost connection, an error or a crash leaves a step in May: it may have happened."""
+    exercised, found = False, []
+    for saga in facts.sagas.values():
+        undos = [step for step, direction in saga.calls if direction == COMPENSATION]
+        claim = next((at for at, outcome, _ in saga.claims if outcome == COMPENSATED), None)
+        if not undos and claim is None:
+            continue
+        exercised = True
+        found.extend(_never_begun(facts, saga, undos))
+        for step in facts.saga.steps:
+            if step.undo is None or step.name in undos or step.name in saga.dead or "" in saga.dead:
+                continue
+            call = saga.calls.get((step.name, FORWARD))
+            if call is None or not call.sends or call.definitely_refused:
+                continue
+            if claim is None and not (_acted_to_the_end(facts, saga) and saga.net(step.name) > 0):
+                continue
+            if _another_undo_failed(saga, undos):
+                continue  # then it is I11's: an undo that fails keeps back the others
+            found.append(_left_out(facts, saga, step.name, claim))
+    return exercised, found
+
+
+def _acted_to_the_end(facts: Facts, saga: SagaFacts) -> bool:
+    """The last crash, if any, did not end the work on the saga: somebody took it up afterwards."""
+    return not facts.crashes or saga.last_row > facts.crashes[-1][0]
+
+
+def _another_undo_failed(saga: SagaFacts, undos: list[str]) -> bool:
+    return any(saga.calls[step, COMPENSATION].answered_ok is None for step in undos)
+
+
+def _never_begun(facts: Facts, saga: SagaFacts, undos: list[str]) -> list[Violation]:
+    found = []
+    for step in undos:
+        call = saga.calls[step, COMPENSATION]
+        if not call.sends or (step, FORWARD) in saga.calls or ("intent", step) in saga.durable:
+            continue
+        if facts.crashes and not any(record == "intent" for record, _ in saga.durable):
+            continue  # its log is not shown: after a crash the sender may rightly be unsure
+        operation = facts.saga.operation(step, COMPENSATION)
+        found.append(
+            Violation(
+                invariant="I5",
+                anomaly="undo of a step never begun",
+                sentence=f"{operation} was sent for {saga.id}, whose step {step} was never begun",
+                expected="undo only of steps that were begun",
+                got=operation,
+                saga=saga.id,
+                step=step,
+                direction=COMPENSATION,
+                position=call.sends[0][0],
+            )
+        )
+    return found
+
+
+def _left_out(facts: Facts, saga: SagaFacts, step: str, claim: int | None) -> Violation:
+    operation = facts.saga.operation(step, FORWARD)
+    leaked = saga.net(step) > 0
+    told = "the saga was called compensated" if claim is not None else "the rollback ended"
+    sentence = (
+        f"{operation} for {saga.id} took effect and was never undone, yet {told}"
+        if leaked
+        else f"{operation} for {saga.id} may have taken effect, nobody found out, yet {told}"
+    )
+    return Violation(
+        invariant="I5",
+        anomaly="leaked effect" if leaked else "false terminal",
+        sentence=sentence,
+        expected=f"{facts.saga.by_name[step].undo}, or a definite answer that there is nothing to undo",
+        got="neither",
+        saga=saga.id,
+        step=step,
+        direction=FORWARD,
+        position=claim if claim is not None else -1,
+    )
+
+
+@invariant(
+    "I11",
+    "compensation policy",
+    holds_when="every compensation that is due succeeds in the end, or is put aside with an alert and the saga does not "
+    "call itself compensated; one that fails keeps back no other",
+    cause="an error in a compensation is swallowed, or ends the rollback",
+    repair="retry each compensation with backoff until it succeeds; when the budget is used up, put it aside, call a "
+    "person, go on with the others, and say so in the saga's state",
+    explains=("I2", "I3", "I5", "I16"),
+)
+def compensation_policy(facts: Facts) -> Checked:
+    """Judged at quiescence, on sagas that began to compensate and were worked on to the end."""
+    exercised, found = False, []
+    for saga in facts.sagas.values():
+        undos = [step for step, direction in saga.calls if direction == COMPENSATION]
+        if not undos:
+            continue
+        exercised = True
+        if not _acted_to_the_end(facts, saga):
+            continue
+        claimed = any(outcome == COMPENSATED for _, outcome, _ in saga.claims)
+        failing = [step for step in undos if saga.calls[step, COMPENSATION].answered_ok is None]
+        for step in facts.saga.steps:
+            if step.undo is None or saga.net(step.name) <= 0 or (saga.handed_over(step.name) and not claimed):
+                continue
+            anomaly = _policy_broken(saga, step.name, undos, failing, claimed)
+            if anomaly is not None:
+                found.append(_given_up(facts, saga, step.name, anomaly, failing))
+    return exercised, found
+
+
+def _policy_broken(saga: SagaFacts, step: str, undos: list[str], failing: list[str], claimed: bool) -> str | None:
+    if step in saga.dead or "" in saga.dead:
+        return "marked compensated" if claimed else "nobody called"
+    if step in failing:
+        return "undo given up"
+    if step not in undos and failing:
+        return "undo kept back"
+    return None
+
+
+def _given_up(facts: Facts, saga: SagaFacts, step: str, anomaly: str, failing: list[str]) -> Violation:
+    undo = facts.saga.operation(step, COMPENSATION)
+    sentence = {
+        "marked compensated": f"{undo} for {saga.id} was put aside as failed, yet the saga calls itself compensated",
+        "nobody called": f"{undo} for {saga.id} was put aside as failed and nobody was called",
+        "undo given up": f"{undo} for {saga.id} failed and was given up: no retry until it works, no dead letter",
+        "undo kept back": f"{undo} for {saga.id} was never sent, because "
+        f"{', '.join(facts.saga.operation(name, COMPENSATION) for name in failing)} failed",
+    }[anomaly]
+    return Violation(
+        invariant="I11",
+        anomaly=anomaly,
+        sentence=sentence,
+        expected=f"{undo} in effect, or put aside with an alert",
+        got=f"{facts.saga.operation(step, FORWARD)} still in effect",
+        saga=saga.id,
+        step=step,
+        direction=COMPENSATION,
+    )

@@ -1,0 +1,78 @@
+"""Several systems side by side: invariants × systems, and what the violated ones were caught at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from tabulate import tabulate
+
+from ..verdict import Report
+from . import facts, markdown
+from .clean import clean, cut, wrap
+from .diagram import COLUMNS
+from .facts import SYMBOLS, Table
+
+_SYSTEM_COLUMNS = 14
+
+
+def render(reports: Sequence[Report]) -> str:
+    """The comparison for a terminal, at most 100 columns where the systems are few enough."""
+    if not reports:
+        return "Nothing was compared.\n"
+    content = matrix(reports)
+    text = tabulate(
+        content.rows, headers=content.headers, tablefmt="simple", disable_numparse=True, colalign=content.alignment
+    )
+    parts = ["\n".join([*(line.rstrip() for line in text.split("\n")), "", facts.LEGEND])]
+    for report in reports:
+        lines = [wrap(facts.headline(report), COLUMNS, hanging="  ")]
+        lines.extend(cut(f"  {line}", COLUMNS) for line in _caught(report))
+        lines.extend(wrap(line, COLUMNS, indent="  ") for line in facts.statements(report) if not report.findings)
+        parts.append("\n".join(lines))
+    return "\n\n".join(parts) + "\n"
+
+
+def render_markdown(reports: Sequence[Report]) -> str:
+    """The same as GitHub-flavoured Markdown."""
+    parts = ["# Comparison"]
+    if not reports:
+        return "# Comparison\n\nNothing was compared.\n"
+    parts.extend([markdown.table(matrix(reports), "row"), facts.LEGEND])
+    for report in reports:
+        parts.append(f"## {markdown.escape(facts.headline(report))}")
+        said = _caught(report) or facts.statements(report)
+        parts.append("\n".join(f"- {markdown.escape(line)}" for line in said))
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def matrix(reports: Sequence[Report]) -> Table:
+    """A row for each invariant with a symbol for each system, then its plans and its verdict."""
+    names: dict[str, str] = {}
+    for report in reports:
+        names.update({result.id: result.name for result in report.invariants if result.id not in names})
+    known = [{result.id: SYMBOLS[result.status] for result in report.invariants} for report in reports]
+    rows: list[tuple[str, ...]] = [
+        (clean(id, 12), clean(name, 32), *(statuses.get(id, "–") for statuses in known)) for id, name in names.items()
+    ]
+    rows.append(_row("plans run", (f"{report.counts.run:,}" for report in reports)))
+    rows.append(_row("findings", (f"{len(report.findings):,}" for report in reports)))
+    rows.append(_row("verdict", (_verdict(report) for report in reports)))
+    systems = (clean(report.adapter, _SYSTEM_COLUMNS) for report in reports)
+    return Table(headers=("id", "invariant", *systems), rows=tuple(rows))
+
+
+def _row(name: str, cells: Iterable[str]) -> tuple[str, ...]:
+    return ("", name, *cells)
+
+
+def _verdict(report: Report) -> str:
+    return report.verdict if report.complete else f"{report.verdict} (incomplete)"
+
+
+def _caught(report: Report) -> list[str]:
+    """``I1 F-abcd duplicate effect: …`` for the first finding of each invariant."""
+    return [
+        f"{clean(v.invariant, 12)} {clean(finding.id, 24)} {clean(v.anomaly, 32)}: {clean(v.sentence, 200)}"
+        for finding in facts.first_of_each(report.findings)
+        for v in (finding.violation,)
+    ]

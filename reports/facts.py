@@ -1,0 +1,280 @@
+"""What a report says, in words and rows, before it is laid out: text and Markdown print the same facts."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from ..faults import FAULT_KINDS
+from ..verdict import (
+    CONSISTENT,
+    GAVE_UP,
+    HOLDS,
+    INCONCLUSIVE,
+    NOT_EXERCISED,
+    VIOLATED,
+    Finding,
+    PlanCounts,
+    RandomResult,
+    Report,
+)
+from .clean import clean, plural
+
+SYMBOLS: Final = {HOLDS: "✓", VIOLATED: "✗", NOT_EXERCISED: "○", GAVE_UP: "?"}
+"""How the status of an invariant is drawn; the word always stands beside it or in a legend."""
+
+LEGEND: Final = "✓ holds   ✗ violated   ○ not exercised   ? gave up"
+
+PHASES: Final = ("forward", "compensation", "recovery")
+FULL_FINDINGS: Final = 6
+NAME_COLUMNS: Final = 40
+SENTENCE_COLUMNS: Final = 300
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """Rows of clean strings under ``headers``; ``numbers`` are the columns that are aligned to the right."""
+
+    headers: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    numbers: frozenset[int] = frozenset()
+
+    @property
+    def alignment(self) -> tuple[str, ...]:
+        return tuple("right" if column in self.numbers else "left" for column in range(len(self.headers)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Others:
+    """The findings of one invariant that are listed by a line each."""
+
+    invariant: str
+    name: str
+    findings: tuple[Finding, ...]
+
+
+# -- the verdict -------------------------------------------------------------------------------
+
+
+def headline(report: Report) -> str:
+    """``checkout on reference: CONSISTENT``, with the reason where it is inconclusive."""
+    subject = f"{clean(report.saga, NAME_COLUMNS)} on {clean(report.adapter, NAME_COLUMNS)}"
+    line = f"{subject}: {report.verdict.upper()}{'' if report.complete else ', INCOMPLETE'}"
+    if report.verdict == INCONCLUSIVE and report.reasons:
+        line += f": {clean(report.reasons[0], SENTENCE_COLUMNS)}"
+    return line
+
+
+def statements(report: Report) -> list[str]:
+    """What the verdict rests on: first what limits it, then what was found or searched."""
+    said: list[str] = []
+    counts = report.counts
+    if not report.complete:
+        said.append(
+            f"INCOMPLETE: interrupted after {counts.run:,} of {plural(counts.planned, 'plan')} and "
+            f"{report.random.run:,} of {plural(report.random.asked, 'example')}; nothing is said of the others"
+        )
+    if report.nondeterministic:
+        said.append(f"NOT DETERMINISTIC: {clean(report.nondeterministic, SENTENCE_COLUMNS)}")
+    given = report.reasons[1:] if report.verdict == INCONCLUSIVE else report.reasons
+    said.extend(f"note: {clean(reason, SENTENCE_COLUMNS)}" for reason in given[:10])
+    if report.verdict == VIOLATED:
+        broken = report.distinct_invariants
+        names = ", ".join(clean(id, 12) for id in broken)
+        said.append(
+            f"{len(broken)} of {plural(len(report.invariants), 'invariant')} violated ({names}): "
+            f"{plural(len(report.findings), 'distinct finding')}"
+        )
+    elif report.verdict == CONSISTENT and report.complete:
+        said.append(_searched(report))
+    return said
+
+
+def _searched(report: Report) -> str:
+    kinds = len({cell.kind for cell in report.coverage if cell.planned})
+    of_kinds = f" of the {plural(kinds, 'kind')} below" if kinds else ""
+    machine = f", nor in {plural(report.random.run, 'example')} of the state machine" if report.random.run else ""
+    return (
+        f"no violation in any of the {plural(report.counts.run, 'plan')} with at most "
+        f"{plural(report.max_faults, 'fault')}{of_kinds}, in the {plural(len(report.scenarios), 'scenario')} "
+        f"below{machine}: a statement about this model, not a probability"
+    )
+
+
+# -- what was run ------------------------------------------------------------------------------
+
+
+def scenario_table(report: Report) -> Table:
+    """Plans and histories of each scenario, and of all."""
+    rows = []
+    for result in report.scenarios:
+        told = ", ".join(f"{clean(name, 16)} {count:,}" for name, count in sorted(result.outcomes.items())[:6])
+        rows.append((clean(result.scenario.name, 20), *_counts(result.counts), told))
+    if len(rows) != 1:
+        rows.append(("all", *_counts(report.counts), ""))
+    return Table(
+        headers=("scenario", "planned", "run", "fired", "consequential", "histories", "outcomes"),
+        rows=tuple(rows),
+        numbers=frozenset({1, 2, 3, 4, 5}),
+    )
+
+
+def _counts(counts: PlanCounts) -> tuple[str, ...]:
+    numbers = (counts.planned, counts.run, counts.fired, counts.consequential, counts.histories)
+    return tuple(f"{number:,}" for number in numbers)
+
+
+def run_notes(report: Report) -> list[str]:
+    """How many plans had how many faults, and what the state machine did."""
+    notes = []
+    if report.counts.by_faults:
+        parts = [f"{count:,} with {plural(n, 'fault')}" for n, count in enumerate(report.counts.by_faults)]
+        notes.append("plans by faults: " + ", ".join(parts))
+    notes.append(f"state machine: {_machine(report.random)}")
+    return notes
+
+
+def _machine(result: RandomResult) -> str:
+    if not result.asked and not result.run:
+        return "not run"
+    ending = "found a violation" if result.violated else "no violation"
+    return f"{result.run:,} of {plural(result.asked, 'example')}, {plural(result.steps, 'rule')} executed, {ending}"
+
+
+def invariant_table(report: Report, *, note_columns: int) -> Table:
+    """Every invariant with its status; ``checked`` and ``violated`` count histories."""
+    rows = tuple(
+        (
+            clean(result.id, 10),
+            clean(result.name, 28),
+            f"{SYMBOLS[result.status]} {result.status}",
+            f"{result.checked:,}",
+            f"{result.violated:,}",
+            clean(result.note, note_columns),
+        )
+        for result in report.invariants
+    )
+    headers = ("id", "invariant", "status", "checked", "violated", "note")
+    return Table(headers=headers, rows=rows, numbers=frozenset({3, 4}))
+
+
+def coverage_table(report: Report) -> Table:
+    """Fault kind × phase, each as fired/planned; a dash where no site of it exists."""
+    cells: dict[tuple[str, str], tuple[int, int]] = {}
+    for cell in report.coverage:
+        fired, planned = cells.get((cell.kind, cell.phase), (0, 0))
+        cells[cell.kind, cell.phase] = (fired + cell.fired, planned + cell.planned)
+    kinds = dict.fromkeys([*FAULT_KINDS, *(kind for kind, _ in cells)])
+    phases = tuple(dict.fromkeys([*PHASES, *(phase for _, phase in cells)]))
+    rows = tuple(
+        (
+            clean(kind, 32),
+            *("{:,}/{:,}".format(*cells[kind, phase]) if (kind, phase) in cells else "–" for phase in phases),
+        )
+        for kind in kinds
+    )
+    headers = ("fault, fired/planned", *(clean(phase, 16) for phase in phases))
+    return Table(headers=headers, rows=rows, numbers=frozenset(range(1, len(headers))))
+
+
+def not_exercised(report: Report) -> list[str]:
+    """What nobody should conclude anything about, one line each."""
+    said = [clean(line, SENTENCE_COLUMNS) for line in report.not_exercised]
+    said.extend(
+        clean(f"{cell.kind} in {cell.phase}: {plural(cell.planned, 'plan')}, none fired", SENTENCE_COLUMNS)
+        for cell in report.coverage
+        if cell.planned and not cell.fired
+    )
+    return list(dict.fromkeys(said))
+
+
+def footer(report: Report) -> str:
+    """What identifies the run: version, seed and digest of its histories."""
+    parts = [f"sagafuzz {clean(report.version, 24)}".rstrip(), f"seed {report.seed}"]
+    if report.digest:
+        parts.append(f"digest {clean(report.digest, 64)}")
+    return " · ".join(parts)
+
+
+# -- findings ----------------------------------------------------------------------------------
+
+
+def chosen(report: Report, *, limit: int = FULL_FINDINGS) -> tuple[tuple[Finding, ...], tuple[Others, ...]]:
+    """The first finding of each invariant, ``limit`` at most, to be shown whole; the others by invariant."""
+    groups: dict[str, list[Finding]] = {}
+    for finding in report.findings:
+        groups.setdefault(finding.violation.invariant, []).append(finding)
+    whole = tuple(found[0] for found in list(groups.values())[:limit])
+    names = {result.id: result.name for result in report.invariants}
+    others = tuple(
+        Others(invariant=id, name=names.get(id, ""), findings=tuple(found[1:] if index < limit else found))
+        for index, (id, found) in enumerate(groups.items())
+    )
+    return whole, tuple(group for group in others if group.findings)
+
+
+def title(report: Report, finding: Finding) -> str:
+    """``F-3k9q  I1 at most once: duplicate effect``."""
+    violation = finding.violation
+    name = next((result.name for result in report.invariants if result.id == violation.invariant), "")
+    of = f"{clean(violation.invariant, 12)} {clean(name, 32)}".rstrip()
+    return f"{clean(finding.id, 24)}  {of}: {clean(violation.anomaly, NAME_COLUMNS)}"
+
+
+def shrunk(finding: Finding) -> str:
+    """From how many events and faults to how many, and in which scenario."""
+    events = len(finding.history.rows)
+    if finding.plan is None:
+        size = f"found by the state machine in {plural(len(finding.actions), 'rule')}, {plural(events, 'event')}"
+    else:
+        faults = len(finding.plan)
+        parts = [_fewer(finding.first_events, events, "event"), _fewer(finding.first_faults, faults, "fault")]
+        size = ("shrunk " if any(part.startswith("from") for part in parts) else "") + ", ".join(parts)
+    seen = f"shown by {plural(finding.hits, 'schedule')}" if finding.hits > 1 else "shown by this schedule only"
+    return f"{size}; scenario {clean(finding.scenario.name, NAME_COLUMNS)}; {seen}"
+
+
+def _fewer(first: int, now: int, noun: str) -> str:
+    return f"from {first:,} to {plural(now, noun)}" if first > now else plural(now, noun)
+
+
+def needs(finding: Finding) -> tuple[str, str] | None:
+    """The question whether every fault is needed, and its answer; None where no plan is known."""
+    if finding.plan is None:
+        return None
+    count = len(finding.plan)
+    if count == 0:
+        return ("needs a fault", "no")
+    question = {1: "needs this fault", 2: "needs both faults"}.get(count, f"needs all {count} faults")
+    return (question, "yes" if finding.necessary else "not shown")
+
+
+def follows(finding: Finding) -> str:
+    """What else is broken as a consequence, "" for nothing."""
+    shown = [clean(item, 60) for item in finding.explains[:8]]
+    more = len(finding.explains) - len(shown)
+    return ", ".join([*shown, *([f"{more} more"] if more else [])])
+
+
+def replay(finding: Finding) -> str:
+    """The command that runs the schedule again."""
+    return f"sagafuzz replay {clean(shlex.quote(finding.replay or finding.id), 160)}"
+
+
+def faults_of(finding: Finding) -> list[str]:
+    """Each fault of the plan, or each rule of the state machine's program, by a line."""
+    if finding.plan is None:
+        shown = [clean(action, 90) for action in finding.actions[:12]]
+        more = len(finding.actions) - len(shown)
+        return [*shown, *([f"… {plural(more, 'more rule')}"] if more else [])]
+    return [clean(fault, 120) for fault in finding.plan.faults]
+
+
+def first_of_each(findings: Sequence[Finding]) -> list[Finding]:
+    """The first finding of each invariant."""
+    first: dict[str, Finding] = {}
+    for finding in findings:
+        first.setdefault(finding.violation.invariant, finding)
+    return list(first.values())

@@ -1,0 +1,120 @@
+"""The consistency report for a terminal: plain text, at most 100 columns, no colour codes."""
+
+from __future__ import annotations
+
+import textwrap
+from dataclasses import replace
+from typing import Final
+
+from tabulate import tabulate
+
+from ..verdict import Finding, Report
+from . import facts
+from .clean import clean, cut, plural, wrap
+from .diagram import COLUMNS, diagram, to_text
+from .facts import Others, Table
+
+OTHERS_SHOWN: Final = 10
+LIST_SHOWN: Final = 40
+_INDENT: Final = "  "
+
+
+def render(report: Report) -> str:
+    """The whole report, ending in a line end."""
+    whole, others = facts.chosen(report)
+    parts = [_verdict(report)]
+    parts.extend(_finding(report, finding) for finding in whole)
+    if others:
+        parts.append(_others(others))
+    parts.append(_section("What was run", _run(report)))
+    parts.append(_section("Invariants", _wrapped_table(facts.invariant_table(report, note_columns=160))))
+    if report.coverage:
+        parts.append(_section("Faults", _table(facts.coverage_table(report))))
+    parts.append(_section("What was not exercised", _not_exercised(report)))
+    parts.append(_ending(report))
+    return "\n\n".join(parts) + "\n"
+
+
+def _verdict(report: Report) -> str:
+    lines = [wrap(facts.headline(report), COLUMNS, hanging=_INDENT)]
+    lines.extend(wrap(line, COLUMNS, indent=_INDENT) for line in facts.statements(report))
+    return "\n".join(lines)
+
+
+def _section(heading: str, body: str) -> str:
+    return f"{heading}\n{textwrap.indent(body, _INDENT)}"
+
+
+def _finding(report: Report, finding: Finding) -> str:
+    """One finding as a block: what, where, the schedule, expected against got, how to run it again."""
+    violation = finding.violation
+    inner = COLUMNS - len(_INDENT)
+    lines = [cut(facts.title(report, finding), COLUMNS)]
+    lines.append(wrap(clean(violation.sentence, facts.SENTENCE_COLUMNS), COLUMNS, indent=_INDENT))
+    lines.append(wrap(facts.shrunk(finding), COLUMNS, indent=_INDENT))
+    lines.append(to_text(diagram(finding.history, violation)))
+    label = "rules" if finding.plan is None else "faults"
+    pairs = [(label if index == 0 else "", line) for index, line in enumerate(facts.faults_of(finding))]
+    needed = facts.needs(finding)
+    if needed is not None:
+        pairs.append(needed)
+    pairs.append(("expected", clean(violation.expected, 160)))
+    pairs.append(("got", clean(violation.got, 160)))
+    if follows := facts.follows(finding):
+        pairs.append(("also explains", follows))
+    pairs.append(("reproduce", facts.replay(finding)))
+    column = max(len(name) for name, _ in pairs) + 3
+    for name, value in pairs:
+        start = f"{name + ':' if name else '':<{column}}"
+        lines.append(textwrap.indent(wrap(value, inner, indent=start, hanging=" " * column), _INDENT))
+    return "\n".join(lines)
+
+
+def _others(groups: tuple[Others, ...]) -> str:
+    lines = ["Also found"]
+    for group in groups:
+        name = f"{clean(group.invariant, 12)} {clean(group.name, 32)}".rstrip()
+        lines.append(f"{_INDENT}{name}: {len(group.findings):,} more")
+        for finding in group.findings[:OTHERS_SHOWN]:
+            violation = finding.violation
+            line = f"{clean(finding.id, 24)}  {clean(violation.anomaly, 32)}: {clean(violation.sentence, 200)}"
+            lines.append(_INDENT * 2 + cut(line, COLUMNS - 4))
+        if (left := len(group.findings) - OTHERS_SHOWN) > 0:
+            lines.append(f"{_INDENT * 2}… and {plural(left, 'more finding')}, in report.json")
+    return "\n".join(lines)
+
+
+def _run(report: Report) -> str:
+    notes = [wrap(note, COLUMNS - len(_INDENT), hanging=_INDENT) for note in facts.run_notes(report)]
+    return "\n".join([_wrapped_table(facts.scenario_table(report)), *notes])
+
+
+def _wrapped_table(table: Table) -> str:
+    """A table whose last column takes the room that the others leave."""
+    used = len(_table(replace(table, rows=tuple((*row[:-1], "") for row in table.rows))).split("\n")[1])
+    room = COLUMNS - len(_INDENT) - used + len(table.headers[-1])
+    return _table(replace(table, rows=tuple((*row[:-1], wrap(row[-1], max(room, 16))) for row in table.rows)))
+
+
+def _table(table: Table) -> str:
+    text = tabulate(
+        table.rows, headers=table.headers, tablefmt="simple", disable_numparse=True, colalign=table.alignment or None
+    )
+    return "\n".join(line.rstrip() for line in text.split("\n"))
+
+
+def _not_exercised(report: Report) -> str:
+    said = facts.not_exercised(report)
+    if not said:
+        return "nothing that was planned"
+    lines = [wrap(line, COLUMNS - len(_INDENT), indent="- ", hanging="  ") for line in said[:LIST_SHOWN]]
+    if (left := len(said) - LIST_SHOWN) > 0:
+        lines.append(f"- … and {left:,} more, in report.json")
+    return "\n".join(lines)
+
+
+def _ending(report: Report) -> str:
+    lines = [facts.footer(report)]
+    if report.command:
+        lines.append(f"again: {clean(report.command, 300)}")
+    return "\n".join(wrap(line, COLUMNS, hanging=_INDENT) for line in lines)

@@ -1,0 +1,123 @@
+"""The report for machines: JSON whose keys stand in a fixed order, the same bytes on every machine."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from ..history import fault_to_json
+from ..verdict import REPORT_VERSION, Finding, PlanCounts, Report
+from .clean import clean
+
+STRING_COLUMNS = 1_000
+
+
+def render(report: Report) -> str:
+    """An object, indented by two spaces, ending in a line end. Strings are cleaned and ASCII only."""
+    return json.dumps(_inert(to_value(report)), indent=2) + "\n"
+
+
+def to_value(report: Report) -> dict[str, Any]:
+    """The report as plain data. Neither times nor paths of the machine are in it."""
+    return {
+        "version": REPORT_VERSION,
+        "sagafuzz": report.version,
+        "adapter": report.adapter,
+        "saga": report.saga,
+        "steps": [{"name": name, "operation": operation, "undo": undo} for name, operation, undo in report.steps],
+        "verdict": report.verdict,
+        "complete": report.complete,
+        "reasons": list(report.reasons),
+        "nondeterministic": report.nondeterministic,
+        "max_faults": report.max_faults,
+        "seed": report.seed,
+        "digest": report.digest,
+        "plans": _counts(report.counts),
+        "scenarios": [
+            {
+                "name": result.scenario.name,
+                "about": result.scenario.about,
+                "sagas": result.scenario.sagas,
+                "plans": _counts(result.counts),
+                "outcomes": dict(sorted(result.outcomes.items())),
+            }
+            for result in report.scenarios
+        ],
+        "random": {
+            "asked": report.random.asked,
+            "run": report.random.run,
+            "steps": report.random.steps,
+            "violated": report.random.violated,
+        },
+        "invariants": {
+            result.id: {
+                "name": result.name,
+                "status": result.status,
+                "checked": result.checked,
+                "violated": result.violated,
+                "note": result.note,
+            }
+            for result in report.invariants
+        },
+        "findings": [_finding(finding) for finding in report.findings],
+        "coverage": [
+            {
+                "kind": cell.kind,
+                "phase": cell.phase,
+                "sites": cell.sites,
+                "planned": cell.planned,
+                "fired": cell.fired,
+                "consequential": cell.consequential,
+            }
+            for cell in report.coverage
+        ],
+        "not_exercised": list(report.not_exercised),
+    }
+
+
+def _counts(counts: PlanCounts) -> dict[str, Any]:
+    return {
+        "planned": counts.planned,
+        "run": counts.run,
+        "fired": counts.fired,
+        "consequential": counts.consequential,
+        "histories": counts.histories,
+        "by_faults": list(counts.by_faults),
+    }
+
+
+def _finding(finding: Finding) -> dict[str, Any]:
+    violation = finding.violation
+    return {
+        "id": finding.id,
+        "invariant": violation.invariant,
+        "anomaly": violation.anomaly,
+        "sentence": violation.sentence,
+        "expected": violation.expected,
+        "got": violation.got,
+        "saga": violation.saga,
+        "step": violation.step,
+        "direction": violation.direction,
+        "scenario": finding.scenario.name,
+        "faults": [fault_to_json(fault) for fault in finding.plan.faults] if finding.plan is not None else [],
+        "actions": list(finding.actions),
+        "seed": finding.seed,
+        "events": len(finding.history.rows),
+        "first_events": finding.first_events,
+        "first_faults": finding.first_faults,
+        "necessary": finding.necessary,
+        "hits": finding.hits,
+        "explains": list(finding.explains),
+        "replay": finding.replay,
+    }
+
+
+def _inert(value: Any) -> Any:
+    """``value`` with every string cleaned, keys too."""
+    if isinstance(value, str):
+        return clean(value, STRING_COLUMNS)
+    if isinstance(value, dict):
+        return {clean(key, STRING_COLUMNS): _inert(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_inert(item) for item in value]
+    return value

@@ -1,0 +1,244 @@
+"""The space-time diagram: first the structure, then how it is printed, then what is left out."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+
+from sagafuzz import Plan, Site, Violation
+from sagafuzz.faults import FAULT_KINDS, Fault
+from sagafuzz.history import Fired
+from sagafuzz.reports.diagram import COLUMNS, Diagram, Line, Mark, diagram, to_text
+
+FAULT = Mark(kind="fault", text="lost-ack")
+VIOLATION = Mark(kind="violation", text="violation")
+
+
+def test_a_lost_ack(make: SimpleNamespace) -> None:
+    about = {"saga": "saga-1", "step": "payment"}
+    assert diagram(make.lost_ack(), make.DOUBLE) == Diagram(
+        lanes=("orchestrator", "payment"),
+        lines=(
+            Line(
+                t_us=0, kind="submit", text="the client asks: 1 × item-1, amount 100", rows=(0,), saga="saga-1", step=""
+            ),
+            Line(
+                t_us=1000,
+                kind="call",
+                text="charge",
+                target="payment",
+                fate="applied +100, answer lost",
+                marks=(FAULT,),
+                rows=(1, 2, 3, 4),
+                **about,
+            ),
+            Line(
+                t_us=1_001_000,
+                kind="timeout",
+                text="TIMEOUT charge after 1000 ms, outcome unknown",
+                rows=(5,),
+                **about,
+            ),
+            Line(
+                t_us=1_001_500,
+                kind="call",
+                text="charge #2",
+                target="payment",
+                fate="applied again +100",
+                marks=(VIOLATION,),
+                rows=(6, 7, 8, 9),
+                **about,
+            ),
+            Line(t_us=1_005_000, kind="client", text="tells the client: completed", rows=(10,), saga="saga-1"),
+            Line(t_us=1_005_000, kind="end", text="end, all at rest", rows=(11,)),
+        ),
+    )
+
+
+def test_a_crash_with_its_moment(make: SimpleNamespace) -> None:
+    picture = diagram(make.crash(), make.ZOMBIE)
+    assert picture.lines[2:] == (
+        Line(
+            t_us=4000,
+            kind="crash",
+            text='CRASH before the write "outcome payment"',
+            marks=(Mark(kind="fault", text="crash-before-log"),),
+            rows=(6,),
+        ),
+        Line(t_us=104_000, kind="restart", text="restart", rows=(7,)),
+        Line(t_us=104_000, kind="end", text="end, all at rest", marks=(VIOLATION,), rows=(8,)),
+    )
+
+
+def test_it_is_printed_with_arrows_and_marks(make: SimpleNamespace) -> None:
+    assert to_text(diagram(make.lost_ack(), make.DOUBLE)) == LOST_ACK_TEXT
+
+
+LOST_ACK_TEXT = """\
+         t   orchestrator      payment
+       0ms   the client asks: 1 × item-1, amount 100
+       1ms   charge ─────────▶ applied +100, answer lost   ⚡ lost-ack
+    1001ms   TIMEOUT charge after 1000 ms, outcome unknown
+  1001.5ms   charge #2 ──────▶ applied again +100          ◀── violation
+    1005ms   tells the client: completed
+    1005ms   end, all at rest"""
+
+
+def test_without_a_violation_nothing_is_marked_but_the_faults(make: SimpleNamespace) -> None:
+    marks = [mark for line in diagram(make.lost_ack()).lines for mark in line.marks]
+    assert marks == [FAULT]
+
+
+@pytest.mark.parametrize("position", range(12))
+def test_the_violation_is_marked_wherever_it_is(make: SimpleNamespace, position: int) -> None:
+    """Also at an event that has no line of its own, such as a write."""
+    for history in (make.lost_ack(), make.crash()):
+        violation = Violation(invariant="I1", anomaly="a", sentence="s", expected="e", got="g", position=position)
+        marked = [line for line in diagram(history, violation).lines if VIOLATION in line.marks]
+        assert len(marked) == 1
+        assert min(position, len(history.rows) - 1) in marked[0].rows
+
+
+def test_an_arrival_after_a_crash_has_its_own_line(make: SimpleNamespace) -> None:
+    """So that no effect is shown before what came before it."""
+    send, deliver, apply = make.charge(1, 1, make.SEND, make.ARRIVES, ("APPLY", (True, "saga-1", make.money(100))))
+    struck = make.fault("crash-after-send", "send")
+    rows = [send, make.row(1, "CRASH", make.ORCHESTRATOR, "crash-after-send", saga=""), deliver, apply]
+    picture = diagram(make.history(rows, Fired(position=1, fault=struck)))
+    assert [(line.kind, line.text, line.fate) for line in picture.lines] == [
+        ("call", "charge", "on its way"),
+        ("crash", "CRASH right after sending charge", ""),
+        ("arrival", "charge arrives", "applied +100"),
+    ]
+
+
+def test_effects_of_one_saga_are_never_shown_out_of_order(make: SimpleNamespace) -> None:
+    """Two calls at once, the later one takes effect first: the earlier one arrives by a line of its own."""
+    first = make.charge(1, 1, make.SEND, make.ARRIVES, ("APPLY", (True, "saga-1", ())))
+    second = make.charge(1, 2, make.SEND, make.ARRIVES, ("APPLY", (True, "saga-1", ())), attempt=2)
+    picture = diagram(make.history([first[0], *second, *first[1:]]))
+    assert [(line.text, line.fate) for line in picture.lines] == [
+        ("charge", "on its way"),
+        ("charge #2", "applied +100"),
+        ("charge arrives", "applied again +100"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("events", "fate"),
+    [
+        ([("LOST", ("request",))], "request lost, not applied"),
+        ([("DELIVER", (1,)), ("REJECT", ("declined",))], "refused: declined"),
+        ([("DELIVER", (1,)), ("REJECT", ("refused by the business",))], "refused by the business"),
+        ([("DELIVER", (1,)), ("ERROR", ("internal error",))], "not applied: internal error"),
+        (
+            [("DELIVER", (1,)), ("APPLY", (True, "saga-1", ())), ("ACK", ("error",))],
+            "applied +100, answers an error",
+        ),
+        ([("DELIVER", (1,)), ("APPLY", (False, "saga-1", ()))], "no effect"),
+        ([], "unknown"),
+    ],
+)
+def test_the_fates_of_a_call(make: SimpleNamespace, events: list[tuple[str, tuple[object, ...]]], fate: str) -> None:
+    (line,) = diagram(make.history(make.charge(0, 1, make.SEND, *events))).lines
+    assert line.fate == fate
+
+
+def test_a_compensation_of_nothing_says_so(make: SimpleNamespace) -> None:
+    send = ("SEND", ("payment.refund", ()))
+    rows = make.charge(0, 1, send, make.ARRIVES, ("APPLY", (False, "saga-1", ())), direction="C")
+    assert diagram(make.history(rows)).lines[0].fate == "nothing to undo, no effect"
+
+
+def test_two_sagas_are_told_apart(make: SimpleNamespace) -> None:
+    rows = [
+        *make.charge(0, 1, make.SEND, make.ARRIVES, ("REJECT", ("declined",)), saga="saga-2"),
+        make.row(4, "CLIENT_ACK", "client", "compensated", saga="saga-2"),
+    ]
+    picture = diagram(make.history(rows, sagas=("saga-1", "saga-2")))
+    assert [line.text for line in picture.lines] == ["saga-2 charge", "saga-2 tells the client: compensated"]
+
+
+def test_writes_are_shown_where_the_violation_is_about_them(make: SimpleNamespace) -> None:
+    rows = [make.row(1, "LOGACK", make.ORCHESTRATOR, "intent", 1, step="payment"), *make.crash().rows]
+    about = Violation(invariant="I12", anomaly="a", sentence="s", expected="e", got="g", saga="saga-1")
+    assert diagram(make.history(rows), about).lines[0].text == 'durable: "intent payment"'
+    assert diagram(make.history(rows)).lines[0].kind == "submit"
+
+
+def long_history(make: SimpleNamespace, calls: int, step: str = "inventory") -> object:
+    """Many calls without a fault around the lost ack."""
+    rows = list(make.lost_ack().rows)
+    send = ("SEND", (f"{step}.reserve", ()))
+    many = [
+        event
+        for n in range(calls)
+        for event in make.charge(3, 100 + n, send, make.ARRIVES, ("APPLY", (False, "saga-1", ())), step=step)
+    ]
+    return make.history([rows[0], *many, *rows[1:]], Fired(position=4 + len(many), fault=make.LOST_ACK))
+
+
+def test_uneventful_stretches_of_a_long_schedule_are_left_out(make: SimpleNamespace) -> None:
+    calls = 40
+    violation = Violation(**{**vars(make.DOUBLE), "position": 8 + 3 * calls})
+    texts = [line.text for line in diagram(long_history(make, calls), violation).lines]
+    assert texts == [
+        "the client asks: 1 × item-1, amount 100",
+        "… 120 events without a fault …",
+        "charge",
+        "TIMEOUT charge after 1000 ms, outcome unknown",
+        "charge #2",
+        "tells the client: completed",
+        "end, all at rest",
+    ]
+
+
+def test_a_livelock_fits_on_two_screens_with_its_marks(make: SimpleNamespace) -> None:
+    violation = Violation(**{**vars(make.DOUBLE), "position": 8 + 3 * 5000})
+    picture = diagram(long_history(make, 5000, step="payment"), violation)
+    assert len(picture.lines) < 65
+    assert [mark.kind for line in picture.lines for mark in line.marks] == ["fault", "violation"]
+
+
+def test_many_participants_share_a_column(make: SimpleNamespace) -> None:
+    rows = [
+        event
+        for n in range(12)
+        for event in make.charge(n, n + 1, ("SEND", (f"participant-{n}.do", ())), step=f"step-{n}")
+    ]
+    text = to_text(diagram(make.history(rows)))
+    assert "▶ participant-11: unknown" in text
+    assert max(map(len, text.splitlines())) <= COLUMNS
+
+
+@pytest.mark.parametrize("scenario", ["succeeds", "declined", "two-on-one-item"])
+def test_every_pair_of_faults_on_the_reference_fits_on_a_screen(scenario: str) -> None:
+    """A sample over all kinds; each fault that fired is marked exactly once."""
+    from sagafuzz.adapters.reference import Reference
+    from sagafuzz.simulator import Setup, simulate
+
+    adapter = Reference.__sagafuzz_adapter__
+    setup = Setup(adapter=adapter, scenario=adapter.scenario(scenario))
+    for number, kind in enumerate(FAULT_KINDS.values()):
+        site = Site("saga-1", "payment", kind.directions[0], kind.phase, 1)
+        if kind.phase == "log":
+            site = Site("saga-1", "outcome inventory", "", "log", 1)
+        other = Site("saga-1", "order", "F", "ack", 1)
+        plan = Plan(faults=(Fault(kind="lost-ack", site=other), Fault(kind=kind.name, site=site)))
+        history = simulate(setup, plan).history(setup, plan)
+        violation = Violation(
+            invariant="I1",
+            anomaly="a",
+            sentence="s",
+            expected="e",
+            got="g",
+            step="payment",
+            position=(number * 7) % len(history.rows),
+        )
+        picture = diagram(history, violation)
+        marks = sorted(mark.text for line in picture.lines for mark in line.marks if mark.kind == "fault")
+        assert marks == sorted(fired.fault.kind for fired in history.fired)
+        lines = to_text(picture).splitlines()
+        assert len(lines) <= 30
+        assert max(map(len, lines)) <= COLUMNS

@@ -1,0 +1,108 @@
+"""The project's own files agree with each other, and what is installed is light to load."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from packaging.requirements import Requirement
+
+import sagafuzz
+
+TOP = Path(__file__).resolve().parent.parent
+FOLDERS = {"harness": "sagafuzz", "adapters": "sagafuzz.adapters"}
+FOLDERS |= {name: f"sagafuzz.{name}" for name in ("reference_saga", "reports")}
+
+
+@pytest.fixture(scope="module")
+def pyproject() -> dict[str, Any]:
+    return tomllib.loads((TOP / "pyproject.toml").read_text(encoding="utf-8"))
+
+
+def normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def direct(pyproject: dict[str, Any]) -> list[Requirement]:
+    """What the project itself asks for: to run, to build, and for each extra."""
+    project = pyproject["project"]
+    texts = [*project["dependencies"], *pyproject["build-system"]["requires"]]
+    texts += [text for extra in project["optional-dependencies"].values() for text in extra]
+    return [requirement for requirement in map(Requirement, texts) if requirement.name != "sagafuzz"]
+
+
+def test_the_version_is_the_same_everywhere() -> None:
+    installed = importlib.metadata.version("sagafuzz")
+    assert sagafuzz.__version__ == installed, "the environment was made for another version: run `make links`"
+    source = (TOP / "harness" / "__init__.py").read_text(encoding="utf-8")
+    assert f'__version__ = "{installed}"' in source
+
+
+def test_every_package_is_listed(pyproject: dict[str, Any]) -> None:
+    table = pyproject["tool"]["setuptools"]
+    assert {package: folder for folder, package in FOLDERS.items()} == table["package-dir"]
+    found = {
+        ".".join((package, *file.parent.relative_to(TOP / folder).parts))
+        for folder, package in FOLDERS.items()
+        for file in (TOP / folder).rglob("*.py")
+    }
+    assert sorted(found) == sorted(table["packages"])
+
+
+def test_the_constraints_pin_what_is_required(pyproject: dict[str, Any]) -> None:
+    lines = (TOP / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    lines = [line for line in lines if line and not line.startswith("#")]
+    assert [line for line in lines if not re.fullmatch(r"[A-Za-z0-9._-]+==[A-Za-z0-9.!+]+", line)] == []
+    pins = {normal(name): version for name, _, version in (line.partition("==") for line in lines)}
+    for requirement in direct(pyproject):
+        assert [bound.operator for bound in requirement.specifier] == [">="], f"{requirement}: give it a lower bound"
+        pin = pins.get(normal(requirement.name))
+        assert pin is not None, f"{requirement}: constraints.txt has no pin for it"
+        assert pin in requirement.specifier, f"{requirement}: constraints.txt has {pin}"
+
+
+def test_the_constraints_are_complete(pyproject: dict[str, Any]) -> None:
+    """What the requirements require, as far as it is installed, is pinned too."""
+    text = (TOP / "constraints.txt").read_text(encoding="utf-8")
+    pins = {normal(line.partition("==")[0]) for line in text.splitlines()}
+    queue, seen = [normal(requirement.name) for requirement in direct(pyproject)], set()
+    while queue:
+        name = queue.pop()
+        if name in seen:
+            continue
+        try:
+            requires = importlib.metadata.requires(name) or ()
+        except importlib.metadata.PackageNotFoundError:
+            continue  # for another Python or system, or of an extra that is not installed
+        seen.add(name)
+        needed = [r for r in map(Requirement, requires) if r.marker is None or r.marker.evaluate({"extra": ""})]
+        queue += [normal(requirement.name) for requirement in needed]
+    assert seen - pins == set()
+
+
+def test_the_entry_points_are_installed_once() -> None:
+    (script,) = importlib.metadata.entry_points(group="console_scripts", name="sagafuzz")
+    (plugin,) = importlib.metadata.entry_points(group="pytest11", name="sagafuzz")
+    assert (script.value, plugin.value) == ("sagafuzz.cli.main:main", "sagafuzz.plugin")
+
+
+def test_the_types_are_there_for_users() -> None:
+    assert sagafuzz.__file__ is not None
+    assert Path(sagafuzz.__file__).with_name("py.typed").is_file()
+
+
+@pytest.mark.parametrize("module", ["sagafuzz", "sagafuzz.plugin"])
+def test_loading_it_costs_little(module: str) -> None:
+    code = f"import sys, {module}\nprint(sorted({{'hypothesis', 'networkx'}} & set(sys.modules)))"
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("COV")}
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False, timeout=60
+    )
+    assert (result.stdout.strip(), result.stderr) == ("[]", "")
