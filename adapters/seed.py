@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from ..ports import Rejected, World, adapter
 from ..scenario import Order
@@ -74,7 +75,7 @@ class Seed:
         )
         return saga.run()
 
-    def _do(self, operation: str, **payload: object) -> Callable[[], bool]:
+    def _do(self, operation: str, **payload: Any) -> Callable[[], bool]:
         def execute() -> bool:
             try:
                 self.world.call(operation, **payload)
@@ -84,5 +85,5 @@ class Seed:
 
         return execute
 
-    def _undo(self, operation: str, **payload: object) -> Callable[[], object]:
+    def _undo(self, operation: str, **payload: Any) -> Callable[[], object]:
         return lambda: self.world.call(operation, **payload)

@@ -206,7 +206,7 @@ def saga_from_json(data: Mapping[str, Any]) -> Saga:
 def _event_to_json(event: Event) -> dict[str, Any]:
     defaults = Event._field_defaults
     pairs = zip(Event._fields, event, strict=True)
-    fields = {name: value for name, value in pairs if name not in defaults or value != defaults[name]}
+    fields: dict[str, Any] = {name: value for name, value in pairs if name not in defaults or value != defaults[name]}
     if event.data:
         fields["data"] = dict(zip(DATA_FIELDS[event.kind], event.data, strict=False))
     return fields

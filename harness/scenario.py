@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 from .errors import UsageError
 from .saga import Saga
@@ -75,7 +76,7 @@ class Scenario:
 
     def _check_rejections(self) -> None:
         for entry in self.rejections:
-            pair = tuple(entry) if isinstance(entry, (tuple, list)) else ()
+            pair: tuple[Any, ...] = tuple(entry) if isinstance(entry, (tuple, list)) else ()
             if len(pair) != 2 or not _is_count(pair[0]) or pair[0] < 1 or not isinstance(pair[1], str):
                 raise UsageError(
                     f"scenario {self.name!r}: rejections has {entry!r}; write (saga number from 1, operation), "

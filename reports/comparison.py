@@ -8,7 +8,7 @@ from tabulate import tabulate
 
 from ..verdict import Report
 from . import facts, markdown
-from .clean import clean, cut, wrap
+from .clean import clean, wrap
 from .diagram import COLUMNS
 from .facts import SYMBOLS, Table
 
@@ -26,7 +26,7 @@ def render(reports: Sequence[Report]) -> str:
     parts = ["\n".join([*(line.rstrip() for line in text.split("\n")), "", facts.LEGEND])]
     for report in reports:
         lines = [wrap(facts.headline(report), COLUMNS, hanging="  ")]
-        lines.extend(cut(f"  {line}", COLUMNS) for line in _caught(report))
+        lines.extend(wrap(line, COLUMNS, indent="  ", hanging="    ") for line in _caught(report))
         lines.extend(wrap(line, COLUMNS, indent="  ") for line in facts.statements(report) if not report.findings)
         parts.append("\n".join(lines))
     return "\n\n".join(parts) + "\n"

@@ -72,24 +72,32 @@ def statements(report: Report) -> list[str]:
     said: list[str] = []
     counts = report.counts
     if not report.complete:
+        asked = report.random.asked
+        examples = f" and {report.random.run:,} of {plural(asked, 'example')}" if asked else ""
         said.append(
-            f"INCOMPLETE: interrupted after {counts.run:,} of {plural(counts.planned, 'plan')} and "
-            f"{report.random.run:,} of {plural(report.random.asked, 'example')}; nothing is said of the others"
+            f"INCOMPLETE: ended after {counts.run:,} of {plural(counts.planned, 'plan')}{examples}; "
+            f"nothing is said of what was not run"
         )
-    if report.nondeterministic:
-        said.append(f"NOT DETERMINISTIC: {clean(report.nondeterministic, SENTENCE_COLUMNS)}")
     given = report.reasons[1:] if report.verdict == INCONCLUSIVE else report.reasons
+    if report.nondeterministic and not any(report.nondeterministic in reason for reason in report.reasons):
+        said.append(f"NOT DETERMINISTIC: {clean(report.nondeterministic, SENTENCE_COLUMNS)}")
     said.extend(f"note: {clean(reason, SENTENCE_COLUMNS)}" for reason in given[:10])
     if report.verdict == VIOLATED:
-        broken = report.distinct_invariants
-        names = ", ".join(clean(id, 12) for id in broken)
-        said.append(
-            f"{len(broken)} of {plural(len(report.invariants), 'invariant')} violated ({names}): "
-            f"{plural(len(report.findings), 'distinct finding')}"
-        )
+        said.append(_broken(report))
     elif report.verdict == CONSISTENT and report.complete:
         said.append(_searched(report))
     return said
+
+
+def _broken(report: Report) -> str:
+    broken = report.distinct_invariants
+    names = ", ".join(clean(id, 12) for id in broken)
+    follow = [r.id for r in report.invariants if r.status == VIOLATED and r.id not in broken]
+    also = f", and as a consequence {', '.join(clean(id, 12) for id in follow)}" if follow else ""
+    return (
+        f"{len(broken)} of {plural(len(report.invariants), 'invariant')} violated ({names}{also}): "
+        f"{plural(len(report.findings), 'distinct finding')}"
+    )
 
 
 def _searched(report: Report) -> str:
@@ -108,14 +116,11 @@ def _searched(report: Report) -> str:
 
 def scenario_table(report: Report) -> Table:
     """Plans and histories of each scenario, and of all."""
-    rows = []
-    for result in report.scenarios:
-        told = ", ".join(f"{clean(name, 16)} {count:,}" for name, count in sorted(result.outcomes.items())[:6])
-        rows.append((clean(result.scenario.name, 20), *_counts(result.counts), told))
+    rows = [(clean(result.scenario.name, 32), *_counts(result.counts)) for result in report.scenarios]
     if len(rows) != 1:
-        rows.append(("all", *_counts(report.counts), ""))
+        rows.append(("all", *_counts(report.counts)))
     return Table(
-        headers=("scenario", "planned", "run", "fired", "consequential", "histories", "outcomes"),
+        headers=("scenario", "planned", "run", "fired", "consequential", "histories"),
         rows=tuple(rows),
         numbers=frozenset({1, 2, 3, 4, 5}),
     )
@@ -127,11 +132,17 @@ def _counts(counts: PlanCounts) -> tuple[str, ...]:
 
 
 def run_notes(report: Report) -> list[str]:
-    """How many plans had how many faults, and what the state machine did."""
+    """How many plans had how many faults, what the clients were told, and what the state machine did."""
     notes = []
     if report.counts.by_faults:
         parts = [f"{count:,} with {plural(n, 'fault')}" for n, count in enumerate(report.counts.by_faults)]
         notes.append("plans by faults: " + ", ".join(parts))
+    for result in report.scenarios:
+        told = sorted(result.outcomes.items(), key=lambda item: (-item[1], item[0]))
+        parts = [f"{clean(outcome, 40)}: {count:,}" for outcome, count in told[:8]]
+        if parts:
+            more = ["…"] if len(told) > len(parts) else []
+            notes.append(f"outcomes of {clean(result.scenario.name, 32)}: {'; '.join([*parts, *more])}")
     notes.append(f"state machine: {_machine(report.random)}")
     return notes
 
@@ -227,13 +238,14 @@ def shrunk(finding: Finding) -> str:
     """From how many events and faults to how many, and in which scenario."""
     events = len(finding.history.rows)
     if finding.plan is None:
-        size = f"found by the state machine in {plural(len(finding.actions), 'rule')}, {plural(events, 'event')}"
+        rules = plural(len(finding.actions), "rule")
+        size = f"found by the state machine and shrunk to {rules}, {plural(events, 'event')}"
     else:
         faults = len(finding.plan)
         parts = [_fewer(finding.first_events, events, "event"), _fewer(finding.first_faults, faults, "fault")]
         size = ("shrunk " if any(part.startswith("from") for part in parts) else "") + ", ".join(parts)
-    seen = f"shown by {plural(finding.hits, 'schedule')}" if finding.hits > 1 else "shown by this schedule only"
-    return f"{size}; scenario {clean(finding.scenario.name, NAME_COLUMNS)}; {seen}"
+    seen = f"; shown by {plural(finding.hits, 'schedule')}" if finding.plan is not None else ""
+    return f"{size}; scenario {clean(finding.scenario.name, NAME_COLUMNS)}{seen}"
 
 
 def _fewer(first: int, now: int, noun: str) -> str:
@@ -266,8 +278,9 @@ def replay(finding: Finding) -> str:
 def faults_of(finding: Finding) -> list[str]:
     """Each fault of the plan, or each rule of the state machine's program, by a line."""
     if finding.plan is None:
-        shown = [clean(action, 90) for action in finding.actions[:12]]
-        more = len(finding.actions) - len(shown)
+        program = finding.shown or tuple(f"{name} {number}" for name, number in finding.actions)
+        shown = [clean(rule, 90) for rule in program[:12]]
+        more = len(program) - len(shown)
         return [*shown, *([f"… {plural(more, 'more rule')}"] if more else [])]
     return [clean(fault, 120) for fault in finding.plan.faults]
 

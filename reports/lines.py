@@ -24,7 +24,7 @@ LineKind: TypeAlias = Literal[
 SAGA_COLUMNS: Final = 12
 LABEL_COLUMNS: Final = 18
 FATE_COLUMNS: Final = 40
-TEXT_COLUMNS: Final = 70
+TEXT_COLUMNS: Final = 84
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -307,7 +307,8 @@ class _Narrator:
         self._add(position, event, "client", self._of(event, f"tells the client: {outcome}"))
 
     def raised(self, position: int, event: Event) -> None:
-        name, message, where = (clean(event.get(part), 60) for part in ("type", "message", "where"))
+        name, message, place = (clean(event.get(part), 60) for part in ("type", "message", "where"))
+        where = place.removesuffix(": ?")  # no frame of the user's own
         self._add(position, event, "odd", self._of(event, f"RAISES {name} in {where}: {message}"))
 
     def nonsense(self, position: int, event: Event) -> None:

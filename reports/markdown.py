@@ -121,9 +121,8 @@ def _other_lines(groups: Iterable[facts.Others]) -> list[str]:
     for group in groups:
         name = escape(f"{clean(group.invariant, 12)} {clean(group.name, 32)}".rstrip())
         for finding in group.findings:
-            violation = finding.violation
-            what = f"{clean(violation.anomaly, 32)}: {clean(violation.sentence, 160)}"
-            lines.append(f"- **{name}** {escape(clean(finding.id, 24))}: {escape(what)}")
+            what = escape(clean(finding.violation.sentence, 160))
+            lines.append(f"- **{name}** {escape(clean(finding.id, 24))}: {what}")
     return lines
 
 

@@ -76,8 +76,7 @@ def _others(groups: tuple[Others, ...]) -> str:
         name = f"{clean(group.invariant, 12)} {clean(group.name, 32)}".rstrip()
         lines.append(f"{_INDENT}{name}: {len(group.findings):,} more")
         for finding in group.findings[:OTHERS_SHOWN]:
-            violation = finding.violation
-            line = f"{clean(finding.id, 24)}  {clean(violation.anomaly, 32)}: {clean(violation.sentence, 200)}"
+            line = f"{clean(finding.id, 24)}  {clean(finding.violation.sentence, 200)}"
             lines.append(_INDENT * 2 + cut(line, COLUMNS - 4))
         if (left := len(group.findings) - OTHERS_SHOWN) > 0:
             lines.append(f"{_INDENT * 2}… and {plural(left, 'more finding')}, in report.json")
@@ -86,7 +85,7 @@ def _others(groups: tuple[Others, ...]) -> str:
 
 def _run(report: Report) -> str:
     notes = [wrap(note, COLUMNS - len(_INDENT), hanging=_INDENT) for note in facts.run_notes(report)]
-    return "\n".join([_wrapped_table(facts.scenario_table(report)), *notes])
+    return "\n".join([_table(facts.scenario_table(report)), *notes])
 
 
 def _wrapped_table(table: Table) -> str:

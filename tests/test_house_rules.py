@@ -44,7 +44,8 @@ def no_leftovers(source: Source, tree: ast.Module | None) -> Iterator[Breach]:
 
 def no_machine_paths(source: Source, tree: ast.Module | None) -> Iterator[Breach]:
     for number, line in enumerate(source.text.splitlines(), 1):
-        if found := re.search(r"(?<![\w.$}/-])/(tmp|work|root|home|Users)/", line):
+        found = re.search(r"(?<![\w.$}/-])/(tmp|work|root|home|Users)/", line)
+        if found and not (found[1] in ("home", "Users") and source.under("tests/")):  # there, someone's made-up path
             yield number, f"the machine path {found[0]} is banned, use one that starts at the project or tmp_path"
 
 

@@ -6,8 +6,9 @@ cd "$(dirname "$0")/.."
 venv=${1:-.venv}
 export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_INPUT=1
 
-if [ ! -x "$venv/bin/python" ]; then
-  "$(tools/python.sh)" -m venv "$venv"
+if ! "$venv/bin/python" -c "import pip" 2>/dev/null; then  # none, or one cut short
+  python=$(tools/python.sh)
+  "$python" -m venv --clear "$venv"
 fi
 pip() { "$venv/bin/python" -m pip "$@"; }
 

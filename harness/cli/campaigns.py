@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
 
 from ..errors import UsageError, nearest
-from ..exploration.campaign import Campaign, Settings
+from ..exploration.campaign import Campaign, Settings, choose_scenarios
 from ..exploration.quiet import quiet
-from ..exploration.replay import to_text
+from ..interrupt import Interrupt, interruptible
 from ..loading import load
 from ..ports import Adapter
 from ..reports import COMPARISONS, REPORTS
-from ..scenario import Scenario
 from ..verdict import INCONCLUSIVE, VIOLATED, Report
-from .console import Interrupt, interruptible, progress, write_file
+from ..writing import folder_name, make_folder, with_paths, write_file, write_report
+from .console import progress
 
 VERDICTS = ("consistent", "violated", "inconclusive")
 
@@ -59,10 +58,12 @@ def run(adapter: str, report_dir: Path, **options: Any) -> int:
     sagafuzz run shop/adapter.py:ShopCheckout --random 1000 --seed 7
     """
     loaded = load(adapter)
+    choose_scenarios(loaded, options["scenario_names"], options["sagas"])
+    make_folder(report_dir, "--report-dir")
     with interruptible() as interrupt:
         report = _campaign(loaded, interrupt, command=_command("run", adapter, options), **options)
     write_report(report, report_dir)
-    click.echo(REPORTS["text"].render(_with_paths(report, report_dir)))
+    click.echo(REPORTS["text"].render(with_paths(report, report_dir)))
     click.echo(f"written: {', '.join(str(report_dir / output.file) for output in REPORTS.values() if output.file)}")
     return interrupt.exit_code if interrupt() else exit_code(report)
 
@@ -79,6 +80,10 @@ def compare(adapters: Sequence[str], expect: str | None, report_dir: Path, **opt
     """
     expected = _expectation(expect, adapters)
     loaded = [load(name) for name in adapters]
+    for found in loaded:
+        choose_scenarios(found, options["scenario_names"], options["sagas"])
+    folders = _folders(loaded, report_dir)
+    make_folder(report_dir, "--report-dir")
     reports: list[Report] = []
     with interruptible() as interrupt:
         for adapter in loaded:
@@ -90,7 +95,7 @@ def compare(adapters: Sequence[str], expect: str | None, report_dir: Path, **opt
     for output in COMPARISONS.values():
         if output.file:
             write_file(report_dir / output.file, output.render(reports))
-    shown = [_with_paths(report, report_dir / folder_name(report.adapter)) for report in reports]
+    shown = [with_paths(report, report_dir / folder_name(report.adapter)) for report in reports]
     click.echo(COMPARISONS["text"].render(shown))
     click.echo(f"written: {report_dir / 'comparison.md'}, and a report for each in {report_dir}")
     if interrupt():
@@ -116,7 +121,7 @@ def _campaign(
         max_faults=faults,
         examples=examples,
         seed=seed,
-        scenarios=_scenarios(adapter, scenario_names, sagas),
+        scenarios=choose_scenarios(adapter, scenario_names, sagas),
         command=command,
     )
     with progress(adapter.name) as listener:
@@ -125,13 +130,6 @@ def _campaign(
             return campaign.run()
         with quiet():
             return campaign.run()
-
-
-def _scenarios(adapter: Adapter, names: Sequence[str], sagas: int | None) -> tuple[Scenario, ...]:
-    chosen = tuple(adapter.scenario(name) for name in names) or adapter.scenarios
-    if sagas is not None:
-        chosen = tuple(scenario.with_sagas(sagas) for scenario in chosen)
-    return chosen
 
 
 def _command(name: str, adapter: str, options: dict[str, Any]) -> str:
@@ -143,32 +141,6 @@ def _command(name: str, adapter: str, options: dict[str, Any]) -> str:
     if options["sagas"] is not None:
         words += ["--sagas", str(options["sagas"])]
     return shlex.join(words)
-
-
-def write_report(report: Report, folder: Path) -> None:
-    """Write every file form of ``report``, the replay files and the histories of its findings."""
-    for output in REPORTS.values():
-        if output.file:
-            write_file(folder / output.file, output.render(report))
-    wanted = {finding.replay for finding in report.findings}
-    for stale in (*folder.glob("F-*.json"), *folder.glob("F-*.ndjson")):
-        if stale.with_suffix(".json").name not in wanted:
-            stale.unlink()
-    for finding in report.findings:
-        write_file(folder / finding.replay, to_text(finding, report.spec))
-        write_file((folder / finding.replay).with_suffix(".ndjson"), finding.history.to_ndjson())
-
-
-def _with_paths(report: Report, folder: Path) -> Report:
-    """For the terminal: replay files as one can name them from here."""
-    return replace(
-        report, findings=tuple(replace(finding, replay=str(folder / finding.replay)) for finding in report.findings)
-    )
-
-
-def folder_name(name: str) -> str:
-    """An adapter's name as the name of a folder."""
-    return "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in name)[:80] or "adapter"
 
 
 def exit_code(report: Report) -> int:

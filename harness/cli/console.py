@@ -1,53 +1,16 @@
-"""What the command line shows while it works, and how it writes files."""
+"""What the command line shows while it works."""
 
 from __future__ import annotations
 
-import os
-import signal
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, TextIO
 
 from ..exploration.campaign import Progress
 
 PLAIN_LINE_EVERY_S = 5.0
-
-
-class Interrupt:
-    """Becomes true when the user presses Ctrl-C; a second time ends the process at once."""
-
-    def __init__(self) -> None:
-        self.signal: int | None = None
-
-    def __call__(self) -> bool:
-        return self.signal is not None
-
-    @property
-    def exit_code(self) -> int:
-        return 128 + (self.signal or 0)
-
-
-@contextmanager
-def interruptible() -> Iterator[Interrupt]:
-    """Turn SIGINT and SIGTERM into a request to stop, so that what was found is kept."""
-    interrupt = Interrupt()
-
-    def ask(number: int, frame: Any) -> None:
-        interrupt.signal = number
-        signal.signal(number, previous[number])
-
-    previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    for number in previous:
-        signal.signal(number, ask)
-    try:
-        yield interrupt
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
 
 
 @contextmanager
@@ -98,17 +61,3 @@ def _plain(label: str, stream: TextIO) -> Any:
             stream.flush()
 
     return listen
-
-
-def write_file(path: Path, text: str) -> None:
-    """Write by a temporary file and a rename, so that a reader never sees half a report."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise

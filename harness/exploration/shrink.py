@@ -51,6 +51,9 @@ def _smaller(setup: Setup, plan: Plan) -> Iterator[tuple[Setup, Plan]]:
     """Candidates, the boldest first."""
     for index in range(len(plan)):
         yield setup, plan.without(index)
+    for number in range(setup.scenario.sagas if setup.scenario.sagas > 1 else 0):
+        fewer = Setup(adapter=setup.adapter, scenario=setup.scenario.with_sagas(setup.scenario.sagas - 1))
+        yield fewer, _without_saga(plan, number + 1)
     for scenario in _smaller_scenarios(setup.scenario):
         yield Setup(adapter=setup.adapter, scenario=scenario), plan
     for index in range(len(plan)):
@@ -59,11 +62,19 @@ def _smaller(setup: Setup, plan: Plan) -> Iterator[tuple[Setup, Plan]]:
             yield setup, Plan(faults=(*plan.faults[:index], moved, *plan.faults[index + 1 :]))
 
 
+def _without_saga(plan: Plan, number: int) -> Plan:
+    """The plan for a scenario that lacks saga ``number``: the later ones move up by one."""
+    kept = []
+    for fault in plan.faults:
+        name, _, own = fault.site.saga.rpartition("-")
+        if own == str(number):
+            continue
+        moved = f"{name}-{int(own) - 1}" if own.isdigit() and int(own) > number else fault.site.saga
+        kept.append(Fault(kind=fault.kind, site=fault.site._replace(saga=moved)))
+    return Plan(faults=tuple(kept))
+
+
 def _smaller_scenarios(scenario: Scenario) -> Iterator[Scenario]:
-    if scenario.sagas > 1:
-        yield scenario.with_sagas(1)
-        if scenario.sagas > 2:
-            yield scenario.with_sagas(scenario.sagas - 1)
     for index in range(len(scenario.rejections)):
         yield replace(scenario, rejections=scenario.rejections[:index] + scenario.rejections[index + 1 :])
     if scenario.limit is not None and any(amount > scenario.limit for amount in scenario.amounts):

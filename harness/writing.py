@@ -1,0 +1,65 @@
+"""Where reports and replay files become files. The command line and the pytest plugin write by this alone."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+from .errors import UsageError
+from .exploration.replay import to_text
+from .reports import REPORTS
+from .verdict import Report
+
+
+def write_report(report: Report, folder: Path) -> None:
+    """Write every file form of ``report``, the replay files and the histories of its findings.
+
+    Replay files of findings that an earlier campaign left in ``folder`` are removed."""
+    for output in REPORTS.values():
+        if output.file:
+            write_file(folder / output.file, output.render(report))
+    wanted = {finding.replay for finding in report.findings}
+    for stale in (*folder.glob("F-*.json"), *folder.glob("F-*.ndjson")):
+        if stale.with_suffix(".json").name not in wanted:
+            stale.unlink()
+    for finding in report.findings:
+        write_file(folder / finding.replay, to_text(finding, report.spec))
+        write_file((folder / finding.replay).with_suffix(".ndjson"), finding.history.to_ndjson())
+
+
+def with_paths(report: Report, folder: Path) -> Report:
+    """For people: replay files as one can name them from here."""
+    return replace(
+        report, findings=tuple(replace(finding, replay=str(folder / finding.replay)) for finding in report.findings)
+    )
+
+
+def folder_name(name: str) -> str:
+    """Any name as the name of a folder."""
+    return "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in name)[:80].strip(".") or "adapter"
+
+
+def make_folder(folder: Path, option: str) -> None:
+    """Make ``folder``, named by ``option``, before the work whose results go there. Raises UsageError."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"{option}: cannot make the folder {str(folder)!r}: {error.strerror}; name another") from None
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise UsageError(f"{option}: may not write into {str(folder)!r}; name another folder")
+
+
+def write_file(path: Path, text: str) -> None:
+    """Write by a temporary file and a rename, so that a reader never sees half a report."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+        os.chmod(temporary, 0o644)  # noqa: PTH101
+        os.replace(temporary, path)  # noqa: PTH105
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise

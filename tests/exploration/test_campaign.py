@@ -1,0 +1,113 @@
+"""A campaign from end to end, as values."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+import sagafuzz
+from sagafuzz.adapters.checkout import CHECKOUT
+from sagafuzz.exploration.campaign import Campaign, Settings
+from sagafuzz.exploration.replay import from_text, replay, to_text
+from sagafuzz.loading import as_adapter, load
+from sagafuzz.verdict import Report
+
+
+def campaign(adapter: object, **settings: object) -> Report:
+    chosen = {"max_faults": 1, "examples": 0, **settings}
+    return Campaign(as_adapter(adapter), Settings(**chosen)).run()  # type: ignore[arg-type]
+
+
+def test_the_reference_is_consistent_and_every_fault_fired() -> None:
+    report = campaign("reference")
+    assert (report.verdict, report.complete, report.findings) == ("consistent", True, ())
+    assert report.counts.planned == report.counts.run == report.counts.fired > 300
+    assert 0 < report.counts.consequential < report.counts.run
+
+
+def test_each_finding_of_the_seed_needs_at_most_two_faults_and_all_of_them() -> None:
+    report = campaign("seed", max_faults=2, scenarios=(load("seed").scenario("declined"),))
+    assert {"I1", "I5", "I13"} <= set(report.distinct_invariants)
+    for finding in report.findings:
+        assert finding.plan is not None and 1 <= len(finding.plan) <= 2
+        assert finding.necessary
+
+
+def test_a_finding_can_be_replayed_and_is_fixed_on_the_reference() -> None:
+    finding = campaign("seed").findings[0]
+    recorded = from_text(to_text(finding, "seed"), "test")
+    assert replay(recorded, load("seed")).result == "STILL FAILS"
+    assert replay(recorded, load("reference")).result == "FIXED"
+
+
+def test_two_campaigns_have_one_digest() -> None:
+    assert campaign("reference").digest == campaign("reference").digest
+
+
+def test_what_was_not_exercised_is_said() -> None:
+    report = campaign("seed", scenarios=(load("seed").scenario("succeeds"),))
+    said = "\n".join(report.not_exercised)
+    assert "crash-after-log" in said and "I12" in said
+    assert {entry.id for entry in report.invariants if entry.status == "not exercised"} >= {"I12"}
+
+
+def test_without_faults_a_broken_rollback_is_still_found() -> None:
+    report = campaign(NeverUndoes, max_faults=0)
+    assert report.verdict == "violated"
+    assert "every fault" in report.not_exercised[0]
+
+
+def test_a_campaign_that_is_stopped_says_so() -> None:
+    asked = itertools.count()
+    report = Campaign(load("reference"), Settings(examples=0), stopped=lambda: next(asked) > 20).run()
+    assert not report.complete
+    assert report.verdict == "inconclusive"
+    assert report.counts.run <= 21
+
+
+def test_a_finding_is_kept_when_the_campaign_is_stopped() -> None:
+    asked = itertools.count()
+    report = Campaign(load("seed"), Settings(examples=0), stopped=lambda: next(asked) > 20).run()
+    assert (report.verdict, report.complete) == ("violated", False)
+
+
+def test_an_adapter_that_is_not_deterministic_is_named() -> None:
+    report = campaign(Whimsical)
+    assert "event" in report.nondeterministic
+    assert not report.complete
+
+
+@sagafuzz.adapter(saga=CHECKOUT)
+class NeverUndoes:
+    """Gives up at the first refusal."""
+
+    def boot(self, world: sagafuzz.World) -> None:
+        self.world = world
+
+    def run(self, order: sagafuzz.Order) -> bool:
+        try:
+            for step in CHECKOUT.steps:
+                self.world.call(step.operation, key=f"{order.id}/{step.name}")
+        except sagafuzz.Rejected:
+            return False
+        return True
+
+
+@sagafuzz.adapter(saga=CHECKOUT)
+class Whimsical:
+    """Sends a number that no plan determines."""
+
+    numbers = itertools.count()
+
+    def boot(self, world: sagafuzz.World) -> None:
+        self.world = world
+
+    def run(self, order: sagafuzz.Order) -> bool:
+        self.world.call("order.create", number=next(self.numbers))
+        return True
+
+
+@pytest.mark.parametrize("spec", ["reference", "seed", "simple-saga"])
+def test_built_in_adapters_load(spec: str) -> None:
+    assert load(spec).spec == spec

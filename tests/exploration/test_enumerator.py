@@ -1,0 +1,76 @@
+"""The enumerator visits every plan once, and only plans whose faults fire."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from sagafuzz import Plan
+from sagafuzz.exploration.enumerator import Enumerator
+from sagafuzz.exploration.judge import Judge
+from sagafuzz.loading import load
+from sagafuzz.simulator import Setup, simulate
+
+
+def setup_of(adapter: str, scenario: str) -> Setup:
+    loaded = load(adapter)
+    return Setup(adapter=loaded, scenario=loaded.scenario(scenario))
+
+
+def test_no_set_of_faults_is_visited_twice() -> None:
+    cases = list(Enumerator(setup_of("seed", "declined"), 2).cases())
+    plans = [frozenset(case.plan.faults) for case in cases]
+    assert len(plans) == len(set(plans)) > 500
+
+
+def test_every_planned_fault_fires() -> None:
+    for adapter in ("seed", "reference"):
+        for case in Enumerator(setup_of(adapter, "declined"), 2).cases():
+            assert case.fired, f"{adapter}: {case.plan}"
+
+
+def test_nothing_is_left_out() -> None:
+    """Against the plain product: any two faults that fire together in some order were visited."""
+    setup = setup_of("seed", "succeeds")
+    cases = list(Enumerator(setup, 2).cases())
+    visited = {frozenset(case.plan.faults) for case in cases}
+    singles = [case.plan.faults[0] for case in cases if len(case.plan) == 1]
+    for one, other in itertools.permutations(singles, 2):
+        if one.site == other.site:
+            continue
+        plan = Plan(faults=(one, other))
+        if len(simulate(setup, plan).fired) == 2:
+            assert frozenset(plan.faults) in visited, str(plan)
+
+
+def test_plans_come_with_fewer_faults_first_in_the_order_of_their_sites() -> None:
+    setup = setup_of("seed", "succeeds")
+    cases = list(Enumerator(setup, 2).cases())
+    assert [len(case.plan) for case in cases] == sorted(len(case.plan) for case in cases)
+    order = list(simulate(setup).sites)
+    singles = [order.index(case.plan.faults[0].site) for case in cases if len(case.plan) == 1]
+    assert singles == sorted(singles)
+
+
+def test_the_reference_is_consistent_over_every_plan_with_one_fault() -> None:
+    adapter = load("reference")
+    for scenario in adapter.scenarios:
+        setup = Setup(adapter=adapter, scenario=scenario)
+        judge = Judge(setup)
+        for case in Enumerator(setup, 1).cases():
+            verdict, _ = judge.judge(case.plan, case.run, case.digest)
+            assert verdict.conclusion == "consistent", f"{scenario.name}, {case.plan}: {verdict}"
+
+
+@pytest.mark.parametrize("adapter", ["seed", "simple-saga"])
+@pytest.mark.parametrize("invariant", ["I1", "I5", "I13"])
+def test_one_fault_is_enough_to_find_out_a_naive_orchestrator(adapter: str, invariant: str) -> None:
+    setup = setup_of(adapter, "succeeds")
+    judge = Judge(setup)
+    found = {
+        violation.invariant
+        for case in Enumerator(setup, 1).cases()
+        for violation in judge.judge(case.plan, case.run, case.digest)[0].violations
+    }
+    assert invariant in found

@@ -1,0 +1,94 @@
+"""Hypothesis drives the simulator and finds by itself what there is to find."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import rule
+
+import sagafuzz
+from sagafuzz.adapters.reference import Reference
+from sagafuzz.adapters.seed import Seed
+from sagafuzz.exploration.driver import replay_actions
+from sagafuzz.exploration.stateful import search
+from sagafuzz.invariants import check
+from sagafuzz.loading import load
+from sagafuzz.simulator import Setup, simulate
+
+EVERY_SIGNATURE_BUT_THE_CHARGE = frozenset(
+    ("I1", "duplicate effect", step, direction)
+    for step in ("order", "inventory", "payment")
+    for direction in "FC"
+    if (step, direction) != ("payment", "F")
+)
+
+
+def test_it_finds_the_double_charge_and_shrinks_it_to_four_rules() -> None:
+    failure, _ = search(
+        load("seed"), examples=200, seed=1, only=frozenset({"I1"}), ignore=EVERY_SIGNATURE_BUT_THE_CHARGE
+    )
+    assert failure is not None
+    assert failure.violation.signature == ("I1", "duplicate effect", "payment", "F")
+    assert len(failure.actions) <= 4, failure.shown
+
+
+def test_what_it_finds_can_be_done_again() -> None:
+    failure, _ = search(load("seed"), examples=100, seed=2)
+    assert failure is not None
+    setup = Setup(adapter=load("seed"), scenario=failure.scenario)
+    again = replay_actions(setup, failure.actions)
+    assert again.digest == failure.history.digest
+    assert failure.violation.signature in {violation.signature for violation in check(again).violations}
+
+
+def test_the_same_seed_finds_the_same() -> None:
+    first, steps = search(load("seed"), examples=50, seed=3)
+    second, same_steps = search(load("seed"), examples=50, seed=3)
+    assert first is not None and second is not None
+    assert (first.actions, steps) == (second.actions, same_steps)
+
+
+def test_the_reference_passes_two_hundred_examples() -> None:
+    failure, steps = search(load("reference"), examples=200, seed=0)
+    assert failure is None, failure and (failure.violation.sentence, failure.shown)
+    assert steps > 2000
+
+
+class CountingMachine(sagafuzz.SagaMachine):
+    """A user's own machine: another adapter and a rule more."""
+
+    adapter = Reference
+    noted = 0
+
+    @rule()
+    def note(self) -> None:
+        type(self).noted += 1
+
+
+def test_a_user_can_subclass_it() -> None:
+    failure, _ = search(load("reference"), examples=20, seed=0, machine=CountingMachine)
+    assert failure is None
+
+
+def test_a_machine_without_an_adapter_says_what_to_write() -> None:
+    with pytest.raises(sagafuzz.UsageError, match="adapter = YourAdapter"):
+        sagafuzz.SagaMachine()
+
+
+@settings(max_examples=50, deadline=None)
+@given(data=st.data())
+def test_drawn_plans_always_fire(data: st.DataObject) -> None:
+    plan = data.draw(sagafuzz.plans(Seed, max_faults=3))
+    adapter = load("seed")
+    run = simulate(Setup(adapter=adapter, scenario=adapter.scenarios[0]), plan)
+    assert len(run.fired) == len(plan)
+
+
+@settings(max_examples=100, deadline=None)
+@given(plan=sagafuzz.plans(Reference, max_faults=4))
+def test_the_reference_stands_plans_of_up_to_four_faults(plan: sagafuzz.Plan) -> None:
+    adapter = load("reference")
+    setup = Setup(adapter=adapter, scenario=adapter.scenarios[0])
+    verdict = check(simulate(setup, plan).history(setup, plan))
+    assert verdict.conclusion == "consistent", verdict.violations
