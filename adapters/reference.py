@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ..ports import Outcome, World, adapter
+from ..ports import World, adapter
+from ..saga import Outcome
 from ..reference_saga import Orchestrator
 from ..saga import Step
 from ..scenario import Order

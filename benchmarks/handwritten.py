@@ -145,7 +145,9 @@ class HandwrittenCheckout(RuleBasedStateMachine):
         self.note(h.TIMEOUT, "orchestrator", *self.waiting, (1000,))
         self.send()
 
-    @precondition(lambda self: self.waiting is not None and self.waiting[1] == DO and (self.waiting not in self.applied))
+    @precondition(
+        lambda self: self.waiting is not None and self.waiting[1] == DO and (self.waiting not in self.applied)
+    )
     @rule()
     def reject(self) -> None:
         assert self.waiting

@@ -21,7 +21,7 @@ _HOME = {
     "Finding": "verdict",
     "History": "history",
     "Order": "scenario",
-    "Outcome": "ports",
+    "Outcome": "saga",
     "Participant": "ports",
     "Plan": "faults",
     "PortError": "ports",
@@ -63,7 +63,7 @@ if TYPE_CHECKING:
     from .invariants import check as check
     from .ports import Adapter as Adapter
     from .ports import CallTimeout as CallTimeout
-    from .ports import Outcome as Outcome
+    from .saga import Outcome as Outcome
     from .ports import Participant as Participant
     from .ports import PortError as PortError
     from .ports import ProcessCrashed as ProcessCrashed

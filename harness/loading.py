@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import importlib
 import importlib.util
+import os
 import sys
+import sysconfig
 import traceback
 from dataclasses import replace
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
+from . import adapters, errors
 from .adapters import BUILT_IN
 from .errors import UsageError, nearest
 from .ports import ADAPTER_ATTRIBUTE, Adapter, check_shape
@@ -48,6 +53,23 @@ def load(spec: str) -> Adapter:
     return _load_path(known[spec], spec)
 
 
+def with_spec(adapter: Adapter) -> Adapter:
+    """The adapter with the name that `load` knows its class by from the current folder, if there is one."""
+    cls = adapter.factory
+    place, path = getattr(cls, "__module__", ""), getattr(cls, "__qualname__", "")
+    if adapter.spec or not path or "<" in path or as_adapter(cls) != adapter:
+        return adapter
+    for name, known in names().items():
+        if known == f"{place}:{path}":
+            return replace(adapter, spec=name)
+    file = Path(getattr(sys.modules.get(place), "__file__", None) or "")
+    if file.suffix == ".py" and file.is_relative_to(Path.cwd()):
+        near = file.relative_to(Path.cwd())
+        if ".".join(near.with_suffix("").parts) != place:
+            place = near.as_posix()
+    return replace(adapter, spec=f"{place}:{path}")
+
+
 def names() -> dict[str, str]:
     """The adapters that can be named: built-in ones, then installed entry points."""
     table = dict(BUILT_IN)
@@ -79,24 +101,40 @@ def _import(place: str, spec: str) -> Any:
         if (cwd := str(Path.cwd())) not in sys.path and "" not in sys.path:
             sys.path.insert(0, cwd)
         return importlib.import_module(place)
-    except UsageError:
-        raise
-    except Exception as error:
-        frames = [
-            frame
-            for frame in traceback.extract_tb(error.__traceback__)
-            if not frame.filename.startswith("<") and frame.filename != __file__ and "importlib" not in frame.filename
-        ]
-        where = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
-        if isinstance(error, SyntaxError):
-            where = f" ({Path(error.filename or place).name}:{error.lineno})"
-        reason = " ".join(str(error).split())[:300]
+    except UsageError as error:
+        raise UsageError(f"{error}{_users_line(error)}") from None
+    except (Exception, SystemExit) as error:
+        reason = " ".join(str(error.msg if isinstance(error, SyntaxError) else error).split())[:300]
+        said = f"{type(error).__name__}: {reason}" if reason else type(error).__name__
         raise UsageError(
-            f"adapter {spec!r} does not import: {type(error).__name__}: {reason}{where}{_advice(error)}"
+            f"adapter {spec!r} does not import: {said}{_users_line(error)}{_advice(error)}"
         ) from None
 
 
-def _advice(error: Exception) -> str:
+def _users_line(error: BaseException) -> str:
+    """`` (file.py:12)``, the innermost line of the user's own code, "" where there is none."""
+    if isinstance(error, SyntaxError) and error.filename:
+        return f" ({Path(error.filename).name}:{error.lineno})"
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if not _foreign(frame.filename)]
+    return f" ({Path(own[-1].filename).name}:{own[-1].lineno})" if own else ""
+
+
+def _foreign(filename: str) -> bool:
+    """Whether a frame is ours, the interpreter's or an installed package's."""
+    path = Path(filename).resolve()
+    installed = {"site-packages", "dist-packages"} & set(path.parts)
+    return filename.startswith("<") or bool(installed) or any(map(path.is_relative_to, _foreign_folders()))
+
+
+@functools.cache
+def _foreign_folders() -> tuple[Path, ...]:
+    """Where the standard library lies; and our code, which in development is reached through links."""
+    places = (os.__file__, sysconfig.get_path("platstdlib") + "/_", errors.__file__, adapters.__file__)
+    return tuple(Path(place or "").resolve().parent for place in places)
+
+
+def _advice(error: BaseException) -> str:
     if isinstance(error, ModuleNotFoundError) and error.name == "simple_saga":
         return "; install it with: pip install 'sagafuzz[simple-saga]'"
     if isinstance(error, ModuleNotFoundError):
@@ -108,14 +146,23 @@ def _import_file(place: str, spec: str) -> Any:
     file = Path(place)
     if not file.is_file():
         raise UsageError(f"adapter {spec!r}: there is no file {place!r} here; name it from the current folder")
+    file = file.resolve()
     name = file.stem
-    folder = str(file.resolve().parent)
-    if folder not in sys.path:
+    loaded = sys.modules.get(name)
+    if loaded is not None:
+        if getattr(loaded, "__file__", None) == str(file):
+            return loaded
+        name = f"{name}_{hashlib.blake2b(str(file).encode(), digest_size=4).hexdigest()}"  # json.py, say
+    if (folder := str(file.parent)) not in sys.path:
         sys.path.insert(0, folder)
     module_spec = importlib.util.spec_from_file_location(name, file)
     if module_spec is None or module_spec.loader is None:
         raise UsageError(f"adapter {spec!r}: {place!r} is no Python file; name one that ends in .py")
     module = importlib.util.module_from_spec(module_spec)
     sys.modules[name] = module
-    module_spec.loader.exec_module(module)
+    try:
+        module_spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
     return module

@@ -6,7 +6,6 @@ same adapter runs in the simulator and, later, in real processes: it only ever s
 
 from __future__ import annotations
 
-import enum
 import inspect
 import random
 import sqlite3
@@ -16,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
 from .errors import UsageError, nearest
-from .saga import Saga
+from .saga import Outcome, Saga
 from .scenario import Scenario, default_scenarios
 
 
@@ -39,15 +38,6 @@ class CallTimeout(PortError):
 class ProcessCrashed(BaseException):
     """The process is dead. A BaseException, so that only what ``kill -9`` would allow can follow:
     every later port call of the dead incarnation raises it again."""
-
-
-class Outcome(enum.Enum):
-    """What a saga tells its client."""
-
-    COMPLETED = "completed"
-    COMPENSATED = "compensated"
-    PENDING = "pending"  # accepted; the end is not known yet
-    STUCK = "stuck"  # a compensation is dead-lettered; an operator must step in
 
 
 class Transaction(Protocol):

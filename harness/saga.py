@@ -6,6 +6,7 @@ and retriable steps of Frank & Zahle (1998) and Richardson.
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Iterable
 from dataclasses import KW_ONLY, dataclass
 from functools import cached_property
@@ -16,6 +17,15 @@ from .errors import UsageError, nearest
 FORWARD: Final = "F"
 COMPENSATION: Final = "C"
 DIRECTION_NAMES: Final = {FORWARD: "forward", COMPENSATION: "compensation"}
+
+
+class Outcome(enum.Enum):
+    """What a saga tells its client."""
+
+    COMPLETED = "completed"
+    COMPENSATED = "compensated"
+    PENDING = "pending"  # accepted; the end is not known yet
+    STUCK = "stuck"  # a compensation is dead-lettered; an operator must step in
 
 
 @dataclass(frozen=True)

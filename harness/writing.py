@@ -38,7 +38,9 @@ def with_paths(report: Report, folder: Path) -> Report:
 
 def folder_name(name: str) -> str:
     """Any name as the name of a folder."""
-    return "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in name)[:80].strip(".") or "adapter"
+    return (
+        "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in name)[:80].strip(".") or "adapter"
+    )
 
 
 def make_folder(folder: Path, option: str) -> None:
@@ -53,7 +55,14 @@ def make_folder(folder: Path, option: str) -> None:
 
 def write_file(path: Path, text: str) -> None:
     """Write by a temporary file and a rename, so that a reader never sees half a report."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _replace(path, text)
+    except OSError as error:
+        raise UsageError(f"cannot write {str(path)!r}: {error.strerror}; name another folder") from None
+
+
+def _replace(path: Path, text: str) -> None:
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:

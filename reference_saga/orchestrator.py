@@ -19,7 +19,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from ..ports import CallTimeout, Outcome, Rejected, Store, Unavailable, World
+from ..ports import CallTimeout, Rejected, Store, Unavailable, World
+from ..saga import Outcome
 from ..saga import Saga, Step
 
 RUNNING: Final = "running"

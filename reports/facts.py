@@ -271,8 +271,8 @@ def follows(finding: Finding) -> str:
 
 
 def replay(finding: Finding) -> str:
-    """The command that runs the schedule again."""
-    return f"sagafuzz replay {clean(shlex.quote(finding.replay or finding.id), 160)}"
+    """The command that runs the schedule again, "" where no file of it was written."""
+    return f"sagafuzz replay {clean(shlex.quote(finding.replay), 160)}" if finding.replay else ""
 
 
 def faults_of(finding: Finding) -> list[str]:

@@ -62,7 +62,8 @@ def _finding(report: Report, finding: Finding) -> str:
     pairs.append(("got", clean(violation.got, 160)))
     if follows := facts.follows(finding):
         pairs.append(("also explains", follows))
-    pairs.append(("reproduce", facts.replay(finding)))
+    if again := facts.replay(finding):
+        pairs.append(("reproduce", again))
     column = max(len(name) for name, _ in pairs) + 3
     for name, value in pairs:
         start = f"{name + ':' if name else '':<{column}}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import click
 
 from ..errors import UsageError, nearest
-from ..exploration.campaign import Campaign, Settings, choose_scenarios
+from ..exploration.campaign import Campaign, Settings, choose_scenarios, command_line
 from ..exploration.quiet import quiet
 from ..interrupt import Interrupt, interruptible
 from ..loading import load
@@ -18,7 +17,7 @@ from ..ports import Adapter
 from ..reports import COMPARISONS, REPORTS
 from ..verdict import INCONCLUSIVE, VIOLATED, Report
 from ..writing import folder_name, make_folder, with_paths, write_file, write_report
-from .console import progress
+from .console import progress, say
 
 VERDICTS = ("consistent", "violated", "inconclusive")
 
@@ -26,16 +25,41 @@ VERDICTS = ("consistent", "violated", "inconclusive")
 def _options(command: Any) -> Any:
     """The options that ``run`` and ``compare`` share."""
     options = (
-        click.option("-k", "--faults", type=click.IntRange(0, 6), default=2, show_default=True, metavar="K",
-                     help="Run every plan with at most K faults."),
-        click.option("--random", "examples", type=click.IntRange(0), default=100, show_default=True, metavar="N",
-                     help="Then run N examples of the Hypothesis state machine."),
+        click.option(
+            "-k",
+            "--faults",
+            type=click.IntRange(0, 6),
+            default=2,
+            show_default=True,
+            metavar="K",
+            help="Run every plan with at most K faults.",
+        ),
+        click.option(
+            "--random",
+            "examples",
+            type=click.IntRange(0),
+            default=100,
+            show_default=True,
+            metavar="N",
+            help="Then run N examples of the Hypothesis state machine.",
+        ),
         click.option("--seed", type=int, default=0, show_default=True, help="Seed of the random part."),
-        click.option("--scenario", "scenario_names", multiple=True, metavar="NAME",
-                     help="Only this scenario of the adapter; may be given again."),
+        click.option(
+            "--scenario",
+            "scenario_names",
+            multiple=True,
+            metavar="NAME",
+            help="Only this scenario of the adapter; may be given again.",
+        ),
         click.option("--sagas", type=click.IntRange(1, 8), metavar="N", help="Run N sagas at once in each scenario."),
-        click.option("--report-dir", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
-                     default=Path("sagafuzz-report"), show_default=True, help="Where the reports go."),
+        click.option(
+            "--report-dir",
+            type=click.Path(path_type=Path, file_okay=False),
+            metavar="DIR",
+            default=Path("sagafuzz-report"),
+            show_default=True,
+            help="Where the reports go.",
+        ),
         click.option("--show-output", is_flag=True, help="Let the code under test print and log."),
     )
     for option in reversed(options):
@@ -61,10 +85,10 @@ def run(adapter: str, report_dir: Path, **options: Any) -> int:
     choose_scenarios(loaded, options["scenario_names"], options["sagas"])
     make_folder(report_dir, "--report-dir")
     with interruptible() as interrupt:
-        report = _campaign(loaded, interrupt, command=_command("run", adapter, options), **options)
-    write_report(report, report_dir)
-    click.echo(REPORTS["text"].render(with_paths(report, report_dir)))
-    click.echo(f"written: {', '.join(str(report_dir / output.file) for output in REPORTS.values() if output.file)}")
+        report = _campaign(loaded, interrupt, **options)
+        write_report(report, report_dir)
+    say(REPORTS["text"].render(with_paths(report, report_dir)))
+    say(f"written: {', '.join(str(report_dir / output.file) for output in REPORTS.values() if output.file)}")
     return interrupt.exit_code if interrupt() else exit_code(report)
 
 
@@ -86,18 +110,17 @@ def compare(adapters: Sequence[str], expect: str | None, report_dir: Path, **opt
     make_folder(report_dir, "--report-dir")
     reports: list[Report] = []
     with interruptible() as interrupt:
-        for adapter in loaded:
-            command = _command("run", adapter.spec, options)
-            reports.append(_campaign(adapter, interrupt, command=command, **options))
-            write_report(reports[-1], report_dir / folder_name(adapter.name))
+        for adapter, folder in zip(loaded, folders, strict=True):
+            reports.append(_campaign(adapter, interrupt, **options))
+            write_report(reports[-1], folder)
             if interrupt():
                 break
-    for output in COMPARISONS.values():
-        if output.file:
-            write_file(report_dir / output.file, output.render(reports))
-    shown = [with_paths(report, report_dir / folder_name(report.adapter)) for report in reports]
-    click.echo(COMPARISONS["text"].render(shown))
-    click.echo(f"written: {report_dir / 'comparison.md'}, and a report for each in {report_dir}")
+        for output in COMPARISONS.values():
+            if output.file:
+                write_file(report_dir / output.file, output.render(reports))
+    shown = [with_paths(report, folder) for report, folder in zip(reports, folders, strict=False)]
+    say(COMPARISONS["text"].render(shown))
+    say(f"written: {report_dir / 'comparison.md'}, and a report for each in {report_dir}")
     if interrupt():
         return interrupt.exit_code
     if expected:
@@ -109,7 +132,6 @@ def _campaign(
     adapter: Adapter,
     interrupt: Interrupt,
     *,
-    command: str,
     faults: int,
     examples: int,
     seed: int,
@@ -122,7 +144,9 @@ def _campaign(
         examples=examples,
         seed=seed,
         scenarios=choose_scenarios(adapter, scenario_names, sagas),
-        command=command,
+        command=command_line(
+            adapter, faults=faults, random=examples, seed=seed, scenarios=scenario_names, sagas=sagas
+        ),
     )
     with progress(adapter.name) as listener:
         campaign = Campaign(adapter, settings, listen=listener, stopped=interrupt)
@@ -132,15 +156,17 @@ def _campaign(
             return campaign.run()
 
 
-def _command(name: str, adapter: str, options: dict[str, Any]) -> str:
-    """The command that makes the same report again; without the folder, which does not matter."""
-    words = ["sagafuzz", name, adapter, "--faults", str(options["faults"]), "--random", str(options["examples"])]
-    words += ["--seed", str(options["seed"])]
-    for scenario in options["scenario_names"]:
-        words += ["--scenario", scenario]
-    if options["sagas"] is not None:
-        words += ["--sagas", str(options["sagas"])]
-    return shlex.join(words)
+def _folders(adapters: Sequence[Adapter], report_dir: Path) -> list[Path]:
+    """A folder for each, called as it is; a number tells two of one name apart."""
+    names: list[str] = []
+    for adapter in adapters:
+        name = folder_name(adapter.name)
+        number = 2
+        while name in names:
+            name = f"{folder_name(adapter.name)}-{number}"
+            number += 1
+        names.append(name)
+    return [report_dir / name for name in names]
 
 
 def exit_code(report: Report) -> int:
@@ -156,7 +182,9 @@ def _expectation(expect: str | None, adapters: Sequence[str]) -> list[str]:
     verdicts = [word.strip() for word in expect.split(",")]
     for verdict in verdicts:
         if verdict not in VERDICTS:
-            raise UsageError(f"--expect: {verdict!r} is no verdict{nearest(verdict, VERDICTS)}; write {', '.join(VERDICTS)}")
+            raise UsageError(
+                f"--expect: {verdict!r} is no verdict{nearest(verdict, VERDICTS)}; write {', '.join(VERDICTS)}"
+            )
     if len(verdicts) != len(adapters):
         raise UsageError(f"--expect names {len(verdicts)} verdicts for {len(adapters)} adapters; write one for each")
     return verdicts
@@ -169,9 +197,7 @@ def _as_expected(reports: Sequence[Report], expected: Sequence[str]) -> int:
         if report.verdict != verdict
     ]
     if wrong:
-        click.echo(f"not as expected: {'; '.join(wrong)}", err=True)
+        say(f"not as expected: {'; '.join(wrong)}", err=True)
         return 1
-    click.echo("as expected: " + ", ".join(f"{report.adapter} {report.verdict}" for report in reports))
+    say("as expected: " + ", ".join(f"{report.adapter} {report.verdict}" for report in reports))
     return 0
-
-

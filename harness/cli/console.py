@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -11,6 +12,19 @@ from typing import Any, TextIO
 from ..exploration.campaign import Progress
 
 PLAIN_LINE_EVERY_S = 5.0
+
+
+def say(text: str, *, err: bool = False) -> None:
+    """Print ``text``. What the encoding lacks becomes a question mark, and a reader that has gone away
+    (``| head``) changes nothing: the exit code remains that of the verdict."""
+    stream = sys.stderr if err else sys.stdout
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    try:
+        stream.write(text.encode(encoding, "replace").decode(encoding) + "\n")
+        stream.flush()
+    except BrokenPipeError:
+        with open(os.devnull, "w", encoding="utf-8") as nowhere:  # noqa: PTH123
+            os.dup2(nowhere.fileno(), stream.fileno())
 
 
 @contextmanager
@@ -38,7 +52,9 @@ def _bar(label: str, stream: TextIO) -> Iterator[Any]:
         TextColumn("{task.completed:,} done, {task.fields[findings]} findings"),
         TimeElapsedColumn(),
     )
-    with Bar(*columns, console=Console(file=stream), transient=True, redirect_stdout=False, redirect_stderr=False) as bar:
+    with Bar(
+        *columns, console=Console(file=stream), transient=True, redirect_stdout=False, redirect_stderr=False
+    ) as bar:
         task = bar.add_task("starting", total=None, findings=0)
 
         def listen(news: Progress) -> None:

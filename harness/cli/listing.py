@@ -7,6 +7,7 @@ from tabulate import tabulate
 
 from ..errors import UsageError
 from ..loading import load, names
+from .console import say
 
 
 @click.command()
@@ -19,5 +20,7 @@ def adapters() -> int:
             rows.append((name, found.about, ", ".join(scenario.name for scenario in found.scenarios)))
         except UsageError as error:
             rows.append((name, f"cannot be loaded: {error}", ""))
-    click.echo(tabulate(rows, headers=("adapter", "what it is", "scenarios"), tablefmt="simple", maxcolwidths=[20, 50, 40]))
+    say(
+        tabulate(rows, headers=("adapter", "what it is", "scenarios"), tablefmt="simple", maxcolwidths=[20, 50, 40])
+    )
     return 0

@@ -1,7 +1,9 @@
-"""The command line. It alone writes files; everything else returns values.
+"""The command line. It and the pytest plugin write files; everything else returns values.
 
 Exit codes: 0 no violation, 1 a violation, 2 the input cannot be used, 3 inconclusive, 4 the adapter
-is not deterministic, 5 nothing to run, 70 a defect of sagafuzz, 130 and 143 interrupted.
+is not deterministic, 5 nothing to run, 70 a defect of sagafuzz, 130 and 143 interrupted (by SIGINT
+and SIGTERM; reports are written all the same). No command gives 5 yet: with no fault and no example
+there is still the plan without faults to run.
 """
 
 from __future__ import annotations
@@ -13,10 +15,11 @@ from typing import Any
 import click
 
 from .. import __version__
-from ..errors import SagafuzzError, UsageError, nearest
+from ..errors import UsageError, nearest
 from . import campaigns, listing, replaying
+from .console import say
 
-USAGE, INTERNAL = 2, 70
+USAGE, INTERNAL, INTERRUPTED = 2, 70, 130
 
 
 class SagafuzzGroup(click.Group):
@@ -25,8 +28,7 @@ class SagafuzzGroup(click.Group):
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         if args and self.get_command(ctx, args[0]) is None and not args[0].startswith("-"):
             raise UsageError(
-                f"there is no command {args[0]!r}{nearest(args[0], self.list_commands(ctx))}; "
-                f"see sagafuzz --help"
+                f"there is no command {args[0]!r}{nearest(args[0], self.list_commands(ctx))}; see sagafuzz --help"
             )
         return super().resolve_command(ctx, args)
 
@@ -55,16 +57,15 @@ def main(arguments: list[str] | None = None) -> None:
 def _main(arguments: list[str] | None) -> int:
     try:
         code = cli.main(args=arguments, prog_name="sagafuzz", standalone_mode=False)
-    except (UsageError, click.UsageError) as error:
+    except click.exceptions.NoArgsIsHelpError as error:
+        say(error.format_message(), err=True)
+        return USAGE
+    except (UsageError, click.ClickException) as error:
         return _complain(_message(error))
-    except SagafuzzError as error:
-        return _complain(str(error))
     except (click.Abort, KeyboardInterrupt):
-        return 130
-    except BrokenPipeError:
-        return 0
+        return INTERRUPTED
     except Exception:
-        click.echo("sagafuzz: this is a defect of sagafuzz itself; please report it with what follows", err=True)
+        say("sagafuzz: this is a defect of sagafuzz itself; please report it with what follows", err=True)
         traceback.print_exc()
         return INTERNAL
     return code if isinstance(code, int) else 0
@@ -74,11 +75,11 @@ def _message(error: Exception) -> str:
     if isinstance(error, click.exceptions.NoSuchOption):
         known = [option for parameter in (error.ctx.command.params if error.ctx else []) for option in parameter.opts]
         return f"there is no option {error.option_name!r}{nearest(error.option_name, known)}"
-    if isinstance(error, click.UsageError):
+    if isinstance(error, click.ClickException):
         return error.format_message().replace("\n", " ")
     return str(error)
 
 
 def _complain(message: str) -> int:
-    click.echo(f"sagafuzz: {message}", err=True)
+    say(f"sagafuzz: {message}", err=True)
     return USAGE

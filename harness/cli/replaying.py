@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 
 import click
@@ -12,6 +13,8 @@ from ..exploration.replay import Replayed, from_text
 from ..exploration.replay import replay as run_again
 from ..loading import load
 from ..reports.diagram import diagram, to_text
+from ..simulator.patches import watchdog
+from .console import say
 
 EXIT_CODES = {"FIXED": 0, "STILL FAILS": 1, "CANNOT RUN": 3, "FLAKY": 4}
 
@@ -31,19 +34,16 @@ def replay(file: Path, adapter: str | None, show_output: bool) -> int:
         raise UsageError(f"replay: cannot read {str(file)!r}: {error}; name an F-….json of a report") from None
     recorded = from_text(text, str(file))
     loaded = load(adapter or recorded.adapter)
-    if show_output:
+    with watchdog(), nullcontext() if show_output else quiet():
         outcome = run_again(recorded, loaded)
-    else:
-        with quiet():
-            outcome = run_again(recorded, loaded)
-    click.echo(f"{recorded.id} on {loaded.name}: {outcome.result}" + (f" ({outcome.reason})" if outcome.reason else ""))
+    say(f"{recorded.id} on {loaded.name}: {outcome.result}" + (f" ({outcome.reason})" if outcome.reason else ""))
     _show(outcome, recorded.sentence)
     return EXIT_CODES[outcome.result]
 
 
 def _show(outcome: Replayed, sentence: str) -> None:
     if outcome.violation is not None and outcome.history is not None:
-        click.echo(f"  {outcome.violation.invariant}: {outcome.violation.sentence}")
-        click.echo(to_text(diagram(outcome.history, outcome.violation)))
+        say(f"  {outcome.violation.invariant}: {outcome.violation.sentence}")
+        say(to_text(diagram(outcome.history, outcome.violation)))
     else:
-        click.echo(f"  it was: {sentence}")
+        say(f"  it was: {sentence}")

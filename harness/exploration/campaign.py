@@ -6,17 +6,20 @@
 from __future__ import annotations
 
 import hashlib
+import shlex
 from base64 import b32encode
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
 
 from .. import __version__
+from ..history import END
+from ..invariants import check
 from ..ports import Adapter
 from ..scenario import Scenario
-from ..simulator import Setup, simulate
-from ..simulator.patches import watchdog
+from ..simulator import Run, Setup, simulate
+from ..simulator.patches import SPIN_SECONDS, watchdog
 from ..verdict import (
     CONSISTENT,
     INCONCLUSIVE,
@@ -27,13 +30,20 @@ from ..verdict import (
     RandomResult,
     Report,
 )
+from .driver import perform
 from .enumerator import Case, Enumerator
-from .judge import Judge, first_difference
-from .shrink import shrink
-from .tally import ScenarioTally, Signature, Sighting, Tally
+from .judge import Judge, NotDeterministic, first_difference, violates
+from .shrink import shrink, shrink_actions
+from .tally import ScenarioTally, Sighting, Signature, Tally
+
+if TYPE_CHECKING:
+    from .stateful import Failure
 
 REPEAT_EVERY: Final = 101
 """One plan in so many runs twice, to see that the adapter is deterministic."""
+
+MAX_SPINS: Final = 3
+"""A campaign ends after so many runs that the watchdog had to end: each takes seconds."""
 
 RANDOM_ROUNDS: Final = 4
 """How often the random part goes on after a finding, with that finding set aside."""
@@ -51,13 +61,16 @@ class Progress:
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What to search: plans to ``max_faults``, then ``examples`` of the state machine from ``seed``."""
+    """What to search: plans to ``max_faults``, then ``examples`` of the state machine from ``seed``.
+
+    ``spin_s`` is the real time after which code under test that touches no port is ended."""
 
     max_faults: int = 2
     examples: int = 100
     seed: int = 0
     scenarios: tuple[Scenario, ...] = ()
     command: str = ""
+    spin_s: float = SPIN_SECONDS
 
 
 class Campaign:
@@ -82,17 +95,24 @@ class Campaign:
         self._findings: dict[Signature, Finding] = {}
         self._digest = hashlib.blake2b(digest_size=16)
         self._nondeterministic = ""
+        self._spins = 0
         self._finished = False
 
     def run(self) -> Report:
         """Search to the end, or until stopped."""
-        with watchdog():
-            self._finished = self._search()
+        with watchdog(self.settings.spin_s):
+            try:
+                self._finished = self._search()
+            except NotDeterministic as error:
+                self._nondeterministic = str(error)
         return self.report()
 
     def _search(self) -> bool:
         for scenario in self.scenarios:
             if not self._exhaust(Setup(adapter=self.adapter, scenario=scenario)):
+                return False
+            if self._spins >= MAX_SPINS:
+                self._shrink_all()
                 return False
         if not self._shrink_all():
             return False
@@ -115,6 +135,9 @@ class Campaign:
             verdict, new = judge.judge(case.plan, case.run, case.digest)
             self._digest.update(case.digest)
             self._tally.add(tally, setup, case, verdict, new=new)
+            self._spins += _ended_by_watchdog(case.run)
+            if self._spins >= MAX_SPINS:
+                return True
             if tally.run % 50 == 0:
                 self._tell(stage, tally.run, 0)
         return False
@@ -147,6 +170,8 @@ class Campaign:
         ]
 
     def _shrunk(self, signature: Signature, sighting: Sighting) -> Finding:
+        if self._spins and signature[0] == "C3":
+            return _unshrunk(self.adapter.name, signature, sighting)  # each candidate could take seconds
         small = shrink(sighting.setup, sighting.plan, signature)
         return Finding(
             id=finding_id(self.adapter.name, signature),
@@ -171,45 +196,58 @@ class Campaign:
         from .stateful import search
 
         known = frozenset(self._tally.sightings)
-        steps = 0
+        asked = 0
+
+        def stopped() -> bool:  # asked once before each example
+            nonlocal asked
+            asked += 1
+            return self._stopped()
+
         self._tell("state machine", 0, self.settings.examples)
-        for round in range(RANDOM_ROUNDS):
+        for attempt in range(RANDOM_ROUNDS):
             if self._stopped():
                 return False
-            failure, ran = search(
+            failure, steps = search(
                 self.adapter,
                 examples=self.settings.examples,
-                seed=self.settings.seed + round,
+                seed=self.settings.seed + attempt,
                 scenarios=self.scenarios,
                 ignore=known,
-                stopped=self._stopped,
+                stopped=stopped,
             )
-            steps += ran
+            if failure is not None:
+                known |= {failure.violation.signature}
+                self._random_findings.append(self._random_finding(failure))
             self._random = RandomResult(
                 asked=self.settings.examples,
-                run=self.settings.examples,
-                steps=steps,
-                violated=bool(self._random_findings) or failure is not None,
+                run=min(asked - self._stopped(), self.settings.examples),
+                steps=self._random.steps + steps,
+                violated=bool(self._random_findings),
             )
             if failure is None:
-                return not self._stopped()
-            known |= {failure.violation.signature}
-            self._random_findings.append(
-                Finding(
-                    id=finding_id(self.adapter.name, failure.violation.signature),
-                    violation=failure.violation,
-                    scenario=failure.scenario,
-                    history=failure.history,
-                    plan=None,
-                    actions=failure.actions,
-                    shown=failure.shown,
-                    seed=self.settings.seed,
-                    first_events=len(failure.history.rows),
-                    first_faults=failure.faults,
-                    replay=replay_file(finding_id(self.adapter.name, failure.violation.signature)),
-                )
-            )
-        return True
+                break
+        return not self._stopped()
+
+    def _random_finding(self, failure: Failure) -> Finding:
+        violation = failure.violation
+        setup = Setup(adapter=self.adapter, scenario=failure.scenario)
+        actions = shrink_actions(setup, failure.actions, violation.signature)
+        shown, history = perform(setup, actions)
+        violation = next((v for v in check(history).violations if v.signature == violation.signature), violation)
+        id = finding_id(self.adapter.name, violation.signature)
+        return Finding(
+            id=id,
+            violation=violation,
+            scenario=failure.scenario,
+            history=history,
+            plan=None,
+            actions=actions,
+            shown=shown,
+            seed=self.settings.seed,
+            first_events=len(failure.history.rows),
+            first_faults=failure.faults,
+            replay=replay_file(id),
+        )
 
     # -- what is known -------------------------------------------------------------------------
 
@@ -252,6 +290,8 @@ class Campaign:
         counts = self._tally.counts()
         if self._nondeterministic:
             yield f"the adapter is not deterministic: {self._nondeterministic}"
+        elif self._spins >= MAX_SPINS:
+            yield f"in {self._spins} plans the code under test had to be ended since it touched no port; the search ended"
         elif not self._finished:
             yield "the campaign was interrupted"
         if counts.fired < counts.run:
@@ -261,6 +301,36 @@ class Campaign:
 
     def _tell(self, stage: str, done: int, expected: int) -> None:
         self._listen(Progress(stage=stage, done=done, expected=expected, findings=len(self._tally.sightings)))
+
+
+def choose_scenarios(adapter: Adapter, names: Iterable[str | Scenario], sagas: int | None) -> tuple[Scenario, ...]:
+    """Those of the adapter with these ``names``, or all; with that many sagas each, where ``sagas`` says so."""
+    wanted = dict.fromkeys(names)
+    chosen = tuple(adapter.scenario(name) if isinstance(name, str) else name for name in wanted) or adapter.scenarios
+    return chosen if sagas is None else tuple(scenario.with_sagas(sagas) for scenario in chosen)
+
+
+def command_line(
+    adapter: Adapter,
+    *,
+    faults: int,
+    random: int,
+    seed: int,
+    scenarios: Iterable[str | Scenario],
+    sagas: int | None,
+) -> str:
+    """The command that makes the same report again, "" where it cannot be written: the adapter has no name,
+    or a scenario is not one of its own. Without the folder of the reports, which does not matter."""
+    named = [scenario if isinstance(scenario, str) else scenario.name for scenario in scenarios]
+    foreign = any(not isinstance(scenario, str) and scenario not in adapter.scenarios for scenario in scenarios)
+    if not adapter.spec or foreign:
+        return ""
+    words = ["sagafuzz", "run", adapter.spec, "--faults", str(faults), "--random", str(random), "--seed", str(seed)]
+    for name in named:
+        words += ["--scenario", name]
+    if sagas is not None:
+        words += ["--sagas", str(sagas)]
+    return shlex.join(words)
 
 
 def finding_id(adapter: str, signature: Signature) -> str:
@@ -274,14 +344,21 @@ def replay_file(id: str) -> str:
     return f"{id}.json"
 
 
+def _ended_by_watchdog(run: Run) -> bool:
+    return run.rows[-1][1] == END and run.rows[-1][9] == ("spins",)
+
+
 def _unshrunk(adapter: str, signature: Signature, sighting: Sighting) -> Finding:
     """A finding as it was first seen, for a campaign that was stopped before it could be shrunk."""
-    run = simulate(sighting.setup, sighting.plan)
+    shown = violates(sighting.setup, sighting.plan, signature)
+    if shown is None:  # not deterministic: this run shows something else
+        run = simulate(sighting.setup, sighting.plan)
+        shown = (replace(sighting.violation, position=-1), run.history(sighting.setup, sighting.plan))
     return Finding(
         id=finding_id(adapter, signature),
-        violation=sighting.violation,
+        violation=shown[0],
         scenario=sighting.setup.scenario,
-        history=run.history(sighting.setup, sighting.plan),
+        history=shown[1],
         plan=sighting.plan,
         hits=sighting.hits,
         explains=sighting.explains,

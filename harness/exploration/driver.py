@@ -64,6 +64,15 @@ class Driver:
             action(self, number)
             self._sim.kernel.run()
 
+    def perform(self, name: str, number: int) -> None:
+        """Like ``do``, for an action from elsewhere: UsageError where it cannot be done now."""
+        if name in MESSAGE_ACTIONS and not 0 <= number < self.in_flight:
+            raise UsageError(f"action {name!r} names message {number}, but {self.in_flight} are in flight")
+        possible = {"submit": self.orders_left, "crash": self.running, "restart": not self.running}
+        if not possible.get(name, True):
+            raise UsageError(f"action {name!r} cannot be done now")
+        self.do(name, number)
+
     def _caption(self, name: str, number: int) -> str:
         if name in MESSAGE_ACTIONS:
             return f"{name.replace('_', ' ')}: {self.describe(number)}"
@@ -81,8 +90,14 @@ class Driver:
         self._sim.network.drop(self._take(number))
 
     def _duplicate(self, number: int) -> None:
-        """Deliver a message and leave a copy of it in the network."""
-        self._sim.network.deliver(self._sim.network.pending[number])
+        """Deliver a message twice, one copy right after the other."""
+        msg = self._take(number)
+        self._sim.network.deliver(msg)
+        self._sim.network.deliver(msg)
+
+    def _copy(self, number: int) -> None:
+        """Put a second copy of a message into the network, behind all others."""
+        self._sim.network.pending.append(self._sim.network.pending[number])
 
     def _lose_ack(self, number: int) -> None:
         self._sim.network.lose_answer(self._take(number))
@@ -133,6 +148,7 @@ ACTIONS: Final[dict[str, Callable[[Driver, int], None]]] = {
     "submit": Driver._submit,
     "deliver": Driver._deliver,
     "duplicate": Driver._duplicate,
+    "copy": Driver._copy,
     "drop": Driver._drop,
     "lose_ack": Driver._lose_ack,
     "reject": Driver._reject,
@@ -141,18 +157,21 @@ ACTIONS: Final[dict[str, Callable[[Driver, int], None]]] = {
     "advance": Driver._advance,
 }
 
-MESSAGE_ACTIONS: Final = frozenset({"deliver", "duplicate", "drop", "lose_ack", "reject"})
-FAULTY_ACTIONS: Final = frozenset({"duplicate", "drop", "lose_ack", "reject", "crash"})
+MESSAGE_ACTIONS: Final = frozenset({"deliver", "duplicate", "copy", "drop", "lose_ack", "reject"})
+FAULTY_ACTIONS: Final = frozenset({"duplicate", "copy", "drop", "lose_ack", "reject", "crash"})
 
 
 def replay_actions(setup: Setup, actions: Iterable[Action]) -> History:
-    """Perform ``actions`` again and come to rest."""
+    """Perform ``actions`` again and come to rest. UsageError where one cannot be done."""
+    return perform(setup, actions)[1]
+
+
+def perform(setup: Setup, actions: Iterable[Action]) -> tuple[tuple[str, ...], History]:
+    """What ``replay_actions`` does; returns the actions in words as well."""
     driver = Driver(setup)
     try:
-        for name, number in actions:
-            if name in MESSAGE_ACTIONS and number >= driver.in_flight:
-                raise UsageError(f"action {name!r} names message {number}, but {driver.in_flight} are in flight")
-            driver.do(name, number)
-        return driver.finish()
+        for action in actions:
+            driver.perform(*action)
+        return tuple(driver.shown), driver.finish()
     finally:
         driver.close()

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from ..faults import Fault, Plan, Site, feasible_kinds
 from ..history import rows_digest
 from ..simulator import Run, Setup, simulate
+from .judge import NotDeterministic, difference
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +91,9 @@ class Enumerator:
         run = simulate(self.setup, plan)
         digest = rows_digest(run.rows)
         fired = len(run.fired) == len(faults)
+        if fault.site not in run.sites:
+            before = Plan(faults=node.faults)
+            raise NotDeterministic(f"{before}: {difference(self.setup, before)}")
         struck = run.sites.index(fault.site)
         case = Case(plan, run, digest, fired, digest != node.digest, phase_of(run, struck))
         if not fired:

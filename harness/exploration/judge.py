@@ -9,6 +9,10 @@ from ..simulator import Run, Setup, simulate
 from ..verdict import Verdict, Violation
 
 
+class NotDeterministic(ValueError):
+    """The adapter did one thing and then, where the same was asked, another. Its text says what."""
+
+
 class Judge:
     """Verdicts on the runs of one setup. Equal histories have one verdict, so it is kept by digest."""
 
@@ -54,3 +58,12 @@ def first_difference(one: Run, other: Run) -> str:
         if a != b:
             return f"event {number}: {a[1]} of {a[2]} {a[3:]!r} in one run, {b[1]} of {b[2]} {b[3:]!r} in the other"
     return f"one run has {len(one.rows)} events, the other {len(other.rows)}"
+
+
+def difference(setup: Setup, plan: Plan, *, runs: int = 5) -> str:
+    """How runs of one plan differ, where they were seen to; in words even if it does not happen again."""
+    first = simulate(setup, plan)
+    for _ in range(runs - 1):
+        if found := first_difference(first, simulate(setup, plan)):
+            return found
+    return f"it did not behave again as it had; {runs} more runs were equal"

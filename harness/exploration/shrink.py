@@ -6,16 +6,19 @@ shows it; and no fault of the same kind at an earlier site does.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from ..errors import UsageError
 from ..faults import Fault, Plan, Site
 from ..history import History
+from ..invariants import check
 from ..scenario import Scenario
 from ..simulator import Setup, simulate
 from ..verdict import Violation
+from .driver import Action, replay_actions
 from .enumerator import Enumerator
-from .judge import violates
+from .judge import NotDeterministic, difference, violates
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +36,7 @@ def shrink(setup: Setup, plan: Plan, signature: tuple[str, ...]) -> Shrunk:
     """Shrink ``plan``, which must violate with ``signature`` under ``setup``."""
     found = violates(setup, plan, signature)
     if found is None:
-        raise ValueError(f"the plan does not show {signature}: {plan}")
+        raise NotDeterministic(f"the plan does not show {signature}: {plan}: {difference(setup, plan)}")
     changed = True
     while changed:
         changed = False
@@ -89,10 +92,35 @@ def _earlier_sites(setup: Setup, plan: Plan, index: int) -> Iterator[Site]:
     run = simulate(setup, before)
     enumerator = Enumerator(setup, 0)
     fault = plan.faults[index]
-    start = run.sites.index(before.faults[-1].site) + 1 if before.faults else 0
+    last = before.faults[-1].site if before.faults else None
+    start = run.sites.index(last) + 1 if last in run.sites else 0
     for position in range(start, len(run.sites)):
         site = run.sites[position]
         if site == fault.site:
             return
         if fault.kind in enumerator.kinds(site) and fault.kind not in run.impossible.get(position, ()):
             yield Site._make(site)
+
+
+def shrink_actions(setup: Setup, actions: Sequence[Action], signature: tuple[str, ...]) -> tuple[Action, ...]:
+    """Leave out every action of a program that its violation does not need.
+
+    Hypothesis shrinks what its choices were; this takes single actions away until none can go.
+    """
+    kept = list(actions)
+    index = len(kept) - 1
+    while index >= 0:
+        candidate = kept[:index] + kept[index + 1 :]
+        if _program_violates(setup, candidate, signature):
+            kept = candidate
+            index = len(kept)
+        index -= 1
+    return tuple(kept)
+
+
+def _program_violates(setup: Setup, actions: Sequence[Action], signature: tuple[str, ...]) -> bool:
+    try:
+        history = replay_actions(setup, actions)
+    except UsageError:  # without the action that is gone another one cannot be done
+        return False
+    return any(violation.signature == signature for violation in check(history).violations)

@@ -15,9 +15,17 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
 import hypothesis
+import hypothesis.errors
 from hypothesis import HealthCheck, Phase, Verbosity
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from ..errors import UsageError
 from ..history import History
@@ -28,6 +36,7 @@ from ..scenario import Scenario
 from ..simulator import Setup
 from ..verdict import Violation
 from .driver import FAULTY_ACTIONS, Driver
+from .judge import NotDeterministic
 
 ON_THE_WAY: Final = frozenset({"I1", "I4", "I12", "I15", "I17", "I18", "I23", "C2"})
 """Safety invariants that a prefix can refute; the others are judged at rest."""
@@ -76,6 +85,7 @@ class SagaMachine(RuleBasedStateMachine):
     only: ClassVar[frozenset[str] | None] = None
     ignore: ClassVar[frozenset[tuple[str, str, str, str]]] = frozenset()
     steps_run: ClassVar[int] = 0
+    last_failure: ClassVar[Failure | None] = None
     stopped: ClassVar[Callable[[], bool]] = staticmethod(lambda: False)
 
     def __init__(self) -> None:
@@ -118,6 +128,11 @@ class SagaMachine(RuleBasedStateMachine):
 
     @precondition(lambda self: self.driver.in_flight)
     @rule(message=_MESSAGES, luck=_LUCK)
+    def copy(self, message: int, luck: int) -> None:
+        self._disturb("copy", message, luck)
+
+    @precondition(lambda self: self.driver.in_flight)
+    @rule(message=_MESSAGES, luck=_LUCK)
     def drop(self, message: int, luck: int) -> None:
         self._disturb("drop", message, luck)
 
@@ -141,9 +156,12 @@ class SagaMachine(RuleBasedStateMachine):
     def restart(self) -> None:
         self._do("restart")
 
-    @rule(milliseconds=st.sampled_from((1, 100, 1000, 10_000)))
-    def advance_clock(self, milliseconds: int) -> None:
-        self._do("advance", milliseconds)
+    @rule(milliseconds=st.sampled_from((1, 100, 1000, 10_000)), luck=_LUCK)
+    def advance_clock(self, milliseconds: int, luck: int) -> None:
+        if luck and self.driver.in_flight:
+            self._do("deliver")
+        else:
+            self._do("advance", milliseconds)
 
     # -- judgement ---------------------------------------------------------------------------
 
@@ -187,6 +205,7 @@ class SagaMachine(RuleBasedStateMachine):
                 shown=tuple(self.driver.shown),
                 history=history,
             )
+            type(self).last_failure = failure
             raise SagaViolation(violation, failure)
 
     def _faulty(self, violation: Violation, history: History) -> bool:
@@ -209,11 +228,19 @@ def search(
 ) -> tuple[Failure | None, int]:
     """Run ``examples`` of the state machine. The shrunk failure, or None, and the rules executed.
 
-    ``stopped`` is asked before each example; where it says so the search ends without a failure."""
+    ``stopped`` is asked before each example; where it says so the search ends with what it has. Raises
+    NotDeterministic where an example, done again, went another way."""
     subclass = type(
         f"{machine.__name__}_{adapter.name}",
         (machine,),
-        {"adapter": adapter, "scenarios": tuple(scenarios), "ignore": ignore, "only": only, "steps_run": 0, "stopped": staticmethod(stopped)},
+        {
+            "adapter": adapter,
+            "scenarios": tuple(scenarios),
+            "ignore": ignore,
+            "only": only,
+            "steps_run": 0,
+            "stopped": staticmethod(stopped),
+        },
     )
     settings = hypothesis.settings(
         max_examples=examples,
@@ -231,5 +258,8 @@ def search(
     except SagaViolation as found:
         return found.failure, subclass.steps_run
     except Stopped:
-        pass
+        return subclass.last_failure, subclass.steps_run
+    except hypothesis.errors.Flaky as error:
+        reason = " ".join(str(error).split())[:300]
+        raise NotDeterministic(f"an example of the state machine, done again, went another way: {reason}") from None
     return None, subclass.steps_run

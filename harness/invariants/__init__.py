@@ -7,7 +7,7 @@ never consistent.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from functools import lru_cache
+from functools import cache
 
 from ..history import History
 from ..verdict import Verdict, Violation
@@ -46,7 +46,8 @@ def check(history: History, only: Collection[str] | None = None) -> Verdict:
 def _minimal(violations: Iterable[Violation]) -> tuple[list[Violation], list[Violation]]:
     """Part the violations into causes and those that follow from a cause on the same saga."""
     every = list(violations)
-    minimal, explained = [], []
+    minimal: list[Violation] = []
+    explained: list[Violation] = []
     for violation in every:
         follows = any(
             violation.invariant in consequences(cause.invariant) and cause.saga in ("", violation.saga)
@@ -56,7 +57,7 @@ def _minimal(violations: Iterable[Violation]) -> tuple[list[Violation], list[Vio
     return minimal, explained
 
 
-@lru_cache(maxsize=None)
+@cache
 def consequences(id: str) -> frozenset[str]:
     """All invariants whose violation follows, directly or not, from that of ``id``."""
     reached: set[str] = set()

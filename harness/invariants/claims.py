@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..saga import FORWARD
 from ..verdict import Violation
+from .effects import binds
 from .facts import COMPENSATED, COMPLETED, STUCK, Facts, SagaFacts
 from .registry import Checked, invariant
 
@@ -82,7 +83,7 @@ def client_truth(facts: Facts) -> Checked:
                 wrong = [step.name for step in facts.saga.steps if saga.net(step.name) < 1]
                 state = "not in effect"
             else:
-                wrong = [step.name for step in facts.saga.steps if step.undo is not None and saga.net(step.name) > 0]
+                wrong = [step.name for step in facts.saga.steps if binds(step) and saga.net(step.name) > 0]
                 state = "in effect"
             if wrong:
                 found.append(
@@ -109,10 +110,11 @@ def client_truth(facts: Facts) -> Checked:
     holds_when="a saga is called completed only when each of its steps took effect",
     cause="an error of the last step is swallowed, or a refusal is taken for success",
     repair="let only a definite success of every step lead to 'completed'",
-    explains=("I2", "I16"),
+    explains=("I2", "I15", "I16"),
 )
 def no_hollow_success(facts: Facts) -> Checked:
-    """Judged at the claim: a step that takes effect later does not make it true."""
+    """Judged at the claim: a step that takes effect later does not make it true. A step without an undo
+    (a check, say) may change nothing; it is enough that it was done."""
     exercised, found = False, []
     for saga in facts.sagas.values():
         claim = next((at for at, outcome, _ in saga.claims if outcome == COMPLETED), None)
@@ -121,7 +123,8 @@ def no_hollow_success(facts: Facts) -> Checked:
         exercised = True
         for step in facts.saga.steps:
             call = saga.calls.get((step.name, FORWARD))
-            if call is None or not any(at < claim for at, _, _ in call.effective):
+            enough = call is not None and step.undo is None and 0 <= call.applied < claim
+            if call is None or not (enough or any(at < claim for at, _, _ in call.effective)):
                 found.append(
                     Violation(
                         invariant="I23",
@@ -149,5 +152,3 @@ def no_hollow_success(facts: Facts) -> Checked:
 def not_vacuous(facts: Facts) -> Checked:
     """Judged over the campaign, not over one history."""
     return False, ()
-
-

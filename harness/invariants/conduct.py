@@ -6,6 +6,7 @@ no effect at all.
 
 from __future__ import annotations
 
+from ..history import CRASH, LOST, TIMEOUT
 from ..verdict import Violation
 from .facts import Facts
 from .registry import Checked, invariant
@@ -26,7 +27,7 @@ def no_stray_exception(facts: Facts) -> Checked:
     for position in sorted(positions):
         row = facts.history.rows[position]
         type_name, message, where, port = row[9]
-        if port and facts.history.fired:
+        if port and _disturbed(facts):
             continue
         hint = "; return False where the saga was refused" if port else ""
         found.append(
@@ -41,6 +42,11 @@ def no_stray_exception(facts: Facts) -> Checked:
             )
         )
     return True, found
+
+
+def _disturbed(facts: Facts) -> bool:
+    """A planned fault struck, or the history itself shows one (the state machine has no plan)."""
+    return bool(facts.history.fired) or any(row[1] in (LOST, TIMEOUT, CRASH) for row in facts.history.rows)
 
 
 @invariant(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..saga import COMPENSATION, FORWARD
+from ..saga import COMPENSATION, FORWARD, Step
 from ..verdict import Violation
 from .facts import Facts, SagaFacts
 from .registry import Checked, invariant
@@ -15,7 +15,7 @@ from .registry import Checked, invariant
     cause="a retry or a redelivery without an idempotency key, or with a key made anew for each attempt",
     repair="derive the key from the saga and the step, send it with every attempt, and let the participant "
     "remember it in the transaction that applies the effect",
-    explains=("I2", "I3", "I15", "I16", "I17", "I18"),
+    explains=("I2", "I3", "I15", "I16", "I17", "I18", "I23"),
 )
 def at_most_once(facts: Facts) -> Checked:
     """No double charge. Also: a key is never used for two sagas, nor with two payloads."""
@@ -78,11 +78,13 @@ def leftovers(facts: Facts, saga: SagaFacts) -> list[str]:
     nets = {step.name: saga.net(step.name) for step in steps}
     if all(net >= 1 for net in nets.values()):
         return []
-    return [
-        step.name
-        for step in steps
-        if nets[step.name] > 0 and step.undo is not None and not saga.handed_over(step.name)
-    ]
+    return [step.name for step in steps if nets[step.name] > 0 and binds(step) and not saga.handed_over(step.name)]
+
+
+def binds(step: Step) -> bool:
+    """Whether a saga that is not completed must not leave the step in effect: it can be undone, or it is
+    the point from which there is no way back."""
+    return step.undo is not None or step.pivot
 
 
 @invariant(
@@ -135,6 +137,8 @@ def eventual_release(facts: Facts) -> Checked:
             continue
         exercised = True
         for step in leftovers(facts, saga):
+            if facts.saga.by_name[step].undo is None:
+                continue  # nothing that could be given back
             operation = facts.saga.operation(step, FORWARD)
             found.append(
                 Violation(
@@ -163,8 +167,11 @@ def eventual_release(facts: Facts) -> Checked:
 
 
 def _all_or_none(facts: Facts, saga: SagaFacts) -> bool:
+    """What the participants hold shows an end, said or not: all done, all undone, or refused at the start."""
     nets = [saga.net(step.name) for step in facts.saga.steps]
-    return all(nets) or (not any(nets) and any(call.effective for call in saga.calls.values()))
+    if any(nets):
+        return all(net > 0 for net in nets)
+    return any(call.effective or call.definitely_refused for call in saga.calls.values())
 
 
 @invariant(
@@ -242,5 +249,3 @@ def ownership(facts: Facts) -> Checked:
 
 def _and(names: list[str]) -> str:
     return " and ".join((", ".join(names[:-1]), names[-1])) if len(names) > 1 else "".join(names)
-
-

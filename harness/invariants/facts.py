@@ -16,7 +16,7 @@ from ..history import (
     DEAD_LETTER,
     DELIVER,
     END,
-    LOG,
+    ERROR,
     LOGACK,
     NONSENSE,
     RAISED,
@@ -28,8 +28,7 @@ from ..history import (
     History,
     Row,
 )
-from ..ports import Outcome
-from ..saga import COMPENSATION, FORWARD, Saga
+from ..saga import COMPENSATION, FORWARD, Outcome, Saga, Step
 
 COMPLETED = Outcome.COMPLETED.value
 COMPENSATED = Outcome.COMPENSATED.value
@@ -40,12 +39,13 @@ STUCK = Outcome.STUCK.value
 class CallFacts:
     """What is known of one step in one direction. Positions are indices into the rows.
 
-    ``sends`` are (position, message, key); ``effective`` are (position, key, owner);
+    ``sends`` are (position, message, key); ``effective`` are (position, key, owner); ``applied`` is
+    the first position at which the participant said yes, effective or not (-1: never);
     ``answers`` maps a message to (position, "ok" | "rejected" | "error") as the caller got it;
     ``given_up`` maps a message to the position at which the caller stopped waiting.
     """
 
-    __slots__ = ("answers", "deliveries", "effective", "given_up", "sends")
+    __slots__ = ("answers", "applied", "deliveries", "effective", "given_up", "sends")
 
     def __init__(self) -> None:
         self.sends: list[tuple[int, int, str | None]] = []
@@ -53,6 +53,7 @@ class CallFacts:
         self.answers: dict[int, tuple[int, str]] = {}
         self.given_up: dict[int, int] = {}
         self.deliveries = 0
+        self.applied = -1
 
     @property
     def answered_ok(self) -> int | None:
@@ -69,27 +70,37 @@ class CallFacts:
         keys = {key for _, message, key in self.sends if message in refused and key is not None}
         return all(message in refused or key in keys for _, message, key in self.sends)
 
+    @property
+    def refused_once(self) -> bool:
+        """Some attempt was refused, whatever became of the others."""
+        return any(answer == "rejected" for _, answer in self.answers.values())
+
 
 class SagaFacts:
     """What is known of one saga. ``claims`` are (position, outcome, told to the client?) without
-    the pending ones."""
+    the pending ones; ``asked`` maps a participant to the last position at which it answered a query.
+    ``free`` are the steps that leave nothing to undo."""
 
     __slots__ = (
         "alerts",
+        "asked",
         "calls",
         "claims",
         "dead",
         "durable",
+        "free",
         "id",
         "last_row",
         "nonsense",
         "pending",
+        "queries",
         "raised",
         "submitted",
     )
 
-    def __init__(self, id: str) -> None:
+    def __init__(self, id: str, free: frozenset[str] = frozenset()) -> None:
         self.id = id
+        self.free = free
         self.submitted = -1
         self.calls: dict[tuple[str, str], CallFacts] = {}
         self.claims: list[tuple[int, str, bool]] = []
@@ -100,10 +111,15 @@ class SagaFacts:
         self.raised: list[int] = []
         self.nonsense: list[int] = []
         self.last_row = -1  # the last thing an orchestrator did for it
+        self.queries: dict[int, str] = {}  # message of no step -> whom it asks
+        self.asked: dict[str, int] = {}
 
     def net(self, step: str) -> int:
-        """Effective forward applies minus effective compensations."""
+        """Effective forward applies minus effective compensations. Of a step that leaves nothing to
+        undo (a check, say) nothing more is asked than that it was done."""
         forward = self.calls.get((step, FORWARD))
+        if forward is not None and step in self.free and forward.applied >= 0:
+            return 1
         back = self.calls.get((step, COMPENSATION))
         return (len(forward.effective) if forward else 0) - (len(back.effective) if back else 0)
 
@@ -111,22 +127,30 @@ class SagaFacts:
         """A person was called to the step, or to the whole saga, and it was put aside."""
         return ("" in self.dead or step in self.dead) and bool(self.alerts)
 
+    def in_doubt(self, step: Step) -> bool:
+        """Requested, and no definite answer says that there is nothing to undo: May(s, i)."""
+        call = self.calls.get((step.name, FORWARD))
+        if call is None or not call.sends or call.definitely_refused:
+            return False
+        found_out = self.asked.get(step.participant, -1) > call.sends[-1][0]
+        return not found_out or self.net(step.name) > 0
+
 
 class Facts:
-    """The index of one history. ``crashes`` are (position, process label) and ``boots`` positions."""
+    """The index of one history. ``crashes`` are (position, process label). Calls that belong to no step
+    are no part of the saga: they count as queries, and as work done for it."""
 
-    __slots__ = ("balances", "boots", "crashes", "end", "history", "known", "saga", "sagas", "strays")
+    __slots__ = ("_free", "balances", "crashes", "end", "history", "saga", "sagas", "strays")
 
     def __init__(self, history: History) -> None:
         self.history = history
         self.saga: Saga = history.saga
-        self.sagas = {id: SagaFacts(id) for id in history.sagas}
+        self._free = frozenset(step.name for step in history.saga.steps if step.undo is None)
+        self.sagas = {id: SagaFacts(id, self._free) for id in history.sagas}
         self.crashes: list[tuple[int, str]] = []
-        self.boots: list[int] = []
         self.balances: list[tuple[int, str, Row]] = []
         self.strays: list[int] = []  # exceptions outside of any saga
         self.end = ""
-        self.known: dict[int, int] = {}  # filled by happened_before
         handlers = _HANDLERS
         for position, row in enumerate(history.rows):
             handler = handlers.get(row[1])
@@ -136,7 +160,7 @@ class Facts:
     def of(self, row: Row) -> SagaFacts:
         found = self.sagas.get(row[3])
         if found is None:
-            found = self.sagas[row[3]] = SagaFacts(row[3])
+            found = self.sagas[row[3]] = SagaFacts(row[3], self._free)
         return found
 
     def call(self, row: Row) -> CallFacts:
@@ -149,24 +173,38 @@ class Facts:
     # -- one handler a kind of event ---------------------------------------------------------
 
     def _send(self, position: int, row: Row) -> None:
-        self.call(row).sends.append((position, row[8], row[7]))
-        self.of(row).last_row = position
+        saga = self.of(row)
+        saga.last_row = position
+        if row[4]:
+            self.call(row).sends.append((position, row[8], row[7]))
+        else:
+            saga.queries[row[8]] = row[9][0].partition(".")[0]
 
     def _deliver(self, position: int, row: Row) -> None:
-        self.call(row).deliveries += 1
+        if row[4]:
+            self.call(row).deliveries += 1
 
     def _apply(self, position: int, row: Row) -> None:
         data = row[9]
-        if data[0]:
-            self.call(row).effective.append((position, row[7], data[1]))
+        if row[4]:
+            call = self.call(row)
+            if call.applied < 0:
+                call.applied = position
+            if data[0]:
+                call.effective.append((position, row[7], data[1]))
         if data[2]:
             self.balances.append((position, row[2], row))
 
     def _ack(self, position: int, row: Row) -> None:
-        self.call(row).answers[row[8]] = (position, row[9][0])
+        if row[4]:
+            self.call(row).answers[row[8]] = (position, row[9][0])
+        elif row[9][0] == "ok":
+            saga = self.of(row)
+            saga.asked[saga.queries.get(row[8], "")] = position
 
     def _timeout(self, position: int, row: Row) -> None:
-        self.call(row).given_up[row[8]] = position
+        if row[4]:
+            self.call(row).given_up[row[8]] = position
 
     def _logack(self, position: int, row: Row) -> None:
         if row[3]:
@@ -175,11 +213,11 @@ class Facts:
             facts.last_row = position
 
     def _claim(self, position: int, row: Row) -> None:
-        outcome = row[9][0]
-        if outcome == PENDING:
-            self.of(row).pending = position
-        else:
-            self.of(row).claims.append((position, outcome, row[1] == CLIENT_ACK))
+        outcome, saga = row[9][0], self.of(row)
+        if outcome != PENDING:
+            saga.claims.append((position, outcome, row[1] == CLIENT_ACK))
+        elif row[1] == CLIENT_ACK and saga.pending < 0:
+            saga.pending = position
 
     def _submit(self, position: int, row: Row) -> None:
         self.of(row).submitted = position
@@ -187,14 +225,15 @@ class Facts:
     def _crash(self, position: int, row: Row) -> None:
         self.crashes.append((position, row[2]))
 
-    def _boot(self, position: int, row: Row) -> None:
-        self.boots.append(position)
-
     def _dead(self, position: int, row: Row) -> None:
-        self.of(row).dead.setdefault(row[4], position)
+        saga = self.of(row)
+        saga.dead.setdefault(row[4], position)
+        saga.last_row = position
 
     def _alert(self, position: int, row: Row) -> None:
-        self.of(row).alerts.setdefault(row[4], position)
+        saga = self.of(row)
+        saga.alerts.setdefault(row[4], position)
+        saga.last_row = position
 
     def _raised(self, position: int, row: Row) -> None:
         (self.of(row).raised if row[3] else self.strays).append(position)
@@ -217,7 +256,6 @@ _HANDLERS = {
     CLIENT_ACK: Facts._claim,
     SUBMIT: Facts._submit,
     CRASH: Facts._crash,
-    BOOT: Facts._boot,
     DEAD_LETTER: Facts._dead,
     ALERT: Facts._alert,
     RAISED: Facts._raised,
@@ -230,8 +268,9 @@ def knowledge(history: History, marks: dict[int, int]) -> dict[int, int]:
     """Which marked events happened before which, in the sense of Lamport (1978).
 
     ``marks`` gives events (positions) a bit each; the result maps each marked position to the bits
-    of the marked events that happened before it. Knowledge travels with messages, through each
-    process in program order, and through the durable store from a dead incarnation to the next.
+    of the marked events that happened before it. Knowledge travels with messages (any answer, be it
+    an error, tells what its sender knew), through each process in program order, and from a dead
+    incarnation to the next through what is durable: a write that was only asked for tells nothing.
     """
     holder: dict[str, int] = {}
     in_message: dict[tuple[int, str], int] = {}
@@ -248,12 +287,12 @@ def knowledge(history: History, marks: dict[int, int]) -> dict[int, int]:
             known |= stored
         elif kind == ACK:
             known |= in_message.get((message, "answer"), 0)
-        elif kind in (LOG, LOGACK):
+        elif kind == LOGACK:
             stored |= known
         if position in marks:
             result[position] = known
             known |= marks[position]
-        if kind in (APPLY, REJECT):
+        if kind in (APPLY, REJECT, ERROR):
             in_message[message, "answer"] = in_message.get((message, "answer"), 0) | known
         holder[process] = known
     return result

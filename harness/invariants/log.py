@@ -21,7 +21,7 @@ from .registry import Checked, invariant
 )
 def write_ahead(facts: Facts) -> Checked:
     """Each rule applies where the adapter names that kind of record (create, intent, outcome,
-    compensating); what it does not show is not judged."""
+    compensating); what it does not show is not judged. Told once for each record."""
     exercised, found = False, []
     for saga in facts.sagas.values():
         kinds = {record for record, _ in saga.durable}
@@ -31,25 +31,35 @@ def write_ahead(facts: Facts) -> Checked:
             (position, step, direction)
             for (step, direction), call in saga.calls.items()
             for position, _, _ in call.sends
-            if step
         )
         if sends:
             exercised = True
+        late: set[tuple[str, str]] = set()
         for position, step, direction in sends:
-            for record, about in _due(facts, kinds, step, direction):
-                if saga.durable.get((record, about), position) >= position:
-                    found.append(_not_yet(facts, saga, step, direction, record, about, position))
+            for due in _due(facts, saga, kinds, step, direction):
+                if saga.durable.get(due, position) >= position and due not in late:
+                    late.add(due)
+                    found.append(_not_yet(facts, saga, step, direction, *due, position))
+        told = min(
+            [at for at, _, to_client in saga.claims if to_client] + [saga.pending] * (saga.pending >= 0), default=-1
+        )
+        if -1 < told < saga.durable.get(("create", ""), -1) and ("create", "") not in late:
+            found.append(_told_too_early(saga, told))
     return exercised, found
 
 
-def _due(facts: Facts, kinds: set[str], step: str, direction: str) -> list[tuple[str, str]]:
+def _due(facts: Facts, saga: SagaFacts, kinds: set[str], step: str, direction: str) -> list[tuple[str, str]]:
     """The (record, step) pairs that must be durable before such a request is sent."""
     due = [("create", "")] if "create" in kinds else []
     if direction == FORWARD:
         if "intent" in kinds:
             due.append(("intent", step))
         if "outcome" in kinds:
-            due.extend(("outcome", before) for before in facts.saga.predecessors.get(step, ()))
+            due.extend(
+                ("outcome", before)
+                for before in facts.saga.predecessors.get(step, ())
+                if (before, FORWARD) in saga.calls
+            )
     elif direction == COMPENSATION and "compensating" in kinds:
         due.append(("compensating", ""))
     return due
@@ -73,6 +83,18 @@ def _not_yet(
     )
 
 
+def _told_too_early(saga: SagaFacts, position: int) -> Violation:
+    return Violation(
+        invariant="I12",
+        anomaly="create not durable",
+        sentence=f"the client of {saga.id} was answered before the saga's record 'create' was durable",
+        expected="'create' durable, then the answer",
+        got="the answer first",
+        saga=saga.id,
+        position=position,
+    )
+
+
 @invariant(
     "I13",
     "no zombie",
@@ -85,9 +107,9 @@ def _not_yet(
 def no_zombie(facts: Facts) -> Checked:
     """Judged on sagas that were in flight at the last crash. One that left no trace at all, neither
     an effect nor a record, was never accepted: nothing is lost."""
-    exercised, found = False, []
     if not facts.crashes:
-        return False, found
+        return False, ()
+    exercised, found = False, []
     for saga in facts.sagas.values():
         crash = _interrupted(facts, saga)
         if crash is None:
@@ -97,8 +119,7 @@ def no_zombie(facts: Facts) -> Checked:
         if adopted or any(record == "terminal" for record, _ in saga.durable):
             continue
         left = leftovers(facts, saga)
-        recorded = ("create", "") in saga.durable and not any(call.effective for call in saga.calls.values())
-        if not left and not recorded:
+        if not left and not _recorded_only(saga):
             continue
         state = f"{' and '.join(left)} in effect" if left else "its record durable and nothing done"
         found.append(
@@ -115,6 +136,15 @@ def no_zombie(facts: Facts) -> Checked:
             )
         )
     return exercised, found
+
+
+def _recorded_only(saga: SagaFacts) -> bool:
+    """Durable, and nothing came of it. After a record of another kind than these it may be over."""
+    kinds = {record for record, _ in saga.durable}
+    return "create" in kinds and kinds <= _OPEN and not any(call.effective for call in saga.calls.values())
+
+
+_OPEN = frozenset({"create", "intent", "outcome", "compensating"})
 
 
 def _interrupted(facts: Facts, saga: SagaFacts) -> int | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..saga import COMPENSATION, FORWARD
+from ..saga import COMPENSATION, FORWARD, Step
 from ..verdict import Violation
 from .facts import COMPENSATED, Facts, SagaFacts, knowledge
 from .registry import Checked, invariant
@@ -50,7 +50,7 @@ def _wrong_way_round(facts: Facts, saga: SagaFacts, pairs: list[tuple[str, str]]
     before = knowledge(facts.history, marks)
     found = []
     for early, late in both:
-        if before[effects[early]] & marks[effects[late]] or late in saga.dead:
+        if before[effects[early]] & marks[effects[late]] or late in saga.dead or "" in saga.dead:
             continue
         first, second = facts.saga.operation(early, COMPENSATION), facts.saga.operation(late, COMPENSATION)
         found.append(
@@ -108,7 +108,8 @@ def _too_early(facts: Facts, saga: SagaFacts, undone: list[str]) -> list[Violati
     holds_when="only steps that were begun are undone, and a saga is called compensated only when every step that may "
     "have taken effect is undone or known not to have",
     cause="only completed steps are undone, and the one that failed with an unknown outcome is left out",
-    repair="log the intent before each request; after an unknown outcome undo that step too, or ask again under its key",
+    repair="log the intent before each request; after an unknown outcome undo that step too, or ask again under "
+    "its key",
     explains=("I2", "I3", "I15", "I16", "I17"),
 )
 def exact_set(facts: Facts) -> Checked:
@@ -124,8 +125,7 @@ def exact_set(facts: Facts) -> Checked:
         for step in facts.saga.steps:
             if step.undo is None or step.name in undos or step.name in saga.dead or "" in saga.dead:
                 continue
-            call = saga.calls.get((step.name, FORWARD))
-            if call is None or not call.sends or call.definitely_refused:
+            if not saga.in_doubt(step):
                 continue
             if claim is None and not (_acted_to_the_end(facts, saga) and saga.net(step.name) > 0):
                 continue
@@ -136,8 +136,8 @@ def exact_set(facts: Facts) -> Checked:
 
 
 def _acted_to_the_end(facts: Facts, saga: SagaFacts) -> bool:
-    """The last crash, if any, did not end the work on the saga: somebody took it up afterwards."""
-    return not facts.crashes or saga.last_row > facts.crashes[-1][0]
+    """The last crash, if any, did not end the work on the saga: it was over before, or taken up again."""
+    return not facts.crashes or bool(saga.claims) or saga.last_row > facts.crashes[-1][0]
 
 
 def _another_undo_failed(saga: SagaFacts, undos: list[str]) -> bool:
@@ -148,22 +148,27 @@ def _never_begun(facts: Facts, saga: SagaFacts, undos: list[str]) -> list[Violat
     found = []
     for step in undos:
         call = saga.calls[step, COMPENSATION]
-        if not call.sends or (step, FORWARD) in saga.calls or ("intent", step) in saga.durable:
+        sent = call.sends[0][0] if call.sends else -1
+        forward = saga.calls.get((step, FORWARD))
+        if forward is not None and forward.sends and forward.sends[0][0] < sent:
             continue
-        if facts.crashes and not any(record == "intent" for record, _ in saga.durable):
+        if saga.durable.get(("intent", step), sent) < sent or sent < 0:
+            continue
+        crashed = any(at < sent for at, _ in facts.crashes)
+        if crashed and not any(record == "intent" for record, _ in saga.durable):
             continue  # its log is not shown: after a crash the sender may rightly be unsure
         operation = facts.saga.operation(step, COMPENSATION)
         found.append(
             Violation(
                 invariant="I5",
                 anomaly="undo of a step never begun",
-                sentence=f"{operation} was sent for {saga.id}, whose step {step} was never begun",
+                sentence=f"{operation} was sent for {saga.id}, whose step {step} was not begun",
                 expected="undo only of steps that were begun",
                 got=operation,
                 saga=saga.id,
                 step=step,
                 direction=COMPENSATION,
-                position=call.sends[0][0],
+                position=sent,
             )
         )
     return found
@@ -194,8 +199,8 @@ def _left_out(facts: Facts, saga: SagaFacts, step: str, claim: int | None) -> Vi
 @invariant(
     "I11",
     "compensation policy",
-    holds_when="every compensation that is due succeeds in the end, or is put aside with an alert and the saga does not "
-    "call itself compensated; one that fails keeps back no other",
+    holds_when="every compensation that is due succeeds in the end, or is put aside with an alert and the saga does "
+    "not call itself compensated; one that fails keeps back no other",
     cause="an error in a compensation is swallowed, or ends the rollback",
     repair="retry each compensation with backoff until it succeeds; when the budget is used up, put it aside, call a "
     "person, go on with the others, and say so in the saga's state",
@@ -214,12 +219,24 @@ def compensation_policy(facts: Facts) -> Checked:
         claimed = any(outcome == COMPENSATED for _, outcome, _ in saga.claims)
         failing = [step for step in undos if saga.calls[step, COMPENSATION].answered_ok is None]
         for step in facts.saga.steps:
-            if step.undo is None or saga.net(step.name) <= 0 or (saga.handed_over(step.name) and not claimed):
+            if step.undo is None or not _due(saga, step, claimed):
                 continue
             anomaly = _policy_broken(saga, step.name, undos, failing, claimed)
             if anomaly is not None:
                 found.append(_given_up(facts, saga, step.name, anomaly, failing))
     return exercised, found
+
+
+def _due(saga: SagaFacts, step: Step, claimed: bool) -> bool:
+    """Its effect stands and nobody was called to it; or the saga calls itself compensated although it may
+    stand, for its undo was asked and never answered for."""
+    handed_over = saga.handed_over(step.name)
+    if saga.net(step.name) > 0:
+        return claimed or not handed_over
+    undo = saga.calls.get((step.name, COMPENSATION))
+    if undo is None or not claimed or handed_over:
+        return False
+    return undo.applied < 0 and not undo.refused_once and saga.in_doubt(step)
 
 
 def _policy_broken(saga: SagaFacts, step: str, undos: list[str], failing: list[str], claimed: bool) -> str | None:
@@ -246,7 +263,7 @@ def _given_up(facts: Facts, saga: SagaFacts, step: str, anomaly: str, failing: l
         anomaly=anomaly,
         sentence=sentence,
         expected=f"{undo} in effect, or put aside with an alert",
-        got=f"{facts.saga.operation(step, FORWARD)} still in effect",
+        got=f"{facts.saga.operation(step, FORWARD)} {'still' if saga.net(step) > 0 else 'perhaps'} in effect",
         saga=saga.id,
         step=step,
         direction=COMPENSATION,

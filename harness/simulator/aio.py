@@ -8,16 +8,53 @@ from __future__ import annotations
 
 import asyncio
 import math
-from asyncio import events
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Generator
 from contextlib import suppress
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, Final
 
 from ..ports import ProcessCrashed
 from .kernel import Kernel, Task
 
+FREE_TURNS: Final = 100
+"""Turns that an event loop with work to do may take in a row before each takes virtual time."""
+
+TURN_US: Final = 10
+
 current_saga: ContextVar[str] = ContextVar("sagafuzz_saga", default="")
+
+
+class Answer(asyncio.Future[Any]):
+    """What `World.call` gives inside an event loop: the request is sent already. It can be awaited, gathered
+    and waited for like a future, and made a task of like a coroutine."""
+
+    _steps: Generator[Any, None, Any] | None = None
+
+    def send(self, value: Any) -> Any:
+        if self._steps is None:
+            self._steps = self.__await__()
+        return self._steps.send(value)
+
+    def throw(self, *error: Any) -> Any:
+        if self._steps is None:
+            self._steps = self.__await__()
+        return self._steps.throw(*error)
+
+    def close(self) -> None:
+        if self._steps is not None:
+            self._steps.close()
+
+    def settle(self, value: Any, error: Exception | None) -> None:
+        """Resolve it, unless the caller gave it up."""
+        if self.done():
+            return
+        if error is not None:
+            self.set_exception(error)
+        else:
+            self.set_result(value)
+
+
+Coroutine.register(Answer)
 
 
 class _VirtualSelector:
@@ -32,7 +69,7 @@ class _VirtualSelector:
 
 
 class SimLoop(asyncio.BaseEventLoop):
-    """The event loop of one process. ``poke`` is how the world outside calls into it."""
+    """The event loop of one task of the kernel. ``poke`` is how the world outside calls into it."""
 
     def __init__(self, kernel: Kernel, task: Task) -> None:
         super().__init__()
@@ -41,6 +78,7 @@ class SimLoop(asyncio.BaseEventLoop):
         self._selector = _VirtualSelector(self)
         self._asleep = False
         self._wait_id = 0
+        self._busy_turns = 0
         self._kept: set[asyncio.Task[Any]] = set()
         self._clock_resolution = 1e-6
         self.set_exception_handler(lambda loop, context: None)
@@ -49,17 +87,24 @@ class SimLoop(asyncio.BaseEventLoop):
         return self._kernel.now_us / 1e6
 
     def wait(self, timeout: float | None) -> None:
-        """Block the process's greenlet for ``timeout`` seconds (None: until poked)."""
-        if timeout is not None and timeout <= 0:
-            if self._task.process.dead:
-                raise ProcessCrashed
-            return
+        """Block the kernel's task for ``timeout`` seconds (None: until poked)."""
+        task, kernel = self._task, self._kernel
+        if task.process.dead:
+            raise ProcessCrashed
+        delay_us = None if timeout is None else math.ceil(timeout * 1e6 - 1e-3)
+        if delay_us is not None and delay_us <= 0:
+            self._busy_turns += 1
+            if self._busy_turns <= FREE_TURNS:
+                return
+            delay_us = TURN_US  # who polls lets time pass, and lets others have their turn
+        else:
+            self._busy_turns = 0
         self._asleep = True
         self._wait_id += 1
-        if timeout is not None:
-            self._kernel.at(math.ceil(timeout * 1e6 - 1e-3), self._timer, self._wait_id)
+        if delay_us is not None:
+            kernel.at(delay_us, self._timer, self._wait_id)
         try:
-            self._kernel.block(self._task)
+            kernel.block(task)
         finally:
             self._asleep = False
 
@@ -67,11 +112,11 @@ class SimLoop(asyncio.BaseEventLoop):
         if self._asleep and wait_id == self._wait_id:
             self._kernel.wake(self._task)
 
-    def poke(self, callback: Callable[[], object]) -> None:
-        """Run ``callback`` on the loop, waking it if it waits."""
+    def poke(self, callback: Callable[..., object], *arguments: Any) -> None:
+        """Run ``callback(*arguments)`` on the loop, waking it if it waits."""
         if self._task.process.dead or self.is_closed():
             return
-        self.call_soon(callback)
+        self.call_soon(callback, *arguments)
         if self._asleep:
             self._kernel.wake(self._task)
 
@@ -89,22 +134,45 @@ class SimLoop(asyncio.BaseEventLoop):
 
     def run_until_dead(self, main: Coroutine[Any, Any, None]) -> None:
         """Run ``main`` and everything it starts until the process dies."""
-        self._task.loop = self
         self.keep(self.create_task(main))
         self.run_forever()
 
-    def bury(self) -> None:
+    def run_forever(self) -> None:
+        self._task.loop = self
+        try:
+            super().run_forever()
+        finally:
+            self._task.loop = None
+
+    def run_in_executor(  # type: ignore[override]
+        self, executor: Any, func: Callable[..., Any], *args: Any
+    ) -> asyncio.Future[Any]:
+        """A thread of its own for ``func``: here a task of the kernel."""
+        future = Answer(loop=self)
+
+        def main() -> None:
+            value, error = None, None
+            try:
+                value = func(*args)
+            except Exception as raised:
+                error = raised
+            self.poke(future.settle, value, error)
+
+        self._task.process.spawn("executor", current_saga.get() or self._task.saga, main)
+        return future
+
+    def close(self) -> None:
         """End what is still suspended: ``finally`` blocks run, and can do nothing."""
-        self._task.loop = None
-        for task in sorted(asyncio.all_tasks(self), key=lambda task: task.get_name()):
+        if self.is_closed():
+            return
+        for task in sorted(asyncio.all_tasks(self), key=lambda task: (len(task.get_name()), task.get_name())):
             task._log_destroy_pending = False  # type: ignore[attr-defined]
             coroutine = task.get_coro()
-            with suppress(ProcessCrashed, Exception):
+            with suppress(ProcessCrashed, SystemExit, asyncio.CancelledError, Exception):
                 coroutine.close()
         self._ready.clear()  # type: ignore[attr-defined]
         self._scheduled.clear()  # type: ignore[attr-defined]
-        events._set_running_loop(None)
-        self.close()
+        super().close()
 
     # What a loop without I/O does not need.
     def _process_events(self, event_list: list[Any]) -> None:

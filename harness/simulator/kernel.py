@@ -8,6 +8,7 @@ clock, on hashing or on chance.
 
 from __future__ import annotations
 
+import sys
 from asyncio import events
 from collections import deque
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Any, Final
 
 from greenlet import GreenletExit, getcurrent, greenlet
+from greenlet import error as greenlet_error
 
 from ..ports import ProcessCrashed
 
@@ -33,18 +35,26 @@ _ABANDONED: list[greenlet] = []  # tasks that swallow their own death; kept, sin
 class Task:
     """A thread of control of the code under test. ``saga`` is the saga it works for, if one."""
 
-    __slots__ = ("error", "finished", "glet", "label", "loop", "process", "saga", "value", "waiting")
+    __slots__ = ("error", "finished", "glet", "label", "loop", "main", "process", "saga", "value", "waiting")
 
     def __init__(self, process: Process, label: str, saga: str) -> None:
         self.process = process
         self.label = label
         self.saga = saga
         self.glet: greenlet | None = None
+        self.main: Callable[[], object] | None = None
         self.value: Any = None
         self.error: BaseException | None = None
         self.finished = False
         self.waiting = False
-        self.loop: events.AbstractEventLoop | None = None
+        self.loop: events.AbstractEventLoop | None = None  # the event loop that it runs, if one
+
+    def failed(self) -> BaseException | None:
+        """What is to be raised in the task, now that it goes on. Its death is raised for ever after."""
+        error = self.error
+        if error is not None and not isinstance(error, ProcessCrashed):
+            self.error = None
+        return error
 
 
 class Kernel:
@@ -56,10 +66,10 @@ class Kernel:
         "_seq",
         "current",
         "fatal",
+        "handler",
         "handler_delay_us",
         "horizon_us",
         "hub",
-        "in_handler",
         "max_ticks",
         "now_us",
         "stopped",
@@ -72,10 +82,10 @@ class Kernel:
         self.horizon_us = horizon_us
         self.max_ticks = max_ticks
         self.ticks = 0
-        self.stopped = ""  # why the run was cut short: "livelock" or "spins"
+        self.stopped = ""  # why the run was cut short: "livelock", "spins" or "fatal"
         self.fatal: BaseException | None = None
         self.current: Task | None = None
-        self.in_handler = False
+        self.handler: greenlet | None = None  # the greenlet that runs a participant's code, if one
         self.handler_delay_us = 0
         self.hub = getcurrent()
         self.tasks: list[Task] = []
@@ -90,9 +100,10 @@ class Kernel:
         self._seq += 1
         heappush(self._heap, (self.now_us + delay_us, self._seq, function, argument))
 
-    def spawn(self, task: Task, main: Callable[[], None]) -> None:
+    def spawn(self, task: Task, main: Callable[[], object]) -> None:
         """Make ``main`` runnable as ``task``."""
-        task.glet = greenlet(lambda: self._body(task, main), parent=self.hub)
+        task.glet = greenlet(self._body, self.hub)
+        task.main = main
         self.tasks.append(task)
         self._runnable.append(task)
 
@@ -110,9 +121,10 @@ class Kernel:
 
     def block(self, me: Task) -> Any:
         """Suspend the calling task until it is woken; its value, or its error raised."""
+        if me.error is not None:  # its process died while it ran
+            raise me.error
         me.waiting = True
-        if me.loop is not None:
-            events._set_running_loop(None)
+        hooks = _leave_loop() if me.loop is not None else None
         try:
             self._schedule(me)
         except (ProcessCrashed, GreenletExit):  # thrown in from outside: this task is to end
@@ -121,26 +133,47 @@ class Kernel:
             self.abort(error)
         self.current = me
         if me.loop is not None:
-            events._set_running_loop(me.loop)
-        if me.error is not None:
-            due = me.error
-            if not isinstance(due, ProcessCrashed):
-                me.error = None
+            _enter_loop(me.loop, hooks)
+        due = me.failed()
+        if due is not None:
             raise due
         value, me.value = me.value, None
         return value
 
     def sleep(self, me: Task, delay_us: int) -> None:
-        self.at(max(delay_us, 0), self.wake, me)
-        self.block(me)
+        """Suspend the calling task for that long, and for a microsecond at least: who polls lets time pass."""
+        until_us = self.now_us + (delay_us if delay_us > 0 else 1)
+        heap = self._heap
+        if (
+            self._runnable
+            or (heap and heap[0][0] <= until_us)
+            or until_us > self.horizon_us
+            or self.ticks >= self.max_ticks
+            or self.stopped
+            or me.error is not None
+        ):
+            self.at(until_us - self.now_us, self.wake, me)
+            self.block(me)
+        else:  # nothing else happens meanwhile
+            self._seq += 1
+            self.ticks += 1
+            self.now_us = until_us
 
     def abort(self, error: BaseException) -> None:
         """End the run with ``error``, raised on the hub. Never returns to the calling task."""
         if getcurrent() is self.hub:
             raise error
-        self.fatal = error
+        self.fatal, self.stopped = error, "fatal"
+        self._leave()
         while True:
-            self.hub.switch()
+            try:
+                self.hub.switch()
+            except greenlet_error:  # called from another thread, which can reach the hub only so
+                raise error from None
+
+    def _leave(self) -> None:
+        if self.current is not None and self.current.loop is not None:
+            _leave_loop()
 
     # -- the loop --------------------------------------------------------------------------
 
@@ -167,7 +200,10 @@ class Kernel:
                 task = runnable.popleft()
                 if task is not me:
                     assert task.glet is not None
-                    task.glet.switch()
+                    if task.glet:
+                        task.glet.switch()
+                    else:
+                        task.glet.switch(task)
                 return True
             self.current = None
             if not heap or heap[0][0] > self.horizon_us or self.stopped:
@@ -181,15 +217,15 @@ class Kernel:
                 self.stopped = "livelock"
             function(argument)
 
-    def _body(self, task: Task, main: Callable[[], None]) -> None:
+    def _body(self, task: Task) -> None:
         self.current = task
         try:
-            if task.error is None:
-                main()
-        except ProcessCrashed:
+            if task.error is None and task.main is not None:
+                task.main()
+        except (ProcessCrashed, GreenletExit):
             pass
         except BaseException as error:
-            self.fatal = error
+            self.fatal, self.stopped = error, "fatal"
         finally:
             task.finished = True
 
@@ -222,6 +258,20 @@ class Kernel:
 
     def abandon(self) -> None:
         """Leave the calling task for ever: it keeps calling ports although its process is dead."""
+        self._leave()
         _ABANDONED.append(getcurrent())
         while True:
             self.hub.switch()
+
+
+def _leave_loop() -> Any:
+    """Hide the running event loop from whatever runs next in this thread; what `_enter_loop` needs."""
+    events._set_running_loop(None)
+    hooks = sys.get_asyncgen_hooks()
+    sys.set_asyncgen_hooks(None, None)
+    return hooks
+
+
+def _enter_loop(loop: events.AbstractEventLoop, hooks: Any) -> None:
+    events._set_running_loop(loop)
+    sys.set_asyncgen_hooks(*hooks)

@@ -10,6 +10,8 @@ import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
+from greenlet import getcurrent
+
 from ..faults import ACK as ACK_PHASE
 from ..faults import EFFECT, FAULT_KINDS
 from ..faults import SEND as SEND_PHASE
@@ -17,12 +19,14 @@ from ..history import ACK, APPLY, DELIVER, ERROR, LOST, REJECT, SEND, TIMEOUT
 from ..ports import CallTimeout, PortError, ProcessCrashed, Rejected, Unavailable
 from ..saga import COMPENSATION
 from . import participants as p
+from .patches import Spinning
 
 if TYPE_CHECKING:
     from .process import Process
     from .simulation import Simulation
 
 LATENCY_US: Final = 1_000
+ROUND_TRIP_US: Final = 2 * LATENCY_US
 SLOW_US: Final = 5_000
 """How long after the caller gave up a request that is too slow arrives."""
 
@@ -57,7 +61,6 @@ class Message:
 
     def __init__(
         self,
-        *,
         id: int,
         process: Process,
         service: str,
@@ -68,8 +71,9 @@ class Message:
         attempt: int,
         key: str | None,
         payload: dict[str, Any],
+        now_us: int,
         timeout_us: int,
-        on_done: Callable[[Any, PortError | None], None],
+        on_done: Callable[[Any, PortError | None], object],
     ) -> None:
         self.id = id
         self.process = process
@@ -83,7 +87,7 @@ class Message:
         self.payload = payload
         self.timeout_us = timeout_us
         self.on_done = on_done
-        self.due_us = 0
+        self.due_us = now_us + timeout_us
         self.deliveries = 0
         self.done = False
         self.deaf = False
@@ -113,54 +117,33 @@ class Network:
         key: str | None,
         timeout_us: int,
         payload: dict[str, Any],
-        on_done: Callable[[Any, PortError | None], None],
+        on_done: Callable[[Any, PortError | None], object],
     ) -> Message:
         """Send one request. ``on_done(value, error)`` is called once, unless the process dies first."""
         sim = self.sim
-        route = sim.setup.routes[operation]
-        counter = (saga, route.step or operation, route.direction)
+        service, step, direction = sim.setup.routes[operation]
+        counter = (saga, step or operation, direction)
         attempt = self._attempts.get(counter, 0) + 1
         self._attempts[counter] = attempt
-        kind = sim.visit((saga, route.step, route.direction, SEND_PHASE, attempt)) if route.step else None
+        kind = sim.visit((saga, step, direction, SEND_PHASE, attempt)) if step else None
         if kind == "crash-before-send":
             sim.struck()
             sim.crash(kind)
             raise ProcessCrashed
-        self._next += 1
-        msg = Message(
-            id=self._next,
-            process=process,
-            service=route.service,
-            operation=operation,
-            saga=saga,
-            step=route.step,
-            direction=route.direction,
-            attempt=attempt,
-            key=key,
-            payload=payload,
-            timeout_us=timeout_us,
-            on_done=on_done,
-        )
+        self._next = nth = self._next + 1
+        shown, payload = _frozen_payload(payload)
         now = sim.kernel.now_us
-        msg.due_us = now + timeout_us
-        sim.record(
-            (
-                now,
-                SEND,
-                process.label,
-                saga,
-                route.step,
-                route.direction,
-                attempt,
-                key,
-                msg.id,
-                (operation, _frozen_payload(payload)),
-            )
+        msg = Message(
+            nth, process, service, operation, saga, step, direction, attempt, key, payload, now, timeout_us, on_done
         )
+        sim.record((now, SEND, process.label, saga, step, direction, attempt, key, nth, (operation, shown)))
         if self.manual:
             self.pending.append(msg)
             self._arm(msg)
-        elif kind is None:
+            return msg
+        if timeout_us <= ROUND_TRIP_US:  # else an answer on time is the rule, and only what delays it arms the clock
+            self._arm(msg)
+        if kind is None:
             sim.kernel.at(LATENCY_US, self.deliver, msg)
         else:
             self._send_struck(msg, kind)
@@ -211,6 +194,7 @@ class Network:
     def deliver(self, msg: Message) -> None:
         """Hand one copy of a request to its participant, and let the answer travel back."""
         sim = self.sim
+        sim.kernel.handler_delay_us = 0
         msg.deliveries += 1
         self._note(msg, DELIVER, msg.service, (msg.deliveries,))
         kind = None
@@ -254,6 +238,7 @@ class Network:
         if kind == "undo-fails":
             sim.struck()
             self.stuck.add((msg.saga, msg.step))
+            sim.call_operator()
         elif kind == "error-before-effect":
             sim.struck()
             return self._note_reply(msg, p.Reply(p.ERROR, "internal error"))
@@ -263,11 +248,14 @@ class Network:
         if msg.direction == COMPENSATION and (msg.saga, msg.step) in self.stuck:
             return self._note_reply(msg, p.Reply(p.ERROR, "cannot undo"))
         kernel = sim.kernel
-        kernel.in_handler, kernel.handler_delay_us = True, 0
+        kernel.handler = getcurrent()
         try:
-            return self._note_reply(msg, service.handle(msg))
+            reply = service.handle(msg)
+        except Spinning:
+            reply = p.Reply(p.ERROR, "it computes for ever")
         finally:
-            kernel.in_handler = False
+            kernel.handler = None
+        return self._note_reply(msg, reply)
 
     def _note_reply(self, msg: Message, reply: p.Reply) -> p.Reply:
         if reply.answer == p.OK:
@@ -350,27 +338,22 @@ class Network:
             self.sim.kernel.at(LATENCY_US, self.deliver, msg)
 
     def _note(self, msg: Message, kind: str, process: str, data: tuple[Any, ...]) -> None:
-        self.sim.record(
-            (
-                self.sim.kernel.now_us,
-                kind,
-                process,
-                msg.saga,
-                msg.step,
-                msg.direction,
-                msg.attempt,
-                msg.key,
-                msg.id,
-                data,
-            )
-        )
+        sim = self.sim
+        now = sim.kernel.now_us
+        sim.record((now, kind, process, msg.saga, msg.step, msg.direction, msg.attempt, msg.key, msg.id, data))
 
 
-def _frozen_payload(payload: dict[str, Any]) -> tuple[Any, ...]:
-    """The payload as sorted (name, value) pairs that can be hashed and written."""
-    return tuple(
-        (name, value if type(value) in _SCALARS else _as_json(value)) for name, value in sorted(payload.items())
-    )
+def _frozen_payload(payload: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """The payload as sorted (name, value) pairs that can be hashed and written, and as it travels: what
+    the sender changes afterwards stays with the sender."""
+    plain = True
+    for value in payload.values():
+        if type(value) not in _SCALARS:
+            plain = False
+    if plain:
+        return tuple(sorted(payload.items())) if len(payload) > 1 else tuple(payload.items()), payload
+    shown = ((name, value if type(value) in _SCALARS else _as_json(value)) for name, value in sorted(payload.items()))
+    return tuple(shown), {name: p.copied(value) for name, value in payload.items()}
 
 
 _SCALARS: Final = frozenset({str, int, float, bool, type(None)})
@@ -378,4 +361,7 @@ _SCALARS: Final = frozenset({str, int, float, bool, type(None)})
 
 def _as_json(value: Any) -> str:
     """Compact JSON; what JSON has no form for is named by its type, never by its address."""
-    return json.dumps(value, sort_keys=True, default=lambda thing: f"<{type(thing).__name__}>")
+    try:
+        return json.dumps(value, sort_keys=True, default=lambda thing: f"<{type(thing).__name__}>")
+    except (TypeError, ValueError, RecursionError):  # keys that are no names, a value inside itself
+        return f"<{type(value).__name__}>"

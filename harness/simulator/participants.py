@@ -12,9 +12,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from greenlet import GreenletExit
+
+from ..errors import SagafuzzError
 from ..ports import Participant, Rejected, Request
 from ..saga import COMPENSATION, FORWARD
 from ..scenario import Order, Scenario
+from .patches import Spinning
 
 if TYPE_CHECKING:
     from .network import Message
@@ -73,10 +77,13 @@ class Ledger:
 
     def handle(self, msg: Message) -> Reply:
         """Apply one delivery as one local transaction."""
-        if msg.direction == FORWARD:
-            return self._forward(msg)
-        if msg.direction == COMPENSATION:
-            return self._compensate(msg)
+        try:
+            if msg.direction == FORWARD:
+                return self._forward(msg)
+            if msg.direction == COMPENSATION:
+                return self._compensate(msg)
+        except _Unreadable as error:
+            return Reply(ERROR, f"bad request: {error}")
         return Reply(OK, {"applied": any(row.saga == msg.saga for row in self.rows)})
 
     def decided(self, msg: Message) -> bool:
@@ -98,7 +105,7 @@ class Ledger:
                 return Reply(REJECTED, "already compensated")
             seen = self.memory.get((msg.step, FORWARD, key))
             if seen is not None:
-                return Reply(seen[0], seen[1], owner=msg.saga)
+                return Reply(seen[0], copied(seen[1]), owner=msg.saga)
         order = self.orders[msg.saga]
         row = Row(msg.saga, msg.step, key, *self.measure(msg, order))
         reason = "refused by the business" if (msg.saga, msg.operation) in self.refused else self.objection(row)
@@ -108,7 +115,7 @@ class Ledger:
         self.add(row)
         value = {"id": f"{msg.step}-{len(self.rows)}", "amount": row.amount}
         if key is not None:
-            self.memory[msg.step, FORWARD, key] = (OK, value)
+            self.memory[msg.step, FORWARD, key] = (OK, value.copy())
         return Reply(OK, value, effective=True, owner=msg.saga, balance=self.balance(row.subject))
 
     def _compensate(self, msg: Message) -> Reply:
@@ -198,7 +205,7 @@ class Inventory(CounterLedger):
         return scenario.stock
 
     def measure(self, msg: Message, order: Order) -> tuple[str, int]:
-        return str(msg.payload.get("item", order.item)), int(msg.payload.get("quantity", order.quantity))
+        return _text(msg, "item", order.item), _count(msg, "quantity", order.quantity)
 
 
 class Payment(CounterLedger):
@@ -216,12 +223,43 @@ class Payment(CounterLedger):
         return scenario.funds
 
     def measure(self, msg: Message, order: Order) -> tuple[str, int]:
-        return str(msg.payload.get("account", order.account)), int(msg.payload.get("amount", order.amount))
+        return _text(msg, "account", order.account), _count(msg, "amount", order.amount)
 
     def objection(self, row: Row) -> str | None:
         if self.limit is not None and row.amount > self.limit:
             return "card declined: over the limit"
         return super().objection(row)
+
+
+class _Unreadable(Exception):
+    """A request that a service cannot make sense of."""
+
+
+def _text(msg: Message, name: str, usual: str) -> str:
+    value = msg.payload.get(name, usual)
+    if not isinstance(value, (str, int)):
+        raise _Unreadable(f"{name} is {_shown(value)}, not a string")
+    return str(value)
+
+
+def _count(msg: Message, name: str, usual: int) -> int:
+    value = msg.payload.get(name, usual)
+    try:
+        return int(value)
+    except (TypeError, ValueError, OverflowError):
+        raise _Unreadable(f"{name} is {_shown(value)}, not a number") from None
+
+
+def _shown(value: Any) -> str:
+    return repr(value)[:80] if isinstance(value, (str, float, type(None))) else f"of type {type(value).__name__}"
+
+
+def copied(value: Any) -> Any:
+    """What arrives at the other side of the network: nothing that this side changes afterwards shows there."""
+    try:
+        return copy.deepcopy(value)
+    except Exception:  # a lock, a socket: nothing that could be sent, and not ours to judge
+        return value
 
 
 LEDGERS: Final[Mapping[str, type[Ledger]]] = {"inventory": Inventory, "payment": Payment}
@@ -259,22 +297,24 @@ class UserParticipant:
             return Reply(REJECTED, known)
         if (msg.saga, msg.operation) in self.refused and not self.decided(msg):
             return self.refuse(msg, "refused by the business")
-        tx = copy.deepcopy(self.durable)
         request = Request(
             operation=msg.operation,
             saga=msg.saga,
             step=msg.step,
             direction=msg.direction,
             key=msg.key,
-            payload=dict(msg.payload),
+            payload=copied(msg.payload),
         )
         try:
-            value = self.volatile.handle(request, tx)
+            tx = copy.deepcopy(self.durable)
+            value = copied(self.volatile.handle(request, tx))
+            effective = bool(tx.state != self.durable.state)
         except Rejected as refusal:
             return Reply(REJECTED, str(refusal))
-        except Exception as error:  # a failing service is a fact about the system under test
+        except (SagafuzzError, GreenletExit, KeyboardInterrupt, Spinning):
+            raise
+        except BaseException as error:  # a failing service is a fact about the system under test
             return Reply(ERROR, f"{type(error).__name__}: {error}")
-        effective = tx.state != self.durable.state
         if effective and msg.direction == FORWARD:
             self.applied.add((msg.saga, msg.step))
         self.durable = tx

@@ -7,7 +7,7 @@ that took a function by name before (``from time import sleep``) are given the d
 
 from __future__ import annotations
 
-import functools
+import asyncio
 import os
 import random
 import signal
@@ -33,7 +33,6 @@ class Spinning(BaseException):
 
 _current: Simulation | None = None
 _installed = False
-_originals: dict[int, Callable[..., Any]] = {}
 
 
 def _simulation() -> Simulation | None:
@@ -42,10 +41,9 @@ def _simulation() -> Simulation | None:
     if sim is None:
         return None
     kernel = sim.kernel
-    if kernel.in_handler:
-        return sim
     task = kernel.current
-    return sim if task is not None and task.glet is getcurrent() else None
+    running = task.glet if task is not None else kernel.handler
+    return sim if running is not None and running is getcurrent() else None
 
 
 @contextmanager
@@ -69,20 +67,25 @@ def install() -> None:
     replacements: dict[int, Callable[..., Any]] = {}
     for module, name, inside in _TABLE:
         original = getattr(module, name)
-        replacement = _dispatcher(original, inside)
+        replacement = _Dispatcher(original, inside)
         replacements[id(original)] = replacement
-        _originals[id(replacement)] = original
         setattr(module, name, replacement)
     _replace_references(replacements)
 
 
-def _dispatcher(original: Callable[..., Any], inside: Callable[..., Any]) -> Callable[..., Any]:
-    @functools.wraps(original)
-    def dispatch(*args: Any, **kwargs: Any) -> Any:
-        sim = _simulation()
-        return original(*args, **kwargs) if sim is None else inside(sim, *args, **kwargs)
+class _Dispatcher:
+    """A function of the standard library with a second life. No Python function: one of those, kept in
+    the body of a class, would turn into a method where the builtin does not."""
 
-    return dispatch
+    def __init__(self, original: Callable[..., Any], inside: Callable[..., Any]) -> None:
+        self._original = original
+        self._inside = inside
+        self.__name__ = original.__name__
+        self.__doc__ = original.__doc__
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        sim = _simulation()
+        return self._original(*args, **kwargs) if sim is None else self._inside(sim, *args, **kwargs)
 
 
 def _replace_references(replacements: dict[int, Callable[..., Any]]) -> None:
@@ -103,7 +106,7 @@ def _sleep(sim: Simulation, seconds: float) -> None:
     if seconds < 0:
         raise ValueError("sleep length must be non-negative")
     delay_us = round(seconds * 1e6)
-    if sim.kernel.in_handler:
+    if sim.kernel.current is None:  # a participant's code: its answer is late
         sim.kernel.handler_delay_us += delay_us
         return
     task = sim.task()
@@ -135,6 +138,13 @@ def _urandom(sim: Simulation, size: int) -> bytes:
     return sim.random.randbytes(size)
 
 
+def _new_event_loop(sim: Simulation) -> asyncio.AbstractEventLoop:
+    """For `asyncio.run` inside a synchronous adapter."""
+    from .aio import SimLoop
+
+    return SimLoop(sim.kernel, sim.task())
+
+
 def _chance(name: str) -> Callable[..., Any]:
     def inside(sim: Simulation, *args: Any, **kwargs: Any) -> Any:
         return getattr(sim.random, name)(*args, **kwargs)
@@ -144,20 +154,29 @@ def _chance(name: str) -> Callable[..., Any]:
 
 _CHANCE: Final = (
     "betavariate",
+    "binomialvariate",
     "choice",
     "choices",
     "expovariate",
+    "gammavariate",
     "gauss",
     "getrandbits",
+    "getstate",
+    "lognormvariate",
     "normalvariate",
+    "paretovariate",
     "randbytes",
     "randint",
     "random",
     "randrange",
     "sample",
+    "seed",
+    "setstate",
     "shuffle",
     "triangular",
     "uniform",
+    "vonmisesvariate",
+    "weibullvariate",
 )
 
 _TABLE: Final[tuple[tuple[Any, str, Callable[..., Any]], ...]] = (
@@ -169,7 +188,10 @@ _TABLE: Final[tuple[tuple[Any, str, Callable[..., Any]], ...]] = (
     (time, "perf_counter", _monotonic_s),
     (time, "perf_counter_ns", _monotonic_ns),
     (os, "urandom", _urandom),
-    *((random, name, _chance(name)) for name in _CHANCE),
+    (random, "_urandom", _urandom),  # what SystemRandom, and so secrets, took by name
+    (asyncio, "new_event_loop", _new_event_loop),
+    (asyncio.events, "new_event_loop", _new_event_loop),
+    *((random, name, _chance(name)) for name in _CHANCE if hasattr(random, name)),
 )
 
 
@@ -186,9 +208,15 @@ def watchdog(seconds: float = SPIN_SECONDS) -> Iterator[None]:
     def alarm(signum: int, frame: Any) -> None:
         sim = _simulation()
         seen = (id(sim), sim.kernel.ticks, len(sim.rows)) if sim is not None else None
-        if seen is not None and seen == last[0]:
-            raise Spinning
-        last[0] = seen
+        if sim is None or seen != last[0]:
+            last[0] = seen
+            return
+        kernel = sim.kernel
+        if kernel.stopped == "spins" and kernel.current is not None:  # it has swallowed the first one
+            kernel.current.finished = True
+            kernel.abandon()
+        kernel.stopped = "spins"
+        raise Spinning
 
     signal.signal(signal.SIGALRM, alarm)
     signal.setitimer(signal.ITIMER_REAL, seconds / 2, seconds / 2)

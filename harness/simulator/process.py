@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
+import os
+import re
+import sysconfig
 import traceback
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+
+from greenlet import GreenletExit
 
 from ..errors import SagafuzzError, UsageError
 from ..history import BOOT, CLIENT_ACK, NONSENSE, RAISED
-from ..ports import Outcome, PortError, ProcessCrashed
+from ..ports import PortError, ProcessCrashed
+from ..saga import Outcome
 from ..scenario import Order
 from .aio import SimLoop, current_saga
 from .kernel import MAX_DEAD_CALLS, Task
@@ -19,6 +28,9 @@ if TYPE_CHECKING:
     from .simulation import Simulation
 
 ORCHESTRATOR: Final = "orchestrator"
+
+_FAILED: Final = object()
+"""What a guarded call gives when the adapter raised."""
 
 
 class Process:
@@ -32,6 +44,7 @@ class Process:
         self.booted = False
         self.tasks: list[Task] = []
         self.loop: SimLoop | None = None
+        self.on_death: list[Callable[[], None]] = []
         self._dead_calls = 0
         self._subject: Any = None
         self.world = SimWorld(sim, self)
@@ -45,7 +58,7 @@ class Process:
         else:
             self.spawn("boot", "", self._sync_main)
 
-    def spawn(self, label: str, saga: str, main: Callable[[], None]) -> Task:
+    def spawn(self, label: str, saga: str, main: Callable[[], object]) -> Task:
         task = Task(self, label, saga)
         self.tasks.append(task)
         self.sim.kernel.spawn(task, main)
@@ -56,8 +69,10 @@ class Process:
         ProcessCrashed itself where it is one of them."""
         self.dead = True
         kernel = self.sim.kernel
+        for release in self.on_death:
+            release()
         for task in self.tasks:
-            kernel.wake(task, error=ProcessCrashed())
+            kernel.wake(task, None, ProcessCrashed())
 
     def check_alive(self) -> None:
         """Every port begins with this: a dead incarnation can do nothing more."""
@@ -70,60 +85,75 @@ class Process:
     def current_saga(self) -> str:
         """The saga that the calling code works for; "" where it works for none in particular."""
         if self.loop is not None:
-            return current_saga.get()
+            saga = current_saga.get()
+            if saga:
+                return saga
         task = self.sim.kernel.current
         return task.saga if task is not None else ""
+
+    def current_task(self) -> object:
+        """The thread of control that is calling: asyncio's task where there is one, else the kernel's."""
+        task = self.sim.kernel.current
+        if task is not None and task.loop is not None:
+            return asyncio.current_task(task.loop) or task
+        return task
 
     # -- the adapter's methods ---------------------------------------------------------------
 
     def submit(self, order: Order) -> None:
         """Let the adapter run one order, beside whatever else it does."""
         if self.loop is not None:
-            self.loop.poke(lambda: self._start_coroutine(self._serve_async(order), order.id))
+            self.loop.poke(self._start_serving, order)
         else:
-            self.spawn(f"run {order.id}", order.id, lambda: self._serve(order))
+            self.spawn("run", order.id, partial(self._serve, order))
 
     def _sync_main(self) -> None:
-        if not self._guarded("boot", "", self._boot):
+        if self._guarded("boot", "", self._boot) is _FAILED:
             return
         self._after_boot()
         if self.incarnation > 1 and hasattr(self._subject, "recover"):
             self._guarded("recover", "", self._subject.recover)
 
-    def _boot(self) -> None:
+    def _boot(self) -> Any:
         self._subject = self.sim.setup.adapter.factory()
-        self._subject.boot(self.world)
+        return self._subject.boot(self.world)
 
     def _after_boot(self) -> None:
         self.booted = True
         self.sim.serve_waiting()
 
     def _serve(self, order: Order) -> None:
-        answer: list[Any] = []
-        if self._guarded("run", order.id, lambda: answer.append(self._subject.run(order))):
-            self._finish(order, answer[0])
+        answer = self._guarded("run", order.id, self._subject.run, order)
+        if answer is not _FAILED:
+            self._finish(order, answer)
 
-    def _guarded(self, method: str, saga: str, call: Callable[[], object]) -> bool:
-        """Call into the adapter; what escapes is a fact about it. True when it returned."""
+    def _guarded(self, method: str, saga: str, call: Callable[..., Any], *args: Any) -> Any:
+        """Call into the adapter; what escapes is a fact about it, and then the answer is _FAILED."""
         try:
-            call()
-        except (ProcessCrashed, SagafuzzError):
+            answer = call(*args)
+        except _OURS:
             raise
         except BaseException as error:
             self._raised(method, saga, error)
-            return False
-        return True
+            return _FAILED
+        if self.dead:  # it swallowed its own death
+            raise ProcessCrashed
+        return answer
 
     def _raised(self, method: str, saga: str, error: BaseException) -> None:
         if self.dead:
             raise ProcessCrashed
         if self.sim.stopped_by(error):
             return
-        data = (type(error).__name__, str(error), f"{method}: {user_frame(error)}", from_a_port(error))
+        data = (type(error).__name__, _message(error), f"{method}: {user_frame(error)}", from_a_port(error))
         self.sim.record((self.sim.kernel.now_us, RAISED, self.label, saga, "", "", 0, None, 0, data))
 
     def _finish(self, order: Order, answer: Any) -> None:
         outcome = as_outcome(answer)
+        if inspect.iscoroutine(answer):
+            answer.close()
+            name = self.sim.setup.adapter.name
+            self.sim.refuse(UsageError(f"adapter {name!r}: run gives a coroutine; write 'async def run(self, order)'"))
         kind, data = (CLIENT_ACK, outcome.value) if outcome is not None else (NONSENSE, _shown(answer))
         self.sim.record((self.sim.kernel.now_us, kind, "client", order.id, "", "", 0, None, 0, (data,)))
 
@@ -134,20 +164,22 @@ class Process:
         self.loop = SimLoop(self.sim.kernel, task)
         try:
             self.loop.run_until_dead(self._async_body())
-        except (ProcessCrashed, SagafuzzError):
+        except _OURS:
             raise
         except BaseException as error:
             self._raised("boot", "", error)
         finally:
-            self.loop.bury()
+            self.loop.close()
 
     async def _async_body(self) -> None:
-        self._subject = self.sim.setup.adapter.factory()
-        if not await self._guarded_async("boot", "", lambda: self._subject.boot(self.world)):
+        if await self._guarded_async("boot", "", self._boot) is _FAILED:
             return
         self._after_boot()
         if self.incarnation > 1 and hasattr(self._subject, "recover"):
             self._start_coroutine(self._guarded_async("recover", "", self._subject.recover), "")
+
+    def _start_serving(self, order: Order) -> None:
+        self._start_coroutine(self._serve_async(order), order.id)
 
     def _start_coroutine(self, coroutine: Any, saga: str) -> None:
         assert self.loop is not None
@@ -156,38 +188,37 @@ class Process:
         current_saga.reset(token)
 
     async def _serve_async(self, order: Order) -> None:
-        answer: list[Any] = []
-        if await self._guarded_async("run", order.id, lambda: self._subject.run(order), answer):
-            self._finish(order, answer[0])
+        answer = await self._guarded_async("run", order.id, self._subject.run, order)
+        if answer is not _FAILED:
+            self._finish(order, answer)
 
-    async def _guarded_async(
-        self, method: str, saga: str, call: Callable[[], Any], answer: list[Any] | None = None
-    ) -> bool:
+    async def _guarded_async(self, method: str, saga: str, call: Callable[..., Any], *args: Any) -> Any:
         try:
-            result = call()
-            if inspect.isawaitable(result):
-                result = await result
-            if answer is not None:
-                answer.append(result)
-        except (ProcessCrashed, SagafuzzError, GeneratorExit):
+            answer = call(*args)
+            if inspect.isawaitable(answer):
+                answer = await answer
+        except (*_OURS, GeneratorExit):
             raise
         except BaseException as error:
             self._raised(method, saga, error)
-            return False
-        return True
+            return _FAILED
+        if self.dead:
+            raise ProcessCrashed
+        return answer
 
     def spawn_user(self, function: Callable[..., Any], *args: Any) -> None:
         """`World.spawn`: a task of the user's own beside the sagas."""
         saga = self.current_saga()
         if self.loop is not None:
-            self._start_coroutine(self._guarded_async("spawned task", saga, lambda: function(*args)), saga)
+            self._start_coroutine(self._guarded_async("spawned task", saga, function, *args), saga)
         elif inspect.iscoroutinefunction(function):
             self.sim.refuse(UsageError(f"world.spawn({function.__name__}): run is not async, so pass a plain function"))
         else:
-            self.spawn("spawned", saga, lambda: self._guarded_void("spawned task", saga, lambda: function(*args)))
+            self.spawn("spawned", saga, partial(self._guarded, "spawned task", saga, function, *args))
 
-    def _guarded_void(self, method: str, saga: str, call: Callable[[], object]) -> None:
-        self._guarded(method, saga, call)
+
+_OURS: Final = (ProcessCrashed, SagafuzzError, GreenletExit, KeyboardInterrupt)
+"""What passes through the guard: no doing of the adapter, or not to be laid at its door."""
 
 
 def as_outcome(answer: Any) -> Outcome | None:
@@ -216,12 +247,25 @@ def from_a_port(error: BaseException) -> bool:
     return False
 
 
+def _message(error: BaseException) -> str:
+    """What the error says, without addresses, so that it repeats."""
+    try:
+        return re.sub(r"0x[0-9a-fA-F]{6,}", "0x…", str(error))
+    except Exception as broken:
+        return f"(its text cannot be had: {type(broken).__name__})"
+
+
+_SIMULATOR: Final = str(Path(__file__).parent) + os.sep
+_STDLIB: Final = sysconfig.get_path("stdlib") + os.sep
+_SITE: Final = ("site-packages", "dist-packages")
+
+
 def user_frame(error: BaseException) -> str:
-    """``file:line`` of the innermost frame that is the user's, not ours."""
+    """``file:line`` of the innermost frame that is neither the simulator's nor the standard library's."""
     place = "?"
     for frame in traceback.extract_tb(error.__traceback__):
-        name = frame.filename.replace("\\", "/")
-        if "/sagafuzz/" in name or "/harness/" in name or "/asyncio/" in name or name.startswith("<"):
-            continue
-        place = f"{name.rsplit('/', 1)[-1]}:{frame.lineno}"
+        name = frame.filename
+        stdlib = name.startswith(_STDLIB) and not any(part in name for part in _SITE)
+        if not (stdlib or name.startswith((_SIMULATOR, "<"))):
+            place = f"{Path(name).name}:{frame.lineno}"
     return place

@@ -10,6 +10,8 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple, NoReturn
 
+from greenlet import getcurrent
+
 from ..errors import UsageError
 from ..faults import Fault, Plan, Site
 from ..history import (
@@ -27,8 +29,8 @@ from ..history import (
     History,
     Row,
 )
-from ..ports import Adapter, Outcome
-from ..saga import COMPENSATION, FORWARD
+from ..ports import Adapter
+from ..saga import COMPENSATION, FORWARD, Outcome
 from ..scenario import Order, Scenario
 from .kernel import Kernel, Task
 from .network import MAX_ATTEMPT, Network
@@ -41,7 +43,7 @@ HORIZON_US: Final = 30 * 24 * 3_600_000_000
 """Virtual time after which a run is cut: thirty days, beyond any backoff."""
 
 OPERATOR_US: Final = 3_600_000_000
-"""When, after it was struck, an operator repairs a compensation that fails: one hour."""
+"""When, after it was struck, an operator repairs a compensation that fails: one hour, or when all is at rest."""
 
 SETTLE_CHECK_TICKS: Final = 2_000
 MAX_OCCURRENCE: Final = 64
@@ -197,10 +199,12 @@ class Simulation:
     def task(self) -> Task:
         """The task that is running; UsageError where a port is used outside of any."""
         task = self.kernel.current
-        if task is None:
-            raise UsageError(
-                f"adapter {self.setup.adapter.name!r}: a port was used outside of boot, run, recover and "
-                f"world.spawn (from a thread, or from a participant); use world.spawn for work beside the sagas"
+        if task is None or task.glet is not getcurrent():
+            self.refuse(
+                UsageError(
+                    f"adapter {self.setup.adapter.name!r}: a port was used outside of boot, run, recover and "
+                    f"world.spawn (from a thread, or from a participant); use world.spawn for work beside the sagas"
+                )
             )
         return task
 
@@ -257,8 +261,6 @@ class Simulation:
         kernel.horizon_us = HORIZON_US
         try:
             while True:
-                if network.stuck:
-                    kernel.at(OPERATOR_US, self._operate, len(network.stuck))
                 self._run_to_rest()
                 if kernel.stopped:
                     break
@@ -284,22 +286,23 @@ class Simulation:
             kernel.run()
             if kernel.stopped != "livelock":
                 break
-            if kernel.ticks >= limit or not self._only_pollers():
-                if kernel.ticks >= limit:
-                    break
-                kernel.stopped = ""
-                continue
+            if kernel.ticks >= limit:
+                break
             kernel.stopped = ""
-            break
+            if self.network.stuck:
+                self._heal()
+            elif self._only_pollers():
+                break
         kernel.max_ticks = limit
 
-    def _operate(self, struck: int) -> None:
-        if self.network.stuck and len(self.network.stuck) <= struck:
-            self._heal()
+    def call_operator(self) -> None:
+        """A compensation fails for good: time stops an hour from now at the latest, for somebody to repair it."""
+        self.kernel.horizon_us = min(self.kernel.horizon_us, self.kernel.now_us + OPERATOR_US)
 
     def _heal(self) -> None:
         """An operator repairs the compensations that fail."""
         self.network.stuck.clear()
+        self.kernel.horizon_us = HORIZON_US
         self.record((self.kernel.now_us, HEAL, "harness", "", "", "", 0, None, 0, ()))
 
     def _only_pollers(self) -> bool:
@@ -321,6 +324,7 @@ class Simulation:
             self.process.die()
             self.kernel.run()
         self._healed_incarnation = self._incarnations + 1
+        self.kernel.horizon_us = self.kernel.now_us + HORIZON_US
         self.start("heal")
 
     def _unsettled(self) -> set[str]:
@@ -359,9 +363,8 @@ class Simulation:
         for process in {id(task.process): task.process for task in self.kernel.tasks}.values():
             process.dead = True
         self.kernel.bury(self.kernel.tasks)
-        for close in self.on_close:
-            close()
-        self.on_close.clear()
+        while self.on_close:
+            self.on_close.pop()()
 
 
 def simulate(setup: Setup, plan: Plan = Plan(), *, seed: int = 0) -> Run:

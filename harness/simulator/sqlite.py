@@ -8,7 +8,7 @@ import sqlite3
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Final
 
-from .store import durable_write
+from .store import Write, durable_write
 
 if TYPE_CHECKING:
     from .process import Process
@@ -36,6 +36,7 @@ def connect(sim: Simulation, process: Process, name: str) -> sqlite3.Connection:
         sim.on_close.append(keeper.close)
     connection = sqlite3.connect(path, uri=True, factory=SimConnection, timeout=0)
     connection.attach(sim, process)
+    process.on_death.append(connection.shut)
     sim.on_close.append(connection.shut)
     return connection
 
@@ -119,7 +120,8 @@ class SimConnection(sqlite3.Connection):
         """One crash point around ``commit``."""
         self._process.check_alive()
         saga = self._process.current_saga()
-        durable_write(self._sim, self._process, saga, subject, [(saga, "", subject)], lambda: self._patiently(commit))
+        writes = (Write(saga, "", subject),)
+        durable_write(self._sim, self._process, saga, subject, writes, lambda _: self._patiently(commit))
 
     def _patiently(self, run: Callable[[], object]) -> None:
         """Wait for another connection's lock as SQLite's busy timeout would, in virtual time."""
@@ -129,7 +131,7 @@ class SimConnection(sqlite3.Connection):
                 run()
                 return
             except sqlite3.OperationalError as error:
-                if "locked" not in str(error) or waited >= _BUSY_US or self._sim.manual:
+                if "locked" not in str(error) or waited >= _BUSY_US:
                     raise
             waited += _RETRY_US
             self._sim.kernel.sleep(self._sim.task(), _RETRY_US)

@@ -7,15 +7,17 @@ incarnation's way to it.
 from __future__ import annotations
 
 import json
+import marshal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ..errors import UsageError
 from ..faults import LOG as LOG_PHASE
 from ..faults import LOGGED
 from ..history import LOG, LOGACK, TERMINAL
-from ..ports import Outcome, ProcessCrashed
+from ..ports import ProcessCrashed
+from ..saga import Outcome
 
 if TYPE_CHECKING:
     from .process import Process
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 WRITE_US: Final = 200
 """How long a durable write takes."""
 
-_DELETED: Final = None
+OUTCOMES: Final = frozenset(outcome.value for outcome in Outcome)
 
 
 class Durable:
@@ -37,93 +39,108 @@ class Durable:
         self.occurrences: dict[tuple[str, str], int] = {}
 
 
-class Write:
-    """One write that is asked for: a text, or None to delete, and what the record is about."""
+class Write(NamedTuple):
+    """One write that is asked for: what the record is about, and its text (None: delete the key).
 
-    __slots__ = ("key", "record", "saga", "step", "text", "value")
+    ``outcome`` is what a "terminal" record declares.
+    """
 
-    def __init__(self, key: str, text: str | None, record: str, saga: str, step: str, value: Any) -> None:
-        self.key = key
-        self.text = text
-        self.record = record
-        self.saga = saga
-        self.step = step
-        self.value = value
+    saga: str
+    step: str
+    record: str
+    key: str = ""
+    text: str | None = None
+    outcome: str | None = None
 
 
 class StorePort:
     """`sagafuzz.Store` for one incarnation of a process."""
 
+    __slots__ = ("_batches", "_process", "_sim")
+
     def __init__(self, sim: Simulation, process: Process) -> None:
         self._sim = sim
         self._process = process
-        self._batch: list[Write] | None = None
+        self._batches: dict[object, list[Write]] = {}  # what each task in a transaction has asked for so far
 
     def put(self, key: str, value: Any, *, record: str | None = None, saga: str | None = None, step: str = "") -> None:
         try:
-            text = json.dumps(value, sort_keys=True)
-        except (TypeError, ValueError) as error:
+            text = as_text(value)
+        except (TypeError, ValueError, RecursionError) as error:
             self._sim.refuse(UsageError(f"world.store.put({key!r}, ...): the value is no JSON data ({error})"))
-        self._write(Write(key, text, record or "write", self._saga_of(key, saga), step, value))
+        outcome = _declared(value) if record == "terminal" else None
+        self._write(Write(self._saga_of(key, saga), step, record or "write", key, text, outcome))
 
     def delete(self, key: str, *, record: str | None = None, saga: str | None = None) -> None:
-        self._write(Write(key, _DELETED, record or "delete", self._saga_of(key, saga), "", None))
+        self._write(Write(self._saga_of(key, saga), "", record or "delete", key))
 
     def get(self, key: str, default: Any = None) -> Any:
-        self._process.check_alive()
-        for write in reversed(self._batch or ()):
-            if write.key == key:
-                return default if write.text is None else json.loads(write.text)
+        process = self._process
+        if process.dead:
+            process.check_alive()
         text = self._sim.durable.texts.get(key)
+        if self._batches:
+            for write in self._batches.get(process.current_task(), ()):
+                if write.key == key:
+                    text = write.text
         return default if text is None else json.loads(text)
 
     def items(self, prefix: str = "") -> list[tuple[str, Any]]:
         self._process.check_alive()
-        texts = self._sim.durable.texts
-        return [(key, json.loads(texts[key])) for key in sorted(texts) if key.startswith(prefix)]
+        texts: dict[str, str | None] = dict(self._sim.durable.texts)
+        if self._batches:
+            texts.update((write.key, write.text) for write in self._batches.get(self._process.current_task(), ()))
+        found = sorted((key, text) for key, text in texts.items() if text is not None and key.startswith(prefix))
+        return [(key, json.loads(text)) for key, text in found]
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        if self._batch is not None:
+        self._process.check_alive()
+        task = self._process.current_task()
+        if task in self._batches:
             self._sim.refuse(UsageError("world.store.transaction() inside another one; close the outer one first"))
-        self._batch = []
+        self._batches[task] = []
         try:
             yield
-            writes = self._batch
         finally:
-            self._batch = None
+            writes = self._batches.pop(task)
         if writes:
+            self._process.check_alive()
             self._commit(writes)
 
     def _write(self, write: Write) -> None:
-        self._process.check_alive()
-        if self._batch is not None:
-            self._batch.append(write)
-        else:
-            self._commit([write])
+        process = self._process
+        if process.dead:
+            process.check_alive()
+        if self._batches:
+            batch = self._batches.get(process.current_task())
+            if batch is not None:
+                batch.append(write)
+                return
+        self._commit((write,))
 
-    def _commit(self, writes: list[Write]) -> None:
-        first = writes[0]
-        subject = " + ".join(dict.fromkeys(f"{w.record} {w.step}".rstrip() for w in writes))
-        records = [(w.saga, w.step, w.record) for w in writes]
+    def _commit(self, writes: Sequence[Write]) -> None:
+        subject = " + ".join(dict.fromkeys(map(_subject, writes))) if len(writes) > 1 else _subject(writes[0])
+        durable_write(self._sim, self._process, writes[0].saga, subject, writes, self._apply)
 
-        def commit() -> None:
-            texts = self._sim.durable.texts
-            for write in writes:
-                if write.text is not None:
-                    texts[write.key] = write.text
-                else:
-                    texts.pop(write.key, None)
-                if write.record == "terminal":
-                    _declare(self._sim, self._process, write)
-
-        durable_write(self._sim, self._process, first.saga, subject, records, commit)
+    def _apply(self, writes: Sequence[Write]) -> None:
+        sim = self._sim
+        texts = sim.durable.texts
+        for saga, _, _, key, text, outcome in writes:
+            if text is not None:
+                texts[key] = text
+            else:
+                texts.pop(key, None)
+            if outcome is not None:  # the orchestrator's durable word on the saga's end
+                sim.record((sim.kernel.now_us, TERMINAL, self._process.label, saga, "", "", 0, None, 0, (outcome,)))
 
     def _saga_of(self, key: str, saga: str | None) -> str:
         """Which saga a record is about: as said, else as the key spells it, else the one being run."""
-        orders = self._sim.setup.orders
+        if not isinstance(key, str):
+            self._sim.refuse(UsageError(f"world.store: the key {key!r} is no string; write {str(key)!r}"))
         if saga is not None:
             return saga
+        orders = self._sim.setup.orders
         for part in key.replace(":", "/").split("/"):
             if part in orders:
                 return part
@@ -135,24 +152,29 @@ def durable_write(
     process: Process,
     saga: str,
     subject: str,
-    records: Sequence[tuple[str, str, str]],
-    commit: Callable[[], object],
+    writes: Sequence[Write],
+    commit: Callable[[Sequence[Write]], object],
 ) -> None:
-    """Make one change durable: the crash point of every kind of store. ``records`` lists what it
-    holds as (saga, step, kind of record); ``commit`` does it."""
+    """Make one change durable: the crash point of every kind of store. ``writes`` lists what it
+    holds, and ``commit(writes)`` does it."""
     occurrences = sim.durable.occurrences
     occurrence = occurrences.get((saga, subject), 0) + 1
     occurrences[saga, subject] = occurrence
+    kernel, record, label = sim.kernel, sim.record, process.label
     kind = sim.visit((saga, subject, "", LOG_PHASE, occurrence))
-    _note(sim, process, LOG, records, occurrence)
+    now = kernel.now_us
+    for write in writes:
+        record((now, LOG, label, write[0], write[1], "", 0, None, 0, (write[2], occurrence)))
     if kind == "crash-before-log":
         sim.struck()
         sim.crash(kind)
         raise ProcessCrashed
     if not sim.manual:
-        sim.kernel.sleep(sim.task(), WRITE_US)
-    commit()
-    _note(sim, process, LOGACK, records, occurrence)
+        kernel.sleep(sim.task(), WRITE_US)
+    commit(writes)
+    now = kernel.now_us
+    for write in writes:
+        record((now, LOGACK, label, write[0], write[1], "", 0, None, 0, (write[2], occurrence)))
     kind = sim.visit((saga, subject, "", LOGGED, occurrence))
     if kind == "crash-after-log":
         sim.struck()
@@ -160,17 +182,31 @@ def durable_write(
         raise ProcessCrashed
 
 
-def _note(sim: Simulation, process: Process, kind: str, records: Sequence[tuple[str, str, str]], nth: int) -> None:
-    now = sim.kernel.now_us
-    for saga, step, record in records:
-        sim.record((now, kind, process.label, saga, step, "", 0, None, 0, (record, nth)))
+def as_text(value: Any) -> str:
+    """``value`` as JSON. A search writes the same records again and again, so the texts are kept by the
+    bytes that marshal makes of the value, which is several times faster and tells all JSON data apart."""
+    try:
+        shape = marshal.dumps(value, 2)
+    except ValueError:
+        return json.dumps(value, sort_keys=True)
+    text = _texts.get(shape)
+    if text is None:
+        text = json.dumps(value, sort_keys=True)
+        if len(_texts) >= _MAX_TEXTS:
+            _texts.clear()
+        _texts[shape] = text
+    return text
 
 
-def _declare(sim: Simulation, process: Process, write: Write) -> None:
-    """A durable "terminal" record is the orchestrator's word on the saga's end."""
-    outcome = write.value.get("outcome") if isinstance(write.value, dict) else write.value
-    if outcome in OUTCOMES:
-        sim.record((sim.kernel.now_us, TERMINAL, process.label, write.saga, "", "", 0, None, 0, (outcome,)))
+_MAX_TEXTS: Final = 4_096
+_texts: Final[dict[bytes, str]] = {}
 
 
-OUTCOMES: Final = frozenset(outcome.value for outcome in Outcome)
+def _subject(write: Write) -> str:
+    return f"{write.record} {write.step}" if write.step else write.record
+
+
+def _declared(value: Any) -> str | None:
+    """The outcome that a "terminal" record declares, where it names one that clients know."""
+    outcome = value.get("outcome") if isinstance(value, dict) else value
+    return outcome if isinstance(outcome, str) and outcome in OUTCOMES else None

@@ -7,11 +7,13 @@ import random
 import sqlite3
 from asyncio import events
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from ..errors import UsageError, nearest
 from ..history import ALERT, CLIENT_ACK, DEAD_LETTER
-from ..ports import Outcome, PortError
+from ..saga import Outcome
+from .aio import Answer, SimLoop
 from .sqlite import connect
 from .store import StorePort
 
@@ -42,37 +44,41 @@ class SimWorld:
         **payload: Any,
     ) -> Any:
         sim, process = self._sim, self._process
-        process.check_alive()
-        saga = self._known_saga(saga, f"call({operation!r}, ...)")
+        if process.dead:
+            process.check_alive()
+        task = sim.task()
+        if saga is None or saga not in sim.setup.orders:
+            saga = self._known_saga(saga, f"call({operation!r}, ...)")
         if operation not in sim.setup.routes:
-            known = sim.setup.routes
-            sim.refuse(
-                UsageError(
-                    f"adapter {sim.setup.adapter.name!r} calls {operation!r}, which saga "
-                    f"{sim.setup.adapter.saga.name!r} does not declare{nearest(operation, known)}; give it a Step, "
-                    f"or list it in @sagafuzz.adapter(operations=...)"
-                )
-            )
+            self._undeclared(operation)
         timeout_us = int((sim.setup.adapter.call_timeout_ms if timeout_ms is None else timeout_ms) * 1000)
         loop = events._get_running_loop()
         if loop is None:
-            kernel, task = sim.kernel, sim.task()
-
-            def resume(value: Any, error: PortError | None) -> None:
-                kernel.wake(task, value, error)
-
-            sim.network.request(process, operation, saga, key, timeout_us, payload, resume)
+            kernel = sim.kernel
+            sim.network.request(process, operation, saga, key, timeout_us, payload, partial(kernel.wake, task))
             return kernel.block(task)
-        future: asyncio.Future[Any] = loop.create_future()
-
-        def resolve(value: Any, error: PortError | None) -> None:
-            process_loop = process.loop
-            assert process_loop is not None
-            process_loop.poke(lambda: settle(future, value, error))
-
+        if not isinstance(loop, SimLoop):
+            sim.refuse(
+                UsageError(
+                    f"adapter {sim.setup.adapter.name!r} calls {operation!r} on an event loop of its own making "
+                    f"({type(loop).__name__}), which knows no virtual time; write 'async def run', or use asyncio.run"
+                )
+            )
+        future = Answer(loop=loop)
+        resolve = partial(loop.poke, future.settle)
         msg = sim.network.request(process, operation, saga, key, timeout_us, payload, resolve)
         future.add_done_callback(lambda done: sim.network.give_up(msg) if done.cancelled() else None)
         return future
+
+    def _undeclared(self, operation: str) -> NoReturn:
+        setup = self._sim.setup
+        self._sim.refuse(
+            UsageError(
+                f"adapter {setup.adapter.name!r} calls {operation!r}, which saga {setup.adapter.saga.name!r} does not "
+                f"declare{nearest(str(operation), setup.routes)}; give it a Step, or list it in "
+                f"@sagafuzz.adapter(operations=...)"
+            )
+        )
 
     def sqlite(self, name: str = "main") -> sqlite3.Connection:
         self._process.check_alive()
@@ -130,13 +136,3 @@ class SimWorld:
                 )
             )
         return found
-
-
-def settle(future: asyncio.Future[Any], value: Any, error: PortError | None) -> None:
-    """Resolve a call's future, unless the caller gave it up."""
-    if future.done():
-        return
-    if error is not None:
-        future.set_exception(error)
-    else:
-        future.set_result(value)
