@@ -215,7 +215,7 @@ def _event_to_json(event: Event) -> dict[str, Any]:
 def _row_from_json(line: str, number: int) -> Row:
     data = _json_object(line, f"line {number} of the history")
     kind: Any = data.get("kind")
-    if kind not in DATA_FIELDS:
+    if not isinstance(kind, str) or kind not in DATA_FIELDS:
         raise UsageError(f"line {number} of the history: {kind!r} is no kind of event")
     values = data.pop("data", {})
     try:

@@ -106,9 +106,7 @@ def _import(place: str, spec: str) -> Any:
     except (Exception, SystemExit) as error:
         reason = " ".join(str(error.msg if isinstance(error, SyntaxError) else error).split())[:300]
         said = f"{type(error).__name__}: {reason}" if reason else type(error).__name__
-        raise UsageError(
-            f"adapter {spec!r} does not import: {said}{_users_line(error)}{_advice(error)}"
-        ) from None
+        raise UsageError(f"adapter {spec!r} does not import: {said}{_users_line(error)}{_advice(error)}") from None
 
 
 def _users_line(error: BaseException) -> str:

@@ -82,7 +82,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
             help=f"{number.help}, whatever the tests say (default: {number.default}).",
         )
         about = f"{number.help}, where neither the command line nor the test says otherwise"
-        parser.addini(f"saga_{name}", about, type="int" if pytest.version_tuple >= (8, 4) else None, default=None)
+        if pytest.version_tuple >= (8, 4):
+            parser.addini(f"saga_{name}", about, type="int", default=None)
+        else:
+            parser.addini(f"saga_{name}", about, default=None)
     group.addoption(
         "--saga-report-dir",
         metavar="DIR",
@@ -145,8 +148,6 @@ def _from_ini(config: pytest.Config, name: str) -> int:
 
 
 # -- marked tests and the fixture --------------------------------------------------------------
-
-_OF_ITEM: Final = pytest.StashKey["Saga"]()
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -328,6 +329,9 @@ class Saga:
         return folder if number == 1 else folder.with_name(f"{folder.name}-{number}")
 
 
+_OF_ITEM: Final = pytest.StashKey[Saga]()
+
+
 def _folder_name(name: str) -> str:
     """A part of a node id as the name of a folder; what had to be changed is told apart by a digest."""
     from .writing import folder_name
@@ -407,7 +411,10 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     widths = [max(len(row[column]) for row in rows) for column in range(4)]
     terminalreporter.section("sagas")
     for row in rows:
-        cells = (cell.rjust(width) if cell.isdecimal() else cell.ljust(width) for cell, width in zip(row, widths))
+        cells = (
+            cell.rjust(width) if cell.isdecimal() else cell.ljust(width)
+            for cell, width in zip(row[:4], widths, strict=True)
+        )
         terminalreporter.write_line("  ".join([*cells, row[4]]))
 
 

@@ -110,9 +110,9 @@ def _finding(report: Report, finding: Finding) -> str:
         escape(facts.shrunk(finding)),
         fence(to_text(diagram(finding.history, violation))),
         "\n".join(facts_of),
-        "Reproduce:",
-        fence(facts.replay(finding)),
     ]
+    if again := facts.replay(finding):
+        parts += ["Reproduce:", fence(again)]
     return "\n\n".join(parts)
 
 

@@ -144,9 +144,7 @@ def _campaign(
         examples=examples,
         seed=seed,
         scenarios=choose_scenarios(adapter, scenario_names, sagas),
-        command=command_line(
-            adapter, faults=faults, random=examples, seed=seed, scenarios=scenario_names, sagas=sagas
-        ),
+        command=command_line(adapter, faults=faults, random=examples, seed=seed, scenarios=scenario_names, sagas=sagas),
     )
     with progress(adapter.name) as listener:
         campaign = Campaign(adapter, settings, listen=listener, stopped=interrupt)

@@ -20,7 +20,5 @@ def adapters() -> int:
             rows.append((name, found.about, ", ".join(scenario.name for scenario in found.scenarios)))
         except UsageError as error:
             rows.append((name, f"cannot be loaded: {error}", ""))
-    say(
-        tabulate(rows, headers=("adapter", "what it is", "scenarios"), tablefmt="simple", maxcolwidths=[20, 50, 40])
-    )
+    say(tabulate(rows, headers=("adapter", "what it is", "scenarios"), tablefmt="simple", maxcolwidths=[20, 50, 40]))
     return 0

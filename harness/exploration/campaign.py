@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from .. import __version__
-from ..history import END
+from ..history import END, History
 from ..invariants import check
 from ..ports import Adapter
 from ..scenario import Scenario
@@ -31,6 +31,7 @@ from ..verdict import (
     Report,
 )
 from .driver import perform
+from .driver import replay_actions
 from .enumerator import Case, Enumerator
 from .judge import Judge, NotDeterministic, first_difference, violates
 from .shrink import shrink, shrink_actions
@@ -173,6 +174,8 @@ class Campaign:
         if self._spins and signature[0] == "C3":
             return _unshrunk(self.adapter.name, signature, sighting)  # each candidate could take seconds
         small = shrink(sighting.setup, sighting.plan, signature)
+        setup = Setup(adapter=self.adapter, scenario=small.scenario)
+        _expect_again(small.history, simulate(setup, small.plan).history(setup, small.plan), str(small.plan))
         return Finding(
             id=finding_id(self.adapter.name, signature),
             violation=small.violation,
@@ -291,7 +294,7 @@ class Campaign:
         if self._nondeterministic:
             yield f"the adapter is not deterministic: {self._nondeterministic}"
         elif self._spins >= MAX_SPINS:
-            yield f"in {self._spins} plans the code under test had to be ended since it touched no port; the search ended"
+            yield f"in {self._spins} plans the code under test had to be ended: it touched no port; no more were run"
         elif not self._finished:
             yield "the campaign was interrupted"
         if counts.fired < counts.run:
@@ -342,6 +345,12 @@ def finding_id(adapter: str, signature: Signature) -> str:
 def replay_file(id: str) -> str:
     """The name of a finding's replay file in the folder of its report."""
     return f"{id}.json"
+
+
+def _expect_again(history: History, again: History, schedule: str) -> None:
+    """Raise NotDeterministic, with the first difference, where a schedule done again went another way."""
+    if found := first_difference(history, again):
+        raise NotDeterministic(f"{history.scenario}, {schedule}: {found}")
 
 
 def _ended_by_watchdog(run: Run) -> bool:

@@ -50,7 +50,7 @@ def outcome_of(run: Run, setup: Setup) -> str:
     return ", ".join(told.get(saga, "no answer") for saga in setup.orders)
 
 
-def first_difference(one: Run, other: Run) -> str:
+def first_difference(one: Run | History, other: Run | History) -> str:
     """The first event in which two runs of one plan differ, in words; "" where they are equal."""
     if rows_digest(one.rows) == rows_digest(other.rows):
         return ""

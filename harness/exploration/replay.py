@@ -139,7 +139,7 @@ def scenario_from_json(data: Mapping[str, Any]) -> Scenario:
     extra = sorted(set(data) - known)
     if extra:
         raise UsageError(f"scenario: unknown key {extra[0]!r}; known are {', '.join(sorted(known))}")
-    values = {name: tuple(value) if isinstance(value, list) else value for name, value in data.items()}
+    values: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in data.items()}
     if "rejections" in values:
         values["rejections"] = tuple(tuple(pair) for pair in values["rejections"])
     return Scenario(**values)

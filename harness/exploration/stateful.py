@@ -98,7 +98,7 @@ class SagaMachine(RuleBasedStateMachine):
 
     @initialize(choice=st.integers(min_value=0, max_value=9))
     def choose_scenario(self, choice: int) -> None:
-        if self.stopped():
+        if type(self).stopped():
             raise Stopped
         scenarios = self.scenarios or self._adapter.scenarios
         self._scenario = scenarios[choice % len(scenarios)]
@@ -230,7 +230,7 @@ def search(
 
     ``stopped`` is asked before each example; where it says so the search ends with what it has. Raises
     NotDeterministic where an example, done again, went another way."""
-    subclass = type(
+    subclass: type[SagaMachine] = type(
         f"{machine.__name__}_{adapter.name}",
         (machine,),
         {

@@ -279,20 +279,20 @@ def knowledge(history: History, marks: dict[int, int]) -> dict[int, int]:
     for position, row in enumerate(history.rows):
         kind, process, message = row[1], row[2], row[8]
         known = holder.get(process, 0)
-        if kind == SEND:
-            in_message[message, "request"] = known
-        elif kind == DELIVER:
+        if kind == DELIVER:
             known |= in_message.get((message, "request"), 0)
         elif kind == BOOT:
             known |= stored
         elif kind == ACK:
             known |= in_message.get((message, "answer"), 0)
-        elif kind == LOGACK:
-            stored |= known
         if position in marks:
             result[position] = known
             known |= marks[position]
-        if kind in (APPLY, REJECT, ERROR):
+        if kind == SEND:
+            in_message[message, "request"] = known
+        elif kind == LOGACK:
+            stored |= known
+        elif kind in (APPLY, REJECT, ERROR):
             in_message[message, "answer"] = in_message.get((message, "answer"), 0) | known
         holder[process] = known
     return result

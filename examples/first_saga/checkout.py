@@ -1,0 +1,48 @@
+"""A durable checkout: it notes each step that is done, asks again when no answer comes, and rolls back."""
+
+import time
+
+from sagafuzz import CallTimeout, Rejected, Unavailable
+
+STEPS = {"order.create": "order.cancel", "inventory.reserve": "inventory.release", "payment.charge": "payment.refund"}
+
+
+class Checkout:
+    def __init__(self, db, call):
+        self.db, self.call = db, call
+
+    def place(self, order):
+        request = {"item": order.item, "quantity": order.quantity, "amount": order.amount}
+        saga = {"id": order.id, "request": request, "done": [], "undoing": False}
+        self.save(saga)
+        return self.drive(saga)
+
+    def resume_pending(self):
+        for _, saga in self.db.items("checkout/"):
+            self.drive(saga)
+
+    def drive(self, saga):
+        try:
+            for step in STEPS:
+                if step not in saga["done"] and not saga["undoing"]:
+                    self.ask(step, saga, attempts=2)
+                    self.save(saga, done=[*saga["done"], step])
+        except (Rejected, Unavailable, CallTimeout):
+            self.save(saga, undoing=True)
+        while saga["undoing"] and saga["done"]:
+            self.ask(STEPS[saga["done"][-1]], saga, attempts=1000)
+            self.save(saga, done=saga["done"][:-1])
+        return not saga["undoing"]
+
+    def ask(self, operation, saga, attempts):
+        for left in reversed(range(attempts)):
+            try:
+                return self.call(operation, saga=saga["id"], key=f"{saga['id']}/{operation}", **saga["request"])
+            except (Unavailable, CallTimeout):
+                if not left:
+                    raise
+                time.sleep(10)
+
+    def save(self, saga, **changes):
+        saga.update(changes)
+        self.db.put(f"checkout/{saga['id']}", saga)

@@ -1,0 +1,95 @@
+"""The command line, called as its console script is; adapters are written into the current folder."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from sagafuzz.cli.main import main
+
+PRELUDE = """
+import sagafuzz
+
+SAGA = sagafuzz.Saga("shop", [
+    sagafuzz.Step("order", "order.create", undo="order.cancel"),
+    sagafuzz.Step("payment", "payment.charge", undo="payment.refund"),
+])
+
+
+@sagafuzz.adapter(saga=SAGA, scenarios=[sagafuzz.Scenario()])
+class Shop:
+    def boot(self, world):
+        self.world = world
+
+    def run(self, order):
+"""
+
+
+class Result(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+    @property
+    def complaint(self) -> str:
+        """The one line of an error; fails where there is more, or a traceback."""
+        assert self.out == ""
+        assert self.err.count("\n") == 1, self.err
+        assert self.err.startswith("sagafuzz: ")
+        return self.err.removeprefix("sagafuzz: ").rstrip("\n")
+
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture(autouse=True)
+def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setattr(sys, "modules", sys.modules)  # names of adapter files stay; each has a folder of its own
+
+
+@pytest.fixture
+def sagafuzz(capsys: pytest.CaptureFixture[str]) -> Run:
+    """Call ``sagafuzz`` with arguments, in this process."""
+
+    def run(*arguments: object) -> Result:
+        with pytest.raises(SystemExit) as left:
+            main([str(argument) for argument in arguments])
+        out, err = capsys.readouterr()
+        assert isinstance(left.value.code, int)
+        return Result(left.value.code, out, err)
+
+    return run
+
+
+@pytest.fixture
+def process() -> Callable[..., subprocess.Popen[str]]:
+    """Start ``python -m sagafuzz`` with arguments and environment, in a process of its own."""
+
+    def start(*arguments: object, **environment: str) -> subprocess.Popen[str]:
+        words = [sys.executable, "-m", "sagafuzz", *map(str, arguments)]
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("COV")}
+        return subprocess.Popen(
+            words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**inherited, **environment}
+        )
+
+    return start
+
+
+@pytest.fixture
+def shop() -> Callable[[str], str]:
+    """Write shop.py, whose adapter runs an order by these lines; the name to give on the command line."""
+
+    def write(body: str, *, before: str = "") -> str:
+        lines = [f"        {line}" for line in body.strip("\n").split("\n")]
+        Path("shop.py").write_text(before + PRELUDE + "\n".join(lines) + "\n", encoding="utf-8")
+        return "shop.py:Shop"
+
+    return write

@@ -1,0 +1,169 @@
+"""Input that cannot be used: one line that says what to write, and exit code 2."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+SAGA = 'import sagafuzz\nSAGA = sagafuzz.Saga("shop", [sagafuzz.Step("order", "order.create")])\n'
+
+
+def write(text: str, name: str = "shop.py") -> None:
+    Path(name).write_text(text, encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["run", "refrence"], "unknown adapter 'refrence'; did you mean 'reference'?"),
+        (["run", "shop.py"], "write module:attr or file.py:attr"),
+        (["run", "absent.py:Shop"], "there is no file 'absent.py' here"),
+        (["run", "absent_module:Shop"], "No module named 'absent_module'; is 'absent_module' installed"),
+        (["run", ":Shop"], "write module:attr or file.py:attr"),
+        (["run", "seed", "--fautls", "1"], "there is no option '--fautls'; did you mean '--faults'?"),
+        (["run", "seed", "--faults", "9"], "9 is not in the range 0<=x<=6"),
+        (["run", "seed", "--sagas", "0"], "0 is not in the range 1<=x<=8"),
+        (["run", "seed", "--scenario", "decline"], "no scenario 'decline'; did you mean 'declined'?"),
+        (["run"], "Missing argument 'ADAPTER'"),
+        (["rnu", "seed"], "there is no command 'rnu'; did you mean 'run'?"),
+        (["compare", "seed", "--expect", "violatd"], "'violatd' is no verdict; did you mean 'violated'?"),
+        (["compare", "seed", "--expect", "violated,violated"], "2 verdicts for 1 adapters; write one for each"),
+        (["compare", "seed", "--scenario", "decline"], "did you mean 'declined'?"),
+        (["replay", "absent.json"], "cannot read 'absent.json'"),
+    ],
+)
+def test_one_line_says_what_is_wrong(sagafuzz: Any, arguments: list[str], expected: str) -> None:
+    result = sagafuzz(*arguments)
+    assert result.code == 2
+    assert expected in result.complaint
+
+
+def test_without_a_command_the_help_is_shown(sagafuzz: Any) -> None:
+    result = sagafuzz()
+    assert (result.code, result.out) == (2, "")
+    assert "Commands:\n" in result.err
+
+
+FILES = {
+    "raises": (
+        'import json\n\n\ndef read():\n    return json.loads("oops")\n\n\nread()\n',
+        "adapter 'shop.py:Shop' does not import: JSONDecodeError: Expecting value: line 1 column 1 (char 0) (shop.py:5)",
+    ),
+    "syntax": ("x = (\n", "adapter 'shop.py:Shop' does not import: SyntaxError: '(' was never closed (shop.py:1)"),
+    "exits": ("import sys\nsys.exit(3)\n", "adapter 'shop.py:Shop' does not import: SystemExit: 3 (shop.py:2)"),
+    "imports": (
+        "import absent_shop\n",
+        "No module named 'absent_shop' (shop.py:1); is 'absent_shop' installed, and do you run from the folder",
+    ),
+    "no boot": (
+        SAGA + "@sagafuzz.adapter(saga=SAGA)\nclass Shop:\n    def run(self, order): ...\n",
+        "adapter 'Shop' has no method 'boot'; add 'def boot(self, world): ...' to the class (shop.py:3)",
+    ),
+    "no run": (
+        SAGA + "@sagafuzz.adapter(saga=SAGA)\nclass Shop:\n    def boot(self, world): ...\n",
+        "adapter 'Shop' has no method 'run'; add 'def run(self, order): ...' to the class (shop.py:3)",
+    ),
+    "run without order": (
+        SAGA + "@sagafuzz.adapter(saga=SAGA)\nclass Shop:\n    def boot(self, world): ...\n    def run(self): ...\n",
+        "write 'def run(self, order): ...' (shop.py:3)",
+    ),
+    "not declared": (
+        "class Shop:\n    def boot(self, world): ...\n    def run(self, order): ...\n",
+        "'Shop' is not declared; put @sagafuzz.adapter(saga=...) above the class",
+    ),
+    "misspelt": (
+        SAGA + "@sagafuzz.adapter(saga=SAGA)\nclass Shops:\n    def boot(self, w): ...\n    def run(self, order): ...\n",
+        "shop.py has no 'Shop'; did you mean 'Shops'?; it declares Shops",
+    ),
+    "cyclic": (
+        "import sagafuzz\n\nSAGA = sagafuzz.Saga('shop', [\n    sagafuzz.Step('order', 'order.create', after=('pay',)),\n"
+        "    sagafuzz.Step('pay', 'payment.charge', after=('order',)),\n])\n",
+        "saga 'shop': its steps form a cycle order -> pay -> order; take one name out of an 'after' (shop.py:3)",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_that_is_no_adapter(sagafuzz: Any, name: str) -> None:
+    text, expected = FILES[name]
+    write(text)
+    result = sagafuzz("run", "shop.py:Shop")
+    assert result.code == 2
+    assert expected in result.complaint
+
+
+def test_an_operation_that_nobody_declared(sagafuzz: Any, shop: Callable[..., str]) -> None:
+    result = sagafuzz("run", shop('return self.world.call("payment.chrage")'))
+    assert result.code == 2
+    assert "calls 'payment.chrage', which saga 'shop' does not declare; did you mean 'payment.charge'?" in result.complaint
+
+
+def test_an_undeclared_operation_cannot_be_swallowed(sagafuzz: Any, shop: Callable[..., str]) -> None:
+    body = 'try:\n    self.world.call("payment.chrage")\nexcept BaseException:\n    return True'
+    assert sagafuzz("run", shop(body)).code == 2
+
+
+def test_a_file_is_loaded_beside_a_module_of_its_name(sagafuzz: Any, shop: Callable[..., str]) -> None:
+    shop("return False")
+    Path("shop.py").rename("json.py")
+    assert sagafuzz("run", "json.py:Shop", "--faults", 0, "--random", 0).code == 0
+    assert json.loads("[1]") == [1]
+
+
+def test_a_file_finds_its_neighbours(sagafuzz: Any, shop: Callable[..., str]) -> None:
+    shop("import neighbour_of_shop\nreturn neighbour_of_shop.ANSWER")
+    write("ANSWER = False\n", "neighbour_of_shop.py")
+    Path("below").mkdir()
+    os.rename("shop.py", "below/shop.py")
+    os.rename("neighbour_of_shop.py", "below/neighbour_of_shop.py")
+    assert sagafuzz("run", "below/shop.py:Shop", "--faults", 0, "--random", 0).code == 0
+
+
+@pytest.mark.parametrize("command", ["run", "compare"])
+def test_a_folder_that_cannot_be_written_is_told_before_the_campaign(sagafuzz: Any, command: str) -> None:
+    Path("taken").write_text("a file")
+    result = sagafuzz(command, "reference", "--report-dir", "taken/below")
+    assert result.code == 2
+    assert "--report-dir: cannot make the folder 'taken/below': Not a directory; name another" in result.complaint
+
+
+def test_a_plain_file_is_no_folder(sagafuzz: Any) -> None:
+    Path("taken").write_text("a file")
+    assert "is a file" in sagafuzz("run", "reference", "--report-dir", "taken").complaint
+
+
+REPLAY = {"sagafuzz_replay": 1, "id": "F-x", "adapter": "seed", "scenario": {"name": "succeeds"}}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("{", "F-x.json is no replay file: it is not JSON"),
+        ("[1]", "F-x.json is no replay file: it lacks 'sagafuzz_replay'"),
+        ('{"verdict": "violated"}', "F-x.json is no replay file: it lacks 'sagafuzz_replay'"),
+        (json.dumps({**REPLAY, "sagafuzz_replay": 2}), "F-x.json is a replay file of version 2, and this sagafuzz ("),
+        (json.dumps(REPLAY), "F-x.json is no whole replay file"),
+        (json.dumps({**REPLAY, "scenario": {"nmae": 1}}), "no whole replay file"),
+        (json.dumps({**REPLAY, "violation": []}), "no whole replay file"),
+        (json.dumps({**REPLAY, "violation": {}, "faults": [{"kind": "crush"}]}), "no whole replay file"),
+    ],
+)
+def test_a_file_that_is_no_replay_file(sagafuzz: Any, text: str, expected: str) -> None:
+    write(text, "F-x.json")
+    result = sagafuzz("replay", "F-x.json")
+    assert result.code == 2
+    assert expected in result.complaint
+
+
+def test_an_unknown_action_in_a_replay_file(sagafuzz: Any) -> None:
+    violation = {"invariant": "I1", "anomaly": "", "step": "", "direction": "", "sentence": ""}
+    data = {**REPLAY, "violation": violation, "faults": None, "actions": [["dleiver", 0]]}
+    write(json.dumps(data), "F-x.json")
+    result = sagafuzz("replay", "F-x.json")
+    assert result.code in (2, 3)
+    assert "unknown action 'dleiver'; did you mean 'deliver'?" in result.err + result.out

@@ -1,0 +1,142 @@
+"""``sagafuzz run``: the verdicts, their exit codes, and what is written."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sagafuzz.invariants import INVARIANTS
+
+QUICK = ("--faults", 1, "--random", 5)
+ONE = (*QUICK, "--scenario", "succeeds")
+
+
+def report(folder: str = "sagafuzz-report") -> Any:
+    return json.loads(Path(folder, "report.json").read_text(encoding="utf-8"))
+
+
+def test_the_reference_is_consistent(sagafuzz: Any) -> None:
+    result = sagafuzz("run", "reference", *QUICK)
+    assert (result.code, result.err) == (0, "")
+    assert result.out.startswith("checkout on reference: CONSISTENT")
+    said = report()
+    assert (said["verdict"], said["complete"], said["findings"]) == ("consistent", True, [])
+    assert said["plans"]["planned"] == said["plans"]["run"] == said["plans"]["fired"] > 300
+    assert sorted(path.name for path in Path("sagafuzz-report").iterdir()) == ["report.json", "report.md"]
+
+
+def test_the_seed_is_violated(sagafuzz: Any) -> None:
+    result = sagafuzz("run", "seed", *QUICK, "--report-dir", "found")
+    assert result.code == 1
+    said = report("found")
+    assert {"I1", "I5", "I13"} <= {finding["invariant"] for finding in said["findings"]}
+    for finding in said["findings"]:
+        assert finding["replay"] == f"{finding['id']}.json"
+        assert Path("found", finding["replay"]).is_file()
+        assert Path("found", f"{finding['id']}.ndjson").is_file()
+    assert f"sagafuzz replay found/{said['findings'][0]['id']}.json" in result.out
+    assert "written: found/report.md, found/report.json" in result.out
+
+
+def test_the_report_says_which_command_makes_it_again(sagafuzz: Any) -> None:
+    sagafuzz("run", "seed", *ONE, "--seed", 3, "--sagas", 2)
+    assert report()["command"] == "sagafuzz run seed --faults 1 --random 5 --seed 3 --scenario succeeds --sagas 2"
+
+
+def test_a_checker_that_crashes_makes_it_inconclusive(sagafuzz: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def crash(facts: object) -> Any:
+        raise RuntimeError("out of order")
+
+    monkeypatch.setitem(INVARIANTS, "I4", replace(INVARIANTS["I4"], check=crash))
+    result = sagafuzz("run", "reference", *ONE)
+    assert result.code == 3
+    assert "INCONCLUSIVE: the check of I4 gave up: RuntimeError: out of order" in " ".join(result.out.split())
+    assert report()["invariants"]["I4"]["status"] == "gave up"
+
+
+COUNTER = "import itertools\n\nNUMBERS = itertools.count()\n"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        'self.world.call("order.create", number=next(NUMBERS))\nreturn True',
+        # Not seen when the first plan is repeated, since it comes later; and sites vanish.
+        'if next(NUMBERS) % 7 == 6:\n    self.world.call("order.create")\nreturn True',
+        'if next(NUMBERS) > 20:\n    return True\nself.world.call("order.create")\nreturn False',
+    ],
+)
+def test_an_adapter_that_is_not_deterministic_is_told_by_its_first_event(
+    sagafuzz: Any, shop: Callable[..., str], body: str
+) -> None:
+    result = sagafuzz("run", shop(body, before=COUNTER), *QUICK)
+    assert result.code == 4
+    said = report()
+    assert "not deterministic" in " ".join(said["reasons"])
+    assert "event 2: " in " ".join(said["reasons"]) or "again" in " ".join(said["reasons"])
+    assert not said["complete"]
+    assert "Traceback" not in result.err
+
+
+def test_the_first_differing_event_is_named(sagafuzz: Any, shop: Callable[..., str]) -> None:
+    sagafuzz("run", shop('self.world.call("order.create", number=next(NUMBERS))\nreturn True', before=COUNTER), *QUICK)
+    (reason,) = report()["reasons"]
+    assert "event 2: SEND of orchestrator" in reason
+    assert "'number': 0" in reason and "'number': 1" in reason
+
+
+def test_a_defect_of_ours_says_so(sagafuzz: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def break_down(*arguments: object, **options: object) -> None:
+        raise ZeroDivisionError("ours")
+
+    monkeypatch.setattr("sagafuzz.cli.campaigns.Campaign", break_down)
+    result = sagafuzz("run", "reference", *QUICK)
+    assert result.code == 70
+    assert result.err.startswith("sagafuzz: this is a defect of sagafuzz itself")
+    assert "ZeroDivisionError: ours" in result.err
+
+
+def test_there_is_always_the_plan_without_faults_to_run(sagafuzz: Any) -> None:
+    result = sagafuzz("run", "reference", "--faults", 0, "--random", 0)
+    assert result.code == 0
+    assert report()["plans"]["run"] == 4
+    assert "every fault: the search was bounded to none" in result.out
+
+
+def test_what_an_earlier_run_found_is_cleared_away(sagafuzz: Any) -> None:
+    folder = Path("sagafuzz-report")
+    sagafuzz("run", "seed", *ONE)
+    (folder / "notes.json").write_text("{}")
+    assert list(folder.glob("F-*.json"))
+    sagafuzz("run", "reference", *ONE)
+    assert sorted(path.name for path in folder.iterdir()) == ["notes.json", "report.json", "report.md"]
+
+
+def test_the_code_under_test_is_not_heard_unless_asked(sagafuzz: Any, shop: Callable[..., str]) -> None:
+    name = shop('print("loud")\nimport logging\nlogging.warning("loud")\nreturn False')
+    assert "loud" not in "".join(sagafuzz("run", name, "--faults", 0, "--random", 5)[1:])
+    assert "loud\n" in sagafuzz("run", name, "--faults", 0, "--random", 5, "--show-output").out
+
+
+def test_a_scenario_given_twice_is_run_once(sagafuzz: Any) -> None:
+    sagafuzz("run", "reference", "--faults", 0, "--random", 0, "--scenario", "declined", "--scenario", "declined")
+    assert [entry["name"] for entry in report()["scenarios"]] == ["declined"]
+
+
+def test_a_reader_that_goes_away_does_not_change_the_verdict(process: Any) -> None:
+    running = process("run", "reference", *ONE)
+    running.stdout.close()
+    assert (running.wait(60), running.stderr.read()) == (0, "")
+    running.stderr.close()
+
+
+def test_a_terminal_without_the_arrows_gets_question_marks(process: Any) -> None:
+    running = process("run", "seed", *ONE, PYTHONIOENCODING="ascii")
+    out, err = running.communicate(timeout=60)
+    assert (running.returncode, err) == (1, "")
+    assert "? violation" in out

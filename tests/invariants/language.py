@@ -1,0 +1,393 @@
+"""A tiny language for histories written by hand: one thing that happens a line, messages by name.
+
+    history('''
+        submit
+        send payment.charge key=k1 amount=100 -> m1
+        apply m1
+        lost m1 answer
+        @1000 timeout m1
+        saga-2: submit
+    ''')
+
+Each line takes one millisecond more than the one before; ``@1000`` in front says when it happens.
+``saga-2:`` in front says whom it is about (else saga-1), ``-:`` that it is about no saga. `VERBS`
+lists what can be written. ``<--`` at the end of one line marks its last event, for `written`. The
+end of the run is added where the text does not say one.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from sagafuzz import Fault, History, Outcome, Saga, Site, Step
+from sagafuzz.errors import nearest
+from sagafuzz.faults import FAULT_KINDS
+from sagafuzz.history import Fired, Row
+
+CHECKOUT = Saga(
+    "checkout",
+    [
+        Step("order", "order.create", undo="order.cancel"),
+        Step("inventory", "inventory.reserve", undo="inventory.release"),
+        Step("payment", "payment.charge", undo="payment.refund"),
+    ],
+)
+
+LINE = re.compile(
+    r"(?:@(?P<at>\S+)\s+)?(?:(?P<saga>[\w-]+):\s+)?(?P<verb>\S+)(?P<rest>.*?)(?:->\s*(?P<name>\S+))?\s*(?P<mark><--)?"
+)
+OUTCOMES = [outcome.value for outcome in Outcome]
+ANSWERS = {"APPLY": "ok", "REJECT": "rejected", "ERROR": "error"}
+
+
+class Unreadable(ValueError):
+    """A line says nothing. The text names the line, what is wrong with it, and what to write."""
+
+
+class Written(NamedTuple):
+    """A history, and the position of its marked event (-1: none is marked)."""
+
+    history: History
+    mark: int
+
+
+def history(text: str, saga: Saga = CHECKOUT) -> History:
+    """The history that ``text`` describes. Raises Unreadable for a line that makes no sense."""
+    return written(text, saga).history
+
+
+def written(text: str, saga: Saga = CHECKOUT) -> Written:
+    """The same, with the position of the event whose line ends in ``<--``."""
+    writer = _Writer(saga)
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.strip():
+            try:
+                writer.line(line.strip())
+            except Unreadable as error:
+                raise Unreadable(f"line {number}, {line.strip()!r}: {error}") from None
+    return writer.written()
+
+
+@dataclass(frozen=True)
+class _Message:
+    number: int
+    sender: str
+    about: tuple[str, str, str, int, str | None]  # saga, step, direction, attempt, key
+    service: str
+
+
+@dataclass(frozen=True)
+class _Words:
+    """The arguments of one line: bare words, and those written NAME=VALUE."""
+
+    bare: list[str]
+    named: dict[str, str]
+    name: str | None
+
+    def take(self, what: str, known: Any = None) -> str:
+        """The next bare word, which must be one of ``known``."""
+        if not self.bare:
+            raise Unreadable(f"it lacks the {what}")
+        word = self.bare.pop(0)
+        if known is not None and word not in known:
+            raise Unreadable(f"{word!r} is no {what}{nearest(word, known)}; there is {', '.join(known) or 'none yet'}")
+        return word
+
+    def finish(self) -> None:
+        left = [*self.bare, *(f"{name}={value}" for name, value in self.named.items())]
+        if left:
+            raise Unreadable(f"nothing can be made of {' '.join(left)!r}")
+
+
+class _Writer:
+    def __init__(self, saga: Saga) -> None:
+        self.definition = saga
+        self.rows: list[Row] = []
+        self.fired: list[Fired] = []
+        self.sagas: list[str] = []
+        self.mark = -1
+        self.now_us = 0
+        self.saga = ""
+        self.incarnation = 1
+        self.alive = True
+        self.messages: dict[str, _Message] = {}
+        self.attempts: dict[tuple[str, str, str], int] = {}
+        self.answers: dict[int, str] = {}
+        self.deliveries: dict[int, int] = {}
+        self.writes: dict[tuple[str, str, str], int] = {}
+        self.over = False
+
+    def line(self, line: str) -> None:
+        found = LINE.fullmatch(line)
+        assert found is not None, "the pattern takes every line that is not blank"
+        verb = VERBS.get(found["verb"])
+        if verb is None:
+            raise Unreadable(f"there is no verb {found['verb']!r}{nearest(found['verb'], VERBS)}")
+        self._set_time(found["at"])
+        self.saga = {None: "saga-1", "-": ""}.get(found["saga"], found["saga"])
+        if self.saga and self.saga not in self.sagas:
+            self.sagas.append(self.saga)
+        words = shlex.split(found["rest"])
+        named = dict(word.split("=", 1) for word in words if re.match(r"\w+=", word))
+        arguments = _Words([word for word in words if not re.match(r"\w+=", word)], named, found["name"])
+        try:
+            verb.write(self, arguments)
+            arguments.finish()
+        except Unreadable as error:
+            raise Unreadable(f"{error}; write {verb.usage!r}") from None
+        if found["mark"]:
+            if self.mark >= 0:
+                raise Unreadable("a second line is marked '<--'; mark one")
+            self.mark = len(self.rows) - 1
+
+    def _set_time(self, at: str | None) -> None:
+        if at is None:
+            self.now_us += 1000 * bool(self.rows)
+            return
+        if not re.fullmatch(r"\d+(\.\d+)?", at):
+            raise Unreadable(f"{at!r} is no time; write '@1000', in milliseconds")
+        at_us = round(float(at) * 1000)
+        if at_us < self.now_us:
+            raise Unreadable(f"time goes backwards, it is {self.now_us / 1000:g} ms already")
+        self.now_us = at_us
+
+    def written(self) -> Written:
+        if not self.rows:
+            raise Unreadable("a history without events; write at least 'submit'")
+        if not self.over:
+            self.saga = ""
+            self.now_us += 1000
+            self.add("END", "harness", "quiescent")
+        sagas = tuple(self.sagas) or ("saga-1",)
+        return Written(
+            History(saga=self.definition, sagas=sagas, rows=tuple(self.rows), fired=tuple(self.fired)), self.mark
+        )
+
+    # -- events ------------------------------------------------------------------------------
+
+    def add(self, kind: str, process: str, *data: Any, step: str = "", saga: str | None = None) -> None:
+        about = self.saga if saga is None else saga
+        self.rows.append((self.now_us, kind, process, about, step, "", 0, None, 0, data))
+
+    def about(self, message: _Message, kind: str, process: str, *data: Any) -> None:
+        saga, step, direction, attempt, key = message.about
+        self.rows.append((self.now_us, kind, process, saga, step, direction, attempt, key, message.number, data))
+
+    def orchestrator(self) -> str:
+        """Its label; it must be alive."""
+        if not self.alive:
+            raise Unreadable("the orchestrator is dead; write 'boot' before")
+        return "orchestrator" if self.incarnation == 1 else f"orchestrator#{self.incarnation}"
+
+    def message(self, words: _Words) -> _Message:
+        return self.messages[words.take("message", self.messages)]
+
+    def own(self, words: _Words) -> _Message:
+        """A message of the incarnation that lives."""
+        message = self.message(words)
+        if message.sender != self.orchestrator():
+            raise Unreadable(f"its sender, {message.sender}, is dead")
+        return message
+
+    def step(self, words: _Words) -> str:
+        """A step of the saga, or the saga as a whole where none is named."""
+        return words.take("step", self.definition.by_name) if words.bare else ""
+
+    # -- verbs -------------------------------------------------------------------------------
+
+    def submit(self, words: _Words) -> None:
+        named = words.named
+        order = (named.pop("item", "item-1"), int(named.pop("quantity", 1)), int(named.pop("amount", 100)))
+        self.add("SUBMIT", "client", *order)
+
+    def send(self, words: _Words) -> None:
+        operation = words.take("operation")
+        found = self.definition.by_operation.get(operation)
+        if found is None and "query" not in words.bare:
+            known = self.definition.by_operation
+            raise Unreadable(f"{operation!r} is no operation of {self.definition.name}{nearest(operation, known)}")
+        step, direction = (found[0].name, found[1]) if found is not None else ("", "")
+        if found is None:
+            words.bare.remove("query")
+        if words.name in self.messages:
+            raise Unreadable(f"there is a message {words.name!r} already; name each once")
+        counter = (self.saga, step or operation, direction)
+        attempt = self.attempts[counter] = self.attempts.get(counter, 0) + 1
+        number = len(self.messages) + 1
+        message = _Message(
+            number=number,
+            sender=self.orchestrator(),
+            about=(self.saga, step, direction, attempt, words.named.pop("key", None)),
+            service=operation.partition(".")[0],
+        )
+        self.messages[words.name or f"message {number}"] = message
+        payload = tuple(sorted((name, int(v) if v.isdigit() else v) for name, v in words.named.items()))
+        words.named.clear()
+        self.about(message, "SEND", message.sender, operation, payload)
+
+    def named_send(self, words: _Words) -> None:
+        if words.name is None:
+            raise Unreadable("it names no message")
+        self.send(words)
+
+    def call(self, words: _Words) -> None:
+        self._whole(words, "APPLY")
+
+    def refused(self, words: _Words) -> None:
+        self._whole(words, "REJECT")
+
+    def _whole(self, words: _Words, kind: str) -> None:
+        """Request and answer, each event a millisecond after the one before."""
+        quiet = "no-effect" in words.bare
+        if quiet:
+            words.bare.remove("no-effect")
+        self.send(words)
+        message = list(self.messages.values())[-1]
+        self.now_us += 1000
+        self.handle(message, kind, *((not quiet, message.about[0], ()) if kind == "APPLY" else ("refused",)))
+        self.now_us += 1000
+        self.about(message, "ACK", message.sender, ANSWERS[kind])
+
+    def handle(self, message: _Message, kind: str, *data: Any) -> None:
+        nth = self.deliveries[message.number] = self.deliveries.get(message.number, 0) + 1
+        self.about(message, "DELIVER", message.service, nth)
+        self.about(message, kind, message.service, *data)
+        self.answers[message.number] = ANSWERS[kind]
+
+    def apply(self, words: _Words) -> None:
+        message = self.message(words)
+        effective = not words.bare
+        if words.bare:
+            words.take("word about the effect", ["no-effect"])
+        owner = words.named.pop("owner", message.about[0])
+        balance = tuple(int(v) if v.isdigit() else v for v in words.named.pop("balance", "").split("/") if v)
+        if len(balance) not in (0, 6):
+            raise Unreadable(f"a balance has six parts, not {len(balance)}: UNIT/SUBJECT/FREE/TAKEN/LIVE/INITIAL")
+        self.handle(message, "APPLY", effective, "" if owner == "nobody" else owner, balance)
+
+    def reject(self, words: _Words) -> None:
+        self.handle(self.message(words), "REJECT", "refused")
+
+    def error(self, words: _Words) -> None:
+        self.handle(self.message(words), "ERROR", "internal error")
+
+    def ack(self, words: _Words) -> None:
+        message = self.own(words)
+        if message.number not in self.answers:
+            raise Unreadable("it has no answer yet; write 'apply', 'reject' or 'error' before")
+        answer = words.take("answer", list(ANSWERS.values())) if words.bare else self.answers[message.number]
+        self.about(message, "ACK", message.sender, answer)
+
+    def lost(self, words: _Words) -> None:
+        message = self.message(words)
+        self.about(message, "LOST", message.sender, words.take("part", ["request", "answer"]))
+
+    def timeout(self, words: _Words) -> None:
+        message = self.own(words)
+        self.about(message, "TIMEOUT", message.sender, 1000.0)
+
+    def log(self, words: _Words) -> None:
+        self._log(words, "LOG")
+
+    def durable(self, words: _Words) -> None:
+        self._log(words, "LOGACK")
+
+    def write(self, words: _Words) -> None:
+        self._log(words, "LOG", "LOGACK")
+
+    def _log(self, words: _Words, *kinds: str) -> None:
+        record, step = words.take("kind of record"), self.step(words)
+        nth = self.writes.get((self.saga, record, step), 0) + (kinds[0] == "LOG")
+        self.writes[self.saga, record, step] = nth
+        for kind in kinds:
+            self.add(kind, self.orchestrator(), record, max(nth, 1), step=step)
+
+    def terminal(self, words: _Words) -> None:
+        self.add("TERMINAL", self.orchestrator(), words.take("outcome", OUTCOMES))
+
+    def tell(self, words: _Words) -> None:
+        self.orchestrator()
+        self.add("CLIENT_ACK", "client", words.take("outcome", OUTCOMES))
+
+    def dead_letter(self, words: _Words) -> None:
+        self.add("DEAD_LETTER", self.orchestrator(), "cannot undo", step=self.step(words))
+
+    def alert(self, words: _Words) -> None:
+        self.add("ALERT", self.orchestrator(), "undo it by hand", step=self.step(words))
+
+    def raised(self, words: _Words) -> None:
+        name = words.take("type of exception")
+        from_port = words.named.pop("port", "no") == "yes"
+        message = words.bare.pop(0) if words.bare else ""
+        self.add("RAISED", self.orchestrator(), name, message, "run: shop.py:1", from_port)
+
+    def nonsense(self, words: _Words) -> None:
+        self.orchestrator()
+        self.add("NONSENSE", "client", words.take("answer"))
+
+    def crash(self, words: _Words) -> None:
+        self.add("CRASH", self.orchestrator(), words.bare.pop(0) if words.bare else "killed", saga="")
+        self.alive = False
+
+    def boot(self, words: _Words) -> None:
+        if self.alive and self.rows:
+            raise Unreadable("the orchestrator runs already; write 'crash' before")
+        self.incarnation += not self.alive
+        self.alive = True
+        reason = words.bare.pop(0) if words.bare else "start"
+        self.add("BOOT", self.orchestrator(), self.incarnation, reason, saga="")
+
+    def heal(self, words: _Words) -> None:
+        self.add("HEAL", "harness", saga="")
+
+    def end(self, words: _Words) -> None:
+        self.add("END", "harness", words.take("reason"), saga="")
+        self.over = True
+
+    def fault(self, words: _Words) -> None:
+        kind = words.take("kind of fault", FAULT_KINDS)
+        saga, step, direction, attempt, _ = self.message(words).about
+        site = Site(saga, step, direction, FAULT_KINDS[kind].phase, attempt)
+        self.fired.append(Fired(position=len(self.rows), fault=Fault(kind=kind, site=site)))
+
+
+class Verb(NamedTuple):
+    """How a line begins, and the whole of it in one example."""
+
+    usage: str
+    write: Callable[[_Writer, _Words], None]
+
+
+VERBS: dict[str, Verb] = {
+    verb.usage.split()[0]: verb
+    for verb in (
+        Verb("submit [item=ITEM] [quantity=N] [amount=N]", _Writer.submit),
+        Verb("send OPERATION [query] [key=KEY] [NAME=VALUE ...] -> MESSAGE", _Writer.named_send),
+        Verb("apply MESSAGE [no-effect] [owner=SAGA|nobody] [balance=UNIT/SUBJECT/...]", _Writer.apply),
+        Verb("reject MESSAGE", _Writer.reject),
+        Verb("error MESSAGE", _Writer.error),
+        Verb("ack MESSAGE [ok|rejected|error]", _Writer.ack),
+        Verb("lost MESSAGE request|answer", _Writer.lost),
+        Verb("timeout MESSAGE", _Writer.timeout),
+        Verb("call OPERATION [query] [no-effect] [key=KEY] [NAME=VALUE ...] [-> MESSAGE]", _Writer.call),
+        Verb("refused OPERATION [key=KEY] [NAME=VALUE ...] [-> MESSAGE]", _Writer.refused),
+        Verb("log RECORD [STEP]", _Writer.log),
+        Verb("durable RECORD [STEP]", _Writer.durable),
+        Verb("write RECORD [STEP]", _Writer.write),
+        Verb("terminal OUTCOME", _Writer.terminal),
+        Verb("tell OUTCOME", _Writer.tell),
+        Verb("dead-letter [STEP]", _Writer.dead_letter),
+        Verb("alert [STEP]", _Writer.alert),
+        Verb("raise TYPE [MESSAGE] [port=yes]", _Writer.raised),
+        Verb("nonsense ANSWER", _Writer.nonsense),
+        Verb("crash [REASON]", _Writer.crash),
+        Verb("boot [REASON]", _Writer.boot),
+        Verb("heal", _Writer.heal),
+        Verb("end REASON", _Writer.end),
+        Verb("fault KIND MESSAGE", _Writer.fault),
+    )
+}

@@ -1,0 +1,266 @@
+"""Each kind of fault does what the table of the fault model says that it means, and nothing else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from sagafuzz import Adapter, Outcome, PortError, Rejected, Scenario
+from sagafuzz.faults import FAULT_KINDS
+
+DECLINED = Scenario(rejections=((1, "payment.charge"),))
+
+
+@pytest.fixture
+def once(lab: Any) -> Adapter:
+    """Asks each step once and tells the client in a word what came of it; the second step's charge
+    is undone, where it was refused or is unknown, as is the order."""
+
+    def run(world: Any, order: Any) -> Outcome:
+        world.call("order.create", saga=order.id, key="k")
+        try:
+            world.call("payment.charge", saga=order.id, key="k")
+        except PortError as error:
+            world.alert(order.id, step="pay", reason=type(error).__name__)
+            if not isinstance(error, Rejected):
+                world.call("payment.refund", saga=order.id, key="k")
+            world.call("order.cancel", saga=order.id, key="k")
+            return Outcome.COMPENSATED
+        return Outcome.COMPLETED
+
+    return lab.system(run)
+
+
+def seen(trial: Any) -> list[str]:
+    """The exceptions that the code under test met."""
+    return [event.data[0] for event in trial.of("ALERT")]
+
+
+def test_without_a_fault_each_call_is_sent_delivered_applied_and_acknowledged_once(lab: Any, once: Adapter) -> None:
+    trial = lab.trial(once)
+    assert trial.story("order") == trial.story("pay") == ["SEND", "DELIVER", "APPLY", "ACK"]
+    assert (trial.answers, trial.end, trial.fired) == (["completed"], "quiescent", [])
+
+
+def test_lost_request_is_never_delivered_and_the_caller_times_out(lab: Any, once: Adapter) -> None:
+    trial = lab.trial(once, "lost-request pay F")
+    assert trial.story("pay") == ["SEND", "LOST", "TIMEOUT"]
+    assert trial.of("TIMEOUT")[0].t_us - trial.of("SEND", step="pay")[0].t_us == 1_000_000
+    assert trial.of("TIMEOUT")[0].data == (1000.0,)
+    assert seen(trial) == ["CallTimeout"]
+
+
+def test_lost_ack_is_applied_and_the_caller_times_out_all_the_same(lab: Any, once: Adapter) -> None:
+    trial = lab.trial(once, "lost-ack pay F")
+    assert trial.story("pay") == ["SEND", "DELIVER", "APPLY", "LOST", "TIMEOUT"]
+    assert seen(trial) == ["CallTimeout"]
+
+
+def test_the_caller_cannot_tell_a_lost_request_from_a_lost_ack(lab: Any, once: Adapter) -> None:
+    request, ack = lab.trial(once, "lost-request pay F"), lab.trial(once, "lost-ack pay F")
+    assert request.of("TIMEOUT", "ALERT", "CLIENT_ACK") == ack.of("TIMEOUT", "ALERT", "CLIENT_ACK")
+
+
+def test_duplicate_is_delivered_twice_one_right_after_the_other(lab: Any, once: Adapter) -> None:
+    trial = lab.trial(once, "duplicate pay F")
+    first, second = trial.of("DELIVER", step="pay")
+    assert (first.data, second.data, second.t_us) == ((1,), (2,), first.t_us)
+    assert [event.data[0] for event in trial.of("APPLY", step="pay")] == [True, False]
+    assert trial.answers == ["completed"]
+
+
+def test_delayed_duplicate_arrives_after_the_compensation(lab: Any, once: Adapter) -> None:
+    trial = lab.trial(once, "delayed-duplicate order F", scenario=DECLINED)
+    late = trial.of("DELIVER", step="order", direction="F")[1]
+    undone = trial.of("APPLY", step="order", direction="C")[0]
+    assert late.t_us == undone.t_us + 1000
+    assert trial.events.index(late) > trial.events.index(undone)
+    assert trial.of("REJECT", step="order")[0].data == ("already compensated",)
+
+
+def test_delayed_duplicate_of_what_is_never_compensated_arrives_at_the_very_end(lab: Any, once: Adapter) -> None:
+    trial = lab.trial(once, "delayed-duplicate order F")
+    assert trial.events[-3:-1] == tuple(trial.events[trial.position("CLIENT_ACK") + 1 :][:2])
+    assert [event.kind for event in trial.events[-3:]] == ["DELIVER", "APPLY", "END"]
+
+
+def test_timeout_is_applied_after_the_caller_gave_up(lab: Any, once: Adapter) -> None:
+    trial = lab.trial(once, "timeout pay F")
+    assert trial.story("pay") == ["SEND", "TIMEOUT", "DELIVER", "REJECT"]  # the refund was quicker, the key is closed
+    assert lab.trial(once, "timeout order F").story("order") == ["SEND", "TIMEOUT", "DELIVER", "APPLY"]
+    assert seen(trial) == ["CallTimeout"]
+
+
+def test_reject_is_definite_and_without_effect(lab: Any, once: Adapter) -> None:
+    trial = lab.trial(once, "reject pay F")
+    assert trial.story("pay") == ["SEND", "DELIVER", "REJECT", "ACK"]
+    assert seen(trial) == ["Rejected"]
+
+
+def test_reject_does_not_strike_where_the_key_was_applied_already(lab: Any) -> None:
+    def run(world: Any, order: Any) -> bool:
+        world.call("payment.charge", saga=order.id, key="k")
+        world.call("payment.charge", saga=order.id, key="k")
+        return True
+
+    trial = lab.unchecked(lab.system(run), "reject pay F #2")
+    assert trial.fired == []
+    assert [event.data[0] for event in trial.of("APPLY")] == [True, False]
+    struck_twice = trial.run.impossible
+    assert [kinds for site, kinds in struck_twice.items() if trial.sites[site].occurrence == 2] == [("reject",)]
+
+
+def test_error_before_effect_applies_nothing(lab: Any, once: Adapter) -> None:
+    trial = lab.trial(once, "error-before-effect pay F")
+    assert trial.story("pay") == ["SEND", "DELIVER", "ERROR", "ACK"]
+    assert seen(trial) == ["Unavailable"]
+
+
+def test_error_after_effect_applies_and_the_caller_sees_the_same_error(lab: Any, once: Adapter) -> None:
+    trial = lab.trial(once, "error-after-effect pay F")
+    assert trial.story("pay") == ["SEND", "DELIVER", "APPLY", "ACK"]
+    assert trial.of("ACK", step="pay")[0].data == ("error",)
+    assert seen(trial) == ["Unavailable"]
+
+
+def test_undo_fails_at_every_attempt_until_an_operator_steps_in(lab: Any, careful: Adapter) -> None:
+    trial = lab.trial(careful, "undo-fails order C", scenario=DECLINED)
+    story = [event.kind for event in trial.events if event.direction == "C" or event.kind == "HEAL"]
+    healed = story.index("HEAL")
+    assert story[:healed].count("ERROR") > 10
+    assert "APPLY" not in story[:healed]
+    assert story[healed + 1 :] == ["SEND", "DELIVER", "APPLY", "ACK"]
+    heal = trial.of("HEAL")[0].t_us
+    assert 3_540_000_000 < heal - trial.of("ERROR")[0].t_us <= 3_600_000_000
+    assert (trial.answers, trial.end) == (["compensated"], "quiescent")
+
+
+def test_undo_fails_is_repaired_also_for_who_asks_again_all_the_time(lab: Any) -> None:
+    def run(world: Any, order: Any) -> bool:
+        world.call("payment.charge", saga=order.id, key="k")
+        while True:
+            try:
+                world.call("payment.refund", saga=order.id, key="k")
+            except PortError:
+                world.sleep(0.01)
+            else:
+                return False
+
+    trial = lab.trial(lab.system(run), "undo-fails pay C")
+    assert (len(trial.of("HEAL")), trial.answers, trial.end) == (1, ["compensated"], "quiescent")
+
+
+def test_undo_fails_is_repaired_at_rest_for_who_has_given_up(lab: Any, once: Adapter) -> None:
+    trial = lab.trial(once, "undo-fails order C", scenario=DECLINED)
+    assert [event.kind for event in trial.events[-3:]] == ["RAISED", "HEAL", "END"]
+    assert trial.events[-1].t_us < 1_000_000
+
+
+@pytest.mark.parametrize(
+    ("kind", "story"),
+    [
+        ("crash-before-send", []),
+        ("crash-after-send", ["SEND", "CRASH", "DELIVER", "APPLY"]),
+        ("crash-after-effect", ["SEND", "DELIVER", "APPLY", "CRASH"]),
+        ("crash-after-ack", ["SEND", "DELIVER", "APPLY", "ACK", "CRASH"]),
+    ],
+)
+def test_a_crash_around_a_call_comes_at_its_exact_moment(
+    lab: Any, once: Adapter, kind: str, story: list[str]
+) -> None:
+    trial = lab.trial(once, f"{kind} pay F")
+    of_the_call = [event.kind for event in trial.events if event.step == "pay" or event.kind == "CRASH"]
+    assert of_the_call == (story or ["CRASH"])
+    assert trial.of("CRASH")[0].data == (kind,)
+    assert trial.answers == []
+    assert [event.data for event in trial.of("BOOT")] == [(1, "start"), (2, "crash")]
+    assert trial.of("BOOT")[1].t_us == trial.of("CRASH")[0].t_us + 100_000
+
+
+@pytest.mark.parametrize(
+    ("kind", "durable"), [("crash-before-log", False), ("crash-after-log", True)]
+)
+def test_a_crash_around_a_write_leaves_the_record_or_does_not(lab: Any, kind: str, durable: bool) -> None:
+    found: list[Any] = []
+
+    def run(world: Any, order: Any) -> bool:
+        world.store.put("note", [1], record="intent", saga=order.id, step="pay")
+        world.call("payment.charge", saga=order.id)
+        return True
+
+    system = lab.system(run, boot=lambda world: found.append(world.store.get("note")))
+    trial = lab.trial(system, f"{kind} 'intent pay'")
+    assert found == [None, [1] if durable else None]
+    assert [event.kind for event in trial.of("LOG", "LOGACK", "CRASH", "SEND")] == (
+        ["LOG", "LOGACK", "CRASH"] if durable else ["LOG", "CRASH"]
+    )
+
+
+def test_every_kind_of_the_table_has_been_asked_about_here() -> None:
+    here = globals()
+    words = " ".join(name for name in here if name.startswith("test_")).replace("_", "-")
+    covered = {kind for kind in FAULT_KINDS if kind in words or kind.startswith("crash-")}
+    assert covered == set(FAULT_KINDS)
+
+
+# -- faults in recovery and compensation, and what is recorded of them -------------------------
+
+
+def test_a_crash_inside_recovery_starts_a_third_incarnation_that_ends_the_saga(lab: Any, careful: Adapter) -> None:
+    trial = lab.trial(careful, "crash-after-effect pay F", "crash-before-send pay F #2")
+    assert [event.process for event in trial.of("BOOT")] == ["orchestrator", "orchestrator#2", "orchestrator#3"]
+    assert [event.data[0] for event in trial.of("TERMINAL")] == ["completed"]
+    assert [event.data[0] for event in trial.of("APPLY", step="pay")] == [True, False]
+    assert trial.sites[trial.run.recovery] == ("saga-1", "intent pay", "", "log", 2)
+
+
+def test_a_crash_inside_compensation_does_not_end_it(lab: Any, careful: Adapter) -> None:
+    trial = lab.trial(careful, "crash-after-effect order C", scenario=DECLINED)
+    assert [event.data[0] for event in trial.of("APPLY", direction="C")] == [True, False]
+    assert [event.data[0] for event in trial.of("TERMINAL")] == ["compensated"]
+    assert trial.sites[trial.run.compensation] == ("saga-1", "order", "C", "send", 1)
+
+
+@pytest.mark.parametrize(
+    "faults",
+    [
+        (),
+        ("duplicate order F", "lost-ack pay F"),
+        ("crash-after-log 'intent pay'", "timeout pay F"),
+        ("delayed-duplicate order F", "reject pay F", "undo-fails order C"),
+    ],
+)
+def test_a_site_is_reported_once(lab: Any, careful: Adapter, faults: tuple[str, ...]) -> None:
+    trial = lab.trial(careful, *faults)
+    assert len(set(trial.sites)) == len(trial.sites)
+
+
+def test_a_fired_fault_is_recorded_where_it_struck(lab: Any, careful: Adapter) -> None:
+    trial = lab.trial(careful, "lost-request order F", "crash-before-log 'terminal'")
+    lost, crash = trial.history.fired
+    assert trial.events[lost.position].kind == "LOST"
+    assert trial.events[crash.position].kind == "CRASH"
+    assert (lost.fault.kind, crash.fault.kind) == ("lost-request", "crash-before-log")
+
+
+def test_a_fault_whose_site_is_not_reached_does_not_fire(lab: Any, once: Adapter) -> None:
+    trial = lab.unchecked(once, "undo-fails pay C", "lost-ack order F #4")
+    assert trial.fired == []
+    assert trial.run.rows == lab.trial(once).run.rows
+
+
+def test_a_saga_left_open_by_faults_gets_one_restart_without_a_fault(lab: Any) -> None:
+    def run(world: Any, order: Any) -> bool:
+        world.store.put(order.id, 1, record="create")
+        world.call("payment.charge", saga=order.id, key="k")  # a timeout goes up to the client
+        world.call("order.create", saga=order.id, key="k")
+        return True
+
+    def recover(world: Any) -> None:
+        for saga, _ in world.store.items():
+            world.call("payment.refund", saga=saga, key="k")
+
+    trial = lab.trial(lab.system(run, recover=recover), "lost-ack pay F")
+    assert [event.data for event in trial.of("BOOT")] == [(1, "start"), (2, "heal")]
+    assert trial.story("pay", "C") == ["SEND", "DELIVER", "APPLY", "ACK"]

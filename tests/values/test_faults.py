@@ -1,0 +1,100 @@
+"""Fault kinds, the sites they strike, and the table that says which can strike where."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from sagafuzz import Fault, Plan, Saga, Site, Step, UsageError
+from sagafuzz.faults import ACK, EFFECT, FAULT_KINDS, LOG, LOGGED, SEND, feasible_kinds
+
+SAGA = Saga(
+    "s",
+    [
+        Step("pay", "payment.charge", undo="payment.refund"),
+        Step("ship", "shipping.ship", retriable=True),
+    ],
+)
+
+
+def call(step: str, direction: str, phase: str) -> Site:
+    return Site("saga-1", step, direction, phase, 1)
+
+
+@pytest.mark.parametrize(
+    ("site", "kinds"),
+    [
+        (
+            call("pay", "F", SEND),
+            {"crash-before-send", "crash-after-send", "lost-request", "timeout", "duplicate", "delayed-duplicate"},
+        ),
+        (
+            call("pay", "C", SEND),
+            {"crash-before-send", "crash-after-send", "lost-request", "timeout", "duplicate", "delayed-duplicate"},
+        ),
+        (call("pay", "F", EFFECT), {"reject", "error-before-effect", "error-after-effect", "crash-after-effect"}),
+        (call("pay", "C", EFFECT), {"undo-fails", "error-before-effect", "error-after-effect", "crash-after-effect"}),
+        (call("ship", "F", EFFECT), {"error-before-effect", "error-after-effect", "crash-after-effect"}),
+        (call("pay", "F", ACK), {"lost-ack", "crash-after-ack"}),
+        (Site("saga-1", "intent pay", "", LOG, 1), {"crash-before-log"}),
+        (Site("saga-1", "intent pay", "", LOGGED, 1), {"crash-after-log"}),
+    ],
+)
+def test_which_kinds_can_strike_a_site(site: Site, kinds: set[str]) -> None:
+    assert set(feasible_kinds(SAGA, site)) == kinds
+
+
+def test_every_kind_can_strike_somewhere() -> None:
+    sites = [call("pay", direction, phase) for direction in "FC" for phase in (SEND, EFFECT, ACK)]
+    sites += [Site("saga-1", "create", "", phase, 1) for phase in (LOG, LOGGED)]
+    assert {kind for site in sites for kind in feasible_kinds(SAGA, site)} == set(FAULT_KINDS)
+
+
+def test_a_fault_strikes_in_its_own_phase_only() -> None:
+    with pytest.raises(UsageError, match=r"'lost-ack' strikes at 'ack', not at 'send'.*name a site of that phase"):
+        Fault(kind="lost-ack", site=call("pay", "F", SEND))
+
+
+@pytest.mark.parametrize(
+    ("kind", "site", "reason"),
+    [
+        ("reject", call("pay", "C", EFFECT), "it strikes forward only"),
+        ("undo-fails", call("pay", "F", EFFECT), "it strikes compensation only"),
+        ("crash-before-log", call("pay", "F", LOG), "it strikes writes only"),
+    ],
+)
+def test_a_fault_strikes_in_its_own_directions_only(kind: str, site: Site, reason: str) -> None:
+    with pytest.raises(UsageError, match=reason):
+        Fault(kind=kind, site=site)
+
+
+def test_an_unknown_kind_is_refused_with_the_nearest_name() -> None:
+    with pytest.raises(UsageError, match="unknown fault kind 'lost-akc'; did you mean 'lost-ack'?"):
+        Fault(kind="lost-akc", site=call("pay", "F", ACK))
+
+
+def test_a_plan_strikes_a_site_once() -> None:
+    site = call("pay", "F", SEND)
+    with pytest.raises(UsageError, match="two faults strike saga-1: pay forward, send; keep one of them"):
+        Plan(faults=(Fault(kind="duplicate", site=site), Fault(kind="timeout", site=site)))
+
+
+def test_a_plan_reads_as_a_sentence_and_can_lose_a_fault() -> None:
+    first = Fault(kind="duplicate", site=call("pay", "F", SEND))
+    second = Fault(kind="crash-after-log", site=Site("saga-2", "undone pay", "", LOGGED, 3))
+    plan = Plan(faults=(first, second))
+    assert str(plan) == (
+        "duplicate at saga-1: pay forward, send + crash-after-log at saga-2: write 'undone pay' #3"
+    )
+    assert (len(plan), plan.without(0), str(Plan())) == (2, Plan(faults=(second,)), "no fault")
+
+
+@pytest.mark.parametrize(
+    ("value", "field"),
+    [(Plan(), "faults"), (Fault(kind="duplicate", site=call("pay", "F", SEND)), "kind"), (FAULT_KINDS["reject"], "name")],
+)
+def test_faults_and_plans_are_frozen_and_hashable(value: object, field: str) -> None:
+    assert isinstance(hash(value), int)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        setattr(value, field, ())
