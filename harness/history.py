@@ -40,15 +40,22 @@ RAISED: Final = "RAISED"  # an exception left the code under test
 NONSENSE: Final = "NONSENSE"  # the code under test answered what no client understands
 DEAD_LETTER: Final = "DEAD_LETTER"  # a saga or step is put aside for a person
 ALERT: Final = "ALERT"  # a person is called
+READ: Final = "READ"  # a participant's transaction read an entity
+WRITE: Final = "WRITE"  # a participant's transaction wrote one
+HOLD: Final = "HOLD"  # a participant locked an entity beyond one transaction
+RELEASE: Final = "RELEASE"  # it gave the lock back
+EXPIRE: Final = "EXPIRE"  # a participant withdrew a reservation whose time was over
+CANCEL: Final = "CANCEL"  # the client asks to cancel the saga
+ADOPT: Final = "ADOPT"  # a process takes a saga over, or starts it
 HEAL: Final = "HEAL"  # the harness ends lasting faults
 END: Final = "END"  # the run is over
 
 DATA_FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
     SUBMIT: ("item", "quantity", "amount"),
     BOOT: ("incarnation", "reason"),
-    LOG: ("record", "occurrence"),
-    LOGACK: ("record", "occurrence"),
-    SEND: ("operation", "payload"),
+    LOG: ("record", "occurrence", "epoch"),
+    LOGACK: ("record", "occurrence", "epoch"),
+    SEND: ("operation", "payload", "epoch"),
     DELIVER: ("nth",),
     APPLY: ("effective", "owner", "balance"),
     REJECT: ("reason",),
@@ -63,9 +70,24 @@ DATA_FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
     NONSENSE: ("answer",),
     DEAD_LETTER: ("reason",),
     ALERT: ("reason",),
+    READ: ("entity", "version", "pending"),
+    WRITE: ("entity", "version", "mode"),
+    HOLD: ("entity",),
+    RELEASE: ("entity",),
+    EXPIRE: ("subject", "amount"),
+    CANCEL: (),
+    ADOPT: ("epoch", "definition"),
     HEAL: (),
     END: ("reason",),
 }
+
+
+# Notes on the data of some kinds.
+#   epoch       the fencing token under which a process acts, where the adapter shows one (0: it shows none)
+#   version     counts the committed writes of an entity; a READ gives the version that it saw, a WRITE the one it made
+#   pending     whether the value was marked as not final (a semantic lock) when it was read
+#   mode        "set" replaces the value, "add" changes it by an amount and so commutes with other adds
+#   definition  the version of the saga's definition that the process will follow
 
 
 class Event(NamedTuple):

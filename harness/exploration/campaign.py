@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from .. import __version__
-from ..history import END, History
+from ..history import END
 from ..invariants import check
 from ..ports import Adapter
 from ..scenario import Scenario
@@ -30,8 +30,7 @@ from ..verdict import (
     RandomResult,
     Report,
 )
-from .driver import perform
-from .driver import replay_actions
+from .driver import expect_program_again, perform
 from .enumerator import Case, Enumerator
 from .judge import Judge, NotDeterministic, first_difference, violates
 from .shrink import shrink, shrink_actions
@@ -175,7 +174,8 @@ class Campaign:
             return _unshrunk(self.adapter.name, signature, sighting)  # each candidate could take seconds
         small = shrink(sighting.setup, sighting.plan, signature)
         setup = Setup(adapter=self.adapter, scenario=small.scenario)
-        _expect_again(small.history, simulate(setup, small.plan).history(setup, small.plan), str(small.plan))
+        if found := first_difference(small.history, simulate(setup, small.plan)):
+            raise NotDeterministic(f"{small.scenario.name}, {small.plan}: {found}")
         return Finding(
             id=finding_id(self.adapter.name, signature),
             violation=small.violation,
@@ -234,6 +234,7 @@ class Campaign:
     def _random_finding(self, failure: Failure) -> Finding:
         violation = failure.violation
         setup = Setup(adapter=self.adapter, scenario=failure.scenario)
+        expect_program_again(setup, failure.actions, failure.history)
         actions = shrink_actions(setup, failure.actions, violation.signature)
         shown, history = perform(setup, actions)
         violation = next((v for v in check(history).violations if v.signature == violation.signature), violation)
@@ -345,12 +346,6 @@ def finding_id(adapter: str, signature: Signature) -> str:
 def replay_file(id: str) -> str:
     """The name of a finding's replay file in the folder of its report."""
     return f"{id}.json"
-
-
-def _expect_again(history: History, again: History, schedule: str) -> None:
-    """Raise NotDeterministic, with the first difference, where a schedule done again went another way."""
-    if found := first_difference(history, again):
-        raise NotDeterministic(f"{history.scenario}, {schedule}: {found}")
 
 
 def _ended_by_watchdog(run: Run) -> bool:

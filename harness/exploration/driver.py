@@ -14,6 +14,7 @@ from ..history import History
 from ..simulator import Setup, Simulation
 from ..simulator.network import Message
 from ..simulator.patches import virtual
+from .judge import NotDeterministic, first_difference
 
 Action = tuple[str, int]
 """What was done and its number: the message's place in the network, or milliseconds."""
@@ -175,3 +176,14 @@ def perform(setup: Setup, actions: Iterable[Action]) -> tuple[tuple[str, ...], H
         return tuple(driver.shown), driver.finish()
     finally:
         driver.close()
+
+
+def expect_program_again(setup: Setup, actions: Iterable[Action], history: History) -> None:
+    """Perform ``actions`` again; NotDeterministic, with the first difference, where that gives another history."""
+    where = f"{history.scenario}, by the state machine"
+    try:
+        again = replay_actions(setup, actions)
+    except UsageError as error:
+        raise NotDeterministic(f"{where}: done again, {error}") from None
+    if found := first_difference(history, again):
+        raise NotDeterministic(f"{where}: {found}")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ..faults import Plan
-from ..history import CLIENT_ACK, History, rows_digest
+from ..history import CLIENT_ACK, DATA_FIELDS, Event, History, Row, rows_digest
 from ..invariants import check
 from ..simulator import Run, Setup, simulate
 from ..verdict import Verdict, Violation
@@ -55,9 +57,27 @@ def first_difference(one: Run | History, other: Run | History) -> str:
     if rows_digest(one.rows) == rows_digest(other.rows):
         return ""
     for number, (a, b) in enumerate(zip(one.rows, other.rows, strict=False)):
-        if a != b:
-            return f"event {number}: {a[1]} of {a[2]} {a[3:]!r} in one run, {b[1]} of {b[2]} {b[3:]!r} in the other"
+        if repr(a) != repr(b):
+            return f"event {number} is {_in_words(a, b)} in one run, {_in_words(b, a)} in the other"
     return f"one run has {len(one.rows)} events, the other {len(other.rows)}"
+
+
+def _in_words(row: Row, other: Row) -> str:
+    """``SEND of orchestrator, saga saga-1, payload (('number', 1),)``: the event, and in what it differs."""
+    event, beside = _fields(row), _fields(other)
+    words = [f"{row[1]} of {row[2]}", *([f"saga {row[3]}"] if row[3] else [])]
+    words += [f"{name} {value!r}" for name, value in event.items() if repr(value) != repr(beside.get(name))]
+    return ", ".join(words)[:300]
+
+
+def _fields(row: Row) -> dict[str, Any]:
+    """All of an event that its kind, actor and saga do not say."""
+    event = Event._make(row)._asdict()
+    data = event.pop("data")
+    return {
+        **{name: value for name, value in event.items() if name not in ("kind", "actor", "saga")},
+        **dict(zip(DATA_FIELDS[row[1]], data, strict=False)),
+    }
 
 
 def difference(setup: Setup, plan: Plan, *, runs: int = 5) -> str:

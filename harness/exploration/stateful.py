@@ -35,7 +35,7 @@ from ..ports import Adapter
 from ..scenario import Scenario
 from ..simulator import Setup
 from ..verdict import Violation
-from .driver import FAULTY_ACTIONS, Driver
+from .driver import FAULTY_ACTIONS, Driver, expect_program_again
 from .judge import NotDeterministic
 
 ON_THE_WAY: Final = frozenset({"I1", "I4", "I12", "I15", "I17", "I18", "I23", "C2"})
@@ -260,6 +260,7 @@ def search(
     except Stopped:
         return subclass.last_failure, subclass.steps_run
     except hypothesis.errors.Flaky as error:
-        reason = " ".join(str(error).split())[:300]
-        raise NotDeterministic(f"an example of the state machine, done again, went another way: {reason}") from None
+        if (last := subclass.last_failure) is not None:
+            expect_program_again(Setup(adapter=adapter, scenario=last.scenario), last.actions, last.history)
+        raise NotDeterministic("an example of the state machine, done again, went another way") from error
     return None, subclass.steps_run

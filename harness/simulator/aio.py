@@ -24,37 +24,42 @@ TURN_US: Final = 10
 current_saga: ContextVar[str] = ContextVar("sagafuzz_saga", default="")
 
 
-class Answer(asyncio.Future[Any]):
-    """What `World.call` gives inside an event loop: the request is sent already. It can be awaited, gathered
-    and waited for like a future, and made a task of like a coroutine."""
+class Answer(Coroutine[Any, Any, Any]):
+    """What `World.call` gives inside an event loop. To asyncio it is a coroutine, as the call of a client
+    library is: it can be awaited, gathered, waited for, made a task of. The request is sent already."""
 
-    _steps: Generator[Any, None, Any] | None = None
+    __slots__ = ("_future", "_steps")
+
+    def __init__(self, future: asyncio.Future[Any]) -> None:
+        self._future = future
+        self._steps: Generator[Any, None, Any] | None = None
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        return self._future.__await__()
+
+    def _begun(self) -> Generator[Any, None, Any]:
+        if self._steps is None:
+            self._steps = self._future.__await__()
+        return self._steps
 
     def send(self, value: Any) -> Any:
-        if self._steps is None:
-            self._steps = self.__await__()
-        return self._steps.send(value)
+        return self._begun().send(value)
 
     def throw(self, *error: Any) -> Any:
-        if self._steps is None:
-            self._steps = self.__await__()
-        return self._steps.throw(*error)
+        return self._begun().throw(*error)
 
     def close(self) -> None:
-        if self._steps is not None:
-            self._steps.close()
-
-    def settle(self, value: Any, error: Exception | None) -> None:
-        """Resolve it, unless the caller gave it up."""
-        if self.done():
-            return
-        if error is not None:
-            self.set_exception(error)
-        else:
-            self.set_result(value)
+        self._begun().close()
 
 
-Coroutine.register(Answer)
+def settle(future: asyncio.Future[Any], value: Any, error: Exception | None) -> None:
+    """Resolve ``future``, unless who waited for it gave it up."""
+    if future.done():
+        return
+    if error is not None:
+        future.set_exception(error)
+    else:
+        future.set_result(value)
 
 
 class _VirtualSelector:
@@ -148,7 +153,7 @@ class SimLoop(asyncio.BaseEventLoop):
         self, executor: Any, func: Callable[..., Any], *args: Any
     ) -> asyncio.Future[Any]:
         """A thread of its own for ``func``: here a task of the kernel."""
-        future = Answer(loop=self)
+        future = self.create_future()
 
         def main() -> None:
             value, error = None, None
@@ -156,7 +161,7 @@ class SimLoop(asyncio.BaseEventLoop):
                 value = func(*args)
             except Exception as raised:
                 error = raised
-            self.poke(future.settle, value, error)
+            self.poke(settle, future, value, error)
 
         self._task.process.spawn("executor", current_saga.get() or self._task.saga, main)
         return future

@@ -179,15 +179,12 @@ class Kernel:
 
     def run(self) -> None:
         """Drive everything until nothing is left to do before the horizon."""
-        outer = events._get_running_loop()
-        if outer is not None:
-            events._set_running_loop(None)
+        outer, hooks = events._get_running_loop(), _leave_loop()
         try:
             while self.fatal is None and self._schedule(None):
                 pass
         finally:
-            if outer is not None:
-                events._set_running_loop(outer)
+            _enter_loop(outer, hooks)
         if self.fatal is not None:
             raise self.fatal
 
@@ -243,9 +240,9 @@ class Kernel:
     def bury(self, tasks: list[Task]) -> None:
         """Unwind what is left of ``tasks``, called on the hub. ``finally`` blocks of the code under
         test run, and every port they touch raises."""
-        for task in tasks:
-            if task.finished or task.glet is None:
-                continue
+        left = [task for task in tasks if not task.finished and task.glet is not None]
+        outer, hooks = events._get_running_loop(), _leave_loop() if left else None
+        for task in left:
             task.error = ProcessCrashed()
             if not task.glet:
                 task.finished = True  # never started
@@ -255,6 +252,8 @@ class Kernel:
             if not task.finished:
                 _ABANDONED.append(task.glet)
         self.current = None
+        if left:
+            _enter_loop(outer, hooks)
 
     def abandon(self) -> None:
         """Leave the calling task for ever: it keeps calling ports although its process is dead."""
@@ -272,6 +271,6 @@ def _leave_loop() -> Any:
     return hooks
 
 
-def _enter_loop(loop: events.AbstractEventLoop, hooks: Any) -> None:
+def _enter_loop(loop: events.AbstractEventLoop | None, hooks: Any) -> None:
     events._set_running_loop(loop)
     sys.set_asyncgen_hooks(*hooks)

@@ -114,24 +114,30 @@ def _sleep(sim: Simulation, seconds: float) -> None:
     sim.kernel.sleep(task, delay_us)
 
 
+def _now_us(sim: Simulation) -> int:
+    """Virtual time as the running code sees it: for a participant's, with what it has slept."""
+    kernel = sim.kernel
+    return kernel.now_us if kernel.current is not None else kernel.now_us + kernel.handler_delay_us
+
+
 def _wall_s(sim: Simulation) -> float:
     from .world import EPOCH_S
 
-    return EPOCH_S + sim.kernel.now_us / 1e6
+    return EPOCH_S + _now_us(sim) / 1e6
 
 
 def _wall_ns(sim: Simulation) -> int:
     from .world import EPOCH_S
 
-    return int(EPOCH_S) * 1_000_000_000 + sim.kernel.now_us * 1000
+    return int(EPOCH_S) * 1_000_000_000 + _now_us(sim) * 1000
 
 
 def _monotonic_s(sim: Simulation) -> float:
-    return sim.kernel.now_us / 1e6
+    return _now_us(sim) / 1e6
 
 
 def _monotonic_ns(sim: Simulation) -> int:
-    return sim.kernel.now_us * 1000
+    return _now_us(sim) * 1000
 
 
 def _urandom(sim: Simulation, size: int) -> bytes:

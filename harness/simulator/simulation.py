@@ -46,6 +46,9 @@ OPERATOR_US: Final = 3_600_000_000
 """When, after it was struck, an operator repairs a compensation that fails: one hour, or when all is at rest."""
 
 SETTLE_CHECK_TICKS: Final = 2_000
+IDLE_TICKS: Final = 10_000
+"""Timers that fire without anything being recorded before a run counts as at rest."""
+
 MAX_OCCURRENCE: Final = 64
 
 
@@ -83,8 +86,16 @@ class Setup:
 
     @cached_property
     def is_async(self) -> bool:
-        methods = (getattr(self.adapter.factory, name, None) for name in ("boot", "run", "recover"))
-        return any(inspect.iscoroutinefunction(method) for method in methods)
+        found = [
+            name
+            for name in ("run", "boot", "recover")
+            if inspect.iscoroutinefunction(getattr(self.adapter.factory, name, None))
+        ]
+        if found and found[0] != "run":
+            raise UsageError(
+                f"adapter {self.adapter.name!r}: {found[0]} is async and run is not; write 'async def run(self, order)'"
+            )
+        return bool(found)
 
     @cached_property
     def recovers(self) -> bool:
@@ -281,6 +292,7 @@ class Simulation:
         """Run until nothing is left to do, or until only tasks that poll for ever are."""
         kernel = self.kernel
         limit = kernel.max_ticks
+        seen, since = len(self.rows), kernel.ticks
         while True:
             kernel.max_ticks = min(kernel.ticks + SETTLE_CHECK_TICKS, limit)
             kernel.run()
@@ -289,9 +301,11 @@ class Simulation:
             if kernel.ticks >= limit:
                 break
             kernel.stopped = ""
+            if len(self.rows) > seen:
+                seen, since = len(self.rows), kernel.ticks
             if self.network.stuck:
                 self._heal()
-            elif self._only_pollers():
+            elif kernel.ticks - since >= IDLE_TICKS or self._only_pollers():
                 break
         kernel.max_ticks = limit
 

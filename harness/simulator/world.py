@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from ..errors import UsageError, nearest
 from ..history import ALERT, CLIENT_ACK, DEAD_LETTER
 from ..saga import Outcome
-from .aio import Answer, SimLoop
+from .aio import Answer, SimLoop, settle
 from .sqlite import connect
 from .store import StorePort
 
@@ -64,11 +64,11 @@ class SimWorld:
                     f"({type(loop).__name__}), which knows no virtual time; write 'async def run', or use asyncio.run"
                 )
             )
-        future = Answer(loop=loop)
-        resolve = partial(loop.poke, future.settle)
+        future = loop.create_future()
+        resolve = partial(loop.poke, settle, future)
         msg = sim.network.request(process, operation, saga, key, timeout_us, payload, resolve)
         future.add_done_callback(lambda done: sim.network.give_up(msg) if done.cancelled() else None)
-        return future
+        return Answer(future)
 
     def _undeclared(self, operation: str) -> NoReturn:
         setup = self._sim.setup

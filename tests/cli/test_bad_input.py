@@ -150,7 +150,7 @@ REPLAY = {"sagafuzz_replay": 1, "id": "F-x", "adapter": "seed", "scenario": {"na
         (json.dumps(REPLAY), "F-x.json is no whole replay file"),
         (json.dumps({**REPLAY, "scenario": {"nmae": 1}}), "no whole replay file"),
         (json.dumps({**REPLAY, "violation": []}), "no whole replay file"),
-        (json.dumps({**REPLAY, "violation": {}, "faults": [{"kind": "crush"}]}), "no whole replay file"),
+        (json.dumps({**REPLAY, "violation": {}, "faults": [{"kind": "crush"}]}), "write {'kind': ..., 'site':"),
     ],
 )
 def test_a_file_that_is_no_replay_file(sagafuzz: Any, text: str, expected: str) -> None:

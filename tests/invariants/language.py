@@ -131,13 +131,14 @@ class _Writer:
         self.saga = {None: "saga-1", "-": ""}.get(found["saga"], found["saga"])
         if self.saga and self.saga not in self.sagas:
             self.sagas.append(self.saga)
-        words = shlex.split(found["rest"])
-        named = dict(word.split("=", 1) for word in words if re.match(r"\w+=", word))
-        arguments = _Words([word for word in words if not re.match(r"\w+=", word)], named, found["name"])
         try:
+            words = shlex.split(found["rest"])
+            named = dict(word.split("=", 1) for word in words if re.match(r"\w+=", word))
+            bare = [word for word in words if not re.match(r"\w+=", word)]
+            arguments = _Words(bare, named, found["name"])
             verb.write(self, arguments)
             arguments.finish()
-        except Unreadable as error:
+        except ValueError as error:  # ours, a number that is none, a quotation without an end
             raise Unreadable(f"{error}; write {verb.usage!r}") from None
         if found["mark"]:
             if self.mark >= 0:
@@ -225,7 +226,7 @@ class _Writer:
             service=operation.partition(".")[0],
         )
         self.messages[words.name or f"message {number}"] = message
-        payload = tuple(sorted((name, int(v) if v.isdigit() else v) for name, v in words.named.items()))
+        payload = tuple(sorted((name, _value(text)) for name, text in words.named.items()))
         words.named.clear()
         self.about(message, "SEND", message.sender, operation, payload)
 
@@ -264,7 +265,7 @@ class _Writer:
         if words.bare:
             words.take("word about the effect", ["no-effect"])
         owner = words.named.pop("owner", message.about[0])
-        balance = tuple(int(v) if v.isdigit() else v for v in words.named.pop("balance", "").split("/") if v)
+        balance = tuple(map(_value, filter(None, words.named.pop("balance", "").split("/"))))
         if len(balance) not in (0, 6):
             raise Unreadable(f"a balance has six parts, not {len(balance)}: UNIT/SUBJECT/FREE/TAKEN/LIVE/INITIAL")
         self.handle(message, "APPLY", effective, "" if owner == "nobody" else owner, balance)
@@ -353,6 +354,10 @@ class _Writer:
         saga, step, direction, attempt, _ = self.message(words).about
         site = Site(saga, step, direction, FAULT_KINDS[kind].phase, attempt)
         self.fired.append(Fired(position=len(self.rows), fault=Fault(kind=kind, site=site)))
+
+
+def _value(text: str) -> int | str:
+    return int(text) if re.fullmatch(r"-?\d+", text) else text
 
 
 class Verb(NamedTuple):

@@ -1,0 +1,33 @@
+"""The same seed gives the same files, byte for byte, whatever the process hashes by."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+
+
+@pytest.mark.parametrize("adapter", ["seed", "reference"])
+def test_every_file_is_the_same(process: Any, adapter: str) -> None:
+    started = [
+        process("run", adapter, "--faults", 1, "--random", 20, "--report-dir", f"hash-{seed}-{n}", PYTHONHASHSEED=seed)
+        for n, seed in enumerate(("0", "0", "1"))
+    ]
+    printed = [campaign.communicate(timeout=120) for campaign in started]
+    folders = [contents(path) for path in sorted(Path().glob("hash-*"))]
+    assert len(folders) == 3
+    assert folders[0] == folders[1] == folders[2]
+    assert {"report.json", "report.md"} <= set(folders[0])
+    assert any(name.endswith(".ndjson") for name in folders[0]) is (adapter == "seed")
+    assert {err for _, err in printed} == {""}
+
+
+def test_another_seed_gives_other_examples(sagafuzz: Any) -> None:
+    for seed in (0, 1):
+        sagafuzz("run", "reference", "--faults", 0, "--random", 20, "--seed", seed, "--report-dir", f"seed-{seed}")
+    assert contents(Path("seed-0"))["report.json"] != contents(Path("seed-1"))["report.json"]

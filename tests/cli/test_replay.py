@@ -1,0 +1,103 @@
+"""``sagafuzz replay`` and the files that it reads."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+@pytest.fixture
+def found(sagafuzz: Any) -> Path:
+    """The folder of a campaign on the seed."""
+    sagafuzz("run", "seed", "--faults", 1, "--random", 5, "--scenario", "declined", "--report-dir", "found")
+    return Path("found")
+
+
+def file_of(folder: Path, invariant: str) -> Path:
+    for file in sorted(folder.glob("F-*.json")):
+        if json.loads(file.read_text())["violation"]["invariant"] == invariant:
+            return file
+    raise LookupError(invariant)
+
+
+@pytest.mark.parametrize("invariant", ["I1", "I5", "I13"])
+def test_what_was_found_still_fails(sagafuzz: Any, found: Path, invariant: str) -> None:
+    file = file_of(found, invariant)
+    result = sagafuzz("replay", file)
+    assert (result.code, result.err) == (1, "")
+    assert result.out.startswith(f"{file.stem} on seed: STILL FAILS\n  {invariant}: ")
+    assert "◀── violation" in result.out
+
+
+def test_it_is_fixed_where_another_adapter_does_it_right(sagafuzz: Any, found: Path) -> None:
+    file = file_of(found, "I1")
+    result = sagafuzz("replay", file, "--adapter", "reference")
+    assert result.code == 0
+    assert result.out.startswith(f"{file.stem} on reference: FIXED\n  it was: ")
+
+
+def change(file: Path, edit: Callable[[Any], object]) -> None:
+    data = json.loads(file.read_text())
+    edit(data)
+    file.write_text(json.dumps(data))
+
+
+def test_it_cannot_run_where_a_fault_never_fires(sagafuzz: Any, found: Path) -> None:
+    file = file_of(found, "I1")
+    change(file, lambda data: data["faults"][0]["site"].update(occurrence=5))
+    result = sagafuzz("replay", file)
+    assert result.code == 3
+    assert "CANNOT RUN (never fired: " in result.out
+
+
+def test_it_cannot_run_without_the_saga_of_a_fault(sagafuzz: Any, found: Path) -> None:
+    file = file_of(found, "I1")
+    change(file, lambda data: data["faults"][0]["site"].update(saga="saga-9"))
+    result = sagafuzz("replay", file)
+    assert (result.code, "CANNOT RUN (the scenario has no saga-9)" in result.out) == (3, True)
+
+
+def test_it_is_flaky_where_the_adapter_is_not_deterministic(sagafuzz: Any, found: Path) -> None:
+    Path("shop.py").write_text(
+        "import itertools\nimport sagafuzz\nfrom sagafuzz.adapters.checkout import CHECKOUT\n\n"
+        "NUMBERS = itertools.count()\n\n\n@sagafuzz.adapter(saga=CHECKOUT)\nclass Shop:\n"
+        "    def boot(self, world):\n        self.world = world\n\n    def run(self, order):\n"
+        "        for step in CHECKOUT.steps:\n            self.world.call(step.operation, number=next(NUMBERS))\n"
+        "        return True\n"
+    )
+    result = sagafuzz("replay", file_of(found, "I1"), "--adapter", "shop.py:Shop")
+    assert result.code == 4
+    assert "FLAKY (3 different histories in 3 runs)" in result.out
+
+
+def test_a_finding_of_the_state_machine_is_replayed_by_its_actions(sagafuzz: Any) -> None:
+    sagafuzz("run", "seed", "--faults", 0, "--random", 60, "--seed", 1, "--report-dir", "found")
+    files = sorted(Path("found").glob("F-*.json"))
+    assert files
+    for file in files:
+        data = json.loads(file.read_text())
+        assert data["faults"] is None
+        assert data["actions"]
+        result = sagafuzz("replay", file)
+        assert (result.code, "STILL FAILS" in result.out) == (1, True)
+
+
+def test_actions_that_are_not_possible_cannot_run(sagafuzz: Any) -> None:
+    sagafuzz("run", "seed", "--faults", 0, "--random", 60, "--seed", 1, "--report-dir", "found")
+    file = sorted(Path("found").glob("F-*.json"))[0]
+    change(file, lambda data: data["actions"].insert(0, ["deliver", 7]))
+    result = sagafuzz("replay", file)
+    assert result.code == 3
+    assert "CANNOT RUN (action 'deliver' names message 7, but 0 are in flight)" in result.out
+
+
+def test_the_adapter_is_named_as_it_was_given(sagafuzz: Any, shop: Callable[..., str]) -> None:
+    name = shop('self.world.call("order.create")\nreturn True')
+    sagafuzz("run", name, "--faults", 1, "--random", 0)
+    file = sorted(Path("sagafuzz-report").glob("F-*.json"))[0]
+    assert json.loads(file.read_text())["adapter"] == "shop.py:Shop"
+    assert sagafuzz("replay", file).code == 1

@@ -1,0 +1,420 @@
+"""Histories for I1, I2, I3, I17 and I18: what the participants applied."""
+
+from __future__ import annotations
+
+from sagafuzz import Saga, Step
+
+from .tables import bad, good, idle
+
+COMPLETED = """
+    submit
+    call order.create key=o
+    call inventory.reserve key=i
+    call payment.charge key=p
+    tell completed
+"""
+REFUSED_AT_ONCE = """
+    submit
+    refused order.create key=o
+    tell compensated
+"""
+UNDONE = """
+    submit
+    call order.create key=o
+    call inventory.reserve key=i
+    refused payment.charge key=p
+    call inventory.release key=i
+    call order.cancel key=o
+    tell compensated
+"""
+HALF_WAY = """
+    submit
+    call order.create
+    send inventory.reserve -> m2
+    lost m2 request
+    timeout m2
+    raise CallTimeout port=yes
+"""
+
+# -- I1: at most once ------------------------------------------------------------------------
+
+good(
+    "I1",
+    "a retry under the same key takes effect once",
+    """
+    submit
+    send order.create key=o -> m1
+    apply m1
+    lost m1 answer
+    timeout m1
+    send order.create key=o -> m2
+    apply m2 no-effect
+    ack m2
+    call inventory.reserve key=i
+    call payment.charge key=p
+    tell completed
+    """,
+)
+good(
+    "I1",
+    "a duplicate that the participant knows again takes no effect",
+    """
+    submit
+    send order.create key=o -> m1
+    apply m1
+    apply m1 no-effect
+    ack m1
+    call inventory.reserve key=i
+    call payment.charge key=p
+    tell completed
+    """,
+)
+good(
+    "I1",
+    "two sagas, two steps and two directions have a key each",
+    """
+    submit
+    saga-2: submit
+    call order.create key=saga-1
+    saga-2: call order.create key=saga-2
+    send inventory.reserve key=saga-1 -> m3
+    error m3
+    ack m3
+    send inventory.reserve key=saga-1 -> m4
+    reject m4
+    ack m4
+    call order.cancel key=saga-1
+    saga-2: call inventory.reserve key=saga-2
+    saga-2: call payment.charge key=saga-2
+    tell compensated
+    saga-2: tell completed
+    """,
+)
+bad(
+    "I1",
+    "duplicate effect",
+    "a charge that is sent again under a new key is charged twice",
+    """
+    submit
+    call order.create key=o
+    call inventory.reserve key=i
+    send payment.charge key=p-1 -> m3
+    apply m3
+    lost m3 answer
+    timeout m3
+    send payment.charge key=p-2 -> m4
+    apply m4  <--
+    ack m4
+    tell completed
+    """,
+    names="payment.charge for saga-1 took effect 2 times",
+    at="payment F",
+)
+bad(
+    "I1",
+    "duplicate effect",
+    "a charge without a key that is delivered twice is charged twice",
+    """
+    submit
+    call order.create
+    call inventory.reserve
+    send payment.charge -> m3
+    apply m3
+    apply m3  <--
+    ack m3
+    tell completed
+    """,
+    names="payment.charge for saga-1 took effect 2 times",
+    at="payment F",
+)
+bad(
+    "I1",
+    "duplicate effect",
+    "an undo without a key that is delivered twice gives back twice",
+    """
+    submit
+    call order.create
+    refused inventory.reserve
+    send order.cancel -> m3
+    apply m3
+    apply m3  <--
+    ack m3
+    tell compensated
+    """,
+    names="order.cancel for saga-1 took effect 2 times; at most 1 is allowed",
+    at="order C",
+)
+bad(
+    "I1",
+    "key reused",
+    "two sagas share a key",
+    """
+    submit
+    saga-2: submit
+    call order.create key=o
+    call inventory.reserve key=i
+    call payment.charge key=p
+    saga-2: send order.create key=o -> n1  <--
+    apply n1
+    ack n1
+    saga-2: call inventory.reserve key=i-2
+    saga-2: call payment.charge key=p-2
+    tell completed
+    saga-2: tell completed
+    """,
+    names="order.create for saga-2 carries the key 'o', which was used for saga-1",
+    saga="saga-2",
+    at="order F",
+)
+bad(
+    "I1",
+    "key reused",
+    "the second attempt carries the key of the first and another amount",
+    """
+    submit
+    call order.create key=o
+    call inventory.reserve key=i
+    send payment.charge key=p amount=100 -> m3
+    apply m3
+    lost m3 answer
+    timeout m3
+    send payment.charge key=p amount=200 -> m4  <--
+    apply m4 no-effect
+    ack m4
+    tell completed
+    """,
+    names="payment.charge for saga-1 carries the key 'p', which was used for another payload",
+    at="payment F",
+)
+idle("I1", "everything is asked once and delivered once", COMPLETED)
+idle(
+    "I1",
+    "queries may be asked again and again, they are no steps",
+    """
+    submit
+    call order.status query
+    call order.status query
+    call payment.status query
+    refused order.create
+    tell compensated
+    """,
+)
+
+# -- I2: semantic atomicity ------------------------------------------------------------------
+
+good("I2", "a completed saga has every step in effect", COMPLETED)
+good("I2", "a compensated saga has no step in effect", UNDONE)
+good(
+    "I2",
+    "what is left is in the hands of a person",
+    """
+    submit
+    call order.create key=o
+    refused inventory.reserve key=i
+    send order.cancel key=o -> m3
+    error m3
+    ack m3
+    dead-letter order
+    alert order
+    tell stuck
+    """,
+)
+bad(
+    "I2",
+    "partial",
+    "the saga stops half way",
+    HALF_WAY,
+    names="order in effect and inventory and payment not",
+    at="order F",
+)
+PIVOT_FIRST = Saga(
+    "paid", [Step("payment", "payment.charge", pivot=True), Step("shipping", "shipping.send", retriable=True)]
+)
+bad(
+    "I2",
+    "partial",
+    "the saga stops after its pivot, which nothing undoes",
+    """
+    submit
+    call payment.charge key=p
+    send shipping.send key=s -> m2
+    lost m2 request
+    timeout m2
+    raise CallTimeout port=yes
+    """,
+    names="payment in effect and shipping not",
+    at="payment F",
+    definition=PIVOT_FIRST,
+)
+idle("I2", "nothing took effect", REFUSED_AT_ONCE)
+
+# -- I3: eventual release --------------------------------------------------------------------
+
+good("I3", "a saga that ends holds nothing that it does not own", UNDONE)
+good(
+    "I3",
+    "the client is told 'pending', and later the outcome",
+    """
+    submit
+    tell pending
+    call order.create key=o
+    call inventory.reserve key=i
+    call payment.charge key=p
+    tell completed
+    """,
+)
+good(
+    "I3",
+    "the client is told 'pending' and polls; the participants show that it is over",
+    """
+    submit
+    tell pending
+    refused order.create key=o
+    """,
+)
+bad(
+    "I3",
+    "orphan",
+    "what was taken is never given back",
+    HALF_WAY,
+    names="what order.create took for saga-1 is never given back",
+    at="order F",
+    follows="I2",
+)
+bad(
+    "I3",
+    "never ends",
+    "the client is told 'pending', and nothing comes of it",
+    """
+    submit
+    tell pending
+    """,
+    names="the client of saga-1 was told 'pending'",
+)
+idle("I3", "no saga was asked for", "boot")
+
+# -- I17: conservation -----------------------------------------------------------------------
+
+good(
+    "I17",
+    "what is taken was free, and comes back",
+    """
+    submit
+    call order.create
+    send inventory.reserve -> m2
+    apply m2 balance=stock/item-1/9/1/1/10
+    ack m2
+    refused payment.charge
+    send inventory.release -> m4
+    apply m4 balance=stock/item-1/10/0/0/10
+    ack m4
+    call order.cancel
+    tell compensated
+    """,
+)
+bad(
+    "I17",
+    "stock not conserved",
+    "the counter says more than its rows",
+    """
+    submit
+    call order.create
+    send inventory.reserve -> m2
+    apply m2 balance=stock/item-1/8/2/1/10  <--
+    ack m2
+    call payment.charge
+    tell completed
+    """,
+    names="after inventory.reserve for saga-1, inventory holds 8 free and 2 taken of item-1, which had 10",
+    at="inventory F",
+)
+bad(
+    "I17",
+    "money not conserved",
+    "money is made",
+    """
+    submit
+    call order.create
+    call inventory.reserve
+    send payment.charge -> m3
+    apply m3 balance=money/customer/1000/100/100/1000  <--
+    ack m3
+    tell completed
+    """,
+    names="after payment.charge for saga-1, payment holds 1000 free and 100 taken",
+    at="payment F",
+)
+bad(
+    "I17",
+    "stock not conserved",
+    "more is taken than there is; told once, at the first event that shows it",
+    """
+    submit
+    call order.create
+    send inventory.reserve -> m2
+    apply m2 balance=stock/item-1/-1/11/11/10  <--
+    ack m2
+    refused payment.charge
+    send inventory.release -> m4
+    apply m4 balance=stock/item-1/-1/11/11/10
+    ack m4
+    call order.cancel
+    tell compensated
+    """,
+    names="inventory.reserve",
+    at="inventory F",
+)
+idle("I17", "the participants show no counters", COMPLETED)
+
+# -- I18: ownership --------------------------------------------------------------------------
+
+good("I18", "a saga gives back what it took", UNDONE)
+bad(
+    "I18",
+    "undo of another's",
+    "an undo without an id takes the row of another saga",
+    """
+    submit
+    saga-2: submit
+    call order.create
+    saga-2: call order.create
+    refused inventory.reserve
+    send order.cancel -> m4
+    apply m4 owner=saga-2  <--
+    ack m4
+    saga-2: call inventory.reserve
+    saga-2: call payment.charge
+    tell compensated
+    saga-2: tell completed
+    """,
+    names="order.cancel for saga-1 took effect on what saga-2 holds",
+    at="order C",
+)
+bad(
+    "I18",
+    "undo of nothing",
+    "an undo adds to the counters although nothing was taken",
+    """
+    submit
+    refused order.create
+    send order.cancel -> m2
+    apply m2 owner=nobody  <--
+    ack m2
+    tell compensated
+    """,
+    names="order.cancel for saga-1 took effect on nothing that it had taken",
+    at="order C",
+)
+idle("I18", "nothing is undone", COMPLETED)
+idle(
+    "I18",
+    "an undo that comes first changes nothing",
+    """
+    submit
+    send order.create key=o -> m1
+    lost m1 request
+    timeout m1
+    call order.cancel key=o no-effect
+    tell compensated
+    """,
+)

@@ -1,0 +1,289 @@
+"""Histories for I12 and I13: what is durable."""
+
+from __future__ import annotations
+
+from .examples_effects import COMPLETED, PIVOT_FIRST
+from .tables import bad, good, idle
+
+# -- I12: write ahead ------------------------------------------------------------------------
+
+good(
+    "I12",
+    "each record is durable before the act that it announces",
+    """
+    submit
+    write create
+    tell pending
+    write intent order
+    call order.create key=o
+    write outcome order
+    write intent inventory
+    refused inventory.reserve key=i
+    write compensating
+    call order.cancel key=o
+    write terminal
+    terminal compensated
+    tell compensated
+    """,
+)
+good(
+    "I12",
+    "kinds of records that the adapter does not name are not asked for",
+    """
+    submit
+    write intent order
+    call order.create key=o
+    write intent inventory
+    call inventory.reserve key=i
+    write intent payment
+    refused payment.charge key=p
+    call inventory.release key=i
+    call order.cancel key=o
+    tell compensated
+    """,
+)
+good(
+    "I12",
+    "a step that was left out has no outcome to wait for",
+    """
+    submit
+    call order.create key=o
+    write outcome order
+    refused payment.charge key=p
+    call order.cancel key=o
+    tell compensated
+    """,
+)
+bad(
+    "I12",
+    "create not durable",
+    "the first request is sent before the saga is durable; told once",
+    """
+    submit
+    send order.create key=o -> m1  <--
+    apply m1
+    ack m1
+    call inventory.reserve key=i
+    write create
+    call payment.charge key=p
+    tell completed
+    """,
+    names="order.create for saga-1 was sent before its record 'create' was durable",
+    at="order F",
+)
+bad(
+    "I12",
+    "create not durable",
+    "the record is asked for and the request does not wait for it",
+    """
+    submit
+    log create
+    send order.create key=o -> m1  <--
+    durable create
+    apply m1
+    ack m1
+    call inventory.reserve key=i
+    call payment.charge key=p
+    tell completed
+    """,
+    names="order.create",
+    at="order F",
+)
+bad(
+    "I12",
+    "create not durable",
+    "the client is answered before the saga is durable",
+    """
+    submit
+    tell pending  <--
+    write create
+    call order.create key=o
+    call inventory.reserve key=i
+    call payment.charge key=p
+    tell completed
+    """,
+    names="the client of saga-1 was answered before the saga's record 'create' was durable",
+)
+bad(
+    "I12",
+    "intent not durable",
+    "a request is sent before its intent is durable",
+    """
+    submit
+    write intent order
+    call order.create key=o
+    send inventory.reserve key=i -> m2  <--
+    apply m2
+    ack m2
+    write intent inventory
+    write intent payment
+    call payment.charge key=p
+    tell completed
+    """,
+    names="inventory.reserve for saga-1 was sent before its record 'intent inventory' was durable",
+    at="inventory F",
+)
+bad(
+    "I12",
+    "outcome not durable",
+    "the next request is sent before the outcome that it builds on is durable",
+    """
+    submit
+    call order.create key=o
+    write outcome order
+    call inventory.reserve key=i
+    send payment.charge key=p -> m3  <--
+    apply m3
+    ack m3
+    write outcome inventory
+    tell completed
+    """,
+    names="payment.charge for saga-1 was sent before its record 'outcome inventory' was durable",
+    at="payment F",
+)
+bad(
+    "I12",
+    "compensating not durable",
+    "the first undo is sent before the decision to compensate is durable",
+    """
+    submit
+    call order.create key=o
+    refused inventory.reserve key=i
+    send order.cancel key=o -> m3  <--
+    apply m3
+    ack m3
+    write compensating
+    tell compensated
+    """,
+    names="order.cancel for saga-1 was sent before its record 'compensating' was durable",
+    at="order C",
+)
+idle("I12", "the adapter shows no log", COMPLETED)
+idle(
+    "I12",
+    "the adapter's records are of kinds that say nothing of an order",
+    """
+    submit
+    write progress
+    call order.create
+    write progress
+    call inventory.reserve
+    call payment.charge
+    tell completed
+    """,
+)
+
+# -- I13: no zombie --------------------------------------------------------------------------
+
+good(
+    "I13",
+    "the next incarnation takes the saga up and completes it",
+    """
+    submit
+    write create
+    call order.create key=o
+    crash
+    boot
+    call order.create key=o no-effect
+    call inventory.reserve key=i
+    call payment.charge key=p
+    terminal completed
+    """,
+)
+good(
+    "I13",
+    "the next incarnation puts the saga aside and calls a person",
+    """
+    submit
+    write create
+    write intent order
+    crash
+    boot
+    dead-letter
+    alert
+    """,
+)
+good(
+    "I13",
+    "a saga whose record was deleted before the crash was over",
+    """
+    submit
+    write create
+    refused order.create key=o
+    write delete
+    crash
+    boot
+    """,
+)
+bad(
+    "I13",
+    "zombie",
+    "an effect stands, and nobody takes the saga up",
+    """
+    submit
+    call order.create
+    crash  <--
+    boot
+    """,
+    names="saga-1 was in flight when the orchestrator died, and nobody took it up again: order in effect",
+    at="order F",
+)
+bad(
+    "I13",
+    "zombie",
+    "the saga is durable and nothing comes of it; the last crash counts",
+    """
+    submit
+    write create
+    crash
+    boot
+    crash  <--
+    boot
+    """,
+    names="its record durable and nothing done",
+)
+bad(
+    "I13",
+    "zombie",
+    "what recovery does for one saga does not help another",
+    """
+    submit
+    saga-2: submit
+    call order.create
+    saga-2: call order.create
+    crash  <--
+    boot
+    saga-2: call order.cancel
+    saga-2: tell compensated
+    """,
+    names="saga-1 was in flight",
+    at="order F",
+)
+bad(
+    "I13",
+    "zombie",
+    "the pivot took effect, and nobody goes on",
+    """
+    submit
+    call payment.charge
+    crash  <--
+    boot
+    """,
+    names="payment in effect",
+    at="payment F",
+    definition=PIVOT_FIRST,
+)
+idle("I13", "nothing crashes", COMPLETED)
+idle("I13", "the crash comes after the end", f"{COMPLETED}\ncrash\nboot")
+idle(
+    "I13",
+    "the order comes after the crash",
+    """
+    boot
+    crash
+    submit
+    boot
+    refused order.create
+    tell compensated
+    """,
+)

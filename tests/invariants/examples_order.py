@@ -1,0 +1,389 @@
+"""Histories for I4, I5 and I11: the compensations."""
+
+from __future__ import annotations
+
+from .examples_effects import COMPLETED, REFUSED_AT_ONCE, UNDONE
+from .tables import bad, good, idle
+
+# -- I4: reverse order -----------------------------------------------------------------------
+
+good("I4", "the later step is undone first, and its answer awaited", UNDONE)
+good(
+    "I4",
+    "an undo whose answer is lost is asked again before the next one",
+    """
+    submit
+    call order.create key=o
+    call inventory.reserve key=i
+    refused payment.charge key=p
+    send inventory.release key=i -> m4
+    apply m4
+    lost m4 answer
+    timeout m4
+    call inventory.release key=i no-effect
+    call order.cancel key=o
+    tell compensated
+    """,
+)
+bad(
+    "I4",
+    "wrong order",
+    "the undos follow one another the way the steps did",
+    """
+    submit
+    call order.create
+    call inventory.reserve
+    refused payment.charge
+    send order.cancel -> m4
+    apply m4  <--
+    ack m4
+    call inventory.release
+    tell compensated
+    """,
+    names="order.cancel took effect without knowing that inventory.release had",
+    at="order C",
+)
+bad(
+    "I4",
+    "wrong order",
+    "both undos are sent at once; that one happens to be first does not help",
+    """
+    submit
+    call order.create
+    call inventory.reserve
+    refused payment.charge
+    send inventory.release -> m4
+    send order.cancel -> m5
+    apply m4
+    apply m5  <--
+    ack m4
+    ack m5
+    tell compensated
+    """,
+    names="order.cancel took effect without knowing that inventory.release had",
+    at="order C",
+)
+bad(
+    "I4",
+    "wrong order",
+    "what the first incarnation knew and never wrote down, the second does not know",
+    """
+    submit
+    call order.create
+    call inventory.reserve
+    refused payment.charge
+    call inventory.release
+    log undone inventory
+    crash
+    boot
+    send order.cancel -> m5
+    apply m5  <--
+    ack m5
+    tell compensated
+    """,
+    names="order.cancel took effect without knowing that inventory.release had",
+    at="order C",
+)
+bad(
+    "I4",
+    "undo before a later step settled",
+    "the first step is undone while the second is in flight",
+    """
+    submit
+    call order.create
+    send inventory.reserve -> m2
+    send order.cancel -> m3  <--
+    reject m2
+    ack m2
+    apply m3
+    ack m3
+    tell compensated
+    """,
+    names="order.cancel was sent while inventory.reserve was still in flight",
+    at="order C",
+)
+idle(
+    "I4",
+    "one step is undone, so there is no order",
+    """
+    submit
+    call order.create
+    refused inventory.reserve
+    call order.cancel
+    tell compensated
+    """,
+)
+idle("I4", "nothing is undone", COMPLETED)
+
+# -- I5: compensation set exact --------------------------------------------------------------
+
+good("I5", "what was begun is undone, what was refused is not", UNDONE)
+good(
+    "I5",
+    "the step whose outcome is unknown is undone too",
+    """
+    submit
+    call order.create key=o
+    send inventory.reserve key=i -> m2
+    lost m2 request
+    timeout m2
+    call inventory.release key=i no-effect
+    call order.cancel key=o
+    tell compensated
+    """,
+)
+good(
+    "I5",
+    "a durable intent is begun enough: the crash came before the request",
+    """
+    submit
+    write create
+    write intent order
+    crash
+    boot
+    write compensating
+    call order.cancel key=o no-effect
+    terminal compensated
+    """,
+)
+bad(
+    "I5",
+    "leaked effect",
+    "the step that failed had taken effect, and only the others are undone",
+    """
+    submit
+    call order.create
+    call inventory.reserve
+    send payment.charge -> m3
+    apply m3
+    ack m3 error
+    call inventory.release
+    call order.cancel
+    tell compensated  <--
+    """,
+    names="payment.charge for saga-1 took effect and was never undone, yet the saga was called compensated",
+    at="payment F",
+)
+bad(
+    "I5",
+    "leaked effect",
+    "the rollback leaves out what had taken effect, and says nothing in the end",
+    """
+    submit
+    call order.create
+    send inventory.reserve -> m2
+    fault error-after-effect m2
+    apply m2
+    ack m2 error
+    call order.cancel
+    raise Unavailable port=yes
+    """,
+    names="inventory.reserve for saga-1 took effect and was never undone, yet the rollback ended",
+    at="inventory F",
+)
+bad(
+    "I5",
+    "false terminal",
+    "the step whose outcome is unknown is left out",
+    """
+    submit
+    call order.create
+    call inventory.reserve
+    send payment.charge -> m3
+    lost m3 request
+    timeout m3
+    call inventory.release
+    call order.cancel
+    tell compensated  <--
+    """,
+    names="payment.charge for saga-1 may have taken effect, nobody found out",
+    at="payment F",
+)
+bad(
+    "I5",
+    "false terminal",
+    "an unkeyed refusal does not speak for the attempt before it",
+    """
+    submit
+    send order.create -> m1
+    lost m1 request
+    timeout m1
+    refused order.create
+    tell compensated  <--
+    """,
+    names="order.create for saga-1 may have taken effect",
+    at="order F",
+)
+bad(
+    "I5",
+    "undo of a step never begun",
+    "every step is undone, be it begun or not",
+    """
+    submit
+    call order.create
+    refused inventory.reserve
+    send payment.refund -> m3  <--
+    apply m3 no-effect
+    ack m3
+    call order.cancel
+    tell compensated
+    """,
+    names="payment.refund was sent for saga-1, whose step payment was not begun",
+    at="payment C",
+)
+bad(
+    "I5",
+    "undo of a step never begun",
+    "the undo is sent before the step, not after it",
+    """
+    submit
+    send order.cancel -> m1  <--
+    apply m1 no-effect
+    ack m1
+    refused order.create
+    tell compensated
+    """,
+    names="order.cancel",
+    at="order C",
+)
+idle("I5", "nothing is to be undone", COMPLETED)
+
+# -- I11: compensation policy ----------------------------------------------------------------
+
+good(
+    "I11",
+    "an undo that fails is tried until it works",
+    """
+    submit
+    call order.create key=o
+    refused inventory.reserve key=i
+    send order.cancel key=o -> m3
+    error m3
+    ack m3
+    call order.cancel key=o
+    tell compensated
+    """,
+)
+good(
+    "I11",
+    "an undo that cannot be done is put aside with an alert, and the other one is done",
+    """
+    submit
+    call order.create key=o
+    call inventory.reserve key=i
+    refused payment.charge key=p
+    send inventory.release key=i -> m4
+    error m4
+    ack m4
+    dead-letter inventory
+    alert inventory
+    call order.cancel key=o
+    terminal stuck
+    tell stuck
+    """,
+)
+bad(
+    "I11",
+    "marked compensated",
+    "an undo is put aside, and the saga calls itself compensated",
+    """
+    submit
+    call order.create
+    refused inventory.reserve
+    send order.cancel -> m3
+    error m3
+    ack m3
+    dead-letter order
+    alert order
+    tell compensated
+    """,
+    names="order.cancel for saga-1 was put aside as failed, yet the saga calls itself compensated",
+    at="order C",
+)
+bad(
+    "I11",
+    "nobody called",
+    "an undo is put aside, and nobody is called",
+    """
+    submit
+    call order.create
+    refused inventory.reserve
+    send order.cancel -> m3
+    error m3
+    ack m3
+    dead-letter order
+    tell stuck
+    """,
+    names="order.cancel for saga-1 was put aside as failed and nobody was called",
+    at="order C",
+)
+bad(
+    "I11",
+    "undo given up",
+    "an undo fails, and that is that",
+    """
+    submit
+    call order.create
+    refused inventory.reserve
+    send order.cancel -> m3
+    error m3
+    ack m3
+    tell compensated
+    """,
+    names="order.cancel for saga-1 failed and was given up",
+    at="order C",
+)
+bad(
+    "I11",
+    "undo given up",
+    "neither the step nor its undo was answered, and the saga calls itself compensated",
+    """
+    submit
+    send order.create key=o -> m1
+    lost m1 request
+    timeout m1
+    send order.cancel key=o -> m2
+    lost m2 request
+    timeout m2
+    tell compensated
+    """,
+    names="order.cancel for saga-1 failed and was given up",
+    at="order C",
+)
+bad(
+    "I11",
+    "undo given up",
+    "a crash that comes after the end excuses nothing",
+    """
+    submit
+    call order.create
+    refused inventory.reserve
+    send order.cancel -> m3
+    error m3
+    ack m3
+    tell compensated
+    crash
+    boot
+    """,
+    names="order.cancel",
+    at="order C",
+)
+bad(
+    "I11",
+    "undo kept back",
+    "one undo without an answer keeps back the others",
+    """
+    submit
+    call order.create
+    call inventory.reserve
+    refused payment.charge
+    send inventory.release -> m4
+    apply m4
+    lost m4 answer
+    timeout m4
+    raise CallTimeout port=yes
+    """,
+    names="order.cancel for saga-1 was never sent, because inventory.release failed",
+    at="order C",
+)
+idle("I11", "nothing is undone", REFUSED_AT_ONCE)

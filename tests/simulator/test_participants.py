@@ -1,0 +1,182 @@
+"""The built-in participants are correct services: what a key, a tombstone and a counter do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from sagafuzz import PortError, Saga, Scenario, Step
+
+SHOP = Saga(
+    "shop",
+    [
+        Step("order", "order.create", undo="order.cancel"),
+        Step("stock", "inventory.reserve", undo="inventory.release"),
+        Step("pay", "payment.charge", undo="payment.refund"),
+        Step("ship", "shipping.ship", undo="shipping.recall"),
+    ],
+)
+
+
+@pytest.fixture
+def calls(lab: Any) -> Callable[..., Any]:
+    """Make calls one after the other, each (operation, arguments); the trial and the answers."""
+
+    def make(*requests: tuple[str, dict[str, Any]], scenario: Scenario | None = None) -> tuple[Any, list[Any]]:
+        answers: list[Any] = []
+
+        def run(world: Any, order: Any) -> bool:
+            for operation, arguments in requests:
+                try:
+                    answers.append(world.call(operation, **{"saga": order.id, **arguments}))
+                except PortError as error:
+                    answers.append(f"{type(error).__name__}: {error}")
+            return True
+
+        system = lab.system(run, saga=SHOP, operations=["payment.balance"])
+        return lab.trial(system, scenario=scenario), answers
+
+    return make
+
+
+def effects(trial: Any) -> list[bool]:
+    return [event.data[0] for event in trial.of("APPLY")]
+
+
+def test_a_key_is_applied_once_and_answered_the_same(calls: Callable[..., Any]) -> None:
+    trial, answers = calls(("payment.charge", {"key": "k"}), ("payment.charge", {"key": "k"}))
+    assert effects(trial) == [True, False]
+    assert answers[0] == answers[1] == {"id": "pay-1", "amount": 100}
+
+
+def test_without_a_key_it_is_applied_each_time(calls: Callable[..., Any]) -> None:
+    trial, answers = calls(("payment.charge", {}), ("payment.charge", {}))
+    assert effects(trial) == [True, True]
+    assert [answer["id"] for answer in answers] == ["pay-1", "pay-2"]
+
+
+def test_what_the_caller_does_to_an_answer_does_not_change_the_memory_of_it(lab: Any) -> None:
+    answers: list[Any] = []
+
+    def run(world: Any, order: Any) -> bool:
+        for _ in range(3):
+            answer = world.call("payment.charge", saga=order.id, key="k")
+            answers.append(dict(answer))
+            answer["id"] = "spoilt"
+        return True
+
+    lab.trial(lab.system(run))
+    assert answers == [{"id": "pay-1", "amount": 100}] * 3
+
+
+def test_a_compensation_is_applied_once_per_key(calls: Callable[..., Any]) -> None:
+    trial, _ = calls(
+        ("payment.charge", {"key": "k"}), ("payment.refund", {"key": "r"}), ("payment.refund", {"key": "r"})
+    )
+    assert effects(trial) == [True, True, False]
+
+
+def test_a_compensation_that_comes_first_leaves_a_tombstone(calls: Callable[..., Any]) -> None:
+    trial, answers = calls(("payment.refund", {"key": "k"}), ("payment.charge", {"key": "k"}))
+    assert effects(trial) == [False]
+    assert answers[1] == "Rejected: payment.charge: already compensated"
+
+
+def test_a_refusal_is_remembered_with_its_key(calls: Callable[..., Any]) -> None:
+    scenario = Scenario(rejections=((1, "payment.charge"),))
+    trial, answers = calls(("payment.charge", {"key": "k"}), ("payment.charge", {"key": "k"}), scenario=scenario)
+    assert answers == ["Rejected: payment.charge: refused by the business"] * 2
+    assert len(trial.of("REJECT")) == 2
+
+
+@pytest.mark.parametrize(
+    ("operation", "scenario", "reason"),
+    [
+        ("inventory.reserve", Scenario(stock=1, quantity=2), "out of stock"),
+        ("payment.charge", Scenario(funds=99), "insufficient funds"),
+        ("payment.charge", Scenario(limit=99), "card declined: over the limit"),
+    ],
+)
+def test_the_business_refuses_what_exceeds_its_means(
+    calls: Callable[..., Any], operation: str, scenario: Scenario, reason: str
+) -> None:
+    _, answers = calls((operation, {"key": "k"}), scenario=scenario)
+    assert answers == [f"Rejected: {operation}: {reason}"]
+
+
+def test_stock_that_was_released_can_be_reserved_again(calls: Callable[..., Any]) -> None:
+    trial, answers = calls(
+        ("inventory.reserve", {"key": "a"}),
+        ("inventory.release", {"key": "a"}),
+        ("inventory.reserve", {"saga": "saga-2", "key": "b"}),
+        scenario=Scenario(stock=1, sagas=2, gap_ms=1000),
+    )
+    assert answers[2] == {"id": "stock-1", "amount": 1}
+    assert trial.of("APPLY")[2].get("balance") == ("stock", "item-1", 0, 1, 1, 1)
+
+
+def test_an_undo_without_a_key_and_without_a_forward_takes_effect_blindly_on_counters(
+    calls: Callable[..., Any],
+) -> None:
+    trial, _ = calls(("payment.refund", {}), ("inventory.release", {}), ("order.cancel", {}), ("shipping.recall", {}))
+    assert effects(trial) == [True, True, False, False]
+    assert trial.of("APPLY")[0].get("balance") == ("money", "customer", 100_100, -100, 0, 100_000)
+
+
+def test_an_undo_without_a_key_undoes_what_there_is(calls: Callable[..., Any]) -> None:
+    trial, _ = calls(("payment.charge", {"amount": 7}), ("payment.refund", {"amount": 99}))
+    assert trial.of("APPLY")[1].get("balance") == ("money", "customer", 100_000, 0, 0, 100_000)
+
+
+@pytest.mark.parametrize(
+    ("operation", "payload", "reason"),
+    [
+        ("payment.charge", {"amount": "many"}, "amount is 'many', not a number"),
+        ("payment.charge", {"amount": None}, "amount is None, not a number"),
+        ("payment.charge", {"amount": float("nan")}, "amount is nan, not a number"),
+        ("payment.charge", {"amount": [1]}, "amount is of type list, not a number"),
+        ("inventory.reserve", {"item": object()}, "item is of type object, not a string"),
+    ],
+)
+def test_a_request_that_makes_no_sense_is_an_error_of_the_service(
+    calls: Callable[..., Any], operation: str, payload: dict[str, Any], reason: str
+) -> None:
+    trial, answers = calls((operation, payload))
+    assert answers == [f"Unavailable: {operation}: bad request: {reason}"]
+    assert trial.end == "quiescent"
+
+
+def test_an_operation_of_no_step_is_answered_and_has_neither_effect_nor_sites(calls: Callable[..., Any]) -> None:
+    trial, answers = calls(("payment.balance", {}), ("payment.charge", {}), ("payment.balance", {}))
+    assert (answers[0], answers[2]) == ({"applied": False}, {"applied": True})
+    assert effects(trial) == [False, True, False]
+    assert {site.subject for site in trial.sites} == {"pay"}
+
+
+def test_the_payload_travels_as_it_was_sent(lab: Any) -> None:
+    def run(world: Any, order: Any) -> bool:
+        lines = [1]
+        world.spawn(lines.append, 2)
+        world.call("payment.charge", saga=order.id, lines=lines, note="n", things={1, 2})
+        return True
+
+    [sent] = lab.trial(lab.system(run)).of("SEND")
+    assert sent.get("payload") == (("lines", "[1]"), ("note", "n"), ("things", '"<set>"'))
+
+
+def test_two_sagas_interleave_at_every_port(lab: Any) -> None:
+    def run(world: Any, order: Any) -> bool:
+        for operation in ("order.create", "payment.charge"):
+            world.call(operation, saga=order.id, key=order.id + operation)
+        return True
+
+    trial = lab.trial(lab.system(run), scenario=Scenario(sagas=2))
+    assert [(event.saga, event.step) for event in trial.of("SEND")] == [
+        ("saga-1", "order"),
+        ("saga-2", "order"),
+        ("saga-1", "pay"),
+        ("saga-2", "pay"),
+    ]
+    assert trial.answers == ["completed", "completed"]
