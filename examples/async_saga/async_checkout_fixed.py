@@ -13,7 +13,7 @@ class AsyncCheckout:
         self.db, self.call = db, call
 
     async def place(self, order):
-        self.db.put(f"checkout/{order.id}", "placing")
+        self.db.put(f"checkout/{order.id}", "placing", record="create")
         to_undo = []
         try:
             both = await asyncio.gather(
@@ -27,7 +27,7 @@ class AsyncCheckout:
         except (Rejected, *UNKNOWN):
             await self.undo(order.id, to_undo)
             return False
-        self.db.put(f"checkout/{order.id}", "placed")
+        self.db.put(f"checkout/{order.id}", "completed", record="terminal")
         return True
 
     async def resume_pending(self):  # what was open when the process died is rolled back whole
@@ -50,8 +50,8 @@ class AsyncCheckout:
                     await self.ask(saga, UNDO[operation])
                     to_undo.remove(operation)
                 except UNKNOWN:
-                    await asyncio.sleep(10)
-        self.db.put(f"checkout/{saga}", "undone")
+                    await asyncio.sleep(60)
+        self.db.put(f"checkout/{saga}", "compensated", record="terminal")
 
     async def ask(self, saga, operation):
         return await asyncio.wait_for(self.call(operation, saga=saga, key=f"{saga}/{operation}"), timeout=0.5)

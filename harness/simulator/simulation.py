@@ -46,7 +46,7 @@ OPERATOR_US: Final = 3_600_000_000
 """When, after it was struck, an operator repairs a compensation that fails: one hour, or when all is at rest."""
 
 SETTLE_CHECK_TICKS: Final = 2_000
-IDLE_TICKS: Final = 10_000
+IDLE_TICKS: Final = 4_000
 """Timers that fire without anything being recorded before a run counts as at rest."""
 
 MAX_OCCURRENCE: Final = 64

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import os
 import subprocess
 import sys
 import time
@@ -326,7 +325,7 @@ class Async(Base):
     async def poll(self):
         try:
             while True:
-                await asyncio.sleep(1)
+                await asyncio.sleep(24 * 3600)
         finally:
             await asyncio.sleep(1)
     run = Base.place
@@ -355,11 +354,10 @@ def test_there_are_no_warnings_about_what_a_crash_leaves_undone(tmp_path: Path) 
     script = tmp_path / "check.py"
     script.write_text(CHECK)
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-X", "dev", str(script)],
+        [sys.executable, "-W", "error", str(script)],
         capture_output=True,
         text=True,
         check=False,
-        env={**os.environ, "PYTHONASYNCIODEBUG": "0"},
     )
     assert done.stderr == ""
     assert [int(line) > 20 for line in done.stdout.split()] == [True, True]
