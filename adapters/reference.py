@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from ..ports import World, adapter
-from ..saga import Outcome
 from ..reference_saga import Orchestrator
-from ..saga import Step
+from ..saga import Outcome, Step
 from ..scenario import Order
 from .checkout import CHECKOUT, OVER_THE_LIMIT, SCENARIOS
 
@@ -20,6 +19,9 @@ class Reference:
     def run(self, order: Order) -> Outcome:
         request = {"item": order.item, "quantity": order.quantity, "amount": order.amount}
         return self.orchestrator.execute(order.id, request)
+
+    def cancel(self, order: Order) -> None:
+        self.orchestrator.cancel(order.id)
 
     def recover(self) -> None:
         self.orchestrator.resume_pending()

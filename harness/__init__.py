@@ -15,6 +15,7 @@ __version__ = "0.1.0"
 _HOME = {
     "Adapter": "ports",
     "CallTimeout": "ports",
+    "Conflict": "ports",
     "Event": "history",
     "Fault": "faults",
     "FaultKind": "faults",
@@ -36,6 +37,7 @@ _HOME = {
     "Site": "faults",
     "Step": "saga",
     "Store": "ports",
+    "StoreUnavailable": "ports",
     "Transaction": "ports",
     "Unavailable": "ports",
     "UsageError": "errors",
@@ -63,6 +65,7 @@ if TYPE_CHECKING:
     from .invariants import check as check
     from .ports import Adapter as Adapter
     from .ports import CallTimeout as CallTimeout
+    from .ports import Conflict as Conflict
     from .saga import Outcome as Outcome
     from .ports import Participant as Participant
     from .ports import PortError as PortError
@@ -70,6 +73,7 @@ if TYPE_CHECKING:
     from .ports import Rejected as Rejected
     from .ports import Request as Request
     from .ports import Store as Store
+    from .ports import StoreUnavailable as StoreUnavailable
     from .ports import Transaction as Transaction
     from .ports import Unavailable as Unavailable
     from .ports import World as World

@@ -6,7 +6,7 @@ counter, so that one plan means the same on every adapter and in every world.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -19,6 +19,7 @@ EFFECT: Final = "effect"  # the participant is about to handle the first deliver
 ACK: Final = "ack"  # its answer is about to reach the orchestrator
 LOG: Final = "log"  # the orchestrator asks its store to make a record durable
 LOGGED: Final = "logged"  # that record has just become durable
+BOOT: Final = "boot"  # a new incarnation of the orchestrator starts
 
 
 class Site(NamedTuple):
@@ -38,6 +39,8 @@ class Site(NamedTuple):
 
     def __str__(self) -> str:
         ordinal = f" #{self.occurrence}" if self.occurrence > 1 else ""
+        if self.phase == BOOT:
+            return f"start {self.occurrence} of the {self.subject}"
         if not self.direction:
             return f"{self.saga}: write {self.subject!r}{ordinal}"
         direction = DIRECTION_NAMES.get(self.direction, self.direction)
@@ -50,7 +53,8 @@ class FaultKind:
 
     ``phase`` is where it strikes; ``directions`` which calls can suffer it ("" for writes).
     ``crash`` says that the orchestrator dies of it. ``unless`` names the step properties
-    (``retriable``, ``pivot``) under which the kind is impossible, with the reason.
+    (``retriable``, ``pivot``) under which the kind is impossible, with the reason. ``needs`` is the
+    capability (a key of CAPABILITIES) without which an adapter cannot suffer it.
     """
 
     name: str
@@ -58,10 +62,22 @@ class FaultKind:
     meaning: str
     directions: tuple[str, ...] = (FORWARD, COMPENSATION)
     crash: bool = False
+    needs: str = ""
     unless: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def __str__(self) -> str:
         return self.name
+
+
+CAPABILITIES: Final[Mapping[str, str]] = {
+    "recover": "the adapter has a method recover",
+    "cancel": "the adapter has a method cancel, or is async",
+    "upgrade": "the adapter declares upgrade=",
+    "expiry": "the adapter declares expiring=",
+    "retention": "the adapter declares key_retention_ms=",
+    "sagas": "the scenario runs more than one saga",
+}
+"""What an adapter or scenario may be able to suffer, and how that is known."""
 
 
 def _kinds(*kinds: FaultKind) -> dict[str, FaultKind]:
@@ -155,6 +171,137 @@ FAULT_KINDS: Final[Mapping[str, FaultKind]] = _kinds(
         crash=True,
         meaning="the orchestrator dies right after the record is durable",
     ),
+    FaultKind(
+        name="reordered",
+        phase=SEND,
+        directions=(FORWARD,),
+        meaning="the request is overtaken by its own compensation, and delivered after it",
+    ),
+    FaultKind(
+        name="partition",
+        phase=SEND,
+        meaning="the participant cannot be reached, nor its answers heard, for five seconds from here on",
+    ),
+    FaultKind(
+        name="partition-answers",
+        phase=SEND,
+        meaning="requests reach the participant, its answers are lost, for five seconds from here on",
+    ),
+    FaultKind(
+        name="pause",
+        phase=SEND,
+        needs="recover",
+        meaning="the process stands still for ten seconds, longer than any lease, while another starts; then it goes on",
+    ),
+    FaultKind(
+        name="cancel",
+        phase=SEND,
+        directions=(FORWARD,),
+        needs="cancel",
+        meaning="the client cancels the saga as the request is about to be sent",
+    ),
+    FaultKind(
+        name="clock-forward",
+        phase=SEND,
+        meaning="the wall clock jumps ahead by an hour; the monotonic one does not",
+    ),
+    FaultKind(
+        name="clock-back",
+        phase=SEND,
+        meaning="the wall clock jumps back by an hour; the monotonic one does not",
+    ),
+    FaultKind(
+        name="overtaken",
+        phase=SEND,
+        needs="sagas",
+        meaning="the request waits until the next one of another saga on the same data was handled",
+    ),
+    FaultKind(
+        name="overtaken-twice",
+        phase=SEND,
+        needs="sagas",
+        meaning="the request waits until the next two of another saga on the same data were handled",
+    ),
+    FaultKind(
+        name="participant-outage",
+        phase=EFFECT,
+        meaning="the participant is down when the request arrives, and for two seconds; it forgets nothing",
+    ),
+    FaultKind(
+        name="participant-restart",
+        phase=EFFECT,
+        meaning="the participant applies and restarts before it answers; what it held in memory only is gone",
+    ),
+    FaultKind(
+        name="expiry",
+        phase=EFFECT,
+        directions=(FORWARD,),
+        needs="expiry",
+        meaning="the reservation that the request makes runs out while the saga goes on",
+    ),
+    FaultKind(
+        name="key-expiry",
+        phase=EFFECT,
+        needs="retention",
+        meaning="the participant has forgotten the idempotency key, as its retention allows, before a retry comes",
+    ),
+    FaultKind(
+        name="slow-answer",
+        phase=ACK,
+        meaning="the answer comes just before the caller would give up",
+    ),
+    FaultKind(
+        name="late-answer",
+        phase=ACK,
+        meaning="the answer comes just after the caller gave up",
+    ),
+    FaultKind(
+        name="store-error-before-commit",
+        phase=LOG,
+        directions=("",),
+        meaning="the store answers with an error; nothing is durable",
+    ),
+    FaultKind(
+        name="torn-write",
+        phase=LOG,
+        directions=("",),
+        crash=True,
+        meaning="the orchestrator dies in the middle of the write; the file holds a part of it",
+    ),
+    FaultKind(
+        name="store-error-after-commit",
+        phase=LOGGED,
+        directions=("",),
+        meaning="the record is durable, but the store's answer is an error",
+    ),
+    FaultKind(
+        name="lost-write",
+        phase=LOGGED,
+        directions=("",),
+        crash=True,
+        meaning="the store had acknowledged the record; it dies with the orchestrator",
+    ),
+    FaultKind(
+        name="second-orchestrator",
+        phase=LOGGED,
+        directions=("",),
+        needs="recover",
+        meaning="another process starts and recovers while this one lives on",
+    ),
+    FaultKind(
+        name="stale-read",
+        phase=BOOT,
+        directions=("",),
+        needs="recover",
+        meaning="recovery reads from a replica that lags by one write",
+    ),
+    FaultKind(
+        name="upgrade",
+        phase=BOOT,
+        directions=("",),
+        needs="upgrade",
+        meaning="the new incarnation runs the next version of the definition",
+    ),
 )
 
 
@@ -222,11 +369,12 @@ def infeasible(kind: FaultKind, *, phase: str, direction: str, step: Step | None
     return None
 
 
-def feasible_kinds(saga: Saga, site: Site) -> tuple[str, ...]:
-    """The kinds that can strike ``site``, in the order of the table."""
+def feasible_kinds(saga: Saga, site: Site, capabilities: Collection[str] = CAPABILITIES) -> tuple[str, ...]:
+    """The kinds that can strike ``site`` where those ``capabilities`` are given, in the order of the table."""
     step = saga.by_name.get(site.subject) if site.direction else None
     return tuple(
         kind.name
         for kind in FAULT_KINDS.values()
         if infeasible(kind, phase=site.phase, direction=site.direction, step=step) is None
+        and (not kind.needs or kind.needs in capabilities)
     )

@@ -25,6 +25,7 @@ SUBMIT: Final = "SUBMIT"  # the client asks for a saga
 BOOT: Final = "BOOT"  # a process starts (again)
 LOG: Final = "LOG"  # a durable write is asked
 LOGACK: Final = "LOGACK"  # it is durable
+LOGLOST: Final = "LOGLOST"  # it was acknowledged, and is lost all the same
 SEND: Final = "SEND"  # a request leaves the orchestrator
 DELIVER: Final = "DELIVER"  # it reaches the participant
 APPLY: Final = "APPLY"  # the participant committed its local transaction
@@ -33,7 +34,10 @@ ERROR: Final = "ERROR"  # the participant failed
 ACK: Final = "ACK"  # the answer reaches the orchestrator
 LOST: Final = "LOST"  # the network dropped a message
 TIMEOUT: Final = "TIMEOUT"  # the caller gave up
-CRASH: Final = "CRASH"  # a process dies
+CRASH: Final = "CRASH"  # an orchestrator dies
+DOWN: Final = "DOWN"  # a participant is down, or restarts
+PAUSE: Final = "PAUSE"  # an orchestrator stands still for a while
+CLOCK: Final = "CLOCK"  # the wall clock jumps
 TERMINAL: Final = "TERMINAL"  # the orchestrator declares the saga's end
 CLIENT_ACK: Final = "CLIENT_ACK"  # the client is told an outcome
 RAISED: Final = "RAISED"  # an exception left the code under test
@@ -55,6 +59,7 @@ DATA_FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
     BOOT: ("incarnation", "reason"),
     LOG: ("record", "occurrence", "epoch"),
     LOGACK: ("record", "occurrence", "epoch"),
+    LOGLOST: ("record", "occurrence"),
     SEND: ("operation", "payload", "epoch"),
     DELIVER: ("nth",),
     APPLY: ("effective", "owner", "balance"),
@@ -64,6 +69,9 @@ DATA_FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
     LOST: ("what",),
     TIMEOUT: ("after_ms",),
     CRASH: ("reason",),
+    DOWN: ("reason",),
+    PAUSE: ("for_ms",),
+    CLOCK: ("by_s",),
     TERMINAL: ("outcome",),
     CLIENT_ACK: ("outcome",),
     RAISED: ("type", "message", "where", "port"),

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
 from .errors import UsageError, nearest
+from .faults import kind_named
 from .saga import Outcome, Saga
 from .scenario import Scenario, default_scenarios
 
@@ -33,6 +34,14 @@ class Unavailable(PortError):
 
 class CallTimeout(PortError):
     """Unknown: no answer came in time. The participant may have applied, or may yet apply."""
+
+
+class StoreUnavailable(Unavailable):
+    """The store answered with an error. Whether it committed is not known."""
+
+
+class Conflict(PortError):
+    """Definite: a guarded write was refused, since the record is not what the guard names."""
 
 
 class ProcessCrashed(BaseException):
@@ -73,11 +82,24 @@ class Participant(Protocol):
 class Store(Protocol):
     """A durable key-value store. Every write is a crash point; values are JSON data.
 
+    A write may raise StoreUnavailable (unknown) and, with a ``guard``, Conflict (definite). ``guard`` names
+    fields that the record must have when the write commits; an empty one says that there must be no record.
+    ``epoch`` is the fencing token of the writer, where it has one.
     ``record`` names the kind of record, ``saga`` and ``step`` what it is about. The invariants on
     write-ahead logging know the kinds "create", "intent", "outcome", "compensating", "terminal".
     """
 
-    def put(self, key: str, value: Any, *, record: str | None = None, saga: str | None = None, step: str = "") -> None:
+    def put(
+        self,
+        key: str,
+        value: Any,
+        *,
+        record: str | None = None,
+        saga: str | None = None,
+        step: str = "",
+        guard: Mapping[str, Any] | None = None,
+        epoch: int = 0,
+    ) -> None:
         """Make ``value`` durable under ``key``."""
 
     def get(self, key: str, default: Any = None) -> Any:
@@ -93,6 +115,19 @@ class Store(Protocol):
         """Writes inside become durable together, or not at all."""
 
 
+class DurableFile(Protocol):
+    """An append-only file. What was appended and not synced is lost with the process."""
+
+    def append(self, data: bytes) -> None:
+        """Add ``data`` at the end; durable only after the next sync."""
+
+    def sync(self, *, record: str | None = None, saga: str | None = None, step: str = "") -> None:
+        """Make everything appended so far durable."""
+
+    def read(self) -> bytes:
+        """The whole content, as this process sees it."""
+
+
 class World(Protocol):
     """All that code under test may touch."""
 
@@ -106,12 +141,17 @@ class World(Protocol):
         saga: str | None = None,
         key: str | None = None,
         timeout_ms: float | None = None,
+        epoch: int = 0,
         **payload: Any,
     ) -> Any:
-        """Ask a participant. Answers, or raises Rejected, Unavailable or CallTimeout."""
+        """Ask a participant. Answers, or raises Rejected, Unavailable or CallTimeout. ``epoch`` is the
+        caller's fencing token, where it has one."""
 
     def sqlite(self, name: str = "main") -> sqlite3.Connection:
         """A durable SQLite database; every commit is a crash point."""
+
+    def file(self, name: str = "log") -> DurableFile:
+        """A file that survives crashes as far as it was synced; each sync is a crash point."""
 
     def now(self) -> float:
         """Seconds of virtual wall clock."""
@@ -149,6 +189,10 @@ class Adapter:
     call_timeout_ms: float = 1000.0
     restart_ms: float = 100.0
     durable_recovery: bool = True
+    expiring: tuple[str, ...] = ()
+    key_retention_ms: float | None = None
+    upgrade: Callable[[], Any] | None = None
+    cannot_suffer: tuple[str, ...] = ()
     about: str = ""
     spec: str = ""
 
@@ -175,12 +219,22 @@ def adapter(
     operations: Iterable[str] = (),
     call_timeout_ms: float = 1000.0,
     restart_ms: float = 100.0,
+    durable_recovery: bool = True,
+    expiring: Iterable[str] = (),
+    key_retention_ms: float | None = None,
+    upgrade: Callable[[], Any] | None = None,
+    cannot_suffer: Iterable[str] = (),
 ) -> Callable[[_C], _C]:
     """Declare a class to be a system under test.
 
     ``scenarios`` replaces the default ones (succeeds, declined, two on one item).
     ``participants`` plugs the user's own in, by participant name. ``operations`` lists calls
     that belong to no step (queries, say). Times are virtual milliseconds.
+
+    What the system can suffer beyond the default: ``expiring`` names participants whose reservations
+    may run out, ``key_retention_ms`` says how long participants keep keys, ``upgrade`` is the class that
+    a later incarnation may run instead. ``cannot_suffer`` excludes fault kinds by name. Set
+    ``durable_recovery=False`` where recovery depends on more than the durable state.
     """
     if not isinstance(saga, Saga):
         raise UsageError(f"adapter: saga={saga!r} is not a Saga; write saga=sagafuzz.Saga(name, [steps])")
@@ -206,6 +260,11 @@ def adapter(
             operations=tuple(operations),
             call_timeout_ms=call_timeout_ms,
             restart_ms=restart_ms,
+            durable_recovery=durable_recovery,
+            expiring=tuple(expiring),
+            key_retention_ms=key_retention_ms,
+            upgrade=upgrade,
+            cannot_suffer=tuple(kind_named(kind).name for kind in cannot_suffer),
             about=(inspect.getdoc(cls) or "").split("\n")[0],
         )
         setattr(cls, ADAPTER_ATTRIBUTE, declared)

@@ -9,7 +9,9 @@ The rules that it keeps, each of which some fault punishes when it is broken:
 - the decision to compensate is durable before the first undo; undos go in reverse, each until it
   succeeds or is put aside for a person, and one that fails does not keep back the others;
 - the end is durable before the client is told;
-- after a restart every saga without an end is taken up where its log stops.
+- after a restart every saga without an end is taken up where its log stops;
+- every write names the revision that it follows and the epoch of its owner, so that an owner that
+  was superseded while it slept can write nothing more, and stops.
 """
 
 from __future__ import annotations
@@ -19,13 +21,17 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from ..ports import CallTimeout, Rejected, Store, Unavailable, World
-from ..saga import Outcome
-from ..saga import Saga, Step
+from ..ports import CallTimeout, Conflict, Rejected, Store, StoreUnavailable, Unavailable, World
+from ..saga import Outcome, Saga, Step
 
 RUNNING: Final = "running"
 COMPENSATING: Final = "compensating"
 _PREFIX: Final = "saga/"
+_CANCEL: Final = "cancel/"
+
+
+class Superseded(Exception):
+    """Another owner has taken the saga over; this one must leave it alone."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,13 +40,15 @@ class RetryPolicy:
 
     ``forward_attempts`` bounds the steps before the pivot, ``undo_attempts`` the compensations of
     one incarnation. The pivot itself once unknown, and every retriable step, are asked until they
-    answer: nothing else would be right.
+    answer: nothing else would be right. ``sweep_s`` is the time between two looks for open sagas
+    after a restart; the second look finds what a lagging replica did not show at the first.
     """
 
     forward_attempts: int = 3
     undo_attempts: int = 5
     first_backoff_s: float = 0.1
     longest_backoff_s: float = 60.0
+    sweep_s: float = 1.0
 
     def backoffs(self) -> Iterator[float]:
         """The waits, without end."""
@@ -55,6 +63,8 @@ class _State:
     """A saga's record. ``begun`` are the steps whose intent is durable, ``done`` those with an outcome."""
 
     id: str
+    epoch: int = 1
+    revision: int = 0
     phase: str = RUNNING
     request: dict[str, Any] = field(default_factory=dict)
     begun: list[str] = field(default_factory=list)
@@ -87,25 +97,41 @@ class Orchestrator:
         self._arguments = arguments
 
     def execute(self, saga_id: str, request: Mapping[str, Any]) -> Outcome:
-        """Run a saga to its end. Starting an id again takes up, or reports, the one there is."""
-        record = self._store.get(_PREFIX + saga_id)
-        if record is not None:
-            return self._drive(_State(**record))
+        """Run a saga to its end. PENDING when another owner is at it, or took it over meanwhile."""
         state = _State(id=saga_id, request=dict(request))
-        self._save(state, "create")
-        return self._drive(state)
+        try:
+            self._save(state, "create")
+            return self._drive(state)
+        except Superseded:
+            record = self._store.get(_PREFIX + saga_id)
+            return Outcome(record["outcome"]) if record and record["outcome"] else Outcome.PENDING
+
+    def cancel(self, saga_id: str) -> None:
+        """Ask a saga to compensate. Heeded before its next step, and not after its pivot."""
+        self._durably(lambda: self._store.put(_CANCEL + saga_id, True, record="cancel", saga=saga_id))
 
     def resume_pending(self) -> None:
-        """Take up every saga that has no end, as after a restart."""
-        for _, record in self._store.items(_PREFIX):
-            if not record["outcome"]:
-                self._drive(_State(**record))
+        """Take up every saga that has no end, as after a restart; look twice."""
+        self._sweep()
+        self._world.sleep(self._policy.sweep_s)
+        self._sweep()
+
+    def _sweep(self) -> None:
+        for key, listed in self._store.items(_PREFIX):
+            if listed["outcome"]:
+                continue
+            record = self._store.get(key)
+            if record["outcome"]:
+                continue
+            state = _State(**record)
+            state.epoch += 1
+            with suppress(Superseded):
+                self._save(state, "adopt")
+                self._drive(state)
 
     # -- forward ---------------------------------------------------------------------------
 
     def _drive(self, state: _State) -> Outcome:
-        if state.outcome:
-            return Outcome(state.outcome)
         if state.phase == RUNNING and self._forward(state):
             return self._end(state, Outcome.COMPLETED)
         return self._compensate(state)
@@ -115,6 +141,8 @@ class Orchestrator:
         for name in self._saga.sequence:
             if name in state.done:
                 continue
+            if self._cancelled(state):
+                return False
             if name not in state.begun:
                 state.begun.append(name)
                 self._save(state, "intent", name)
@@ -128,17 +156,25 @@ class Orchestrator:
             self._save(state, "outcome", name)
         return True
 
+    def _cancelled(self, state: _State) -> bool:
+        committed = any(self._saga.by_name[name].pivot for name in state.begun)
+        return not committed and self._store.get(_CANCEL + state.id) is not None
+
     def _request(self, state: _State, step: Step) -> Any:
         endless = step.pivot or step.retriable
-        payload = self._arguments(step, state.request)
         for attempt, wait in enumerate(self._policy.backoffs(), 1):
             try:
-                return self._world.call(step.operation, saga=state.id, key=f"{state.id}/{step.name}", **payload)
+                return self._call(state, step, step.operation)
             except (CallTimeout, Unavailable):
                 if attempt >= self._policy.forward_attempts and not endless:
                     raise
             self._world.sleep(wait)
         raise AssertionError("the waits have no end")
+
+    def _call(self, state: _State, step: Step, operation: str) -> Any:
+        payload = self._arguments(step, state.request)
+        key = f"{state.id}/{step.name}"
+        return self._world.call(operation, saga=state.id, key=key, epoch=state.epoch, **payload)
 
     # -- backward --------------------------------------------------------------------------
 
@@ -161,10 +197,9 @@ class Orchestrator:
         return self._end(state, Outcome.STUCK if state.stuck else Outcome.COMPENSATED)
 
     def _undo(self, state: _State, step: Step, operation: str) -> bool:
-        payload = self._arguments(step, state.request)
         for attempt, wait in enumerate(self._policy.backoffs(), 1):
             with suppress(CallTimeout, Unavailable, Rejected):
-                self._world.call(operation, saga=state.id, key=f"{state.id}/{step.name}", **payload)
+                self._call(state, step, operation)
                 return True
             if attempt >= self._policy.undo_attempts:
                 return False
@@ -179,4 +214,24 @@ class Orchestrator:
         return outcome
 
     def _save(self, state: _State, record: str, step: str = "") -> None:
-        self._store.put(_PREFIX + state.id, vars(state), record=record, saga=state.id, step=step)
+        """Make the state durable after the revision that it follows. Raises Superseded when another
+        owner wrote in between."""
+        guard = {"revision": state.revision} if state.revision else {}
+        state.revision += 1
+        key, value = _PREFIX + state.id, vars(state)
+
+        def put() -> None:
+            self._store.put(key, value, record=record, saga=state.id, step=step, guard=guard, epoch=state.epoch)
+
+        try:
+            self._durably(put)
+        except Conflict:
+            if self._store.get(key) != value:  # else it is our own write, whose answer was lost
+                raise Superseded(state.id) from None
+
+    def _durably(self, write: Callable[[], None]) -> None:
+        for wait in self._policy.backoffs():
+            with suppress(StoreUnavailable):
+                write()
+                return
+            self._world.sleep(wait)

@@ -2,7 +2,7 @@
 
 import hypothesis
 import pytest
-from shop_adapter import CHECKOUT, ShopCheckoutFixed
+from shop_adapter import ShopCheckoutFixed
 
 import sagafuzz
 
@@ -14,7 +14,8 @@ def test_checkout_survives_two_faults(saga):
 
 def test_two_orders_at_once(saga):
     report = saga.check(ShopCheckoutFixed, faults=1, random=0, sagas=2)
-    assert "I18" not in report.distinct_invariants
+    exercised = {entry.id for entry in report.invariants if entry.checked}
+    assert {"I1", "I4", "I5", "I18"} <= exercised  # no green without a look
 
 
 class CheckoutMachine(sagafuzz.SagaMachine):

@@ -14,12 +14,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from .. import __version__
-from ..history import END
 from ..invariants import check
 from ..ports import Adapter
 from ..scenario import Scenario
-from ..simulator import Run, Setup, simulate
-from ..simulator.patches import SPIN_SECONDS, watchdog
+from ..simulator import Setup, simulate
+from ..simulator.patches import SPIN_SECONDS, Watch, watchdog
 from ..verdict import (
     CONSISTENT,
     INCONCLUSIVE,
@@ -95,24 +94,25 @@ class Campaign:
         self._findings: dict[Signature, Finding] = {}
         self._digest = hashlib.blake2b(digest_size=16)
         self._nondeterministic = ""
-        self._spins = 0
+        self._watch = Watch()
         self._finished = False
 
     def run(self) -> Report:
         """Search to the end, or until stopped."""
-        with watchdog(self.settings.spin_s):
+        with watchdog(self.settings.spin_s) as self._watch:
             try:
                 self._finished = self._search()
             except NotDeterministic as error:
                 self._nondeterministic = str(error)
-        return self.report()
+            return self.report()
+
+    def _over(self) -> bool:
+        """Whether to end early: it was asked for, or too much time goes by in runs that spin."""
+        return self._stopped() or self._watch.ended >= MAX_SPINS
 
     def _search(self) -> bool:
         for scenario in self.scenarios:
             if not self._exhaust(Setup(adapter=self.adapter, scenario=scenario)):
-                return False
-            if self._spins >= MAX_SPINS:
-                self._shrink_all()
                 return False
         if not self._shrink_all():
             return False
@@ -126,7 +126,7 @@ class Campaign:
         judge = Judge(setup)
         cases = Enumerator(setup, self.settings.max_faults).cases()
         stage = f"{setup.scenario.name}: every plan with at most {self.settings.max_faults} faults"
-        while not self._stopped():
+        while not self._over():
             case = next(cases, None)
             if case is None:
                 return True
@@ -135,9 +135,6 @@ class Campaign:
             verdict, new = judge.judge(case.plan, case.run, case.digest)
             self._digest.update(case.digest)
             self._tally.add(tally, setup, case, verdict, new=new)
-            self._spins += _ended_by_watchdog(case.run)
-            if self._spins >= MAX_SPINS:
-                return True
             if tally.run % 50 == 0:
                 self._tell(stage, tally.run, 0)
         return False
@@ -154,7 +151,7 @@ class Campaign:
     def _shrink_all(self) -> bool:
         sightings = self._worth_telling()
         for number, (signature, sighting) in enumerate(sightings):
-            if self._stopped():
+            if self._over():
                 return False
             self._tell("shrinking", number, len(sightings))
             self._findings[signature] = self._shrunk(signature, sighting)
@@ -170,7 +167,7 @@ class Campaign:
         ]
 
     def _shrunk(self, signature: Signature, sighting: Sighting) -> Finding:
-        if self._spins and signature[0] == "C3":
+        if self._watch.ended and signature[0] == "C3":
             return _unshrunk(self.adapter.name, signature, sighting)  # each candidate could take seconds
         small = shrink(sighting.setup, sighting.plan, signature)
         setup = Setup(adapter=self.adapter, scenario=small.scenario)
@@ -204,11 +201,11 @@ class Campaign:
         def stopped() -> bool:  # asked once before each example
             nonlocal asked
             asked += 1
-            return self._stopped()
+            return self._over()
 
         self._tell("state machine", 0, self.settings.examples)
         for attempt in range(RANDOM_ROUNDS):
-            if self._stopped():
+            if self._over():
                 return False
             failure, steps = search(
                 self.adapter,
@@ -223,19 +220,21 @@ class Campaign:
                 self._random_findings.append(self._random_finding(failure))
             self._random = RandomResult(
                 asked=self.settings.examples,
-                run=min(asked - self._stopped(), self.settings.examples),
+                run=min(asked - self._over(), self.settings.examples),
                 steps=self._random.steps + steps,
                 violated=bool(self._random_findings),
             )
             if failure is None:
                 break
-        return not self._stopped()
+        return not self._over()
 
     def _random_finding(self, failure: Failure) -> Finding:
         violation = failure.violation
         setup = Setup(adapter=self.adapter, scenario=failure.scenario)
         expect_program_again(setup, failure.actions, failure.history)
-        actions = shrink_actions(setup, failure.actions, violation.signature)
+        actions = failure.actions
+        if not self._watch.ended:  # each candidate could take seconds
+            actions = shrink_actions(setup, failure.actions, violation.signature)
         shown, history = perform(setup, actions)
         violation = next((v for v in check(history).violations if v.signature == violation.signature), violation)
         id = finding_id(self.adapter.name, violation.signature)
@@ -294,8 +293,8 @@ class Campaign:
         counts = self._tally.counts()
         if self._nondeterministic:
             yield f"the adapter is not deterministic: {self._nondeterministic}"
-        elif self._spins >= MAX_SPINS:
-            yield f"in {self._spins} plans the code under test had to be ended: it touched no port; no more were run"
+        elif self._watch.ended >= MAX_SPINS:
+            yield f"in {self._watch.ended} runs the code under test had to be ended: it touched no port; no more were run"
         elif not self._finished:
             yield "the campaign was interrupted"
         if counts.fired < counts.run:
@@ -346,10 +345,6 @@ def finding_id(adapter: str, signature: Signature) -> str:
 def replay_file(id: str) -> str:
     """The name of a finding's replay file in the folder of its report."""
     return f"{id}.json"
-
-
-def _ended_by_watchdog(run: Run) -> bool:
-    return run.rows[-1][1] == END and run.rows[-1][9] == ("spins",)
 
 
 def _unshrunk(adapter: str, signature: Signature, sighting: Sighting) -> Finding:

@@ -109,7 +109,8 @@ class Driver:
             self._sim.network.deliver(msg)
 
     def _crash(self, number: int) -> None:
-        self._sim.crash("killed")
+        assert self._sim.process is not None
+        self._sim.crash(self._sim.process, "killed")
 
     def _restart(self, number: int) -> None:
         self._sim.start("restart")

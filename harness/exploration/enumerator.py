@@ -8,7 +8,7 @@ this needs is a deterministic run.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from ..faults import Fault, Plan, Site, feasible_kinds
@@ -43,8 +43,9 @@ class _Node:
 class Enumerator:
     """Runs all plans of one setup, those with fewer faults first, in the order of discovery."""
 
-    def __init__(self, setup: Setup, max_faults: int) -> None:
+    def __init__(self, setup: Setup, max_faults: int, only: Collection[str] | None = None) -> None:
         self.setup = setup
+        self.only = only
         self.max_faults = max_faults
         self._kinds: dict[tuple[str, str, str], tuple[str, ...]] = {}
         self._faults: dict[tuple[str, Site], Fault] = {}
@@ -76,7 +77,11 @@ class Enumerator:
         shape = (site[3], site[2], site[1] if site[2] else "")
         found = self._kinds.get(shape)
         if found is None:
-            found = self._kinds[shape] = feasible_kinds(self.setup.adapter.saga, Site._make(site))
+            found = self._kinds[shape] = tuple(
+                kind
+                for kind in feasible_kinds(self.setup.adapter.saga, Site._make(site), self.setup.capabilities)
+                if kind in self.setup.kinds and (self.only is None or kind in self.only)
+            )
         return found
 
     def fault(self, kind: str, site: Site) -> Fault:

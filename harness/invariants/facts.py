@@ -18,6 +18,7 @@ from ..history import (
     END,
     ERROR,
     LOGACK,
+    LOGLOST,
     NONSENSE,
     RAISED,
     REJECT,
@@ -212,6 +213,9 @@ class Facts:
             facts.durable.setdefault((row[9][0], row[4]), position)
             facts.last_row = position
 
+    def _loglost(self, position: int, row: Row) -> None:
+        self.of(row).durable.pop((row[9][0], row[4]), None)
+
     def _claim(self, position: int, row: Row) -> None:
         outcome, saga = row[9][0], self.of(row)
         if outcome != PENDING:
@@ -252,6 +256,7 @@ _HANDLERS = {
     ACK: Facts._ack,
     TIMEOUT: Facts._timeout,
     LOGACK: Facts._logack,
+    LOGLOST: Facts._loglost,
     TERMINAL: Facts._claim,
     CLIENT_ACK: Facts._claim,
     SUBMIT: Facts._submit,

@@ -116,6 +116,16 @@ class Kernel:
         elif task.waiting:
             task.value = value
         if task.waiting:
+            paused_us = task.process.paused_until_us - self.now_us
+            if paused_us > 0 and task.error is None:
+                self.at(paused_us, self._resume, task)
+                return
+            task.waiting = False
+            self._runnable.append(task)
+
+    def _resume(self, task: Task) -> None:
+        """The process of a woken task goes on after a pause."""
+        if task.waiting and not task.finished:
             task.waiting = False
             self._runnable.append(task)
 

@@ -15,7 +15,7 @@ from greenlet import getcurrent
 from ..faults import ACK as ACK_PHASE
 from ..faults import EFFECT, FAULT_KINDS
 from ..faults import SEND as SEND_PHASE
-from ..history import ACK, APPLY, DELIVER, ERROR, LOST, REJECT, SEND, TIMEOUT
+from ..history import ACK, APPLY, DELIVER, DOWN, ERROR, EXPIRE, LOST, REJECT, SEND, TIMEOUT
 from ..ports import CallTimeout, PortError, ProcessCrashed, Rejected, Unavailable
 from ..saga import COMPENSATION
 from . import participants as p
@@ -30,11 +30,26 @@ ROUND_TRIP_US: Final = 2 * LATENCY_US
 SLOW_US: Final = 5_000
 """How long after the caller gave up a request that is too slow arrives."""
 
+JUST_US: Final = 1_000
+"""How far before or after the caller's patience ends an answer comes that is just in time, or just late."""
+
+PARTITION_US: Final = 5_000_000
+OUTAGE_US: Final = 2_000_000
+RESTART_US: Final = 500_000
+EXPIRY_US: Final = 1_500
+"""How long these last: a partition, a participant's outage, its restart, a reservation that runs out."""
+
 MAX_ATTEMPT: Final = 6
 """Attempts of one call at which faults are injected; later ones are reported as not struck."""
 
 
 _EFFECT_KINDS: Final = tuple(kind.name for kind in FAULT_KINDS.values() if kind.phase == EFFECT)
+_BEFORE_SENDING: Final = frozenset({"crash-before-send", "pause", "cancel", "clock-forward", "clock-back"})
+_OVERTAKEN: Final = {"overtaken": 1, "overtaken-twice": 2}
+_NOTHING: Final[tuple[str, ...]] = ()
+_REJECT: Final = ("reject",)
+_CRASH: Final = ("crash-after-effect",)
+_KEY_EXPIRY: Final = ("key-expiry",)
 
 
 class Message:
@@ -96,7 +111,7 @@ class Message:
 class Network:
     """Carries messages for one run."""
 
-    __slots__ = ("_attempts", "_held", "_next", "manual", "pending", "sim", "stuck")
+    __slots__ = ("_attempts", "_cut", "_down", "_held", "_late", "_mute", "_next", "_waiting", "manual", "pending", "sim", "stuck")
 
     def __init__(self, sim: Simulation, *, manual: bool) -> None:
         self.sim = sim
@@ -104,6 +119,11 @@ class Network:
         self.pending: list[Message] = []
         self.stuck: set[tuple[str, str]] = set()  # (saga, step) whose compensation fails until healed
         self._held: list[Message] = []  # delayed duplicates
+        self._late: list[Message] = []  # requests that wait for their own compensation to be handled first
+        self._waiting: list[list[Any]] = []  # [request that lets others go first, how many more]
+        self._cut: dict[str, int] = {}  # participant -> until when (µs) no request reaches it
+        self._mute: dict[str, int] = {}  # participant -> until when no answer of it arrives
+        self._down: dict[str, int] = {}  # participant -> until when it refuses connections
         self._attempts: dict[tuple[str, str, str], int] = {}
         self._next = 0
 
@@ -118,6 +138,7 @@ class Network:
         timeout_us: int,
         payload: dict[str, Any],
         on_done: Callable[[Any, PortError | None], object],
+        epoch: int = 0,
     ) -> Message:
         """Send one request. ``on_done(value, error)`` is called once, unless the process dies first."""
         sim = self.sim
@@ -125,29 +146,47 @@ class Network:
         counter = (saga, step or operation, direction)
         attempt = self._attempts.get(counter, 0) + 1
         self._attempts[counter] = attempt
-        kind = sim.visit((saga, step, direction, SEND_PHASE, attempt)) if step else None
-        if kind == "crash-before-send":
-            sim.struck()
-            sim.crash(kind)
-            raise ProcessCrashed
+        kind = None
+        if step:
+            impossible = sim.setup.unshared(service, saga)
+            kind = sim.visit((saga, step, direction, SEND_PHASE, attempt), impossible)
+            if kind in _BEFORE_SENDING:
+                kind = self._strike_before_sending(process, saga, kind)
         self._next = nth = self._next + 1
         shown, payload = _frozen_payload(payload)
         now = sim.kernel.now_us
         msg = Message(
             nth, process, service, operation, saga, step, direction, attempt, key, payload, now, timeout_us, on_done
         )
-        sim.record((now, SEND, process.label, saga, step, direction, attempt, key, nth, (operation, shown)))
+        data = (operation, shown, epoch) if epoch else (operation, shown)
+        sim.record((now, SEND, process.label, saga, step, direction, attempt, key, nth, data))
         if self.manual:
             self.pending.append(msg)
             self._arm(msg)
             return msg
         if timeout_us <= ROUND_TRIP_US:  # else an answer on time is the rule, and only what delays it arms the clock
             self._arm(msg)
-        if kind is None:
+        if self._cut and self._cut.get(service, 0) > now:
+            self._lose(msg, "request")
+        elif kind is None:
             sim.kernel.at(LATENCY_US, self.deliver, msg)
         else:
             self._send_struck(msg, kind)
         return msg
+
+    def _strike_before_sending(self, process: Process, saga: str, kind: str) -> None:
+        """The faults of the moment before a request leaves; but for a crash it leaves afterwards."""
+        sim = self.sim
+        sim.struck()
+        if kind == "crash-before-send":
+            sim.crash(process, kind)
+            raise ProcessCrashed
+        if kind == "pause":
+            sim.pause(process)
+        elif kind == "cancel":
+            sim.cancel(process, saga)
+        else:
+            sim.jump_clock(3600 if kind == "clock-forward" else -3600)
 
     def _send_struck(self, msg: Message, kind: str) -> None:
         sim = self.sim
@@ -159,13 +198,27 @@ class Network:
             self._arm(msg)
             sim.kernel.at(msg.timeout_us + SLOW_US, self.deliver, msg)
             return
+        if kind == "partition":
+            self._cut[msg.service] = self._mute[msg.service] = sim.kernel.now_us + PARTITION_US
+            self._lose(msg, "request")
+            return
+        if kind == "reordered":
+            self._arm(msg)
+            self._late.append(msg)
+            return
+        if kind in _OVERTAKEN:
+            self._waiting.append([msg, _OVERTAKEN[kind]])
+            sim.kernel.at(max(msg.timeout_us - 2 * SLOW_US, 0), self._wait_no_more, msg)
+            return
         sim.kernel.at(LATENCY_US, self.deliver, msg)
-        if kind == "duplicate":
+        if kind == "partition-answers":
+            self._mute[msg.service] = sim.kernel.now_us + PARTITION_US
+        elif kind == "duplicate":
             sim.kernel.at(LATENCY_US, self.deliver, msg)
         elif kind == "delayed-duplicate":
             self._held.append(msg)
         elif kind == "crash-after-send":
-            sim.crash(kind)
+            sim.crash(msg.process, kind)
             raise ProcessCrashed
 
     def _arm(self, msg: Message) -> None:
@@ -201,11 +254,16 @@ class Network:
         if msg.deliveries == 1 and msg.step and not self.manual:
             kind = sim.visit((msg.saga, msg.step, msg.direction, EFFECT, msg.attempt), self._impossible(msg))
         reply = self._handle(msg, kind)
-        if reply.effective and msg.direction == COMPENSATION:
-            self._release(msg)
+        if self._held or self._late or self._waiting:
+            self._let_others_go(msg, reply)
         if kind == "crash-after-effect" and not msg.process.dead:
             sim.struck()
-            sim.crash(kind)
+            sim.crash(msg.process, kind)
+        elif kind == "participant-restart":
+            self._restart(msg)
+        elif kind == "expiry" and reply.effective:
+            sim.struck()
+            sim.kernel.at(EXPIRY_US, self._run_out, msg)
         elif kind == "error-after-effect" and reply.answer != p.ERROR:
             sim.struck()
             reply = p.Reply(p.ERROR, "internal error")
@@ -222,20 +280,36 @@ class Network:
     def _impossible(self, msg: Message) -> tuple[str, ...]:
         """What cannot strike this delivery: a refusal where the answer is already fixed, the death of
         a sender that is dead."""
-        if msg.direction == COMPENSATION:
-            if (msg.saga, msg.step) in self.stuck:
-                return _EFFECT_KINDS  # it fails already
-            decided = True
-        else:
-            decided = self.sim.services[msg.service].decided(msg)
+        sim = self.sim
+        service = sim.services[msg.service]
+        if (self._down and self._down.get(msg.service, 0) > sim.kernel.now_us) or (
+            msg.direction == COMPENSATION and (msg.saga, msg.step) in self.stuck
+        ):
+            return _EFFECT_KINDS  # it fails already
+        excluded = sim.setup.no_expiry if msg.service not in sim.setup.adapter.expiring else _NOTHING
+        if msg.direction == COMPENSATION or service.decided(msg):
+            excluded += _REJECT
         if msg.process.dead:
-            return ("reject", "crash-after-effect") if decided else ("crash-after-effect",)
-        return ("reject",) if decided else ()
+            excluded += _CRASH
+        retention_ms = sim.setup.adapter.key_retention_ms
+        if retention_ms is not None and not service.forgettable(msg, sim.kernel.now_us - int(retention_ms * 1000)):
+            excluded += _KEY_EXPIRY
+        return excluded
 
     def _handle(self, msg: Message, kind: str | None) -> p.Reply:
         sim = self.sim
         service = sim.services[msg.service]
-        if kind == "undo-fails":
+        if self._down and self._down.get(msg.service, 0) > sim.kernel.now_us:
+            return self._note_reply(msg, p.Reply(p.ERROR, "connection refused"))
+        if kind == "participant-outage":
+            sim.struck()
+            self._down[msg.service] = sim.kernel.now_us + OUTAGE_US
+            self._note(msg, DOWN, msg.service, ("down",))
+            return self._note_reply(msg, p.Reply(p.ERROR, "connection refused"))
+        if kind == "key-expiry":
+            sim.struck()
+            service.forget(msg)
+        elif kind == "undo-fails":
             sim.struck()
             self.stuck.add((msg.saga, msg.step))
             sim.call_operator()
@@ -269,6 +343,10 @@ class Network:
         sim = self.sim
         if msg.done or msg.deaf or msg.process.dead:
             return
+        if self._mute and self._mute.get(msg.service, 0) > sim.kernel.now_us:
+            msg.deaf = True
+            self._lose(msg, "answer")
+            return
         kind = None
         if msg.step and not self.manual:
             kind = sim.visit((msg.saga, msg.step, msg.direction, ACK_PHASE, msg.attempt))
@@ -277,11 +355,24 @@ class Network:
             msg.deaf = True
             self._lose(msg, "answer")
             return
+        if kind == "slow-answer" or kind == "late-answer":
+            sim.struck()
+            self._arm(msg)
+            late_us = msg.due_us - sim.kernel.now_us + (JUST_US if kind == "late-answer" else -JUST_US)
+            sim.kernel.at(max(late_us, 0), self._arrive, (msg, reply, None))
+            return
+        self._arrive((msg, reply, kind))
+
+    def _arrive(self, what: tuple[Message, p.Reply, str | None]) -> None:
+        """The caller has its answer, if it still waits for it."""
+        msg, reply, kind = what
+        if msg.done or msg.process.dead:
+            return
         msg.done = True
         self._note(msg, ACK, msg.process.label, (reply.answer,))
         if kind == "crash-after-ack":
-            sim.struck()
-            sim.crash(kind)
+            self.sim.struck()
+            self.sim.crash(msg.process, kind)
         elif reply.answer == p.OK:
             msg.on_done(reply.value, None)
         elif reply.answer == p.REJECTED:
@@ -291,16 +382,54 @@ class Network:
 
     # -- duplicates that wait, faults that last ----------------------------------------------
 
-    def _release(self, undone: Message) -> None:
-        """Deliver the delayed duplicates of a step that has just been compensated."""
-        due = [m for m in self._held if (m.saga, m.step) == (undone.saga, undone.step) and m is not undone]
+    def _let_others_go(self, handled: Message, reply: p.Reply) -> None:
+        """A request was handled: deliver what was waiting for that."""
+        due: list[Message] = []
+        if handled.direction == COMPENSATION:
+            same = [m for m in self._late if (m.saga, m.step) == (handled.saga, handled.step)]
+            if reply.effective:
+                same += [m for m in self._held if (m.saga, m.step) == (handled.saga, handled.step) and m is not handled]
+            due += same
+        for entry in self._waiting:
+            msg, _ = entry
+            if msg.service == handled.service and msg.saga != handled.saga and handled.step:
+                entry[1] -= 1
+                if entry[1] == 0:
+                    due.append(msg)
+        self._deliver_held(due)
+
+    def _wait_no_more(self, msg: Message) -> None:
+        """Nobody overtook the request while its caller was patient."""
+        self._deliver_held([entry[0] for entry in self._waiting if entry[0] is msg])
+
+    def _deliver_held(self, due: list[Message]) -> None:
         for msg in due:
-            self._held.remove(msg)
+            self._held = [m for m in self._held if m is not msg]
+            self._late = [m for m in self._late if m is not msg]
+            self._waiting = [entry for entry in self._waiting if entry[0] is not msg]
             self.sim.kernel.at(LATENCY_US, self.deliver, msg)
 
+    def _restart(self, msg: Message) -> None:
+        """The participant restarts: it forgets what was in memory only, and its answer is lost."""
+        sim = self.sim
+        sim.struck()
+        sim.services[msg.service].restart()
+        self._down[msg.service] = sim.kernel.now_us + RESTART_US
+        self._note(msg, DOWN, msg.service, ("restart",))
+        if not msg.done and not msg.process.dead:
+            msg.deaf = True
+            self._lose(msg, "answer")
+
+    def _run_out(self, msg: Message) -> None:
+        """The reservation that ``msg`` made is withdrawn by its participant, unless it was confirmed or undone."""
+        gone = self.sim.services[msg.service].expire(msg)
+        if gone is not None:
+            self._note(msg, EXPIRE, msg.service, gone)
+
     def flush(self) -> bool:
-        """Deliver every delayed duplicate; False when there was none."""
-        due, self._held = self._held, []
+        """Deliver every request that still waits for another; False when there was none."""
+        due = [*self._held, *self._late, *(entry[0] for entry in self._waiting)]
+        self._held, self._late, self._waiting = [], [], []
         for msg in due:
             self.sim.kernel.at(LATENCY_US, self.deliver, msg)
         return bool(due)

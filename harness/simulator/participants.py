@@ -50,7 +50,7 @@ class Reply:
 class Row:
     """A live forward effect."""
 
-    __slots__ = ("amount", "key", "saga", "step", "subject")
+    __slots__ = ("amount", "confirmed", "key", "saga", "step", "subject")
 
     def __init__(self, saga: str, step: str, key: str | None, subject: str, amount: int) -> None:
         self.saga = saga
@@ -58,6 +58,7 @@ class Row:
         self.key = key
         self.subject = subject
         self.amount = amount
+        self.confirmed = False
 
 
 class Ledger:
@@ -86,6 +87,32 @@ class Ledger:
             return Reply(ERROR, f"bad request: {error}")
         return Reply(OK, {"applied": any(row.saga == msg.saga for row in self.rows)})
 
+    def restart(self) -> None:
+        """Everything that these hold is durable."""
+
+    def forgettable(self, msg: Message, before_us: int) -> bool:
+        """Whether the key of the request is remembered from before that time."""
+        return msg.key is not None and self.since.get((msg.step, msg.direction, msg.key), before_us) < before_us
+
+    def forget(self, msg: Message) -> None:
+        """Drop the request's key."""
+        if msg.key is not None:
+            self.memory.pop((msg.step, msg.direction, msg.key), None)
+            self.closed.discard((msg.saga, msg.step))
+
+    def expire(self, msg: Message) -> tuple[str, int] | None:
+        """Withdraw what the request reserved; what it was, or None where it is gone or confirmed."""
+        for index, row in enumerate(self.rows):
+            if row.saga == msg.saga and row.step == msg.step and not row.confirmed:
+                del self.rows[index]
+                self.remove(row.subject, row.amount)
+                return row.subject, row.amount
+        return None
+
+    def subject(self, order: Order) -> str:
+        """The data that an order is about here; requests of different sagas on the same can conflict."""
+        return order.id
+
     def decided(self, msg: Message) -> bool:
         """Whether the answer to this request is already fixed by what is remembered."""
         return msg.key is not None and (
@@ -109,6 +136,8 @@ class Ledger:
         order = self.orders[msg.saga]
         row = Row(msg.saga, msg.step, key, *self.measure(msg, order))
         reason = "refused by the business" if (msg.saga, msg.operation) in self.refused else self.objection(row)
+        if reason is None and msg.operation.endswith(".confirm"):
+            return self._confirm(msg, row)
         if reason is not None:
             return self.refuse(msg, reason)
         self.rows.append(row)
@@ -117,6 +146,16 @@ class Ledger:
         if key is not None:
             self.memory[msg.step, FORWARD, key] = (OK, value.copy())
         return Reply(OK, value, effective=True, owner=msg.saga, balance=self.balance(row.subject))
+
+    def _confirm(self, msg: Message, confirmation: Row) -> Reply:
+        """Make the saga's reservation final; refuse where it has run out."""
+        reserved = next((row for row in self.rows if row.saga == msg.saga and not row.confirmed), None)
+        if reserved is None:
+            return self.refuse(msg, "the reservation has run out")
+        reserved.confirmed = True
+        if msg.key is not None:
+            self.memory[msg.step, FORWARD, msg.key] = (OK, {})
+        return Reply(OK, {}, effective=True, owner=msg.saga)
 
     def _compensate(self, msg: Message) -> Reply:
         key = msg.key
@@ -207,6 +246,9 @@ class Inventory(CounterLedger):
     def measure(self, msg: Message, order: Order) -> tuple[str, int]:
         return _text(msg, "item", order.item), _count(msg, "quantity", order.quantity)
 
+    def subject(self, order: Order) -> str:
+        return order.item
+
 
 class Payment(CounterLedger):
     """Money for each account: the customer's and the merchant's."""
@@ -224,6 +266,9 @@ class Payment(CounterLedger):
 
     def measure(self, msg: Message, order: Order) -> tuple[str, int]:
         return _text(msg, "account", order.account), _count(msg, "amount", order.amount)
+
+    def subject(self, order: Order) -> str:
+        return order.account
 
     def objection(self, row: Row) -> str | None:
         if self.limit is not None and row.amount > self.limit:
@@ -276,11 +321,31 @@ class UserParticipant:
     """Runs a user's participant: its state is durable only through the transaction."""
 
     def __init__(self, factory: Callable[[], Participant], scenario: Scenario) -> None:
+        self._factory = factory
         self.volatile = factory()
         self.durable = _Transaction()
         self.refused = scenario.refused
         self.refusals: dict[tuple[str, str], str] = {}
         self.applied: set[tuple[str, str]] = set()
+
+    def restart(self) -> None:
+        """A new process: only the transaction's state is still there."""
+        self.volatile = self._factory()
+
+    def forgettable(self, msg: Message, before_us: int) -> bool:
+        """What a user's participant remembers is its own affair."""
+        return False
+
+    def forget(self, msg: Message) -> None:
+        """Never asked for, since nothing is forgettable."""
+
+    def expire(self, msg: Message) -> tuple[str, int] | None:
+        """A user's participant withdraws its reservations itself."""
+        return None
+
+    def subject(self, order: Order) -> str:
+        """Not known: any two requests can conflict."""
+        return ""
 
     def decided(self, msg: Message) -> bool:
         """Unknown to the harness; a rejection is injected only before the first effect of the step."""

@@ -123,13 +123,13 @@ def _now_us(sim: Simulation) -> int:
 def _wall_s(sim: Simulation) -> float:
     from .world import EPOCH_S
 
-    return EPOCH_S + _now_us(sim) / 1e6
+    return EPOCH_S + _now_us(sim) / 1e6 + sim.wall_offset_s
 
 
 def _wall_ns(sim: Simulation) -> int:
     from .world import EPOCH_S
 
-    return int(EPOCH_S) * 1_000_000_000 + _now_us(sim) * 1000
+    return (int(EPOCH_S) + sim.wall_offset_s) * 1_000_000_000 + _now_us(sim) * 1000
 
 
 def _monotonic_s(sim: Simulation) -> float:
@@ -201,13 +201,20 @@ _TABLE: Final[tuple[tuple[Any, str, Callable[..., Any]], ...]] = (
 )
 
 
+class Watch:
+    """What a watchdog did: ``ended`` counts the runs that it had to end."""
+
+    ended = 0
+
+
 @contextmanager
-def watchdog(seconds: float = SPIN_SECONDS) -> Iterator[None]:
+def watchdog(seconds: float = SPIN_SECONDS) -> Iterator[Watch]:
     """Raise Spinning inside code under test that computes for ``seconds`` of real time without
     touching a port. Only where signals can be had: in the main thread, on POSIX."""
+    watch = Watch()
     usable = hasattr(signal, "setitimer") and threading.current_thread() is threading.main_thread()
     if not usable or signal.getsignal(signal.SIGALRM) not in (signal.SIG_DFL, signal.SIG_IGN, None):
-        yield
+        yield watch
         return
     last: list[Any] = [None]
 
@@ -222,12 +229,13 @@ def watchdog(seconds: float = SPIN_SECONDS) -> Iterator[None]:
             kernel.current.finished = True
             kernel.abandon()
         kernel.stopped = "spins"
+        watch.ended += 1
         raise Spinning
 
     signal.signal(signal.SIGALRM, alarm)
     signal.setitimer(signal.ITIMER_REAL, seconds / 2, seconds / 2)
     try:
-        yield
+        yield watch
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, signal.SIG_DFL)

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 ORCHESTRATOR: Final = "orchestrator"
 
+BESIDE: Final = "spawned task"
+"""Work that nobody waits for: a task that polls for ever does not keep a run from its end."""
+
 _FAILED: Final = object()
 """What a guarded call gives when the adapter raised."""
 
@@ -41,7 +44,11 @@ class Process:
         self.incarnation = incarnation
         self.label = ORCHESTRATOR if incarnation == 1 else f"{ORCHESTRATOR}#{incarnation}"
         self.dead = False
+        self.paused_until_us = 0
+        self.upgraded = False
+        self._serving: dict[str, asyncio.Task[Any]] = {}
         self.booted = False
+        self.serving = 0  # calls of boot, run and recover that have not returned
         self.tasks: list[Task] = []
         self.loop: SimLoop | None = None
         self.on_death: list[Callable[[], None]] = []
@@ -107,6 +114,26 @@ class Process:
         else:
             self.spawn("run", order.id, partial(self._serve, order))
 
+    def cancel(self, order: Order) -> None:
+        """The client cancels ``order``: by the adapter's own method, else by cancelling its asyncio task."""
+        cancel = getattr(self._subject, "cancel", None)
+        if self.loop is None:
+            if cancel is not None:
+                self.spawn("cancel", order.id, partial(self._guarded, "cancel", order.id, partial(cancel, order)))
+        elif cancel is not None:
+            self.loop.poke(self._start_cancelling, order)
+        else:
+            self.loop.poke(self._cancel_task, order.id)
+
+    def _cancel_task(self, saga: str) -> None:
+        task = self._serving.get(saga)
+        if task is not None:
+            task.cancel()
+
+    def _factory(self) -> Any:
+        adapter = self.sim.setup.adapter
+        return (adapter.upgrade if self.upgraded and adapter.upgrade is not None else adapter.factory)()
+
     def _sync_main(self) -> None:
         if self._guarded("boot", "", self._boot) is _FAILED:
             return
@@ -115,7 +142,7 @@ class Process:
             self._guarded("recover", "", self._subject.recover)
 
     def _boot(self) -> Any:
-        self._subject = self.sim.setup.adapter.factory()
+        self._subject = self._factory()
         return self._subject.boot(self.world)
 
     def _after_boot(self) -> None:
@@ -129,6 +156,7 @@ class Process:
 
     def _guarded(self, method: str, saga: str, call: Callable[..., Any], *args: Any) -> Any:
         """Call into the adapter; what escapes is a fact about it, and then the answer is _FAILED."""
+        self.serving += method != BESIDE
         try:
             answer = call(*args)
         except _OURS:
@@ -136,6 +164,8 @@ class Process:
         except BaseException as error:
             self._raised(method, saga, error)
             return _FAILED
+        finally:
+            self.serving -= method != BESIDE
         if self.dead:  # it swallowed its own death
             raise ProcessCrashed
         return answer
@@ -179,13 +209,18 @@ class Process:
             self._start_coroutine(self._guarded_async("recover", "", self._subject.recover), "")
 
     def _start_serving(self, order: Order) -> None:
-        self._start_coroutine(self._serve_async(order), order.id)
+        self._serving[order.id] = self._start_coroutine(self._serve_async(order), order.id)
 
-    def _start_coroutine(self, coroutine: Any, saga: str) -> None:
+    def _start_cancelling(self, order: Order) -> None:
+        self._start_coroutine(self._guarded_async("cancel", order.id, self._subject.cancel, order), order.id)
+
+    def _start_coroutine(self, coroutine: Any, saga: str) -> asyncio.Task[Any]:
         assert self.loop is not None
         token = current_saga.set(saga)
-        self.loop.keep(self.loop.create_task(coroutine))
+        task = self.loop.create_task(coroutine)
+        self.loop.keep(task)
         current_saga.reset(token)
+        return task
 
     async def _serve_async(self, order: Order) -> None:
         answer = await self._guarded_async("run", order.id, self._subject.run, order)
@@ -193,6 +228,7 @@ class Process:
             self._finish(order, answer)
 
     async def _guarded_async(self, method: str, saga: str, call: Callable[..., Any], *args: Any) -> Any:
+        self.serving += method != BESIDE
         try:
             answer = call(*args)
             if inspect.isawaitable(answer):
@@ -202,6 +238,8 @@ class Process:
         except BaseException as error:
             self._raised(method, saga, error)
             return _FAILED
+        finally:
+            self.serving -= method != BESIDE
         if self.dead:
             raise ProcessCrashed
         return answer
@@ -210,11 +248,11 @@ class Process:
         """`World.spawn`: a task of the user's own beside the sagas."""
         saga = self.current_saga()
         if self.loop is not None:
-            self._start_coroutine(self._guarded_async("spawned task", saga, function, *args), saga)
+            self._start_coroutine(self._guarded_async(BESIDE, saga, function, *args), saga)
         elif inspect.iscoroutinefunction(function):
             self.sim.refuse(UsageError(f"world.spawn({function.__name__}): run is not async, so pass a plain function"))
         else:
-            self.spawn("spawned", saga, partial(self._guarded, "spawned task", saga, function, *args))
+            self.spawn("spawned", saga, partial(self._guarded, BESIDE, saga, function, *args))
 
 
 _OURS: Final = (ProcessCrashed, SagafuzzError, GreenletExit, KeyboardInterrupt)
@@ -241,7 +279,7 @@ def from_a_port(error: BaseException) -> bool:
     """Whether ``error`` is what a port raised, or was raised because of that."""
     seen: BaseException | None = error
     while seen is not None:
-        if isinstance(seen, PortError):
+        if isinstance(seen, (PortError, asyncio.CancelledError)):
             return True
         seen = seen.__cause__ or seen.__context__
     return False

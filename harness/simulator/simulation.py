@@ -13,16 +13,22 @@ from typing import Any, Final, NamedTuple, NoReturn
 from greenlet import getcurrent
 
 from ..errors import UsageError
-from ..faults import Fault, Plan, Site
+from ..faults import BOOT as BOOT_PHASE
+from ..faults import CAPABILITIES, FAULT_KINDS, Fault, Plan, Site
 from ..history import (
     ALERT,
     APPLY,
     BOOT,
+    CANCEL,
     CLIENT_ACK,
+    CLOCK,
     CRASH,
     DEAD_LETTER,
     END,
     HEAL,
+    PAUSE,
+    NONSENSE,
+    RAISED,
     SUBMIT,
     TERMINAL,
     Fired,
@@ -36,7 +42,7 @@ from .kernel import Kernel, Task
 from .network import MAX_ATTEMPT, Network
 from .participants import LEDGERS, Ledger, UserParticipant
 from .patches import Spinning, virtual
-from .process import Process
+from .process import ORCHESTRATOR, Process
 from .store import Durable
 
 HORIZON_US: Final = 30 * 24 * 3_600_000_000
@@ -45,11 +51,21 @@ HORIZON_US: Final = 30 * 24 * 3_600_000_000
 OPERATOR_US: Final = 3_600_000_000
 """When, after it was struck, an operator repairs a compensation that fails: one hour, or when all is at rest."""
 
+PAUSE_US: Final = 10_000_000
+LAG_US: Final = 50_000
+"""How long a paused process stands still, and how long a replica lags after a restart."""
+
 SETTLE_CHECK_TICKS: Final = 2_000
 IDLE_TICKS: Final = 4_000
 """Timers that fire without anything being recorded before a run counts as at rest."""
 
+MAX_IDLE_TICKS: Final = 40_000
+"""The same while a saga, or a recovery, is under way and may only be waiting for long."""
+
 MAX_OCCURRENCE: Final = 64
+
+
+_ENDS: Final = frozenset({CLIENT_ACK, TERMINAL, DEAD_LETTER, RAISED, NONSENSE})
 
 
 class Route(NamedTuple):
@@ -100,6 +116,51 @@ class Setup:
     @cached_property
     def recovers(self) -> bool:
         return hasattr(self.adapter.factory, "recover")
+
+    @cached_property
+    def capabilities(self) -> frozenset[str]:
+        """What this adapter and scenario can suffer beyond what every one can: keys of CAPABILITIES."""
+        adapter = self.adapter
+        has = {
+            "recover": self.recovers,
+            "cancel": self.is_async or hasattr(adapter.factory, "cancel"),
+            "upgrade": adapter.upgrade is not None,
+            "expiry": bool(adapter.expiring),
+            "retention": adapter.key_retention_ms is not None,
+            "sagas": self.scenario.sagas > 1,
+        }
+        return frozenset(name for name, present in has.items() if present)
+
+    @cached_property
+    def kinds(self) -> frozenset[str]:
+        """The fault kinds that a plan may name here."""
+        return frozenset(
+            kind.name
+            for kind in FAULT_KINDS.values()
+            if (not kind.needs or kind.needs in self.capabilities) and kind.name not in self.adapter.cannot_suffer
+        )
+
+    def refusal(self, kind: str) -> str:
+        """Why a plan may not name ``kind`` here."""
+        if kind in self.adapter.cannot_suffer:
+            return f"the adapter {self.adapter.name!r} declares that it cannot suffer it"
+        return f"it needs that {CAPABILITIES[FAULT_KINDS[kind].needs]}"
+
+    def unshared(self, service: str, saga: str) -> tuple[str, ...]:
+        """The kinds that need another saga on the same data, where there is none."""
+        found = self._unshared.get((service, saga))
+        if found is None:
+            ledger = self.ledgers()[service]
+            mine = ledger.subject(self.orders[saga])
+            alone = not any(id != saga and ledger.subject(order) == mine for id, order in self.orders.items())
+            found = self._unshared[service, saga] = ("overtaken", "overtaken-twice") if alone else ()
+        return found
+
+    @cached_property
+    def _unshared(self) -> dict[tuple[str, str], tuple[str, ...]]:
+        return {}
+
+    no_expiry = ("expiry",)
 
     def ledgers(self) -> dict[str, Any]:
         made: dict[str, Any] = {}
@@ -159,6 +220,10 @@ class Simulation:
         self.kernel = Kernel(horizon_us=0 if manual else HORIZON_US)
         self.network = Network(self, manual=manual)
         self.process: Process | None = None
+        self.wall_offset_s = 0
+        for fault in faults:
+            if fault.kind not in setup.kinds:
+                raise UsageError(f"the plan names {fault.kind!r}: {setup.refusal(fault.kind)}")
         self._faults = {tuple(fault.site): (fault.kind, index) for index, fault in enumerate(faults)}
         self._strike: tuple[str, int] = ("", -1)
         self._incarnations = 0
@@ -189,23 +254,59 @@ class Simulation:
         """The fault of the site visited last takes its effect now."""
         self.fired.append((len(self.rows), self._strike[1]))
 
-    def crash(self, reason: str) -> None:
-        """Kill the orchestrator; a new incarnation starts after the adapter's restart time."""
-        process = self.process
-        assert process is not None
+    def crash(self, process: Process, reason: str) -> None:
+        """Kill an orchestrator. Where it was the newest one, another starts after the adapter's restart time."""
         self.record((self.kernel.now_us, CRASH, process.label, "", "", "", 0, None, 0, (reason,)))
         process.die()
+        if process is not self.process:
+            return
         self.process = None
         if not self.manual:
             self.kernel.at(int(self.setup.adapter.restart_ms * 1000), self.start, "crash")
+
+    def pause(self, process: Process) -> None:
+        """Let a process stand still, with all its tasks, while another one starts."""
+        now = self.kernel.now_us
+        self.record((now, PAUSE, process.label, "", "", "", 0, None, 0, (PAUSE_US // 1000,)))
+        process.paused_until_us = now + PAUSE_US
+        if process is self.process:
+            self.kernel.at(int(self.setup.adapter.restart_ms * 1000), self._start_beside, process)
+        self.kernel.sleep(self.task(), PAUSE_US)
+
+    def _start_beside(self, paused: Process) -> None:
+        if self.process is paused:
+            self.start("pause")
+
+    def cancel(self, process: Process, saga: str) -> None:
+        """The client cancels its saga."""
+        self.record((self.kernel.now_us, CANCEL, "client", saga, "", "", 0, None, 0, ()))
+        process.cancel(self.setup.orders[saga])
+
+    def jump_clock(self, by_s: int) -> None:
+        """Set the wall clock ahead or back."""
+        self.wall_offset_s += by_s
+        self.record((self.kernel.now_us, CLOCK, "harness", "", "", "", 0, None, 0, (by_s,)))
 
     def start(self, reason: str) -> None:
         """Start a new incarnation of the orchestrator."""
         self._incarnations += 1
         if self._incarnations > 1 and self.recovery < 0:
             self.recovery = len(self.sites)
-        self.process = Process(self, self._incarnations)
-        self.process.start(reason)
+        process = self.process = Process(self, self._incarnations)
+        if self._incarnations > 1 and not self.manual:
+            self._strike_boot(process)
+        process.start(reason)
+
+    def _strike_boot(self, process: Process) -> None:
+        kind = self.visit(("", ORCHESTRATOR, "", BOOT_PHASE, process.incarnation))
+        if kind is None:
+            return
+        self.struck()
+        if kind == "upgrade":
+            process.upgraded = True
+        elif kind == "stale-read":
+            until_us = self.kernel.now_us + LAG_US
+            self.durable.lag(process, lambda: self.kernel.now_us < until_us)
 
     def task(self) -> Task:
         """The task that is running; UsageError where a port is used outside of any."""
@@ -305,7 +406,7 @@ class Simulation:
                 seen, since = len(self.rows), kernel.ticks
             if self.network.stuck:
                 self._heal()
-            elif kernel.ticks - since >= IDLE_TICKS or self._only_pollers():
+            elif self._only_pollers() or kernel.ticks - since >= (MAX_IDLE_TICKS if self._serves() else IDLE_TICKS):
                 break
         kernel.max_ticks = limit
 
@@ -320,7 +421,14 @@ class Simulation:
         self.record((self.kernel.now_us, HEAL, "harness", "", "", "", 0, None, 0, ()))
 
     def _only_pollers(self) -> bool:
-        return self.process is not None and not self._unsettled() and not self.network.stuck
+        """Every saga has come to its end, and what still runs would run for ever."""
+        if self.process is None or self._serves():
+            return False
+        ended = {row[3] for row in self.rows if row[1] in _ENDS and row[9][0] != Outcome.PENDING.value}
+        return ended.issuperset(self.setup.orders) and not self._unsettled()
+
+    def _serves(self) -> bool:
+        return self.process is not None and self.process.serving > 0
 
     def _needs_restart(self) -> bool:
         """Liveness is judged after every process was restarted once without a fault: where the last

@@ -8,6 +8,7 @@ import sqlite3
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Final
 
+from ..ports import StoreUnavailable
 from .store import Write, durable_write
 
 if TYPE_CHECKING:
@@ -121,7 +122,10 @@ class SimConnection(sqlite3.Connection):
         self._process.check_alive()
         saga = self._process.current_saga()
         writes = (Write(saga, "", subject),)
-        durable_write(self._sim, self._process, saga, subject, writes, lambda _: self._patiently(commit))
+        try:
+            durable_write(self._sim, self._process, saga, subject, writes, lambda _: self._patiently(commit))
+        except StoreUnavailable as error:
+            raise sqlite3.OperationalError("disk I/O error") from error
 
     def _patiently(self, run: Callable[[], object]) -> None:
         """Wait for another connection's lock as SQLite's busy timeout would, in virtual time."""

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import json
 import marshal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ..errors import UsageError
 from ..faults import LOG as LOG_PHASE
 from ..faults import LOGGED
-from ..history import LOG, LOGACK, TERMINAL
-from ..ports import ProcessCrashed
+from ..history import LOG, LOGACK, LOGLOST, TERMINAL
+from ..ports import Conflict, ProcessCrashed, StoreUnavailable
 from ..saga import Outcome
 
 if TYPE_CHECKING:
@@ -29,14 +29,48 @@ WRITE_US: Final = 200
 OUTCOMES: Final = frozenset(outcome.value for outcome in Outcome)
 
 
+_NOTHING: Final[tuple[str, ...]] = ()
+_NO_FILE: Final = ("torn-write",)  # a store that checks its records discards a torn one
+_NO_LOSS: Final = ("lost-write",)
+
+
 class Durable:
     """The bytes on disk: JSON texts by key, and how often each kind of record was written."""
 
-    __slots__ = ("occurrences", "texts")
+    __slots__ = ("before", "files", "occurrences", "stale", "texts")
 
     def __init__(self) -> None:
         self.texts: dict[str, str] = {}
+        self.files: dict[str, bytes] = {}
+        self.before: list[tuple[str, str | None]] = []  # what the last write replaced
+        self.stale: tuple[Process, dict[str, str], Callable[[], bool]] | None = None
         self.occurrences: dict[tuple[str, str], int] = {}
+
+
+    def undo_last(self) -> None:
+        """Take the last write back: the store had acknowledged it and not kept it."""
+        for key, text in self.before:
+            if text is None:
+                self.texts.pop(key, None)
+            else:
+                self.texts[key] = text
+        self.before = []
+
+    def lag(self, process: Process, lasts: Callable[[], bool]) -> None:
+        """Let ``process`` read, as long as ``lasts()``, what was there before the last write."""
+        behind = dict(self.texts)
+        for key, text in self.before:
+            if text is None:
+                behind.pop(key, None)
+            else:
+                behind[key] = text
+        self.stale = (process, behind, lasts)
+
+    def view(self, process: Process) -> dict[str, str]:
+        """The texts as ``process`` reads them now."""
+        if self.stale is None or self.stale[0] is not process or not self.stale[2]():
+            return self.texts
+        return self.stale[1]
 
 
 class Write(NamedTuple):
@@ -51,6 +85,8 @@ class Write(NamedTuple):
     key: str = ""
     text: str | None = None
     outcome: str | None = None
+    guard: Mapping[str, Any] | None = None
+    epoch: int = 0
 
 
 class StorePort:
@@ -63,13 +99,23 @@ class StorePort:
         self._process = process
         self._batches: dict[object, list[Write]] = {}  # what each task in a transaction has asked for so far
 
-    def put(self, key: str, value: Any, *, record: str | None = None, saga: str | None = None, step: str = "") -> None:
+    def put(
+        self,
+        key: str,
+        value: Any,
+        *,
+        record: str | None = None,
+        saga: str | None = None,
+        step: str = "",
+        guard: Mapping[str, Any] | None = None,
+        epoch: int = 0,
+    ) -> None:
         try:
             text = as_text(value)
         except (TypeError, ValueError, RecursionError) as error:
             self._sim.refuse(UsageError(f"world.store.put({key!r}, ...): the value is no JSON data ({error})"))
         outcome = _declared(value) if record == "terminal" else None
-        self._write(Write(self._saga_of(key, saga), step, record or "write", key, text, outcome))
+        self._write(Write(self._saga_of(key, saga), step, record or "write", key, text, outcome, guard, epoch))
 
     def delete(self, key: str, *, record: str | None = None, saga: str | None = None) -> None:
         self._write(Write(self._saga_of(key, saga), "", record or "delete", key))
@@ -78,7 +124,8 @@ class StorePort:
         process = self._process
         if process.dead:
             process.check_alive()
-        text = self._sim.durable.texts.get(key)
+        durable = self._sim.durable
+        text = durable.texts.get(key) if durable.stale is None else durable.view(process).get(key)
         if self._batches:
             for write in self._batches.get(process.current_task(), ()):
                 if write.key == key:
@@ -87,7 +134,7 @@ class StorePort:
 
     def items(self, prefix: str = "") -> list[tuple[str, Any]]:
         self._process.check_alive()
-        texts: dict[str, str | None] = dict(self._sim.durable.texts)
+        texts: dict[str, str | None] = dict(self._sim.durable.view(self._process))
         if self._batches:
             texts.update((write.key, write.text) for write in self._batches.get(self._process.current_task(), ()))
         found = sorted((key, text) for key, text in texts.items() if text is not None and key.startswith(prefix))
@@ -121,12 +168,17 @@ class StorePort:
 
     def _commit(self, writes: Sequence[Write]) -> None:
         subject = " + ".join(dict.fromkeys(map(_subject, writes))) if len(writes) > 1 else _subject(writes[0])
-        durable_write(self._sim, self._process, writes[0].saga, subject, writes, self._apply)
+        undo = self._sim.durable.undo_last
+        durable_write(self._sim, self._process, writes[0].saga, subject, writes, self._apply, _NO_FILE, undo)
 
     def _apply(self, writes: Sequence[Write]) -> None:
         sim = self._sim
         texts = sim.durable.texts
-        for saga, _, _, key, text, outcome in writes:
+        for write in writes:
+            if write.guard is not None and not _allows(write.guard, texts.get(write.key)):
+                raise Conflict(f"{write.key!r} is not as the guard says: {dict(write.guard)}")
+        sim.durable.before = [(write.key, texts.get(write.key)) for write in writes]
+        for saga, _, _, key, text, outcome, _, _ in writes:
             if text is not None:
                 texts[key] = text
             else:
@@ -147,6 +199,14 @@ class StorePort:
         return self._process.current_saga()
 
 
+def _allows(guard: Mapping[str, Any], text: str | None) -> bool:
+    """Whether the record is as the guard says; an empty guard says that there is none."""
+    if text is None or not guard:
+        return text is None and not guard
+    found = json.loads(text)
+    return isinstance(found, dict) and all(found.get(name) == value for name, value in guard.items())
+
+
 def durable_write(
     sim: Simulation,
     process: Process,
@@ -154,32 +214,70 @@ def durable_write(
     subject: str,
     writes: Sequence[Write],
     commit: Callable[[Sequence[Write]], object],
+    impossible: tuple[str, ...] = _NO_FILE,
+    undo: Callable[[], object] | None = None,
 ) -> None:
     """Make one change durable: the crash point of every kind of store. ``writes`` lists what it
-    holds, and ``commit(writes)`` does it."""
+    holds, ``commit(writes)`` does it, and ``undo()`` takes it back; without it a durable write cannot
+    be lost. ``impossible`` are the kinds that this store cannot suffer."""
     occurrences = sim.durable.occurrences
     occurrence = occurrences.get((saga, subject), 0) + 1
     occurrences[saga, subject] = occurrence
     kernel, record, label = sim.kernel, sim.record, process.label
-    kind = sim.visit((saga, subject, "", LOG_PHASE, occurrence))
+    kind = sim.visit((saga, subject, "", LOG_PHASE, occurrence), impossible)
     now = kernel.now_us
     for write in writes:
-        record((now, LOG, label, write[0], write[1], "", 0, None, 0, (write[2], occurrence)))
+        record((now, LOG, label, write[0], write[1], "", 0, None, 0, _data(write, occurrence)))
     if kind == "crash-before-log":
         sim.struck()
-        sim.crash(kind)
+        sim.crash(process, kind)
         raise ProcessCrashed
     if not sim.manual:
         kernel.sleep(sim.task(), WRITE_US)
+    if kind == "store-error-before-commit":
+        sim.struck()
+        raise StoreUnavailable(f"writing {subject!r}: the store is not available")
+    if kind == "torn-write":
+        sim.struck()
+        commit((writes[0]._replace(text="torn"),))
+        sim.crash(process, kind)
+        raise ProcessCrashed
     commit(writes)
     now = kernel.now_us
     for write in writes:
-        record((now, LOGACK, label, write[0], write[1], "", 0, None, 0, (write[2], occurrence)))
-    kind = sim.visit((saga, subject, "", LOGGED, occurrence))
-    if kind == "crash-after-log":
-        sim.struck()
-        sim.crash(kind)
-        raise ProcessCrashed
+        record((now, LOGACK, label, write[0], write[1], "", 0, None, 0, _data(write, occurrence)))
+    kind = sim.visit((saga, subject, "", LOGGED, occurrence), _NOTHING if undo is not None else _NO_LOSS)
+    if kind is not None:
+        _strike_after(sim, process, subject, kind, writes, undo, occurrence)
+
+
+def _data(write: Write, occurrence: int) -> tuple[Any, ...]:
+    return (write[2], occurrence, write[7]) if write[7] else (write[2], occurrence)
+
+
+def _strike_after(
+    sim: Simulation,
+    process: Process,
+    subject: str,
+    kind: str,
+    writes: Sequence[Write],
+    undo: Callable[[], object] | None,
+    occurrence: int,
+) -> None:
+    """The faults of the moment after a write is durable."""
+    sim.struck()
+    if kind == "second-orchestrator":
+        sim.start("second")
+        return
+    if kind == "store-error-after-commit":
+        raise StoreUnavailable(f"writing {subject!r}: the store did not answer")
+    if kind == "lost-write" and undo is not None:
+        undo()
+        for write in writes:
+            data = (write[2], occurrence)
+            sim.record((sim.kernel.now_us, LOGLOST, process.label, write[0], write[1], "", 0, None, 0, data))
+    sim.crash(process, kind)
+    raise ProcessCrashed
 
 
 def as_text(value: Any) -> str:
@@ -188,10 +286,10 @@ def as_text(value: Any) -> str:
     try:
         shape = marshal.dumps(value, 2)
     except ValueError:
-        return json.dumps(value, sort_keys=True)
+        return json.dumps(value)
     text = _texts.get(shape)
     if text is None:
-        text = json.dumps(value, sort_keys=True)
+        text = json.dumps(value)
         if len(_texts) >= _MAX_TEXTS:
             _texts.clear()
         _texts[shape] = text

@@ -15,6 +15,7 @@ from ..history import ALERT, CLIENT_ACK, DEAD_LETTER
 from ..saga import Outcome
 from .aio import Answer, SimLoop, settle
 from .sqlite import connect
+from .files import FilePort
 from .store import StorePort
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ class SimWorld:
         saga: str | None = None,
         key: str | None = None,
         timeout_ms: float | None = None,
+        epoch: int = 0,
         **payload: Any,
     ) -> Any:
         sim, process = self._sim, self._process
@@ -55,7 +57,7 @@ class SimWorld:
         loop = events._get_running_loop()
         if loop is None:
             kernel = sim.kernel
-            sim.network.request(process, operation, saga, key, timeout_us, payload, partial(kernel.wake, task))
+            sim.network.request(process, operation, saga, key, timeout_us, payload, partial(kernel.wake, task), epoch)
             return kernel.block(task)
         if not isinstance(loop, SimLoop):
             sim.refuse(
@@ -66,7 +68,7 @@ class SimWorld:
             )
         future = loop.create_future()
         resolve = partial(loop.poke, settle, future)
-        msg = sim.network.request(process, operation, saga, key, timeout_us, payload, resolve)
+        msg = sim.network.request(process, operation, saga, key, timeout_us, payload, resolve, epoch)
         future.add_done_callback(lambda done: sim.network.give_up(msg) if done.cancelled() else None)
         return Answer(future)
 
@@ -84,9 +86,13 @@ class SimWorld:
         self._process.check_alive()
         return connect(self._sim, self._process, name)
 
+    def file(self, name: str = "log") -> FilePort:
+        self._process.check_alive()
+        return FilePort(self._sim, self._process, name)
+
     def now(self) -> float:
         self._process.check_alive()
-        return EPOCH_S + self._sim.kernel.now_us / 1e6
+        return EPOCH_S + self._sim.kernel.now_us / 1e6 + self._sim.wall_offset_s
 
     def sleep(self, seconds: float) -> Any:
         self._process.check_alive()

@@ -13,7 +13,7 @@ import pytest
 
 import sagafuzz as package
 
-ONE = ("--faults", 1, "--random", 5, "--scenario", "succeeds")
+ONE = ("--faults", 1, "--random", 0, "--scenario", "succeeds")
 
 
 def test_it_writes_a_report_for_each_and_a_comparison(sagafuzz: Any) -> None:

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from sagafuzz import Adapter, Outcome, PortError, Rejected, Scenario
-from sagafuzz.faults import FAULT_KINDS
 
 DECLINED = Scenario(rejections=((1, "payment.charge"),))
 
@@ -195,13 +194,6 @@ def test_a_crash_around_a_write_leaves_the_record_or_does_not(lab: Any, kind: st
     assert [event.kind for event in trial.of("LOG", "LOGACK", "CRASH", "SEND")] == (
         ["LOG", "LOGACK", "CRASH"] if durable else ["LOG", "CRASH"]
     )
-
-
-def test_every_kind_of_the_table_has_been_asked_about_here() -> None:
-    here = globals()
-    words = " ".join(name for name in here if name.startswith("test_")).replace("_", "-")
-    covered = {kind for kind in FAULT_KINDS if kind in words or kind.startswith("crash-")}
-    assert covered == set(FAULT_KINDS)
 
 
 # -- faults in recovery and compensation, and what is recorded of them -------------------------

@@ -1,0 +1,236 @@
+"""How a run ends: at rest, in a livelock, or because the code under test computes for ever."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+import threading
+import time
+from typing import Any
+
+import pytest
+
+from sagafuzz import Outcome, PortError, Request, Scenario, Transaction
+from sagafuzz.simulator.patches import watchdog
+
+needs_alarms = pytest.mark.skipif(
+    not hasattr(signal, "setitimer") or sys.gettrace() is not None, reason="needs alarm signals, undisturbed"
+)
+
+
+@pytest.mark.parametrize("interval", [0.001, 1, 3600])
+def test_a_task_that_polls_for_ever_does_not_keep_a_run_from_its_end(lab: Any, interval: float) -> None:
+    def boot(world: Any) -> None:
+        world.spawn(poll, world)
+
+    def poll(world: Any) -> None:
+        while True:
+            world.sleep(interval)
+
+    def run(world: Any, order: Any) -> bool:
+        world.call("order.create")
+        world.sleep(10)
+        world.call("payment.charge")
+        return True
+
+    trial = lab.trial(lab.system(run, boot=boot))
+    assert (trial.answers, trial.end) == (["completed"], "quiescent")
+
+
+def test_a_poller_that_calls_is_at_rest_when_the_sagas_are(lab: Any) -> None:
+    def poll(world: Any, saga: str) -> None:
+        while True:
+            world.call("payment.balance", saga=saga)
+            world.sleep(1)
+
+    def run(world: Any, order: Any) -> bool:
+        world.spawn(poll, world, order.id)
+        return True
+
+    trial = lab.trial(lab.system(run, operations=["payment.balance"]))
+    assert (trial.answers, trial.end) == (["completed"], "quiescent")
+
+
+def test_a_poller_does_not_cut_a_saga_short_that_waits_for_hours(lab: Any) -> None:
+    def poll(world: Any) -> None:
+        while True:
+            world.sleep(1)
+
+    def run(world: Any, order: Any) -> bool:
+        world.sleep(3 * 3600)
+        return True
+
+    trial = lab.trial(lab.system(run, boot=lambda world: world.spawn(poll, world)))
+    assert trial.answers == ["completed"]
+
+
+def test_a_saga_left_open_beside_a_poller_comes_to_rest_and_stays_open(lab: Any) -> None:
+    def poll(world: Any) -> None:
+        while True:
+            world.sleep(1)
+
+    def run(world: Any, order: Any) -> bool:
+        return bool(world.call("order.create"))
+
+    trial = lab.trial(lab.system(run, boot=lambda world: world.spawn(poll, world)), "crash-after-effect order F")
+    assert (trial.answers, trial.end) == ([], "quiescent")
+
+
+def test_a_worker_that_ends_what_run_has_only_accepted_is_waited_for(lab: Any) -> None:
+    def work(world: Any, saga: str) -> None:
+        for _ in range(3_000):
+            world.sleep(1)
+        world.reply(saga, True)
+
+    def run(world: Any, order: Any) -> Outcome:
+        world.spawn(work, world, order.id)
+        return Outcome.PENDING
+
+    assert lab.trial(lab.system(run)).answers == ["pending", "completed"]
+
+
+def test_who_waits_for_what_never_comes_is_at_rest(lab: Any) -> None:
+    async def run(world: Any, order: Any) -> bool:
+        await asyncio.get_running_loop().create_future()
+        return True
+
+    trial = lab.trial(lab.system(run))
+    assert (trial.answers, trial.end) == ([], "quiescent")
+    assert trial.events[-1].t_us < 1_000_000
+
+
+def test_asking_again_for_ever_with_waits_is_a_livelock(lab: Any) -> None:
+    def run(world: Any, order: Any) -> bool:
+        while True:
+            try:
+                return bool(world.call("payment.charge", key="k"))
+            except PortError:
+                world.sleep(0.1)
+
+    trial = lab.trial(lab.system(run), scenario=Scenario(rejections=((1, "payment.charge"),)))
+    assert (trial.answers, trial.end) == ([], "livelock")
+
+
+def test_asking_again_for_ever_without_waits_is_one_too(lab: Any) -> None:
+    def run(world: Any, order: Any) -> bool:
+        while True:
+            try:
+                return bool(world.call("payment.charge", key="k"))
+            except PortError:
+                continue
+
+    assert lab.trial(lab.system(run), scenario=Scenario(rejections=((1, "payment.charge"),))).end == "livelock"
+
+
+def test_asking_again_at_growing_intervals_ends_after_thirty_days(lab: Any) -> None:
+    def run(world: Any, order: Any) -> bool:
+        wait = 1.0
+        while True:
+            try:
+                return bool(world.call("payment.charge", key="k"))
+            except PortError:
+                world.sleep(wait)
+                wait *= 2
+
+    trial = lab.trial(lab.system(run), scenario=Scenario(rejections=((1, "payment.charge"),)))
+    assert trial.end == "quiescent"
+    assert len(trial.of("SEND")) == 22
+
+
+def test_a_coroutine_that_never_waits_is_a_livelock(lab: Any) -> None:
+    async def run(world: Any, order: Any) -> bool:
+        while True:
+            world.alert(order.id)
+            await asyncio.sleep(0)
+
+    assert lab.trial(lab.system(run)).end == "livelock"
+
+
+def test_writing_for_ever_is_a_livelock(lab: Any) -> None:
+    def run(world: Any, order: Any) -> bool:
+        while True:
+            world.store.put("k", 1)
+
+    assert lab.trial(lab.system(run)).end == "livelock"
+
+
+# -- computing for ever ------------------------------------------------------------------------
+
+
+def spin(*args: Any) -> None:
+    while True:
+        pass
+
+
+@needs_alarms
+@pytest.mark.parametrize("where", ["boot", "run", "spawned", "coroutine", "task", "participant", "stubborn"])
+def test_the_watchdog_ends_what_computes_for_ever(lab: Any, where: str) -> None:
+    async def in_a_coroutine(world: Any, order: Any) -> bool:
+        await world.call("order.create")
+        spin()
+        return True
+
+    async def in_a_task(world: Any, order: Any) -> bool:
+        async def work() -> None:
+            spin()
+
+        await asyncio.create_task(work())
+        return True
+
+    def stubborn(world: Any, order: Any) -> bool:
+        while True:
+            try:
+                spin()
+            except BaseException:
+                continue
+
+    class Spinning:
+        def handle(self, request: Request, tx: Transaction) -> None:
+            spin()
+
+    systems = {
+        "boot": lambda: lab.system(lambda world, order: True, boot=spin),
+        "run": lambda: lab.system(spin),
+        "spawned": lambda: lab.system(lambda world, order: world.spawn(spin) or True),
+        "coroutine": lambda: lab.system(in_a_coroutine),
+        "task": lambda: lab.system(in_a_task),
+        "participant": lambda: lab.system(
+            lambda world, order: world.call("payment.charge"), participants={"payment": Spinning}
+        ),
+        "stubborn": lambda: lab.system(stubborn),
+    }
+    before = signal.getsignal(signal.SIGALRM)
+    with watchdog(0.1):
+        trial = lab.trial(systems[where]())
+    assert trial.end == "spins"
+    assert trial.answers in ([], ["completed"])
+    assert signal.getsignal(signal.SIGALRM) == before
+    assert lab.trial(lab.system(lambda world, order: True)).answers == ["completed"]
+
+
+@needs_alarms
+def test_the_watchdog_leaves_alone_what_is_only_long(lab: Any) -> None:
+    def run(world: Any, order: Any) -> bool:
+        until = time.process_time() + 0.2
+        while time.process_time() < until:
+            world.sleep(1)
+        return True
+
+    with watchdog(0.1):
+        trial = lab.trial(lab.system(run))
+        time.sleep(0.2)
+    assert trial.answers == ["completed"]
+
+
+def test_without_signals_there_is_no_watchdog_and_no_harm(lab: Any) -> None:
+    answers: list[Any] = []
+
+    def work() -> None:
+        with watchdog(0.1):
+            answers.extend(lab.trial(lab.system(lambda world, order: True)).answers)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert answers == ["completed"]

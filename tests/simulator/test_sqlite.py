@@ -1,0 +1,230 @@
+"""`world.sqlite()`: real SQLite, durable over crashes, each commit a crash point."""
+
+from __future__ import annotations
+
+import gc
+import sqlite3
+import warnings
+from typing import Any
+
+import pytest
+
+from sagafuzz import Scenario
+
+
+def boot(world: Any) -> None:
+    world.db = world.sqlite()
+    world.db.execute("CREATE TABLE IF NOT EXISTS notes (saga TEXT, note TEXT)")
+    world.found = world.db.execute("SELECT note FROM notes ORDER BY note").fetchall()
+
+
+def system(lab: Any, body: Any, found: list[Any] | None = None, **options: Any) -> Any:
+    """An adapter with a table ``notes`` whose saga is ``body(db, world, order)``; what each boot finds."""
+
+    def booted(world: Any) -> None:
+        boot(world)
+        if found is not None:
+            found.append([note for (note,) in world.found])
+
+    return lab.system(lambda world, order: body(world.db, world, order) or True, boot=booted, **options)
+
+
+def in_a_block(db: Any, world: Any, order: Any) -> None:
+    with db:
+        db.execute("INSERT INTO notes VALUES (?, ?)", (order.id, "a"))
+        db.executemany("INSERT INTO notes VALUES (?, ?)", [(order.id, "b"), (order.id, "c")])
+
+
+def by_commit(db: Any, world: Any, order: Any) -> None:
+    cursor = db.cursor()
+    cursor.execute("INSERT INTO notes VALUES (?, 'a')", (order.id,))
+    cursor.executemany("INSERT INTO notes VALUES (?, ?)", ((order.id, note) for note in "bc"))
+    db.commit()
+
+
+def by_statement(db: Any, world: Any, order: Any) -> None:
+    db.isolation_level = None
+    db.execute("BEGIN IMMEDIATE")
+    for note in "abc":
+        db.execute("INSERT INTO notes VALUES (?, ?)", (order.id, note))
+    db.execute("COMMIT")
+
+
+def by_itself(db: Any, world: Any, order: Any) -> None:
+    db.isolation_level = None
+    db.execute("INSERT INTO notes VALUES (?, 'a'), (?, 'b'), (?, 'c')", (order.id,) * 3)
+
+
+def by_script(db: Any, world: Any, order: Any) -> None:
+    db.executescript("BEGIN; INSERT INTO notes VALUES ('s', 'a'), ('s', 'b'), ('s', 'c'); COMMIT")
+
+
+WAYS = [in_a_block, by_commit, by_statement, by_itself]
+
+
+@pytest.mark.parametrize("body", [*WAYS, by_script])
+def test_each_commit_is_one_crash_point(lab: Any, body: Any) -> None:
+    trial = lab.trial(system(lab, body))
+    subject = "script" if body is by_script else "insert notes"
+    assert [(site.saga, site.subject, site.phase) for site in trial.sites if site.subject != "create notes"] == [
+        ("saga-1", subject, "log"),
+        ("saga-1", subject, "logged"),
+    ]
+    assert trial.answers == ["completed"]
+
+
+@pytest.mark.parametrize("body", [*WAYS, by_script])
+@pytest.mark.parametrize(("kind", "left"), [("crash-before-log", []), ("crash-after-log", ["a", "b", "c"])])
+def test_a_crash_before_the_commit_loses_all_and_one_after_it_nothing(
+    lab: Any, body: Any, kind: str, left: list[str]
+) -> None:
+    found: list[Any] = []
+    subject = "script" if body is by_script else "insert notes"
+    trial = lab.trial(system(lab, body, found), f"{kind} '{subject}'")
+    assert found == [[], left]
+    assert trial.end == "quiescent"
+
+
+def test_what_is_not_committed_dies_with_the_process(lab: Any) -> None:
+    found: list[Any] = []
+
+    def body(db: Any, world: Any, order: Any) -> None:
+        db.execute("INSERT INTO notes VALUES ('s', 'uncommitted')")
+        world.call("payment.charge", saga=order.id)
+
+    trial = lab.trial(system(lab, body, found), "crash-after-effect pay F")
+    assert found == [[], []]
+    assert trial.raised == []
+
+
+def test_the_idiom_of_rolling_back_what_failed_can_do_nothing_when_dead(lab: Any) -> None:
+    def body(db: Any, world: Any, order: Any) -> None:
+        db.execute("INSERT INTO notes VALUES ('s', 'n')")
+        try:
+            world.call("payment.charge", saga=order.id)
+            db.commit()
+        except BaseException:
+            db.rollback()
+            raise
+        finally:
+            db.close()
+
+    found: list[Any] = []
+    trial = lab.trial(system(lab, body, found), "crash-after-effect pay F")
+    assert (found, trial.raised, trial.answers) == ([[], []], [], [])
+
+
+def test_an_exception_in_the_block_rolls_back(lab: Any) -> None:
+    def body(db: Any, world: Any, order: Any) -> None:
+        with pytest.raises(ZeroDivisionError), db:
+            db.execute("INSERT INTO notes VALUES ('s', 'n')")
+            raise ZeroDivisionError
+        assert db.execute("SELECT count(*) FROM notes").fetchone() == (0,)
+
+    trial = lab.trial(system(lab, body))
+    assert trial.answers == ["completed"]
+    assert "insert notes" not in {site.subject for site in trial.sites}
+
+
+def test_a_commit_of_nothing_is_no_crash_point(lab: Any) -> None:
+    trial = lab.trial(system(lab, lambda db, world, order: db.commit()))
+    assert {site.subject for site in trial.sites} == {"create notes"}
+
+
+def test_a_writer_waits_for_another_connection_in_virtual_time(lab: Any) -> None:
+    waited: list[float] = []
+
+    def body(db: Any, world: Any, order: Any) -> None:
+        own = world.sqlite()
+        before = world.now()
+        with own:
+            own.execute("INSERT INTO notes VALUES (?, 'n')", (order.id,))
+            waited.append(round(world.now() - before, 3))
+            world.sleep(1)
+        own.close()
+
+    trial = lab.trial(system(lab, body), scenario=Scenario(sagas=2))
+    assert trial.answers == ["completed", "completed"]
+    assert waited[0] == 0
+    assert waited[1] == pytest.approx(1, abs=0.01)
+
+
+def test_who_waits_too_long_is_told_that_the_database_is_locked(lab: Any) -> None:
+    def body(db: Any, world: Any, order: Any) -> None:
+        own = world.sqlite()
+        with own:
+            own.execute("INSERT INTO notes VALUES (?, 'n')", (order.id,))
+            world.sleep(10)
+
+    trial = lab.trial(system(lab, body), scenario=Scenario(sagas=2))
+    assert [raised[0] for raised in trial.raised] == ["OperationalError"]
+    assert "locked" in trial.raised[0][1]
+    assert trial.answers == ["completed"]
+
+
+def test_a_lock_held_by_the_dead_is_released(lab: Any) -> None:
+    def body(db: Any, world: Any, order: Any) -> None:
+        db.execute("INSERT INTO notes VALUES (?, 'n')", (order.id,))
+        world.call("payment.charge", saga=order.id)
+        db.commit()
+
+    trial = lab.trial(system(lab, body), "crash-after-effect pay F", scenario=Scenario(sagas=2, gap_ms=5_000))
+    assert (trial.answers, trial.raised) == (["completed"], [])
+    assert trial.of("CLIENT_ACK")[0].t_us < 5_100_000
+
+
+def test_databases_are_apart_by_name_and_by_run(lab: Any) -> None:
+    counts: list[Any] = []
+
+    def body(db: Any, world: Any, order: Any) -> None:
+        in_a_block(db, world, order)
+        other = world.sqlite("other")
+        counts.append(other.execute("SELECT count(*) FROM sqlite_master").fetchone()[0])
+        counts.append(world.sqlite().execute("SELECT count(*) FROM notes").fetchone()[0])
+
+    for _ in range(2):
+        lab.trial(system(lab, body))
+    assert counts == [0, 3, 0, 3]
+
+
+def test_reading_is_sqlite_as_usual(lab: Any) -> None:
+    def body(db: Any, world: Any, order: Any) -> None:
+        in_a_block(db, world, order)
+        db.row_factory = sqlite3.Row
+        rows = db.execute("SELECT saga, note FROM notes WHERE note > ? ORDER BY note", ("a",)).fetchall()
+        assert [(row["saga"], row["note"]) for row in rows] == [(order.id, "b"), (order.id, "c")]
+        assert [row["note"] for row in db.execute("SELECT note FROM notes ORDER BY note")] == ["a", "b", "c"]
+        with pytest.raises(sqlite3.OperationalError, match="no such table"):
+            db.execute("SELECT * FROM nowhere")
+
+    trial = lab.trial(system(lab, body))
+    assert (trial.raised, trial.answers) == ([], ["completed"])
+
+
+def test_it_serves_coroutines_too(lab: Any) -> None:
+    async def run(world: Any, order: Any) -> bool:
+        with world.db:
+            world.db.execute("INSERT INTO notes VALUES (?, 'n')", (order.id,))
+        await world.call("payment.charge")
+        return bool(world.db.execute("SELECT count(*) FROM notes").fetchone()[0])
+
+    trial = lab.trial(lab.system(run, boot=boot), scenario=Scenario(sagas=2))
+    assert trial.answers == ["completed", "completed"]
+    assert {site.saga for site in trial.sites if site.subject == "insert notes"} == {"saga-1", "saga-2"}
+
+
+def test_all_connections_are_closed_at_the_end(lab: Any) -> None:
+    kept: list[Any] = []
+
+    def body(db: Any, world: Any, order: Any) -> None:
+        kept.extend([db, world.sqlite(), world.sqlite("other")])
+        in_a_block(db, world, order)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", ResourceWarning)
+        lab.trial(system(lab, body), "crash-after-log 'insert notes'")
+        for connection in kept:
+            with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+                connection.total_changes  # noqa: B018
+        kept.clear()
+        gc.collect()
