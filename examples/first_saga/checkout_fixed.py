@@ -1,4 +1,4 @@
-"""A durable checkout: it notes each step, asks again when no answer comes, and rolls back what may have happened."""
+"""A durable checkout: it notes each finished step, asks again when no answer comes, and rolls back."""
 
 import time
 
@@ -37,13 +37,14 @@ class Checkout:
         return not saga["undoing"]
 
     def ask(self, operation, saga, attempts):
-        for left in reversed(range(attempts)):
+        while True:
+            attempts -= 1
             try:
                 return self.call(operation, saga=saga["id"], key=f"{saga['id']}/{operation}", **saga["request"])
             except (Unavailable, CallTimeout):
-                if not left:
+                if not attempts:
                     raise
-                time.sleep(10)
+            time.sleep(10)
 
     def save(self, saga, **changes):
         saga.update(changes)

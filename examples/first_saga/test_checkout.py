@@ -25,4 +25,4 @@ class CheckoutMachine(sagafuzz.SagaMachine):
 
 
 TestCheckoutMachine = CheckoutMachine.TestCase
-TestCheckoutMachine.settings = hypothesis.settings(max_examples=50, stateful_step_count=30, deadline=None)
+TestCheckoutMachine.settings = hypothesis.settings(max_examples=30, stateful_step_count=20, deadline=None)

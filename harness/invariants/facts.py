@@ -61,6 +61,18 @@ class CallFacts:
         """The first position at which the caller learnt of success."""
         return min((at for at, answer in self.answers.values() if answer == "ok"), default=None)
 
+    def definite(self, message: int, key: str | None, default: int) -> int:
+        """The position at which the caller learnt what became of ``message``: from its own answer, or
+        from a success or refusal of another attempt under the same key."""
+        found = [self.answers[message][0]] if message in self.answers else []
+        if key is not None:
+            found += [
+                self.answers[other][0]
+                for _, other, same in self.sends
+                if same == key and other in self.answers and self.answers[other][1] != "error"
+            ]
+        return min(found, default=default)
+
     @property
     def definitely_refused(self) -> bool:
         """Some attempt was refused, and every other attempt was too or shared its key: then the
@@ -274,8 +286,9 @@ def knowledge(history: History, marks: dict[int, int]) -> dict[int, int]:
 
     ``marks`` gives events (positions) a bit each; the result maps each marked position to the bits
     of the marked events that happened before it. Knowledge travels with messages (any answer, be it
-    an error, tells what its sender knew), through each process in program order, and from a dead
-    incarnation to the next through what is durable: a write that was only asked for tells nothing.
+    an error, tells what its sender knew), through each process in program order, and through what
+    is durable: to the next incarnation, and to whoever writes next (it follows what it found). A write
+    that was only asked for tells nothing.
     """
     holder: dict[str, int] = {}
     in_message: dict[tuple[int, str], int] = {}
@@ -286,7 +299,7 @@ def knowledge(history: History, marks: dict[int, int]) -> dict[int, int]:
         known = holder.get(process, 0)
         if kind == DELIVER:
             known |= in_message.get((message, "request"), 0)
-        elif kind == BOOT:
+        elif kind in (BOOT, LOGACK):
             known |= stored
         elif kind == ACK:
             known |= in_message.get((message, "answer"), 0)
@@ -296,7 +309,7 @@ def knowledge(history: History, marks: dict[int, int]) -> dict[int, int]:
         if kind == SEND:
             in_message[message, "request"] = known
         elif kind == LOGACK:
-            stored |= known
+            stored = known
         elif kind in (APPLY, REJECT, ERROR):
             in_message[message, "answer"] = in_message.get((message, "answer"), 0) | known
         holder[process] = known

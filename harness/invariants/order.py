@@ -81,8 +81,11 @@ def _too_early(facts: Facts, saga: SagaFacts, undone: list[str]) -> list[Violati
             call = saga.calls.get((step.name, FORWARD))
             if call is None or early not in facts.saga.ancestors[step.name]:
                 continue
-            for position, message, _ in call.sends:
-                settled = min(call.answers.get(message, (sent + 1,))[0], call.given_up.get(message, sent + 1))
+            undo = saga.calls.get((step.name, COMPENSATION))
+            if undo is not None and (undo.answered_ok or sent) < sent:
+                continue  # it was undone, or barred from ever taking effect
+            for position, message, key in call.sends:
+                settled = min(call.given_up.get(message, sent + 1), call.definite(message, key, sent + 1))
                 died = any(position < crash < sent for crash, _ in facts.crashes)
                 if position < sent < settled and not died:
                     first = facts.saga.operation(early, COMPENSATION)

@@ -45,6 +45,9 @@ MAX_ATTEMPT: Final = 6
 
 _EFFECT_KINDS: Final = tuple(kind.name for kind in FAULT_KINDS.values() if kind.phase == EFFECT)
 _BEFORE_SENDING: Final = frozenset({"crash-before-send", "pause", "cancel", "clock-forward", "clock-back"})
+_IN_THE_NETWORK: Final = tuple(
+    kind.name for kind in FAULT_KINDS.values() if kind.phase == SEND_PHASE and kind.name not in _BEFORE_SENDING
+)
 _OVERTAKEN: Final = {"overtaken": 1, "overtaken-twice": 2}
 _NOTHING: Final[tuple[str, ...]] = ()
 _REJECT: Final = ("reject",)
@@ -149,6 +152,8 @@ class Network:
         kind = None
         if step:
             impossible = sim.setup.unshared(service, saga)
+            if self._cut and self._cut.get(service, 0) > sim.kernel.now_us:
+                impossible = _IN_THE_NETWORK  # nothing gets there anyway
             kind = sim.visit((saga, step, direction, SEND_PHASE, attempt), impossible)
             if kind in _BEFORE_SENDING:
                 kind = self._strike_before_sending(process, saga, kind)
@@ -357,6 +362,7 @@ class Network:
             return
         if kind == "slow-answer" or kind == "late-answer":
             sim.struck()
+            msg.deaf = True  # this answer is the one that counts, whatever copies there are
             self._arm(msg)
             late_us = msg.due_us - sim.kernel.now_us + (JUST_US if kind == "late-answer" else -JUST_US)
             sim.kernel.at(max(late_us, 0), self._arrive, (msg, reply, None))

@@ -232,8 +232,6 @@ def durable_write(
         sim.struck()
         sim.crash(process, kind)
         raise ProcessCrashed
-    if not sim.manual:
-        kernel.sleep(sim.task(), WRITE_US)
     if kind == "store-error-before-commit":
         sim.struck()
         raise StoreUnavailable(f"writing {subject!r}: the store is not available")
@@ -242,6 +240,8 @@ def durable_write(
         commit((writes[0]._replace(text="torn"),))
         sim.crash(process, kind)
         raise ProcessCrashed
+    if not sim.manual:
+        kernel.sleep(sim.task(), WRITE_US)
     commit(writes)
     now = kernel.now_us
     for write in writes:

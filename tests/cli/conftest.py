@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -48,6 +49,11 @@ class Result(NamedTuple):
 Run = Callable[..., Result]
 
 
+def without_progress(err: str) -> str:
+    """Standard error less the lines that a slow machine has time for."""
+    return re.sub(r"(?m)^.*, [\d,]+ done, \d+ findings\n", "", err)
+
+
 @pytest.fixture(autouse=True)
 def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
@@ -64,23 +70,40 @@ def sagafuzz(capsys: pytest.CaptureFixture[str]) -> Run:
             main([str(argument) for argument in arguments])
         out, err = capsys.readouterr()
         assert isinstance(left.value.code, int)
-        return Result(left.value.code, out, err)
+        return Result(left.value.code, out, without_progress(err))
 
     return run
 
 
-@pytest.fixture
-def process() -> Callable[..., subprocess.Popen[str]]:
-    """Start ``python -m sagafuzz`` with arguments and environment, in a process of its own."""
+class Process:
+    """``python -m sagafuzz`` with arguments and environment, in a process of its own."""
 
-    def start(*arguments: object, **environment: str) -> subprocess.Popen[str]:
+    def __init__(self, *arguments: object, **environment: str) -> None:
         words = [sys.executable, "-m", "sagafuzz", *map(str, arguments)]
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("COV")}
-        return subprocess.Popen(
+        self.popen = subprocess.Popen(
             words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**inherited, **environment}
         )
 
-    return start
+    def result(self) -> Result:
+        """Wait for its end."""
+        out, err = self.popen.communicate(timeout=100)
+        return Result(self.popen.returncode, out, without_progress(err))
+
+
+@pytest.fixture
+def process() -> Iterator[Callable[..., Process]]:
+    """Start such processes; none outlives the test."""
+    started: list[Process] = []
+
+    def start(*arguments: object, **environment: str) -> Process:
+        started.append(Process(*arguments, **environment))
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.popen.kill()
+        process.popen.communicate()
 
 
 @pytest.fixture

@@ -77,7 +77,8 @@ FILES = {
         "'Shop' is not declared; put @sagafuzz.adapter(saga=...) above the class",
     ),
     "misspelt": (
-        SAGA + "@sagafuzz.adapter(saga=SAGA)\nclass Shops:\n    def boot(self, w): ...\n    def run(self, order): ...\n",
+        SAGA
+        + "@sagafuzz.adapter(saga=SAGA)\nclass Shops:\n    def boot(self, w): ...\n    def run(self, order): ...\n",
         "shop.py has no 'Shop'; did you mean 'Shops'?; it declares Shops",
     ),
     "cyclic": (
@@ -100,7 +101,9 @@ def test_a_file_that_is_no_adapter(sagafuzz: Any, name: str) -> None:
 def test_an_operation_that_nobody_declared(sagafuzz: Any, shop: Callable[..., str]) -> None:
     result = sagafuzz("run", shop('return self.world.call("payment.chrage")'))
     assert result.code == 2
-    assert "calls 'payment.chrage', which saga 'shop' does not declare; did you mean 'payment.charge'?" in result.complaint
+    assert (
+        "calls 'payment.chrage', which saga 'shop' does not declare; did you mean 'payment.charge'?" in result.complaint
+    )
 
 
 def test_an_undeclared_operation_cannot_be_swallowed(sagafuzz: Any, shop: Callable[..., str]) -> None:

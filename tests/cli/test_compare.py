@@ -22,14 +22,21 @@ def test_it_writes_a_report_for_each_and_a_comparison(sagafuzz: Any) -> None:
     assert "checkout on seed: VIOLATED" in result.out
     assert "checkout on reference: CONSISTENT" in result.out
     assert Path("both/comparison.md").read_text().startswith("# Comparison")
-    verdicts = {name: json.loads(Path("both", name, "report.json").read_text())["verdict"] for name in ("seed", "reference")}
+    verdicts = {
+        name: json.loads(Path("both", name, "report.json").read_text())["verdict"] for name in ("seed", "reference")
+    }
     assert verdicts == {"seed": "violated", "reference": "consistent"}
     assert list(Path("both/seed").glob("F-*.json"))
 
 
 @pytest.mark.parametrize(
     ("expected", "code"),
-    [("violated,consistent", 0), ("violated, consistent", 0), ("consistent,consistent", 1), ("violated,inconclusive", 1)],
+    [
+        ("violated,consistent", 0),
+        ("violated, consistent", 0),
+        ("consistent,consistent", 1),
+        ("violated,inconclusive", 1),
+    ],
 )
 def test_the_verdicts_may_be_expected(sagafuzz: Any, expected: str, code: int) -> None:
     result = sagafuzz("compare", "seed", "reference", *ONE, "--expect", expected)

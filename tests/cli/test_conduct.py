@@ -22,19 +22,29 @@ BODIES = {
     "polls for ever": ("while True:\n    self.world.sleep(0.01)", "C3", "run for saga-1 never returned"),
     "asks for ever": ("while True:\n    self.world.call('order.create', key=order.id)", "C3", ""),
     "recurses": ("return self.run(order)", "C1", "RecursionError"),
-    "throws away what it is told": ("try:\n    self.world.call('order.create')\nexcept:\n    pass\nreturn 1", "C2", "1"),
+    "throws away what it is told": (
+        "try:\n    self.world.call('order.create')\nexcept:\n    pass\nreturn 1",
+        "C2",
+        "1",
+    ),
 }
 
 
 @pytest.mark.parametrize("name", BODIES)
 def test_it_is_judged(sagafuzz: Any, shop: Callable[..., str], name: str) -> None:
     body, invariant, sentence = BODIES[name]
-    result = sagafuzz("run", shop(body), "--faults", 0, "--random", 2)
+    result = sagafuzz("run", shop(body), "--faults", 0, "--random", 0)
     assert (result.code, result.err) == (1, "")
     findings = json.loads(Path("sagafuzz-report/report.json").read_text())["findings"]
     said = [finding["sentence"] for finding in findings if finding["invariant"] == invariant]
     assert any(sentence in line for line in said), findings
     assert "Traceback" not in result.out
+
+
+def test_it_is_judged_in_the_state_machine_too(sagafuzz: Any, shop: Callable[..., str]) -> None:
+    result = sagafuzz("run", shop("raise ZeroDivisionError('theirs')"), "--faults", 0, "--random", 5)
+    assert result.code == 1
+    assert "state machine: 5 of 5 examples" in result.out
 
 
 def test_it_may_fail_at_its_first_line(sagafuzz: Any) -> None:

@@ -57,6 +57,18 @@ good(
 )
 good(
     "I1",
+    "a retry after a request that was lost is asked twice and delivered once",
+    """
+    submit
+    send order.create key=o -> m1
+    lost m1 request
+    timeout m1
+    refused order.create key=o
+    tell compensated
+    """,
+)
+good(
+    "I1",
     "a duplicate that the participant knows again takes no effect",
     """
     submit
@@ -143,6 +155,24 @@ bad(
     """,
     names="order.cancel for saga-1 took effect 2 times; at most 1 is allowed",
     at="order C",
+)
+bad(
+    "I1",
+    "duplicate effect",
+    "what took effect twice may be undone twice",
+    """
+    submit
+    send order.create -> m1
+    apply m1
+    apply m1  <--
+    ack m1
+    refused inventory.reserve
+    call order.cancel
+    call order.cancel
+    tell compensated
+    """,
+    names="order.create for saga-1 took effect 2 times",
+    at="order F",
 )
 bad(
     "I1",
@@ -263,15 +293,12 @@ good(
     tell completed
     """,
 )
-good(
-    "I3",
-    "the client is told 'pending' and polls; the participants show that it is over",
-    """
-    submit
-    tell pending
-    refused order.create key=o
-    """,
-)
+POLLED = "the client is told 'pending' and polls; the participants show that"
+good("I3", f"{POLLED} nothing was begun", "submit\ntell pending\nrefused order.create key=o")
+good("I3", f"{POLLED} all is done", COMPLETED.replace("submit", "submit\ntell pending").replace("tell completed", ""))
+good("I3", f"{POLLED} all is undone", UNDONE.replace("submit", "submit\ntell pending").replace("tell compensated", ""))
+good("I3", "the client is told 'pending', and later that the saga is stuck", "submit\ntell pending\ntell stuck")
+good("I3", "the client is told 'pending', and a person is called", "submit\ntell pending\ndead-letter\nalert")
 bad(
     "I3",
     "orphan",
@@ -290,6 +317,18 @@ bad(
     tell pending
     """,
     names="the client of saga-1 was told 'pending'",
+)
+bad(
+    "I3",
+    "never ends",
+    "the client is told 'pending', and the saga stops after a check that leaves nothing to undo",
+    """
+    submit
+    tell pending
+    call fraud.check
+    """,
+    names="the client of saga-1 was told 'pending'",
+    definition=Saga("checked", [Step("check", "fraud.check"), Step("order", "order.create", undo="order.cancel")]),
 )
 idle("I3", "no saga was asked for", "boot")
 
@@ -311,6 +350,35 @@ good(
     call order.cancel
     tell compensated
     """,
+)
+good(
+    "I17",
+    "the last piece is taken",
+    """
+    submit
+    call order.create
+    send inventory.reserve -> m2
+    apply m2 balance=stock/item-1/0/1/1/1
+    ack m2
+    call payment.charge
+    tell completed
+    """,
+)
+bad(
+    "I17",
+    "stock not conserved",
+    "less than nothing is taken",
+    """
+    submit
+    call order.create
+    send inventory.reserve -> m2
+    apply m2 balance=stock/item-1/11/-1/-1/10  <--
+    ack m2
+    call payment.charge
+    tell completed
+    """,
+    names="inventory holds 11 free and -1 taken",
+    at="inventory F",
 )
 bad(
     "I17",

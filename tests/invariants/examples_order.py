@@ -25,6 +25,12 @@ good(
     tell compensated
     """,
 )
+good(
+    "I4",
+    "one saga undoes two steps, another one none",
+    f"{UNDONE}\nsaga-2: submit\nsaga-2: call order.create\nsaga-2: refused inventory.reserve"
+    "\nsaga-2: call order.cancel\nsaga-2: tell compensated",
+)
 bad(
     "I4",
     "wrong order",
@@ -246,6 +252,25 @@ bad(
     names="order.cancel",
     at="order C",
 )
+bad(
+    "I5",
+    "undo of a step never begun",
+    "whose intents are durable is not unsure after a crash",
+    """
+    submit
+    write intent order
+    call order.create key=o
+    crash
+    boot
+    send payment.refund key=p -> m2  <--
+    apply m2 no-effect
+    ack m2
+    call order.cancel key=o
+    tell compensated
+    """,
+    names="payment.refund was sent for saga-1, whose step payment was not begun",
+    at="payment C",
+)
 idle("I5", "nothing is to be undone", COMPLETED)
 
 # -- I11: compensation policy ----------------------------------------------------------------
@@ -315,6 +340,61 @@ bad(
     tell stuck
     """,
     names="order.cancel for saga-1 was put aside as failed and nobody was called",
+    at="order C",
+)
+bad(
+    "I11",
+    "marked compensated",
+    "a saga is stuck, nothing changes, and it calls itself compensated",
+    """
+    submit
+    call order.create
+    refused inventory.reserve
+    send order.cancel -> m3
+    error m3
+    ack m3
+    dead-letter order
+    alert order
+    tell stuck
+    tell compensated
+    """,
+    names="order.cancel for saga-1 was put aside as failed, yet the saga calls itself compensated",
+    at="order C",
+)
+bad(
+    "I11",
+    "nobody called",
+    "the whole saga is put aside, and nobody is called",
+    """
+    submit
+    call order.create
+    refused inventory.reserve
+    send order.cancel -> m3
+    error m3
+    ack m3
+    dead-letter
+    tell stuck
+    """,
+    names="order.cancel for saga-1 was put aside as failed and nobody was called",
+    at="order C",
+)
+bad(
+    "I11",
+    "undo given up",
+    "the recovery gives up as well",
+    """
+    submit
+    call order.create
+    refused inventory.reserve
+    send order.cancel -> m3
+    crash
+    boot
+    send order.cancel -> m4
+    error m3
+    error m4
+    ack m4
+    """,
+    names="order.cancel for saga-1 failed and was given up",
     at="order C",
 )
 bad(

@@ -29,6 +29,7 @@ def test_a_good_history_exercises_it_and_breaks_nothing(example: Example) -> Non
     verdict = check(history(example.text, example.definition))
     assert verdict.violations == ()
     assert verdict.explained == ()
+    assert not verdict.gave_up
     assert example.id in verdict.exercised
 
 
@@ -53,6 +54,7 @@ def test_a_bad_history_breaks_it_once_and_the_sentence_says_what(example: Bad) -
 @pytest.mark.parametrize("example", every(BAD), ids=str)
 def test_a_bad_history_is_reported_as_that_and_nothing_else(example: Bad) -> None:
     verdict = check(history(example.text, example.definition))
+    assert not verdict.gave_up
     if example.follows:
         assert {violation.invariant for violation in verdict.violations} == {example.follows}
         assert example.id in {violation.invariant for violation in verdict.explained}

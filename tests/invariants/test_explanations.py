@@ -139,6 +139,48 @@ CASES = {
         {("I13", "saga-1")},
         {("I2", "saga-1"), ("I3", "saga-1")},
     ),
+    "a rollback that a crash ends is a zombie; it has not given up the undo that failed": (
+        """
+        submit
+        call order.create
+        refused inventory.reserve
+        send order.cancel -> m3
+        error m3
+        ack m3
+        crash
+        boot
+        """,
+        {("I13", "saga-1")},
+        {("I2", "saga-1"), ("I3", "saga-1")},
+    ),
+    "a rollback that a crash ends is a zombie; it has not left out what it had not come to": (
+        """
+        submit
+        call order.create
+        call inventory.reserve
+        refused payment.charge
+        call inventory.release
+        crash
+        boot
+        """,
+        {("I13", "saga-1")},
+        {("I2", "saga-1"), ("I3", "saga-1")},
+    ),
+    "an undo without an answer keeps back the others; they are not left out besides": (
+        """
+        submit
+        call order.create
+        call inventory.reserve
+        refused payment.charge
+        send inventory.release -> m4
+        apply m4
+        lost m4 answer
+        timeout m4
+        tell stuck
+        """,
+        {("I11", "saga-1")},
+        {("I2", "saga-1"), ("I3", "saga-1")},
+    ),
     "a swallowed error explains what is missing in the end": (
         """
         submit
@@ -236,5 +278,6 @@ CASES = {
 )
 def test_the_cause_is_reported(text: str, minimal: set[tuple[str, str]], explained: set[tuple[str, str]]) -> None:
     verdict = check(history(text))
+    assert not verdict.gave_up
     assert {(each.invariant, each.saga) for each in verdict.violations} == minimal
     assert {(each.invariant, each.saga) for each in verdict.explained} == explained

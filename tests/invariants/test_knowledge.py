@@ -23,40 +23,42 @@ class World:
     """Makes rows out of drawn numbers, and only such as can happen."""
 
     rows: list[Row] = field(default_factory=list)
-    incarnation: int = 1
-    alive: bool = True
+    incarnations: list[int] = field(default_factory=lambda: [1, 1])  # of two orchestrators on one store
+    alive: list[bool] = field(default_factory=lambda: [True, True])
     sent: list[tuple[str, str]] = field(default_factory=list)  # sender, service; a message is its place from 1
     delivered: list[int] = field(default_factory=list)
     handled: list[int] = field(default_factory=list)
 
-    @property
-    def label(self) -> str:
-        return f"orchestrator#{self.incarnation}"
+    def label(self, which: int) -> str:
+        return f"{'ab'[which]}#{self.incarnations[which]}"
 
     def add(self, kind: str, process: str, message: int = 0) -> None:
         self.rows.append((len(self.rows), kind, process, "saga-1", "", "", 0, None, message, ()))
 
     def act(self, kind: str, choice: int) -> None:
         """Do it, where it is possible as things stand."""
+        which, rest = choice % 2, choice // 2
         if kind in ("DELIVER", *HANDLED, "ACK"):
             self._move(kind, choice)
-        elif kind == "BOOT" and not self.alive:
-            self.incarnation, self.alive = self.incarnation + 1, True
-            self.add("BOOT", self.label)
-        elif self.alive and kind == "CRASH":
-            self.alive = False
-            self.add("CRASH", self.label)
-        elif self.alive and kind == "SEND":
-            self.sent.append((self.label, SERVICES[choice % len(SERVICES)]))
-            self.add("SEND", self.label, len(self.sent))
-        elif self.alive and kind in ("LOG", "LOGACK"):
-            self.add(kind, self.label)
+        elif kind == "BOOT" and not self.alive[which]:
+            self.incarnations[which] += 1
+            self.alive[which] = True
+            self.add("BOOT", self.label(which))
+        elif self.alive[which] and kind == "CRASH":
+            self.alive[which] = False
+            self.add("CRASH", self.label(which))
+        elif self.alive[which] and kind == "SEND":
+            self.sent.append((self.label(which), SERVICES[rest % len(SERVICES)]))
+            self.add("SEND", self.label(which), len(self.sent))
+        elif self.alive[which] and kind in ("LOG", "LOGACK"):
+            self.add(kind, self.label(which))
 
     def _move(self, kind: str, choice: int) -> None:
         if kind == "DELIVER":
             possible = list(range(1, len(self.sent) + 1))  # again and again, too: duplicates
         elif kind == "ACK":
-            possible = [m for m in self.handled if self.alive and self.sent[m - 1][0] == self.label]
+            living = {self.label(which) for which in (0, 1) if self.alive[which]}
+            possible = [m for m in self.handled if self.sent[m - 1][0] in living]
         else:
             possible = self.delivered
         if not possible:
@@ -85,7 +87,8 @@ def rows(draw: st.DrawFn) -> tuple[Row, ...]:
 
 
 def happened_before(rows: tuple[Row, ...]) -> nx.DiGraph:
-    """An edge for each rule: program order, a request, an answer, what is durable when a process starts."""
+    """An edge for each rule: program order, a request, an answer, what is durable when a process starts
+    or writes."""
     graph = nx.DiGraph()
     graph.add_nodes_from(range(len(rows)))
     for later, (_, kind, process, _, _, _, _, _, message, _) in enumerate(rows):
@@ -94,7 +97,7 @@ def happened_before(rows: tuple[Row, ...]) -> nx.DiGraph:
                 place == process
                 or (kind == "DELIVER" and other == "SEND" and number == message)
                 or (kind == "ACK" and other in HANDLED and number == message)
-                or (kind == "BOOT" and other == "LOGACK")
+                or (kind in ("BOOT", "LOGACK") and other == "LOGACK")
             ):
                 graph.add_edge(earlier, later)
     return graph

@@ -156,40 +156,49 @@ def lab() -> Laboratory:
 @pytest.fixture
 def careful(lab: Laboratory) -> Adapter:
     """Writes ahead, keys its calls, asks again, undoes in reverse, takes up what is open after a restart."""
-    def ask(world: Any, operation: str, saga: str, step: str) -> None:
-        for _ in range(200):
-            try:
-                world.call(operation, saga=saga, key=f"{saga}/{step}")
-            except (CallTimeout, Unavailable):
-                world.sleep(60)
-            else:
-                return
-
-    def drive(world: Any, saga: str) -> bool:
-        log = world.store.get(saga)
-        try:
-            for step in PAIR.steps:
-                if not log["undo"] and step.name not in log["done"]:
-                    world.store.put(saga, log, record="intent", saga=saga, step=step.name)
-                    ask(world, step.operation, saga, step.name)
-                    log["done"].append(step.name)
-        except Rejected:
-            log["undo"] = True
-        if log["undo"]:
-            world.store.put(saga, log, record="compensating", saga=saga)
-            for name in reversed(log["done"]):
-                ask(world, str(PAIR.by_name[name].undo), saga, name)
-        log["outcome"] = "compensated" if log["undo"] else "completed"
-        world.store.put(saga, log, record="terminal", saga=saga)
-        return not log["undo"]
 
     def run(world: Any, order: Any) -> bool:
         world.store.put(order.id, {"done": [], "undo": False, "outcome": ""}, record="create", saga=order.id)
-        return drive(world, order.id)
+        return _drive(world, order.id)
 
     def recover(world: Any) -> None:
         for saga, log in world.store.items():
             if not log["outcome"]:
-                drive(world, saga)
+                _drive(world, saga)
 
     return lab.system(run, recover=recover)
+
+
+def _drive(world: Any, saga: str) -> bool:
+    log = world.store.get(saga)
+    if not log["undo"]:
+        _go_forward(world, saga, log)
+    if log["undo"]:
+        world.store.put(saga, log, record="compensating", saga=saga)
+        for name in reversed(log["done"]):
+            _ask(world, str(PAIR.by_name[name].undo), saga, name)
+    log["outcome"] = "compensated" if log["undo"] else "completed"
+    world.store.put(saga, log, record="terminal", saga=saga)
+    return not log["undo"]
+
+
+def _go_forward(world: Any, saga: str, log: dict[str, Any]) -> None:
+    for step in PAIR.steps:
+        if step.name not in log["done"]:
+            world.store.put(saga, log, record="intent", saga=saga, step=step.name)
+            try:
+                _ask(world, step.operation, saga, step.name)
+            except Rejected:
+                log["undo"] = True
+                return
+            log["done"].append(step.name)
+
+
+def _ask(world: Any, operation: str, saga: str, step: str) -> None:
+    for _ in range(200):
+        try:
+            world.call(operation, saga=saga, key=f"{saga}/{step}")
+        except (CallTimeout, Unavailable):
+            world.sleep(60)
+        else:
+            return

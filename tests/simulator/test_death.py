@@ -34,15 +34,15 @@ def test_finally_and_except_blocks_can_do_nothing(lab: Any, crash: str) -> None:
                 lambda: world.store.put("k", 1),
                 lambda: world.store.get("k"),
                 lambda: world.store.delete("k"),
-                lambda: world.store.items(),
+                world.store.items,
                 lambda: world.store.transaction().__enter__(),
-                lambda: world.sqlite(),
+                world.sqlite,
                 lambda: world.alert(order.id),
                 lambda: world.dead_letter(order.id),
                 lambda: world.reply(order.id, True),
                 lambda: world.spawn(print),
                 lambda: world.sleep(1),
-                lambda: world.now(),
+                world.now,
                 lambda: time.sleep(1),
             ):
                 try:

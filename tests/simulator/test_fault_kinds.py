@@ -106,8 +106,12 @@ def test_reject_does_not_strike_where_the_key_was_applied_already(lab: Any) -> N
     trial = lab.unchecked(lab.system(run), "reject pay F #2")
     assert trial.fired == []
     assert [event.data[0] for event in trial.of("APPLY")] == [True, False]
-    struck_twice = trial.run.impossible
-    assert [kinds for site, kinds in struck_twice.items() if trial.sites[site].occurrence == 2] == [("reject",)]
+    impossible = [
+        (trial.sites[index].occurrence, "reject" in kinds)
+        for index, kinds in trial.run.impossible.items()
+        if trial.sites[index].phase == "effect"
+    ]
+    assert impossible in ([(2, True)], [(1, False), (2, True)])
 
 
 def test_error_before_effect_applies_nothing(lab: Any, once: Adapter) -> None:
@@ -165,9 +169,7 @@ def test_undo_fails_is_repaired_at_rest_for_who_has_given_up(lab: Any, once: Ada
         ("crash-after-ack", ["SEND", "DELIVER", "APPLY", "ACK", "CRASH"]),
     ],
 )
-def test_a_crash_around_a_call_comes_at_its_exact_moment(
-    lab: Any, once: Adapter, kind: str, story: list[str]
-) -> None:
+def test_a_crash_around_a_call_comes_at_its_exact_moment(lab: Any, once: Adapter, kind: str, story: list[str]) -> None:
     trial = lab.trial(once, f"{kind} pay F")
     of_the_call = [event.kind for event in trial.events if event.step == "pay" or event.kind == "CRASH"]
     assert of_the_call == (story or ["CRASH"])
@@ -177,9 +179,7 @@ def test_a_crash_around_a_call_comes_at_its_exact_moment(
     assert trial.of("BOOT")[1].t_us == trial.of("CRASH")[0].t_us + 100_000
 
 
-@pytest.mark.parametrize(
-    ("kind", "durable"), [("crash-before-log", False), ("crash-after-log", True)]
-)
+@pytest.mark.parametrize(("kind", "durable"), [("crash-before-log", False), ("crash-after-log", True)])
 def test_a_crash_around_a_write_leaves_the_record_or_does_not(lab: Any, kind: str, durable: bool) -> None:
     found: list[Any] = []
 
@@ -204,7 +204,8 @@ def test_a_crash_inside_recovery_starts_a_third_incarnation_that_ends_the_saga(l
     assert [event.process for event in trial.of("BOOT")] == ["orchestrator", "orchestrator#2", "orchestrator#3"]
     assert [event.data[0] for event in trial.of("TERMINAL")] == ["completed"]
     assert [event.data[0] for event in trial.of("APPLY", step="pay")] == [True, False]
-    assert trial.sites[trial.run.recovery] == ("saga-1", "intent pay", "", "log", 2)
+    recovery = [site for site in trial.sites[trial.run.recovery :] if site.saga]
+    assert recovery[0] == ("saga-1", "intent pay", "", "log", 2)
 
 
 def test_a_crash_inside_compensation_does_not_end_it(lab: Any, careful: Adapter) -> None:
@@ -250,8 +251,7 @@ def test_a_saga_left_open_by_faults_gets_one_restart_without_a_fault(lab: Any) -
         return True
 
     def recover(world: Any) -> None:
-        for saga, _ in world.store.items():
-            world.call("payment.refund", saga=saga, key="k")
+        world.call("payment.refund", saga="saga-1", key="k")
 
     trial = lab.trial(lab.system(run, recover=recover), "lost-ack pay F")
     assert [event.data for event in trial.of("BOOT")] == [(1, "start"), (2, "heal")]

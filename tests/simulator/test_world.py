@@ -171,8 +171,7 @@ def test_ctrl_c_is_no_fact_about_the_adapter(lab: Any, where: str) -> None:
     [
         (
             lambda world: world.call("payment.chrage"),
-            "adapter 'made' calls 'payment.chrage', which saga 'pair' does not declare; did you mean 'payment.charge'?; "
-            "give it a Step, or list it in @sagafuzz.adapter(operations=...)",
+            "'payment.chrage', which saga 'pair' does not declare; did you mean 'payment.charge'?; give it a Step, or",
         ),
         (
             lambda world: world.call("payment.charge", saga="saga-7"),
@@ -188,9 +187,7 @@ def test_ctrl_c_is_no_fact_about_the_adapter(lab: Any, where: str) -> None:
     ],
 )
 @pytest.mark.parametrize("swallow", [False, True])
-def test_a_port_used_wrongly_ends_the_run_with_what_to_write(
-    lab: Any, use: Any, message: str, swallow: bool
-) -> None:
+def test_a_port_used_wrongly_ends_the_run_with_what_to_write(lab: Any, use: Any, message: str, swallow: bool) -> None:
     def run(world: Any, order: Any) -> bool:
         while True:
             try:
@@ -215,7 +212,7 @@ def test_a_coroutine_that_uses_a_port_wrongly_ends_the_run_too(lab: Any) -> None
         await world.call("payment.chrage")
         return True
 
-    with pytest.raises(UsageError, match="did you mean 'payment.charge'"):
+    with pytest.raises(UsageError, match=r"did you mean 'payment\.charge'"):
         lab.trial(lab.system(run))
 
 
@@ -230,7 +227,7 @@ def test_a_port_used_by_a_participant_is_refused(lab: Any) -> None:
         worlds.append(world)
         return bool(world.call("payment.charge"))
 
-    with pytest.raises(UsageError, match="a port was used outside of boot, run, recover and world.spawn"):
+    with pytest.raises(UsageError, match=r"a port was used outside of boot, run, recover and world\.spawn"):
         lab.trial(lab.system(run, participants={"payment": Meddling}))
 
 
@@ -249,7 +246,7 @@ def test_a_port_used_by_a_thread_is_refused(lab: Any) -> None:
         thread.join()
         return True
 
-    with pytest.raises(UsageError, match=r"\(from a thread, or from a participant\); use world.spawn"):
+    with pytest.raises(UsageError, match=r"\(from a thread, or from a participant\); use world\.spawn"):
         lab.trial(lab.system(run))
     assert [type(error) for error in errors] == [UsageError]
 

@@ -126,10 +126,7 @@ def test_equal_rows_have_equal_digests_however_they_were_made() -> None:
 
 
 def test_the_digest_does_not_depend_on_hashing() -> None:
-    code = (
-        "import sys, sagafuzz\n"
-        "print(sagafuzz.History.from_ndjson(sys.stdin.buffer.read().decode()).digest)"
-    )
+    code = "import sys, sagafuzz\nprint(sagafuzz.History.from_ndjson(sys.stdin.buffer.read().decode()).digest)"
     digests = [
         subprocess.run(
             [sys.executable, "-c", code],

@@ -1,0 +1,74 @@
+"""The examples: what is wrong in one is found, and what is right is not blamed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sagafuzz.exploration.campaign import Campaign, Settings
+from sagafuzz.exploration.quiet import quiet
+from sagafuzz.loading import load
+from sagafuzz.verdict import Report
+
+from .reading import TOP, Shell, commands, fences, shows, visiting
+
+
+def search(folder: Path, spec: str, faults: int, scenario: str = "") -> Report:
+    with visiting(folder), quiet():
+        adapter = load(spec)
+        scenarios = (adapter.scenario(scenario),) if scenario else ()
+        return Campaign(adapter, Settings(max_faults=faults, examples=0, scenarios=scenarios)).run()
+
+
+@pytest.mark.parametrize(
+    ("spec", "faults", "scenario", "invariant", "anomaly"),
+    [
+        ("first_saga/shop_adapter.py:ShopCheckout", 2, "succeeds", "I5", "leaked effect"),
+        ("own_participant/payments_adapter.py:Booking", 1, "", "I1", "duplicate effect"),
+        ("async_saga/async_adapter.py:AsyncShop", 1, "", "I5", "leaked effect"),
+    ],
+)
+def test_what_is_wrong_is_found(
+    examples: Path, spec: str, faults: int, scenario: str, invariant: str, anomaly: str
+) -> None:
+    folder, _, name = spec.partition("/")
+    report = search(examples / folder, name, faults, scenario)
+    assert (report.verdict, report.distinct_invariants) == ("violated", (invariant,))
+    assert {finding.violation.anomaly for finding in report.findings} == {anomaly}
+    for finding in report.findings:
+        assert finding.plan is not None and len(finding.plan) <= faults and finding.necessary
+
+
+@pytest.mark.parametrize(
+    ("spec", "faults", "scenario"),
+    [
+        ("first_saga/shop_adapter.py:ShopCheckout", 1, ""),
+        ("first_saga/shop_adapter.py:ShopCheckoutFixed", 2, "succeeds"),
+        ("first_saga/shop_adapter.py:ShopCheckoutFixed", 1, ""),
+        ("own_participant/payments_adapter.py:BookingRight", 1, ""),
+        ("async_saga/async_adapter.py:AsyncShopFixed", 1, ""),
+    ],
+)
+def test_what_is_right_is_not_blamed(examples: Path, spec: str, faults: int, scenario: str) -> None:
+    folder, _, name = spec.partition("/")
+    report = search(examples / folder, name, faults, scenario)
+    assert (report.verdict, report.findings) == ("consistent", ())
+    assert report.counts.fired == report.counts.run > 40
+
+
+def test_the_orchestrator_of_the_first_saga_has_forty_lines_at_most(examples: Path) -> None:
+    for name in ("checkout.py", "checkout_fixed.py"):
+        lines = (examples / "first_saga" / name).read_text(encoding="utf-8").splitlines()
+        assert sum(bool(line.strip()) for line in lines) <= 40
+
+
+@pytest.mark.parametrize("folder", ["first_saga", "own_participant", "async_saga"])
+def test_the_page_of_an_example_shows_what_happens(examples: Path, shell: Shell, folder: str) -> None:
+    shell.folder = examples / folder
+    page = (TOP / "examples" / folder / "README.md").read_text(encoding="utf-8")
+    done = [command for fence in fences(page) if fence.language == "console" for command in commands(fence)]
+    assert done
+    for command in done:
+        got = shell.do(command.words)
+        assert shows(command.shown, got), f"{folder}/README.md:{command.line}: {command.words}\n{got}"

@@ -1,0 +1,58 @@
+"""The reference says what the code says."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+from types import ModuleType
+
+import pytest
+
+from .reading import TOP
+
+TOOL = TOP / "tools" / "make_reference.py"
+PAGE = TOP / "docs" / "reference.md"
+
+pytestmark = pytest.mark.skipif(
+    not (TOOL.is_file() and PAGE.is_file()), reason="the reference is part of the checkout, and this is not one"
+)
+
+
+@pytest.fixture(scope="module")
+def tool() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("make_reference", TOOL)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_no_region_is_stale(tool: ModuleType) -> None:
+    stale = tool.stale(PAGE.read_text(encoding="utf-8"))
+    assert not stale, f"docs/reference.md is stale: {', '.join(stale)}; run python tools/make_reference.py"
+
+
+def test_a_stale_region_is_named_and_made_anew(tool: ModuleType) -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    old = page.replace("| `lost-ack` |", "| `lost-mind` |")
+    assert tool.stale(old) == ["faults"]
+    assert tool.rewritten(old) == page
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        pytest.param(lambda page: page.replace("<!-- begin faults -->", ""), id="no beginning"),
+        pytest.param(lambda page: page.replace("<!-- end faults -->", ""), id="no end"),
+        pytest.param(lambda page: page + "<!-- begin weather -->", id="nothing makes it"),
+    ],
+)
+def test_a_page_with_other_regions_is_refused(tool: ModuleType, spoil: Callable[[str], str]) -> None:
+    with pytest.raises(SystemExit, match=r"faults|weather"):
+        tool.rewritten(spoil(PAGE.read_text(encoding="utf-8")))
+
+
+def test_what_nobody_described_is_named(tool: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(tool.SCENARIO, "funds")
+    with pytest.raises(SystemExit, match="describe funds"):
+        tool.scenario()

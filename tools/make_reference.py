@@ -1,0 +1,325 @@
+"""Rewrites the marked regions of docs/reference.md from the tables in the code.
+
+A region lies between ``<!-- begin NAME -->`` and ``<!-- end NAME -->``.
+
+    python tools/make_reference.py           rewrite
+    python tools/make_reference.py --check   say what is stale, and exit with 1 if anything is
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import re
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+import sagafuzz
+from sagafuzz.cli.main import cli
+from sagafuzz.exploration.driver import ACTIONS, FAULTY_ACTIONS
+from sagafuzz.faults import ACK, EFFECT, FAULT_KINDS, LOG, LOGGED, SEND
+from sagafuzz.invariants import INVARIANTS, Invariant
+from sagafuzz.plugin import ARGUMENTS, NUMBERS
+from sagafuzz.ports import Store, Transaction, World
+from sagafuzz.reports import COMPARISONS, REPORTS
+from sagafuzz.saga import COMPENSATION, FORWARD, Outcome
+
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "reference.md"
+
+PHASES = {
+    SEND: "a request is about to be sent",
+    EFFECT: "the participant is about to handle the first delivery of a request",
+    ACK: "the answer is about to reach the orchestrator",
+    LOG: "a record is about to become durable",
+    LOGGED: "a record has just become durable",
+}
+DIRECTIONS = {FORWARD: "forward", COMPENSATION: "compensation", "": "writes"}
+
+# What the code says in running text, here by name. A name that comes or goes makes `rows_of` fail.
+STEP = {
+    "name": "how the step is called in reports and sites",
+    "operation": "what does it, spelt `participant.verb`",
+    "undo": "what undoes it; none: there is nothing to undo",
+    "pivot": "after this step the saga must complete",
+    "retriable": "cannot be refused, and is retried until it succeeds",
+    "after": "the names of its predecessors; left out: the step listed before; `()`: none",
+}
+ADAPTER = {
+    "saga": "the definition",
+    "name": "how reports call the adapter; left out: the name of the class",
+    "scenarios": "its scenarios, instead of the usual three",
+    "participants": "your own participants: a class for each participant's name",
+    "operations": "calls that belong to no step, a query for instance",
+    "call_timeout_ms": "how long `world.call` waits, in virtual milliseconds",
+    "restart_ms": "how long a process is down after a crash, in virtual milliseconds",
+}
+SCENARIO = {
+    "name": "what `--scenario` takes",
+    "about": "a few words for `sagafuzz adapters`",
+    "sagas": "how many sagas run",
+    "amounts": "what they cost, taken in turn",
+    "quantity": "how many pieces each takes",
+    "items": "which item each takes, in turn",
+    "accounts": "who pays, in turn",
+    "stock": "how many pieces there are of each item",
+    "funds": "what each account holds",
+    "limit": "a charge above it is declined",
+    "rejections": "what the business refuses: (number of the saga from 1, operation)",
+    "gap_ms": "time between two submissions, in virtual milliseconds",
+    "data": "anything; it comes with each order as `order.data`",
+}
+OUTCOMES = {
+    "COMPLETED": "every step is in effect",
+    "COMPENSATED": "no step is in effect",
+    "PENDING": "accepted; the end is not known yet",
+    "STUCK": "a compensation is put aside, and a person was called",
+}
+RULES = {
+    "submit": "the next order of the scenario comes in",
+    "deliver": "a message in flight arrives; its answer comes back",
+    "duplicate": "a message arrives twice, one copy right after the other",
+    "copy": "a second copy of a message joins those in flight",
+    "drop": "a message is lost",
+    "lose_ack": "a message arrives, and its answer is lost",
+    "reject": "the participant refuses a message for a business reason, where it still can",
+    "crash": "the orchestrator dies",
+    "restart": "a new process boots and recovers",
+    "advance": "time passes",
+}
+
+
+def faults() -> str:
+    return table(
+        ("kind", "strikes when", "of", "what happens", "not possible for"),
+        (
+            (
+                f"`{kind.name}`",
+                PHASES.get(kind.phase, kind.phase),
+                ", ".join(DIRECTIONS[direction] for direction in kind.directions),
+                kind.meaning,
+                "; ".join(f"`{condition}` steps" for condition in kind.unless),
+            )
+            for kind in FAULT_KINDS.values()
+        ),
+    )
+
+
+def invariants() -> str:
+    return table(
+        ("id", "name", "holds when", "usual cause", "repair"),
+        ((f"**{entry.id}**", entry.name, entry.holds_when, entry.cause, entry.repair) for entry in numbered()),
+    )
+
+
+def explanations() -> str:
+    return table(
+        ("id", "nature", "its violation explains", "source"),
+        ((f"**{entry.id}**", entry.nature, ", ".join(entry.explains), entry.source) for entry in numbered()),
+    )
+
+
+def numbered() -> list[Invariant]:
+    """The invariants by their numbers, those about sagas first."""
+    return sorted(INVARIANTS.values(), key=lambda entry: (entry.id[0] != "I", int(entry.id[1:])))
+
+
+def ports() -> str:
+    return table(("port", "what it does"), (*members("world.", World), *members("world.store.", Store)))
+
+
+def transaction() -> str:
+    return table(
+        ("attribute", "type"), ((f"`tx.{name}`", f"`{kind}`") for name, kind in Transaction.__annotations__.items())
+    )
+
+
+def steps() -> str:
+    return fields(sagafuzz.Step, STEP)
+
+
+def adapter() -> str:
+    found = inspect.signature(sagafuzz.adapter).parameters.values()
+    return table(
+        ("option", "default", "what it says"),
+        ((f"`{p.name}`", default(p.default, p.empty), ADAPTER[p.name]) for p in same(found, ADAPTER)),
+    )
+
+
+def scenario() -> str:
+    return fields(sagafuzz.Scenario, SCENARIO)
+
+
+def outcomes() -> str:
+    return table(
+        ("outcome", "it says"), ((f"`Outcome.{entry.name}`", OUTCOMES[entry.name]) for entry in same(Outcome, OUTCOMES))
+    )
+
+
+def rules() -> str:
+    rows = ((f"`{name}`", "yes" if name in FAULTY_ACTIONS else "", RULES[name]) for name in ACTIONS)
+    if set(RULES) != set(ACTIONS):
+        raise SystemExit(
+            f"tools/make_reference.py: RULES differs from the rules there are: {set(RULES) ^ set(ACTIONS)}"
+        )
+    return table(("rule", "a fault", "what happens"), rows)
+
+
+def commands() -> str:
+    parts = []
+    for name, command in sorted(cli.commands.items()):
+        about = (command.help or "").split("\n\n")[0].replace("\n", " ")
+        words = [f"sagafuzz {name}", *(p.make_metavar(click.Context(command)) for p in arguments(command))]
+        parts.append(f"### {' '.join(words)}\n\n{about}")
+        rows = [option(entry) for entry in command.params if isinstance(entry, click.Option)]
+        if rows:
+            parts.append(table(("option", "default", "what it does"), rows))
+    return "\n\n".join(parts)
+
+
+def plugin() -> str:
+    rows = [
+        (f"`--saga-{name} {number.metavar}`", f"`saga_{name}`", f"{number.default}", number.help)
+        for name, number in NUMBERS.items()
+    ]
+    rows.append(
+        ("`--saga-report-dir DIR`", "", "", "write reports, replay files and histories, in a folder for each test")
+    )
+    taken = ", ".join(f"`{name}`" for name in ARGUMENTS)
+    options = table(("option", "ini setting", "default", "what it does"), rows)
+    return f"`@pytest.mark.saga(…)`, `saga.check(…)` and `saga.run(…)` take {taken}.\n\n{options}"
+
+
+def files() -> str:
+    rows = [(f"`{output.file}`", output.title) for output in REPORTS.values() if output.file]
+    rows += [
+        ("`F-….json`", "one finding, to be run again with `sagafuzz replay`"),
+        ("`F-….ndjson`", "its history: a header line, then one event a line"),
+    ]
+    rows += [(f"`{output.file}`", f"{output.title} (`compare` only)") for output in COMPARISONS.values() if output.file]
+    return table(("file", "what it holds"), rows)
+
+
+REGIONS: dict[str, Callable[[], str]] = {
+    "faults": faults,
+    "invariants": invariants,
+    "explanations": explanations,
+    "ports": ports,
+    "transaction": transaction,
+    "steps": steps,
+    "adapter": adapter,
+    "scenario": scenario,
+    "outcomes": outcomes,
+    "rules": rules,
+    "commands": commands,
+    "plugin": plugin,
+    "files": files,
+}
+
+
+# -- from code to rows -------------------------------------------------------------------------
+
+
+def members(prefix: str, protocol: type) -> Iterable[tuple[str, str]]:
+    """The public methods and properties of a protocol, with the first sentence of each."""
+    for name, member in vars(protocol).items():
+        about = inspect.getdoc(member)
+        if name.startswith("_") or about is None:
+            continue
+        shown = f"{prefix}{name}"
+        if callable(member):
+            shown += bare(inspect.signature(member))
+        yield f"`{shown}`", " ".join(about.replace("``", "`").split())
+
+
+def bare(signature: inspect.Signature) -> str:
+    """The parameters without ``self`` and without types, which are long and stand in the code."""
+    parameters = [p.replace(annotation=p.empty) for p in signature.parameters.values() if p.name != "self"]
+    return str(signature.replace(parameters=parameters, return_annotation=signature.empty))
+
+
+def fields(of: Any, about: dict[str, str]) -> str:
+    found = [entry for entry in dataclasses.fields(of) if not entry.name.startswith("_")]
+    return table(
+        ("field", "default", "what it says"),
+        (
+            (
+                f"`{entry.name}`",
+                "`{}`"
+                if entry.default_factory is not dataclasses.MISSING
+                else default(entry.default, dataclasses.MISSING),
+                about[entry.name],
+            )
+            for entry in same(found, about)
+        ),
+    )
+
+
+def default(value: object, missing: object) -> str:
+    if value is missing:
+        return "needed"
+    return "" if value is None else f"`{value!r}`"
+
+
+def arguments(command: click.Command) -> list[click.Argument]:
+    return [entry for entry in command.params if isinstance(entry, click.Argument)]
+
+
+def option(entry: click.Option) -> tuple[str, str, str]:
+    metavar = "" if entry.is_flag else f" {entry.metavar or entry.type.name.upper()}"
+    shown = f"`{entry.default}`" if entry.show_default else ""
+    return f"`{', '.join(entry.opts)}{metavar}`", shown, entry.help or ""
+
+
+def same(found: Iterable[Any], about: dict[str, str]) -> list[Any]:
+    """``found``, if exactly these are described; otherwise the one that is missing is named."""
+    entries = list(found)
+    differ = {entry.name for entry in entries} ^ set(about)
+    if differ:
+        raise SystemExit(f"tools/make_reference.py: describe {', '.join(sorted(differ))}, or take it out")
+    return entries
+
+
+def table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table. Columns that are empty in every row are left out."""
+    cells = [[cell.replace("|", r"\|").replace("\n", " ") for cell in row] for row in rows]
+    kept = [n for n in range(len(headers)) if any(row[n] for row in cells)]
+    lines = [[headers[n] for n in kept], ["---"] * len(kept), *([row[n] for n in kept] for row in cells)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+# -- the page ----------------------------------------------------------------------------------
+
+
+def rewritten(text: str) -> str:
+    """The page with every region made anew. SystemExit where a region is missing or unknown."""
+    marked = set(re.findall(r"<!-- begin (\S+) -->", text))
+    if marked != set(REGIONS):
+        raise SystemExit(
+            f"tools/make_reference.py: regions that are marked, or made, but not both: {marked ^ set(REGIONS)}"
+        )
+    for name, make in REGIONS.items():
+        begin, end = f"<!-- begin {name} -->", f"<!-- end {name} -->"
+        before, _, rest = text.partition(begin)
+        _, found, after = rest.partition(end)
+        if not found:
+            raise SystemExit(f"tools/make_reference.py: {begin} has no {end}")
+        text = f"{before}{begin}\n\n{make()}\n\n{end}{after}"
+    return text
+
+
+def stale(text: str) -> list[str]:
+    """The names of the regions that are not what the code says now."""
+    new = rewritten(text)
+    parts = (re.compile(rf"<!-- begin {name} -->(.*?)<!-- end {name} -->", re.DOTALL) for name in REGIONS)
+    return [name for name, part in zip(REGIONS, parts, strict=True) if part.findall(text) != part.findall(new)]
+
+
+if __name__ == "__main__":
+    page = PAGE.read_text(encoding="utf-8")
+    if "--check" in sys.argv[1:]:
+        sys.exit(f"docs/reference.md is stale: {', '.join(stale(page))}; run it again" if stale(page) else 0)
+    PAGE.write_text(rewritten(page), encoding="utf-8", newline="\n")
