@@ -137,7 +137,7 @@ def _from_ini(config: pytest.Config, name: str) -> int:
         value = config.getini(f"saga_{name}")
         if isinstance(value, str):  # pytest before 8.4 gives text
             value = int(value) if value else None
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, pytest.UsageError) as error:
         raise pytest.UsageError(f"{where}: {error}; write a whole number") from None
     if value is None:
         return NUMBERS[name].default
@@ -257,12 +257,12 @@ class Saga:
         if "adapter" not in asked:
             _refuse("saga.check names no adapter; write saga.check(YourAdapter), or mark the test with one")
         try:
-            report = self._campaign(asked)
+            return self._campaign(asked)
         except InternalError:
             raise
         except SagafuzzError as error:
-            _refuse(str(error))
-        return report
+            refusal = str(error)
+        _refuse(refusal)  # out here, so that no other exception is shown beside it
 
     def _campaign(self, asked: Mapping[str, Any]) -> Report:
         from .loading import as_adapter, with_spec

@@ -30,20 +30,25 @@ class Checkout:
         except (Rejected, Unavailable, CallTimeout):
             self.save(saga, undoing=True)
         while saga["undoing"] and saga["done"]:
-            self.ask(STEPS[saga["done"][-1]], saga, attempts=1000)
+            self.ask(STEPS[saga["done"][-1]], saga)
             self.save(saga, done=saga["done"][:-1])
         return not saga["undoing"]
 
-    def ask(self, operation, saga, attempts):
-        while True:
-            attempts -= 1
-            try:
-                return self.call(operation, saga=saga["id"], key=f"{saga['id']}/{operation}", **saga["request"])
-            except (Unavailable, CallTimeout):
-                if not attempts:
-                    raise
-            time.sleep(10)
+    def ask(self, operation, saga, attempts=1000):
+        key = f"{saga['id']}/{operation}"
+        return persist(lambda: self.call(operation, saga=saga["id"], key=key, **saga["request"]), attempts)
 
     def save(self, saga, **changes):
         saga.update(changes)
-        self.db.put(f"checkout/{saga['id']}", saga)
+        persist(lambda: self.db.put(f"checkout/{saga['id']}", saga))
+
+
+def persist(act, attempts=1000):
+    for left in reversed(range(attempts)):
+        try:
+            return act()
+        except (Unavailable, CallTimeout):
+            if not left:
+                raise
+            time.sleep(10)
+    return None

@@ -14,8 +14,10 @@ CHECKOUT = sagafuzz.Saga(
     ],
 )
 
+ONE_PROCESS = ("second-orchestrator", "pause")  # the shop starts a new process only when the old one is dead
 
-@sagafuzz.adapter(saga=CHECKOUT)
+
+@sagafuzz.adapter(saga=CHECKOUT, cannot_suffer=ONE_PROCESS)
 class ShopCheckout:
     """The checkout of the shop, with a bug."""
 
@@ -29,7 +31,7 @@ class ShopCheckout:
         self.checkout.resume_pending()
 
 
-@sagafuzz.adapter(saga=CHECKOUT)
+@sagafuzz.adapter(saga=CHECKOUT, cannot_suffer=ONE_PROCESS)
 class ShopCheckoutFixed(ShopCheckout):
     """The same, with the bug fixed."""
 

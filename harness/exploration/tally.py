@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from ..faults import FAULT_KINDS, Plan
@@ -207,7 +207,7 @@ class Tally:
             yield f"faults at attempts beyond number {MAX_ATTEMPT} of one call: not struck"
 
 
-_NEVER = {("F",): ("compensation",), ("C",): ("forward",)}
+_NEVER: Mapping[tuple[str, ...], tuple[str, ...]] = {("F",): ("compensation",), ("C",): ("forward",)}
 """The phases in which a kind that strikes one direction only can never be seen."""
 
 

@@ -9,6 +9,7 @@ clock, on hashing or on chance.
 from __future__ import annotations
 
 import sys
+import threading
 from asyncio import events
 from collections import deque
 from collections.abc import Callable
@@ -30,6 +31,35 @@ MAX_DEAD_CALLS: Final = 1_000
 """Port calls that a dead incarnation may try before its task is abandoned."""
 
 _ABANDONED: list[greenlet] = []  # tasks that swallow their own death; kept, since collecting one would run it
+
+
+class _Idle(threading.local):
+    """The greenlets of this thread that wait for work: to start a new one costs more than a short task."""
+
+    def __init__(self) -> None:
+        self.workers: list[greenlet] = []
+
+
+_idle = _Idle()
+
+
+def _hire() -> greenlet:
+    if not _idle.workers:
+        return greenlet(_work)
+    worker = _idle.workers.pop()
+    worker.gr_context = None  # what the task before left in its context variables is no business of this one
+    return worker
+
+
+def _work(job: Any) -> None:
+    """Run tasks, one after the other, as long as the thread lives."""
+    while True:
+        kernel, task = job
+        kernel.carry_out(task)
+        hub = kernel.hub
+        job = kernel = task = None  # who is idle keeps nothing alive
+        _idle.workers.append(getcurrent())
+        job = hub.switch()
 
 
 class Task:
@@ -102,7 +132,6 @@ class Kernel:
 
     def spawn(self, task: Task, main: Callable[[], object]) -> None:
         """Make ``main`` runnable as ``task``."""
-        task.glet = greenlet(self._body, self.hub)
         task.main = main
         self.tasks.append(task)
         self._runnable.append(task)
@@ -206,11 +235,11 @@ class Kernel:
             if runnable:
                 task = runnable.popleft()
                 if task is not me:
-                    assert task.glet is not None
-                    if task.glet:
+                    if task.glet is not None:
                         task.glet.switch()
                     else:
-                        task.glet.switch(task)
+                        task.glet = _hire()
+                        task.glet.switch((self, task))
                 return True
             self.current = None
             if not heap or heap[0][0] > self.horizon_us or self.stopped:
@@ -224,7 +253,8 @@ class Kernel:
                 self.stopped = "livelock"
             function(argument)
 
-    def _body(self, task: Task) -> None:
+    def carry_out(self, task: Task) -> None:
+        """Run ``task`` to its end, in the calling greenlet."""
         self.current = task
         try:
             if task.error is None and task.main is not None:
@@ -250,11 +280,11 @@ class Kernel:
     def bury(self, tasks: list[Task]) -> None:
         """Unwind what is left of ``tasks``, called on the hub. ``finally`` blocks of the code under
         test run, and every port they touch raises."""
-        left = [task for task in tasks if not task.finished and task.glet is not None]
+        left = [task for task in tasks if not task.finished]
         outer, hooks = events._get_running_loop(), _leave_loop() if left else None
         for task in left:
             task.error = ProcessCrashed()
-            if not task.glet:
+            if task.glet is None:
                 task.finished = True  # never started
                 continue
             self.current = task

@@ -156,7 +156,8 @@ class Network:
                 impossible = _IN_THE_NETWORK  # nothing gets there anyway
             kind = sim.visit((saga, step, direction, SEND_PHASE, attempt), impossible)
             if kind in _BEFORE_SENDING:
-                kind = self._strike_before_sending(process, saga, kind)
+                self._strike_before_sending(process, saga, kind)
+                kind = None
         self._next = nth = self._next + 1
         shown, payload = _frozen_payload(payload)
         now = sim.kernel.now_us
@@ -253,10 +254,10 @@ class Network:
         """Hand one copy of a request to its participant, and let the answer travel back."""
         sim = self.sim
         sim.kernel.handler_delay_us = 0
-        msg.deliveries += 1
-        self._note(msg, DELIVER, msg.service, (msg.deliveries,))
+        msg.deliveries = nth = msg.deliveries + 1
+        self._note(msg, DELIVER, msg.service, (nth,))
         kind = None
-        if msg.deliveries == 1 and msg.step and not self.manual:
+        if nth == 1 and msg.step and not self.manual:
             kind = sim.visit((msg.saga, msg.step, msg.direction, EFFECT, msg.attempt), self._impossible(msg))
         reply = self._handle(msg, kind)
         if self._held or self._late or self._waiting:
@@ -297,7 +298,7 @@ class Network:
         if msg.process.dead:
             excluded += _CRASH
         retention_ms = sim.setup.adapter.key_retention_ms
-        if retention_ms is not None and not service.forgettable(msg, sim.kernel.now_us - int(retention_ms * 1000)):
+        if retention_ms is not None and not service.forgettable(msg, sim.kernel.now_us, int(retention_ms * 1000)):
             excluded += _KEY_EXPIRY
         return excluded
 

@@ -67,7 +67,7 @@ class Ledger:
     Subclasses say what a row means to the business. Here it is an entity that exists or does not.
     """
 
-    __slots__ = ("closed", "memory", "orders", "refused", "rows")
+    __slots__ = ("closed", "memory", "orders", "refused", "rows", "since")
 
     def __init__(self, scenario: Scenario, orders: Mapping[str, Order]) -> None:
         self.orders = orders
@@ -75,6 +75,7 @@ class Ledger:
         self.rows: list[Row] = []
         self.memory: dict[tuple[str, str, str], tuple[str, Any]] = {}
         self.closed: set[tuple[str, str]] = set()
+        self.since: dict[tuple[str, str, str], int] = {}  # when each key came first, where keys are not kept for ever
 
     def handle(self, msg: Message) -> Reply:
         """Apply one delivery as one local transaction."""
@@ -90,9 +91,13 @@ class Ledger:
     def restart(self) -> None:
         """Everything that these hold is durable."""
 
-    def forgettable(self, msg: Message, before_us: int) -> bool:
-        """Whether the key of the request is remembered from before that time."""
-        return msg.key is not None and self.since.get((msg.step, msg.direction, msg.key), before_us) < before_us
+    def forgettable(self, msg: Message, now_us: int, retention_us: int) -> bool:
+        """Whether the key of the request is remembered for longer than keys are kept. To be asked at each
+        delivery, since the first one counts."""
+        if msg.key is None:
+            return False
+        since_us = self.since.setdefault((msg.step, msg.direction, msg.key), now_us)
+        return now_us - since_us > retention_us
 
     def forget(self, msg: Message) -> None:
         """Drop the request's key."""
@@ -229,7 +234,10 @@ class CounterLedger(Ledger):
         self.taken[subject] = self.taken.get(subject, 0) - amount
 
     def balance(self, subject: str) -> tuple[Any, ...]:
-        live = sum(row.amount for row in self.rows if row.subject == subject)
+        live = 0
+        for row in self.rows:
+            if row.subject == subject:
+                live += row.amount
         return (self.unit, subject, self.free[subject], self.taken[subject], live, self.initial)
 
 
@@ -332,7 +340,7 @@ class UserParticipant:
         """A new process: only the transaction's state is still there."""
         self.volatile = self._factory()
 
-    def forgettable(self, msg: Message, before_us: int) -> bool:
+    def forgettable(self, msg: Message, now_us: int, retention_us: int) -> bool:
         """What a user's participant remembers is its own affair."""
         return False
 

@@ -10,6 +10,7 @@ import json
 import marshal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ..errors import UsageError
@@ -45,7 +46,6 @@ class Durable:
         self.before: list[tuple[str, str | None]] = []  # what the last write replaced
         self.stale: tuple[Process, dict[str, str], Callable[[], bool]] | None = None
         self.occurrences: dict[tuple[str, str], int] = {}
-
 
     def undo_last(self) -> None:
         """Take the last write back: the store had acknowledged it and not kept it."""
@@ -89,6 +89,9 @@ class Write(NamedTuple):
     epoch: int = 0
 
 
+_write = partial(tuple.__new__, Write)
+
+
 class StorePort:
     """`sagafuzz.Store` for one incarnation of a process."""
 
@@ -115,7 +118,9 @@ class StorePort:
         except (TypeError, ValueError, RecursionError) as error:
             self._sim.refuse(UsageError(f"world.store.put({key!r}, ...): the value is no JSON data ({error})"))
         outcome = _declared(value) if record == "terminal" else None
-        self._write(Write(self._saga_of(key, saga), step, record or "write", key, text, outcome, guard, epoch))
+        if saga is None or not isinstance(key, str):
+            saga = self._saga_of(key, saga)
+        self._write(_write((saga, step, record or "write", key, text, outcome, guard, epoch)))
 
     def delete(self, key: str, *, record: str | None = None, saga: str | None = None) -> None:
         self._write(Write(self._saga_of(key, saga), "", record or "delete", key))
@@ -130,7 +135,7 @@ class StorePort:
             for write in self._batches.get(process.current_task(), ()):
                 if write.key == key:
                     text = write.text
-        return default if text is None else json.loads(text)
+        return default if text is None else from_text(text)
 
     def items(self, prefix: str = "") -> list[tuple[str, Any]]:
         self._process.check_alive()
@@ -138,7 +143,7 @@ class StorePort:
         if self._batches:
             texts.update((write.key, write.text) for write in self._batches.get(self._process.current_task(), ()))
         found = sorted((key, text) for key, text in texts.items() if text is not None and key.startswith(prefix))
-        return [(key, json.loads(text)) for key, text in found]
+        return [(key, from_text(text)) for key, text in found]
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -167,17 +172,24 @@ class StorePort:
         self._commit((write,))
 
     def _commit(self, writes: Sequence[Write]) -> None:
-        subject = " + ".join(dict.fromkeys(map(_subject, writes))) if len(writes) > 1 else _subject(writes[0])
-        undo = self._sim.durable.undo_last
-        durable_write(self._sim, self._process, writes[0].saga, subject, writes, self._apply, _NO_FILE, undo)
+        first = writes[0]
+        if len(writes) > 1:
+            subject = " + ".join(dict.fromkeys(map(_subject, writes)))
+        else:
+            subject = f"{first.record} {first.step}" if first.step else first.record
+        sim = self._sim
+        durable_write(sim, self._process, first.saga, subject, writes, self._apply, _NO_FILE, sim.durable.undo_last)
 
     def _apply(self, writes: Sequence[Write]) -> None:
         sim = self._sim
         texts = sim.durable.texts
-        for write in writes:
-            if write.guard is not None and not _allows(write.guard, texts.get(write.key)):
-                raise Conflict(f"{write.key!r} is not as the guard says: {dict(write.guard)}")
-        sim.durable.before = [(write.key, texts.get(write.key)) for write in writes]
+        before = []
+        for _, _, _, key, _, _, guard, _ in writes:
+            text = texts.get(key)
+            before.append((key, text))
+            if guard is not None and not _allows(guard, text):
+                raise Conflict(f"{key!r} is not as the guard says: {dict(guard)}")
+        sim.durable.before = before
         for saga, _, _, key, text, outcome, _, _ in writes:
             if text is not None:
                 texts[key] = text
@@ -203,8 +215,16 @@ def _allows(guard: Mapping[str, Any], text: str | None) -> bool:
     """Whether the record is as the guard says; an empty guard says that there is none."""
     if text is None or not guard:
         return text is None and not guard
-    found = json.loads(text)
-    return isinstance(found, dict) and all(found.get(name) == value for name, value in guard.items())
+    found = _parsed.get(text)
+    if found is None:
+        found = _remember(text)
+    record = found[0]
+    if not isinstance(record, dict):
+        return False
+    for name, value in guard.items():  # noqa: SIM110, a generator costs more than the comparison
+        if record.get(name) != value:
+            return False
+    return True
 
 
 def durable_write(
@@ -227,7 +247,8 @@ def durable_write(
     kind = sim.visit((saga, subject, "", LOG_PHASE, occurrence), impossible)
     now = kernel.now_us
     for write in writes:
-        record((now, LOG, label, write[0], write[1], "", 0, None, 0, _data(write, occurrence)))
+        data = (write[2], occurrence, write[7]) if write[7] else (write[2], occurrence)
+        record((now, LOG, label, write[0], write[1], "", 0, None, 0, data))
     if kind == "crash-before-log":
         sim.struck()
         sim.crash(process, kind)
@@ -245,14 +266,11 @@ def durable_write(
     commit(writes)
     now = kernel.now_us
     for write in writes:
-        record((now, LOGACK, label, write[0], write[1], "", 0, None, 0, _data(write, occurrence)))
+        data = (write[2], occurrence, write[7]) if write[7] else (write[2], occurrence)
+        record((now, LOGACK, label, write[0], write[1], "", 0, None, 0, data))
     kind = sim.visit((saga, subject, "", LOGGED, occurrence), _NOTHING if undo is not None else _NO_LOSS)
     if kind is not None:
         _strike_after(sim, process, subject, kind, writes, undo, occurrence)
-
-
-def _data(write: Write, occurrence: int) -> tuple[Any, ...]:
-    return (write[2], occurrence, write[7]) if write[7] else (write[2], occurrence)
 
 
 def _strike_after(
@@ -280,6 +298,22 @@ def _strike_after(
     raise ProcessCrashed
 
 
+def from_text(text: str) -> Any:
+    """The value of a JSON text, a fresh copy at each call; each text is parsed once."""
+    found = _parsed.get(text)
+    if found is None:
+        found = _remember(text)
+    return marshal.loads(found[1])
+
+
+def _remember(text: str) -> tuple[Any, bytes]:
+    value = json.loads(text)
+    if len(_parsed) >= _MAX_TEXTS:
+        _parsed.clear()
+    found = _parsed[text] = (value, marshal.dumps(value, 2))
+    return found
+
+
 def as_text(value: Any) -> str:
     """``value`` as JSON. A search writes the same records again and again, so the texts are kept by the
     bytes that marshal makes of the value, which is several times faster and tells all JSON data apart."""
@@ -297,6 +331,7 @@ def as_text(value: Any) -> str:
 
 
 _MAX_TEXTS: Final = 4_096
+_parsed: Final[dict[str, tuple[Any, bytes]]] = {}  # JSON text -> its value, never handed out, and that as bytes
 _texts: Final[dict[bytes, str]] = {}
 
 

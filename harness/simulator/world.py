@@ -14,8 +14,8 @@ from ..errors import UsageError, nearest
 from ..history import ALERT, CLIENT_ACK, DEAD_LETTER
 from ..saga import Outcome
 from .aio import Answer, SimLoop, settle
-from .sqlite import connect
 from .files import FilePort
+from .sqlite import connect
 from .store import StorePort
 
 if TYPE_CHECKING:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -52,7 +51,7 @@ def test_without_a_command_the_help_is_shown(sagafuzz: Any) -> None:
 FILES = {
     "raises": (
         'import json\n\n\ndef read():\n    return json.loads("oops")\n\n\nread()\n',
-        "adapter 'shop.py:Shop' does not import: JSONDecodeError: Expecting value: line 1 column 1 (char 0) (shop.py:5)",
+        "does not import: JSONDecodeError: Expecting value: line 1 column 1 (char 0) (shop.py:5)",
     ),
     "syntax": ("x = (\n", "adapter 'shop.py:Shop' does not import: SyntaxError: '(' was never closed (shop.py:1)"),
     "exits": ("import sys\nsys.exit(3)\n", "adapter 'shop.py:Shop' does not import: SystemExit: 3 (shop.py:2)"),
@@ -82,9 +81,12 @@ FILES = {
         "shop.py has no 'Shop'; did you mean 'Shops'?; it declares Shops",
     ),
     "cyclic": (
-        "import sagafuzz\n\nSAGA = sagafuzz.Saga('shop', [\n    sagafuzz.Step('order', 'order.create', after=('pay',)),\n"
-        "    sagafuzz.Step('pay', 'payment.charge', after=('order',)),\n])\n",
-        "saga 'shop': its steps form a cycle order -> pay -> order; take one name out of an 'after' (shop.py:3)",
+        """from sagafuzz import Saga, Step
+
+ORDER = Step("order", "order.create", after=("pay",))
+SAGA = Saga("shop", [ORDER, Step("pay", "payment.charge", after=("order",))])
+""",
+        "saga 'shop': its steps form a cycle order -> pay -> order; take one name out of an 'after' (shop.py:4)",
     ),
 }
 
@@ -122,8 +124,8 @@ def test_a_file_finds_its_neighbours(sagafuzz: Any, shop: Callable[..., str]) ->
     shop("import neighbour_of_shop\nreturn neighbour_of_shop.ANSWER")
     write("ANSWER = False\n", "neighbour_of_shop.py")
     Path("below").mkdir()
-    os.rename("shop.py", "below/shop.py")
-    os.rename("neighbour_of_shop.py", "below/neighbour_of_shop.py")
+    Path("shop.py").rename("below/shop.py")
+    Path("neighbour_of_shop.py").rename("below/neighbour_of_shop.py")
     assert sagafuzz("run", "below/shop.py:Shop", "--faults", 0, "--random", 0).code == 0
 
 

@@ -20,7 +20,6 @@ BODIES = {
     "answers nothing": ("pass", "C2", "run answered None for saga-1"),
     "answers nonsense": ("return {'ok': 1}", "C2", "run answered an object of type dict for saga-1"),
     "polls for ever": ("while True:\n    self.world.sleep(0.01)", "C3", "run for saga-1 never returned"),
-    "asks for ever": ("while True:\n    self.world.call('order.create', key=order.id)", "C3", ""),
     "recurses": ("return self.run(order)", "C1", "RecursionError"),
     "throws away what it is told": (
         "try:\n    self.world.call('order.create')\nexcept:\n    pass\nreturn 1",

@@ -114,6 +114,6 @@ def test_what_the_state_machine_found_can_be_replayed(sagafuzz: Any) -> None:
 def test_the_adapter_is_named_as_it_was_given(sagafuzz: Any, shop: Callable[..., str]) -> None:
     name = shop('self.world.call("order.create")\nreturn True')
     sagafuzz("run", name, "--faults", 1, "--random", 0)
-    file = sorted(Path("sagafuzz-report").glob("F-*.json"))[0]
+    file = min(Path("sagafuzz-report").glob("F-*.json"))
     assert json.loads(file.read_text())["adapter"] == "shop.py:Shop"
     assert sagafuzz("replay", file).code == 1

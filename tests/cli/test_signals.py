@@ -18,11 +18,35 @@ from sagafuzz.interrupt import interruptible
 ENDLESS = ("--faults", 6, "--random", 0)
 
 
+WATCHED = """
+from pathlib import Path
+from sagafuzz.adapters.reference import Reference
+from sagafuzz.adapters.seed import Seed
+
+
+class Counting:
+    runs = 0
+
+    def run(self, order):
+        Counting.runs += 1
+        if Counting.runs == 40:
+            Path("begun").touch()
+        return super().run(order)
+
+
+class Right(Counting, Reference): ...
+
+
+class Wrong(Counting, Seed): ...
+"""
+
+
 @pytest.fixture
 def begun(process: Any) -> Callable[..., Any]:
-    """Start a campaign and wait until it searches: the folder is made right before."""
+    """Start a campaign and wait until it has run a few plans."""
 
     def start(*arguments: object) -> Any:
+        Path("watched.py").write_text(WATCHED)
         # A shell may have its background jobs ignore SIGINT, and processes inherit that.
         before = signal.signal(signal.SIGINT, signal.default_int_handler)
         try:
@@ -30,9 +54,8 @@ def begun(process: Any) -> Callable[..., Any]:
         finally:
             signal.signal(signal.SIGINT, before)
         until = time.monotonic() + 60
-        while not Path("kept").exists() and time.monotonic() < until:
-            time.sleep(0.05)
-        time.sleep(0.8)
+        while not Path("begun").exists() and time.monotonic() < until:
+            time.sleep(0.02)
         return campaign
 
     return start
@@ -40,13 +63,13 @@ def begun(process: Any) -> Callable[..., Any]:
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_an_interrupted_run_keeps_what_it_found(begun: Any, number: int, code: int) -> None:
-    campaign = begun("run", "seed", *ENDLESS)
+    campaign = begun("run", "watched.py:Wrong", *ENDLESS)
     campaign.popen.send_signal(number)
     result = campaign.result()
     assert (result.code, result.err) == (code, "")
     said = json.loads(Path("kept/report.json").read_text())
     assert said["complete"] is False
-    assert said["plans"]["run"] > 20
+    assert said["plans"]["run"] > 10
     assert said["findings"]
     for finding in said["findings"]:
         assert Path("kept", finding["replay"]).is_file()
@@ -55,7 +78,7 @@ def test_an_interrupted_run_keeps_what_it_found(begun: Any, number: int, code: i
 
 
 def test_an_interrupted_run_that_found_nothing_is_inconclusive(begun: Any) -> None:
-    campaign = begun("run", "reference", *ENDLESS)
+    campaign = begun("run", "watched.py:Right", *ENDLESS)
     campaign.popen.send_signal(signal.SIGINT)
     result = campaign.result()
     assert result.code == 130
@@ -65,7 +88,7 @@ def test_an_interrupted_run_that_found_nothing_is_inconclusive(begun: Any) -> No
 
 
 def test_the_state_machine_is_interrupted_too(begun: Any) -> None:
-    campaign = begun("run", "reference", "--faults", 0, "--random", 1_000_000)
+    campaign = begun("run", "watched.py:Right", "--faults", 0, "--random", 1_000_000)
     campaign.popen.send_signal(signal.SIGINT)
     result = campaign.result()
     assert result.code == 130
@@ -75,11 +98,11 @@ def test_the_state_machine_is_interrupted_too(begun: Any) -> None:
 
 
 def test_an_interrupted_comparison_compares_what_there_is(begun: Any) -> None:
-    campaign = begun("compare", "seed", "reference", *ENDLESS)
+    campaign = begun("compare", "watched.py:Wrong", "reference", *ENDLESS)
     campaign.popen.send_signal(signal.SIGINT)
     result = campaign.result()
     assert result.code == 130
-    assert sorted(path.name for path in Path("kept").iterdir()) == ["comparison.md", "seed"]
+    assert sorted(path.name for path in Path("kept").iterdir()) == ["Wrong", "comparison.md"]
     assert "incomplete" in Path("kept/comparison.md").read_text()
 
 

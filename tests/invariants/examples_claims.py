@@ -56,6 +56,35 @@ bad(
 )
 bad(
     "I15",
+    "two ends",
+    "a saga is stuck, and then it is completed",
+    """
+    submit
+    call order.create key=o
+    call inventory.reserve key=i
+    call payment.charge key=p
+    terminal stuck
+    tell completed  <--
+    """,
+    names="saga-1 was called stuck, and later completed",
+)
+bad(
+    "I15",
+    "two ends",
+    "a saga is completed, and then called compensated",
+    """
+    submit
+    call order.create key=o
+    call inventory.reserve key=i
+    call payment.charge key=p
+    terminal completed
+    tell compensated  <--
+    """,
+    names="saga-1 was called completed, and later compensated",
+    follows="I5",
+)
+bad(
+    "I15",
     "effect after the end",
     "a late request takes effect when the saga was called compensated",
     """
@@ -228,6 +257,22 @@ bad(
     """,
     names="payment.charge",
     at="payment F",
+)
+bad(
+    "I23",
+    "hollow success",
+    "a check is done too late",
+    """
+    submit
+    send fraud.check -> m1
+    call order.create
+    tell completed  <--
+    apply m1 no-effect
+    ack m1
+    """,
+    names="fraud.check",
+    at="check F",
+    definition=CHECKED,
 )
 bad(
     "I23",

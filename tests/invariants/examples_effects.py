@@ -249,6 +249,18 @@ good(
     tell stuck
     """,
 )
+good(
+    "I2",
+    "what is left is in the hands of a person, who was called to the whole saga",
+    """
+    submit
+    call order.create key=o
+    refused inventory.reserve key=i
+    dead-letter
+    alert
+    tell stuck
+    """,
+)
 bad(
     "I2",
     "partial",

@@ -196,6 +196,25 @@ def test_a_crash_around_a_write_leaves_the_record_or_does_not(lab: Any, kind: st
     )
 
 
+def test_key_expiry_makes_a_late_retry_a_new_request(lab: Any) -> None:
+    def system(wait: float) -> Adapter:
+        def run(world: Any, order: Any) -> bool:
+            for _ in range(2):
+                world.call("payment.charge", saga=order.id, key="k")
+                world.sleep(wait)
+            return True
+
+        return lab.system(run, key_retention_ms=1000)  # type: ignore[no-any-return]
+
+    late = lab.trial(system(2), "key-expiry pay F #2")
+    assert [event.data[0] for event in late.of("APPLY")] == [True, True]
+    for wait, expires in ((2, [True, False]), (0.5, [True, True])):
+        trial = lab.trial(system(wait))
+        assert [event.data[0] for event in trial.of("APPLY")] == [True, False]
+        effects = [index for index, site in enumerate(trial.sites) if site.phase == "effect"]
+        assert ["key-expiry" in trial.run.impossible.get(index, ()) for index in effects] == expires
+
+
 # -- faults in recovery and compensation, and what is recorded of them -------------------------
 
 

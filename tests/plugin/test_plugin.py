@@ -1,0 +1,479 @@
+"""The pytest plugin, in sessions of its own."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+
+# A session in this process forgets the modules that it was the first to import, and so would have two of each class.
+import sagafuzz.exploration.stateful
+import sagafuzz.writing  # noqa: F401
+
+ADAPTERS = """
+import sagafuzz
+
+SAGA = sagafuzz.Saga("shop", [
+    sagafuzz.Step("order", "order.create", undo="order.cancel"),
+    sagafuzz.Step("payment", "payment.charge", undo="payment.refund"),
+])
+ONE = [sagafuzz.Scenario()]
+
+
+@sagafuzz.adapter(saga=SAGA, scenarios=ONE)
+class Idle:
+    '''Refuses everything, and so breaks nothing.'''
+
+    def boot(self, world):
+        self.world = world
+
+    def run(self, order):
+        return False
+
+
+@sagafuzz.adapter(saga=SAGA, scenarios=ONE)
+class Careless(Idle):
+    '''Never undoes and has no key.'''
+
+    def run(self, order):
+        self.world.call("order.create")
+        return True
+"""
+
+QUICK = "faults=1, random=0"
+
+
+@pytest.fixture(autouse=True)
+def _files(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytester.makepyfile(adapters_of_shop=ADAPTERS)
+    pytester.syspathinsert()
+    monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
+
+
+def run(pytester: pytest.Pytester, *arguments: str, test: str = "", processes: int = 0) -> pytest.RunResult:
+    """A session on ``test``, with the adapters at hand; in a process of its own, where there are several."""
+    if test:
+        pytester.makepyfile(test_shop="import pytest\nfrom adapters_of_shop import *\n\n" + test)
+    options = ["--strict-markers", "-p", "no:randomly", "-p", "no:cacheprovider", *arguments]
+    if processes:
+        return pytester.runpytest_subprocess("-n", str(processes), *options)
+    return pytester.runpytest_inprocess("-p", "no:xdist", *options)
+
+
+plain_and_distributed = pytest.mark.parametrize("processes", [0, 2], ids=["plain", "-n2"])
+
+MARKED = """
+import sagafuzz.adapters.reference, sagafuzz.adapters.seed
+
+@pytest.mark.saga(sagafuzz.adapters.seed.Seed, faults=1, random=0, scenarios=["succeeds", "declined"])
+def test_seed():
+    raise RuntimeError("the body is not reached")
+
+@pytest.mark.saga(sagafuzz.adapters.reference.Reference, faults=1, random=2)
+def test_reference(saga):
+    assert saga.report.complete
+
+def test_fixture(saga):
+    assert saga.check(Idle, faults=1, random=0).verdict == "consistent"
+    assert saga.run("adapters_of_shop:Careless", faults=1, random=0).verdict == "violated"
+    assert saga.report.adapter == "Careless"
+"""
+
+
+@plain_and_distributed
+def test_the_seed_fails_and_the_reference_passes(pytester: pytest.Pytester, processes: int) -> None:
+    result = run(pytester, test=MARKED, processes=processes)
+    result.assert_outcomes(passed=2, failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "checkout on seed: VIOLATED",
+            "F-*  I1 at most once: duplicate effect",
+            "*◀── violation",
+            "F-*  I5 compensation set exact: leaked effect",
+            "F-*  I13 no zombie: zombie",
+            "again: sagafuzz run seed --faults 1 --random 0 --seed 0 --scenario succeeds --scenario declined",
+            "to run a finding again: pytest --saga-report-dir DIR writes a replay file of each",
+            "*= sagas =*",
+            "test *adapter *verdict *plans  findings",
+            "test_shop.py::test_fixture *Idle *consistent * none",
+            "test_shop.py::test_fixture *Careless *violated * 4: *",
+            "test_shop.py::test_reference *reference *consistent * none",
+            "test_shop.py::test_seed *seed *violated * *: I1 I5 *I13",
+            "FAILED test_shop.py::test_seed - Failed: checkout on seed: VIOLATED",
+        ]
+    )
+    shown = result.stdout.str()
+    for word in ("plugin.py", "campaign.py", "Traceback", "the body is not reached", "sagafuzz replay"):
+        assert word not in shown
+    assert shown.count("= sagas =") == 1
+
+
+def test_a_user_declares_an_adapter_in_the_test_module(pytester: pytest.Pytester) -> None:
+    test = """
+@sagafuzz.adapter(saga=SAGA, scenarios=ONE)
+class Own(Careless):
+    pass
+
+@pytest.mark.saga(Own, faults=1, random=0)
+def test_own(): ...
+"""
+    result = run(pytester, test=test)
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["again: sagafuzz run test_shop:Own --faults 1 --random 0 --seed 0"])
+
+
+def test_a_lone_class_is_the_adapter_and_not_what_is_marked(pytester: pytest.Pytester) -> None:
+    result = run(pytester, "--saga-random=0", test="@pytest.mark.saga(Idle)\ndef test_idle(): ...\n")
+    result.assert_outcomes(passed=1)
+
+
+def test_classes_parameters_and_modules_can_be_marked(pytester: pytest.Pytester) -> None:
+    test = """
+pytestmark = pytest.mark.saga(Idle, faults=1, random=0)
+
+def test_of_the_module(saga):
+    assert (saga.report.adapter, saga.report.max_faults) == ("Idle", 1)
+
+class TestMethods:
+    @pytest.mark.saga(faults=0)
+    def test_method(self, saga):
+        assert (saga.report.adapter, saga.report.max_faults) == ("Idle", 0)
+
+@pytest.mark.saga(Careless)
+class TestCareless:
+    def test_inherited(self): ...
+
+@pytest.mark.parametrize("adapter", [
+    pytest.param(Idle, marks=pytest.mark.saga(Idle)),
+    pytest.param(Careless, marks=pytest.mark.saga(adapter=Careless)),
+])
+def test_each(adapter, saga):
+    assert saga.report.adapter == adapter.__name__
+"""
+    result = run(pytester, "-rA", test=test)
+    result.assert_outcomes(passed=3, failed=2)
+    result.stdout.fnmatch_lines_random(
+        ["FAILED test_shop.py::TestCareless::test_inherited*", "FAILED test_shop.py::test_each?Careless?*"]
+    )
+
+
+def test_the_marker_stands_in_for_what_a_call_leaves_out(pytester: pytest.Pytester) -> None:
+    test = f"""
+@pytest.mark.saga(Idle, {QUICK})
+def test_again(saga):
+    report = saga.run(seed=5)
+    assert (report.adapter, report.max_faults, report.random.asked, report.seed) == ("Idle", 1, 0, 5)
+    more = saga.run(Careless, scenarios=sagafuzz.Scenario(name="mine", sagas=2), sagas=3)
+    assert [(s.scenario.name, s.scenario.sagas) for s in more.scenarios] == [("mine", 3)]
+    assert more.command == ""
+"""
+    run(pytester, test=test).assert_outcomes(passed=1)
+
+
+NUMBERS = """
+def test_numbers(saga):
+    report = saga.run(Idle, **GIVEN)
+    assert (report.max_faults, report.random.asked, report.seed) == EXPECTED
+"""
+
+
+@pytest.mark.parametrize(
+    ("given", "ini", "options", "expected"),
+    [
+        ({"random": 0}, "", [], (2, 0, 0)),
+        ({}, "saga_faults = 1\nsaga_random = 3\nsaga_seed = 4", [], (1, 3, 4)),
+        ({"faults": 0, "random": 1, "seed": 2}, "saga_faults = 1\nsaga_random = 3\nsaga_seed = 4", [], (0, 1, 2)),
+        ({"faults": 0, "random": 1}, "", ["--saga-faults=1", "--saga-random=2", "--saga-seed", "-3"], (1, 2, -3)),
+    ],
+    ids=["defaults", "ini", "test over ini", "option over test"],
+)
+def test_where_the_numbers_come_from(
+    pytester: pytest.Pytester, given: dict[str, int], ini: str, options: list[str], expected: tuple[int, int, int]
+) -> None:
+    pytester.makeini(f"[pytest]\n{ini}\n")
+    test = NUMBERS.replace("GIVEN", repr(given)).replace("EXPECTED", repr(expected))
+    run(pytester, *options, test=test).assert_outcomes(passed=1)
+
+
+@pytest.mark.skipif(pytest.version_tuple < (9, 0), reason="pytest before 9 has no TOML of its own")
+def test_numbers_in_native_toml(pytester: pytest.Pytester) -> None:
+    Path("pytest.toml").write_text("[pytest]\nsaga_faults = 1\nsaga_random = 0\n")
+    run(pytester, test=NUMBERS.replace("GIVEN", "{}").replace("EXPECTED", "(1, 0, 0)")).assert_outcomes(passed=1)
+
+
+@pytest.mark.parametrize(
+    ("marker", "expected"),
+    [
+        (
+            "Idle, fault=1",
+            "sagafuzz: test_it: @pytest.mark.saga has no argument 'fault'; did you mean 'faults'?; it has *",
+        ),
+        ("faults=1", "sagafuzz: test_it: @pytest.mark.saga names no adapter; write @pytest.mark.saga(YourAdapter) *"),
+        ("Idle, 2", "sagafuzz: test_it: @pytest.mark.saga takes one adapter by position; write the rest by name"),
+        ("'refrence', faults=1", "sagafuzz: unknown adapter 'refrence'; did you mean 'reference'?; *"),
+        ("Idle, faults=9", "sagafuzz: faults is 9; write a whole number from 0 to 6"),
+        ("Idle, faults='2'", "sagafuzz: faults is '2'; write a whole number from 0 to 6"),
+        ("Idle, random=-1", "sagafuzz: random is -1; write a whole number, 0 or more"),
+        ("Idle, sagas=0", "sagafuzz: sagas is 0; write a whole number from 1 to 8"),
+        (
+            "Idle, scenarios='succeed'",
+            "sagafuzz: adapter 'Idle' has no scenario 'succeed'; did you mean 'succeeds'?; *",
+        ),
+        ("Undeclared", "sagafuzz: 'Undeclared' is not declared; put @sagafuzz.adapter(saga=...) above the class"),
+        ("Wrong, faults=0", "sagafuzz: adapter 'Wrong' calls 'order.destroy', which saga 'shop' does not declare*"),
+    ],
+)
+def test_a_wrong_marker_says_what_to_write(pytester: pytest.Pytester, marker: str, expected: str) -> None:
+    test = f"""
+class Undeclared:
+    def boot(self, world): ...
+    def run(self, order): ...
+
+@sagafuzz.adapter(saga=SAGA, scenarios=ONE)
+class Wrong(Idle):
+    def run(self, order):
+        return self.world.call("order.destroy")
+
+@pytest.mark.saga({marker})
+def test_it(): ...
+"""
+    result = run(pytester, test=test)
+    assert result.ret == 1
+    result.stdout.fnmatch_lines([expected.replace("[", "[[]")])
+    assert "plugin.py" not in result.stdout.str()
+
+
+@pytest.mark.parametrize(
+    ("options", "ini", "expected"),
+    [
+        (["--saga-faults=9"], "", "*--saga-faults is 9; write a whole number from 0 to 6"),
+        (["--saga-seed=x"], "", "*--saga-seed is 'x'; write a whole number"),
+        ([], "saga_random = many", "ERROR: saga_random in tox.ini: *; write a whole number"),
+        ([], "saga_faults = 7", "ERROR: saga_faults in tox.ini is 7; write a whole number from 0 to 6"),
+    ],
+)
+def test_a_wrong_number_ends_the_session(
+    pytester: pytest.Pytester, options: list[str], ini: str, expected: str
+) -> None:
+    pytester.makeini(f"[pytest]\n{ini}\n")
+    result = run(pytester, *options, test="def test_it(): ...\n")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([expected])
+
+
+def test_the_fixture_without_an_adapter_or_a_report(pytester: pytest.Pytester) -> None:
+    test = "def test_a(saga):\n    saga.check()\n\ndef test_b(saga):\n    saga.report\n"
+    result = run(pytester, test=test)
+    result.assert_outcomes(failed=2)
+    result.stdout.fnmatch_lines(
+        ["sagafuzz: saga.check names no adapter; *", "sagafuzz: saga.report: no campaign was run *"]
+    )
+
+
+def test_a_campaign_that_proves_nothing_fails_and_says_why(pytester: pytest.Pytester) -> None:
+    test = f"""
+import dataclasses, itertools
+from sagafuzz.invariants import INVARIANTS
+
+def crash(facts):
+    raise RuntimeError("out of order")
+
+def test_inconclusive(saga, monkeypatch):
+    monkeypatch.setitem(INVARIANTS, "I4", dataclasses.replace(INVARIANTS["I4"], check=crash))
+    saga.check(Idle, {QUICK})
+
+@sagafuzz.adapter(saga=SAGA, scenarios=ONE)
+class Whimsical(Idle):
+    numbers = itertools.count()
+    def run(self, order):
+        self.world.call("order.create", number=next(self.numbers))
+        return True
+
+@pytest.mark.saga(Whimsical)
+def test_not_deterministic(): ...
+"""
+    result = run(pytester, test=test)
+    result.assert_outcomes(failed=2)
+    result.stdout.fnmatch_lines(
+        [
+            "shop on Idle: INCONCLUSIVE: the check of I4 gave up: RuntimeError: out of order",
+            "shop on Whimsical: INCONCLUSIVE, INCOMPLETE: the adapter is not deterministic: *",
+            "*Whimsical *not deterministic *",
+        ]
+    )
+
+
+@plain_and_distributed
+def test_the_files_of_each_test_go_into_a_folder_of_its_own(pytester: pytest.Pytester, processes: int) -> None:
+    Path("sub").mkdir()
+    Path("sub/test_shop.py").write_text(
+        "from adapters_of_shop import *\nimport pytest\n\n"
+        "@pytest.mark.parametrize('name', ['a/b', 'a?b'])\ndef test_it(saga, name):\n"
+        f"    saga.run(Idle, {QUICK})\n    saga.check(Careless, {QUICK})\n"
+    )
+    result = run(pytester, "--saga-report-dir", "found/here", processes=processes)
+    result.assert_outcomes(failed=2)
+    folders = sorted(Path("found/here/sub/test_shop.py").iterdir())
+    assert len(folders) == 4
+    for idle, careless in ((folders[0], folders[1]), (folders[2], folders[3])):
+        assert careless.name == f"{idle.name}-2"
+        assert json.loads((idle / "report.json").read_text())["verdict"] == "consistent"
+        assert (careless / "report.md").is_file()
+    line = next(line for line in result.outlines if line.startswith("sagafuzz replay "))
+    file = Path(line.removeprefix("sagafuzz replay "))
+    assert not file.is_absolute()
+    assert file.with_suffix(".ndjson").is_file()
+    again = subprocess.run(
+        [sys.executable, "-m", "sagafuzz", "replay", file], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert (again.returncode, "Careless: STILL FAILS" in again.stdout) == (1, True), again
+
+
+def test_a_folder_that_cannot_be_made_fails_the_test(pytester: pytest.Pytester) -> None:
+    Path("taken").write_text("")
+    result = run(pytester, "--saga-report-dir=taken", test=f"def test_it(saga):\n    saga.check(Idle, {QUICK})\n")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["sagafuzz: --saga-report-dir: cannot make the folder *"])
+
+
+@plain_and_distributed
+def test_the_facts_are_in_the_junit_file(pytester: pytest.Pytester, processes: int) -> None:
+    test = f"@pytest.mark.saga(Careless, {QUICK})\ndef test_it(): ...\n"
+    run(pytester, "--junit-xml=junit.xml", test=test, processes=processes)
+    (case,) = ET.parse("junit.xml").iter("testcase")
+    properties = {entry.get("name"): entry.get("value") or "" for entry in case.iter("property")}
+    assert (properties["saga_adapter"], properties["saga_verdict"]) == ("Careless", "violated")
+    assert int(properties["saga_plans"]) > 10
+    assert properties["saga_findings"].startswith("I1 F-")
+
+
+def test_an_async_adapter(pytester: pytest.Pytester) -> None:
+    test = """
+@sagafuzz.adapter(saga=SAGA, scenarios=ONE)
+class Async:
+    async def boot(self, world):
+        self.world = world
+
+    async def run(self, order):
+        import asyncio
+        await asyncio.sleep(3600)
+        await self.world.call("order.create")
+        return True
+
+@pytest.mark.saga(Async, faults=1, random=0)
+def test_async(): ...
+
+def test_in_a_running_loop(saga):
+    import asyncio
+    async def main():
+        return saga.run(Async, faults=1, random=0)
+    assert asyncio.run(main()).verdict == "violated"
+"""
+    result = run(pytester, "-W", "error", test=test)
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(["F-*  I1 at most once: duplicate effect"])
+
+
+def test_what_the_code_under_test_prints_is_not_heard_and_the_test_is(pytester: pytest.Pytester) -> None:
+    test = f"""
+import logging, sys, warnings
+
+@sagafuzz.adapter(saga=SAGA, scenarios=ONE)
+class Loud(Idle):
+    def run(self, order):
+        print("from the adapter " * 1000)
+        sys.stderr.write("from the adapter")
+        logging.warning("from the adapter")
+        warnings.warn("once from the adapter")
+        return 7
+
+@pytest.mark.saga(Idle, {QUICK})
+def test_loud(saga, capsys, caplog):
+    print("before")
+    saga.run(Loud, {QUICK})
+    print("after")
+    logging.warning("heard")
+    assert capsys.readouterr().out == "before\\nafter\\n"
+    assert caplog.messages == ["heard"]
+
+def test_fails(saga):
+    print("kept by pytest")
+    saga.check(Loud, {QUICK})
+"""
+    result = run(pytester, test=test)
+    result.assert_outcomes(passed=1, failed=1, warnings=2)
+    shown = result.stdout.str()
+    assert "kept by pytest" in shown
+    assert "from the adapter from the adapter" not in shown
+
+
+def test_a_warning_is_not_raised_into_the_code_under_test(pytester: pytest.Pytester) -> None:
+    test = f"""
+import warnings
+
+@sagafuzz.adapter(saga=SAGA, scenarios=ONE)
+class Warns(Idle):
+    def run(self, order):
+        warnings.warn("old", DeprecationWarning)
+        return False
+
+@pytest.mark.saga(Warns, {QUICK})
+def test_warns(): ...
+"""
+    run(pytester, "-W", "error", test=test).assert_outcomes(passed=1, warnings=1)
+
+
+def test_an_expected_failure(pytester: pytest.Pytester) -> None:
+    test = f"@pytest.mark.xfail(strict=True)\n@pytest.mark.saga(Careless, {QUICK})\ndef test_it(): ...\n"
+    run(pytester, test=test).assert_outcomes(xfailed=1)
+
+
+def test_a_session_without_sagas_pays_nothing(pytester: pytest.Pytester) -> None:
+    Path("test_plain.py").write_text(
+        "import sys\n\ndef test_it():\n"
+        "    assert 'sagafuzz.plugin' in sys.modules\n"
+        "    heavy = {'hypothesis', 'networkx', 'rich', 'greenlet', 'tabulate', 'sagafuzz.ports', 'sagafuzz.errors'}\n"
+        "    assert not heavy & set(sys.modules)\n"
+    )
+    result = pytester.runpytest_subprocess("-p", "no:hypothesispytest", "-p", "no:randomly", "-p", "no:xdist")
+    result.assert_outcomes(passed=1)
+    assert "= sagas =" not in result.stdout.str()
+
+
+def test_ctrl_c_ends_the_session(pytester: pytest.Pytester) -> None:
+    Path("test_long.py").write_text(
+        "import pathlib, pytest\nfrom sagafuzz.adapters.reference import Reference\n\n"
+        "class Own(Reference):\n    def run(self, order):\n        pathlib.Path('begun').touch()\n"
+        "        return super().run(order)\n\n"
+        "@pytest.mark.saga(Own, faults=6, random=0)\ndef test_long(): ...\n\n"
+        "def test_next():\n    pathlib.Path('next').touch()\n"
+    )
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    words = [sys.executable, "-m", "pytest", "-p", "no:randomly", "-p", "no:cacheprovider", "--saga-report-dir=kept"]
+    try:
+        session = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    until = time.monotonic() + 60
+    while not Path("begun").exists() and time.monotonic() < until:
+        time.sleep(0.02)
+    session.send_signal(signal.SIGINT)
+    out, _ = session.communicate(timeout=60)
+    assert session.returncode == pytest.ExitCode.INTERRUPTED
+    assert "KeyboardInterrupt" in out
+    assert not Path("next").exists()
+    (report,) = Path("kept").rglob("report.json")
+    assert json.loads(report.read_text())["complete"] is False
+
+
+def test_the_marker_and_the_options_are_in_the_help(pytester: pytest.Pytester) -> None:
+    assert "@pytest.mark.saga(adapter, *, faults=2, random=100, seed=0, " in run(pytester, "--markers").stdout.str()
+    shown = run(pytester, "--help").stdout.str()
+    for name in ("--saga-faults=K", "--saga-random=N", "--saga-seed=S", "--saga-report-dir=DIR", "saga_faults (int)"):
+        assert name in shown
