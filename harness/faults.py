@@ -305,6 +305,29 @@ FAULT_KINDS: Final[Mapping[str, FaultKind]] = _kinds(
 )
 
 
+KIND_GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
+    "all": tuple(FAULT_KINDS),
+    "basic": (
+        "crash-before-send",
+        "crash-after-send",
+        "lost-request",
+        "timeout",
+        "duplicate",
+        "delayed-duplicate",
+        "reject",
+        "error-before-effect",
+        "error-after-effect",
+        "crash-after-effect",
+        "undo-fails",
+        "lost-ack",
+        "crash-after-ack",
+        "crash-before-log",
+        "crash-after-log",
+    ),
+}
+"""Names for several kinds at once: ``basic`` are those that any saga must survive, wherever it runs."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Fault:
     """A kind at a site."""
@@ -355,6 +378,25 @@ def kind_named(name: str) -> FaultKind:
         return FAULT_KINDS[name]
     except KeyError:
         raise UsageError(f"unknown fault kind {name!r}{nearest(name, FAULT_KINDS)}") from None
+
+
+def chosen_kinds(text: str) -> tuple[str, ...]:
+    """The kinds that ``lost-ack,reject`` or a group names, in the order of the table. UsageError, with the
+    nearest name, for a name that there is not."""
+    wanted: set[str] = set()
+    for word in text.split(","):
+        name = word.strip()
+        if name in KIND_GROUPS:
+            wanted.update(KIND_GROUPS[name])
+        elif name in FAULT_KINDS:
+            wanted.add(name)
+        else:
+            known = (*FAULT_KINDS, *KIND_GROUPS)
+            raise UsageError(
+                f"unknown fault kind {name!r}{nearest(name, known)}; "
+                f"write kinds with commas between them, or one of the groups {' and '.join(KIND_GROUPS)}"
+            )
+    return tuple(kind for kind in FAULT_KINDS if kind in wanted)
 
 
 def infeasible(kind: FaultKind, *, phase: str, direction: str, step: Step | None) -> str | None:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
 
-from .faults import Plan
+from .faults import Plan, Site
 from .history import History
 from .scenario import Scenario
 
@@ -74,6 +74,44 @@ class Verdict:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Removed:
+    """A fault of a plan, or an action of a program, and what the run without it shows."""
+
+    what: str
+    then: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class StateRow:
+    """The net effects on one saga, a number for each step; ``expected`` is of each step "0", "1", or both."""
+
+    saga: str
+    expected: tuple[str, ...]
+    found: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Explanation:
+    """Why a schedule fails.
+
+    ``removed`` says for each fault what holds without it. ``passing`` describes the nearest schedule that is
+    consistent ("" where none was found) and ``passing_plan`` is its plan; ``parting`` says at which event
+    the two part, ``shared`` counts the events before it. ``states`` compares net effects, a column for each of
+    ``steps``. ``cause`` and ``repair`` are for people.
+    """
+
+    removed: tuple[Removed, ...] = ()
+    passing: str = ""
+    passing_plan: Plan | None = None
+    shared: int = 0
+    parting: str = ""
+    steps: tuple[str, ...] = ()
+    states: tuple[StateRow, ...] = ()
+    cause: str = ""
+    repair: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Finding:
     """One distinct violation and the smallest schedule known for it.
 
@@ -97,6 +135,7 @@ class Finding:
     first_events: int = 0
     first_faults: int = 0
     replay: str = ""
+    explanation: Explanation | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,25 +176,128 @@ class Cell:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SiteCell:
+    """Coverage of one fault kind at one site of one scenario, in one phase of the saga."""
+
+    scenario: str
+    site: Site
+    kind: str
+    phase: str
+    planned: int
+    fired: int
+    consequential: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairCell:
+    """Coverage of an ordered pair, of kinds or of phases: plans in which the second follows the first.
+
+    ``consequential`` counts those whose last fault, the second, changed what happened."""
+
+    first: str
+    second: str
+    planned: int
+    fired: int
+    consequential: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class OrderCell:
+    """One order of two operations of two sagas that conflict at a participant, as "saga operation".
+
+    ``seen`` counts the distinct histories with that order; ``why`` says what is known where it is 0."""
+
+    scenario: str
+    participant: str
+    first: str
+    second: str
+    seen: int
+    why: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unreachable:
+    """What a kind of fault was not tried at, and why. ``where`` is empty for everywhere; ``sites`` counts
+    the sites that were reached and could not be struck, 0 where none was reached."""
+
+    kind: str
+    where: str
+    reason: str
+    sites: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Coverage:
+    """What the plans covered, beside ``Report.coverage``: site × kind, pairs of kinds and of phases, both orders
+    of every two operations that conflict, and what could not be reached."""
+
+    sites: tuple[SiteCell, ...] = ()
+    kinds: tuple[PairCell, ...] = ()
+    phases: tuple[PairCell, ...] = ()
+    orders: tuple[OrderCell, ...] = ()
+    unreachable: tuple[Unreachable, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class ScenarioResult:
+    """``singles`` counts the feasible plans with one fault, whatever was pruned of them."""
+
     scenario: Scenario
     counts: PlanCounts
     outcomes: Mapping[str, int] = field(default_factory=dict)
+    singles: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unseen:
+    """How many runs fell into how many classes of traces, ``singletons`` of them into a class of its own."""
+
+    runs: int = 0
+    classes: int = 0
+    singletons: int = 0
+
+    @property
+    def next_new(self) -> float:
+        """The chance that the next run shows a new class, as Good and Turing estimate it: f1/N."""
+        return self.singletons / self.runs if self.runs else 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class RandomResult:
-    """The part driven by Hypothesis: ``asked`` and ``run`` examples, ``steps`` rules executed."""
+    """The part driven by Hypothesis: ``asked`` and ``run`` examples, ``steps`` rules executed. Its examples
+    depend on those before them, so no bound on the rate of failures follows from them."""
 
     asked: int = 0
     run: int = 0
     steps: int = 0
     violated: bool = False
+    unseen: Unseen = Unseen()
+
+
+@dataclass(frozen=True, kw_only=True)
+class RandomPlans:
+    """Plans drawn independently, each with at most ``max_faults`` faults; ``fired`` are those of which every
+    fault struck, ``by_faults`` counts them by size."""
+
+    asked: int = 0
+    run: int = 0
+    fired: int = 0
+    violated: int = 0
+    max_faults: int = 0
+    by_faults: tuple[int, ...] = ()
+    unseen: Unseen = Unseen()
+
+    @property
+    def bound(self) -> float | None:
+        """What the rate of failures, under the distribution of the plans, is at most, at 95 %: 1 − 0.05^(1/N).
+        None where a run failed, or none was made."""
+        return None if self.violated or not self.run else 1 - 0.05 ** (1 / self.run)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """Everything a campaign has to say. ``complete`` is False where it was interrupted."""
+    """Everything a campaign has to say. ``complete`` is False where it was interrupted. ``kinds`` are those it was
+    limited to (None: to none); ``source`` is a hash of the file that holds the adapter, "" where there is none."""
 
     adapter: str
     spec: str
@@ -177,6 +319,10 @@ class Report:
     digest: str = ""
     version: str = ""
     command: str = ""
+    covered: Coverage = Coverage()
+    kinds: tuple[str, ...] | None = None
+    random_plans: RandomPlans = RandomPlans()
+    source: str = ""
 
     @property
     def distinct_invariants(self) -> tuple[str, ...]:

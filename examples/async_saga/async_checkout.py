@@ -13,42 +13,53 @@ class AsyncCheckout:
         self.db, self.call = db, call
 
     async def place(self, order):
-        self.db.put(f"checkout/{order.id}", "placing", record="create")
-        to_undo = []
+        saga = {"id": order.id, "state": "placing", "to_undo": []}
+        await self.save(saga)
+        return await self.drive(saga)
+
+    async def resume_pending(self):
+        for _, saga in self.db.items("checkout/"):
+            if saga["state"] in ("placing", "undoing"):
+                await self.drive(saga)
+
+    async def drive(self, saga):
         try:
-            await asyncio.gather(
-                self.step(order.id, "order.create", to_undo),
-                self.step(order.id, "inventory.reserve", to_undo),
-            )
-            await self.step(order.id, "payment.charge", to_undo)
+            if saga["state"] == "placing":
+                await asyncio.gather(self.step(saga, "order.create"), self.step(saga, "inventory.reserve"))
+                await self.save(saga, to_undo=list(UNDO))  # before the charge is sent
+                await self.step(saga, "payment.charge")
+                await self.save(saga, "terminal", state="completed")
         except (Rejected, *UNKNOWN):
-            await self.undo(order.id, to_undo)
-            return False
-        self.db.put(f"checkout/{order.id}", "completed", record="terminal")
-        return True
+            await self.save(saga, state="undoing")
+        if saga["state"] == "undoing":
+            for operation in reversed(UNDO):
+                if operation in saga["to_undo"]:
+                    await self.ask(saga, UNDO[operation], until_done=True)
+            await self.save(saga, "terminal", state="compensated")
+        return saga["state"] == "completed"
 
-    async def resume_pending(self):  # what was open when the process died is rolled back whole
-        for key, state in self.db.items("checkout/"):
-            if state == "placing":
-                await self.undo(key.removeprefix("checkout/"), list(UNDO))
-
-    async def step(self, saga, operation, to_undo):
+    async def step(self, saga, operation):
         try:
             await self.ask(saga, operation)
         except UNKNOWN:
-            to_undo.append(operation)  # it may have happened
+            saga["to_undo"].append(operation)  # it may have happened
             raise
-        to_undo.append(operation)
+        saga["to_undo"].append(operation)
 
-    async def undo(self, saga, to_undo):
-        for operation in reversed(UNDO):
-            while operation in to_undo:
-                try:
-                    await self.ask(saga, UNDO[operation])
-                    to_undo.remove(operation)
-                except UNKNOWN:
-                    await asyncio.sleep(60)
-        self.db.put(f"checkout/{saga}", "compensated", record="terminal")
+    async def ask(self, saga, operation, *, until_done=False):
+        key = f"{saga['id']}/{operation}"
+        while True:
+            try:
+                return await asyncio.wait_for(self.call(operation, saga=saga["id"], key=key), timeout=0.5)
+            except UNKNOWN:
+                if not until_done:
+                    raise
+            await asyncio.sleep(60)
 
-    async def ask(self, saga, operation):
-        return await asyncio.wait_for(self.call(operation, saga=saga, key=f"{saga}/{operation}"), timeout=0.5)
+    async def save(self, saga, record="state", **changes):
+        saga.update(changes)
+        while True:
+            try:
+                return self.db.put(f"checkout/{saga['id']}", saga, record=record)
+            except Unavailable:
+                await asyncio.sleep(1)

@@ -12,8 +12,7 @@ class Checkout:
         self.db, self.call = db, call
 
     def place(self, order):
-        request = {"item": order.item, "quantity": order.quantity, "amount": order.amount}
-        saga = {"id": order.id, "request": request, "done": [], "undoing": False}
+        saga = {"id": order.id, "request": {"item": order.item, "amount": order.amount}, "done": [], "undoing": False}
         self.save(saga)
         return self.drive(saga)
 
@@ -36,19 +35,19 @@ class Checkout:
 
     def ask(self, operation, saga, attempts=1000):
         key = f"{saga['id']}/{operation}"
-        return persist(lambda: self.call(operation, saga=saga["id"], key=key, **saga["request"]), attempts)
+        return insist(lambda: self.call(operation, saga=saga["id"], key=key, **saga["request"]), attempts)
 
     def save(self, saga, **changes):
         saga.update(changes)
-        persist(lambda: self.db.put(f"checkout/{saga['id']}", saga))
+        insist(lambda: self.db.put(f"checkout/{saga['id']}", saga))
 
 
-def persist(act, attempts=1000):
-    for left in reversed(range(attempts)):
+def insist(act, attempts=1000):
+    while True:
         try:
             return act()
         except (Unavailable, CallTimeout):
-            if not left:
+            attempts -= 1
+            if not attempts:
                 raise
-            time.sleep(10)
-    return None
+        time.sleep(10)

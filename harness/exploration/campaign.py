@@ -294,7 +294,7 @@ class Campaign:
         if self._nondeterministic:
             yield f"the adapter is not deterministic: {self._nondeterministic}"
         elif self._watch.ended >= MAX_SPINS:
-            yield f"in {self._watch.ended} runs the code under test had to be ended: it touched no port; no more were run"
+            yield f"{self._watch.ended} runs of code that touches no port had to be ended; the rest was not run"
         elif not self._finished:
             yield "the campaign was interrupted"
         if counts.fired < counts.run:

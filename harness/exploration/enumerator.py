@@ -8,19 +8,23 @@ this needs is a deterministic run.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from ..faults import Fault, Plan, Site, feasible_kinds
 from ..history import rows_digest
 from ..simulator import Run, Setup, simulate
 from .judge import NotDeterministic, difference
+from .reductions import CRASH_EQUIVALENCE, GONE_WITH_THE_PROCESS, LATER_BY, REDUCTIONS, STATE_MEMO, StateMemo
+from .reductions import CRASH_EQUIVALENCE, GONE_WITH_THE_PROCESS, LATER_BY, REDUCTIONS, STATE_MEMO, StateMemo
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
     """One plan that was run. ``consequential`` says that its last fault changed what happened;
-    ``phase`` is where in the saga that fault struck: forward, compensation or recovery."""
+    ``phase`` is where in the saga that fault struck: forward, compensation or recovery. ``known`` says that
+    the run was ended in a state whose future had been explored: it is not to be judged again."""
 
     plan: Plan
     run: Run
@@ -28,6 +32,7 @@ class Case:
     fired: bool
     consequential: bool
     phase: str
+    known: bool = False
 
 
 @dataclass(slots=True)
@@ -38,40 +43,69 @@ class _Node:
     sites: tuple[Site, ...]
     impossible: dict[int, tuple[str, ...]]
     digest: bytes
+    visible: tuple[int, ...]  # how many events that outlive a crash had happened before each site
 
 
 class Enumerator:
-    """Runs all plans of one setup, those with fewer faults first, in the order of discovery."""
+    """Runs all plans of one setup, those with fewer faults first, in the order of discovery.
 
-    def __init__(self, setup: Setup, max_faults: int, only: Collection[str] | None = None) -> None:
+    ``only`` restricts the fault kinds. ``reductions`` names those in use (see REDUCTIONS); ``pruned``
+    counts the plans that each of them spared.
+    """
+
+    def __init__(
+        self,
+        setup: Setup,
+        max_faults: int,
+        only: Collection[str] | None = None,
+        reductions: Collection[str] = REDUCTIONS,
+    ) -> None:
         self.setup = setup
         self.only = only
         self.max_faults = max_faults
+        self.pruned: Counter[str] = Counter()
+        self._crash_classes = CRASH_EQUIVALENCE in reductions and setup.adapter.durable_recovery
+        self._memo = StateMemo() if STATE_MEMO in reductions else None
         self._kinds: dict[tuple[str, str, str], tuple[str, ...]] = {}
         self._faults: dict[tuple[str, Site], Fault] = {}
 
     def cases(self) -> Iterator[Case]:
-        run = simulate(self.setup)
+        run = self._simulate(Plan(), self.max_faults)
         digest = rows_digest(run.rows)
         yield Case(Plan(), run, digest, True, False, "")
-        level = [_Node((), run.sites, dict(run.impossible), digest)]
+        level = [_Node((), run.sites, dict(run.impossible), digest, self._visible(run))]
         for depth in range(1, self.max_faults + 1):
             following: list[_Node] = []
             for node in level:
-                for fault in self.extensions(node.sites, node.impossible):
+                for fault in self._distinct_extensions(node):
                     case, child = self._extend(node, fault)
                     yield case
                     if depth < self.max_faults and child is not None:
                         following.append(child)
             level = following
 
-    def extensions(self, sites: tuple[Site, ...], impossible: dict[int, tuple[str, ...]]) -> Iterator[Fault]:
+    def extensions(self, sites: tuple[Site, ...], impossible: Mapping[int, tuple[str, ...]]) -> Iterator[Fault]:
         """Each feasible fault at each of ``sites``, in their order."""
         for index, site in enumerate(sites):
-            excluded = impossible.get(index, ())
-            for kind in self.kinds(site):
-                if kind not in excluded:
-                    yield self.fault(kind, site)
+            for kind in self._possible(site, impossible.get(index, ())):
+                yield self.fault(kind, site)
+
+    def _distinct_extensions(self, node: _Node) -> Iterator[Fault]:
+        """The extensions of a node, but one of each class of equivalent crashes only."""
+        seen: set[int] = set()
+        for index, site in enumerate(node.sites):
+            for kind in self._possible(site, node.impossible.get(index, ())):
+                later = LATER_BY.get(kind) if self._crash_classes else None
+                if later is not None:
+                    moment = node.visible[index] + later
+                    if moment in seen:
+                        self.pruned[CRASH_EQUIVALENCE] += 1
+                        continue
+                    seen.add(moment)
+                yield self.fault(kind, site)
+
+    def _possible(self, site: Site, excluded: tuple[str, ...]) -> Iterator[str]:
+        return (kind for kind in self.kinds(site) if kind not in excluded)
 
     def kinds(self, site: Site) -> tuple[str, ...]:
         shape = (site[3], site[2], site[1] if site[2] else "")
@@ -93,18 +127,47 @@ class Enumerator:
     def _extend(self, node: _Node, fault: Fault) -> tuple[Case, _Node | None]:
         faults = (*node.faults, fault)
         plan = Plan(faults=faults)
-        run = simulate(self.setup, plan)
+        run = self._simulate(plan, self.max_faults - len(faults))
         digest = rows_digest(run.rows)
         fired = len(run.fired) == len(faults)
         if fault.site not in run.sites:
             before = Plan(faults=node.faults)
             raise NotDeterministic(f"{before}: {difference(self.setup, before)}")
         struck = run.sites.index(fault.site)
-        case = Case(plan, run, digest, fired, digest != node.digest, phase_of(run, struck))
+        known = run.known_at >= 0
+        case = Case(plan, run, digest, fired, digest != node.digest, phase_of(run, struck), known)
         if not fired:
             return case, None
-        rest = {index - struck - 1: kinds for index, kinds in run.impossible.items() if index > struck}
-        return case, _Node(faults, run.sites[struck + 1 :], rest, digest)
+        end = run.known_at if known else len(run.sites)
+        rest = {index - struck - 1: kinds for index, kinds in run.impossible.items() if struck < index < end}
+        sites, visible = run.sites[struck + 1 : end], self._visible(run)[struck + 1 : end]
+        return case, _Node(faults, sites, rest, digest, visible)
+
+    def _simulate(self, plan: Plan, remaining: int) -> Run:
+        """Run a plan; where more faults are to follow, only until a state that is known."""
+        if self._memo is None or remaining == 0 or not self.max_faults:
+            return simulate(self.setup, plan)
+        memo = self._memo
+        memo.begin(remaining)
+        run = simulate(self.setup, plan, watch=memo.watch)
+        after = [0]  # how many faults can strike at or after each site
+        for index in range(len(run.sites) - 1, -1, -1):
+            after.append(after[-1] + sum(1 for _ in self._possible(run.sites[index], run.impossible.get(index, ()))))
+        after.reverse()
+        self.pruned[STATE_MEMO] += memo.end(run, after)
+        return run
+
+    def _visible(self, run: Run) -> tuple[int, ...]:
+        """Before each site, the number of events that outlive the orchestrator."""
+        if not self._crash_classes:
+            return run.site_rows
+        counts, count, done = [], 0, 0
+        for rows_before in run.site_rows:
+            for row in run.rows[done:rows_before]:
+                count += row[1] not in GONE_WITH_THE_PROCESS
+            done = rows_before
+            counts.append(count)
+        return tuple(counts)
 
 
 def phase_of(run: Run, index: int) -> str:

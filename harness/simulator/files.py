@@ -38,7 +38,9 @@ class FilePort:
 
     def read(self) -> bytes:
         self._process.check_alive()
-        return self._sim.durable.files.get(self._name, b"") + self._pending
+        content = self._sim.durable.files.get(self._name, b"") + self._pending
+        self._process.inputs.append(content)
+        return content
 
     def sync(self, *, record: str | None = None, saga: str | None = None, step: str = "") -> None:
         self._process.check_alive()

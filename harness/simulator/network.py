@@ -114,7 +114,20 @@ class Message:
 class Network:
     """Carries messages for one run."""
 
-    __slots__ = ("_attempts", "_cut", "_down", "_held", "_late", "_mute", "_next", "_waiting", "manual", "pending", "sim", "stuck")
+    __slots__ = (
+        "_attempts",
+        "_cut",
+        "_down",
+        "_held",
+        "_late",
+        "_mute",
+        "_next",
+        "_waiting",
+        "manual",
+        "pending",
+        "sim",
+        "stuck",
+    )
 
     def __init__(self, sim: Simulation, *, manual: bool) -> None:
         self.sim = sim
@@ -237,6 +250,7 @@ class Network:
     def _expire(self, msg: Message) -> None:
         after_ms = msg.timeout_us / 1000
         if self.give_up(msg):
+            msg.process.inputs.append((msg.saga, msg.operation, "timeout"))
             msg.on_done(None, CallTimeout(f"{msg.operation} gave no answer within {after_ms:g} ms"))
 
     def give_up(self, msg: Message) -> bool:
@@ -361,7 +375,7 @@ class Network:
             msg.deaf = True
             self._lose(msg, "answer")
             return
-        if kind == "slow-answer" or kind == "late-answer":
+        if kind in ("slow-answer", "late-answer"):
             sim.struck()
             msg.deaf = True  # this answer is the one that counts, whatever copies there are
             self._arm(msg)
@@ -377,6 +391,7 @@ class Network:
             return
         msg.done = True
         self._note(msg, ACK, msg.process.label, (reply.answer,))
+        msg.process.inputs.append((msg.saga, msg.operation, reply.answer, repr(reply.value)))
         if kind == "crash-after-ack":
             self.sim.struck()
             self.sim.crash(msg.process, kind)

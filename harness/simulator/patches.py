@@ -123,21 +123,31 @@ def _now_us(sim: Simulation) -> int:
 def _wall_s(sim: Simulation) -> float:
     from .world import EPOCH_S
 
-    return EPOCH_S + _now_us(sim) / 1e6 + sim.wall_offset_s
+    sim.clock_read = True
+    return EPOCH_S + _asked_us(sim) / 1e6 + sim.wall_offset_s
 
 
 def _wall_ns(sim: Simulation) -> int:
     from .world import EPOCH_S
 
-    return (int(EPOCH_S) + sim.wall_offset_s) * 1_000_000_000 + _now_us(sim) * 1000
+    sim.clock_read = True
+    return (int(EPOCH_S) + sim.wall_offset_s) * 1_000_000_000 + _asked_us(sim) * 1000
 
 
 def _monotonic_s(sim: Simulation) -> float:
-    return _now_us(sim) / 1e6
+    return _asked_us(sim) / 1e6
 
 
 def _monotonic_ns(sim: Simulation) -> int:
-    return _now_us(sim) * 1000
+    return _asked_us(sim) * 1000
+
+
+def _asked_us(sim: Simulation) -> int:
+    """The time, noted as something that the process now knows."""
+    now = _now_us(sim)
+    if sim.kernel.current is not None:
+        sim.kernel.current.process.inputs.append(now)
+    return now
 
 
 def _urandom(sim: Simulation, size: int) -> bytes:

@@ -46,6 +46,7 @@ class Process:
         self.dead = False
         self.paused_until_us = 0
         self.upgraded = False
+        self.inputs: list[Any] = []  # every answer that a port gave it, in order
         self._serving: dict[str, asyncio.Task[Any]] = {}
         self.booted = False
         self.serving = 0  # calls of boot, run and recover that have not returned

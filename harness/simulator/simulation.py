@@ -14,6 +14,8 @@ from greenlet import getcurrent
 
 from ..errors import UsageError
 from ..faults import BOOT as BOOT_PHASE
+from ..faults import LOG as LOG_PHASE
+from ..faults import SEND as SEND_PHASE
 from ..faults import CAPABILITIES, FAULT_KINDS, Fault, Plan, Site
 from ..history import (
     ALERT,
@@ -178,7 +180,9 @@ class Run(NamedTuple):
     they lie after a restart, from ``compensation`` on after the first undo was asked (-1: none).
     ``fired`` are (rows before it, index of the fault in the plan). ``impossible`` maps the index of a
     site to the kinds that could not have taken effect there. ``capped`` says that there were more
-    attempts or writes than are struck."""
+    attempts or writes than are struck. ``site_rows`` are the rows before each site. ``known_at`` is the
+    number of sites after which the run was ended because the caller knew the rest (-1: it ran to its
+    end), ``clock_read`` whether the code under test asked for the wall clock."""
 
     rows: tuple[Row, ...]
     sites: tuple[Site, ...]
@@ -187,6 +191,9 @@ class Run(NamedTuple):
     fired: tuple[tuple[int, int], ...]
     capped: bool
     impossible: Mapping[int, tuple[str, ...]]
+    site_rows: tuple[int, ...]
+    known_at: int
+    clock_read: bool
 
     def history(self, setup: Setup, plan: Plan) -> History:
         return History(
@@ -208,6 +215,11 @@ class Simulation:
         self.rows: list[Row] = []
         self.record = self.rows.append
         self.sites: list[Any] = []
+        self.site_rows: list[int] = []
+        self.watch: Callable[[Simulation], bool] | None = None
+        self.known_at = -1
+        self.planned = len(faults)
+        self.living: list[Process] = []
         self.impossible: dict[int, tuple[str, ...]] = {}
         self.fired: list[tuple[int, int]] = []
         self.recovery = -1
@@ -221,6 +233,7 @@ class Simulation:
         self.network = Network(self, manual=manual)
         self.process: Process | None = None
         self.wall_offset_s = 0
+        self.clock_read = False
         for fault in faults:
             if fault.kind not in setup.kinds:
                 raise UsageError(f"the plan names {fault.kind!r}: {setup.refusal(fault.kind)}")
@@ -241,14 +254,30 @@ class Simulation:
             return None
         if self.compensation < 0 and site[2] == COMPENSATION:
             self.compensation = len(self.sites)
+        if self.watch is not None:
+            self._watched(site)
         if impossible:
             self.impossible[len(self.sites)] = impossible
         self.sites.append(site)
+        self.site_rows.append(len(self.rows))
         found = self._faults.get(site)
         if found is None:
             return None
         self._strike = found
         return found[0]
+
+    def _watched(self, site: tuple[str, str, str, str, int]) -> None:
+        """At a moment when a process is about to act, and every fault has struck: does the caller know
+        the rest? Then the run ends here."""
+        if (
+            self.watch is not None
+            and self.known_at < 0
+            and site[3] in _ABOUT_TO_ACT
+            and len(self.fired) >= self.planned
+            and self.watch(self)
+        ):
+            self.known_at = len(self.sites)
+            self.kernel.stopped = "known"
 
     def struck(self) -> None:
         """The fault of the site visited last takes its effect now."""
@@ -258,6 +287,7 @@ class Simulation:
         """Kill an orchestrator. Where it was the newest one, another starts after the adapter's restart time."""
         self.record((self.kernel.now_us, CRASH, process.label, "", "", "", 0, None, 0, (reason,)))
         process.die()
+        self.living.remove(process)
         if process is not self.process:
             return
         self.process = None
@@ -293,6 +323,7 @@ class Simulation:
         if self._incarnations > 1 and self.recovery < 0:
             self.recovery = len(self.sites)
         process = self.process = Process(self, self._incarnations)
+        self.living.append(process)
         if self._incarnations > 1 and not self.manual:
             self._strike_boot(process)
         process.start(reason)
@@ -444,6 +475,7 @@ class Simulation:
         if self.process is not None:
             self.record((self.kernel.now_us, CRASH, self.process.label, "", "", "", 0, None, 0, ("final restart",)))
             self.process.die()
+            self.living.remove(self.process)
             self.kernel.run()
         self._healed_incarnation = self._incarnations + 1
         self.kernel.horizon_us = self.kernel.now_us + HORIZON_US
@@ -478,6 +510,9 @@ class Simulation:
             fired=tuple(self.fired),
             capped=self.capped,
             impossible=self.impossible,
+            site_rows=tuple(self.site_rows),
+            known_at=self.known_at,
+            clock_read=self.clock_read,
         )
 
     def close(self) -> None:
@@ -489,6 +524,14 @@ class Simulation:
             self.on_close.pop()()
 
 
-def simulate(setup: Setup, plan: Plan = Plan(), *, seed: int = 0) -> Run:
-    """Run ``setup`` under ``plan`` in the simulator."""
-    return Simulation(setup, plan.faults, seed=seed).complete()
+_ABOUT_TO_ACT: Final = (SEND_PHASE, LOG_PHASE)
+
+
+def simulate(
+    setup: Setup, plan: Plan = Plan(), *, seed: int = 0, watch: Callable[[Simulation], bool] | None = None
+) -> Run:
+    """Run ``setup`` under ``plan`` in the simulator. ``watch`` is asked whenever a process is about to act
+    after every fault has struck, and ends the run by answering True."""
+    sim = Simulation(setup, plan.faults, seed=seed)
+    sim.watch = watch
+    return sim.complete()

@@ -135,6 +135,7 @@ class StorePort:
             for write in self._batches.get(process.current_task(), ()):
                 if write.key == key:
                     text = write.text
+        process.inputs.append(text)
         return default if text is None else from_text(text)
 
     def items(self, prefix: str = "") -> list[tuple[str, Any]]:
@@ -143,6 +144,7 @@ class StorePort:
         if self._batches:
             texts.update((write.key, write.text) for write in self._batches.get(self._process.current_task(), ()))
         found = sorted((key, text) for key, text in texts.items() if text is not None and key.startswith(prefix))
+        self._process.inputs.append(tuple(found))
         return [(key, from_text(text)) for key, text in found]
 
     @contextmanager
@@ -255,6 +257,7 @@ def durable_write(
         raise ProcessCrashed
     if kind == "store-error-before-commit":
         sim.struck()
+        process.inputs.append("store error")
         raise StoreUnavailable(f"writing {subject!r}: the store is not available")
     if kind == "torn-write":
         sim.struck()
@@ -288,6 +291,7 @@ def _strike_after(
         sim.start("second")
         return
     if kind == "store-error-after-commit":
+        process.inputs.append("store error")
         raise StoreUnavailable(f"writing {subject!r}: the store did not answer")
     if kind == "lost-write" and undo is not None:
         undo()

@@ -92,6 +92,8 @@ class SimWorld:
 
     def now(self) -> float:
         self._process.check_alive()
+        self._sim.clock_read = True
+        self._process.inputs.append(self._sim.kernel.now_us)
         return EPOCH_S + self._sim.kernel.now_us / 1e6 + self._sim.wall_offset_s
 
     def sleep(self, seconds: float) -> Any:

@@ -1,0 +1,368 @@
+"""What the plans of a campaign covered, and what they could not reach.
+
+Counting costs a few dictionary updates a plan. Only the orders of conflicting operations are read off the
+events, of distinct histories of scenarios with several sagas.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from itertools import permutations
+from typing import Any, Final
+
+from ..faults import CAPABILITIES, EFFECT, FAULT_KINDS, SEND, FaultKind, Site, infeasible
+from ..history import APPLY, REJECT, Row
+from ..saga import COMPENSATION, DIRECTION_NAMES
+from ..simulator import Run, Setup
+from ..verdict import Cell, Coverage, OrderCell, PairCell, SiteCell, Unreachable
+from .enumerator import Case, phase_of
+
+PHASES: Final = ("forward", "compensation", "recovery")
+
+NOT_REACHED: Final = "no site that it could strike was reached"
+LEFT_OUT: Final = "left out of this search by the choice of kinds"
+
+_BY_NOW: Final = {
+    "overtaken": "no other saga works on the same data",
+    "overtaken-twice": "no other saga works on the same data",
+    "reject": "the answer is already fixed by what the participant remembers",
+    "crash-after-effect": "the sender is dead already",
+    "key-expiry": "no key is remembered for longer than the declared retention",
+    "expiry": "the participant is not declared in expiring=",
+}
+_BY_PHASE: Final = {
+    SEND: "nothing gets to the participant anyway",
+    EFFECT: "the participant fails already",
+}
+"""Why a kind that can strike such a site could not have taken effect at this one, as things stood."""
+
+Counts = list[int]
+"""Planned, fired, consequential."""
+
+Operation = tuple[str, str, str]
+"""Saga, step, direction."""
+
+
+class ScenarioCoverage:
+    """The coverage of one scenario."""
+
+    def __init__(self, setup: Setup, max_faults: int, only: Collection[str] | None) -> None:
+        self.setup = setup
+        self.only = only
+        self.max_faults = max_faults
+        self.cells: dict[tuple[str, Site, str], Counts] = {}
+        self.reached: set[Site] = set()
+        self.barred: set[tuple[Site, tuple[str, ...]]] = set()
+        self.orders = Orders(setup) if len(setup.orders) > 1 else None
+        self._phases: dict[tuple[str, Site], str] = {}
+
+    def add(self, case: Case, *, new: bool, kinds: dict[tuple[str, str], Counts], phases: dict[Any, Counts]) -> None:
+        """Count a case; ``kinds`` and ``phases`` take its ordered pairs."""
+        faults = case.plan.faults
+        if faults:
+            last = faults[-1]
+            _count(self.cells, (last.kind, last.site, case.phase), case)
+            if len(faults) == 1:
+                self._phases[last.kind, last.site] = case.phase
+            for number, earlier in enumerate(faults[:-1]):
+                _count(kinds, (earlier.kind, last.kind), case)
+                before = self._phases.get((earlier.kind, earlier.site)) if number == 0 else None
+                _count(phases, (before or _phase_at(case.run, earlier.site), case.phase), case)
+        if len(faults) < self.max_faults:  # a leaf's sites are those that nothing strikes
+            run = case.run
+            self.reached.update(run.sites)
+            for index, excluded in run.impossible.items():
+                self.barred.add((run.sites[index], excluded))
+        if new and self.orders is not None:
+            self.orders.read(case.run.rows)
+
+    def site_cells(self) -> Iterator[SiteCell]:
+        name = self.setup.scenario.name
+        for (kind, site, phase), (planned, fired, consequential) in self.cells.items():
+            yield SiteCell(
+                scenario=name,
+                site=site,
+                kind=kind,
+                phase=phase,
+                planned=planned,
+                fired=fired,
+                consequential=consequential,
+            )
+
+    def by_step(self) -> dict[tuple[str, str, str], set[Site]]:
+        """Kinds that a property of the step rules out, as (kind, where, reason): the sites reached there."""
+        found: dict[tuple[str, str, str], set[Site]] = {}
+        steps = self.setup.adapter.saga.by_name
+        conditional = [kind for kind in FAULT_KINDS.values() if kind.unless and kind.name in self.setup.kinds]
+        for site in map(Site._make, self.reached):
+            step = steps.get(site.subject) if site.direction else None
+            for kind in conditional:
+                if step is not None and kind.phase == site.phase and site.direction in kind.directions:
+                    reason = infeasible(kind, phase=site.phase, direction=site.direction, step=step)
+                    if reason is not None:
+                        found.setdefault((kind.name, _where(site), reason), set()).add(site)
+        return found
+
+    def by_now(self) -> dict[tuple[str, str], set[Site]]:
+        """Kinds that could never have taken effect at a site, as (kind, reason): those sites."""
+        found: dict[tuple[str, str], set[Site]] = {}
+        struck = {(kind, site) for kind, site, _ in self.cells}
+        for raw, excluded in self.barred:
+            site = Site._make(raw)
+            step = self.setup.adapter.saga.by_name.get(site.subject) if site.direction else None
+            lasting = {name for name in excluded if FAULT_KINDS[name].phase == site.phase and name not in _BY_NOW}
+            for name in excluded:
+                kind = FAULT_KINDS[name]
+                if name not in self.setup.kinds or (self.only is not None and name not in self.only):
+                    continue
+                if infeasible(kind, phase=site.phase, direction=site.direction, step=step) is not None:
+                    continue
+                if (name, site) not in struck:
+                    reason = _BY_PHASE[site.phase] if lasting else _BY_NOW[name]
+                    found.setdefault((name, reason), set()).add(site)
+        return found
+
+
+class CoverageTally:
+    """The coverage of a campaign."""
+
+    def __init__(self) -> None:
+        self.scenarios: list[ScenarioCoverage] = []
+        self._kinds: dict[tuple[str, str], Counts] = {}
+        self._phases: dict[tuple[str, str], Counts] = {}
+
+    def begin(self, setup: Setup, max_faults: int, only: Collection[str] | None = None) -> None:
+        """The cases from here on are of ``setup``."""
+        self.scenarios.append(ScenarioCoverage(setup, max_faults, only))
+
+    def add(self, case: Case, *, new: bool) -> None:
+        """Count one case of the scenario begun last; ``new`` says that its history was not seen before."""
+        self.scenarios[-1].add(case, new=new, kinds=self._kinds, phases=self._phases)
+
+    def cells(self) -> tuple[Cell, ...]:
+        """Kind × phase, over all scenarios."""
+        totals: dict[tuple[str, str], Counts] = {}
+        sites: Counter[tuple[str, str]] = Counter()
+        for scenario in self.scenarios:
+            for (kind, _, phase), counts in scenario.cells.items():
+                total = totals.setdefault((kind, phase), [0, 0, 0])
+                for number, count in enumerate(counts):
+                    total[number] += count
+                sites[kind, phase] += 1
+        return tuple(
+            Cell(
+                kind=kind,
+                phase=phase,
+                sites=sites[kind, phase],
+                planned=total[0],
+                fired=total[1],
+                consequential=total[2],
+            )
+            for kind in FAULT_KINDS
+            for phase in PHASES
+            if (total := totals.get((kind, phase))) is not None
+        )
+
+    def result(self) -> Coverage:
+        """All that is known by now."""
+        return Coverage(
+            sites=tuple(cell for scenario in self.scenarios for cell in scenario.site_cells()),
+            kinds=tuple(_pairs(self._kinds, list(FAULT_KINDS))),
+            phases=tuple(_pairs(self._phases, list(PHASES))),
+            orders=tuple(cell for scenario in self.scenarios if scenario.orders for cell in scenario.orders.cells()),
+            unreachable=tuple(self.unreachable()),
+        )
+
+    # -- what could not be reached ---------------------------------------------------------------
+
+    def unreachable(self) -> Iterator[Unreachable]:
+        """Each kind and phase without a plan, with the reason; then what the steps and the moment ruled out."""
+        if not self.scenarios or not any(scenario.max_faults for scenario in self.scenarios):
+            return
+        seen = {(cell.kind, cell.phase) for cell in self.cells()}
+        only = self.scenarios[0].only
+        for kind in FAULT_KINDS.values():
+            if only is not None and kind.name not in only:
+                yield Unreachable(kind=kind.name, where="", reason=LEFT_OUT)
+            elif all(kind.name not in scenario.setup.kinds for scenario in self.scenarios):
+                yield Unreachable(kind=kind.name, where="", reason=self.scenarios[0].setup.refusal(kind.name))
+            else:
+                yield from self._phases_without(kind, seen)
+        yield from self._ruled_out_by_steps()
+        yield from self._ruled_out_by_the_moment()
+
+    def _phases_without(self, kind: FaultKind, seen: Collection[tuple[str, str]]) -> Iterator[Unreachable]:
+        possible = [phase for phase in PHASES if phase not in _NEVER.get(kind.directions, ())]
+        missing = [phase for phase in possible if (kind.name, phase) not in seen]
+        if len(missing) == len(possible):
+            yield Unreachable(kind=kind.name, where="", reason=NOT_REACHED)
+            return
+        for phase in PHASES:
+            if phase in missing:
+                yield Unreachable(kind=kind.name, where=phase, reason=NOT_REACHED)
+            elif phase not in possible:
+                words = " and ".join(DIRECTION_NAMES.get(direction, "writes") for direction in kind.directions)
+                yield Unreachable(kind=kind.name, where=phase, reason=f"it strikes {words} only")
+
+    def _ruled_out_by_steps(self) -> Iterator[Unreachable]:
+        found: dict[tuple[str, str, str], int] = {}
+        for scenario in self.scenarios:
+            for key, sites in scenario.by_step().items():
+                found[key] = found.get(key, 0) + len(sites)
+        for (kind, where, reason), count in sorted(found.items()):
+            yield Unreachable(kind=kind, where=where, reason=reason, sites=count)
+
+    def _ruled_out_by_the_moment(self) -> Iterator[Unreachable]:
+        sites: Counter[tuple[str, str]] = Counter()
+        places: dict[tuple[str, str], set[str]] = {}
+        for scenario in self.scenarios:
+            for key, found in scenario.by_now().items():
+                sites[key] += len(found)
+                places.setdefault(key, set()).update(map(_where, found))
+        for kind, reason in sorted(places, key=lambda key: (list(FAULT_KINDS).index(key[0]), key[1])):
+            where = ", ".join(sorted(places[kind, reason]))
+            yield Unreachable(kind=kind, where=where, reason=reason, sites=sites[kind, reason])
+
+
+class Orders:
+    """In which orders the operations of two sagas on the same data were handled."""
+
+    def __init__(self, setup: Setup) -> None:
+        self._setup = setup
+        self._saga = setup.adapter.saga
+        ledgers = setup.ledgers()
+        self._subject = {
+            (service, id): ledgers[service].subject(order)
+            for service in setup.services
+            for id, order in setup.orders.items()
+        }
+        self._several = frozenset(
+            service
+            for service in setup.services
+            if len({self._subject[service, id] for id in setup.orders}) < len(setup.orders)
+        )
+        self.seen: Counter[tuple[Operation, Operation]] = Counter()
+        self.handled: set[Operation] = set()
+
+    def read(self, rows: Sequence[Row]) -> None:
+        """Note the orders that a history shows, each once."""
+        several = self._several
+        before: dict[str, list[Operation]] = {}
+        found: set[tuple[Operation, Operation]] = set()
+        for row in rows:
+            if (row[1] == APPLY or row[1] == REJECT) and row[2] in several and row[4]:
+                operation = (row[3], row[4], row[5])
+                earlier = before.setdefault(row[2], [])
+                for other in earlier:
+                    if other[0] != operation[0]:
+                        found.add((other, operation))
+                if operation not in earlier:
+                    earlier.append(operation)
+        self.seen.update(pair for pair in found if self._conflict(*pair))
+        for operations in before.values():
+            self.handled.update(operations)
+
+    def _conflict(self, one: Operation, other: Operation) -> bool:
+        service = self._saga.by_name[one[1]].participant
+        return self._subject[service, one[0]] == self._subject[service, other[0]]
+
+    def cells(self) -> Iterator[OrderCell]:
+        """Both orders of every conflicting pair, seen or not."""
+        for one, other in self._pairs():
+            seen = self.seen[one, other]
+            yield OrderCell(
+                scenario=self._setup.scenario.name,
+                participant=self._saga.by_name[one[1]].participant,
+                first=self._name(one),
+                second=self._name(other),
+                seen=seen,
+                why="" if seen else self._why(one, other),
+            )
+
+    def _pairs(self) -> Iterator[tuple[Operation, Operation]]:
+        operations = list(self._saga.by_operation.values())
+        for one, other in permutations(self._setup.orders, 2):
+            for step, direction in operations:
+                for beside, back in operations:
+                    pair = ((one, step, direction), (other, beside, back))
+                    together = self._saga.by_name[step].participant == self._saga.by_name[beside].participant
+                    if together and self._conflict(*pair):
+                        yield pair
+
+    def _why(self, one: Operation, other: Operation) -> str:
+        never = [self._name(operation) for operation in (one, other) if operation not in self.handled]
+        if never:
+            return f"{' and '.join(never)} {'was' if len(never) == 1 else 'were'} never handled"
+        return "both were handled, never in this order"
+
+    def _name(self, operation: Operation) -> str:
+        return f"{operation[0]} {self._saga.operation(operation[1], operation[2])}"
+
+
+def in_words(unreachable: Iterable[Unreachable]) -> Iterator[str]:
+    """A line for each reason, the kinds that share it together."""
+    lines: dict[tuple[tuple[str, ...], str], list[str]] = {}
+    by_kind: dict[tuple[str, str], list[str]] = {}
+    for entry in unreachable:
+        if entry.sites:
+            lines.setdefault(((entry.where,), f"{entry.reason} ({entry.sites:,} sites)"), []).append(entry.kind)
+        else:
+            by_kind.setdefault((entry.kind, entry.reason), []).append(entry.where)
+    reasons: dict[tuple[tuple[str, ...], str], list[str]] = {}
+    for (kind, reason), places in by_kind.items():
+        if not reason.startswith("it strikes"):  # that is what the kind means, not what was missed
+            reasons.setdefault((tuple(places), reason), []).append(kind)
+    for (places, reason), kinds in reasons.items():
+        where = "anywhere" if places == ("",) else f"in {' and '.join(places)}"
+        yield f"{', '.join(kinds)} {where}: {reason}"
+    for (places, reason), kinds in lines.items():
+        yield f"{', '.join(kinds)} at {places[0]}: {reason}"
+
+
+def missing_orders(orders: Iterable[OrderCell]) -> Iterator[str]:
+    """A line for the orders of conflicting operations that were not seen, by reason."""
+    left = [cell for cell in orders if not cell.seen]
+    for cell in left[:_ORDERS_TOLD]:
+        yield f"{cell.scenario}, {cell.first} before {cell.second}: {cell.why}"
+    if len(left) > _ORDERS_TOLD:
+        yield f"{len(left) - _ORDERS_TOLD} more orders of conflicting operations, listed in report.json"
+
+
+_ORDERS_TOLD: Final = 4
+
+_NEVER: Final = {("F",): ("compensation",), ("C",): ("forward",)}
+"""The phases in which a kind that strikes one direction only can never be seen."""
+
+assert all(kind.needs in CAPABILITIES for kind in FAULT_KINDS.values() if kind.needs)
+
+
+def _count(table: dict[Any, Counts], key: Any, case: Case) -> None:
+    counts = table.get(key)
+    if counts is None:
+        counts = table[key] = [0, 0, 0]
+    counts[0] += 1
+    counts[1] += case.fired
+    counts[2] += case.consequential
+
+
+def _phase_at(run: Run, site: Site) -> str:
+    return phase_of(run, run.sites.index(site)) if site in run.sites else PHASES[0]
+
+
+def _pairs(table: dict[tuple[str, str], Counts], order: list[str]) -> Iterator[PairCell]:
+    for first in order:
+        for second in order:
+            counts = table.get((first, second))
+            if counts is not None:
+                yield PairCell(
+                    first=first, second=second, planned=counts[0], fired=counts[1], consequential=counts[2]
+                )
+
+
+def _where(site: Site) -> str:
+    """``payment compensation``: the call, whichever saga's and attempt."""
+    direction = DIRECTION_NAMES.get(site.direction, site.direction)
+    if not site.direction:
+        return f"the write {site.subject}"
+    return f"{site.subject} {'undo' if site.direction == COMPENSATION else direction}"

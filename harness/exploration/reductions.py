@@ -1,0 +1,82 @@
+"""What need not be run, and why that loses nothing.
+
+Each reduction can be switched off, and each is compared with the unreduced search in the tests: the
+same outcomes, the same anomalies.
+
+*Crash equivalence.* Crashes with no event between them that outlives the process (no durable write,
+no message, nothing at a participant) leave the same world behind. One of them is run. It needs
+that recovery reads durable state only, which an adapter declares.
+
+*State memo.* A run that comes, after all its faults, into a state that an earlier run was in has the
+same future. It ends there: what follows was judged, and longer plans that strike later were run
+from there. The state is that of every store and participant, the messages in flight, the timers
+relative to now, the answers that each process has had, and the past as far as an invariant asks.
+
+*Independence.* Only requests of different sagas on the same data are delivered in both orders (the
+kinds "overtaken"); all others commute. The simulator tells which share data: `Setup.unshared`.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from ..history import ACK, CLOCK, DELIVER, DOWN, LOG, LOST, TIMEOUT
+from ..simulator import Run, Simulation
+from ..simulator.state import state_key
+
+CRASH_EQUIVALENCE: Final = "crash equivalence"
+STATE_MEMO: Final = "state memo"
+REDUCTIONS: Final = (CRASH_EQUIVALENCE, STATE_MEMO)
+
+LATER_BY: Final = {
+    "crash-before-send": 0,
+    "crash-after-send": 1,
+    "crash-after-effect": 1,
+    "crash-after-ack": 0,
+    "crash-before-log": 0,
+    "crash-after-log": 0,
+}
+"""The crashes that are compared, and how many visible events each lets happen at its own site first."""
+
+GONE_WITH_THE_PROCESS: Final = frozenset({LOG, ACK, TIMEOUT, DELIVER, LOST, DOWN, CLOCK})
+"""Events that leave nothing behind when the orchestrator dies: it knew of them, or nobody did."""
+
+
+class StateMemo:
+    """The states that were explored, with how many further faults, and how many plans that spares."""
+
+    def __init__(self) -> None:
+        self._known: dict[bytes, tuple[int, int]] = {}  # state -> (faults still to strike, plans of one more)
+        self._new: list[tuple[bytes, int]] = []  # states of the current run, with the site at which each was
+        self._remaining = 0
+        self._spared = 0
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def begin(self, remaining: int) -> None:
+        """A run starts after which ``remaining`` faults may follow."""
+        self._remaining = remaining
+        self._new = []
+        self._spared = 0
+
+    def watch(self, sim: Simulation) -> bool:
+        """Is the state known? Only earlier runs count: a state that recurs within one run is a loop."""
+        key = state_key(sim)
+        if key is None:
+            return False
+        known = self._known.get(key)
+        if known is not None and known[0] >= self._remaining:
+            self._spared = known[1]
+            return True
+        self._new.append((key, len(sim.sites)))
+        return False
+
+    def end(self, run: Run, after: list[int]) -> int:
+        """Keep what the run came by; ``after[n]`` is the number of faults at its site n or later. Returns how
+        many plans of one more fault were spared."""
+        spared = self._spared
+        for key, site in self._new:
+            if site < len(after):
+                self._known[key] = (self._remaining, after[site] + spared)
+        return spared
