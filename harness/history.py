@@ -10,7 +10,7 @@ import hashlib
 import json
 import marshal
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final, NamedTuple, TypeAlias
 
@@ -54,6 +54,9 @@ ADOPT: Final = "ADOPT"  # a process takes a saga over, or starts it
 HEAL: Final = "HEAL"  # the harness ends lasting faults
 END: Final = "END"  # the run is over
 
+INJECTED: Final = frozenset({"internal error", "connection refused", "cannot undo"})
+"""The reasons of an ERROR that a fault did to a participant; any other is the participant's own."""
+
 DATA_FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
     SUBMIT: ("item", "quantity", "amount"),
     BOOT: ("incarnation", "reason"),
@@ -62,7 +65,7 @@ DATA_FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
     LOGLOST: ("record", "occurrence"),
     SEND: ("operation", "payload", "epoch"),
     DELIVER: ("nth",),
-    APPLY: ("effective", "owner", "balance"),
+    APPLY: ("effective", "owner", "balance", "receipt"),
     REJECT: ("reason",),
     ERROR: ("reason",),
     ACK: ("answer",),
@@ -92,6 +95,7 @@ DATA_FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
 
 # Notes on the data of some kinds.
 #   epoch       the fencing token under which a process acts, where the adapter shows one (0: it shows none)
+#   receipt     what an effective forward request was answered with, as sorted (name, value) pairs
 #   version     counts the committed writes of an entity; a READ gives the version that it saw, a WRITE the one it made
 #   pending     whether the value was marked as not final (a semantic lock) when it was read
 #   mode        "set" replaces the value, "add" changes it by an amount and so commutes with other adds
@@ -138,7 +142,8 @@ class Fired:
 class History:
     """The events of one run and what they are to be judged against.
 
-    ``rows`` are in causal order. ``log_shown`` lists the record kinds that the adapter names.
+    ``rows`` are in causal order. ``declared`` is what the adapter promises beyond its saga, by the names of
+    `Adapter.declared`: an invariant that rests on a promise is not exercised where it is not given.
     """
 
     saga: Saga
@@ -147,6 +152,7 @@ class History:
     fired: tuple[Fired, ...] = ()
     adapter: str = ""
     scenario: str = ""
+    declared: Mapping[str, object] = field(default_factory=dict, hash=False)
 
     @cached_property
     def events(self) -> tuple[Event, ...]:
@@ -165,6 +171,7 @@ class History:
             "saga": saga_to_json(self.saga),
             "sagas": list(self.sagas),
             "fired": [{"position": f.position, "fault": fault_to_json(f.fault)} for f in self.fired],
+            **({"declared": dict(self.declared)} if self.declared else {}),
         }
         lines = [_line(header), *(_line(_event_to_json(event)) for event in self.events)]
         return "\n".join(lines) + "\n"
@@ -189,6 +196,7 @@ class History:
                 ),
                 adapter=header.get("adapter", ""),
                 scenario=header.get("scenario", ""),
+                declared={name: _frozen(value) for name, value in header.get("declared", {}).items()},
             )
         except (KeyError, TypeError, AttributeError) as error:
             raise UsageError(f"history: its header lacks or misspells {error}; write it with to_ndjson()") from None
@@ -291,4 +299,6 @@ def _json_object(line: str, where: str) -> dict[str, Any]:
 
 def _frozen(value: Any) -> Any:
     """JSON has lists only; rows hold tuples."""
+    if isinstance(value, dict):
+        return {name: _frozen(inner) for name, inner in value.items()}
     return tuple(map(_frozen, value)) if isinstance(value, list) else value

@@ -12,7 +12,8 @@ import sqlite3
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar
+from functools import cached_property
+from typing import Any, Final, Protocol, TypeVar
 
 from .errors import UsageError, nearest
 from .faults import kind_named
@@ -53,11 +54,27 @@ class Transaction(Protocol):
     """A participant's durable local transaction: all of it or nothing.
 
     ``state`` is the business state, ``memory`` what serves deduplication (keys seen, tombstones).
-    A request counts as effective when it changed ``state``.
+    A request counts as effective when it changed ``state``. The methods keep entities in ``state`` under their
+    names and show each access in the history, which the invariants on isolation and on locks need.
     """
 
     state: dict[str, Any]
     memory: dict[str, Any]
+
+    def read(self, entity: str, default: Any = None) -> Any:
+        """The value of an entity. Shown as "pending" where another saga holds it locked."""
+
+    def write(self, entity: str, value: Any) -> None:
+        """Replace the value of an entity."""
+
+    def add(self, entity: str, amount: Any) -> None:
+        """Change the value by ``amount``, from 0 where there is none; it commutes with other adds."""
+
+    def lock(self, entity: str) -> bool:
+        """Mark the entity as pending for this saga, until ``unlock``; False where another saga holds it."""
+
+    def unlock(self, entity: str) -> None:
+        """Take this saga's mark away."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,6 +179,10 @@ class World(Protocol):
     def alert(self, saga: str, *, step: str = "", reason: str = "") -> None:
         """Call for a person."""
 
+    def adopt(self, saga: str, *, epoch: int = 0, definition: str = "") -> None:
+        """Show that this process starts a saga or takes it over, under which fencing token, and which version
+        of the definition it will follow for it. It does nothing else."""
+
     def dead_letter(self, saga: str, *, step: str = "", reason: str = "") -> None:
         """Put a saga, or one step of it, aside for a person."""
 
@@ -193,8 +214,29 @@ class Adapter:
     key_retention_ms: float | None = None
     upgrade: Callable[[], Any] | None = None
     cannot_suffer: tuple[str, ...] = ()
+    max_attempts: int | Mapping[str, int] | None = None
+    min_backoff_ms: float | None = None
+    deadline_ms: float | None = None
+    definitions: Mapping[str, Saga] = field(default_factory=dict)
+    isolation: tuple[str, ...] = ()
     about: str = ""
     spec: str = ""
+
+    @cached_property
+    def declared(self) -> Mapping[str, object]:
+        """What a history has to carry of this for the invariants that rest on a promise."""
+        promises: dict[str, object] = {
+            "max_attempts": self.max_attempts if isinstance(self.max_attempts, int) else dict(self.max_attempts or {}),
+            "min_backoff_ms": self.min_backoff_ms,
+            "deadline_ms": self.deadline_ms,
+            "definitions": {name: tuple(saga.by_operation) for name, saga in self.definitions.items()},
+            "isolation": self.isolation,
+            "key_retention_ms": self.key_retention_ms,
+        }
+        found = {name: value for name, value in promises.items() if value not in (None, (), {})}
+        if "deadline_ms" in found:
+            found["call_timeout_ms"] = self.call_timeout_ms
+        return found
 
     def scenario(self, name: str) -> Scenario:
         for scenario in self.scenarios:
@@ -207,6 +249,17 @@ class Adapter:
 
 
 ADAPTER_ATTRIBUTE = "__sagafuzz_adapter__"
+
+ISOLATION: Final = (
+    "dirty-read",
+    "intermediate-read",
+    "fuzzy-read",
+    "lost-update",
+    "write-skew",
+    "undo-clobber",
+)
+"""The anomalies between sagas that an adapter can declare itself free of."""
+
 _C = TypeVar("_C", bound=type)
 
 
@@ -224,6 +277,11 @@ def adapter(
     key_retention_ms: float | None = None,
     upgrade: Callable[[], Any] | None = None,
     cannot_suffer: Iterable[str] = (),
+    max_attempts: int | Mapping[str, int] | None = None,
+    min_backoff_ms: float | None = None,
+    deadline_ms: float | None = None,
+    definitions: Mapping[str, Saga] | None = None,
+    isolation: Iterable[str] = (),
 ) -> Callable[[_C], _C]:
     """Declare a class to be a system under test.
 
@@ -235,6 +293,12 @@ def adapter(
     may run out, ``key_retention_ms`` says how long participants keep keys, ``upgrade`` is the class that
     a later incarnation may run instead. ``cannot_suffer`` excludes fault kinds by name. Set
     ``durable_recovery=False`` where recovery depends on more than the durable state.
+
+    What the system promises, to be held to it: ``max_attempts`` bounds the requests of one step in one
+    direction over all incarnations (one number, or one for each operation), ``min_backoff_ms`` is the least
+    time between two of them, ``deadline_ms`` when a saga must be over or in a person's hands.
+    ``definitions`` names the versions of the saga, as ``world.adopt`` does; ``isolation`` lists the anomalies
+    between sagas (`ISOLATION`) that the participants' data must be free of.
     """
     if not isinstance(saga, Saga):
         raise UsageError(f"adapter: saga={saga!r} is not a Saga; write saga=sagafuzz.Saga(name, [steps])")
@@ -265,12 +329,37 @@ def adapter(
             key_retention_ms=key_retention_ms,
             upgrade=upgrade,
             cannot_suffer=tuple(kind_named(kind).name for kind in cannot_suffer),
+            max_attempts=max_attempts,
+            min_backoff_ms=min_backoff_ms,
+            deadline_ms=deadline_ms,
+            definitions=dict(definitions or {}),
+            isolation=tuple(isolation),
             about=(inspect.getdoc(cls) or "").split("\n")[0],
         )
+        _check_promises(declared)
         setattr(cls, ADAPTER_ATTRIBUTE, declared)
         return cls
 
     return declare
+
+
+def _check_promises(adapter: Adapter) -> None:
+    where = f"adapter {adapter.name!r}"
+    if isinstance(adapter.max_attempts, Mapping):
+        for operation in adapter.max_attempts:
+            if operation not in adapter.saga.by_operation:
+                raise UsageError(
+                    f"{where}: max_attempts bounds {operation!r}, which no step of {adapter.saga.name!r} has"
+                    f"{nearest(operation, adapter.saga.by_operation)}"
+                )
+    for name in adapter.isolation:
+        if name not in ISOLATION:
+            raise UsageError(
+                f"{where}: isolation has {name!r}{nearest(name, ISOLATION)}; there is {', '.join(ISOLATION)}"
+            )
+    for name, saga in adapter.definitions.items():
+        if not isinstance(saga, Saga):
+            raise UsageError(f"{where}: definitions[{name!r}] is {saga!r}; write a Saga for each version")
 
 
 def check_shape(cls: object, name: str) -> None:

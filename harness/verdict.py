@@ -83,7 +83,8 @@ class Removed:
 
 @dataclass(frozen=True, kw_only=True)
 class StateRow:
-    """The net effects on one saga, a number for each step; ``expected`` is of each step "0", "1", or both."""
+    """The net effects on one saga, a number for each step; ``expected`` is of each step "0", "1",
+    "0/1" (all alike), or "any"."""
 
     saga: str
     expected: tuple[str, ...]
@@ -153,7 +154,8 @@ class InvariantResult:
 @dataclass(frozen=True, kw_only=True)
 class PlanCounts:
     """``planned`` were to run, ``run`` did, in ``fired`` every fault struck, in ``consequential`` the
-    last fault changed what happened. ``histories`` are the distinct ones."""
+    last fault changed what happened. ``histories`` are the distinct ones, ``by_faults`` the plans run with
+    0, 1, 2, … faults, ``pruned`` the plans that each reduction spared (without those that would extend them)."""
 
     planned: int = 0
     run: int = 0
@@ -161,6 +163,7 @@ class PlanCounts:
     consequential: int = 0
     histories: int = 0
     by_faults: tuple[int, ...] = ()
+    pruned: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -297,7 +300,7 @@ class RandomPlans:
 @dataclass(frozen=True, kw_only=True)
 class Report:
     """Everything a campaign has to say. ``complete`` is False where it was interrupted. ``kinds`` are those it was
-    limited to (None: to none); ``source`` is a hash of the file that holds the adapter, "" where there is none."""
+    limited to (none: to no choice of them); ``source`` is a hash of the file that holds the adapter, "" where there is none."""
 
     adapter: str
     spec: str
@@ -320,10 +323,37 @@ class Report:
     version: str = ""
     command: str = ""
     covered: Coverage = Coverage()
-    kinds: tuple[str, ...] | None = None
+    kinds: tuple[str, ...] = ()
     random_plans: RandomPlans = RandomPlans()
     source: str = ""
 
     @property
     def distinct_invariants(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(finding.violation.invariant for finding in self.findings))
+
+
+def random_claims(report: Report) -> tuple[str, ...]:
+    """What may be said of the random parts beside what they found, by the Good–Turing estimate and, of independent
+    runs, by a bound on the rate of failures; never a probability of being correct."""
+    said = []
+    plans, machine = report.random_plans, report.random
+    if plans.run:
+        said.append(f"random plans: {_unseen(plans.unseen)}")
+        if plans.bound is not None:
+            said.append(
+                f"random plans: 0 failures in {plans.run:,} independent runs bound the rate of failures, under the "
+                f"distribution of these plans, by {plans.bound:.2g} at 95 % (1 − 0.05^(1/N))"
+            )
+    if machine.unseen.runs:
+        said.append(
+            f"state machine: {_unseen(machine.unseen)}; its examples are adaptive, so no bound on the rate of failures"
+        )
+    return tuple(said)
+
+
+def _unseen(unseen: Unseen) -> str:
+    return (
+        f"{unseen.runs:,} runs fell into {unseen.classes:,} classes of histories (times apart), {unseen.singletons:,} "
+        f"of them seen once: Good and Turing estimate the chance that the next run shows a new one at "
+        f"{unseen.next_new:.2g} (f1/N)"
+    )

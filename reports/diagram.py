@@ -41,11 +41,13 @@ class Diagram:
     lines: tuple[Line, ...]
 
 
-def diagram(history: History, violation: Violation | None = None, *, limit: int = MAX_LINES) -> Diagram:
+def diagram(
+    history: History, violation: Violation | None = None, *, limit: int = MAX_LINES, most: int = MAX_VITAL
+) -> Diagram:
     """The diagram of a history, with a mark at each fault that struck and at the violation.
 
     Above ``limit`` lines, uneventful stretches give way to a line that counts their events; what is
-    marked, and the calls of the violated step, always stay.
+    marked always stays; so do the calls of the violated step, up to ``most`` lines.
     """
     shown = None if violation is None else _position(history, violation)
     writes_of: tuple[str, ...] = ()
@@ -60,7 +62,7 @@ def diagram(history: History, violation: Violation | None = None, *, limit: int 
         for index in _lines_at(lines, shown)[-1:]:
             marks.setdefault(index, []).append(Mark(kind="violation", text="violation"))
     marked = [replace(line, marks=tuple(marks.get(index, ()))) for index, line in enumerate(lines)]
-    return Diagram(lanes=_lanes(history), lines=tuple(_elide(marked, violation, limit)))
+    return Diagram(lanes=_lanes(history), lines=tuple(_elide(marked, violation, limit, most)))
 
 
 def _position(history: History, violation: Violation) -> int | None:
@@ -108,7 +110,7 @@ def _lanes(history: History) -> tuple[str, ...]:
 # -- leaving out what is uneventful --------------------------------------------------------------
 
 
-def _elide(lines: list[Line], violation: Violation | None, limit: int) -> list[Line]:
+def _elide(lines: list[Line], violation: Violation | None, limit: int, most: int) -> list[Line]:
     if len(lines) <= limit:
         return lines
     vital = [_is_vital(line, violation) for line in lines]
@@ -116,8 +118,8 @@ def _elide(lines: list[Line], violation: Violation | None, limit: int) -> list[L
     kept = _shortened(lines, [keep or ok for keep, ok in zip(vital, passing, strict=True)])
     if len(kept) > limit:
         kept = _shortened(lines, vital)
-    if len(kept) > MAX_VITAL:
-        kept = _shortened(lines, _cropped(lines, vital))
+    if len(kept) > most:
+        kept = _shortened(lines, _cropped(lines, vital, most))
     return kept
 
 
@@ -129,11 +131,11 @@ def _is_vital(line: Line, violation: Violation | None) -> bool:
     return line.step == violation.step and violation.saga in ("", line.saga)
 
 
-def _cropped(lines: Sequence[Line], vital: Sequence[bool]) -> list[bool]:
+def _cropped(lines: Sequence[Line], vital: Sequence[bool], most: int) -> list[bool]:
     """Of too many vital lines: those with marks, and of the others the first and the last ones."""
     unmarked = [index for index, keep in enumerate(vital) if keep and not lines[index].marks]
-    half = MAX_VITAL // 3
-    chosen = {*unmarked[:half], *unmarked[-half:]}
+    half = most // 3
+    chosen = {*unmarked[:half], *unmarked[len(unmarked) - half :]}
     return [bool(line.marks) or index in chosen for index, line in enumerate(lines)]
 
 

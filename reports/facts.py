@@ -17,8 +17,10 @@ from ..verdict import (
     VIOLATED,
     Finding,
     PlanCounts,
+    RandomPlans,
     RandomResult,
     Report,
+    random_claims,
 )
 from .clean import clean, plural
 
@@ -31,6 +33,7 @@ PHASES: Final = ("forward", "compensation", "recovery")
 FULL_FINDINGS: Final = 6
 NAME_COLUMNS: Final = 40
 SENTENCE_COLUMNS: Final = 300
+LIST_COLUMNS: Final = 800
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,8 +146,18 @@ def run_notes(report: Report) -> list[str]:
         if parts:
             more = ["…"] if len(told) > len(parts) else []
             notes.append(f"outcomes of {clean(result.scenario.name, 32)}: {'; '.join([*parts, *more])}")
+    if report.random_plans.asked:
+        notes.append(f"random plans: {_drawn(report.random_plans)}")
     notes.append(f"state machine: {_machine(report.random)}")
-    return notes
+    return [*notes, *random_claims(report)]
+
+
+def _drawn(result: RandomPlans) -> str:
+    ending = f"{result.violated:,} with a violation" if result.violated else "no violation"
+    return (
+        f"{result.run:,} of {plural(result.asked, 'independent plan')} with at most "
+        f"{plural(result.max_faults, 'fault')}, {ending}"
+    )
 
 
 def _machine(result: RandomResult) -> str:
@@ -192,7 +205,7 @@ def coverage_table(report: Report) -> Table:
 
 def not_exercised(report: Report) -> list[str]:
     """What nobody should conclude anything about, one line each."""
-    said = [clean(line, SENTENCE_COLUMNS) for line in report.not_exercised]
+    said = [clean(line, LIST_COLUMNS) for line in report.not_exercised]
     said.extend(
         clean(f"{cell.kind} in {cell.phase}: {plural(cell.planned, 'plan')}, none fired", SENTENCE_COLUMNS)
         for cell in report.coverage

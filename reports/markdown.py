@@ -9,7 +9,7 @@ from typing import Final
 from tabulate import tabulate
 
 from ..verdict import Finding, Report
-from . import facts
+from . import covered, facts, reasons
 from .clean import clean, plural
 from .diagram import diagram, to_text
 from .facts import Table
@@ -46,11 +46,24 @@ def render(report: Report) -> str:
     parts.append(table(facts.invariant_table(report, note_columns=300), "invariant"))
     if report.coverage:
         parts.extend(["## Faults", table(facts.coverage_table(report), "kind")])
+    parts.extend(_coverage(report))
     parts.append("## What was not exercised")
     missing = [f"- {escape(line)}" for line in facts.not_exercised(report)]
     parts.append(_lines(missing, _LIST_BYTES, "entry") if missing else "Nothing that was planned.")
     parts.append(_ending(report))
     return "\n\n".join(parts) + "\n"
+
+
+def _coverage(report: Report) -> list[str]:
+    parts = ["\n".join(f"- {escape(line)}" for line in covered.notes(report))]
+    for heading, content, noun in (
+        ("### Pairs of faults by where they struck", covered.phase_table(report), "pair"),
+        ("### Orders of conflicting operations", covered.order_table(report), "order"),
+        ("### Not reached", covered.unreachable_table(report), "entry"),
+    ):
+        if content.rows:
+            parts.extend([heading, table(content, noun)])
+    return ["## Coverage", *parts] if any(parts) else []
 
 
 def escape(text: str) -> str:
@@ -99,7 +112,8 @@ def _finding(report: Report, finding: Finding) -> str:
         facts_of = [f"{n}. {escape(line)}" for n, line in enumerate(facts.faults_of(finding), 1)]
     needed = facts.needs(finding)
     if needed is not None:
-        facts_of.append(f"- {needed[0]}: **{needed[1]}**")
+        without = reasons.needed(finding)
+        facts_of.append(f"- {needed[0]}: **{needed[1]}**{escape(f'; {without}') if without else ''}")
     facts_of.append(f"- expected: {escape(clean(violation.expected, 160))}")
     facts_of.append(f"- got: {escape(clean(violation.got, 160))}")
     if follows := facts.follows(finding):
@@ -109,11 +123,18 @@ def _finding(report: Report, finding: Finding) -> str:
         escape(clean(violation.sentence, facts.SENTENCE_COLUMNS)),
         escape(facts.shrunk(finding)),
         fence(to_text(diagram(finding.history, violation))),
-        "\n".join(facts_of),
+        "\n".join([*facts_of, *_explained(finding)]),
     ]
+    if finding.explanation is not None and (states := reasons.states(finding.explanation)) is not None:
+        parts.append(table(states, "saga"))
     if again := facts.replay(finding):
         parts += ["Reproduce:", fence(again)]
     return "\n\n".join(parts)
+
+
+def _explained(finding: Finding) -> list[str]:
+    said = reasons.pairs(finding.explanation) if finding.explanation is not None else []
+    return [f"- {label}: {escape(words)}" for label, words in said]
 
 
 def _other_lines(groups: Iterable[facts.Others]) -> list[str]:

@@ -9,10 +9,13 @@ from typing import Final
 from tabulate import tabulate
 
 from ..verdict import Finding, Report
-from . import facts
+from . import covered, facts, reasons
 from .clean import clean, cut, plural, wrap
 from .diagram import COLUMNS, diagram, to_text
 from .facts import Others, Table
+
+SCREEN: Final = 45
+"""Lines that a finding with its explanation takes at most."""
 
 OTHERS_SHOWN: Final = 10
 LIST_SHOWN: Final = 40
@@ -30,6 +33,10 @@ def render(report: Report) -> str:
     parts.append(_section("Invariants", _wrapped_table(facts.invariant_table(report, note_columns=160))))
     if report.coverage:
         parts.append(_section("Faults", _table(facts.coverage_table(report))))
+    if said := covered.notes(report):
+        parts.append(_section("Coverage", "\n".join(wrap(line, COLUMNS - 2, hanging=_INDENT) for line in said)))
+    if (pairs := covered.phase_table(report)).rows:
+        parts.append(_section("Pairs of faults by where they struck", _table(pairs)))
     parts.append(_section("What was not exercised", _not_exercised(report)))
     parts.append(_ending(report))
     return "\n\n".join(parts) + "\n"
@@ -48,27 +55,50 @@ def _section(heading: str, body: str) -> str:
 def _finding(report: Report, finding: Finding) -> str:
     """One finding as a block: what, where, the schedule, expected against got, how to run it again."""
     violation = finding.violation
-    inner = COLUMNS - len(_INDENT)
     lines = [cut(facts.title(report, finding), COLUMNS)]
     lines.append(wrap(clean(violation.sentence, facts.SENTENCE_COLUMNS), COLUMNS, indent=_INDENT))
     lines.append(wrap(facts.shrunk(finding), COLUMNS, indent=_INDENT))
-    lines.append(to_text(diagram(finding.history, violation)))
     label = "rules" if finding.plan is None else "faults"
     pairs = [(label if index == 0 else "", line) for index, line in enumerate(facts.faults_of(finding))]
-    needed = facts.needs(finding)
-    if needed is not None:
-        pairs.append(needed)
+    question = facts.needs(finding)
+    if question is not None:
+        without = reasons.needed(finding)
+        pairs.append((question[0], f"{question[1]}; {without}" if without else question[1]))
     pairs.append(("expected", clean(violation.expected, 160)))
     pairs.append(("got", clean(violation.got, 160)))
     if follows := facts.follows(finding):
         pairs.append(("also explains", follows))
-    if again := facts.replay(finding):
-        pairs.append(("reproduce", again))
-    column = max(len(name) for name, _ in pairs) + 3
+    explained = finding.explanation
+    pairs += reasons.pairs(explained) if explained is not None else []
+    again = facts.replay(finding)
+    last = [("reproduce", again)] if again else []
+    column = max(len(name) for name, _ in (*pairs, *last)) + 3
+    below = _labelled(pairs, column)
+    if explained is not None and (table := reasons.states(explained)) is not None:
+        below += [_INDENT + cut(line, COLUMNS - len(_INDENT)) for line in reasons.states_lines(table)]
+    below += _labelled(last, column)
+    above = "\n".join(lines)
+    room = SCREEN - above.count("\n") - 1 - len(below)
+    return "\n".join([above, _schedule(finding, room), *below])
+
+
+def _labelled(pairs: list[tuple[str, str]], column: int) -> list[str]:
+    lines: list[str] = []
     for name, value in pairs:
         start = f"{name + ':' if name else '':<{column}}"
-        lines.append(textwrap.indent(wrap(value, inner, indent=start, hanging=" " * column), _INDENT))
-    return "\n".join(lines)
+        text = wrap(value, COLUMNS - len(_INDENT), indent=start, hanging=" " * column)
+        lines += textwrap.indent(text, _INDENT).split("\n")
+    return lines
+
+
+def _schedule(finding: Finding, room: int) -> str:
+    """The diagram in ``room`` lines, where what is marked in it leaves a choice."""
+    text = to_text(diagram(finding.history, finding.violation))
+    for lines in (20, 16, 12, 9, 6, 3):
+        if text.count("\n") < room or finding.explanation is None:
+            break
+        text = to_text(diagram(finding.history, finding.violation, limit=lines, most=lines))
+    return text
 
 
 def _others(groups: tuple[Others, ...]) -> str:

@@ -6,7 +6,19 @@ import json
 from typing import Any
 
 from ..history import fault_to_json
-from ..verdict import REPORT_VERSION, Finding, PlanCounts, Report
+from ..verdict import (
+    REPORT_VERSION,
+    Cell,
+    Coverage,
+    Explanation,
+    Finding,
+    PairCell,
+    PlanCounts,
+    Report,
+    SiteCell,
+    Unseen,
+    random_claims,
+)
 from .clean import clean
 
 STRING_COLUMNS = 1_000
@@ -48,7 +60,19 @@ def to_value(report: Report) -> dict[str, Any]:
             "run": report.random.run,
             "steps": report.random.steps,
             "violated": report.random.violated,
+            "unseen": _unseen(report.random.unseen),
         },
+        "random_plans": {
+            "asked": report.random_plans.asked,
+            "run": report.random_plans.run,
+            "fired": report.random_plans.fired,
+            "violated": report.random_plans.violated,
+            "max_faults": report.random_plans.max_faults,
+            "by_faults": list(report.random_plans.by_faults),
+            "unseen": _unseen(report.random_plans.unseen),
+            "bound": report.random_plans.bound,
+        },
+        "statements": list(random_claims(report)),
         "invariants": {
             result.id: {
                 "name": result.name,
@@ -71,7 +95,79 @@ def to_value(report: Report) -> dict[str, Any]:
             }
             for cell in report.coverage
         ],
+        "covered": _covered(report.covered),
+        "kinds": list(report.kinds),
         "not_exercised": list(report.not_exercised),
+    }
+
+
+def _unseen(unseen: Unseen) -> dict[str, Any]:
+    return {
+        "runs": unseen.runs,
+        "classes": unseen.classes,
+        "singletons": unseen.singletons,
+        "next_new": unseen.next_new if unseen.runs else None,
+    }
+
+
+def _covered(covered: Coverage) -> dict[str, Any]:
+    """Cells are written as "planned/fired/consequential": there are thousands."""
+    sites: dict[str, dict[str, dict[str, str]]] = {}
+    for cell in covered.sites:
+        at = sites.setdefault(cell.scenario, {}).setdefault(str(cell.site), {})
+        at[f"{cell.kind}, {cell.phase}"] = _cell(cell)
+    return {
+        "cells": "planned/fired/consequential",
+        "sites": sites,
+        "kinds": _pairs(covered.kinds),
+        "phases": _pairs(covered.phases),
+        "orders": [
+            {
+                "scenario": order.scenario,
+                "participant": order.participant,
+                "first": order.first,
+                "second": order.second,
+                "seen": order.seen,
+                "why": order.why,
+            }
+            for order in covered.orders
+        ],
+        "unreachable": [
+            {"kind": entry.kind, "where": entry.where, "reason": entry.reason, "sites": entry.sites}
+            for entry in covered.unreachable
+        ],
+    }
+
+
+def _pairs(cells: tuple[PairCell, ...]) -> dict[str, dict[str, str]]:
+    table: dict[str, dict[str, str]] = {}
+    for cell in cells:
+        table.setdefault(cell.first, {})[cell.second] = _cell(cell)
+    return table
+
+
+def _cell(cell: Cell | SiteCell | PairCell) -> str:
+    return f"{cell.planned}/{cell.fired}/{cell.consequential}"
+
+
+def _explanation(explanation: Explanation) -> dict[str, Any]:
+    plan = explanation.passing_plan
+    return {
+        "removed": [{"what": entry.what, "then": entry.then} for entry in explanation.removed],
+        "passing": explanation.passing,
+        "passing_faults": [fault_to_json(fault) for fault in plan.faults] if plan is not None else None,
+        "shared_events": explanation.shared,
+        "parting": explanation.parting,
+        "net_effects": [
+            {
+                "saga": row.saga,
+                "expected": dict(zip(explanation.steps, row.expected, strict=False)),
+                "found": dict(zip(explanation.steps, row.found, strict=False)),
+            }
+            for row in explanation.states
+        ],
+        "cause": explanation.cause,
+        "repair": explanation.repair,
     }
 
 
@@ -83,6 +179,7 @@ def _counts(counts: PlanCounts) -> dict[str, Any]:
         "consequential": counts.consequential,
         "histories": counts.histories,
         "by_faults": list(counts.by_faults),
+        **({"pruned": dict(sorted(counts.pruned.items()))} if counts.pruned else {}),
     }
 
 
@@ -110,6 +207,7 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "hits": finding.hits,
         "explains": list(finding.explains),
         "replay": finding.replay,
+        "explanation": _explanation(finding.explanation) if finding.explanation is not None else None,
     }
 
 

@@ -21,10 +21,10 @@ import click
 import sagafuzz
 from sagafuzz.cli.main import cli
 from sagafuzz.exploration.driver import ACTIONS, FAULTY_ACTIONS
-from sagafuzz.faults import ACK, EFFECT, FAULT_KINDS, LOG, LOGGED, SEND
+from sagafuzz.faults import ACK, BOOT, CAPABILITIES, EFFECT, FAULT_KINDS, LOG, LOGGED, SEND
 from sagafuzz.invariants import INVARIANTS, Invariant
 from sagafuzz.plugin import ARGUMENTS, NUMBERS
-from sagafuzz.ports import Store, Transaction, World
+from sagafuzz.ports import DurableFile, Store, Transaction, World
 from sagafuzz.reports import COMPARISONS, REPORTS
 from sagafuzz.saga import COMPENSATION, FORWARD, Outcome
 
@@ -36,6 +36,7 @@ PHASES = {
     ACK: "the answer is about to reach the orchestrator",
     LOG: "a record is about to become durable",
     LOGGED: "a record has just become durable",
+    BOOT: "a new process starts",
 }
 DIRECTIONS = {FORWARD: "forward", COMPENSATION: "compensation", "": "writes"}
 
@@ -56,6 +57,16 @@ ADAPTER = {
     "operations": "calls that belong to no step, a query for instance",
     "call_timeout_ms": "how long `world.call` waits, in virtual milliseconds",
     "restart_ms": "how long a process is down after a crash, in virtual milliseconds",
+    "durable_recovery": "`False` where recovery depends on more than the durable state",
+    "expiring": "the participants whose reservations may run out",
+    "key_retention_ms": "how long participants keep idempotency keys; left out: for ever",
+    "upgrade": "the class that a later process may run instead: the next version",
+    "cannot_suffer": "fault kinds, by name, that cannot happen to this system; they are left out",
+    "max_attempts": "a promise: at most so many requests of one step in one direction; a number, or one for each operation",
+    "min_backoff_ms": "a promise: at least so much time between two of them",
+    "deadline_ms": "a promise: by then a saga is over, or in a person's hands",
+    "definitions": "the versions of the saga, by the names that `world.adopt` uses",
+    "isolation": "a promise: anomalies between sagas that the participants' data is free of",
 }
 SCENARIO = {
     "name": "what `--scenario` takes",
@@ -94,14 +105,17 @@ RULES = {
 
 def faults() -> str:
     return table(
-        ("kind", "strikes when", "of", "what happens", "not possible for"),
+        ("kind", "strikes when", "of", "what happens", "only where"),
         (
             (
                 f"`{kind.name}`",
                 PHASES.get(kind.phase, kind.phase),
-                ", ".join(DIRECTIONS[direction] for direction in kind.directions),
+                "" if kind.phase == BOOT else ", ".join(DIRECTIONS[direction] for direction in kind.directions),
                 kind.meaning,
-                "; ".join(f"`{condition}` steps" for condition in kind.unless),
+                "; ".join(
+                    ([CAPABILITIES[kind.needs]] if kind.needs else [])
+                    + [f"the step is not `{condition}`" for condition in kind.unless]
+                ),
             )
             for kind in FAULT_KINDS.values()
         ),
@@ -128,13 +142,15 @@ def numbered() -> list[Invariant]:
 
 
 def ports() -> str:
-    return table(("port", "what it does"), (*members("world.", World), *members("world.store.", Store)))
+    return table(
+        ("port", "what it does"),
+        (*members("world.", World), *members("world.store.", Store), *members("world.file().", DurableFile)),
+    )
 
 
 def transaction() -> str:
-    return table(
-        ("attribute", "type"), ((f"`tx.{name}`", f"`{kind}`") for name, kind in Transaction.__annotations__.items())
-    )
+    attributes = [(f"`tx.{name}`", f"a `{kind}`") for name, kind in Transaction.__annotations__.items()]
+    return table(("of the transaction", "what it is, or does"), (*attributes, *members("tx.", Transaction)))
 
 
 def steps() -> str:

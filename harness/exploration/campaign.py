@@ -25,18 +25,26 @@ from ..verdict import (
     NOT_EXERCISED,
     VIOLATED,
     Conclusion,
+    Explanation,
     Finding,
     RandomResult,
     Report,
+    Verdict,
 )
 from .driver import expect_program_again, perform
 from .enumerator import Case, Enumerator
+from .explain import explain, explain_program
 from .judge import Judge, NotDeterministic, first_difference, violates
+from .reductions import REDUCTIONS
+from .random_plans import BEYOND, Drawn, random_plans, unseen
 from .shrink import shrink, shrink_actions
 from .tally import ScenarioTally, Sighting, Signature, Tally
 
 if TYPE_CHECKING:
     from .stateful import Failure
+
+_KNOWN: Final = Verdict()
+"""The verdict on a run that ended in a state whose future was judged before: nothing that is new."""
 
 REPEAT_EVERY: Final = 101
 """One plan in so many runs twice, to see that the adapter is deterministic."""
@@ -60,15 +68,20 @@ class Progress:
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What to search: plans to ``max_faults``, then ``examples`` of the state machine from ``seed``.
+    """What to search: plans to ``max_faults``, then ``random_plans`` with more, then ``examples`` of the state
+    machine, both from ``seed``.
 
-    ``spin_s`` is the real time after which code under test that touches no port is ended."""
+    ``kinds`` restricts the fault kinds (none: all that the adapter can suffer), ``reductions`` names those
+    that spare plans. ``spin_s`` is the real time after which code under test that touches no port is ended."""
 
     max_faults: int = 2
     examples: int = 100
+    random_plans: int = 0
     seed: int = 0
     scenarios: tuple[Scenario, ...] = ()
     command: str = ""
+    kinds: tuple[str, ...] = ()
+    reductions: tuple[str, ...] = REDUCTIONS
     spin_s: float = SPIN_SECONDS
 
 
@@ -90,6 +103,7 @@ class Campaign:
         self._stopped = stopped
         self._tally = Tally()
         self._random = RandomResult(asked=settings.examples)
+        self._drawn = Drawn(settings.random_plans, settings.max_faults + BEYOND)
         self._random_findings: list[Finding] = []
         self._findings: dict[Signature, Finding] = {}
         self._digest = hashlib.blake2b(digest_size=16)
@@ -114,9 +128,7 @@ class Campaign:
         for scenario in self.scenarios:
             if not self._exhaust(Setup(adapter=self.adapter, scenario=scenario)):
                 return False
-        if not self._shrink_all():
-            return False
-        return self._examples()
+        return self._draw() and self._shrink_all() and self._examples()
 
     # -- every plan --------------------------------------------------------------------------
 
@@ -124,20 +136,48 @@ class Campaign:
         tally = ScenarioTally(setup.scenario)
         self._tally.scenarios.append(tally)
         judge = Judge(setup)
-        cases = Enumerator(setup, self.settings.max_faults).cases()
+        enumerator = Enumerator(
+            setup, self.settings.max_faults, self.settings.kinds or None, reductions=self.settings.reductions
+        )
+        self._tally.coverage.begin(
+            setup, self.settings.max_faults, self.settings.kinds or None, pruned=enumerator.pruned
+        )
+        cases = enumerator.cases()
         stage = f"{setup.scenario.name}: every plan with at most {self.settings.max_faults} faults"
         while not self._over():
             case = next(cases, None)
+            tally.pruned = dict(enumerator.pruned)
             if case is None:
                 return True
-            if tally.run % REPEAT_EVERY == 0 and not self._repeats(setup, case):
+            if not case.plan and self.settings.max_faults:
+                tally.singles = sum(1 for _ in enumerator.extensions(case.run.sites, case.run.impossible))
+            if tally.run % REPEAT_EVERY == 0 and not case.known and not self._repeats(setup, case):
                 return False
-            verdict, new = judge.judge(case.plan, case.run, case.digest)
+            verdict, new = (_KNOWN, False) if case.known else judge.judge(case.plan, case.run, case.digest)
             self._digest.update(case.digest)
             self._tally.add(tally, setup, case, verdict, new=new)
             if tally.run % 50 == 0:
                 self._tell(stage, tally.run, 0)
         return False
+
+    def _draw(self) -> bool:
+        """The random plans, a like number of each scenario."""
+        asked, drawn = self.settings.random_plans, self._drawn
+        for number, scenario in enumerate(self.scenarios if asked else ()):
+            setup = Setup(adapter=self.adapter, scenario=scenario)
+            judge = Judge(setup)
+            share = asked // len(self.scenarios) + (number < asked % len(self.scenarios))
+            most = self.settings.max_faults + BEYOND
+            for case in random_plans(setup, share, self.settings.seed, most, self.settings.kinds or None):
+                verdict, new = judge.judge(case.plan, case.run, case.digest)
+                self._digest.update(case.digest)
+                self._tally.add_drawn(setup, case, verdict, new=new)
+                drawn.add(case, verdict)
+                if drawn.run % 50 == 0:
+                    self._tell("random plans", drawn.run, asked)
+                if self._over():
+                    return False
+        return True
 
     def _repeats(self, setup: Setup, case: Case) -> bool:
         """Run a case again; False, with the first difference kept, where it is another."""
@@ -186,7 +226,12 @@ class Campaign:
             first_events=sighting.events,
             first_faults=len(sighting.plan),
             replay=replay_file(finding_id(self.adapter.name, signature)),
+            explanation=self._explain(lambda: explain(setup, small.plan, small.violation, small.history)),
         )
+
+    def _explain(self, explanation: Callable[[], Explanation]) -> Explanation | None:
+        """None where each of the runs that it takes could take seconds."""
+        return None if self._watch.ended else explanation()
 
     # -- random examples -----------------------------------------------------------------------
 
@@ -196,6 +241,7 @@ class Campaign:
         from .stateful import search
 
         known = frozenset(self._tally.sightings)
+        classes: Counter[bytes] = Counter()
         asked = 0
 
         def stopped() -> bool:  # asked once before each example
@@ -214,6 +260,7 @@ class Campaign:
                 scenarios=self.scenarios,
                 ignore=known,
                 stopped=stopped,
+                classes=classes,
             )
             if failure is not None:
                 known |= {failure.violation.signature}
@@ -223,6 +270,7 @@ class Campaign:
                 run=min(asked - self._over(), self.settings.examples),
                 steps=self._random.steps + steps,
                 violated=bool(self._random_findings),
+                unseen=unseen(classes),
             )
             if failure is None:
                 break
@@ -250,6 +298,7 @@ class Campaign:
             first_events=len(failure.history.rows),
             first_faults=failure.faults,
             replay=replay_file(id),
+            explanation=self._explain(lambda: explain_program(setup, actions, shown, violation, history)),
         )
 
     # -- what is known -------------------------------------------------------------------------
@@ -277,9 +326,12 @@ class Campaign:
             counts=self._tally.counts(),
             scenarios=tuple(tally.result() for tally in self._tally.scenarios),
             random=self._random,
+            random_plans=self._drawn.result(),
             invariants=invariants,
             findings=_sorted(findings),
-            coverage=self._tally.cells(),
+            coverage=self._tally.coverage.cells(),
+            covered=self._tally.coverage.result(),
+            kinds=self.settings.kinds,
             not_exercised=(*self._tally.not_exercised(self.settings.max_faults), *gone),
             reasons=reasons,
             nondeterministic=self._nondeterministic,
@@ -299,6 +351,8 @@ class Campaign:
             yield "the campaign was interrupted"
         if counts.fired < counts.run:
             yield f"in {counts.run - counts.fired} of {counts.run} plans a fault did not fire"
+        if self._drawn.fired < self._drawn.run:
+            yield f"in {self._drawn.run - self._drawn.fired} of {self._drawn.run} random plans a fault did not fire"
         for id, why in self._tally.gave_up.items():
             yield f"the check of {id} gave up: {why}"
 

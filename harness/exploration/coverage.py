@@ -7,13 +7,14 @@ events, of distinct histories of scenarios with several sagas.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import permutations
+from types import MappingProxyType
 from typing import Any, Final
 
-from ..faults import CAPABILITIES, EFFECT, FAULT_KINDS, SEND, FaultKind, Site, infeasible
+from ..faults import EFFECT, FAULT_KINDS, SEND, FaultKind, Site, infeasible
 from ..history import APPLY, REJECT, Row
-from ..saga import COMPENSATION, DIRECTION_NAMES
+from ..saga import DIRECTION_NAMES
 from ..simulator import Run, Setup
 from ..verdict import Cell, Coverage, OrderCell, PairCell, SiteCell, Unreachable
 from .enumerator import Case, phase_of
@@ -21,6 +22,8 @@ from .enumerator import Case, phase_of
 PHASES: Final = ("forward", "compensation", "recovery")
 
 NOT_REACHED: Final = "no site that it could strike was reached"
+SPARED: Final = "each of its plans is equivalent to one of another crash, which was run"
+OR_SPARED: Final = ", or it is equivalent to another crash's"
 LEFT_OUT: Final = "left out of this search by the choice of kinds"
 
 _BY_NOW: Final = {
@@ -30,11 +33,14 @@ _BY_NOW: Final = {
     "crash-after-effect": "the sender is dead already",
     "key-expiry": "no key is remembered for longer than the declared retention",
     "expiry": "the participant is not declared in expiring=",
+    "torn-write": "this store writes a record whole or not at all",
+    "lost-write": "this store does not acknowledge before a write is safe",
 }
 _BY_PHASE: Final = {
     SEND: "nothing gets to the participant anyway",
     EFFECT: "the participant fails already",
 }
+_OTHERWISE: Final = "it could not have taken effect there"
 """Why a kind that can strike such a site could not have taken effect at this one, as things stood."""
 
 Counts = list[int]
@@ -47,13 +53,16 @@ Operation = tuple[str, str, str]
 class ScenarioCoverage:
     """The coverage of one scenario."""
 
-    def __init__(self, setup: Setup, max_faults: int, only: Collection[str] | None) -> None:
+    def __init__(
+        self, setup: Setup, max_faults: int, only: Collection[str] | None, pruned: Mapping[str, int]
+    ) -> None:
         self.setup = setup
         self.only = only
         self.max_faults = max_faults
+        self.pruned = pruned
         self.cells: dict[tuple[str, Site, str], Counts] = {}
-        self.reached: set[Site] = set()
-        self.barred: set[tuple[Site, tuple[str, ...]]] = set()
+        self.reached: Counter[Site] = Counter()
+        self.barred: Counter[tuple[Site, tuple[str, ...]]] = Counter()
         self.orders = Orders(setup) if len(setup.orders) > 1 else None
         self._phases: dict[tuple[str, Site], str] = {}
 
@@ -73,7 +82,7 @@ class ScenarioCoverage:
             run = case.run
             self.reached.update(run.sites)
             for index, excluded in run.impossible.items():
-                self.barred.add((run.sites[index], excluded))
+                self.barred[run.sites[index], excluded] += 1
         if new and self.orders is not None:
             self.orders.read(case.run.rows)
 
@@ -107,21 +116,42 @@ class ScenarioCoverage:
     def by_now(self) -> dict[tuple[str, str], set[Site]]:
         """Kinds that could never have taken effect at a site, as (kind, reason): those sites."""
         found: dict[tuple[str, str], set[Site]] = {}
-        struck = {(kind, site) for kind, site, _ in self.cells}
-        for raw, excluded in self.barred:
-            site = Site._make(raw)
-            step = self.setup.adapter.saga.by_name.get(site.subject) if site.direction else None
-            lasting = {name for name in excluded if FAULT_KINDS[name].phase == site.phase and name not in _BY_NOW}
-            for name in excluded:
-                kind = FAULT_KINDS[name]
-                if name not in self.setup.kinds or (self.only is not None and name not in self.only):
-                    continue
-                if infeasible(kind, phase=site.phase, direction=site.direction, step=step) is not None:
-                    continue
-                if (name, site) not in struck:
-                    reason = _BY_PHASE[site.phase] if lasting else _BY_NOW[name]
-                    found.setdefault((name, reason), set()).add(site)
+        for (name, site), reason in self._always_barred().items():
+            found.setdefault((name, reason), set()).add(site)
         return found
+
+    def ruled_out(self, kind: FaultKind) -> bool:
+        """Whether a site of the kind was reached at which the step or the moment ruled it out."""
+        found = [*self.by_step(), *self.by_now()]
+        return any(entry[0] == kind.name for entry in found)
+
+    def could_strike(self, kind: FaultKind) -> bool:
+        """Whether a site was reached that the kind can strike."""
+        barred = self._always_barred()
+        return self._wanted(kind.name) and any(
+            self._fits(kind, site) and (kind.name, site) not in barred for site in map(Site._make, self.reached)
+        )
+
+    def _always_barred(self) -> dict[tuple[str, Site], str]:
+        """Why a kind could not take effect at a site, wherever a run reached it in vain for that kind."""
+        times: Counter[tuple[str, Site]] = Counter()
+        reasons: dict[tuple[str, Site], str] = {}
+        for (raw, excluded), count in self.barred.items():
+            site = Site._make(raw)
+            whole = any(name not in _BY_NOW and FAULT_KINDS[name].phase == site.phase for name in excluded)
+            for name in excluded:
+                if self._wanted(name) and self._fits(FAULT_KINDS[name], site):
+                    times[name, site] += count
+                    reason = _BY_PHASE.get(site.phase) if whole else _BY_NOW.get(name)
+                    reasons.setdefault((name, site), reason or _OTHERWISE)
+        return {key: reasons[key] for key, count in times.items() if count == self.reached[key[1]]}
+
+    def _wanted(self, kind: str) -> bool:
+        return kind in self.setup.kinds and (self.only is None or kind in self.only)
+
+    def _fits(self, kind: FaultKind, site: Site) -> bool:
+        step = self.setup.adapter.saga.by_name.get(site.subject) if site.direction else None
+        return infeasible(kind, phase=site.phase, direction=site.direction, step=step) is None
 
 
 class CoverageTally:
@@ -132,9 +162,15 @@ class CoverageTally:
         self._kinds: dict[tuple[str, str], Counts] = {}
         self._phases: dict[tuple[str, str], Counts] = {}
 
-    def begin(self, setup: Setup, max_faults: int, only: Collection[str] | None = None) -> None:
-        """The cases from here on are of ``setup``."""
-        self.scenarios.append(ScenarioCoverage(setup, max_faults, only))
+    def begin(
+        self,
+        setup: Setup,
+        max_faults: int,
+        only: Collection[str] | None = None,
+        pruned: Mapping[str, int] = MappingProxyType({}),
+    ) -> None:
+        """The cases from here on are of ``setup``. ``pruned`` will count the plans that reductions spare."""
+        self.scenarios.append(ScenarioCoverage(setup, max_faults, only, pruned))
 
     def add(self, case: Case, *, new: bool) -> None:
         """Count one case of the scenario begun last; ``new`` says that its history was not seen before."""
@@ -195,12 +231,14 @@ class CoverageTally:
     def _phases_without(self, kind: FaultKind, seen: Collection[tuple[str, str]]) -> Iterator[Unreachable]:
         possible = [phase for phase in PHASES if phase not in _NEVER.get(kind.directions, ())]
         missing = [phase for phase in possible if (kind.name, phase) not in seen]
+        spared = kind.crash and any(any(s.pruned.values()) and s.could_strike(kind) for s in self.scenarios)
         if len(missing) == len(possible):
-            yield Unreachable(kind=kind.name, where="", reason=NOT_REACHED)
+            if spared or not any(scenario.ruled_out(kind) for scenario in self.scenarios):  # else that is the reason
+                yield Unreachable(kind=kind.name, where="", reason=SPARED if spared else NOT_REACHED)
             return
         for phase in PHASES:
             if phase in missing:
-                yield Unreachable(kind=kind.name, where=phase, reason=NOT_REACHED)
+                yield Unreachable(kind=kind.name, where=phase, reason=f"{NOT_REACHED}{OR_SPARED if spared else ''}")
             elif phase not in possible:
                 words = " and ".join(DIRECTION_NAMES.get(direction, "writes") for direction in kind.directions)
                 yield Unreachable(kind=kind.name, where=phase, reason=f"it strikes {words} only")
@@ -281,7 +319,7 @@ class Orders:
             )
 
     def _pairs(self) -> Iterator[tuple[Operation, Operation]]:
-        operations = list(self._saga.by_operation.values())
+        operations = [(step.name, direction) for step, direction in self._saga.by_operation.values()]
         for one, other in permutations(self._setup.orders, 2):
             for step, direction in operations:
                 for beside, back in operations:
@@ -334,8 +372,6 @@ _ORDERS_TOLD: Final = 4
 _NEVER: Final = {("F",): ("compensation",), ("C",): ("forward",)}
 """The phases in which a kind that strikes one direction only can never be seen."""
 
-assert all(kind.needs in CAPABILITIES for kind in FAULT_KINDS.values() if kind.needs)
-
 
 def _count(table: dict[Any, Counts], key: Any, case: Case) -> None:
     counts = table.get(key)
@@ -362,7 +398,6 @@ def _pairs(table: dict[tuple[str, str], Counts], order: list[str]) -> Iterator[P
 
 def _where(site: Site) -> str:
     """``payment compensation``: the call, whichever saga's and attempt."""
-    direction = DIRECTION_NAMES.get(site.direction, site.direction)
     if not site.direction:
-        return f"the write {site.subject}"
-    return f"{site.subject} {'undo' if site.direction == COMPENSATION else direction}"
+        return "durable writes"
+    return f"{site.subject} {DIRECTION_NAMES.get(site.direction, site.direction)}"

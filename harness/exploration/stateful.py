@@ -10,6 +10,7 @@ Subclass `SagaMachine`, name an adapter, and add rules or invariants of your own
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
@@ -37,6 +38,7 @@ from ..simulator import Setup
 from ..verdict import Violation
 from .driver import FAULTY_ACTIONS, Driver, expect_program_again
 from .judge import NotDeterministic
+from .random_plans import trace_class
 
 ON_THE_WAY: Final = frozenset({"I1", "I4", "I12", "I15", "I17", "I18", "I23", "C2"})
 """Safety invariants that a prefix can refute; the others are judged at rest."""
@@ -87,6 +89,7 @@ class SagaMachine(RuleBasedStateMachine):
     steps_run: ClassVar[int] = 0
     last_failure: ClassVar[Failure | None] = None
     stopped: ClassVar[Callable[[], bool]] = staticmethod(lambda: False)
+    classes: ClassVar[Counter[bytes]] = Counter()
 
     def __init__(self) -> None:
         super().__init__()
@@ -195,6 +198,8 @@ class SagaMachine(RuleBasedStateMachine):
     def _come_to_rest(self) -> None:
         self._over = True
         history = self.driver.finish()
+        if type(self).last_failure is None:  # what follows a failure are Hypothesis' attempts to shrink it
+            type(self).classes[trace_class(history.rows)] += 1
         for violation in check(history, self.only).violations:
             if violation.signature in self.ignore or (violation.invariant == "C1" and self._faulty(violation, history)):
                 continue
@@ -225,8 +230,10 @@ def search(
     steps: int = 30,
     machine: type[SagaMachine] = SagaMachine,
     stopped: Callable[[], bool] = lambda: False,
+    classes: Counter[bytes] | None = None,
 ) -> tuple[Failure | None, int]:
-    """Run ``examples`` of the state machine. The shrunk failure, or None, and the rules executed.
+    """Run ``examples`` of the state machine. The shrunk failure, or None, and the rules executed. ``classes``
+    counts the classes of traces that they fell into.
 
     ``stopped`` is asked before each example; where it says so the search ends with what it has. Raises
     NotDeterministic where an example, done again, went another way."""
@@ -240,6 +247,8 @@ def search(
             "only": only,
             "steps_run": 0,
             "stopped": staticmethod(stopped),
+            "last_failure": None,
+            "classes": Counter() if classes is None else classes,
         },
     )
     settings = hypothesis.settings(

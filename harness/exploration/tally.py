@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from ..faults import FAULT_KINDS, Plan
+from ..faults import Plan
 from ..invariants import INVARIANTS
 from ..scenario import Scenario
 from ..simulator import Setup
@@ -16,7 +16,6 @@ from ..verdict import (
     HOLDS,
     NOT_EXERCISED,
     VIOLATED,
-    Cell,
     InvariantResult,
     PlanCounts,
     ScenarioResult,
@@ -24,10 +23,10 @@ from ..verdict import (
     Verdict,
     Violation,
 )
+from .coverage import CoverageTally, in_words, missing_orders
 from .enumerator import Case
 from .judge import outcome_of
 
-PHASES = ("forward", "compensation", "recovery")
 Signature = tuple[str, str, str, str]
 
 
@@ -52,8 +51,10 @@ class ScenarioTally:
     fired: int = 0
     consequential: int = 0
     histories: int = 0
+    singles: int = 0
     by_faults: Counter[int] = field(default_factory=Counter)
     outcomes: Counter[str] = field(default_factory=Counter)
+    pruned: Mapping[str, int] = field(default_factory=dict)
 
     def result(self) -> ScenarioResult:
         return ScenarioResult(
@@ -64,9 +65,11 @@ class ScenarioTally:
                 fired=self.fired,
                 consequential=self.consequential,
                 histories=self.histories,
+                pruned=dict(sorted(self.pruned.items())),
                 by_faults=tuple(self.by_faults[n] for n in range(max(self.by_faults, default=0) + 1)),
             ),
             outcomes=dict(sorted(self.outcomes.items())),
+            singles=self.singles,
         )
 
 
@@ -81,8 +84,7 @@ class Tally:
         self.explained_by: dict[str, set[str]] = {}
         self.gave_up: dict[str, str] = {}
         self.capped = False
-        self._cells: dict[tuple[str, str], list[int]] = {}
-        self._sites: dict[tuple[str, str], set[object]] = {}
+        self.coverage = CoverageTally()
 
     # -- counting ----------------------------------------------------------------------------
 
@@ -93,8 +95,9 @@ class Tally:
         tally.fired += case.fired
         tally.consequential += case.consequential
         self.capped = self.capped or case.run.capped
-        if case.plan.faults:
-            self._count_cell(tally.scenario, case)
+        self.coverage.add(case, new=new)
+        if case.known:
+            return
         if new:
             tally.histories += 1
             tally.outcomes[outcome_of(case.run, setup)] += 1
@@ -102,14 +105,13 @@ class Tally:
         for violation in verdict.violations:
             self._sight(setup, case, verdict, violation)
 
-    def _count_cell(self, scenario: Scenario, case: Case) -> None:
-        fault = case.plan.faults[-1]
-        key = (fault.kind, case.phase)
-        cell = self._cells.setdefault(key, [0, 0, 0])
-        cell[0] += 1
-        cell[1] += case.fired
-        cell[2] += case.consequential
-        self._sites.setdefault(key, set()).add((scenario.name, fault.site))
+    def add_drawn(self, setup: Setup, case: Case, verdict: Verdict, *, new: bool) -> None:
+        """Count what a random plan showed; it is no part of the plans that were enumerated."""
+        self.capped = self.capped or case.run.capped
+        if new:
+            self._count_verdict(verdict)
+        for violation in verdict.violations:
+            self._sight(setup, case, verdict, violation)
 
     def _count_verdict(self, verdict: Verdict) -> None:
         self.checked.update(verdict.exercised)
@@ -143,24 +145,10 @@ class Tally:
             fired=sum(part.fired for part in parts),
             consequential=sum(part.consequential for part in parts),
             histories=sum(part.histories for part in parts),
+            pruned=dict(sum((Counter(part.pruned) for part in parts), Counter())),
             by_faults=tuple(
                 sum(part.by_faults[n] for part in parts if n < len(part.by_faults)) for n in range(longest)
             ),
-        )
-
-    def cells(self) -> tuple[Cell, ...]:
-        return tuple(
-            Cell(
-                kind=kind,
-                phase=phase,
-                sites=len(self._sites[kind, phase]),
-                planned=cell[0],
-                fired=cell[1],
-                consequential=cell[2],
-            )
-            for kind in FAULT_KINDS
-            for phase in PHASES
-            if (cell := self._cells.get((kind, phase))) is not None
         )
 
     def invariants(self, found: Counter[str]) -> tuple[InvariantResult, ...]:
@@ -194,21 +182,11 @@ class Tally:
         if not max_faults:
             yield "every fault: the search was bounded to none"
             return
-        missing: dict[tuple[str, ...], list[str]] = {}
-        for kind in FAULT_KINDS.values():
-            possible = [p for p in PHASES if p not in _NEVER.get(kind.directions, ())]
-            phases = tuple(phase for phase in possible if (kind.name, phase) not in self._cells)
-            if phases:
-                missing.setdefault(phases if len(phases) < len(possible) else (), []).append(kind.name)
-        for phases, kinds in missing.items():
-            where = f"in {' and '.join(phases)}" if phases else "anywhere"
-            yield f"{', '.join(kinds)} {where}: no site that they could strike was reached"
+        covered = self.coverage.result()
+        yield from in_words(covered.unreachable)
+        yield from missing_orders(covered.orders)
         if self.capped:
             yield f"faults at attempts beyond number {MAX_ATTEMPT} of one call: not struck"
-
-
-_NEVER: Mapping[tuple[str, ...], tuple[str, ...]] = {("F",): ("compensation",), ("C",): ("forward",)}
-"""The phases in which a kind that strikes one direction only can never be seen."""
 
 
 def _by_number(id: str) -> tuple[bool, int]:

@@ -31,7 +31,7 @@ def at_most_once(facts: Facts) -> Checked:
                     first = keys.setdefault((step, direction, key), (saga.id, payload))
                     if first != (saga.id, payload):
                         found.append(_key_reused(facts, saga, step, direction, key, position, first))
-            allowed = 1
+            allowed = 1 + len(call.expired)
             if direction == COMPENSATION and (step, FORWARD) in saga.calls:
                 allowed = max(1, len(saga.calls[step, FORWARD].effective))
             if len(call.effective) > allowed:

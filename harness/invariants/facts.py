@@ -6,8 +6,11 @@ look-ups and a search can afford them all.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from ..history import (
     ACK,
+    ADOPT,
     ALERT,
     APPLY,
     BOOT,
@@ -17,15 +20,20 @@ from ..history import (
     DELIVER,
     END,
     ERROR,
+    EXPIRE,
+    HOLD,
     LOGACK,
     LOGLOST,
     NONSENSE,
     RAISED,
+    READ,
     REJECT,
+    RELEASE,
     SEND,
     SUBMIT,
     TERMINAL,
     TIMEOUT,
+    WRITE,
     History,
     Row,
 )
@@ -43,16 +51,21 @@ class CallFacts:
     ``sends`` are (position, message, key); ``effective`` are (position, key, owner); ``applied`` is
     the first position at which the participant said yes, effective or not (-1: never);
     ``answers`` maps a message to (position, "ok" | "rejected" | "error") as the caller got it;
-    ``given_up`` maps a message to the position at which the caller stopped waiting.
+    ``given_up`` maps a message to the position at which the caller stopped waiting. ``refusals`` and
+    ``errors`` are the positions at which the participant refused and failed, ``expired`` those at which it
+    withdrew what a forward request had reserved.
     """
 
-    __slots__ = ("answers", "applied", "deliveries", "effective", "given_up", "sends")
+    __slots__ = ("answers", "applied", "deliveries", "effective", "errors", "expired", "given_up", "refusals", "sends")
 
     def __init__(self) -> None:
         self.sends: list[tuple[int, int, str | None]] = []
         self.effective: list[tuple[int, str | None, str]] = []
         self.answers: dict[int, tuple[int, str]] = {}
         self.given_up: dict[int, int] = {}
+        self.refusals: list[int] = []
+        self.errors: list[int] = []
+        self.expired: list[int] = []
         self.deliveries = 0
         self.applied = -1
 
@@ -83,18 +96,35 @@ class CallFacts:
         keys = {key for _, message, key in self.sends if message in refused and key is not None}
         return all(message in refused or key in keys for _, message, key in self.sends)
 
+    def unknown(self, at: int) -> bool:
+        """Some attempt before ``at`` was given up or answered with an error."""
+        if any(position < at for position in self.given_up.values()):
+            return True
+        return any(position < at and answer == "error" for position, answer in self.answers.values())
+
     @property
     def refused_once(self) -> bool:
         """Some attempt was refused, whatever became of the others."""
         return any(answer == "rejected" for _, answer in self.answers.values())
 
 
+class Owned(NamedTuple):
+    """A durable write for a saga that shows under which epoch it was made."""
+
+    position: int
+    process: str
+    epoch: int
+    record: tuple[str, str, int]  # kind, step, occurrence
+
+
 class SagaFacts:
     """What is known of one saga. ``claims`` are (position, outcome, told to the client?) without
     the pending ones; ``asked`` maps a participant to the last position at which it answered a query.
-    ``free`` are the steps that leave nothing to undo."""
+    ``free`` are the steps that leave nothing to undo, ``owned`` the writes that show an epoch, ``adopted`` the
+    positions at which a process said that it took the saga over."""
 
     __slots__ = (
+        "adopted",
         "alerts",
         "asked",
         "calls",
@@ -105,6 +135,7 @@ class SagaFacts:
         "id",
         "last_row",
         "nonsense",
+        "owned",
         "pending",
         "queries",
         "raised",
@@ -126,15 +157,18 @@ class SagaFacts:
         self.last_row = -1  # the last thing an orchestrator did for it
         self.queries: dict[int, str] = {}  # message of no step -> whom it asks
         self.asked: dict[str, int] = {}
+        self.owned: list[Owned] = []
+        self.adopted: list[int] = []
 
     def net(self, step: str) -> int:
-        """Effective forward applies minus effective compensations. Of a step that leaves nothing to
+        """Effective forward applies minus those that expired and those that were undone. Of a step that leaves nothing to
         undo (a check, say) nothing more is asked than that it was done."""
         forward = self.calls.get((step, FORWARD))
         if forward is not None and step in self.free and forward.applied >= 0:
             return 1
         back = self.calls.get((step, COMPENSATION))
-        return (len(forward.effective) if forward else 0) - (len(back.effective) if back else 0)
+        lasting = len(forward.effective) - len(forward.expired) if forward else 0
+        return lasting - (len(back.effective) if back else 0)
 
     def handed_over(self, step: str) -> bool:
         """A person was called to the step, or to the whole saga, and it was put aside."""
@@ -151,9 +185,10 @@ class SagaFacts:
 
 class Facts:
     """The index of one history. ``crashes`` are (position, process label). Calls that belong to no step
-    are no part of the saga: they count as queries, and as work done for it."""
+    are no part of the saga: they count as queries, and as work done for it. ``touches`` are the positions of
+    reads and writes of entities, ``holds`` those of locks taken and given back."""
 
-    __slots__ = ("_free", "balances", "crashes", "end", "history", "saga", "sagas", "strays")
+    __slots__ = ("_free", "balances", "crashes", "end", "history", "holds", "saga", "sagas", "strays", "touches")
 
     def __init__(self, history: History) -> None:
         self.history = history
@@ -163,6 +198,8 @@ class Facts:
         self.crashes: list[tuple[int, str]] = []
         self.balances: list[tuple[int, str, Row]] = []
         self.strays: list[int] = []  # exceptions outside of any saga
+        self.touches: list[int] = []
+        self.holds: list[int] = []
         self.end = ""
         handlers = _HANDLERS
         for position, row in enumerate(history.rows):
@@ -208,6 +245,23 @@ class Facts:
         if data[2]:
             self.balances.append((position, row[2], row))
 
+    def _reject(self, position: int, row: Row) -> None:
+        if row[4]:
+            self.call(row).refusals.append(position)
+
+    def _error(self, position: int, row: Row) -> None:
+        if row[4]:
+            self.call(row).errors.append(position)
+
+    def _expire(self, position: int, row: Row) -> None:
+        self.call(row).expired.append(position)
+
+    def _touch(self, position: int, row: Row) -> None:
+        self.touches.append(position)
+
+    def _hold(self, position: int, row: Row) -> None:
+        self.holds.append(position)
+
     def _ack(self, position: int, row: Row) -> None:
         if row[4]:
             self.call(row).answers[row[8]] = (position, row[9][0])
@@ -222,11 +276,21 @@ class Facts:
     def _logack(self, position: int, row: Row) -> None:
         if row[3]:
             facts = self.of(row)
-            facts.durable.setdefault((row[9][0], row[4]), position)
+            data = row[9]
+            facts.durable.setdefault((data[0], row[4]), position)
             facts.last_row = position
+            if len(data) > 2:
+                facts.owned.append(Owned(position, row[2], data[2], (data[0], row[4], data[1])))
 
     def _loglost(self, position: int, row: Row) -> None:
-        self.of(row).durable.pop((row[9][0], row[4]), None)
+        facts, lost = self.of(row), (row[9][0], row[4], row[9][1])
+        facts.durable.pop(lost[:2], None)
+        facts.owned = [write for write in facts.owned if write.record != lost]
+
+    def _adopt(self, position: int, row: Row) -> None:
+        saga = self.of(row)
+        saga.adopted.append(position)
+        saga.last_row = position
 
     def _claim(self, position: int, row: Row) -> None:
         outcome, saga = row[9][0], self.of(row)
@@ -265,6 +329,14 @@ _HANDLERS = {
     SEND: Facts._send,
     DELIVER: Facts._deliver,
     APPLY: Facts._apply,
+    REJECT: Facts._reject,
+    ERROR: Facts._error,
+    EXPIRE: Facts._expire,
+    READ: Facts._touch,
+    WRITE: Facts._touch,
+    HOLD: Facts._hold,
+    RELEASE: Facts._hold,
+    ADOPT: Facts._adopt,
     ACK: Facts._ack,
     TIMEOUT: Facts._timeout,
     LOGACK: Facts._logack,

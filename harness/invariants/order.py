@@ -130,7 +130,7 @@ def exact_set(facts: Facts) -> Checked:
                 continue
             if not saga.in_doubt(step):
                 continue
-            if claim is None and not (_acted_to_the_end(facts, saga) and saga.net(step.name) > 0):
+            if claim is None and not (acted_to_the_end(facts, saga) and saga.net(step.name) > 0):
                 continue
             if _another_undo_failed(saga, undos):
                 continue  # then it is I11's: an undo that fails keeps back the others
@@ -138,7 +138,7 @@ def exact_set(facts: Facts) -> Checked:
     return exercised, found
 
 
-def _acted_to_the_end(facts: Facts, saga: SagaFacts) -> bool:
+def acted_to_the_end(facts: Facts, saga: SagaFacts) -> bool:
     """The last crash, if any, did not end the work on the saga: it was over before, or taken up again."""
     return not facts.crashes or bool(saga.claims) or saga.last_row > facts.crashes[-1][0]
 
@@ -217,7 +217,7 @@ def compensation_policy(facts: Facts) -> Checked:
         if not undos:
             continue
         exercised = True
-        if not _acted_to_the_end(facts, saga):
+        if not acted_to_the_end(facts, saga):
             continue
         claimed = any(outcome == COMPENSATED for _, outcome, _ in saga.claims)
         failing = [step for step in undos if saga.calls[step, COMPENSATION].answered_ok is None]

@@ -134,7 +134,20 @@ class Kernel:
         """Make ``main`` runnable as ``task``."""
         task.main = main
         self.tasks.append(task)
-        self._runnable.append(task)
+        if task.process.paused_until_us > self.now_us:
+            self._hold(task)
+        else:
+            self._runnable.append(task)
+
+    def pause(self, process: Process) -> None:
+        """Keep the tasks of a process that were about to run from it until its pause is over."""
+        for task in [task for task in self._runnable if task.process is process]:
+            self._runnable.remove(task)
+            self._hold(task)
+
+    def _hold(self, task: Task) -> None:
+        task.waiting = True
+        self.at(task.process.paused_until_us - self.now_us, self._resume, task)
 
     def wake(self, task: Task, value: Any = None, error: BaseException | None = None) -> None:
         """Let a blocked task go on; a second wake before it runs is ignored, save for an error."""

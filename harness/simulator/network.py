@@ -17,7 +17,7 @@ from ..faults import EFFECT, FAULT_KINDS
 from ..faults import SEND as SEND_PHASE
 from ..history import ACK, APPLY, DELIVER, DOWN, ERROR, EXPIRE, LOST, REJECT, SEND, TIMEOUT
 from ..ports import CallTimeout, PortError, ProcessCrashed, Rejected, Unavailable
-from ..saga import COMPENSATION
+from ..saga import COMPENSATION, FORWARD
 from . import participants as p
 from .patches import Spinning
 
@@ -353,7 +353,12 @@ class Network:
 
     def _note_reply(self, msg: Message, reply: p.Reply) -> p.Reply:
         if reply.answer == p.OK:
-            self._note(msg, APPLY, msg.service, (reply.effective, reply.owner, reply.balance))
+            for kind, data in reply.touched:
+                self._note(msg, kind, msg.service, data)
+            seen = (reply.effective, reply.owner, reply.balance)
+            if reply.effective and msg.direction == FORWARD and reply.value:
+                seen += (p.receipt(reply.value),)
+            self._note(msg, APPLY, msg.service, seen)
         else:
             self._note(msg, REJECT if reply.answer == p.REJECTED else ERROR, msg.service, (reply.value,))
         return reply

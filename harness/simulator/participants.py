@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from greenlet import GreenletExit
 
 from ..errors import SagafuzzError
+from ..history import HOLD, READ, RELEASE, WRITE
 from ..ports import Participant, Rejected, Request
 from ..saga import COMPENSATION, FORWARD
 from ..scenario import Order, Scenario
@@ -32,19 +33,28 @@ class Reply:
     """What a participant did with one delivery. ``answer`` is OK, REJECTED or ERROR.
 
     ``effective`` says that business state changed; ``owner`` whose row a compensation touched
-    ("" for nobody's); ``balance`` is the counters afterwards, for the conservation invariant.
+    ("" for nobody's); ``balance`` is the counters afterwards, for the conservation invariant;
+    ``touched`` are the entities that were read, written, locked, as (kind of event, its data).
     """
 
-    __slots__ = ("answer", "balance", "effective", "owner", "value")
+    __slots__ = ("answer", "balance", "effective", "owner", "touched", "value")
 
     def __init__(
-        self, answer: str, value: Any = None, *, effective: bool = False, owner: str = "", balance: tuple[Any, ...] = ()
+        self,
+        answer: str,
+        value: Any = None,
+        *,
+        effective: bool = False,
+        owner: str = "",
+        balance: tuple[Any, ...] = (),
+        touched: tuple[tuple[str, tuple[Any, ...]], ...] = (),
     ) -> None:
         self.answer = answer
         self.value = value
         self.effective = effective
         self.owner = owner
         self.balance = balance
+        self.touched = touched
 
 
 class Row:
@@ -319,10 +329,55 @@ LEDGERS: Final[Mapping[str, type[Ledger]]] = {"inventory": Inventory, "payment":
 """Built-in participants with counters; order, shipping and every other name is a plain Ledger."""
 
 
+def receipt(value: Any) -> tuple[tuple[str, Any], ...]:
+    """What an answer tells of a forward effect, as far as it is names and plain values."""
+    if type(value) is not dict:
+        return ()
+    return tuple(sorted((name, entry) for name, entry in value.items() if type(name) is str and type(entry) in PLAIN))
+
+
+PLAIN: Final = frozenset({str, int, float, bool, type(None)})
+
+
 @dataclass(kw_only=True)
 class _Transaction:
+    """See `sagafuzz.Transaction`. ``versions`` count the writes of each entity, ``locks`` say which saga
+    holds one; ``touched`` is what the transaction did so far."""
+
     state: dict[str, Any] = field(default_factory=dict)
     memory: dict[str, Any] = field(default_factory=dict)
+    versions: dict[str, int] = field(default_factory=dict)
+    locks: dict[str, str] = field(default_factory=dict)
+    saga: str = ""
+    touched: list[tuple[str, tuple[Any, ...]]] = field(default_factory=list)
+
+    def read(self, entity: str, default: Any = None) -> Any:
+        pending = self.locks.get(entity, self.saga) != self.saga
+        self.touched.append((READ, (entity, self.versions.get(entity, 0), pending)))
+        return self.state.get(entity, default)
+
+    def write(self, entity: str, value: Any) -> None:
+        self._written(entity, "set")
+        self.state[entity] = value
+
+    def add(self, entity: str, amount: Any) -> None:
+        self._written(entity, "add")
+        self.state[entity] = self.state.get(entity, 0) + amount
+
+    def lock(self, entity: str) -> bool:
+        holder = self.locks.setdefault(entity, self.saga)
+        if holder == self.saga:
+            self.touched.append((HOLD, (entity,)))
+        return holder == self.saga
+
+    def unlock(self, entity: str) -> None:
+        if self.locks.get(entity) == self.saga:
+            del self.locks[entity]
+            self.touched.append((RELEASE, (entity,)))
+
+    def _written(self, entity: str, mode: str) -> None:
+        self.versions[entity] = self.versions.get(entity, 0) + 1
+        self.touched.append((WRITE, (entity, self.versions[entity], mode)))
 
 
 class UserParticipant:
@@ -380,6 +435,7 @@ class UserParticipant:
         )
         try:
             tx = copy.deepcopy(self.durable)
+            tx.saga = msg.saga
             value = copied(self.volatile.handle(request, tx))
             effective = bool(tx.state != self.durable.state)
         except Rejected as refusal:
@@ -390,5 +446,6 @@ class UserParticipant:
             return Reply(ERROR, f"{type(error).__name__}: {error}")
         if effective and msg.direction == FORWARD:
             self.applied.add((msg.saga, msg.step))
-        self.durable = tx
-        return Reply(OK, value, effective=effective, owner=msg.saga)
+        self.durable, touched = tx, tuple(tx.touched)
+        tx.touched = []
+        return Reply(OK, value, effective=effective, owner=msg.saga, touched=touched)

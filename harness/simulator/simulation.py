@@ -95,6 +95,9 @@ class Setup:
             operation: Route(operation.partition(".")[0], step.name, direction)
             for operation, (step, direction) in self.adapter.saga.by_operation.items()
         }
+        for version in self.adapter.definitions.values():
+            for operation, (step, direction) in version.by_operation.items():
+                table.setdefault(operation, Route(operation.partition(".")[0], step.name, direction))
         table.update({op: Route(op.partition(".")[0], "", "") for op in self.adapter.operations})
         return MappingProxyType(table)
 
@@ -203,6 +206,7 @@ class Run(NamedTuple):
             fired=tuple(Fired(position=position, fault=plan.faults[index]) for position, index in self.fired),
             adapter=setup.adapter.name,
             scenario=setup.scenario.name,
+            declared=setup.adapter.declared,
         )
 
 
@@ -299,6 +303,7 @@ class Simulation:
         now = self.kernel.now_us
         self.record((now, PAUSE, process.label, "", "", "", 0, None, 0, (PAUSE_US // 1000,)))
         process.paused_until_us = now + PAUSE_US
+        self.kernel.pause(process)
         if process is self.process:
             self.kernel.at(int(self.setup.adapter.restart_ms * 1000), self._start_beside, process)
         self.kernel.sleep(self.task(), PAUSE_US)

@@ -22,6 +22,10 @@ _SPARE: Final = 3
 """Attempts that must be left to be struck for their number not to matter."""
 
 
+_TIMED: Final = frozenset({"deadline_ms", "min_backoff_ms"})
+"""Promises on which the time of each event is judged."""
+
+
 class _Opaque(Exception):
     """Something whose state cannot be told: then no two states are called equal."""
 
@@ -29,7 +33,7 @@ class _Opaque(Exception):
 def state_key(sim: Simulation) -> bytes | None:
     """16 bytes that two runs share only if their futures, and what the invariants know of their
     pasts, are the same. None where that cannot be told."""
-    if sim.databases or sim.setup.is_async or "random" in vars(sim):
+    if sim.databases or sim.setup.is_async or "random" in vars(sim) or _TIMED & sim.setup.adapter.declared.keys():
         return None
     try:
         parts = (_processes(sim), _durable(sim), _services(sim), _network(sim), _timers(sim), past(sim.rows))
@@ -83,7 +87,8 @@ def _service(service: Any) -> Any:
             raise _Opaque
         durable = service.durable
         refusals = sorted((*key, reason) for key, reason in service.refusals.items())
-        return durable.state, durable.memory, tuple(refusals), tuple(sorted(service.applied))
+        kept = (durable.state, durable.memory, durable.versions, durable.locks)
+        return kept, tuple(refusals), tuple(sorted(service.applied))
     raise _Opaque
 
 

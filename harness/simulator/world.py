@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from ..errors import UsageError, nearest
-from ..history import ALERT, CLIENT_ACK, DEAD_LETTER
+from ..history import ADOPT, ALERT, CLIENT_ACK, DEAD_LETTER
 from ..saga import Outcome
 from .aio import Answer, SimLoop, settle
 from .files import FilePort
@@ -107,6 +107,11 @@ class SimWorld:
 
     def alert(self, saga: str, *, step: str = "", reason: str = "") -> None:
         self._say(ALERT, saga, step, reason)
+
+    def adopt(self, saga: str, *, epoch: int = 0, definition: str = "") -> None:
+        self._process.check_alive()
+        saga, sim = self._known_saga(saga, f"adopt({saga!r}, ...)"), self._sim
+        sim.record((sim.kernel.now_us, ADOPT, self._process.label, saga, "", "", 0, None, 0, (epoch, definition)))
 
     def dead_letter(self, saga: str, *, step: str = "", reason: str = "") -> None:
         self._say(DEAD_LETTER, saga, step, reason)

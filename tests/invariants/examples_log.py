@@ -106,6 +106,24 @@ bad(
 )
 bad(
     "I12",
+    "create not durable",
+    "neither the client nor the first participant waits for the saga to be durable; told once",
+    """
+    submit
+    tell pending
+    send order.create key=o -> m1  <--
+    apply m1
+    ack m1
+    write create
+    call inventory.reserve key=i
+    call payment.charge key=p
+    tell completed
+    """,
+    names="order.create for saga-1 was sent before its record 'create' was durable",
+    at="order F",
+)
+bad(
+    "I12",
     "intent not durable",
     "a request is sent before its intent is durable",
     """
@@ -159,6 +177,7 @@ bad(
     at="order C",
 )
 idle("I12", "the adapter shows no log", COMPLETED)
+idle("I12", "the saga is durable, and nothing is asked for it", "submit\nwrite create")
 idle(
     "I12",
     "the adapter's records are of kinds that say nothing of an order",
@@ -203,6 +222,7 @@ good(
     alert
     """,
 )
+good("I13", "the next incarnation says that it is over", "submit\nwrite create\ncrash\nboot\ntell compensated")
 good(
     "I13",
     "a saga whose record was deleted before the crash was over",
@@ -237,6 +257,22 @@ bad(
     write create
     crash
     boot
+    crash  <--
+    boot
+    """,
+    names="its record durable and nothing done",
+)
+bad(
+    "I13",
+    "zombie",
+    "the decision to compensate is durable, and nothing comes of it",
+    """
+    submit
+    write create
+    write intent order
+    refused order.create
+    write outcome order
+    write compensating
     crash  <--
     boot
     """,

@@ -181,6 +181,17 @@ CASES = {
         {("I11", "saga-1")},
         {("I2", "saga-1"), ("I3", "saga-1")},
     ),
+    "a saga whose end is durable is no zombie, though it left something behind": (
+        """
+        submit
+        call order.create
+        write terminal
+        crash
+        boot
+        """,
+        {("I2", "saga-1")},
+        {("I3", "saga-1")},
+    ),
     "a swallowed error explains what is missing in the end": (
         """
         submit

@@ -211,6 +211,15 @@ CONTENT = {
         crash
         boot
         """,
+    "all is done when the crash comes, and nobody says so": """
+        submit
+        write create
+        call order.create key=o
+        call inventory.reserve key=i
+        call payment.charge key=p
+        crash
+        boot
+        """,
     "a recovery sends again, under its key, what was applied already": """
         submit
         write create

@@ -1,0 +1,292 @@
+"""Why a schedule fails: which faults it takes, the nearest schedule that is fine, and where the two part."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from .. import history as h
+from ..errors import UsageError
+from ..faults import Fault, Plan, Site
+from ..history import Event, History
+from ..invariants import INVARIANTS, check
+from ..invariants.facts import COMPENSATED, COMPLETED, Facts, SagaFacts
+from ..saga import COMPENSATION, FORWARD, Saga
+from ..simulator import Setup, simulate
+from ..verdict import CONSISTENT, Explanation, Removed, StateRow, Verdict, Violation
+from .driver import FAULTY_ACTIONS, MESSAGE_ACTIONS, Action, replay_actions
+from .enumerator import Enumerator
+
+LATER_SITES: Final = 3
+"""How many of the next sites are tried for the last fault, in search of a plan that passes."""
+
+EITHER: Final = "0/1"
+"""Expected of a step where no outcome was claimed: all steps alike, in effect or not."""
+
+MAX_ACTIONS: Final = 12
+"""Of a program of the state machine, how many faulty actions are tried without."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Candidate:
+    """A schedule near the failing one: in which words, and what came of it."""
+
+    words: str
+    plan: Plan | None
+    history: History
+    verdict: Verdict
+
+
+def explain(setup: Setup, plan: Plan, violation: Violation, history: History) -> Explanation:
+    """Explain the violation that ``history``, the run of ``plan`` under ``setup``, shows."""
+    without = [
+        _tried(setup, plan.without(index), f"without {fault}") for index, fault in enumerate(plan.faults)
+    ]
+    removed = tuple(
+        Removed(what=str(fault), then=_then(candidate.verdict, violation))
+        for fault, candidate in zip(plan.faults, without, strict=True)
+    )
+    near = [*without, *(_tried(setup, other, words) for other, words in _moved(setup, plan))]
+    culprits = _culprits(history.saga, [str(fault.kind) for fault in plan.faults], [f.site for f in plan.faults])
+    return _explanation(violation, history, removed, near, culprits)
+
+
+def explain_program(
+    setup: Setup, actions: Sequence[Action], shown: Sequence[str], violation: Violation, history: History
+) -> Explanation:
+    """The same for a program of the state machine; instead of a fault an action is taken back."""
+    near, removed = [], []
+    faulty = [index for index, (name, _) in enumerate(actions) if name in FAULTY_ACTIONS]
+    for index in faulty[:MAX_ACTIONS]:
+        name, number = actions[index]
+        instead: tuple[Action, ...] = (("deliver", number),) if name in MESSAGE_ACTIONS else ()
+        words = shown[index] if index < len(shown) else name
+        try:
+            other = replay_actions(setup, (*actions[:index], *instead, *actions[index + 1 :]))
+        except UsageError:  # what comes after cannot be done without it
+            continue
+        verdict = check(other)
+        plain = f"delivered plainly instead of '{words}'" if instead else f"without '{words}'"
+        near.append(_Candidate(words=plain, plan=None, history=other, verdict=verdict))
+        removed.append(Removed(what=words, then=_then(verdict, violation)))
+    names = list(dict.fromkeys(actions[index][0].replace("_", " ") for index in faulty))
+    return _explanation(violation, history, tuple(removed), near, " and ".join(names))
+
+
+def _explanation(
+    violation: Violation, history: History, removed: tuple[Removed, ...], near: Sequence[_Candidate], culprits: str
+) -> Explanation:
+    passing, shared = None, -1
+    for candidate in near:
+        if candidate.verdict.conclusion == CONSISTENT and (same := _shared(history, candidate.history)) > shared:
+            passing, shared = candidate, same
+    entry = INVARIANTS.get(violation.invariant)
+    return Explanation(
+        removed=removed,
+        passing=passing.words if passing else "",
+        passing_plan=passing.plan if passing else None,
+        shared=max(shared, 0),
+        parting=_parting(history, passing.history, shared) if passing else "",
+        steps=tuple(step.name for step in history.saga.steps),
+        states=tuple(_states(history, violation)),
+        cause=_cause(history, violation, culprits),
+        repair=entry.repair if entry else "",
+    )
+
+
+# -- schedules nearby ------------------------------------------------------------------------------
+
+
+def _tried(setup: Setup, plan: Plan, words: str) -> _Candidate:
+    history = simulate(setup, plan).history(setup, plan)
+    return _Candidate(words=words, plan=plan, history=history, verdict=check(history))
+
+
+def _moved(setup: Setup, plan: Plan) -> Iterator[tuple[Plan, str]]:
+    """The plan with its last fault of another kind at the same site, or of the same kind at one of the next."""
+    if not plan.faults:
+        return
+    *before, last = plan.faults
+    run = simulate(setup, Plan(faults=tuple(before)))
+    if last.site not in run.sites:
+        return
+    enumerator = Enumerator(setup, 0, reductions=())
+    at = run.sites.index(last.site)
+    for kind in enumerator.kinds(last.site):
+        if kind != last.kind and kind not in run.impossible.get(at, ()):
+            yield Plan(faults=(*before, Fault(kind=kind, site=last.site))), f"{kind} instead of {last.kind} there"
+    later = 0
+    for index in range(at + 1, len(run.sites)):
+        site = Site._make(run.sites[index])
+        if last.kind in enumerator.kinds(site) and last.kind not in run.impossible.get(index, ()):
+            yield Plan(faults=(*before, Fault(kind=last.kind, site=site))), f"{last.kind} later, at {site}"
+            later += 1
+            if later == LATER_SITES:
+                return
+
+
+def _then(verdict: Verdict, violation: Violation) -> str:
+    """What a run nearby shows, in a few words."""
+    if not verdict.violations:
+        return "every check gives up" if verdict.gave_up else "all invariants hold"
+    if any(found.signature == violation.signature for found in verdict.violations):
+        return "the violation stays"
+    broken = ", ".join(dict.fromkeys(f"{found.invariant} {found.anomaly}" for found in verdict.violations))
+    if any(found.invariant == violation.invariant for found in verdict.violations):
+        return f"not this, but {broken}"
+    return f"{violation.invariant} holds, but {broken}"
+
+
+# -- where two histories part ----------------------------------------------------------------------
+
+
+def _shared(one: History, other: History) -> int:
+    """How many events the two begin with in common."""
+    for index, (a, b) in enumerate(zip(one.rows, other.rows, strict=False)):
+        if a != b:
+            return index
+    return min(len(one.rows), len(other.rows))
+
+
+def _parting(failing: History, passing: History, shared: int) -> str:
+    """The first event in which they differ, as each has it."""
+    here, there = (_at(history, shared) for history in (failing, passing))
+    if here == there:
+        here, there = (
+            f"{words} ({_details(history, shared)})" for words, history in ((here, failing), (there, passing))
+        )
+    return f"after {shared} equal events: here {here}; there {there}"
+
+
+def _at(history: History, index: int) -> str:
+    if index >= len(history.rows):
+        return "it is over"
+    event = history.events[index]
+    return f"{event_in_words(event, history.saga, several=len(history.sagas) > 1)} at {event.t_us / 1000:g} ms"
+
+
+def _details(history: History, index: int) -> str:
+    if index >= len(history.rows):
+        return "no event"
+    event = history.events[index]
+    data = " ".join(str(value) for value in event.data)
+    return " ".join(part for part in (event.process, f"key {event.key}" if event.key else "", data) if part)
+
+
+def event_in_words(event: Event, saga: Saga, *, several: bool = False) -> str:
+    """``the answer of payment.charge #2 arrives``: what happened, without when."""
+    teller = _WORDS.get(event.kind)
+    call = str(event.get("operation") or saga.operation(event.step, event.direction)) or "a call"
+    if event.attempt > 1:
+        call += f" #{event.attempt}"
+    if several and event.saga:
+        call += f" of {event.saga}"
+    return teller(event, call) if teller else f"{event.kind} {' '.join(map(str, event.data))}".rstrip()
+
+
+def _applied(event: Event, call: str) -> str:
+    return f"{event.process} applies {call}{'' if event.get('effective') else ', without effect'}"
+
+
+def _ended(event: Event) -> str:
+    return "all is at rest" if event.get("reason") == "quiescent" else f"the run is ended: {event.get('reason')}"
+
+
+_WORDS: Final[dict[str, Callable[[Event, str], str]]] = {
+    h.SUBMIT: lambda event, call: f"the client asks for {event.saga}",
+    h.BOOT: lambda event, call: f"{event.process} starts",
+    h.LOG: lambda event, call: f'the write "{event.get("record")}" is asked for',
+    h.LOGACK: lambda event, call: f'the write "{event.get("record")}" is durable',
+    h.LOGLOST: lambda event, call: f'the write "{event.get("record")}" is lost',
+    h.SEND: lambda event, call: f"{call} is sent",
+    h.DELIVER: lambda event, call: f"{call} reaches {event.process}"
+    + (f" (copy {event.get('nth')})" if (event.get("nth") or 1) > 1 else ""),
+    h.APPLY: _applied,
+    h.REJECT: lambda event, call: f"{event.process} refuses {call}",
+    h.ERROR: lambda event, call: f"{event.process} fails at {call}",
+    h.ACK: lambda event, call: f"the answer of {call} arrives: {event.get('answer')}",
+    h.LOST: lambda event, call: f"the {event.get('what')} of {call} is lost",
+    h.TIMEOUT: lambda event, call: f"the caller of {call} gives up",
+    h.CRASH: lambda event, call: f"{event.process} dies",
+    h.DOWN: lambda event, call: f"{event.process} is {event.get('reason')}",
+    h.PAUSE: lambda event, call: f"{event.process} stands still",
+    h.CLOCK: lambda event, call: f"the wall clock jumps by {event.get('by_s')} s",
+    h.TERMINAL: lambda event, call: f"{event.saga} is declared {event.get('outcome')}",
+    h.CLIENT_ACK: lambda event, call: f"the client of {event.saga} is told {event.get('outcome')}",
+    h.RAISED: lambda event, call: f"{event.get('type')} is raised",
+    h.NONSENSE: lambda event, call: f"the answer of {event.saga} makes no sense",
+    h.DEAD_LETTER: lambda event, call: f"{event.step or event.saga} is put aside",
+    h.ALERT: lambda event, call: f"a person is called to {event.step or event.saga}",
+    h.EXPIRE: lambda event, call: f"{event.process} withdraws a reservation",
+    h.CANCEL: lambda event, call: f"the client cancels {event.saga}",
+    h.HEAL: lambda event, call: "an operator repairs what fails",
+    h.END: lambda event, call: _ended(event),
+}
+
+
+# -- expected against found ------------------------------------------------------------------------
+
+
+def _states(history: History, violation: Violation) -> Iterator[StateRow]:
+    """The sagas that the violation is about (all, where it is of the whole), by their net effects."""
+    facts = Facts(history)
+    for id in history.sagas:
+        if violation.saga in ("", id):
+            saga = facts.sagas[id]
+            found = tuple(str(_net(saga, step.name, free=step.undo is None)) for step in history.saga.steps)
+            yield StateRow(saga=id, expected=_expected(saga, history.saga), found=found)
+
+
+def _net(saga: SagaFacts, step: str, *, free: bool) -> int:
+    """Effects less undone effects; a step that changes nothing and was done counts 1."""
+    forward, back = saga.calls.get((step, FORWARD)), saga.calls.get((step, COMPENSATION))
+    effects = (len(forward.effective) if forward else 0) - (len(back.effective) if back else 0)
+    return 1 if free and effects == 0 and forward is not None and forward.applied >= 0 else effects
+
+
+def _expected(saga: SagaFacts, definition: Saga) -> tuple[str, ...]:
+    """What the outcome that was claimed last stands for; without a claim either all, or none."""
+    outcome = saga.claims[-1][1] if saga.claims else ""
+    if outcome == COMPLETED:
+        return ("1",) * len(definition.steps)
+    undone = tuple("0" if step.undo is not None or step.pivot else "any" for step in definition.steps)
+    if outcome == COMPENSATED:
+        return undone
+    return tuple("any" if entry == "any" else EITHER for entry in undone)
+
+
+# -- the cause -------------------------------------------------------------------------------------
+
+
+def _culprits(saga: Saga, kinds: Sequence[str], sites: Sequence[Site]) -> str:
+    """``lost-ack of payment.charge and crash-before-log of the write "undone"``."""
+    told = []
+    for kind, site in zip(kinds, sites, strict=True):
+        what = saga.operation(site.subject, site.direction) if site.direction else f'the write "{site.subject}"'
+        told.append(f"{kind} at {what if site.saga else f'start {site.occurrence}'}")
+    return " and ".join(told)
+
+
+def _cause(history: History, violation: Violation, culprits: str) -> str:
+    entry = INVARIANTS.get(violation.invariant)
+    usual = entry.cause if entry else "unknown"
+    where = history.saga.operation(violation.step, violation.direction) if violation.step else violation.saga
+    evidence = _evidence(history, violation)
+    if culprits:
+        opening = f"{culprits} {'bring' if ' and ' in culprits else 'brings'} it out"
+        opening += f" in {where}" if where and where not in culprits else ""
+    else:
+        opening = f"no fault is needed{f' in {where}' if where else ''}"
+    return f"{opening}{f', where {evidence}' if evidence else ''}; the usual cause: {usual}"
+
+
+def _evidence(history: History, violation: Violation) -> str:
+    """What the requests of a step that took effect too often show of their keys."""
+    if violation.invariant != "I1" or violation.anomaly != "duplicate effect":
+        return ""
+    where: tuple[Any, ...] = (violation.saga, violation.step, violation.direction)
+    keys = [row[7] for row in history.rows if row[1] == h.APPLY and row[3:6] == where and row[9][0]]
+    if None in keys:
+        return "the requests carry no key"
+    return "the requests carry different keys" if len(set(keys)) > 1 else "the participant applies one key twice"

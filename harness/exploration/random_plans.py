@@ -1,0 +1,131 @@
+"""Plans drawn independently of one another, with more faults than the search enumerates.
+
+Each run has a random source of its own, made of the seed and its number, and draws from it how often and with
+which kinds of faults it strikes (swarm testing: Groce et al., ISSTA 2012). Nothing is learnt from one run for the
+next and none is left out as a repetition, so that what holds of N independent runs may be said.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from ..faults import Fault, Plan
+from ..history import Row, rows_digest
+from ..simulator import Run, Setup, simulate
+from ..verdict import RandomPlans, Unseen, Verdict
+from .enumerator import Case, Enumerator, phase_of
+from .judge import NotDeterministic, difference
+
+BEYOND: Final = 2
+"""A campaign draws plans with at most so many faults more than it enumerates."""
+
+RATES: Final = (0.02, 0.05, 0.1, 0.2, 0.4)
+"""How likely a site is to be struck; a run draws one of them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Swarm:
+    """What one run strikes with: the kinds that it uses, and how likely it strikes a site."""
+
+    kinds: frozenset[str]
+    rate: float
+
+
+def random_plans(
+    setup: Setup, count: int, seed: int, max_faults: int, only: Collection[str] | None = None
+) -> Iterator[Case]:
+    """``count`` independent plans of at most ``max_faults`` faults, each run, in the order of their numbers."""
+    enumerator = Enumerator(setup, max_faults, only, reductions=())
+    plain = simulate(setup)
+    for number in range(count):
+        yield _walk(enumerator, plain, random.Random(f"{seed}/{setup.scenario.name}/{number}"), max_faults)
+
+
+def swarm(setup: Setup, rng: random.Random, only: Collection[str] | None = None) -> Swarm:
+    """Half of the feasible kinds, and a rate."""
+    kinds = sorted(kind for kind in setup.kinds if only is None or kind in only)
+    return Swarm(kinds=frozenset(kind for kind in kinds if rng.random() < 0.5), rate=rng.choice(RATES))
+
+
+def _walk(enumerator: Enumerator, run: Run, rng: random.Random, max_faults: int) -> Case:
+    """Go along the sites of a run, strike some, and go on along those of the run that comes of it."""
+    setup = enumerator.setup
+    chosen = swarm(setup, rng, enumerator.only)
+    faults: tuple[Fault, ...] = ()
+    digest = before = rows_digest(run.rows)
+    start = struck = 0
+    while len(faults) < max_faults:
+        fault = _next(enumerator, rng, chosen, run, start)
+        if fault is None:
+            break
+        plan = Plan(faults=(*faults, fault))
+        run = simulate(setup, plan)
+        if fault.site not in run.sites:
+            raise NotDeterministic(f"{Plan(faults=faults)}: {difference(setup, Plan(faults=faults))}")
+        faults, before, digest = plan.faults, digest, rows_digest(run.rows)
+        struck = run.sites.index(fault.site)
+        start = struck + 1
+    fired = len(run.fired) == len(faults)
+    phase = phase_of(run, struck) if faults else ""
+    return Case(Plan(faults=faults), run, digest, fired, bool(faults) and digest != before, phase)
+
+
+def _next(enumerator: Enumerator, rng: random.Random, chosen: Swarm, run: Run, start: int) -> Fault | None:
+    """The fault at the first site from ``start`` on that the dice strike; None where they strike none."""
+    for index in range(start, len(run.sites)):
+        site = run.sites[index]
+        excluded = run.impossible.get(index, ())
+        kinds = [kind for kind in enumerator.kinds(site) if kind in chosen.kinds and kind not in excluded]
+        if kinds and rng.random() < chosen.rate:
+            return enumerator.fault(rng.choice(kinds), site)
+    return None
+
+
+class Drawn:
+    """Counts of the random plans of a campaign."""
+
+    def __init__(self, asked: int, max_faults: int) -> None:
+        self._asked = asked
+        self._max_faults = max_faults
+        self.run = self.fired = 0
+        self._violated = 0
+        self._by_faults: Counter[int] = Counter()
+        self._classes: Counter[bytes] = Counter()
+
+    def add(self, case: Case, verdict: Verdict) -> None:
+        """Count a run."""
+        self.run += 1
+        self.fired += case.fired
+        self._violated += bool(verdict.violations)
+        self._by_faults[len(case.plan)] += 1
+        self._classes[trace_class(case.run.rows)] += 1
+
+    def result(self) -> RandomPlans:
+        """What is known by now."""
+        return RandomPlans(
+            asked=self._asked,
+            run=self.run,
+            fired=self.fired,
+            violated=self._violated,
+            max_faults=self._max_faults,
+            by_faults=tuple(self._by_faults[n] for n in range(max(self._by_faults, default=-1) + 1)),
+            unseen=unseen(self._classes),
+        )
+
+
+def trace_class(rows: Iterable[Row]) -> bytes:
+    """A hash of what happened in which order, without the times."""
+    return rows_digest(row[1:] for row in rows)  # type: ignore[misc]
+
+
+def unseen(classes: Counter[bytes]) -> Unseen:
+    """The counts that the Good–Turing estimate needs, of how often each class of traces was seen."""
+    return Unseen(
+        runs=classes.total(),
+        classes=len(classes),
+        singletons=sum(1 for count in classes.values() if count == 1),
+    )

@@ -1,0 +1,282 @@
+"""Invariants over how participants handle an undo: I7, I8, I9, and over what it undoes: I19."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..history import INJECTED, Row
+from ..saga import COMPENSATION, FORWARD
+from ..verdict import Violation
+from .facts import CallFacts, Facts, SagaFacts
+from .registry import Checked, invariant
+
+
+@invariant(
+    "I7",
+    "null compensation",
+    holds_when="an undo that comes before its step succeeds, changes nothing, and bars the step from then on",
+    cause="the participant looks for what is to be undone, finds nothing, and fails or forgets the request",
+    repair="answer such an undo with success, and leave a tombstone under its key in the same transaction",
+    explains=("I1", "I2", "I3", "I8", "I11", "I15", "I16", "I17"),
+    source="empty rollback of TCC frameworks (Seata, dtm)",
+)
+def null_compensation(facts: Facts) -> Checked:
+    """Judged where the participant handled an undo before it had applied the step. Whether it left a
+    tombstone shows when the step comes later, with a key. A definite refusal is an answer as well."""
+    exercised, found = False, []
+    for saga in facts.sagas.values():
+        for (step, direction), undo in saga.calls.items():
+            if direction != COMPENSATION:
+                continue
+            forward = saga.calls.get((step, FORWARD))
+            if forward is None or not forward.sends:
+                continue  # never begun: I5's
+            first = forward.effective[0][0] if forward.effective else len(facts.history.rows)
+            handled = _first_handled(undo)
+            if not -1 < handled < first:
+                continue
+            exercised = True
+            broken = _null_undo(facts, saga, step, undo, forward, first)
+            if broken is not None:
+                found.append(broken)
+    return exercised, found
+
+
+def _first_handled(call: CallFacts) -> int:
+    """Where the participant answered for the first time, whatever it said; -1: never."""
+    found = [positions[0] for positions in (call.refusals, call.errors) if positions]
+    return min([*found, call.applied] if call.applied >= 0 else found, default=-1)
+
+
+def _null_undo(
+    facts: Facts, saga: SagaFacts, step: str, undo: CallFacts, forward: CallFacts, first: int
+) -> Violation | None:
+    rows = facts.history.rows
+    operation, name = facts.saga.operation(step, COMPENSATION), facts.saga.operation(step, FORWARD)
+    early = [at for at, _, owner in undo.effective if at < first and owner == saga.id]
+    failed = [at for at in undo.errors if at < first and rows[at][9][0] not in INJECTED]
+    barred = [at for at in (undo.applied, *undo.refusals[:1]) if -1 < at < first and rows[at][7] is not None]
+    if early:
+        anomaly, at = "effect of a null undo", early[0]
+        sentence = f"{operation} for {saga.id} changed state although {name} had not taken effect"
+    elif failed:
+        anomaly, at = "null undo fails", failed[0]
+        sentence = f"{operation} for {saga.id}, whose {name} had not taken effect, failed: {rows[at][9][0]}"
+    elif barred and forward.effective and forward.effective[0][1] is not None:
+        anomaly, at = "no tombstone", first
+        sentence = f"{name} for {saga.id} took effect although {operation} had been answered before"
+    else:
+        return None
+    return Violation(
+        invariant="I7",
+        anomaly=anomaly,
+        sentence=sentence,
+        expected="success, no effect, and a tombstone",
+        got=anomaly,
+        saga=saga.id,
+        step=step,
+        direction=FORWARD if anomaly == "no tombstone" else COMPENSATION,
+        position=at,
+    )
+
+
+@invariant(
+    "I8",
+    "no hanging",
+    holds_when="after a step's undo was answered the step takes no effect any more, and is not told to have succeeded",
+    cause="a request that was slow arrives after its undo, and nothing there tells it from a new one",
+    repair="give step and undo keys that belong together, and let the participant refuse a step whose undo it has seen",
+    explains=("I2", "I3", "I15", "I16", "I17", "I23"),
+    source="suspension of TCC frameworks (Seata, dtm)",
+)
+def no_hanging(facts: Facts) -> Checked:
+    """By the step, whatever the keys. A step that had taken effect before and does so again is told as I1. To
+    answer again as before is no lie; to say "ok" to what was never applied is one."""
+    exercised, found = False, []
+    for saga in facts.sagas.values():
+        for (step, direction), undo in saga.calls.items():
+            if direction != COMPENSATION or undo.applied < 0:
+                continue
+            forward = saga.calls.get((step, FORWARD))
+            if forward is None:
+                continue
+            exercised = True
+            late = [at for at, _, _ in forward.effective if at > undo.applied]
+            lie = forward.applied > undo.applied and not forward.effective and forward.answered_ok is not None
+            if late or lie:
+                found.append(_hanging(facts, saga, step, late[0] if late else forward.applied, bool(late)))
+    return exercised, found
+
+
+def _hanging(facts: Facts, saga: SagaFacts, step: str, position: int, effect: bool) -> Violation:
+    name, undo = facts.saga.operation(step, FORWARD), facts.saga.operation(step, COMPENSATION)
+    what = "took effect" if effect else "was answered with success, and without effect,"
+    return Violation(
+        invariant="I8",
+        anomaly="hanging effect" if effect else "late success",
+        sentence=f"{name} for {saga.id} {what} after {undo} had been answered",
+        expected=f"{name} refused",
+        got="an effect" if effect else "success",
+        saga=saga.id,
+        step=step,
+        direction=FORWARD,
+        position=position,
+    )
+
+
+@invariant(
+    "I9",
+    "compensation algebra",
+    holds_when="on a participant's state a step done twice is the step, an undo done twice is the undo, a step after its "
+    "undo is the undo, and an undo after its step is nothing",
+    cause="a participant that does not remember the key of an undo, or undoes by an amount instead of by a row",
+    repair="remember each key in the transaction that applies it, and undo exactly the row that the key made",
+    explains=("I1", "I2", "I3", "I15", "I16", "I17", "I18"),
+    source="Steno's unwind tests; TCC practice",
+)
+def compensation_algebra(facts: Facts) -> Checked:
+    """All four laws are tested on participants directly, by `sagafuzz.exploration.algebra.check_algebra`. In a
+    history an undo that changed state again under one key breaks them; a step that did is I1's, one after
+    its undo I7's and I8's. A key that was forgotten as late as its retention allows is I1's too."""
+    exercised, found = False, []
+    retention = facts.history.declared.get("key_retention_ms")
+    for saga in facts.sagas.values():
+        for (step, direction), call in saga.calls.items():
+            if direction != COMPENSATION or call.deliveries < 2 or call.applied < 0:
+                continue
+            exercised = exercised or any(key is not None for _, _, key in call.sends)
+            forward = saga.calls.get((step, FORWARD))
+            allowed = max(1, len(forward.effective) if forward is not None else 0)
+            if len(call.effective) <= allowed:
+                continue
+            again = _same_key(facts, call, retention if isinstance(retention, (int, float)) else None)
+            if again >= 0:
+                operation = facts.saga.operation(step, direction)
+                key = facts.history.rows[again][7]
+                found.append(
+                    Violation(
+                        invariant="I9",
+                        anomaly="undo takes effect again",
+                        sentence=f"{operation} for {saga.id} changed state again under the key {key!r}",
+                        expected="one effect for each key",
+                        got="another one",
+                        saga=saga.id,
+                        step=step,
+                        direction=direction,
+                        position=again,
+                    )
+                )
+    return exercised, found
+
+
+def _same_key(facts: Facts, call: CallFacts, retention_ms: float | None) -> int:
+    """The first effect under a key that had one before, and should be known still; -1: none."""
+    rows = facts.history.rows
+    seen: dict[str, int] = {}
+    for at, key, _ in call.effective:
+        if key is not None and key in seen:
+            if retention_ms is None or rows[at][0] - rows[seen[key]][0] <= retention_ms * 1000:
+                return at
+        elif key is not None:
+            seen[key] = at
+    return -1
+
+
+@invariant(
+    "I19",
+    "data",
+    holds_when="an undo names what its step took: the same amounts, and the id that the step was answered with",
+    cause="the undo is computed anew from the order, or from another saga's answer",
+    repair="keep the answer of each step durably, and build the undo from it",
+    explains=("I17", "I18"),
+)
+def data(facts: Facts) -> Checked:
+    """Numbers by the names that both payloads share, or that an order has ("amount", "quantity"); where the
+    answer tells the amount, that counts. A name whose value changes from attempt to attempt is no data. Of ids,
+    only one that belongs to another saga is wrong beyond doubt."""
+    exercised, found = False, []
+    for saga in facts.sagas.values():
+        for (step, direction), undo in saga.calls.items():
+            if direction != COMPENSATION or not undo.sends:
+                continue
+            forward = saga.calls.get((step, FORWARD))
+            if forward is None or not forward.effective:
+                continue
+            taken = _taken(facts, forward)
+            for position, _, _ in undo.sends:
+                payload = facts.history.rows[position][9][1]
+                if not payload or position < forward.effective[0][0]:
+                    continue
+                exercised = True
+                wrong = _wrong(facts, saga, step, dict(payload), taken)
+                if wrong is not None:
+                    found.append(_other_data(facts, saga, step, position, *wrong))
+                    break
+    return exercised, found
+
+
+_ORDERED = ("amount", "quantity")
+
+
+def _taken(facts: Facts, forward: CallFacts) -> dict[str, set[Any]]:
+    """What the effective attempts took, by name: as asked, or as answered where the answer says so."""
+    rows = facts.history.rows
+    payloads = [dict(rows[at][9][1]) for at, _, _ in forward.sends]
+    steady = {name for name in payloads[0] if len({repr(each.get(name)) for each in payloads}) == 1} if payloads else set()
+    taken: dict[str, set[Any]] = {name: {payloads[0][name]} for name in steady}
+    for at, _, _ in forward.effective:
+        for name, value in _receipt(rows[at]).items():
+            if name in steady or name in _ORDERED:
+                taken.setdefault(name, set())
+    for name in taken:
+        answered = {_receipt(rows[at])[name] for at, _, _ in forward.effective if name in _receipt(rows[at])}
+        taken[name] = answered or taken[name]
+    return taken
+
+
+def _receipt(row: Row) -> dict[str, Any]:
+    return dict(row[9][3]) if len(row[9]) > 3 else {}
+
+
+def _wrong(
+    facts: Facts, saga: SagaFacts, step: str, payload: dict[str, Any], taken: dict[str, set[Any]]
+) -> tuple[str, object, object] | None:
+    """(name, what the undo says, what was taken) of the first name that is wrong."""
+    for name, value in sorted(payload.items()):
+        right = taken.get(name)
+        if type(value) is int and right and value not in right and all(type(each) is int for each in right):
+            return name, value, min(right)
+        if isinstance(value, str) and _of_another(facts, saga, step, name, value):
+            mine = _receipts(facts, saga, step, name)
+            if mine and value not in mine:
+                return name, value, min(mine, key=repr)
+    return None
+
+
+def _receipts(facts: Facts, saga: SagaFacts, step: str, name: str) -> set[Any]:
+    forward = saga.calls.get((step, FORWARD))
+    rows = facts.history.rows
+    found = [_receipt(rows[at]).get(name) for at, _, _ in forward.effective] if forward is not None else []
+    return {value for value in found if value is not None}
+
+
+def _of_another(facts: Facts, saga: SagaFacts, step: str, name: str, value: str) -> bool:
+    return any(value in _receipts(facts, other, step, name) for other in facts.sagas.values() if other is not saga)
+
+
+def _other_data(
+    facts: Facts, saga: SagaFacts, step: str, position: int, name: str, said: object, taken: object
+) -> Violation:
+    operation = facts.saga.operation(step, COMPENSATION)
+    return Violation(
+        invariant="I19",
+        anomaly="undo of other data",
+        sentence=f"{operation} for {saga.id} says {name} {said!r}, and {facts.saga.operation(step, FORWARD)} took "
+        f"{taken!r}",
+        expected=f"{name} {taken!r}",
+        got=f"{name} {said!r}",
+        saga=saga.id,
+        step=step,
+        direction=COMPENSATION,
+        position=position,
+    )

@@ -1,0 +1,218 @@
+"""Invariants over outcomes that nobody knows: I6 (ambiguity is sticky), I10 (pivot)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ..history import LOGACK
+from ..saga import COMPENSATION, FORWARD, Step
+from ..verdict import Violation
+from .facts import COMPENSATED, COMPLETED, CallFacts, Facts, SagaFacts
+from .order import acted_to_the_end
+from .registry import Checked, invariant
+
+
+@invariant(
+    "I6",
+    "ambiguity is sticky",
+    holds_when="after an unknown outcome nothing but the same key again, a query or the undo settles the step; no later "
+    "refusal under another key does, and nothing is built on it before",
+    cause="a timeout is taken for success, or a later attempt without the key is refused and speaks for the first",
+    repair="ask again under the same key until the answer is definite, or undo the step; go on only after that",
+    explains=("I2", "I3", "I5", "I15", "I16", "I17", "I23"),
+)
+def ambiguity_is_sticky(facts: Facts) -> Checked:
+    """A timeout, an error or a crash leaves an outcome unknown. That the saga then simply ends is I5's; a
+    retry under another key is I1's, where it takes effect again. Needed: who goes on after a timeout and
+    asks again at the very end leaves nothing else to be seen."""
+    exercised, found = False, []
+    for saga in facts.sagas.values():
+        for step in facts.saga.steps:
+            call = saga.calls.get((step.name, FORWARD))
+            if call is None or not call.sends or not (call.given_up or call.answers or facts.crashes):
+                continue
+            unknown = _first_unknown(facts, call)
+            if unknown < 0:
+                continue
+            exercised = True
+            built = _built_on(facts, saga, step, call, unknown)
+            if built is not None:
+                found.append(built)
+            elif _erased(saga, step, call):
+                found.append(_speaks_for_all(facts, saga, step))
+    return exercised, found
+
+
+def _first_unknown(facts: Facts, call: CallFacts) -> int:
+    """Where an attempt's outcome became unknown for the first time: it was given up, answered with an
+    error, or its sender died; -1 where none did."""
+    found = list(call.given_up.values())
+    found += [at for at, answer in call.answers.values() if answer == "error"]
+    if facts.crashes:
+        for sent, message, _ in call.sends:
+            sender = facts.history.rows[sent][2]
+            if message not in call.answers and message not in call.given_up:
+                found += [at for at, process in facts.crashes if process == sender and at > sent]
+    return min(found, default=-1)
+
+
+def knew(facts: Facts, learnt: int, at: int) -> bool:
+    """Whether the process that acts at ``at`` can know what was learnt at ``learnt``: it is the same one,
+    or the other wrote something durable in between."""
+    rows = facts.history.rows
+    learner = rows[learnt][2]
+    if learner == rows[at][2]:
+        return True
+    return any(row[1] == LOGACK and row[2] == learner for row in rows[learnt + 1 : at])
+
+
+def _built_on(facts: Facts, saga: SagaFacts, step: Step, call: CallFacts, unknown: int) -> Violation | None:
+    """The first request of a step that comes after ``step``, sent while its outcome was unknown."""
+    for after in facts.saga.steps:
+        later = saga.calls.get((after.name, FORWARD))
+        if later is None or not later.sends or step.name not in facts.saga.predecessors[after.name]:
+            continue
+        sent = later.sends[0][0]
+        if sent < unknown or sent < call.sends[0][0] or step.participant in saga.asked:
+            continue
+        if any(at < sent and answer != "error" and knew(facts, at, sent) for at, answer in call.answers.values()):
+            continue
+        return Violation(
+            invariant="I6",
+            anomaly="unknown taken for success",
+            sentence=f"{after.operation} for {saga.id} was sent although nobody knew whether {step.operation} had "
+            f"taken effect",
+            expected=f"a definite answer to {step.operation} first",
+            got=f"{after.operation} on the strength of none",
+            saga=saga.id,
+            step=after.name,
+            direction=FORWARD,
+            position=sent,
+        )
+    return None
+
+
+def _erased(saga: SagaFacts, step: Step, call: CallFacts) -> bool:
+    """An attempt is unknown, a later one under another key, or none, was refused, and with that the saga calls
+    itself compensated."""
+    if step.undo is None or (step.name, COMPENSATION) in saga.calls or step.name in saga.dead or "" in saga.dead:
+        return False
+    if not any(outcome == COMPENSATED for _, outcome, _ in saga.claims) or not saga.in_doubt(step):
+        return False
+    refused = [(sent, key) for sent, message, key in call.sends if call.answers.get(message, (0, ""))[1] == "rejected"]
+    return any(
+        call.answers.get(message, (0, "error"))[1] == "error" and any(at > sent for at, _ in refused)
+        for sent, message, _ in call.sends
+    )
+
+
+def _speaks_for_all(facts: Facts, saga: SagaFacts, step: Step) -> Violation:
+    claim = next(at for at, outcome, _ in saga.claims if outcome == COMPENSATED)
+    return Violation(
+        invariant="I6",
+        anomaly="refusal of another attempt",
+        sentence=f"{step.operation} for {saga.id} may have taken effect; a later attempt that does not share its key "
+        f"was refused, and with that the saga was called compensated",
+        expected=f"{step.undo}, or the answer to the first attempt's key",
+        got="the refusal of another attempt",
+        saga=saga.id,
+        step=step.name,
+        direction=FORWARD,
+        position=claim,
+    )
+
+
+@invariant(
+    "I10",
+    "pivot",
+    holds_when="after the pivot nothing up to it is undone and every later step is carried through; while its outcome "
+    "is unknown nothing is undone either",
+    cause="a lost answer of the pivot is taken for its failure, or a step after it is given up",
+    repair="ask the pivot again under its key until the answer is definite, and retry every later step until it works",
+    nature="both",
+    explains=("I2", "I3", "I5", "I16"),
+    source="Frank & Zahle, Semantic ACID properties in multidatabases, 1998",
+)
+def pivot(facts: Facts) -> Checked:
+    """The other half of the freeze, no step forward while the pivot is unknown, is I6's. Needed: a saga that
+    undoes everything, its pivot too, satisfies all the others."""
+    exercised, found = False, []
+    for step in facts.saga.steps:
+        if not step.pivot:
+            continue
+        for saga in facts.sagas.values():
+            call = saga.calls.get((step.name, FORWARD))
+            if call is None or not call.sends:
+                continue
+            exercised = True
+            undone = _undone_after(facts, saga, step, call)
+            if undone is not None:
+                found.append(undone)
+            elif call.effective and acted_to_the_end(facts, saga):
+                found.extend(_not_carried_through(facts, saga, step))
+    return exercised, found
+
+
+def _undone_after(facts: Facts, saga: SagaFacts, step: Step, call: CallFacts) -> Violation | None:
+    """The first undo at or before the pivot that was sent when the pivot had, or may have, taken effect."""
+    taken = call.effective[0][0] if call.effective else -1
+    kept = facts.saga.ancestors[step.name] | {step.name}
+    sends = sorted(
+        (undo.sends[0][0], name)
+        for (name, direction), undo in saga.calls.items()
+        if direction == COMPENSATION and name in kept and undo.sends
+    )
+    for sent, name in sends:
+        if step.name in saga.dead or "" in saga.dead:
+            return None  # a person decides
+        known = -1 < taken < sent
+        if not known and not _may_have(facts, saga, step, call, sent):
+            continue
+        first = facts.saga.operation(name, COMPENSATION)
+        return Violation(
+            invariant="I10",
+            anomaly="undo after the pivot" if known else "undo while the pivot is unknown",
+            sentence=f"{first} for {saga.id} was sent although {step.operation}, the pivot, "
+            f"{'had' if known else 'may have'} taken effect",
+            expected="every later step, and no undo" if known else f"a definite answer to {step.operation}",
+            got=first,
+            saga=saga.id,
+            step=name,
+            direction=COMPENSATION,
+            position=sent,
+        )
+    return None
+
+
+def _may_have(facts: Facts, saga: SagaFacts, step: Step, call: CallFacts, at: int) -> bool:
+    """At ``at`` an attempt of the pivot is unknown, and no definite answer that its sender can know
+    speaks for all attempts."""
+    if not -1 < _first_unknown(facts, call) < at or step.participant in saga.asked:
+        return False
+    before = [(message, key) for sent, message, key in call.sends if sent < at]
+    refused = {
+        message
+        for message, (learnt, answer) in call.answers.items()
+        if answer == "rejected" and learnt < at and knew(facts, learnt, at)
+    }
+    keys = {key for message, key in before if message in refused and key is not None}
+    return not all(message in refused or key in keys for message, key in before)
+
+
+def _not_carried_through(facts: Facts, saga: SagaFacts, step: Step) -> Iterator[Violation]:
+    if saga.net(step.name) <= 0 or any(outcome == COMPLETED for _, outcome, _ in saga.claims):
+        return
+    for later in facts.saga.steps:
+        if step.name in facts.saga.ancestors[later.name] and saga.net(later.name) <= 0:
+            if saga.handed_over(later.name):
+                continue
+            yield Violation(
+                invariant="I10",
+                anomaly="not carried through",
+                sentence=f"{step.operation}, the pivot of {saga.id}, took effect, and {later.operation} never did",
+                expected=f"{later.operation} in effect, or put aside with an alert",
+                got="given up",
+                saga=saga.id,
+                step=later.name,
+                direction=FORWARD,
+            )

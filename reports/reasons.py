@@ -1,0 +1,65 @@
+"""The explanation of a finding, in words and rows: text and Markdown print the same."""
+
+from __future__ import annotations
+
+from ..verdict import Explanation, Finding
+from .clean import clean, pad, width
+from .facts import Table
+
+WORDS_COLUMNS = 240
+SAGAS_SHOWN = 2
+STEPS_SHOWN = 6
+
+_ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth")
+
+
+def needed(finding: Finding) -> str:
+    """What holds without each of the faults: ``without it all invariants hold``; "" where it is not known."""
+    removed = finding.explanation.removed if finding.explanation is not None and finding.plan is not None else ()
+    if not removed:
+        return ""
+    results = list(dict.fromkeys(entry.then for entry in removed))
+    if len(removed) == 1:
+        return f"without it {clean(results[0], WORDS_COLUMNS)}"
+    if len(results) == 1:
+        return f"without {'either' if len(removed) == 2 else 'any'} of them {clean(results[0], WORDS_COLUMNS)}"
+    each = (f"without the {name} {clean(entry.then, 80)}" for name, entry in zip(_ORDINALS, removed, strict=False))
+    return "; ".join(each)
+
+
+def pairs(explanation: Explanation) -> list[tuple[str, str]]:
+    """What stands below the schedule, as (label, words), without the table of states."""
+    said = []
+    if explanation.passing:
+        said.append(("passes", clean(explanation.passing, WORDS_COLUMNS)))
+        said.append(("they part", clean(explanation.parting, WORDS_COLUMNS)))
+    if explanation.cause:
+        said.append(("cause", clean(explanation.cause, 2 * WORDS_COLUMNS)))
+    if explanation.repair:
+        said.append(("repair", clean(explanation.repair, 2 * WORDS_COLUMNS)))
+    return said
+
+
+def states(explanation: Explanation) -> Table | None:
+    """Net effects, expected and found, a column for each step; None where there are none."""
+    if not explanation.states:
+        return None
+    names = explanation.steps[:STEPS_SHOWN]
+    more = ("…",) if len(explanation.steps) > len(names) else ()
+    rows: list[tuple[str, ...]] = []
+    for row in explanation.states[:SAGAS_SHOWN]:
+        for label, values in (("expected", row.expected), ("found", row.found)):
+            shown = tuple(clean(value, 8) for value in values[:STEPS_SHOWN])
+            rows.append((f"{clean(row.saga, 12)} {label}", *shown, *more))
+    alike = any("/" in value for row in explanation.states for value in row.expected)
+    heading = "net effects (0/1: all alike)" if alike else "net effects"
+    return Table(headers=(heading, *(clean(name, 10) for name in names), *more), rows=tuple(rows))
+
+
+def states_lines(table: Table) -> list[str]:
+    """The table without rules, for a terminal."""
+    widths = [max(width(row[column]) for row in (table.headers, *table.rows)) for column in range(len(table.headers))]
+    return [
+        "  ".join(pad(cell, columns) for cell, columns in zip(row, widths, strict=True)).rstrip()
+        for row in (table.headers, *table.rows)
+    ]
