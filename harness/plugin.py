@@ -302,7 +302,14 @@ class Saga:
             examples=numbers["random"],
             seed=numbers["seed"],
             scenarios=choose_scenarios(adapter, names, sagas),
-            command=command_line(adapter, scenarios=names, sagas=sagas, **numbers),
+            command=command_line(
+                adapter,
+                faults=numbers["faults"],
+                random=numbers["random"],
+                seed=numbers["seed"],
+                scenarios=names,
+                sagas=sagas,
+            ),
         )
 
     def _number(self, name: str, asked: object) -> int:

@@ -300,7 +300,7 @@ class RandomPlans:
 @dataclass(frozen=True, kw_only=True)
 class Report:
     """Everything a campaign has to say. ``complete`` is False where it was interrupted. ``kinds`` are those it was
-    limited to (none: to no choice of them); ``source`` is a hash of the file that holds the adapter, "" where there is none."""
+    limited to (none: to no choice of them); ``source`` is a hash of the file that holds the adapter, "" for none."""
 
     adapter: str
     spec: str
@@ -332,6 +332,22 @@ class Report:
         return tuple(dict.fromkeys(finding.violation.invariant for finding in self.findings))
 
 
+def exhaustive_claim(report: Report) -> str:
+    """What the plans say of a consistent and complete campaign: a statement about the model."""
+    counts = report.counts
+    kinds = len({cell.kind for cell in report.coverage if cell.planned})
+    of_kinds = f" of the {_plural(kinds, 'kind')} below" if kinds else ""
+    machine = f", nor in {_plural(report.random.run, 'example')} of the state machine" if report.random.run else ""
+    drawn = f", nor in {_plural(report.random_plans.run, 'random plan')}" if report.random_plans.run else ""
+    spared = sum(counts.pruned.values())
+    as_well = f" ({spared:,} more were spared, as equivalent to one of them)" if spared else ""
+    return (
+        f"no violation in any of the {_plural(counts.run, 'plan')}{as_well} with at most "
+        f"{_plural(report.max_faults, 'fault')}{of_kinds}, in the {_plural(len(report.scenarios), 'scenario')} "
+        f"below{drawn}{machine}: a statement about this model, not a probability"
+    )
+
+
 def random_claims(report: Report) -> tuple[str, ...]:
     """What may be said of the random parts beside what they found, by the Good–Turing estimate and, of independent
     runs, by a bound on the rate of failures; never a probability of being correct."""
@@ -357,3 +373,7 @@ def _unseen(unseen: Unseen) -> str:
         f"of them seen once: Good and Turing estimate the chance that the next run shows a new one at "
         f"{unseen.next_new:.2g} (f1/N)"
     )
+
+
+def _plural(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"

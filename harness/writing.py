@@ -8,18 +8,24 @@ from dataclasses import replace
 from pathlib import Path
 
 from .errors import UsageError
+from .exploration import certificate
 from .exploration.replay import to_text
 from .reports import REPORTS
 from .verdict import Report
 
 
 def write_report(report: Report, folder: Path) -> None:
-    """Write every file form of ``report``, the replay files and the histories of its findings.
+    """Write every file form of ``report``, its certificate where it is worth one, the replay files and the
+    histories of its findings.
 
-    Replay files of findings that an earlier campaign left in ``folder`` are removed."""
+    A certificate, and replay files of findings, that an earlier campaign left in ``folder`` are removed."""
     for output in REPORTS.values():
         if output.file:
             write_file(folder / output.file, output.render(report))
+    if certificate.certifies(report):
+        write_file(folder / certificate.CERTIFICATE_FILE, certificate.to_text(report))
+    else:
+        (folder / certificate.CERTIFICATE_FILE).unlink(missing_ok=True)
     wanted = {finding.replay for finding in report.findings}
     for stale in (*folder.glob("F-*.json"), *folder.glob("F-*.ndjson")):
         if stale.with_suffix(".json").name not in wanted:

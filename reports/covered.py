@@ -26,7 +26,9 @@ def notes(report: Report) -> list[str]:
         said.append(f"ordered pairs of phases: {_pairs(covered.phases)}")
     if covered.orders:
         seen = sum(1 for cell in covered.orders if cell.seen)
-        said.append(f"orders of conflicting operations: {seen:,} of {len(covered.orders):,} seen{_both(covered.orders)}")
+        said.append(
+            f"orders of conflicting operations: {seen:,} of {len(covered.orders):,} seen{_both(covered.orders)}"
+        )
     if pruned := sum(report.counts.pruned.values()):
         parts = (f"{clean(name, 32)} {count:,}" for name, count in sorted(report.counts.pruned.items()) if count)
         said.append(f"plans spared by reductions: {pruned:,} ({', '.join(parts)})")
@@ -50,9 +52,7 @@ def phase_table(report: Report) -> Table:
     """First fault × second fault by phase, each as fired/planned; a dash where no plan has such a pair."""
     cells = {(cell.first, cell.second): f"{cell.fired:,}/{cell.planned:,}" for cell in report.covered.phases}
     rows = tuple(
-        (clean(first, 16), *(cells.get((first, second), "–") for second in PHASES))
-        for first in PHASES
-        if cells
+        (clean(first, 16), *(cells.get((first, second), "–") for second in PHASES)) for first in PHASES if cells
     )
     headers = ("first, then: fired/planned", *PHASES)
     return Table(headers=headers, rows=rows, numbers=frozenset({1, 2, 3}))

@@ -20,6 +20,7 @@ from ..verdict import (
     RandomPlans,
     RandomResult,
     Report,
+    exhaustive_claim,
     random_claims,
 )
 from .clean import clean, plural
@@ -88,7 +89,7 @@ def statements(report: Report) -> list[str]:
     if report.verdict == VIOLATED:
         said.append(_broken(report))
     elif report.verdict == CONSISTENT and report.complete:
-        said.append(_searched(report))
+        said.append(exhaustive_claim(report))
     return said
 
 
@@ -100,17 +101,6 @@ def _broken(report: Report) -> str:
     return (
         f"{len(broken)} of {plural(len(report.invariants), 'invariant')} violated ({names}{also}): "
         f"{plural(len(report.findings), 'distinct finding')}"
-    )
-
-
-def _searched(report: Report) -> str:
-    kinds = len({cell.kind for cell in report.coverage if cell.planned})
-    of_kinds = f" of the {plural(kinds, 'kind')} below" if kinds else ""
-    machine = f", nor in {plural(report.random.run, 'example')} of the state machine" if report.random.run else ""
-    return (
-        f"no violation in any of the {plural(report.counts.run, 'plan')} with at most "
-        f"{plural(report.max_faults, 'fault')}{of_kinds}, in the {plural(len(report.scenarios), 'scenario')} "
-        f"below{machine}: a statement about this model, not a probability"
     )
 
 

@@ -62,7 +62,7 @@ ADAPTER = {
     "key_retention_ms": "how long participants keep idempotency keys; left out: for ever",
     "upgrade": "the class that a later process may run instead: the next version",
     "cannot_suffer": "fault kinds, by name, that cannot happen to this system; they are left out",
-    "max_attempts": "a promise: at most so many requests of one step in one direction; a number, or one for each operation",
+    "max_attempts": "a promise: at most so many requests of a step in a direction; a number, or one for each operation",
     "min_backoff_ms": "a promise: at least so much time between two of them",
     "deadline_ms": "a promise: by then a saga is over, or in a person's hands",
     "definitions": "the versions of the saga, by the names that `world.adopt` uses",

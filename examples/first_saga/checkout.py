@@ -12,9 +12,8 @@ class Checkout:
         self.db, self.call = db, call
 
     def place(self, order):
-        saga = {"id": order.id, "request": {"item": order.item, "amount": order.amount}, "done": [], "undoing": False}
-        self.save(saga)
-        return self.drive(saga)
+        request = {"inventory": {"item": order.item}, "payment": {"amount": order.amount}}
+        return self.drive(self.save({"id": order.id, "request": request, "done": [], "undoing": False}))
 
     def resume_pending(self):
         for _, saga in self.db.items("checkout/"):
@@ -34,12 +33,13 @@ class Checkout:
         return not saga["undoing"]
 
     def ask(self, operation, saga, attempts=1000):
-        key = f"{saga['id']}/{operation}"
-        return insist(lambda: self.call(operation, saga=saga["id"], key=key, **saga["request"]), attempts)
+        data = saga["request"].get(operation.split(".")[0], {})
+        return insist(lambda: self.call(operation, saga=saga["id"], key=f"{saga['id']}/{operation}", **data), attempts)
 
     def save(self, saga, **changes):
         saga.update(changes)
         insist(lambda: self.db.put(f"checkout/{saga['id']}", saga))
+        return saga
 
 
 def insist(act, attempts=1000):

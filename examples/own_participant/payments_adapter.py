@@ -24,13 +24,17 @@ class Booking:
     """Booking on the payment service that checks and then acts."""
 
     def boot(self, world):
-        self.orchestrator = Orchestrator(saga=BOOKING, world=world)
+        self.orchestrator = Orchestrator(saga=BOOKING, world=world, arguments=self.arguments)
 
     def run(self, order):
         return self.orchestrator.execute(order.id, {"amount": order.amount})
 
     def recover(self):
         self.orchestrator.resume_pending()
+
+    @staticmethod
+    def arguments(step, request):  # what is sent with a step
+        return {"amount": request["amount"]} if step.name == "payment" else {}
 
 
 @sagafuzz.adapter(saga=BOOKING, scenarios=SCENARIOS, participants={"payment": RemembersKeys})

@@ -10,7 +10,9 @@ import click
 
 from ..errors import UsageError, nearest
 from ..exploration.campaign import Campaign, Settings, choose_scenarios, command_line
+from ..exploration.certificate import CERTIFICATE_FILE, certifies
 from ..exploration.quiet import quiet
+from ..faults import KIND_GROUPS, chosen_kinds
 from ..interrupt import Interrupt, interruptible
 from ..loading import load
 from ..ports import Adapter
@@ -43,7 +45,22 @@ def _options(command: Any) -> Any:
             metavar="N",
             help="Then run N examples of the Hypothesis state machine.",
         ),
-        click.option("--seed", type=int, default=0, show_default=True, help="Seed of the random part."),
+        click.option(
+            "--random-plans",
+            type=click.IntRange(0),
+            default=0,
+            show_default=True,
+            metavar="N",
+            help="Before them run N random plans, independent of one another, with up to K+2 faults.",
+        ),
+        click.option("--seed", type=int, default=0, show_default=True, help="Seed of the random parts."),
+        click.option(
+            "--kinds",
+            metavar="KIND,…",
+            default="all",
+            show_default=True,
+            help="Only these kinds of faults, or a group of them: all, basic.",
+        ),
         click.option(
             "--scenario",
             "scenario_names",
@@ -83,12 +100,15 @@ def run(adapter: str, report_dir: Path, **options: Any) -> int:
     """
     loaded = load(adapter)
     choose_scenarios(loaded, options["scenario_names"], options["sagas"])
+    chosen_kinds(options["kinds"])
     make_folder(report_dir, "--report-dir")
     with interruptible() as interrupt:
         report = _campaign(loaded, interrupt, **options)
         write_report(report, report_dir)
     say(REPORTS["text"].render(with_paths(report, report_dir)))
-    say(f"written: {', '.join(str(report_dir / output.file) for output in REPORTS.values() if output.file)}")
+    files = [output.file for output in REPORTS.values() if output.file]
+    files += [CERTIFICATE_FILE] if certifies(report) else []
+    say(f"written: {', '.join(str(report_dir / file) for file in files)}")
     return interrupt.exit_code if interrupt() else exit_code(report)
 
 
@@ -103,6 +123,7 @@ def compare(adapters: Sequence[str], expect: str | None, report_dir: Path, **opt
     sagafuzz compare seed simple-saga reference
     """
     expected = _expectation(expect, adapters)
+    chosen_kinds(options["kinds"])
     loaded = [load(name) for name in adapters]
     for found in loaded:
         choose_scenarios(found, options["scenario_names"], options["sagas"])
@@ -134,7 +155,9 @@ def _campaign(
     *,
     faults: int,
     examples: int,
+    random_plans: int,
     seed: int,
+    kinds: str,
     scenario_names: Sequence[str],
     sagas: int | None,
     show_output: bool,
@@ -142,9 +165,20 @@ def _campaign(
     settings = Settings(
         max_faults=faults,
         examples=examples,
+        random_plans=random_plans,
         seed=seed,
+        kinds=() if chosen_kinds(kinds) == KIND_GROUPS["all"] else chosen_kinds(kinds),
         scenarios=choose_scenarios(adapter, scenario_names, sagas),
-        command=command_line(adapter, faults=faults, random=examples, seed=seed, scenarios=scenario_names, sagas=sagas),
+        command=command_line(
+            adapter,
+            faults=faults,
+            random=examples,
+            seed=seed,
+            scenarios=scenario_names,
+            sagas=sagas,
+            random_plans=random_plans,
+            kinds=kinds,
+        ),
     )
     with progress(adapter.name) as listener:
         campaign = Campaign(adapter, settings, listen=listener, stopped=interrupt)

@@ -16,7 +16,7 @@ import click
 
 from .. import __version__
 from ..errors import UsageError, nearest
-from . import campaigns, listing, replaying
+from . import campaigns, explaining, listing, replaying, verifying
 from .console import say
 
 USAGE, INTERNAL, INTERRUPTED = 2, 70, 130
@@ -45,7 +45,14 @@ def cli() -> None:
     """
 
 
-for command in (campaigns.run, campaigns.compare, replaying.replay, listing.adapters):
+for command in (
+    campaigns.run,
+    campaigns.compare,
+    replaying.replay,
+    verifying.verify,
+    explaining.explain,
+    listing.adapters,
+):
     cli.add_command(command)
 
 

@@ -31,12 +31,14 @@ from ..verdict import (
     Report,
     Verdict,
 )
+from .certificate import source_digest
 from .driver import expect_program_again, perform
 from .enumerator import Case, Enumerator
 from .explain import explain, explain_program
 from .judge import Judge, NotDeterministic, first_difference, violates
-from .reductions import REDUCTIONS
+from .quiet import fewer_collections
 from .random_plans import BEYOND, Drawn, random_plans, unseen
+from .reductions import REDUCTIONS
 from .shrink import shrink, shrink_actions
 from .tally import ScenarioTally, Sighting, Signature, Tally
 
@@ -113,7 +115,7 @@ class Campaign:
 
     def run(self) -> Report:
         """Search to the end, or until stopped."""
-        with watchdog(self.settings.spin_s) as self._watch:
+        with fewer_collections(), watchdog(self.settings.spin_s) as self._watch:
             try:
                 self._finished = self._search()
             except NotDeterministic as error:
@@ -332,6 +334,7 @@ class Campaign:
             coverage=self._tally.coverage.cells(),
             covered=self._tally.coverage.result(),
             kinds=self.settings.kinds,
+            source=source_digest(self.adapter),
             not_exercised=(*self._tally.not_exercised(self.settings.max_faults), *gone),
             reasons=reasons,
             nondeterministic=self._nondeterministic,
@@ -375,6 +378,8 @@ def command_line(
     seed: int,
     scenarios: Iterable[str | Scenario],
     sagas: int | None,
+    random_plans: int = 0,
+    kinds: str = "all",
 ) -> str:
     """The command that makes the same report again, "" where it cannot be written: the adapter has no name,
     or a scenario is not one of its own. Without the folder of the reports, which does not matter."""
@@ -383,6 +388,10 @@ def command_line(
     if not adapter.spec or foreign:
         return ""
     words = ["sagafuzz", "run", adapter.spec, "--faults", str(faults), "--random", str(random), "--seed", str(seed)]
+    if random_plans:
+        words += ["--random-plans", str(random_plans)]
+    if kinds != "all":
+        words += ["--kinds", kinds]
     for name in named:
         words += ["--scenario", name]
     if sagas is not None:

@@ -24,6 +24,7 @@ PHASES: Final = ("forward", "compensation", "recovery")
 NOT_REACHED: Final = "no site that it could strike was reached"
 SPARED: Final = "each of its plans is equivalent to one of another crash, which was run"
 OR_SPARED: Final = ", or it is equivalent to another crash's"
+STRIKES: Final = "it strikes"
 LEFT_OUT: Final = "left out of this search by the choice of kinds"
 
 _BY_NOW: Final = {
@@ -53,9 +54,7 @@ Operation = tuple[str, str, str]
 class ScenarioCoverage:
     """The coverage of one scenario."""
 
-    def __init__(
-        self, setup: Setup, max_faults: int, only: Collection[str] | None, pruned: Mapping[str, int]
-    ) -> None:
+    def __init__(self, setup: Setup, max_faults: int, only: Collection[str] | None, pruned: Mapping[str, int]) -> None:
         self.setup = setup
         self.only = only
         self.max_faults = max_faults
@@ -182,9 +181,9 @@ class CoverageTally:
         sites: Counter[tuple[str, str]] = Counter()
         for scenario in self.scenarios:
             for (kind, _, phase), counts in scenario.cells.items():
-                total = totals.setdefault((kind, phase), [0, 0, 0])
+                sums = totals.setdefault((kind, phase), [0, 0, 0])
                 for number, count in enumerate(counts):
-                    total[number] += count
+                    sums[number] += count
                 sites[kind, phase] += 1
         return tuple(
             Cell(
@@ -241,7 +240,7 @@ class CoverageTally:
                 yield Unreachable(kind=kind.name, where=phase, reason=f"{NOT_REACHED}{OR_SPARED if spared else ''}")
             elif phase not in possible:
                 words = " and ".join(DIRECTION_NAMES.get(direction, "writes") for direction in kind.directions)
-                yield Unreachable(kind=kind.name, where=phase, reason=f"it strikes {words} only")
+                yield Unreachable(kind=kind.name, where=phase, reason=f"{STRIKES} {words} only")
 
     def _ruled_out_by_steps(self) -> Iterator[Unreachable]:
         found: dict[tuple[str, str, str], int] = {}
@@ -270,7 +269,7 @@ class Orders:
         self._setup = setup
         self._saga = setup.adapter.saga
         ledgers = setup.ledgers()
-        self._subject = {
+        self._subject: dict[tuple[str, str], str] = {
             (service, id): ledgers[service].subject(order)
             for service in setup.services
             for id, order in setup.orders.items()
@@ -340,22 +339,21 @@ class Orders:
 
 def in_words(unreachable: Iterable[Unreachable]) -> Iterator[str]:
     """A line for each reason, the kinds that share it together."""
-    lines: dict[tuple[tuple[str, ...], str], list[str]] = {}
-    by_kind: dict[tuple[str, str], list[str]] = {}
+    places: dict[tuple[str, str], list[str]] = {}  # of a kind and a reason
+    at: dict[tuple[str, str], list[str]] = {}  # the kinds of a place and a reason
     for entry in unreachable:
         if entry.sites:
-            lines.setdefault(((entry.where,), f"{entry.reason} ({entry.sites:,} sites)"), []).append(entry.kind)
-        else:
-            by_kind.setdefault((entry.kind, entry.reason), []).append(entry.where)
-    reasons: dict[tuple[tuple[str, ...], str], list[str]] = {}
-    for (kind, reason), places in by_kind.items():
-        if not reason.startswith("it strikes"):  # that is what the kind means, not what was missed
-            reasons.setdefault((tuple(places), reason), []).append(kind)
-    for (places, reason), kinds in reasons.items():
-        where = "anywhere" if places == ("",) else f"in {' and '.join(places)}"
-        yield f"{', '.join(kinds)} {where}: {reason}"
-    for (places, reason), kinds in lines.items():
-        yield f"{', '.join(kinds)} at {places[0]}: {reason}"
+            at.setdefault((entry.where, f"{entry.reason} ({entry.sites:,} sites)"), []).append(entry.kind)
+        elif not entry.reason.startswith(STRIKES):  # that is what the kind means, not what was missed
+            places.setdefault((entry.kind, entry.reason), []).append(entry.where)
+    together: dict[tuple[tuple[str, ...], str], list[str]] = {}
+    for (kind, reason), where in places.items():
+        together.setdefault((tuple(where), reason), []).append(kind)
+    for (phases, reason), kinds in together.items():
+        where_not = f"in {' and '.join(phases)}" if any(phases) else "anywhere"
+        yield f"{', '.join(kinds)} {where_not}: {reason}"
+    for (place, reason), kinds in at.items():
+        yield f"{', '.join(kinds)} at {place}: {reason}"
 
 
 def missing_orders(orders: Iterable[OrderCell]) -> Iterator[str]:
@@ -369,7 +367,7 @@ def missing_orders(orders: Iterable[OrderCell]) -> Iterator[str]:
 
 _ORDERS_TOLD: Final = 4
 
-_NEVER: Final = {("F",): ("compensation",), ("C",): ("forward",)}
+_NEVER: Final[Mapping[tuple[str, ...], tuple[str, ...]]] = {("F",): ("compensation",), ("C",): ("forward",)}
 """The phases in which a kind that strikes one direction only can never be seen."""
 
 
@@ -391,9 +389,7 @@ def _pairs(table: dict[tuple[str, str], Counts], order: list[str]) -> Iterator[P
         for second in order:
             counts = table.get((first, second))
             if counts is not None:
-                yield PairCell(
-                    first=first, second=second, planned=counts[0], fired=counts[1], consequential=counts[2]
-                )
+                yield PairCell(first=first, second=second, planned=counts[0], fired=counts[1], consequential=counts[2])
 
 
 def _where(site: Site) -> str:

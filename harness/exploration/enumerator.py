@@ -17,7 +17,6 @@ from ..history import rows_digest
 from ..simulator import Run, Setup, simulate
 from .judge import NotDeterministic, difference
 from .reductions import CRASH_EQUIVALENCE, GONE_WITH_THE_PROCESS, LATER_BY, REDUCTIONS, STATE_MEMO, StateMemo
-from .reductions import CRASH_EQUIVALENCE, GONE_WITH_THE_PROCESS, LATER_BY, REDUCTIONS, STATE_MEMO, StateMemo
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,9 +40,7 @@ class _Candidate:
 
 def explain(setup: Setup, plan: Plan, violation: Violation, history: History) -> Explanation:
     """Explain the violation that ``history``, the run of ``plan`` under ``setup``, shows."""
-    without = [
-        _tried(setup, plan.without(index), f"without {fault}") for index, fault in enumerate(plan.faults)
-    ]
+    without = [_tried(setup, plan.without(index), f"without {fault}") for index, fault in enumerate(plan.faults)]
     removed = tuple(
         Removed(what=str(fault), then=_then(candidate.verdict, violation))
         for fault, candidate in zip(plan.faults, without, strict=True)
@@ -57,7 +55,7 @@ def explain_program(
 ) -> Explanation:
     """The same for a program of the state machine; instead of a fault an action is taken back."""
     near, removed = [], []
-    faulty = [index for index, (name, _) in enumerate(actions) if name in FAULTY_ACTIONS]
+    faulty = [index for index, (name, _) in enumerate(actions) if name in FAULTY_ACTIONS or name == "advance"]
     for index in faulty[:MAX_ACTIONS]:
         name, number = actions[index]
         instead: tuple[Action, ...] = (("deliver", number),) if name in MESSAGE_ACTIONS else ()
@@ -70,8 +68,8 @@ def explain_program(
         plain = f"delivered plainly instead of '{words}'" if instead else f"without '{words}'"
         near.append(_Candidate(words=plain, plan=None, history=other, verdict=verdict))
         removed.append(Removed(what=words, then=_then(verdict, violation)))
-    names = list(dict.fromkeys(actions[index][0].replace("_", " ") for index in faulty))
-    return _explanation(violation, history, tuple(removed), near, " and ".join(names))
+    names = dict.fromkeys("a slow answer" if actions[i][0] == "advance" else actions[i][0] for i in faulty)
+    return _explanation(violation, history, tuple(removed), near, " and ".join(names).replace("_", " "))
 
 
 def _explanation(
@@ -200,8 +198,9 @@ _WORDS: Final[dict[str, Callable[[Event, str], str]]] = {
     h.LOGACK: lambda event, call: f'the write "{event.get("record")}" is durable',
     h.LOGLOST: lambda event, call: f'the write "{event.get("record")}" is lost',
     h.SEND: lambda event, call: f"{call} is sent",
-    h.DELIVER: lambda event, call: f"{call} reaches {event.process}"
-    + (f" (copy {event.get('nth')})" if (event.get("nth") or 1) > 1 else ""),
+    h.DELIVER: lambda event, call: (
+        f"{call} reaches {event.process}" + (f" (copy {event.get('nth')})" if (event.get("nth") or 1) > 1 else "")
+    ),
     h.APPLY: _applied,
     h.REJECT: lambda event, call: f"{event.process} refuses {call}",
     h.ERROR: lambda event, call: f"{event.process} fails at {call}",

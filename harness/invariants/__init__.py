@@ -11,11 +11,28 @@ from functools import cache
 
 from ..history import History
 from ..verdict import Verdict, Violation
-from . import claims, conduct, effects, log, order
+from . import claims, conduct, effects, isolation, limits, log, order, owners, undoing, unknowns
+from .blocking import Hold, blocking
 from .facts import Facts
 from .registry import INVARIANTS, Invariant
 
-__all__ = ["INVARIANTS", "Invariant", "check", "claims", "conduct", "effects", "log", "order"]
+__all__ = [
+    "INVARIANTS",
+    "Hold",
+    "Invariant",
+    "blocking",
+    "check",
+    "claims",
+    "conduct",
+    "effects",
+    "isolation",
+    "limits",
+    "log",
+    "order",
+    "owners",
+    "undoing",
+    "unknowns",
+]
 
 
 def check(history: History, only: Collection[str] | None = None) -> Verdict:

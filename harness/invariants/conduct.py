@@ -18,7 +18,7 @@ from .registry import Checked, invariant
     holds_when="no exception leaves the adapter, save that of a port to which a fault was done",
     cause="a bug in the code under test, or an adapter that does not translate its refusals",
     repair="return False where the saga was refused or rolled back, and let only errors of ports pass",
-    explains=("I2", "I3", "I5", "I11", "I13", "I16"),
+    explains=("I2", "I3", "I5", "I10", "I11", "I13", "I16", "I22"),
 )
 def no_stray_exception(facts: Facts) -> Checked:
     """A port's error may pass when a fault was injected: the client then knows that it knows nothing."""
@@ -83,7 +83,7 @@ def sane_answer(facts: Facts) -> Checked:
     cause="a loop without progress, or a wait for something that never comes",
     repair="bound each wait and each loop, and back off between attempts",
     nature="liveness",
-    explains=("I2", "I3", "I11", "I13", "I16"),
+    explains=("I2", "I3", "I10", "I11", "I13", "I16"),
 )
 def comes_to_rest(facts: Facts) -> Checked:
     """A livelock in virtual time, a loop that touches no port, or a saga whose client waits for ever."""

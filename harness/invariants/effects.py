@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+from ..history import HOLD
 from ..saga import COMPENSATION, FORWARD, Step
 from ..verdict import Violation
 from .facts import Facts, SagaFacts
@@ -15,7 +18,7 @@ from .registry import Checked, invariant
     cause="a retry or a redelivery without an idempotency key, or with a key made anew for each attempt",
     repair="derive the key from the saga and the step, send it with every attempt, and let the participant "
     "remember it in the transaction that applies the effect",
-    explains=("I2", "I3", "I15", "I16", "I17", "I18", "I23"),
+    explains=("I2", "I3", "I8", "I15", "I16", "I17", "I18", "I23"),
 )
 def at_most_once(facts: Facts) -> Checked:
     """No double charge. Also: a key is never used for two sagas, nor with two payloads."""
@@ -76,7 +79,7 @@ def leftovers(facts: Facts, saga: SagaFacts) -> list[str]:
     them. Empty for a saga that is done, undone, or handed over."""
     steps = facts.saga.steps
     nets = {step.name: saga.net(step.name) for step in steps}
-    if all(net >= 1 for net in nets.values()):
+    if all(net >= 1 or saga.handed_over(name) for name, net in nets.items()):
         return []
     return [step.name for step in steps if nets[step.name] > 0 and binds(step) and not saga.handed_over(step.name)]
 
@@ -163,7 +166,35 @@ def eventual_release(facts: Facts) -> Checked:
                     saga=saga.id,
                 )
             )
+    found.extend(_locks_left(facts))
     return exercised, found
+
+
+def _locks_left(facts: Facts) -> Iterator[Violation]:
+    """Locks that nobody gave back, of sagas to which nobody was called."""
+    rows = facts.history.rows
+    held: dict[tuple[str, str, str], int] = {}
+    for position in facts.holds:
+        row = rows[position]
+        lock = (row[3], row[2], row[9][0])
+        if row[1] == HOLD:
+            held[lock] = position
+        else:
+            held.pop(lock, None)
+    for (id, service, entity), position in held.items():
+        step = rows[position][4]
+        if not facts.sagas[id].handed_over(step):
+            yield Violation(
+                invariant="I3",
+                anomaly="lock left",
+                sentence=f"{service} holds {entity} locked for {id}, and nobody gives it back",
+                expected="the lock given back",
+                got="held for ever",
+                saga=id,
+                step=step,
+                direction=rows[position][5],
+                position=position,
+            )
 
 
 def _all_or_none(facts: Facts, saga: SagaFacts) -> bool:

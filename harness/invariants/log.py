@@ -102,7 +102,7 @@ def _told_too_early(saga: SagaFacts, position: int) -> Violation:
     cause="the saga lives in memory only, or recovery does not find it",
     repair="persist the saga's state, and on start resume or roll back everything that has no end",
     nature="liveness",
-    explains=("I2", "I3", "I5", "I11", "I16"),
+    explains=("I2", "I3", "I5", "I10", "I11", "I16"),
 )
 def no_zombie(facts: Facts) -> Checked:
     """Judged on sagas that were in flight at the last crash. One that left no trace at all, neither
@@ -111,15 +111,12 @@ def no_zombie(facts: Facts) -> Checked:
         return False, ()
     exercised, found = False, []
     for saga in facts.sagas.values():
-        crash = _interrupted(facts, saga)
+        crash = interrupted(facts, saga)
         if crash is None:
             continue
         exercised = True
-        adopted = saga.last_row > crash or any(at > crash for at, _, _ in saga.claims)
-        if adopted or any(record == "terminal" for record, _ in saga.durable):
-            continue
-        left = leftovers(facts, saga)
-        if not left and not _recorded_only(saga):
+        left = zombie_state(facts, saga, crash)
+        if left is None:
             continue
         state = f"{' and '.join(left)} in effect" if left else "its record durable and nothing done"
         found.append(
@@ -138,6 +135,16 @@ def no_zombie(facts: Facts) -> Checked:
     return exercised, found
 
 
+def zombie_state(facts: Facts, saga: SagaFacts, crash: int) -> list[str] | None:
+    """The steps that a saga has in effect which nobody took up after ``crash``, none where it is only durable;
+    None where it was taken up or had ended."""
+    adopted = saga.last_row > crash or any(at > crash for at, _, _ in saga.claims)
+    if adopted or any(record == "terminal" for record, _ in saga.durable):
+        return None
+    left = leftovers(facts, saga)
+    return left if left or _recorded_only(saga) else None
+
+
 def _recorded_only(saga: SagaFacts) -> bool:
     """Durable, and nothing came of it. After a record of another kind than these it may be over."""
     kinds = {record for record, _ in saga.durable}
@@ -147,7 +154,7 @@ def _recorded_only(saga: SagaFacts) -> bool:
 _OPEN = frozenset({"create", "intent", "outcome", "compensating"})
 
 
-def _interrupted(facts: Facts, saga: SagaFacts) -> int | None:
+def interrupted(facts: Facts, saga: SagaFacts) -> int | None:
     """The position of the last crash while the saga was open, or None."""
     ended = saga.claims[0][0] if saga.claims else len(facts.history.rows)
     open_crashes = [at for at, _ in facts.crashes if saga.submitted < at < ended]

@@ -32,7 +32,7 @@ def null_compensation(facts: Facts) -> Checked:
             if forward is None or not forward.sends:
                 continue  # never begun: I5's
             first = forward.effective[0][0] if forward.effective else len(facts.history.rows)
-            handled = _first_handled(undo)
+            handled = _first_handled(facts, undo)
             if not -1 < handled < first:
                 continue
             exercised = True
@@ -42,9 +42,9 @@ def null_compensation(facts: Facts) -> Checked:
     return exercised, found
 
 
-def _first_handled(call: CallFacts) -> int:
-    """Where the participant answered for the first time, whatever it said; -1: never."""
-    found = [positions[0] for positions in (call.refusals, call.errors) if positions]
+def _first_handled(facts: Facts, call: CallFacts) -> int:
+    """Where the participant itself answered for the first time, whatever it said; -1: never."""
+    found = call.refusals[:1] + [at for at in call.errors if facts.history.rows[at][9][0] not in INJECTED][:1]
     return min([*found, call.applied] if call.applied >= 0 else found, default=-1)
 
 
@@ -85,7 +85,7 @@ def _null_undo(
     "no hanging",
     holds_when="after a step's undo was answered the step takes no effect any more, and is not told to have succeeded",
     cause="a request that was slow arrives after its undo, and nothing there tells it from a new one",
-    repair="give step and undo keys that belong together, and let the participant refuse a step whose undo it has seen",
+    repair="give step and undo keys that belong together, and let the participant refuse a step after its undo",
     explains=("I2", "I3", "I15", "I16", "I17", "I23"),
     source="suspension of TCC frameworks (Seata, dtm)",
 )
@@ -222,15 +222,14 @@ def _taken(facts: Facts, forward: CallFacts) -> dict[str, set[Any]]:
     """What the effective attempts took, by name: as asked, or as answered where the answer says so."""
     rows = facts.history.rows
     payloads = [dict(rows[at][9][1]) for at, _, _ in forward.sends]
-    steady = {name for name in payloads[0] if len({repr(each.get(name)) for each in payloads}) == 1} if payloads else set()
-    taken: dict[str, set[Any]] = {name: {payloads[0][name]} for name in steady}
-    for at, _, _ in forward.effective:
-        for name, value in _receipt(rows[at]).items():
-            if name in steady or name in _ORDERED:
-                taken.setdefault(name, set())
-    for name in taken:
-        answered = {_receipt(rows[at])[name] for at, _, _ in forward.effective if name in _receipt(rows[at])}
-        taken[name] = answered or taken[name]
+    receipts = [_receipt(rows[at]) for at, _, _ in forward.effective]
+    taken: dict[str, set[Any]] = {}
+    for name in {*(name for each in payloads[:1] for name in each), *_ORDERED}:
+        asked = {repr(each.get(name)): each.get(name) for each in payloads}
+        if len(asked) > 1:
+            continue
+        answered = {receipt[name] for receipt in receipts if name in receipt}
+        taken[name] = answered or {value for value in asked.values() if value is not None}
     return taken
 
 

@@ -15,7 +15,7 @@ from .registry import Checked, invariant
 @invariant(
     "I6",
     "ambiguity is sticky",
-    holds_when="after an unknown outcome nothing but the same key again, a query or the undo settles the step; no later "
+    holds_when="after an unknown outcome nothing but the same key again, a query or the undo settles the step: no later "
     "refusal under another key does, and nothing is built on it before",
     cause="a timeout is taken for success, or a later attempt without the key is refused and speaks for the first",
     repair="ask again under the same key until the answer is definite, or undo the step; go on only after that",

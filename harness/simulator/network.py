@@ -281,10 +281,11 @@ class Network:
             sim.crash(msg.process, kind)
         elif kind == "participant-restart":
             self._restart(msg)
-        elif kind == "expiry" and reply.effective:
+        elif kind == "expiry":
             sim.struck()
-            sim.kernel.at(EXPIRY_US, self._run_out, msg)
-        elif kind == "error-after-effect" and reply.answer != p.ERROR:
+            if reply.effective:
+                sim.kernel.at(EXPIRY_US, self._run_out, msg)
+        elif kind == "error-after-effect":
             sim.struck()
             reply = p.Reply(p.ERROR, "internal error")
         if msg.process.dead or msg.done or msg.deaf:
@@ -298,17 +299,18 @@ class Network:
             sim.kernel.at(delay, self._answer, (msg, reply))
 
     def _impossible(self, msg: Message) -> tuple[str, ...]:
-        """What cannot strike this delivery: a refusal where the answer is already fixed, the death of
-        a sender that is dead."""
+        """What cannot strike this delivery: a refusal where the answer is already fixed, the end of a
+        reservation that it does not make, the death of a sender that is dead."""
         sim = self.sim
         service = sim.services[msg.service]
         if (self._down and self._down.get(msg.service, 0) > sim.kernel.now_us) or (
             msg.direction == COMPENSATION and (msg.saga, msg.step) in self.stuck
         ):
             return _EFFECT_KINDS  # it fails already
-        excluded = sim.setup.no_expiry if msg.service not in sim.setup.adapter.expiring else _NOTHING
-        if msg.direction == COMPENSATION or service.decided(msg):
-            excluded += _REJECT
+        decided = msg.direction == COMPENSATION or service.decided(msg)
+        excluded = _REJECT if decided else _NOTHING
+        if decided or msg.service not in sim.setup.adapter.expiring or msg.operation.endswith(".confirm"):
+            excluded += sim.setup.no_expiry
         if msg.process.dead:
             excluded += _CRASH
         retention_ms = sim.setup.adapter.key_retention_ms
@@ -355,7 +357,7 @@ class Network:
         if reply.answer == p.OK:
             for kind, data in reply.touched:
                 self._note(msg, kind, msg.service, data)
-            seen = (reply.effective, reply.owner, reply.balance)
+            seen: tuple[Any, ...] = (reply.effective, reply.owner, reply.balance)
             if reply.effective and msg.direction == FORWARD and reply.value:
                 seen += (p.receipt(reply.value),)
             self._note(msg, APPLY, msg.service, seen)

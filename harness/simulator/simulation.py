@@ -14,9 +14,9 @@ from greenlet import getcurrent
 
 from ..errors import UsageError
 from ..faults import BOOT as BOOT_PHASE
+from ..faults import CAPABILITIES, FAULT_KINDS, Fault, Plan, Site
 from ..faults import LOG as LOG_PHASE
 from ..faults import SEND as SEND_PHASE
-from ..faults import CAPABILITIES, FAULT_KINDS, Fault, Plan, Site
 from ..history import (
     ALERT,
     APPLY,

@@ -11,7 +11,7 @@ import hashlib
 import marshal
 from typing import TYPE_CHECKING, Any, Final
 
-from ..history import ACK, APPLY, BOOT, CLOCK, DELIVER, DOWN, LOG, LOST, PAUSE, SEND, Row
+from ..history import APPLY, BOOT, CLOCK, DELIVER, DOWN, LOG, LOST, PAUSE, Row
 from .network import MAX_ATTEMPT, Message
 from .participants import Ledger, UserParticipant
 
@@ -52,7 +52,7 @@ def _processes(sim: Simulation) -> tuple[Any, ...]:
             process.upgraded,
             max(process.paused_until_us - now, 0),
             tuple(process.inputs),
-            tuple((task.label, task.saga, task is current, task.waiting) for task in process.tasks if not task.finished),
+            tuple((t.label, t.saga, t is current, t.waiting) for t in process.tasks if not t.finished),
         )
         for process in sim.living
     )
@@ -124,27 +124,24 @@ def _timers(sim: Simulation) -> tuple[Any, ...]:
 
 def _timer(sim: Simulation, name: str, argument: Any) -> Any:
     """A timer as a value; None for one that will do nothing."""
-    if name == "deliver" or name == "_run_out":
-        return _message(sim, argument)
-    if name in ("_answer", "_arrive"):
+    shown: Any = None
+    if name in {"deliver", "_run_out"}:
+        shown = _message(sim, argument)
+    elif name in {"_answer", "_arrive"}:
         msg, reply = argument[0], argument[1]
-        if msg.done or msg.process.dead:
-            return None
-        return _message(sim, msg), reply.answer, repr(reply.value), msg.deaf
-    if name in ("_expire", "_wait_no_more"):
-        return None if msg_is_over(argument) else _message(sim, argument)
-    if name in ("wake", "_resume"):
-        return None if argument.finished or argument.process.dead else (argument.label, argument.saga)
-    if name == "start":
-        return str(argument)
-    if name == "submit":
-        return argument.id
-    raise _Opaque
-
-
-def msg_is_over(msg: Message) -> bool:
-    """Whether nobody waits for the answer any more."""
-    return msg.done or msg.process.dead
+        if not (msg.done or msg.process.dead):
+            shown = (_message(sim, msg), reply.answer, repr(reply.value), msg.deaf)
+    elif name in {"_expire", "_wait_no_more"}:
+        if not (argument.done or argument.process.dead):
+            shown = _message(sim, argument)
+    elif name in {"wake", "_resume"}:
+        if not (argument.finished or argument.process.dead):
+            shown = (argument.label, argument.saga)
+    elif name in {"start", "submit"}:
+        shown = str(getattr(argument, "id", argument))
+    else:
+        raise _Opaque
+    return shown
 
 
 _UNSEEN: Final = frozenset({LOG, LOST, DELIVER, DOWN, PAUSE, CLOCK})
@@ -166,12 +163,8 @@ def past(rows: list[Row]) -> tuple[Any, ...]:
                 applied.add((saga, step, direction))
             elif (saga, step, direction) in applied:
                 continue
-        elif kind == BOOT:
-            data = data[1:]
+        told = data[1:] if kind == BOOT else data
         number = numbers.setdefault(msg, len(numbers)) if msg else -1
         process_number = names.setdefault(process, len(names))
-        if kind in (SEND, ACK, APPLY):
-            seen.append((kind, process_number, saga, step, direction, key, number, data))
-        else:
-            seen.append((kind, process_number, saga, step, direction, key, number, repr(data)))
+        seen.append((kind, process_number, saga, step, direction, key, number, told))
     return tuple(seen)

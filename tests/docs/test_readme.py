@@ -28,7 +28,7 @@ def test_the_adapter_and_the_test_work_with_a_checkout(examples: Path, shell: Sh
     (shell.folder / "test_shop.py").write_text(test, encoding="utf-8")
 
     (command,) = (block.strip() for block in blocks("") if block.startswith("sagafuzz "))
-    assert "CONSISTENT" in shell.do(f"{command} --scenario succeeds --random 0")
+    assert "CONSISTENT" in shell.do(f"{command} --faults 1 --random 0")  # the last --faults counts: this is quicker
     assert shell.code == 0
     assert "1 passed" in shell.do("pytest test_shop.py --saga-faults 1 --saga-random 10")
 

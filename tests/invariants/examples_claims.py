@@ -97,6 +97,7 @@ bad(
     """,
     names="order.create for saga-1 took effect after the saga was called compensated",
     at="order F",
+    follows="I8",
 )
 bad(
     "I15",
@@ -177,7 +178,7 @@ bad(
     names="told 'compensated', but pay is in effect",
     at="pay F",
     definition=PIVOT_LAST,
-    follows="I2",
+    follows="I10",
 )
 idle(
     "I16",

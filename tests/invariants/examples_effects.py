@@ -287,10 +287,96 @@ bad(
     names="payment in effect and shipping not",
     at="payment F",
     definition=PIVOT_FIRST,
+    follows="I10",
+)
+BRANCHES = Saga(
+    "branches",
+    [
+        Step("payment", "payment.charge", pivot=True, after=()),
+        Step("inventory", "inventory.reserve", undo="inventory.release", after=()),
+    ],
+)
+bad(
+    "I2",
+    "partial",
+    "the pivot of one branch took effect, and the other branch was refused",
+    """
+    submit
+    call payment.charge key=p
+    refused inventory.reserve key=i
+    tell stuck
+    """,
+    names="payment in effect and inventory not",
+    at="payment F",
+    definition=BRANCHES,
 )
 idle("I2", "nothing took effect", REFUSED_AT_ONCE)
 
+good(
+    "I1",
+    "what expired may be reserved again",
+    """
+    submit
+    call order.create key=o
+    call inventory.reserve key=i -> m2
+    expire m2
+    call inventory.reserve key=i-2
+    call payment.charge key=p
+    tell completed
+    """,
+)
+bad(
+    "I2",
+    "partial",
+    "a reservation runs out, and the saga is completed without it",
+    """
+    submit
+    call order.create key=o
+    call inventory.reserve key=i -> m2
+    call payment.charge key=p
+    expire m2
+    tell completed
+    """,
+    names="order and payment in effect and inventory not",
+    at="payment F",
+)
+
 # -- I3: eventual release --------------------------------------------------------------------
+
+good(
+    "I3",
+    "a lock is given back",
+    """
+    submit
+    send order.create key=o -> m1
+    apply m1
+    hold m1 row-7
+    ack m1
+    refused inventory.reserve key=i
+    send order.cancel key=o -> m3
+    apply m3
+    release m3 row-7
+    ack m3
+    tell compensated
+    """,
+)
+bad(
+    "I3",
+    "lock left",
+    "the undo gives back what was taken, and not the lock",
+    """
+    submit
+    send order.create key=o -> m1
+    apply m1
+    hold m1 row-7  <--
+    ack m1
+    refused inventory.reserve key=i
+    call order.cancel key=o
+    tell compensated
+    """,
+    names="order holds row-7 locked for saga-1",
+    at="order F",
+)
 
 good("I3", "a saga that ends holds nothing that it does not own", UNDONE)
 good(

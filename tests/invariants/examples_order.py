@@ -219,6 +219,7 @@ bad(
     """,
     names="order.create for saga-1 may have taken effect",
     at="order F",
+    follows="I6",
 )
 bad(
     "I5",

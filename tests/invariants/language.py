@@ -10,7 +10,8 @@
     ''')
 
 Each line takes one millisecond more than the one before; ``@1000`` in front says when it happens.
-``saga-2:`` in front says whom it is about (else saga-1), ``-:`` that it is about no saga. `VERBS`
+``saga-2:`` in front says whom it is about (else saga-1), ``-:`` that it is about no saga. After ``boot
+second`` two orchestrators live, and ``as 1`` lets the first one act. `VERBS`
 lists what can be written. ``<--`` at the end of one line marks its last event, for `written`. The
 end of the run is added where the text does not say one.
 """
@@ -112,8 +113,9 @@ class _Writer:
         self.mark = -1
         self.now_us = 0
         self.saga = ""
-        self.incarnation = 1
-        self.alive = True
+        self.incarnation = self.newest = 1
+        self.living = {1}
+        self.declared: dict[str, object] = {}
         self.messages: dict[str, _Message] = {}
         self.attempts: dict[tuple[str, str, str], int] = {}
         self.answers: dict[int, str] = {}
@@ -165,7 +167,14 @@ class _Writer:
             self.add("END", "harness", "quiescent")
         sagas = tuple(self.sagas) or ("saga-1",)
         return Written(
-            History(saga=self.definition, sagas=sagas, rows=tuple(self.rows), fired=tuple(self.fired)), self.mark
+            History(
+                saga=self.definition,
+                sagas=sagas,
+                rows=tuple(self.rows),
+                fired=tuple(self.fired),
+                declared=self.declared,
+            ),
+            self.mark,
         )
 
     # -- events ------------------------------------------------------------------------------
@@ -180,9 +189,13 @@ class _Writer:
 
     def orchestrator(self) -> str:
         """Its label; it must be alive."""
-        if not self.alive:
+        if self.incarnation not in self.living:
             raise Unreadable("the orchestrator is dead; write 'boot' before")
         return "orchestrator" if self.incarnation == 1 else f"orchestrator#{self.incarnation}"
+
+    @property
+    def alive(self) -> bool:
+        return bool(self.living)
 
     def message(self, words: _Words) -> _Message:
         return self.messages[words.take("message", self.messages)]
@@ -191,7 +204,7 @@ class _Writer:
         """A message of the incarnation that lives."""
         message = self.message(words)
         if message.sender != self.orchestrator():
-            raise Unreadable(f"its sender, {message.sender}, is dead")
+            raise Unreadable(f"its sender, {message.sender}, is dead or does not act")
         return message
 
     def step(self, words: _Words) -> str:
@@ -226,6 +239,7 @@ class _Writer:
             service=operation.partition(".")[0],
         )
         self.messages[words.name or f"message {number}"] = message
+        words.named.pop("receipt", None)
         payload = tuple(sorted((name, _value(text)) for name, text in words.named.items()))
         words.named.clear()
         self.about(message, "SEND", message.sender, operation, payload)
@@ -246,10 +260,12 @@ class _Writer:
         quiet = "no-effect" in words.bare
         if quiet:
             words.bare.remove("no-effect")
+        receipt = _receipt(words.named.get("receipt", ""))
         self.send(words)
         message = list(self.messages.values())[-1]
         self.now_us += 1000
-        self.handle(message, kind, *((not quiet, message.about[0], ()) if kind == "APPLY" else ("refused",)))
+        applied = (not quiet, message.about[0], (), *receipt)
+        self.handle(message, kind, *(applied if kind == "APPLY" else ("refused",)))
         self.now_us += 1000
         self.about(message, "ACK", message.sender, ANSWERS[kind])
 
@@ -268,13 +284,15 @@ class _Writer:
         balance = tuple(map(_value, filter(None, words.named.pop("balance", "").split("/"))))
         if len(balance) not in (0, 6):
             raise Unreadable(f"a balance has six parts, not {len(balance)}: UNIT/SUBJECT/FREE/TAKEN/LIVE/INITIAL")
-        self.handle(message, "APPLY", effective, "" if owner == "nobody" else owner, balance)
+        receipt = _receipt(words.named.pop("receipt", ""))
+        self.handle(message, "APPLY", effective, "" if owner == "nobody" else owner, balance, *receipt)
 
     def reject(self, words: _Words) -> None:
         self.handle(self.message(words), "REJECT", "refused")
 
     def error(self, words: _Words) -> None:
-        self.handle(self.message(words), "ERROR", "internal error")
+        message = self.message(words)
+        self.handle(message, "ERROR", words.bare.pop(0) if words.bare else "internal error")
 
     def ack(self, words: _Words) -> None:
         message = self.own(words)
@@ -302,10 +320,57 @@ class _Writer:
 
     def _log(self, words: _Words, *kinds: str) -> None:
         record, step = words.take("kind of record"), self.step(words)
+        epoch = [int(words.named.pop("epoch"))] if "epoch" in words.named else []
         nth = self.writes.get((self.saga, record, step), 0) + (kinds[0] == "LOG")
         self.writes[self.saga, record, step] = nth
         for kind in kinds:
-            self.add(kind, self.orchestrator(), record, max(nth, 1), step=step)
+            self.add(kind, self.orchestrator(), record, max(nth, 1), *epoch, step=step)
+
+    def lost_write(self, words: _Words) -> None:
+        record, step = words.take("kind of record"), self.step(words)
+        nth = self.writes.get((self.saga, record, step), 1)
+        self.add("LOGLOST", self.orchestrator(), record, nth, step=step)
+
+    def adopt(self, words: _Words) -> None:
+        epoch, definition = int(words.named.pop("epoch", 0)), words.named.pop("definition", "")
+        self.add("ADOPT", self.orchestrator(), epoch, definition)
+
+    def read(self, words: _Words) -> None:
+        message, entity = self.message(words), words.take("entity")
+        version = int(words.take("version"))
+        pending = bool(words.bare) and words.take("word about the value", ["pending"]) == "pending"
+        self.about(message, "READ", message.service, entity, version, pending)
+
+    def wrote(self, words: _Words) -> None:
+        message, entity = self.message(words), words.take("entity")
+        version = int(words.take("version"))
+        mode = words.take("mode", ["set", "add"]) if words.bare else "set"
+        self.about(message, "WRITE", message.service, entity, version, mode)
+
+    def hold(self, words: _Words) -> None:
+        message = self.message(words)
+        self.about(message, "HOLD", message.service, words.take("entity"))
+
+    def release(self, words: _Words) -> None:
+        message = self.message(words)
+        self.about(message, "RELEASE", message.service, words.take("entity"))
+
+    def expire(self, words: _Words) -> None:
+        message = self.message(words)
+        self.about(message, "EXPIRE", message.service, "item-1", 1)
+
+    def pause(self, words: _Words) -> None:
+        self.add("PAUSE", self.orchestrator(), int(words.take("time in ms")), saga="")
+
+    def act_as(self, words: _Words) -> None:
+        incarnation = int(words.take("incarnation"))
+        if incarnation not in self.living:
+            raise Unreadable(f"there is no incarnation {incarnation} alive")
+        self.incarnation = incarnation
+
+    def declare(self, words: _Words) -> None:
+        self.declared.update({name: _promise(text) for name, text in words.named.items()})
+        words.named.clear()
 
     def terminal(self, words: _Words) -> None:
         self.add("TERMINAL", self.orchestrator(), words.take("outcome", OUTCOMES))
@@ -324,7 +389,8 @@ class _Writer:
         name = words.take("type of exception")
         from_port = words.named.pop("port", "no") == "yes"
         message = words.bare.pop(0) if words.bare else ""
-        self.add("RAISED", self.orchestrator(), name, message, "run: shop.py:1", from_port)
+        where = words.named.pop("where", "run")
+        self.add("RAISED", self.orchestrator(), name, message, f"{where}: shop.py:1", from_port)
 
     def nonsense(self, words: _Words) -> None:
         self.orchestrator()
@@ -332,14 +398,17 @@ class _Writer:
 
     def crash(self, words: _Words) -> None:
         self.add("CRASH", self.orchestrator(), words.bare.pop(0) if words.bare else "killed", saga="")
-        self.alive = False
+        self.living.discard(self.incarnation)
+        self.incarnation = max(self.living, default=self.incarnation)
 
     def boot(self, words: _Words) -> None:
-        if self.alive and self.rows:
-            raise Unreadable("the orchestrator runs already; write 'crash' before")
-        self.incarnation += not self.alive
-        self.alive = True
         reason = words.bare.pop(0) if words.bare else "start"
+        beside = reason in ("second", "pause")
+        if self.alive and self.rows and not beside:
+            raise Unreadable("the orchestrator runs already; write 'crash' before")
+        self.newest += beside or not self.alive
+        self.incarnation = self.newest
+        self.living.add(self.newest)
         self.add("BOOT", self.orchestrator(), self.incarnation, reason, saga="")
 
     def heal(self, words: _Words) -> None:
@@ -360,6 +429,22 @@ def _value(text: str) -> int | str:
     return int(text) if re.fullmatch(r"-?\d+", text) else text
 
 
+def _receipt(text: str) -> tuple[tuple[tuple[str, Any], ...], ...]:
+    """The fourth field of an APPLY: ``id:ch-1,amount:100``; nothing where nothing is given."""
+    pairs = [entry.partition(":")[::2] for entry in text.split(",") if entry]
+    return (tuple(sorted((name, _value(value)) for name, value in pairs)),) if pairs else ()
+
+
+def _promise(text: str) -> object:
+    """``3``; ``a,b`` is a tuple; ``a:1,b:2`` and ``v1:a+b,v2:c`` are mappings."""
+    if ":" in text:
+        pairs = [entry.partition(":")[::2] for entry in text.split(",")]
+        return {
+            name: _value(value) if re.fullmatch(r"\d+", value) else tuple(value.split("+")) for name, value in pairs
+        }
+    return int(text) if text.isdigit() else tuple(text.split(","))
+
+
 class Verb(NamedTuple):
     """How a line begins, and the whole of it in one example."""
 
@@ -372,22 +457,38 @@ VERBS: dict[str, Verb] = {
     for verb in (
         Verb("submit [item=ITEM] [quantity=N] [amount=N]", _Writer.submit),
         Verb("send OPERATION [query] [key=KEY] [NAME=VALUE ...] -> MESSAGE", _Writer.named_send),
-        Verb("apply MESSAGE [no-effect] [owner=SAGA|nobody] [balance=UNIT/SUBJECT/...]", _Writer.apply),
+        Verb(
+            "apply MESSAGE [no-effect] [owner=SAGA|nobody] [balance=UNIT/SUBJECT/...] [receipt=NAME:VALUE,...]",
+            _Writer.apply,
+        ),
         Verb("reject MESSAGE", _Writer.reject),
-        Verb("error MESSAGE", _Writer.error),
+        Verb("error MESSAGE [REASON]", _Writer.error),
         Verb("ack MESSAGE [ok|rejected|error]", _Writer.ack),
         Verb("lost MESSAGE request|answer", _Writer.lost),
         Verb("timeout MESSAGE", _Writer.timeout),
-        Verb("call OPERATION [query] [no-effect] [key=KEY] [NAME=VALUE ...] [-> MESSAGE]", _Writer.call),
+        Verb(
+            "call OPERATION [query] [no-effect] [key=KEY] [receipt=NAME:VALUE,...] [NAME=VALUE ...] [-> MESSAGE]",
+            _Writer.call,
+        ),
         Verb("refused OPERATION [key=KEY] [NAME=VALUE ...] [-> MESSAGE]", _Writer.refused),
-        Verb("log RECORD [STEP]", _Writer.log),
-        Verb("durable RECORD [STEP]", _Writer.durable),
-        Verb("write RECORD [STEP]", _Writer.write),
+        Verb("log RECORD [STEP] [epoch=N]", _Writer.log),
+        Verb("durable RECORD [STEP] [epoch=N]", _Writer.durable),
+        Verb("write RECORD [STEP] [epoch=N]", _Writer.write),
+        Verb("lost-write RECORD [STEP]", _Writer.lost_write),
+        Verb("adopt [epoch=N] [definition=NAME]", _Writer.adopt),
+        Verb("read MESSAGE ENTITY VERSION [pending]", _Writer.read),
+        Verb("wrote MESSAGE ENTITY VERSION [set|add]", _Writer.wrote),
+        Verb("hold MESSAGE ENTITY", _Writer.hold),
+        Verb("release MESSAGE ENTITY", _Writer.release),
+        Verb("expire MESSAGE", _Writer.expire),
+        Verb("pause MS", _Writer.pause),
+        Verb("as INCARNATION", _Writer.act_as),
+        Verb("declare NAME=VALUE ...", _Writer.declare),
         Verb("terminal OUTCOME", _Writer.terminal),
         Verb("tell OUTCOME", _Writer.tell),
         Verb("dead-letter [STEP]", _Writer.dead_letter),
         Verb("alert [STEP]", _Writer.alert),
-        Verb("raise TYPE [MESSAGE] [port=yes]", _Writer.raised),
+        Verb("raise TYPE [MESSAGE] [port=yes] [where=METHOD]", _Writer.raised),
         Verb("nonsense ANSWER", _Writer.nonsense),
         Verb("crash [REASON]", _Writer.crash),
         Verb("boot [REASON]", _Writer.boot),

@@ -35,6 +35,13 @@ def test_consequences_are_all_that_can_be_reached() -> None:
         ("I5", "I2", "a leaked effect breaks atomicity"),
         ("I5", "I16", "a false terminal is told to the client"),
         ("I15", "I2", "an effect after the end breaks atomicity"),
+        ("I8", "I15", "what hangs takes effect after the end"),
+        ("I7", "I8", "without a tombstone a late step hangs"),
+        ("I9", "I1", "an undo that is not idempotent takes effect twice"),
+        ("I6", "I5", "who takes one attempt's refusal for all leaves a step out"),
+        ("I14", "I15", "a stale owner declares another end"),
+        ("I22", "I13", "who waits behind a saga that cannot be handled is never taken up"),
+        ("I10", "I2", "what is given up after the pivot breaks atomicity"),
         ("I12", "I13", "what is not durable cannot be taken up"),
         ("I1", "I23", "a key that was used for another saga makes its success hollow"),
         ("I23", "I15", "what was called completed too early takes effect after the end"),
@@ -202,6 +209,17 @@ CASES = {
         call payment.charge
         tell completed
         """,
+        {("I6", "saga-1")},
+        {("I23", "saga-1"), ("I2", "saga-1"), ("I3", "saga-1"), ("I16", "saga-1")},
+    ),
+    "a swallowed refusal does so too": (
+        """
+        submit
+        call order.create
+        refused inventory.reserve
+        call payment.charge
+        tell completed
+        """,
         {("I23", "saga-1")},
         {("I2", "saga-1"), ("I3", "saga-1"), ("I16", "saga-1")},
     ),
@@ -214,8 +232,50 @@ CASES = {
         tell compensated
         apply m1
         """,
-        {("I15", "saga-1")},
-        {("I2", "saga-1"), ("I3", "saga-1"), ("I16", "saga-1")},
+        {("I8", "saga-1")},
+        {("I15", "saga-1"), ("I2", "saga-1"), ("I3", "saga-1"), ("I16", "saga-1")},
+    ),
+    "a step that comes twice, once after its undo, is a duplicate before it hangs": (
+        """
+        submit
+        send order.create -> m1
+        apply m1
+        ack m1
+        refused inventory.reserve
+        call order.cancel
+        apply m1
+        tell compensated
+        """,
+        {("I1", "saga-1")},
+        {("I8", "saga-1"), ("I2", "saga-1"), ("I3", "saga-1"), ("I16", "saga-1")},
+    ),
+    "a participant that leaves no tombstone explains what hangs, and what that does": (
+        """
+        submit
+        send order.create key=o -> m1
+        timeout m1
+        call order.cancel key=o no-effect
+        tell compensated
+        apply m1
+        """,
+        {("I7", "saga-1")},
+        {("I8", "saga-1"), ("I15", "saga-1"), ("I2", "saga-1"), ("I3", "saga-1"), ("I16", "saga-1")},
+    ),
+    "an undo of other data explains that the sums are wrong": (
+        """
+        submit
+        call order.create
+        call inventory.reserve
+        call payment.charge amount=100
+        send payment.refund amount=90 -> m4
+        apply m4 balance=money/customer/90/0/0/100
+        ack m4
+        call inventory.release
+        call order.cancel
+        tell compensated
+        """,
+        {("I19", "saga-1")},
+        {("I17", "saga-1")},
     ),
     "an undo that is given up explains its remains": (
         """

@@ -140,13 +140,57 @@ EVERYTHING = """
     tell pending
     dead-letter order
     alert
-    raise KeyError
+    raise KeyError where=recover
     nonsense None
+    declare max_attempts=3 isolation=dirty-read definitions=v1:a.b+a.c
+    adopt epoch=2 definition=v1
+    write outcome order epoch=2
+    lost-write outcome order
+    read m1 stock 3 pending
+    wrote m1 stock 4 add
+    hold m1 stock
+    release m1 stock
+    expire m1
+    pause 10000
+    boot second
+    as 1
+    crash
     crash
     boot
     heal
     end quiescent
 """
+
+
+def test_two_orchestrators_can_live_at_once() -> None:
+    described = history("boot\nwrite create\nboot second\nwrite a\nas 1\nwrite b\ncrash\nwrite c")
+    assert [(row[1], row[2]) for row in described.rows if row[1] in ("BOOT", "LOG", "CRASH")] == [
+        ("BOOT", "orchestrator"),
+        ("LOG", "orchestrator"),
+        ("BOOT", "orchestrator#2"),
+        ("LOG", "orchestrator#2"),
+        ("LOG", "orchestrator"),
+        ("CRASH", "orchestrator"),
+        ("LOG", "orchestrator#2"),
+    ]
+
+
+def test_a_receipt_is_part_of_the_effect_and_not_of_the_request() -> None:
+    described = history("call payment.charge amount=5 receipt=id:ch-1,amount:5")
+    assert [row[9] for row in described.rows if row[1] in ("SEND", "APPLY")] == [
+        ("payment.charge", (("amount", 5),)),
+        (True, "saga-1", (), (("amount", 5), ("id", "ch-1"))),
+    ]
+
+
+def test_what_is_declared_is_a_number_some_names_or_a_table() -> None:
+    described = history("declare deadline_ms=50 isolation=a,b definitions=v1:x.y+x.z max_attempts=x.y:2\nsubmit")
+    assert described.declared == {
+        "deadline_ms": 50,
+        "isolation": ("a", "b"),
+        "definitions": {"v1": ("x.y", "x.z")},
+        "max_attempts": {"x.y": 2},
+    }
 
 
 def test_every_verb_writes_events_as_the_simulator_does() -> None:
@@ -185,6 +229,7 @@ def test_every_verb_writes_events_as_the_simulator_does() -> None:
         ("submit\nboot", "the orchestrator runs already; write 'crash' before"),
         ("send order.create -> m1\ncrash\nboot\ntimeout m1", "its sender, orchestrator, is dead"),
         ("submit\n@5 heal\n@4 heal", "line 3, '@4 heal': time goes backwards, it is 5 ms already"),
+        ("boot\nas 2", "there is no incarnation 2 alive"),
         ("@soon submit", "'soon' is no time; write '@1000', in milliseconds"),
         ("submit <--\ntell pending <--", "a second line is marked '<--'; mark one"),
         ("send order.create -> m1\nfault lots m1", "'lots' is no kind of fault"),

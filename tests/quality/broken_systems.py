@@ -982,3 +982,10 @@ SOUND: Mapping[str, tuple[Adapter, ...]] = {
 KEPT_FOR_A_DAY = system(key_retention_ms=24 * HOURS_MS)
 """A participant that has forgotten a key applies the charge again, whoever asks. So the one way to survive is not
 to ask again when keys may be forgotten: the reference's last attempt comes seconds after the first."""
+
+CLASSICS: Mapping[str, Adapter] = {
+    "no-key": system(NoKey),
+    "in-memory": system(InMemory),
+    "failed-step-omitted": system(UndoesOnlyDoneSteps),
+}
+"""What everybody writes first, each in the reference."""

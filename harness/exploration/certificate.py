@@ -1,0 +1,315 @@
+"""A certificate of a consistent and complete campaign, and its verification by a random sample.
+
+It says what was run, with which versions, and what may be concluded; no more. Whoever doubts it runs a sample.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+import platform
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Final, Literal, TypeAlias
+
+from .. import __version__
+from ..errors import UsageError
+from ..faults import FAULT_KINDS, Plan
+from ..history import History
+from ..invariants import check
+from ..ports import Adapter
+from ..scenario import Scenario
+from ..simulator import Setup, simulate
+from ..verdict import CONSISTENT, Report, Violation, exhaustive_claim, random_claims
+from .enumerator import Enumerator
+from .judge import NotDeterministic
+from .random_plans import random_plans
+from .replay import scenario_from_json, scenario_to_json
+
+CERTIFICATE_VERSION: Final = 1
+CERTIFICATE_FILE: Final = "certificate.json"
+LIBRARIES: Final = ("hypothesis", "networkx", "greenlet")
+
+Result: TypeAlias = Literal["CONFIRMED", "REFUTED", "CANNOT RUN"]
+
+
+# -- writing it --------------------------------------------------------------------------------
+
+
+def certifies(report: Report) -> bool:
+    """Whether a report is worth a certificate: consistent, and searched to the end."""
+    return report.verdict == CONSISTENT and report.complete
+
+
+def to_text(report: Report) -> str:
+    """The certificate of a report that `certifies`, as JSON that is the same for the same campaign."""
+    counts = report.counts
+    content = {
+        "sagafuzz_certificate": CERTIFICATE_VERSION,
+        "adapter": report.spec,
+        "saga": {"name": report.saga, "steps": [list(step) for step in report.steps]},
+        "statements": [exhaustive_claim(report), *random_claims(report)],
+        "max_faults": report.max_faults,
+        "seed": report.seed,
+        "kinds": sorted({cell.kind for cell in report.coverage if cell.planned}, key=list(FAULT_KINDS).index),
+        "limited_to": list(report.kinds),
+        "sites": len({(cell.scenario, cell.site) for cell in report.covered.sites}),
+        "plans": {
+            "run": counts.run,
+            "by_faults": list(counts.by_faults),
+            "pruned": dict(sorted(counts.pruned.items())),
+            "fired_share": counts.fired / counts.run if counts.run else None,
+            "histories": counts.histories,
+        },
+        "scenarios": [
+            {
+                "scenario": scenario_to_json(result.scenario),
+                "run": result.counts.run,
+                "plans_with_one_fault": result.singles,
+            }
+            for result in report.scenarios
+        ],
+        "random": {"plans": report.random_plans.run, "examples": report.random.run},
+        "digest": report.digest,
+        "versions": versions(),
+        "source": report.source,
+    }
+    return json.dumps(content, indent=2, default=repr) + "\n"
+
+
+def versions() -> dict[str, str]:
+    """What a run depends on besides the adapter."""
+    found = {"sagafuzz": __version__, "Python": platform.python_version()}
+    for name in LIBRARIES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = ""
+    return found
+
+
+def source_digest(adapter: Adapter) -> str:
+    """A hash of the file that holds the adapter's class; "" where it was made in no file."""
+    try:
+        file = inspect.getsourcefile(adapter.factory)
+        return hashlib.blake2b(Path(file or "").read_bytes(), digest_size=16).hexdigest()
+    except (OSError, TypeError):
+        return ""
+
+
+# -- reading it --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Certified:
+    """A scenario of a certificate, as it was written, and how many plans with one fault it had."""
+
+    scenario: Mapping[str, Any]
+    singles: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Certificate:
+    """What is needed to run a part of it again."""
+
+    adapter: str
+    steps: tuple[tuple[str, ...], ...]
+    max_faults: int
+    kinds: tuple[str, ...]
+    scenarios: tuple[Certified, ...]
+    versions: Mapping[str, str]
+    source: str
+
+
+def from_text(text: str, name: str) -> Certificate:
+    """Read the certificate called ``name``. Raises UsageError in one line for anything else."""
+    try:
+        data = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise UsageError(f"{name} is no certificate: it is not JSON ({error.msg}, line {error.lineno})") from None
+    if not isinstance(data, dict) or "sagafuzz_certificate" not in data:
+        raise UsageError(f"{name} is no certificate: it lacks 'sagafuzz_certificate'; name the one of a report folder")
+    if data["sagafuzz_certificate"] != CERTIFICATE_VERSION:
+        raise UsageError(
+            f"{name} is a certificate of version {data['sagafuzz_certificate']}, and this sagafuzz ({__version__}) "
+            f"reads version {CERTIFICATE_VERSION}; run the campaign again to write a new one"
+        )
+    try:
+        certificate = Certificate(
+            adapter=str(data["adapter"]),
+            steps=tuple(tuple(map(str, step)) for step in data["saga"]["steps"]),
+            max_faults=int(data["max_faults"]),
+            kinds=tuple(map(str, data["limited_to"])),
+            scenarios=tuple(
+                Certified(scenario=dict(entry["scenario"]), singles=int(entry["plans_with_one_fault"]))
+                for entry in data["scenarios"]
+            ),
+            versions={str(key): str(value) for key, value in data["versions"].items()},
+            source=str(data["source"]),
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise UsageError(f"{name} is no whole certificate: {type(error).__name__} {error}; write it again") from None
+    if not certificate.scenarios:
+        raise UsageError(f"{name} is no whole certificate: it names no scenario; write it again")
+    return certificate
+
+
+# -- verifying it ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verified:
+    """What came of it. ``differences`` are what is not as it was when the certificate was written; ``sampled``
+    counts the random plans, ``singles`` the plans with one fault that were run."""
+
+    result: Result
+    reason: str = ""
+    differences: tuple[str, ...] = ()
+    sampled: int = 0
+    singles: int = 0
+    plan: Plan | None = None
+    violation: Violation | None = None
+    history: History | None = None
+
+
+def differences(certificate: Certificate, adapter: Adapter) -> Iterator[str]:
+    """What has changed since, one line each."""
+    for name, now in versions().items():
+        before = certificate.versions.get(name, "")
+        if before != now:
+            yield f"{name} was {before or 'unknown'} and is {now or 'not installed'}"
+    now = source_digest(adapter)
+    if now != certificate.source:
+        yield f"the file of the adapter was {certificate.source or 'none'} and is {now or 'none'} (BLAKE2 of its bytes)"
+
+
+def verify(
+    certificate: Certificate,
+    adapter: Adapter,
+    *,
+    sample: int,
+    seed: int,
+    stopped: Callable[[], bool] = lambda: False,
+) -> Verified:
+    """Run all plans with one fault, count them, and run ``sample`` random ones of the certificate's size."""
+    changed = tuple(differences(certificate, adapter))
+    checker = _Checker(certificate, sample, seed, stopped)
+    try:
+        outcome = checker.check(adapter)
+    except NotDeterministic as error:
+        outcome = Verified(result="CANNOT RUN", reason=f"the adapter is not deterministic: {error}")
+    except UsageError as error:
+        outcome = Verified(result="CANNOT RUN", reason=str(error))
+    if changed and outcome.result == "REFUTED" and outcome.violation is None:  # other counts, of another system
+        outcome = Verified(result="CANNOT RUN", reason=f"it is of another system: {outcome.reason}")
+    return Verified(
+        result=outcome.result,
+        reason=outcome.reason,
+        differences=changed,
+        sampled=checker.sampled,
+        singles=checker.singles,
+        plan=outcome.plan,
+        violation=outcome.violation,
+        history=outcome.history,
+    )
+
+
+class _Checker:
+    """One verification, with what was run by now."""
+
+    def __init__(self, certificate: Certificate, sample: int, seed: int, stopped: Callable[[], bool]) -> None:
+        self._certificate = certificate
+        self._sample = sample
+        self._seed = seed
+        self._stopped = stopped
+        self._seen: set[tuple[str, str, bool]] = set()
+        self.sampled = 0
+        self.singles = 0
+
+    def check(self, adapter: Adapter) -> Verified:
+        certificate = self._certificate
+        steps = tuple((step.name, step.operation, step.undo or "") for step in adapter.saga.steps)
+        if steps != certificate.steps:
+            return Verified(result="CANNOT RUN", reason=f"the saga of {adapter.name!r} has other steps now")
+        setups = [Setup(adapter=adapter, scenario=_scenario(adapter, entry)) for entry in certificate.scenarios]
+        for setup, entry in zip(setups, certificate.scenarios, strict=True):
+            found = self._one_fault(setup, entry)
+            if found is not None:
+                return found
+        for number, setup in enumerate(setups):
+            share = self._sample // len(setups) + (number < self._sample % len(setups))
+            found = self._random(setup, share)
+            if found is not None:
+                return found
+        return Verified(result="CONFIRMED")
+
+    def _one_fault(self, setup: Setup, entry: Certified) -> Verified | None:
+        """The plan without faults, and every plan with one."""
+        run = simulate(setup)
+        found = self._judge(setup, Plan(), run.history(setup, Plan()), complete=True)
+        if found is not None or not self._certificate.max_faults:
+            return found
+        enumerator = Enumerator(setup, 1, self._only, reductions=())
+        count = 0
+        for fault in enumerator.extensions(run.sites, run.impossible):
+            if self._stopped():
+                return _STOPPED
+            plan = Plan(faults=(fault,))
+            struck = simulate(setup, plan)
+            found = self._judge(setup, plan, struck.history(setup, plan), complete=len(struck.fired) == 1)
+            if found is not None:
+                return found
+            count += 1
+            self.singles += 1
+        if count != entry.singles:
+            where = f"scenario {setup.scenario.name!r} has {count:,} plans with one fault"
+            return Verified(result="REFUTED", reason=f"{where}; the certificate counts {entry.singles:,}")
+        return None
+
+    def _random(self, setup: Setup, share: int) -> Verified | None:
+        most = self._certificate.max_faults
+        for case in random_plans(setup, share, self._seed, most, self._only):
+            if self._stopped():
+                return _STOPPED
+            found = self._judge(setup, case.plan, case.run.history(setup, case.plan), complete=case.fired)
+            if found is not None:
+                return found
+            self.sampled += 1
+        return None
+
+    def _judge(self, setup: Setup, plan: Plan, history: History, *, complete: bool) -> Verified | None:
+        """None where the run bears the certificate out."""
+        if not complete:
+            return Verified(result="CANNOT RUN", reason=f"a fault never fired: {plan}", plan=plan, history=history)
+        key = (setup.scenario.name, history.digest, bool(plan))
+        if key in self._seen:
+            return None
+        self._seen.add(key)
+        verdict = check(history)
+        if verdict.violations:
+            violation = verdict.violations[0]
+            return Verified(
+                result="REFUTED", reason=violation.sentence, plan=plan, violation=violation, history=history
+            )
+        if verdict.gave_up:
+            id, why = next(iter(verdict.gave_up.items()))
+            return Verified(result="CANNOT RUN", reason=f"the check of {id} gave up: {why}", plan=plan)
+        return None
+
+    @property
+    def _only(self) -> Collection[str] | None:
+        return self._certificate.kinds or None
+
+
+_STOPPED: Final = Verified(result="CANNOT RUN", reason="it was interrupted")
+
+
+def _scenario(adapter: Adapter, entry: Certified) -> Scenario:
+    """The adapter's own scenario where it reads the same (it may hold what JSON does not), else as written."""
+    for own in adapter.scenarios:
+        if json.loads(json.dumps(scenario_to_json(own), default=repr)) == entry.scenario:
+            return own
+    return scenario_from_json(entry.scenario)

@@ -1,0 +1,186 @@
+"""Invariants over who works on a saga, and by which definition: I14, I22, I24."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..history import ALERT, DEAD_LETTER, SEND
+from ..verdict import Violation
+from .facts import Facts, SagaFacts
+from .log import interrupted, zombie_state
+from .registry import Checked, invariant
+
+
+@invariant(
+    "I14",
+    "single effective owner",
+    holds_when="the durable writes for one saga come from owners whose epochs never go back, and no owner writes again "
+    "once another has taken over",
+    cause="a lease that runs out while its holder sleeps, or a store that does not look at the epoch of a write",
+    repair="raise an epoch with each takeover, in the saga's own record, and let every write name the epoch that it "
+    "expects to find",
+    explains=("I2", "I3", "I5", "I11", "I15", "I16"),
+    source="Kleppmann, How to do distributed locking, 2016",
+)
+def single_owner(facts: Facts) -> Checked:
+    """Judged on writes that the store accepted and kept, where they show an epoch. Where none is shown, two
+    owners are tolerable as long as the other invariants hold. Needed: what the stale owner overwrites may be
+    read by nobody in the run at hand."""
+    exercised, found = False, []
+    for saga in facts.sagas.values():
+        owned = saga.owned
+        if all(write.process == owned[0].process for write in owned):
+            continue
+        exercised = True
+        latest, seen = owned[0], {owned[0].process}
+        for write in owned[1:]:
+            stale = write.epoch < latest.epoch
+            if stale or (write.process != latest.process and write.process in seen and write.epoch == latest.epoch):
+                found.append(
+                    Violation(
+                        invariant="I14",
+                        anomaly="stale write accepted" if stale else "two owners in one epoch",
+                        sentence=f"{write.process} wrote {_record(write.record)!r} for {saga.id} under epoch "
+                        f"{write.epoch} after {latest.process} had under epoch {latest.epoch}",
+                        expected="a write refused, or under a later epoch",
+                        got=f"epoch {write.epoch} after {latest.epoch}",
+                        saga=saga.id,
+                        step=write.record[1],
+                        position=write.position,
+                    )
+                )
+                break
+            latest = write
+            seen.add(write.process)
+    return exercised, found
+
+
+def _record(record: tuple[str, str, int]) -> str:
+    return f"{record[0]} {record[1]}".rstrip()
+
+
+@invariant(
+    "I22",
+    "no poisoning",
+    holds_when="a saga that cannot be handled keeps back no other",
+    cause="recovery takes the sagas one after the other, and ends or waits for ever at the first that fails",
+    repair="guard each saga on its own: catch, put aside, alert, and go on with the next",
+    nature="liveness",
+    explains=("I2", "I3", "I5", "I10", "I11", "I13", "I16", "C3"),
+)
+def no_poisoning(facts: Facts) -> Checked:
+    """A saga that nobody takes up, or answers, while another one's handling raised or never came to an end. The
+    saga that is kept back is a zombie as well (I13), or never answers (C3); this one names the cause."""
+    if len(facts.sagas) < 2:
+        return False, ()
+    exercised, found = False, []
+    for saga in facts.sagas.values():
+        since = interrupted(facts, saga)
+        if since is None:
+            since = saga.submitted
+            kept_back = _never_served(facts, saga)
+        else:
+            kept_back = zombie_state(facts, saga, since) is not None
+        bad = [other.id for other in facts.sagas.values() if other is not saga and _failed(facts, other, since)]
+        if not bad:
+            continue
+        exercised = True
+        if kept_back:
+            found.append(
+                Violation(
+                    invariant="I22",
+                    anomaly="kept back",
+                    sentence=f"nobody came to {saga.id}, because {' and '.join(bad)} could not be handled",
+                    expected=f"{saga.id} handled all the same",
+                    got="nothing done for it",
+                    saga=saga.id,
+                    position=since,
+                )
+            )
+    return exercised, found
+
+
+def _failed(facts: Facts, saga: SagaFacts, since: int) -> bool:
+    """Work on the saga after ``since`` raised, or was begun and did not come to an end."""
+    if any(at > since for at in saga.raised):
+        return True
+    if saga.last_row < since or any(at > since for at, _, _ in saga.claims) or "" in saga.dead:
+        return False
+    rows = facts.history.rows
+    return facts.end != "quiescent" or any(at > since and rows[at][9][2].startswith("recover") for at in facts.strays)
+
+
+def _never_served(facts: Facts, saga: SagaFacts) -> bool:
+    """The client asked, and nothing at all was done."""
+    touched = saga.claims or saga.raised or saga.nonsense or saga.pending >= 0 or saga.dead or saga.calls
+    return saga.submitted >= 0 and not touched and saga.last_row < 0
+
+
+@invariant(
+    "I24",
+    "version",
+    holds_when="a saga that is taken up again runs the definition that it was started with, or is refused explicitly",
+    cause="recovery runs every saga by the newest definition",
+    repair="keep the version with the saga, and the old definition as long as sagas of it are open; or put them aside",
+    explains=("I2", "I3", "I5", "I16", "I23"),
+)
+def version(facts: Facts) -> Checked:
+    """Judged where the adapter shows versions: by ``world.adopt(saga, definition=...)`` at the start and at each
+    takeover, and, where it declares ``definitions``, by the operations that it sends. Needed: both definitions
+    may do and undo the same steps, by other operations."""
+    exercised, found = False, []
+    declared: Any = facts.history.declared.get("definitions")
+    versions: Mapping[str, tuple[str, ...]] = declared if isinstance(declared, Mapping) else {}
+    for saga in facts.sagas.values():
+        if len(saga.adopted) < 2:
+            continue
+        violation = _other_version(facts, saga, versions)
+        shown = {facts.history.rows[at][9][1] for at in saga.adopted}
+        exercised = exercised or shown != {""}
+        if violation is not None:
+            found.append(violation)
+    return exercised, found
+
+
+def _other_version(facts: Facts, saga: SagaFacts, versions: Mapping[str, tuple[str, ...]]) -> Violation | None:
+    rows = facts.history.rows
+    first = next((rows[at][9][1] for at in saga.adopted if rows[at][9][1]), "")
+    if not first:
+        return None
+    own = frozenset(versions.get(first, ()))
+    foreign = frozenset().union(*versions.values()) - own
+    follows = {rows[saga.adopted[0]][2]: first}
+    for position in range(saga.adopted[0], len(rows)):
+        row = rows[position]
+        if row[3] != saga.id:
+            continue
+        if position in saga.adopted:
+            follows[row[2]] = row[9][1] or first
+        elif row[1] in (DEAD_LETTER, ALERT):
+            follows[row[2]] = first  # refused explicitly
+        elif row[1] == SEND and own and row[9][0] in foreign:
+            return _version_violation(
+                saga, row[9][0], f"which {first!r} does not have", row[4], row[5], first, position
+            )
+        elif row[1] == SEND and row[4] and follows.get(row[2], first) != first:
+            return _version_violation(
+                saga, row[9][0], f"by definition {follows[row[2]]!r}", row[4], row[5], first, position
+            )
+    return None
+
+
+def _version_violation(
+    saga: SagaFacts, operation: str, how: str, step: str, direction: str, first: str, position: int
+) -> Violation:
+    return Violation(
+        invariant="I24",
+        anomaly="another definition",
+        sentence=f"{saga.id} was started by definition {first!r}, and {operation} was sent for it, {how}",
+        expected=f"definition {first!r}, or an explicit refusal",
+        got=f"{operation}, {how}",
+        saga=saga.id,
+        step=step,
+        direction=direction,
+        position=position,
+    )

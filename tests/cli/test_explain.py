@@ -1,0 +1,52 @@
+"""``sagafuzz explain``: every id, name, anomaly and kind of fault; the nearest for what is none."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from sagafuzz.cli.explaining import anomalies
+from sagafuzz.exploration.campaign import Campaign, Settings
+from sagafuzz.faults import FAULT_KINDS
+from sagafuzz.invariants import INVARIANTS
+from sagafuzz.loading import load
+
+
+@pytest.mark.parametrize("id", INVARIANTS)
+def test_every_invariant_by_id_and_name(sagafuzz: Any, id: str) -> None:
+    entry = INVARIANTS[id]
+    by_id, by_name = sagafuzz("explain", id.lower()), sagafuzz("explain", *entry.name.split())
+    assert by_id.code == 0 and by_id.out == by_name.out
+    assert by_id.out.startswith(f"{id} {entry.name}\n")
+    text = " ".join(by_id.out.split())
+    for part in (entry.holds_when, entry.cause, entry.repair, entry.source):
+        assert " ".join(part.split()) in text
+    assert max(map(len, by_id.out.splitlines())) <= 100
+
+
+@pytest.mark.parametrize("kind", FAULT_KINDS)
+def test_every_kind_of_fault(sagafuzz: Any, kind: str) -> None:
+    result = sagafuzz("explain", kind)
+    assert result.code == 0
+    assert FAULT_KINDS[kind].meaning in " ".join(result.out.split())
+
+
+def test_every_anomaly_that_a_campaign_finds(sagafuzz: Any) -> None:
+    found = {f.violation for f in Campaign(load("seed"), Settings(max_faults=1, examples=0)).run().findings}
+    assert found
+    for violation in found:
+        result = sagafuzz("explain", violation.anomaly)
+        assert result.code == 0
+        assert f"{violation.anomaly!r} is an anomaly of {violation.invariant}\n" in result.out
+
+
+def test_an_anomaly_that_is_put_together(sagafuzz: Any) -> None:
+    assert "told …" in anomalies()
+    assert sagafuzz("explain", "told", "completed").out.startswith("'told completed' is an anomaly of I16\n")
+
+
+def test_the_nearest_is_named(sagafuzz: Any) -> None:
+    result = sagafuzz("explain", "leaked efect")
+    assert result.code == 2
+    assert result.complaint.startswith("nothing is called 'leaked efect'; did you mean 'leaked effect'?")

@@ -1,0 +1,71 @@
+"""``sagafuzz verify``: its words, its exit codes, and how it refuses."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+QUICK = ("--faults", 1, "--random", 0, "--scenario", "succeeds")
+CERTIFICATE = Path("sagafuzz-report", "certificate.json")
+
+
+def test_a_consistent_campaign_leaves_a_certificate_that_holds(sagafuzz: Any) -> None:
+    result = sagafuzz("run", "reference", *QUICK)
+    assert result.out.rstrip().endswith("sagafuzz-report/certificate.json")
+    result = sagafuzz("verify", CERTIFICATE, "--sample", 20, "--seed", 4)
+    assert (result.code, result.err) == (0, "")
+    first, second = result.out.splitlines()
+    assert first == "sagafuzz-report/certificate.json for reference: CONFIRMED"
+    assert second.endswith(" plans with one fault, 20 random plans of seed 4")
+
+
+def test_a_violated_campaign_takes_an_old_certificate_away(sagafuzz: Any) -> None:
+    sagafuzz("run", "reference", *QUICK)
+    assert CERTIFICATE.is_file()
+    result = sagafuzz("run", "seed", *QUICK)
+    assert not CERTIFICATE.exists()
+    assert "certificate" not in result.out
+
+
+def test_it_is_refuted_by_a_system_that_fails(sagafuzz: Any) -> None:
+    sagafuzz("run", "reference", *QUICK)
+    result = sagafuzz("verify", CERTIFICATE, "--adapter", "seed")
+    assert result.code == 1
+    assert result.out.startswith(
+        "sagafuzz-report/certificate.json for seed: REFUTED\n  differs: the file of the adapter"
+    )
+    assert "◀── violation" in result.out
+
+
+def test_a_change_of_the_source_is_said(sagafuzz: Any, shop: Callable[..., str]) -> None:
+    spec = shop('self.world.call("order.create", key=order.id)\nreturn True')
+    content = Path("shop.py").read_text(encoding="utf-8")
+    sagafuzz("run", spec, "--faults", 0, "--random", 0)
+    if not CERTIFICATE.exists():  # it is violated: nothing to verify
+        return
+    Path("shop.py").write_text(content + "# changed\n", encoding="utf-8")
+    assert "differs: the file of the adapter was" in sagafuzz("verify", CERTIFICATE).out
+
+
+def test_another_saga_cannot_be_run(sagafuzz: Any, shop: Callable[..., str]) -> None:
+    sagafuzz("run", "reference", *QUICK)
+    result = sagafuzz("verify", CERTIFICATE, "--adapter", shop("return True"))
+    assert result.code == 3
+    assert "CANNOT RUN (the saga of 'Shop' has other steps now)" in result.out
+
+
+def test_another_version_is_one_clear_line(sagafuzz: Any) -> None:
+    sagafuzz("run", "reference", *QUICK)
+    said = json.loads(CERTIFICATE.read_text(encoding="utf-8"))
+    CERTIFICATE.write_text(json.dumps({**said, "sagafuzz_certificate": 9}), encoding="utf-8")
+    result = sagafuzz("verify", CERTIFICATE)
+    assert result.code == 2
+    assert "is a certificate of version 9" in result.complaint
+
+
+def test_what_cannot_be_read_is_named(sagafuzz: Any) -> None:
+    result = sagafuzz("verify", "nothing.json")
+    assert result.code == 2
+    assert result.complaint.startswith("verify: cannot read 'nothing.json'")

@@ -1,0 +1,136 @@
+"""Explanations: what each fault does, the nearest plan that passes, where the two part, and why."""
+
+from __future__ import annotations
+
+import pytest
+
+from sagafuzz import Fault, Plan, Site
+from sagafuzz.exploration.campaign import Campaign, Settings
+from sagafuzz.exploration.driver import perform
+from sagafuzz.exploration.explain import event_in_words, explain, explain_program
+from sagafuzz.exploration.judge import violates
+from sagafuzz.history import DATA_FIELDS, Event
+from sagafuzz.invariants import INVARIANTS, check
+from sagafuzz.loading import load
+from sagafuzz.saga import Saga, Step
+from sagafuzz.simulator import Setup, simulate
+from sagafuzz.verdict import Explanation, Finding
+
+SEED = load("seed")
+SETUP = Setup(adapter=SEED, scenario=SEED.scenario("succeeds"))
+
+
+def fault(kind: str, phase: str, subject: str = "payment") -> Fault:
+    return Fault(kind=kind, site=Site("saga-1", subject, "F", phase, 1))
+
+
+def explained(plan: Plan, *signature: str) -> Explanation:
+    found = violates(SETUP, plan, signature)
+    assert found is not None
+    return explain(SETUP, plan, *found)
+
+
+DUPLICATE = fault("duplicate", "send")
+DOUBLE = ("I1", "duplicate effect", "payment", "F")
+
+
+def test_a_double_charge() -> None:
+    said = explained(Plan(faults=(DUPLICATE,)), *DOUBLE)
+    assert [(entry.what, entry.then) for entry in said.removed] == [
+        ("duplicate at saga-1: payment forward, send", "all invariants hold")
+    ]
+    assert said.passing == "without duplicate at saga-1: payment forward, send"
+    assert said.passing_plan == Plan()
+    assert said.parting == (
+        "after 13 equal events: here payment.charge reaches payment (copy 2) at 5 ms; "
+        "there the answer of payment.charge arrives: ok at 6 ms"
+    )
+    assert said.steps == ("order", "inventory", "payment")
+    assert [(row.saga, row.expected, row.found) for row in said.states] == [
+        ("saga-1", ("1", "1", "1"), ("1", "1", "2"))
+    ]
+    assert said.cause.startswith("duplicate at payment.charge brings it out, where the requests carry no key; ")
+    assert said.cause.endswith(INVARIANTS["I1"].cause)
+    assert said.repair == INVARIANTS["I1"].repair
+
+
+def test_what_each_of_two_faults_does() -> None:
+    plan = Plan(faults=(DUPLICATE, fault("reject", "effect")))
+    said = explained(plan, "I2", "partial", "payment", "F")
+    assert [entry.then for entry in said.removed] == ["all invariants hold", "I2 holds, but I1 duplicate effect"]
+
+
+def test_a_fault_that_is_not_needed_is_told_as_such() -> None:
+    plan = Plan(faults=(fault("slow-answer", "ack", "order"), DUPLICATE))
+    said = explained(plan, *DOUBLE)
+    assert [entry.then for entry in said.removed] == ["the violation stays", "all invariants hold"]
+
+
+def test_the_nearest_plan_passes_and_shares_the_longest_beginning() -> None:
+    plan = Plan(faults=(fault("slow-answer", "ack", "order"), DUPLICATE))
+    said = explained(plan, *DOUBLE)
+    assert said.passing_plan is not None and said.passing_plan.faults[:1] == plan.faults[:1]
+    run = simulate(SETUP, said.passing_plan)
+    assert check(run.history(SETUP, said.passing_plan)).conclusion == "consistent"
+    failing = simulate(SETUP, plan)
+    assert run.rows[: said.shared] == failing.rows[: said.shared]
+    assert run.rows[said.shared] != failing.rows[said.shared]
+
+
+def test_without_a_claim_all_steps_are_expected_to_be_alike() -> None:
+    said = explained(Plan(faults=(fault("crash-after-ack", "ack", "order"),)), "I13", "zombie", "order", "F")
+    assert [(row.expected, row.found) for row in said.states] == [(("0/1",) * 3, ("1", "0", "0"))]
+
+
+@pytest.mark.parametrize("faults", [0, 1])
+def test_every_finding_of_a_campaign_is_explained(faults: int) -> None:
+    report = Campaign(SEED, Settings(max_faults=faults, examples=60)).run()
+    assert report.findings
+    for finding in report.findings:
+        said = finding.explanation
+        assert said is not None and said.cause and said.repair and said.states
+        if finding.plan is not None:
+            assert len(said.removed) == len(finding.plan)
+            assert all(entry.then != "the violation stays" for entry in said.removed)
+            assert said.passing and said.parting
+            assert _passes(finding)
+
+
+def _passes(finding: Finding) -> bool:
+    assert finding.explanation is not None and finding.explanation.passing_plan is not None
+    setup, plan = Setup(adapter=SEED, scenario=finding.scenario), finding.explanation.passing_plan
+    return check(simulate(setup, plan).history(setup, plan)).conclusion == "consistent"
+
+
+def test_a_program_of_the_state_machine() -> None:
+    actions = (("submit", 0), ("duplicate", 0))
+    shown, history = perform(SETUP, actions)
+    (violation,) = check(history).violations
+    said = explain_program(SETUP, actions, shown, violation, history)
+    assert [(entry.what, entry.then) for entry in said.removed] == [
+        ("duplicate: order.create of saga-1", "all invariants hold")
+    ]
+    assert said.passing == "delivered plainly instead of 'duplicate: order.create of saga-1'"
+    assert said.passing_plan is None
+    assert "here order.create reaches order (copy 2)" in said.parting
+    assert said.cause.startswith("duplicate brings it out in order.create")
+
+
+def test_a_slow_answer_is_taken_for_a_fault_of_a_program() -> None:
+    actions = (("submit", 0), ("advance", 1000))
+    shown, history = perform(SETUP, actions)
+    (violation,) = check(history).violations
+    said = explain_program(SETUP, actions, shown, violation, history)
+    assert said.passing == "without 'advance 1000 ms'"
+    assert said.cause.startswith("a slow answer brings it out")
+
+
+def test_every_kind_of_event_has_words() -> None:
+    saga = Saga("shop", [Step("payment", "payment.charge", undo="payment.refund")])
+    for kind, fields in DATA_FIELDS.items():
+        event = Event(0, kind, "payment", "saga-1", "payment", "F", 2, data=(1,) * len(fields))
+        words = event_in_words(event, saga, several=True)
+        assert words and "None" not in words
+    sent = Event(0, "SEND", "orchestrator", "saga-1", "payment", "F", 2, data=("payment.charge", ()))
+    assert event_in_words(sent, saga) == "payment.charge #2 is sent"
+    assert event_in_words(sent, saga, several=True) == "payment.charge #2 of saga-1 is sent"
