@@ -7,7 +7,7 @@ vocabulary only so that both sides are judged by the very same invariants.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
@@ -21,7 +21,13 @@ DO = "F"
 
 
 class HandwrittenCheckout(RuleBasedStateMachine):
-    """One order; each rule lets one message or one process do something, rightly or wrongly."""
+    """One order; each rule lets one message or one process do something, rightly or wrongly.
+
+    ``bug`` makes it wrong: "no-key" (the participants know no keys), "in-memory" (the log does not survive a
+    crash), "failed-step-omitted" (a step that did not answer is not undone).
+    """
+
+    bug: ClassVar[str] = ""
 
     def __init__(self) -> None:
         super().__init__()
@@ -90,11 +96,21 @@ class HandwrittenCheckout(RuleBasedStateMachine):
         else:
             self.write("outcome" if direction == DO else "undone", step)
 
+    def give_up(self) -> None:
+        assert self.waiting
+        step, direction = self.waiting
+        self.note(h.TIMEOUT, "orchestrator", step, direction, (1000,))
+        if self.bug == "failed-step-omitted" and direction == DO:
+            self.refused.add(step)
+            self.write("compensating")
+        self.waiting = None
+        self.send()
+
     # -- a participant -----------------------------------------------------------------------------
 
     def handle(self, step: str, direction: str) -> None:
         self.note(h.DELIVER, step, step, direction, (1,))
-        effective = (step, direction) not in self.applied
+        effective = (step, direction) not in self.applied or self.bug == "no-key"
         if direction == UNDO:
             effective = effective and (step, DO) in self.applied
         if effective:
@@ -135,15 +151,12 @@ class HandwrittenCheckout(RuleBasedStateMachine):
     def lose_ack(self) -> None:
         assert self.waiting
         self.handle(*self.waiting)
-        self.note(h.TIMEOUT, "orchestrator", *self.waiting, (1000,))
-        self.send()
+        self.give_up()
 
     @precondition(lambda self: self.waiting is not None)
     @rule()
     def lose_request(self) -> None:
-        assert self.waiting
-        self.note(h.TIMEOUT, "orchestrator", *self.waiting, (1000,))
-        self.send()
+        self.give_up()
 
     @precondition(
         lambda self: self.waiting is not None and self.waiting[1] == DO and (self.waiting not in self.applied)
@@ -163,7 +176,10 @@ class HandwrittenCheckout(RuleBasedStateMachine):
         self.note(h.CRASH, "orchestrator", data=("killed",))
         self.note(h.BOOT, "orchestrator", data=(2, "crash"))
         self.waiting = None
-        self.send()
+        if self.bug == "in-memory":
+            self.alive = False
+        else:
+            self.send()
 
     @rule()
     def advance_clock(self) -> None:

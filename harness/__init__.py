@@ -66,7 +66,6 @@ if TYPE_CHECKING:
     from .ports import Adapter as Adapter
     from .ports import CallTimeout as CallTimeout
     from .ports import Conflict as Conflict
-    from .saga import Outcome as Outcome
     from .ports import Participant as Participant
     from .ports import PortError as PortError
     from .ports import ProcessCrashed as ProcessCrashed
@@ -78,6 +77,7 @@ if TYPE_CHECKING:
     from .ports import Unavailable as Unavailable
     from .ports import World as World
     from .ports import adapter as adapter
+    from .saga import Outcome as Outcome
     from .saga import Saga as Saga
     from .saga import Step as Step
     from .scenario import Order as Order

@@ -191,7 +191,7 @@ FAULT_KINDS: Final[Mapping[str, FaultKind]] = _kinds(
         name="pause",
         phase=SEND,
         needs="recover",
-        meaning="the process stands still for ten seconds, longer than any lease, while another starts; then it goes on",
+        meaning="the process stands still for ten seconds, longer than any lease, while another starts; then it wakes",
     ),
     FaultKind(
         name="cancel",

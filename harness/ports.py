@@ -306,15 +306,7 @@ def adapter(
     def declare(cls: _C) -> _C:
         check_shape(cls, name or cls.__name__)
         chosen = tuple(scenarios) if scenarios is not None else default_scenarios(saga)
-        if not chosen:
-            raise UsageError(f"adapter {cls.__name__!r}: scenarios is empty; leave it out or list one")
-        for scenario in chosen:
-            for saga_id, operation in scenario.refused:
-                if operation not in saga.by_operation:
-                    raise UsageError(
-                        f"scenario {scenario.name!r} refuses {operation!r} of {saga_id}, which no step of "
-                        f"{saga.name!r} has{nearest(operation, saga.by_operation)}"
-                    )
+        _check_scenarios(chosen, saga, cls.__name__)
         declared = Adapter(
             name=name or cls.__name__,
             factory=cls,
@@ -341,6 +333,18 @@ def adapter(
         return cls
 
     return declare
+
+
+def _check_scenarios(scenarios: tuple[Scenario, ...], saga: Saga, name: str) -> None:
+    if not scenarios:
+        raise UsageError(f"adapter {name!r}: scenarios is empty; leave it out or list one")
+    for scenario in scenarios:
+        for saga_id, operation in scenario.refused:
+            if operation not in saga.by_operation:
+                raise UsageError(
+                    f"scenario {scenario.name!r} refuses {operation!r} of {saga_id}, which no step of "
+                    f"{saga.name!r} has{nearest(operation, saga.by_operation)}"
+                )
 
 
 def _check_promises(adapter: Adapter) -> None:

@@ -146,7 +146,8 @@ def sources() -> Iterator[Source]:
     files = [path for folder in FOLDERS for path in (TOP / folder).rglob("*")]
     files += TOP.glob("*")
     for path in sorted(files):
-        if path.is_file() and path.suffix in SUFFIXES and "__pycache__" not in path.parts and path != Path(__file__):
+        hidden = any(part.startswith(".") or part == "__pycache__" for part in path.relative_to(TOP).parts)
+        if path.is_file() and path.suffix in SUFFIXES and not hidden and path != Path(__file__):
             yield Source(path.relative_to(TOP).as_posix(), path.read_text(encoding="utf-8"))
 
 

@@ -13,7 +13,7 @@ def test_checkout_survives_two_faults(saga):
 
 
 def test_two_orders_at_once(saga):
-    report = saga.check(ShopCheckoutFixed, faults=1, random=0, sagas=2)
+    report = saga.check(ShopCheckoutFixed, faults=1, random=0, scenarios="declined", sagas=2)
     exercised = {entry.id for entry in report.invariants if entry.checked}
     assert {"I1", "I4", "I5", "I18"} <= exercised  # no green without a look
 
@@ -25,4 +25,4 @@ class CheckoutMachine(sagafuzz.SagaMachine):
 
 
 TestCheckoutMachine = CheckoutMachine.TestCase
-TestCheckoutMachine.settings = hypothesis.settings(max_examples=30, stateful_step_count=20, deadline=None)
+TestCheckoutMachine.settings = hypothesis.settings(max_examples=20, stateful_step_count=20, deadline=None)

@@ -30,6 +30,10 @@ from .judge import outcome_of
 Signature = tuple[str, str, str, str]
 
 
+NOT_VACUOUS = "I27"
+"""The invariant that is about the campaign itself: it is judged on the counts."""
+
+
 @dataclass
 class Sighting:
     """The first, and so smallest, plan that showed a violation, and how many did."""
@@ -124,13 +128,15 @@ class Tally:
 
     def _sight(self, setup: Setup, case: Case, verdict: Verdict, violation: Violation) -> None:
         seen = self.sightings.get(violation.signature)
-        if seen is None:
+        if seen is None or len(case.plan) < len(seen.plan):
+            hits = seen.hits if seen is not None else 0
             seen = self.sightings[violation.signature] = Sighting(
                 setup=setup,
                 plan=case.plan,
                 violation=violation,
                 events=len(case.run.rows),
                 explains=tuple(sorted({v.invariant for v in verdict.explained if v.saga == violation.saga})),
+                hits=hits,
             )
         seen.hits += 1
 
@@ -159,7 +165,7 @@ class Tally:
         violated = self.violated[id] + found
         status: Status
         note = ""
-        if INVARIANTS[id].nature == "meta":
+        if id == NOT_VACUOUS:
             counts = self.counts()
             status = HOLDS if counts.fired == counts.run > 0 else (GAVE_UP if counts.run else NOT_EXERCISED)
             note = f"{counts.fired} of {counts.run} plans fired in full"

@@ -100,7 +100,8 @@ def binds(step: Step) -> bool:
     source="Garcia-Molina & Salem, Sagas, 1987",
 )
 def semantic_atomicity(facts: Facts) -> Checked:
-    """All or nothing, judged at quiescence on what the participants hold."""
+    """All or nothing, judged at quiescence on what the participants hold. Alone it sees a pivot that stays while
+    a step beside it was refused; what can be given back is also I3's."""
     exercised, found = False, []
     for saga in facts.sagas.values():
         if not any(call.effective for call in saga.calls.values()):
@@ -213,7 +214,8 @@ def _all_or_none(facts: Facts, saga: SagaFacts) -> bool:
     repair="change counters and rows in one transaction, and undo a row by its id",
 )
 def conservation(facts: Facts) -> Checked:
-    """At every prefix: free + taken = initial, both at least 0, taken = sum of the live rows."""
+    """At every prefix: free + taken = initial, both at least 0, taken = sum of the live rows. At the participants
+    that come with sagafuzz I1, I18 or I19 always name the cause; of others the sums may be all that is shown."""
     found = []
     seen: set[tuple[str, str]] = set()
     for position, service, row in facts.balances:
@@ -250,7 +252,7 @@ def conservation(facts: Facts) -> Checked:
     explains=("I17", "I2", "I3", "I16"),
 )
 def ownership(facts: Facts) -> Checked:
-    """No effective undo of another saga's row, or of nothing."""
+    """No effective undo of another saga's row, or of nothing. Where counters are shown, I17 sees it too."""
     exercised, found = False, []
     for saga in facts.sagas.values():
         for (step, direction), call in saga.calls.items():

@@ -161,7 +161,7 @@ class SagaFacts:
         self.adopted: list[int] = []
 
     def net(self, step: str) -> int:
-        """Effective forward applies minus those that expired and those that were undone. Of a step that leaves nothing to
+        """Effective forward applies minus those that expired or were undone. Of a step that leaves nothing to
         undo (a check, say) nothing more is asked than that it was done."""
         forward = self.calls.get((step, FORWARD))
         if forward is not None and step in self.free and forward.applied >= 0:

@@ -334,11 +334,11 @@ def _dependencies(accesses: Accesses) -> nx.DiGraph[str]:
             graph.add_edge(writer, read.saga, wr=True)
         later = [version for version in accesses.writes.get(read.entity, {}) if version > read.version]
         committed = [version for version in later if accesses.writes[read.entity][version].saga in accesses.done]
-        following = accesses.writes[read.entity][min(committed)] if committed else None
-        if following is None or following.saga == read.saga or read.marked:
+        replacing = accesses.writes[read.entity][min(committed)] if committed else None
+        if replacing is None or replacing.saga == read.saga or read.marked:
             continue
-        if not accesses.read_again(read, following.version):
-            graph.add_edge(read.saga, following.saga, rw=read)
+        if not accesses.read_again(read, replacing.version):
+            graph.add_edge(read.saga, replacing.saga, rw=read)
     return graph
 
 

@@ -210,7 +210,8 @@ def _left_out(facts: Facts, saga: SagaFacts, step: str, claim: int | None) -> Vi
     explains=("I2", "I3", "I5", "I16"),
 )
 def compensation_policy(facts: Facts) -> Checked:
-    """Judged at quiescence, on sagas that began to compensate and were worked on to the end."""
+    """Judged at quiescence, on sagas that began to compensate and were worked on to the end. What is left over
+    then breaks I2 and I3 as well; this one tells it from a saga that stopped anywhere else."""
     exercised, found = False, []
     for saga in facts.sagas.values():
         undos = [step for step, direction in saga.calls if direction == COMPENSATION]

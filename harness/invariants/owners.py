@@ -7,7 +7,7 @@ from typing import Any
 
 from ..history import ALERT, DEAD_LETTER, SEND
 from ..verdict import Violation
-from .facts import Facts, SagaFacts
+from .facts import STUCK, Facts, SagaFacts
 from .log import interrupted, zombie_state
 from .registry import Checked, invariant
 
@@ -102,13 +102,15 @@ def no_poisoning(facts: Facts) -> Checked:
 
 
 def _failed(facts: Facts, saga: SagaFacts, since: int) -> bool:
-    """Work on the saga after ``since`` raised, or was begun and did not come to an end."""
+    """Work on the saga after ``since`` raised, ended with a person being called, or did not come to an end."""
     if any(at > since for at in saga.raised):
         return True
-    if saga.last_row < since or any(at > since for at, _, _ in saga.claims) or "" in saga.dead:
+    if saga.last_row < since or any(at > since and outcome != STUCK for at, outcome, _ in saga.claims):
         return False
+    if facts.end != "quiescent" or any(at > since for at in saga.dead.values()):
+        return True
     rows = facts.history.rows
-    return facts.end != "quiescent" or any(at > since and rows[at][9][2].startswith("recover") for at in facts.strays)
+    return any(at > since and rows[at][9][2].startswith("recover") for at in facts.strays)
 
 
 def _never_served(facts: Facts, saga: SagaFacts) -> bool:

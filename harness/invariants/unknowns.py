@@ -15,8 +15,8 @@ from .registry import Checked, invariant
 @invariant(
     "I6",
     "ambiguity is sticky",
-    holds_when="after an unknown outcome nothing but the same key again, a query or the undo settles the step: no later "
-    "refusal under another key does, and nothing is built on it before",
+    holds_when="after an unknown outcome nothing but the same key again, a query or the undo settles the step: no "
+    "later refusal under another key does, and nothing is built on it before",
     cause="a timeout is taken for success, or a later attempt without the key is refused and speaks for the first",
     repair="ask again under the same key until the answer is definite, or undo the step; go on only after that",
     explains=("I2", "I3", "I5", "I15", "I16", "I17", "I23"),
@@ -29,7 +29,9 @@ def ambiguity_is_sticky(facts: Facts) -> Checked:
     for saga in facts.sagas.values():
         for step in facts.saga.steps:
             call = saga.calls.get((step.name, FORWARD))
-            if call is None or not call.sends or not (call.given_up or call.answers or facts.crashes):
+            if call is None or not call.sends:
+                continue
+            if not (call.given_up or facts.crashes or any(answer == "error" for _, answer in call.answers.values())):
                 continue
             unknown = _first_unknown(facts, call)
             if unknown < 0:

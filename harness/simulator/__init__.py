@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .registers import Register
 from .simulation import Run, Setup, Simulation, simulate
 
-__all__ = ["Run", "Setup", "Simulation", "simulate"]
+__all__ = ["Register", "Run", "Setup", "Simulation", "simulate"]

@@ -148,7 +148,7 @@ class Process:
 
     def _after_boot(self) -> None:
         self.booted = True
-        self.sim.serve_waiting()
+        self.sim.serve_waiting(self)
 
     def _serve(self, order: Order) -> None:
         answer = self._guarded("run", order.id, self._subject.run, order)

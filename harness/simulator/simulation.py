@@ -27,6 +27,7 @@ from ..history import (
     CRASH,
     DEAD_LETTER,
     END,
+    EXPIRE,
     HEAL,
     NONSENSE,
     PAUSE,
@@ -383,11 +384,11 @@ class Simulation:
         else:
             self._waiting.append(order)
 
-    def serve_waiting(self) -> None:
-        assert self.process is not None
+    def serve_waiting(self, process: Process) -> None:
+        """Hand the orders that came while nobody could take them to a process that has booted."""
         waiting, self._waiting = self._waiting, []
         for order in waiting:
-            self.process.submit(order)
+            process.submit(order)
 
     # -- the whole run -----------------------------------------------------------------------
 
@@ -500,8 +501,9 @@ class Simulation:
                 continue
             net: dict[str, int] = {}
             for row in self.rows:
-                if row[1] == APPLY and row[3] == saga and row[9][0]:
-                    net[row[4]] = net.get(row[4], 0) + (1 if row[5] == FORWARD else -1)
+                if row[3] == saga and (row[1] == EXPIRE or (row[1] == APPLY and row[9][0])):
+                    lasts = row[1] == APPLY and row[5] == FORWARD
+                    net[row[4]] = net.get(row[4], 0) + (1 if lasts else -1)
             if any(net.get(step) for step in undone) and not all(net.get(step) == 1 for step in everything):
                 unsettled.add(saga)
         return unsettled

@@ -40,13 +40,13 @@ def test_it_is_refuted_by_a_system_that_fails(sagafuzz: Any) -> None:
 
 
 def test_a_change_of_the_source_is_said(sagafuzz: Any, shop: Callable[..., str]) -> None:
-    spec = shop('self.world.call("order.create", key=order.id)\nreturn True')
-    content = Path("shop.py").read_text(encoding="utf-8")
+    spec = shop('self.world.call("order.create", key="o")\nself.world.call("payment.charge", key="p")\nreturn True')
     sagafuzz("run", spec, "--faults", 0, "--random", 0)
-    if not CERTIFICATE.exists():  # it is violated: nothing to verify
-        return
-    Path("shop.py").write_text(content + "# changed\n", encoding="utf-8")
-    assert "differs: the file of the adapter was" in sagafuzz("verify", CERTIFICATE).out
+    with Path("shop.py").open("a", encoding="utf-8") as file:
+        file.write("# changed\n")
+    result = sagafuzz("verify", CERTIFICATE, "--sample", 5)
+    assert result.code == 0
+    assert "differs: the file of the adapter was" in result.out
 
 
 def test_another_saga_cannot_be_run(sagafuzz: Any, shop: Callable[..., str]) -> None:

@@ -8,12 +8,10 @@ from functools import cache
 import pytest
 
 import sagafuzz
-from sagafuzz.adapters.checkout import CHECKOUT
 from sagafuzz.exploration.campaign import Campaign, Settings
 from sagafuzz.exploration.coverage import LEFT_OUT, NOT_REACHED, SPARED, Orders, in_words
 from sagafuzz.exploration.enumerator import Enumerator
 from sagafuzz.faults import FAULT_KINDS, KIND_GROUPS
-from sagafuzz.history import rows_digest
 from sagafuzz.loading import as_adapter, load
 from sagafuzz.simulator import Setup
 from sagafuzz.verdict import Report, Unreachable
@@ -49,9 +47,10 @@ def test_each_plan_of_two_faults_is_counted_in_one_pair() -> None:
 def test_pairs_are_those_of_the_plans() -> None:
     loaded = load("seed")
     setup = Setup(adapter=loaded, scenario=loaded.scenario("succeeds"))
-    plans = [case.plan.faults for case in Enumerator(setup, 2).cases() if len(case.plan) == 2]
+    plans = [case.plan.faults for case in Enumerator(setup, 2, reductions=()).cases() if len(case.plan) == 2]
     expected = Counter((first.kind, second.kind) for first, second in plans)
-    pairs = campaign("seed", "succeeds", 2).covered.kinds
+    settings = Settings(max_faults=2, examples=0, scenarios=(setup.scenario,), reductions=())
+    pairs = Campaign(loaded, settings).run().covered.kinds
     assert {(cell.first, cell.second): cell.planned for cell in pairs} == expected
 
 
@@ -180,7 +179,6 @@ def test_orders_are_those_in_which_participants_handled() -> None:
     reserve = ("inventory", "F")
     assert orders.seen[("saga-1", *reserve), ("saga-2", *reserve)] == 1
     assert not orders.seen[("saga-2", *reserve), ("saga-1", *reserve)]
-    assert rows_digest(case.run.rows)
 
 
 def test_other_data_does_not_conflict() -> None:
@@ -193,4 +191,3 @@ def test_other_data_does_not_conflict() -> None:
 def test_the_basic_kinds_are_kinds() -> None:
     assert len(KIND_GROUPS["basic"]) == 15
     assert set(KIND_GROUPS["basic"]) < set(KIND_GROUPS["all"]) == set(FAULT_KINDS)
-    assert CHECKOUT.by_operation  # the saga of the adapters above

@@ -50,7 +50,7 @@ bad(
     "dirty-read",
     "a saga is completed on a value that another one took back",
     dirty(mark="<--", again="wrote n4 y 1"),
-    names="saga-2 completed on a value of account/x that saga-1 wrote and then took back; what is missing is a semantic",
+    names="saga-2 completed on a value of account/x that saga-1 wrote and then took back; what is missing is a",
     saga=B,
     at="first F",
     definition=TRANSFER,

@@ -182,7 +182,10 @@ bad(
     names="saga-1 was started by definition 'v1', and inventory.reserve was sent for it, by definition 'v2'",
     at="inventory F",
 )
-VERSIONS = "declare definitions=v1:order.create+inventory.reserve+payment.charge,v2:order.create+inventory.reserve+payment.take"
+VERSIONS = (
+    "declare definitions=v1:order.create+inventory.reserve+payment.charge,"
+    "v2:order.create+inventory.reserve+payment.take"
+)
 bad(
     "I24",
     "another definition",

@@ -6,6 +6,7 @@ to light. Where two kinds leave the same world behind whatever the system does, 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 import zlib
@@ -43,6 +44,8 @@ SECOND_DECLINED = replace(ONE_AFTER_THE_OTHER, name="second-declined", rejection
 LEASE_S = 15.0
 """Longer than any pause: who waits for so long before taking a saga over has nobody beside him."""
 
+DEFAULT_POLICY = RetryPolicy()
+
 WITH_CONFIRMATION = Saga("checkout", [*CHECKOUT.steps, Step("confirm", "inventory.confirm")])
 
 
@@ -52,7 +55,7 @@ def system(
     saga: Saga = CHECKOUT,
     scenario: Scenario = SUCCEEDS,
     lease_s: float = 0.0,
-    policy: RetryPolicy = RetryPolicy(),
+    policy: RetryPolicy = DEFAULT_POLICY,
     **options: Any,
 ) -> Adapter:
     """An adapter whose orchestrator ``make`` makes; after a restart it waits ``lease_s`` before it recovers."""
@@ -489,10 +492,8 @@ class AsksAgainAnHourLater(Orchestrator):
         super()._end(state, outcome)
         if outcome is Outcome.COMPLETED:
             self._world.sleep(3600)
-            try:
+            with contextlib.suppress(CallTimeout, Unavailable):
                 self._call(state, self._saga.by_name["payment"], "payment.charge")
-            except (CallTimeout, Unavailable):
-                pass
         return outcome
 
 
@@ -708,10 +709,8 @@ class IgnoresTheStore(Orchestrator):
     """Takes every write for done."""
 
     def _save(self, state: Any, record: str, step: str = "") -> None:
-        try:
+        with contextlib.suppress(StoreUnavailable):
             self._store.put(f"saga/{state.id}", vars(state), record=record, saga=state.id, step=step)
-        except StoreUnavailable:
-            pass
 
 
 class UndoesOnceMore(Orchestrator):
@@ -759,7 +758,9 @@ class Journal:
     def get(self, key: str) -> Any:
         return dict(self.items()).get(key)
 
-    def put(self, key: str, value: Any, *, guard: Mapping[str, Any] | None = None, epoch: int = 0, **about: Any) -> None:
+    def put(
+        self, key: str, value: Any, *, guard: Mapping[str, Any] | None = None, epoch: int = 0, **about: Any
+    ) -> None:
         found = self.get(key)
         if found != value:  # else it was appended before, and perhaps not synced
             if guard is not None and (found if not guard else found is None or not guard.items() <= found.items()):
@@ -904,9 +905,7 @@ BROKEN: Mapping[str, Broken] = {
     ),
     "duplicate": Broken(adapter=system(participants={"payment": LaggingIndex}, lease_s=LEASE_S), invariant="I1"),
     "delayed-duplicate": Broken(
-        adapter=system(
-            TidiesUp, lease_s=LEASE_S, participants={"payment": Forgetful}, operations=("payment.forget",)
-        ),
+        adapter=system(TidiesUp, lease_s=LEASE_S, participants={"payment": Forgetful}, operations=("payment.forget",)),
         invariant="I1",
     ),
     "reordered": Broken(adapter=system(AsksOnce, participants={"order": NoTombstone}), invariant="I2"),
@@ -928,12 +927,16 @@ BROKEN: Mapping[str, Broken] = {
     ),
     "key-expiry": Broken(adapter=system(AsksAgainAnHourLater, key_retention_ms=600_000), invariant="I1"),
     "lost-ack": Broken(
-        adapter=system(TakesItsOwnForAnothers, participants={"payment": KnowsRecentOnes}, operations=("payment.recent",)),
+        adapter=system(
+            TakesItsOwnForAnothers, participants={"payment": KnowsRecentOnes}, operations=("payment.recent",)
+        ),
         invariant="I5",
         also={"late-answer": UNHEARD},
     ),
     "late-answer": Broken(
-        adapter=system(TakesItsOwnForAnothers, participants={"payment": KnowsRecentOnes}, operations=("payment.recent",)),
+        adapter=system(
+            TakesItsOwnForAnothers, participants={"payment": KnowsRecentOnes}, operations=("payment.recent",)
+        ),
         invariant="I5",
         also={"lost-ack": UNHEARD},
     ),

@@ -70,7 +70,11 @@ def test_a_naive_system_is_found_out_by_at_most_two_faults(name: str, own: dict[
         ("crash-after-effect", ("I1", "duplicate effect", "payment", "F"), f"crash-after-effect at {PAYMENT}, effect"),
         ("torn-write", ("C1", "JSONDecodeError escapes", "", ""), "torn-write at saga-1: write 'create'"),
         ("timeout", ("I1", "duplicate effect", "order", "C"), "timeout at saga-1: order compensation, send"),
-        ("participant-restart", ("I1", "duplicate effect", "payment", "F"), f"participant-restart at {PAYMENT}, effect"),
+        (
+            "participant-restart",
+            ("I1", "duplicate effect", "payment", "F"),
+            f"participant-restart at {PAYMENT}, effect",
+        ),
         ("key-expiry", ("I1", "duplicate effect", "payment", "F"), f"key-expiry at {PAYMENT}, effect #2"),
         ("pause", ("I15", "two ends", "", ""), f"pause at {PAYMENT}, send"),
         ("overtaken", ("I23", "hollow success", "inventory", "F"), f"overtaken at {INVENTORY}, send"),

@@ -1,0 +1,282 @@
+"""Schedules until the smallest one that shows a bug is in hand, for four ways of searching.
+
+The enumerator runs plans of at most two faults in its order, so that the first which fails is a smallest one.
+Our state machine and uniform random plans are followed by our shrinker, the hand-written state machine by
+Hypothesis's own; every schedule that those run counts. Each way is asked for a violation of the one invariant
+of its row. The median over the seeds is shown, ">3000" where the search was given up, "–" where the way knows
+no such fault. The headline is the geometric mean over the systems of random plans' count by the enumerator's.
+
+    python benchmarks/witness.py [--seeds N] [--plans N]
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import math
+import random
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import hypothesis
+from handwritten import HandwrittenCheckout
+from hypothesis import HealthCheck, Phase, Verbosity
+from hypothesis.stateful import run_state_machine_as_test
+
+from sagafuzz import Adapter, Plan, SagaMachine
+from sagafuzz.exploration.enumerator import Enumerator
+from sagafuzz.exploration.judge import Judge
+from sagafuzz.exploration.quiet import quiet
+from sagafuzz.exploration.shrink import shrink, shrink_actions
+from sagafuzz.exploration.stateful import SagaViolation, search
+from sagafuzz.history import rows_digest
+from sagafuzz.loading import load
+from sagafuzz.simulator import Run, Setup, Simulation, simulate
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "quality"))
+from broken_systems import BROKEN, CLASSICS
+
+MOST = 3000
+"""Schedules after which a search is given up."""
+
+STEPS = 8
+"""Rules of one example, for both state machines."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """A broken system and the invariant that it is asked about. ``machine`` says whether our state machine
+    has a rule for the fault that it takes, ``bug`` what the hand-written one calls it."""
+
+    name: str
+    adapter: Adapter
+    invariant: str
+    machine: bool = True
+    bug: str = ""
+
+    @property
+    def setup(self) -> Setup:
+        return Setup(adapter=self.adapter, scenario=self.adapter.scenarios[0])
+
+
+ROWS = (
+    Row(name="seed: charged twice", adapter=load("seed"), invariant="I1"),
+    Row(name="seed: step left out", adapter=load("seed"), invariant="I5"),
+    Row(name="simple-saga: wrong order", adapter=load("simple-saga"), invariant="I4", machine=False),
+    Row(name="no key", adapter=CLASSICS["no-key"], invariant="I1", bug="no-key"),
+    Row(name="in memory", adapter=CLASSICS["in-memory"], invariant="I13", bug="in-memory"),
+    Row(
+        name="failed step omitted",
+        adapter=CLASSICS["failed-step-omitted"],
+        invariant="I5",
+        bug="failed-step-omitted",
+    ),
+    *(
+        Row(
+            name=f"broken for {kind}",
+            adapter=BROKEN[kind].adapter,
+            invariant=BROKEN[kind].invariant,
+            machine=kind in ("duplicate", "reject"),
+        )
+        for kind in ("duplicate", "reject", "torn-write", "pause", "participant-restart", "clock-back", "overtaken")
+    ),
+)
+
+
+class Counter:
+    """Counts the schedules that are run."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+
+@contextmanager
+def counted() -> Iterator[Counter]:
+    """Count every run of the simulator, whoever asks for it."""
+    counter, finish = Counter(), Simulation.finish
+
+    def counting(sim: Simulation) -> None:
+        counter.count += 1
+        finish(sim)
+
+    Simulation.finish = counting  # type: ignore[method-assign]
+    try:
+        yield counter
+    finally:
+        Simulation.finish = finish  # type: ignore[method-assign]
+
+
+# -- four ways of searching --------------------------------------------------------------------------
+
+
+def by_enumerator(row: Row) -> int | None:
+    """Plans with fewer faults first, those that strike earlier first."""
+    judge, enumerator = Judge(row.setup), Enumerator(row.setup, 2)
+    for number, case in enumerate(itertools.islice(enumerator.cases(), MOST), 1):
+        if not case.known and _signature(row, judge, case.plan, case.run) is not None:
+            return number
+    return None
+
+
+def by_machine(row: Row, seed: int) -> int | None:
+    """Our state machine until its first failure, then our shrinker."""
+
+    class Machine(SagaMachine):
+        found = False
+
+        def _come_to_rest(self) -> None:
+            try:
+                super()._come_to_rest()
+            except SagaViolation:
+                Machine.found = True
+                raise
+
+    with counted() as counter:
+        failure, _ = search(
+            row.adapter,
+            examples=MOST,
+            seed=seed,
+            scenarios=(row.setup.scenario,),
+            only=frozenset({row.invariant}),
+            steps=STEPS,
+            machine=Machine,
+            stopped=lambda: Machine.found,
+        )
+        if failure is None:
+            return None
+        shrink_actions(row.setup, failure.actions, failure.violation.signature)
+        return counter.count
+
+
+def by_hand(row: Row, seed: int) -> int | None:
+    """The hand-written state machine, with Hypothesis's shrinker."""
+    examples = 0
+
+    class Machine(HandwrittenCheckout):
+        bug = row.bug
+
+        def __init__(self) -> None:
+            nonlocal examples
+            super().__init__()
+            examples += 1
+
+    settings = hypothesis.settings(
+        max_examples=MOST,
+        stateful_step_count=STEPS,
+        deadline=None,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+        phases=(Phase.generate, Phase.shrink),
+        verbosity=Verbosity.quiet,
+        report_multiple_bugs=False,
+        print_blob=False,
+    )
+    try:
+        run_state_machine_as_test(hypothesis.seed(seed)(Machine), settings=settings)
+    except AssertionError:
+        return examples
+    return None
+
+
+def by_chance(row: Row, seed: int) -> int | None:
+    """Plans of one or two faults, each drawn uniformly from those that are feasible, then our shrinker."""
+    rng, setup = random.Random(seed), row.setup
+    judge, enumerator = Judge(setup), Enumerator(setup, 2, reductions=())
+    plain = simulate(setup)
+    with counted() as counter:
+        while counter.count < MOST:
+            plan, run = _drawn(enumerator, plain, rng)
+            signature = _signature(row, judge, plan, run)
+            if signature is not None:
+                shrink(setup, plan, signature)
+                return counter.count
+    return None
+
+
+def _drawn(enumerator: Enumerator, run: Run, rng: random.Random) -> tuple[Plan, Run]:
+    plan, start = Plan(), 0
+    for _ in range(rng.choice((1, 2))):
+        impossible = {index - start: kinds for index, kinds in run.impossible.items()}
+        choices = list(enumerator.extensions(run.sites[start:], impossible))
+        if not choices:
+            break
+        fault = rng.choice(choices)
+        plan = Plan(faults=(*plan.faults, fault))
+        run = simulate(enumerator.setup, plan)
+        start = run.sites.index(fault.site) + 1
+    return plan, run
+
+
+def _signature(row: Row, judge: Judge, plan: Plan, run: Run) -> tuple[str, ...] | None:
+    """What of the row's invariant the run violates."""
+    verdict, _ = judge.judge(plan, run, rows_digest(run.rows))
+    return next((found.signature for found in verdict.violations if found.invariant == row.invariant), None)
+
+
+# -- what is printed -----------------------------------------------------------------------------------
+
+
+def median(way: Callable[[Row, int], int | None], row: Row, seeds: range) -> float:
+    return statistics.median(MOST + 1 if (found := way(row, seed)) is None else found for seed in seeds)
+
+
+def shown(count: float | None) -> str:
+    return "–" if count is None else f">{MOST}" if count > MOST else f"{count:g}"
+
+
+def reduction_ratio() -> tuple[float, int]:
+    """Plans with at most two faults that the reference would need, by those that are run."""
+    adapter = load("reference")
+    enumerator = Enumerator(Setup(adapter=adapter, scenario=adapter.scenario("succeeds")), 2)
+    ran = sum(1 for _ in enumerator.cases())
+    return (ran + sum(enumerator.pruned.values())) / ran, ran
+
+
+def memory(plans: int) -> list[tuple[int, float]]:
+    """Peak memory (MiB) after a tenth of so many plans with at most three faults, and after all, each judged."""
+    adapter = load("reference")
+    setup = Setup(adapter=adapter, scenario=adapter.scenario("declined"))
+    judge, marks = Judge(setup), (max(plans // 10, 1), plans)
+    peaks = []
+    for number, case in enumerate(itertools.islice(Enumerator(setup, 3).cases(), plans), 1):
+        if not case.known:
+            judge.judge(case.plan, case.run, case.digest)
+        if number in marks:
+            peaks.append((number, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))
+    return peaks
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, default=20, help="searches of each system by chance")
+    parser.add_argument("--plans", type=int, default=10_000, help="plans after which memory is measured")
+    arguments = parser.parse_args()
+    seeds = range(arguments.seeds)
+    start = time.perf_counter()
+    for number, peak in memory(arguments.plans):
+        print(f"peak memory after {number:,} plans: {peak:.0f} MiB")
+    ratio, ran = reduction_ratio()
+    print(f"reduction ratio: {ratio:.2f} ({ran:,} plans run, two faults on the reference)")
+    print(f"{'schedules to the minimal witness':<34}{'enumerator':>12}{'machine':>10}{'by hand':>10}{'random':>10}")
+    times = []
+    for row in ROWS:
+        with quiet():
+            enumerated = by_enumerator(row)
+            machine = median(by_machine, row, seeds) if row.machine else None
+            by_hand_ = median(by_hand, row, seeds) if row.bug else None
+            chance = median(by_chance, row, seeds)
+        assert enumerated is not None, f"the enumerator does not find {row.name!r}"
+        times.append(chance / enumerated)
+        print(f"{row.name:<34}{enumerated:>12}{shown(machine):>10}{shown(by_hand_):>10}{shown(chance):>10}", flush=True)
+    print(f"seconds: {time.perf_counter() - start:.0f}")
+    print(f"witness_ratio: {math.exp(statistics.fmean(map(math.log, times))):.1f}")
+
+
+if __name__ == "__main__":
+    main()
