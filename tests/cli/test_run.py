@@ -118,7 +118,12 @@ def test_what_an_earlier_run_found_is_cleared_away(sagafuzz: Any) -> None:
     (folder / "notes.json").write_text("{}")
     assert list(folder.glob("F-*.json"))
     sagafuzz("run", "reference", *ONE)
-    assert sorted(path.name for path in folder.iterdir()) == ["notes.json", "report.json", "report.md"]
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "certificate.json",
+        "notes.json",
+        "report.json",
+        "report.md",
+    ]
 
 
 def test_the_code_under_test_is_not_heard_unless_asked(sagafuzz: Any, shop: Callable[..., str]) -> None:

@@ -25,15 +25,15 @@ def test_no_set_of_faults_is_visited_twice() -> None:
 
 
 def test_every_planned_fault_fires() -> None:
-    for adapter in ("seed", "reference"):
-        for case in Enumerator(setup_of(adapter, "declined"), 2).cases():
+    for adapter, faults in (("seed", 2), ("reference", 1)):
+        for case in Enumerator(setup_of(adapter, "declined"), faults).cases():
             assert case.fired, f"{adapter}: {case.plan}"
 
 
 def test_nothing_is_left_out() -> None:
     """Against the plain product: any two faults that fire together in some order were visited."""
     setup = setup_of("seed", "succeeds")
-    cases = list(Enumerator(setup, 2).cases())
+    cases = list(Enumerator(setup, 2, reductions=()).cases())
     visited = {frozenset(case.plan.faults) for case in cases}
     singles = [case.plan.faults[0] for case in cases if len(case.plan) == 1]
     for one, other in itertools.permutations(singles, 2):

@@ -9,6 +9,7 @@ import pytest
 from sagafuzz import Adapter, Plan
 from sagafuzz.exploration.enumerator import Enumerator
 from sagafuzz.faults import FAULT_KINDS
+from sagafuzz.history import PAUSE
 from sagafuzz.invariants import check
 from sagafuzz.loading import load
 from sagafuzz.simulator import Run, Setup, simulate
@@ -89,3 +90,12 @@ def test_its_variants_survive_every_other_kind_too(kind: str) -> None:
             for _, plan, run in runs(setup):
                 verdict = check(run.history(setup, plan))
                 assert verdict.conclusion == CONSISTENT, (str(plan), verdict.violations)
+
+
+def test_a_paused_process_does_nothing_at_all_not_even_in_tasks_that_were_about_to_start() -> None:
+    (setup,) = setups(BROKEN["crash-after-send"].adapter)  # it has a task start with each charge
+    for struck, _, run in runs(setup, only={"pause"}):
+        if struck:
+            at = next(position for position, row in enumerate(run.rows) if row[1] == PAUSE)
+            over_us = run.rows[at][0] + 10_000_000
+            assert not [row for row in run.rows[at + 1 :] if row[2] == "orchestrator" and row[0] < over_us]

@@ -52,19 +52,19 @@ PLANS = {
 
 PINNED = {
     "succeeds": [
-        "3a812b8cb806a76c9daafa7a3120df60",
-        "181be1f7be2ee4cd338b86e49d20ad68",
-        "a685730d69895c64b8ae0f9807c2dc92",
+        "7dbb1ac613bf5c8378bd3ba2ef7dfe4a",
+        "bd2a9aabea6594b4981aab8e4da2fceb",
+        "12cc0f7e66232d52c7d970e40b8945fa",
     ],
     "declined": [
-        "57bef1e571d9b319f4d544317ffd5845",
-        "a2ef79299bf29de071134ea25d4c9103",
-        "e0025992745467113980fff0a854a83a",
+        "a7cf009b51f970dc099e8262e1e7f302",
+        "f07db084d1ea67bb4a3613ee4f9cf5f1",
+        "951637dd5c7d633daf58152b07b517cd",
     ],
     "contended": [
-        "ac7d1de851272770bf79f27996d9a662",
-        "af6991bfeed92f96c95b7a230d551d02",
-        "5eb95687f84643ce7ef92069969a618f",
+        "fa5ed5923eb2856b353d111bd45672bc",
+        "cbcfa563e06a5911ed3d76782b98804b",
+        "bbb9776ad842cbf1e97cabdb39264281",
     ],
 }
 """Digests of those runs. A change to how runs go is a change to what every replay file means: if it is
