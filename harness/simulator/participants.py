@@ -157,7 +157,9 @@ class Ledger:
             return self.refuse(msg, reason)
         self.rows.append(row)
         self.add(row)
-        value = {"id": f"{msg.step}-{len(self.rows)}", "amount": row.amount}
+        value: dict[str, Any] = {"id": f"{msg.step}-{len(self.rows)}"}
+        if self.counts:
+            value[self.counts] = row.amount
         if key is not None:
             self.memory[msg.step, FORWARD, key] = (OK, value.copy())
         return Reply(OK, value, effective=True, owner=msg.saga, balance=self.balance(row.subject))
@@ -192,6 +194,9 @@ class Ledger:
         return Reply(OK, {}, owner=msg.saga)
 
     # -- what a subclass says ----------------------------------------------------------------
+
+    counts = ""
+    """By which name the answer tells how much was taken; "" where a row is no amount of anything."""
 
     blind = False
     """Whether an undo without a key takes effect although there is nothing of the saga to undo."""
@@ -256,6 +261,7 @@ class Inventory(CounterLedger):
 
     __slots__ = ()
     unit = "stock"
+    counts = "quantity"
     short = "out of stock"
 
     def endowment(self, scenario: Scenario) -> int:
@@ -273,6 +279,7 @@ class Payment(CounterLedger):
 
     __slots__ = ("limit",)
     unit = "money"
+    counts = "amount"
     short = "insufficient funds"
 
     def __init__(self, scenario: Scenario, orders: Mapping[str, Order]) -> None:

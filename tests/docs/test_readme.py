@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,11 @@ def blocks(language: str) -> list[str]:
     return [fence.text for fence in fences(README.read_text(encoding="utf-8")) if fence.language == language]
 
 
-def test_the_adapter_and_the_test_work_with_a_checkout(examples: Path, shell: Shell) -> None:
+def test_the_adapter_and_the_test_work_with_a_checkout(
+    examples: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [name for name in sys.modules if name.partition(".")[0] in {"shop", "shop_adapter"}]:
+        monkeypatch.delitem(sys.modules, name)  # of another test, which had a shop of its own
     adapter, test = blocks("python")
     shop = shell.folder / "shop"
     shop.mkdir()

@@ -52,19 +52,19 @@ PLANS = {
 
 PINNED = {
     "succeeds": [
-        "7dbb1ac613bf5c8378bd3ba2ef7dfe4a",
-        "bd2a9aabea6594b4981aab8e4da2fceb",
-        "12cc0f7e66232d52c7d970e40b8945fa",
+        "9884f8395c7caf33022eabd148e12ad9",
+        "4afe7fb11c2fb032144c3780458ad61e",
+        "cf272dbbe32d00a37a322687a2f43fd3",
     ],
     "declined": [
-        "a7cf009b51f970dc099e8262e1e7f302",
-        "f07db084d1ea67bb4a3613ee4f9cf5f1",
-        "951637dd5c7d633daf58152b07b517cd",
+        "a9f80bbfd793051d38b275184e48491f",
+        "20520711d961c0a42aca0fafabe32050",
+        "106e223719e3c0803d76360a4d6b9483",
     ],
     "contended": [
-        "fa5ed5923eb2856b353d111bd45672bc",
-        "cbcfa563e06a5911ed3d76782b98804b",
-        "bbb9776ad842cbf1e97cabdb39264281",
+        "7fbc968f96def69968a63f501c6ea6d9",
+        "6cf164fbab60039abacbf706de6d53c1",
+        "defd41dbf74cc21d26e279768c596799",
     ],
 }
 """Digests of those runs. A change to how runs go is a change to what every replay file means: if it is

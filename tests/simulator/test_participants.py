@@ -113,7 +113,7 @@ def test_stock_that_was_released_can_be_reserved_again(calls: Callable[..., Any]
         ("inventory.reserve", {"saga": "saga-2", "key": "b"}),
         scenario=Scenario(stock=1, sagas=2, gap_ms=1000),
     )
-    assert answers[2] == {"id": "stock-1", "amount": 1}
+    assert answers[2] == {"id": "stock-1", "quantity": 1}
     assert trial.of("APPLY")[2].get("balance") == ("stock", "item-1", 0, 1, 1, 1)
 
 
