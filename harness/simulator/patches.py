@@ -8,6 +8,7 @@ that took a function by name before (``from time import sleep``) are given the d
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import random
 import signal
