@@ -1,6 +1,6 @@
 """Saga systems that are wrong in one thing each: one for every kind of fault, and a few that everybody writes.
 
-Each differs from the reference in one behaviour, and most in such a way that one kind of fault alone brings it
+Each differs from the correct host in one behaviour, and most in such a way that one kind of fault alone brings it
 to light. Where two kinds leave the same world behind whatever the system does, the table says so.
 """
 
@@ -32,9 +32,8 @@ from sagafuzz import (
     adapter,
 )
 from sagafuzz.adapters.checkout import CHECKOUT
+from sagafuzz.adapters.zoo.host import Host, RetryPolicy, Superseded
 from sagafuzz.loading import as_adapter
-from sagafuzz.reference_saga import Orchestrator, RetryPolicy
-from sagafuzz.reference_saga.orchestrator import Superseded
 
 SUCCEEDS = Scenario()
 DECLINED = Scenario(name="declined", rejections=((1, "payment.charge"),))
@@ -50,7 +49,7 @@ WITH_CONFIRMATION = Saga("checkout", [*CHECKOUT.steps, Step("confirm", "inventor
 
 
 def system(
-    make: Callable[..., Orchestrator] = Orchestrator,
+    make: Callable[..., Host] = Host,
     *,
     saga: Saga = CHECKOUT,
     scenario: Scenario = SUCCEEDS,
@@ -75,7 +74,7 @@ def system(
             self.world.sleep(lease_s)
             self.orchestrator.resume_pending()
 
-    name = getattr(make, "__name__", "Orchestrator")
+    name = getattr(make, "__name__", "Host")
     return as_adapter(adapter(saga=saga, name=name, scenarios=[scenario], **options)(System))
 
 
@@ -87,7 +86,7 @@ def _arguments(step: Step, request: Mapping[str, Any]) -> dict[str, Any]:
 # -- right ones, to build on -----------------------------------------------------------------------
 
 
-class Keyed(Orchestrator):
+class Keyed(Host):
     """The reference, with its idempotency key to be chosen."""
 
     def _call(self, state: Any, step: Step, operation: str) -> Any:
@@ -227,7 +226,7 @@ class AsksRecordedAnew(Witnessed):
     distrusted = "recorded"
 
 
-class NotesTheCallBeforeCalling(Orchestrator):
+class NotesTheCallBeforeCalling(Host):
     """Records that a person was called, and then calls."""
 
     def _undo(self, state: Any, step: Step, operation: str) -> bool:
@@ -326,7 +325,7 @@ class LaggingIndex(Service):
         return self.undo(request, tx) if request.direction == "C" else self.do(request, tx)
 
 
-class TidiesUp(Orchestrator):
+class TidiesUp(Host):
     """At the end it lets the keys of a saga be forgotten, where every request had its answer."""
 
     doubtful = False
@@ -363,7 +362,7 @@ class NoTombstone(Service):
         return super().handle(request, tx)
 
 
-class AsksOnce(Orchestrator):
+class AsksOnce(Host):
     """Asks for each step once; what did not answer is undone a second later."""
 
     def _request(self, state: Any, step: Step) -> Any:
@@ -374,7 +373,7 @@ class AsksOnce(Orchestrator):
             raise
 
 
-class ClosesAfterTimeouts(Orchestrator):
+class ClosesAfterTimeouts(Host):
     """Takes the undo of an order for done when it has timed out three times."""
 
     def _undo(self, state: Any, step: Step, operation: str) -> bool:
@@ -406,7 +405,7 @@ class RemembersOnce(Service):
 # -- participants ------------------------------------------------------------------------------------
 
 
-class TakesRefusalsForSuccess(Orchestrator):
+class TakesRefusalsForSuccess(Host):
     """Goes on after a refusal."""
 
     def _request(self, state: Any, step: Step) -> Any:
@@ -416,7 +415,7 @@ class TakesRefusalsForSuccess(Orchestrator):
             return {}
 
 
-class TrustsWhoAnswersPings(Orchestrator):
+class TrustsWhoAnswersPings(Host):
     """After an error it asks whether the service is up; if so, the service will see to the request."""
 
     def _call(self, state: Any, step: Step, operation: str) -> Any:
@@ -446,7 +445,7 @@ class NewKeyAfterErrors(Keyed):
         return f"{state.id}/{step.name}" + "'" * self.errors.get(operation, 0)
 
 
-class SwallowsFailedUndos(Orchestrator):
+class SwallowsFailedUndos(Host):
     """Counts every compensation as done when its budget is used up."""
 
     def _undo(self, state: Any, step: Step, operation: str) -> bool:
@@ -454,7 +453,7 @@ class SwallowsFailedUndos(Orchestrator):
         return True
 
 
-class TakesOutagesForRefusals(Orchestrator):
+class TakesOutagesForRefusals(Host):
     """Takes a step that failed three times for refused, and so for one that has nothing to undo."""
 
     def _request(self, state: Any, step: Step) -> Any:
@@ -485,7 +484,7 @@ class ReleasesByQuantity(Keyed):
         return None if operation == "inventory.release" and state.refused == "confirm" else f"{state.id}/{step.name}"
 
 
-class AsksAgainAnHourLater(Orchestrator):
+class AsksAgainAnHourLater(Host):
     """Makes sure an hour after the end that the charge was made: it asks again under the same key."""
 
     def _end(self, state: Any, outcome: Outcome) -> Outcome:
@@ -500,7 +499,7 @@ class AsksAgainAnHourLater(Orchestrator):
 # -- answers and time --------------------------------------------------------------------------------
 
 
-class TakesItsOwnForAnothers(Orchestrator):
+class TakesItsOwnForAnothers(Host):
     """After a timeout it asks whether the payment exists, and takes its own for that of somebody else."""
 
     def _request(self, state: Any, step: Step) -> Any:
@@ -529,7 +528,7 @@ class KnowsRecentOnes(Service):
         return super().handle(request, tx)
 
 
-class DropsSlowAnswers(Orchestrator):
+class DropsSlowAnswers(Host):
     """An answer that took more than half a second it drops: the step has failed, and failed steps are not undone."""
 
     def _call(self, state: Any, step: Step, operation: str) -> Any:
@@ -540,7 +539,7 @@ class DropsSlowAnswers(Orchestrator):
         return answer
 
 
-class LeaseWithoutFence(Orchestrator):
+class LeaseWithoutFence(Host):
     """Takes over when a lease of five seconds has run out; its writes name no revision and no epoch."""
 
     def _save(self, state: Any, record: str, step: str = "") -> None:
@@ -593,14 +592,14 @@ class Fenced(Service):
         return super().handle(request, tx)
 
 
-class CancelForgets(Orchestrator):
+class CancelForgets(Host):
     """Cancels a saga by deleting its record."""
 
     def cancel(self, saga_id: str) -> None:
         self._durably(lambda: self._store.delete(f"saga/{saga_id}", saga=saga_id))
 
 
-class DeadlineByTheWall(Orchestrator):
+class DeadlineByTheWall(Host):
     """Closes a saga ten minutes after its start by the wall clock, since its reservations have run out."""
 
     def execute(self, saga_id: str, request: Mapping[str, Any]) -> Outcome:
@@ -645,7 +644,7 @@ class LastWriterWins(Service):
 # -- two sagas ---------------------------------------------------------------------------------------
 
 
-class LooksFirst(Orchestrator):
+class LooksFirst(Host):
     """Lets the shelf be looked at before each attempt to reserve."""
 
     def _call(self, state: Any, step: Step, operation: str) -> Any:
@@ -705,7 +704,7 @@ class LockedShelf(Shelf):
 # -- the store, and what comes after a restart ---------------------------------------------------------
 
 
-class IgnoresTheStore(Orchestrator):
+class IgnoresTheStore(Host):
     """Takes every write for done."""
 
     def _save(self, state: Any, record: str, step: str = "") -> None:
@@ -713,7 +712,7 @@ class IgnoresTheStore(Orchestrator):
             self._store.put(f"saga/{state.id}", vars(state), record=record, saga=state.id, step=step)
 
 
-class UndoesOnceMore(Orchestrator):
+class UndoesOnceMore(Host):
     """Makes sure an hour after the end that every undo was done. That is right, whether or not the keys are
     still known: there is nothing left to undo."""
 
@@ -726,7 +725,7 @@ class UndoesOnceMore(Orchestrator):
         return outcome
 
 
-class TakesItsOwnWriteForAnothers(Orchestrator):
+class TakesItsOwnWriteForAnothers(Host):
     """Asks the store again after an error, and takes its own record for that of another owner."""
 
     def _durably(self, write: Callable[[], None]) -> None:
@@ -770,7 +769,7 @@ class Journal:
         self.file.sync(**about)
 
 
-class OnAFile(Orchestrator):
+class OnAFile(Host):
     """The reference on a journal."""
 
     journal: type[Journal] = Journal
@@ -787,14 +786,14 @@ class ReadsTornLines(OnAFile):
         checked = False
 
 
-class ListsOnce(Orchestrator):
+class ListsOnce(Host):
     """Looks for open sagas once after a restart."""
 
     def resume_pending(self) -> None:
         self._sweep()
 
 
-class Counting(Orchestrator):
+class Counting(Host):
     """Keeps how many steps are done, and goes on with the next one of its definition."""
 
     def _drive(self, state: Any) -> Outcome:
@@ -806,7 +805,7 @@ class Counting(Orchestrator):
 INVENTORY_FIRST = Saga("checkout", [CHECKOUT.steps[1], CHECKOUT.steps[0], CHECKOUT.steps[2]])
 
 
-class ByItsOwnPlan(Orchestrator):
+class ByItsOwnPlan(Host):
     """Drives each saga by the definition that it was started with."""
 
     definitions: ClassVar = {1: CHECKOUT, 2: INVENTORY_FIRST}
@@ -826,7 +825,7 @@ class ByItsOwnPlan2(ByItsOwnPlan):
     version = 2
 
 
-def upgraded(make: type[Orchestrator], then: type[Orchestrator]) -> Adapter:
+def upgraded(make: type[Host], then: type[Host]) -> Adapter:
     """The system with ``make``, whose next version has ``then`` and reserves first."""
     return system(make, upgrade=system(then, saga=INVENTORY_FIRST).factory)
 
@@ -841,14 +840,14 @@ class NoKey(Keyed):
         return None
 
 
-class InMemory(Orchestrator):
+class InMemory(Host):
     """Recovers nothing."""
 
     def resume_pending(self) -> None:
         pass
 
 
-class UndoesOnlyDoneSteps(Orchestrator):
+class UndoesOnlyDoneSteps(Host):
     """Leaves the step that failed out of the rollback."""
 
     def _compensate(self, state: Any) -> Outcome:
