@@ -8,3 +8,6 @@ BUILT_IN = {
     "simple-saga": "sagafuzz.adapters.simple_saga:SimpleSagaCheckout",
 }
 """The names of the built-in adapters and where each is."""
+
+ZOO_MODULE = "sagafuzz.adapters.zoo"
+"""Where the mutants are: dozens of classes, imported only for who asks for one."""

@@ -10,17 +10,19 @@ import os
 import sys
 import sysconfig
 import traceback
+from collections.abc import Mapping
 from dataclasses import replace
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
 from . import adapters, errors
-from .adapters import BUILT_IN
+from .adapters import BUILT_IN, ZOO_MODULE
 from .errors import UsageError, nearest
 from .ports import ADAPTER_ATTRIBUTE, Adapter, check_shape
 
 GROUP = "sagafuzz.adapters"
+ZOO_PREFIX = "zoo:"
 
 
 def as_adapter(thing: Any) -> Adapter:
@@ -42,6 +44,8 @@ def as_adapter(thing: Any) -> Adapter:
 
 def load(spec: str) -> Adapter:
     """Load the adapter that ``spec`` names. Raises UsageError in one line that says what to write."""
+    if spec.startswith(ZOO_PREFIX):
+        return _mutant(spec)
     if ":" in spec:
         return _load_path(spec, spec)
     known = names()
@@ -51,6 +55,15 @@ def load(spec: str) -> Adapter:
             f"or write module:attr or file.py:attr"
         )
     return _load_path(known[spec], spec)
+
+
+def _mutant(spec: str) -> Adapter:
+    zoo: Mapping[str, Any] = importlib.import_module(ZOO_MODULE).ZOO
+    name = spec.removeprefix(ZOO_PREFIX)
+    if name not in zoo:
+        raise UsageError(f"the zoo has no {name!r}{nearest(name, zoo)}; 'sagafuzz zoo' lists all")
+    adapter: Adapter = zoo[name].adapter
+    return replace(adapter, name=name, spec=spec)
 
 
 def with_spec(adapter: Adapter) -> Adapter:

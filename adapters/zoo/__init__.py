@@ -1,1 +1,16 @@
 """The bug zoo: systems that are wrong in one thing each, as systems in the field were."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from . import additions, asking, barriers, owners, races, undoing
+from .parts import Mutant, by_name
+
+ZOO: Mapping[str, Mutant] = MappingProxyType(
+    by_name([*asking.MUTANTS, *undoing.MUTANTS, *barriers.MUTANTS, *owners.MUTANTS, *races.MUTANTS, *additions.MUTANTS])
+)
+"""The mutants by name."""
+
+__all__ = ["ZOO", "Mutant"]

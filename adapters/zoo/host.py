@@ -119,16 +119,18 @@ class Host:
 
     def _sweep(self) -> None:
         for key, listed in self._store.items(_PREFIX):
-            if listed["outcome"]:
-                continue
-            record = self._store.get(key)
-            if record["outcome"]:
-                continue
-            state = State(**record)
-            state.epoch += 1
-            with suppress(Superseded):
-                self._save(state, "adopt")
-                self._drive(state)
+            if not listed["outcome"]:
+                self._take_over(key)
+
+    def _take_over(self, key: str) -> None:
+        record = self._store.get(key)
+        if record["outcome"]:
+            return
+        state = State(**record)
+        state.epoch += 1
+        with suppress(Superseded):
+            self._save(state, "adopt")
+            self._drive(state)
 
     # -- forward ---------------------------------------------------------------------------
 

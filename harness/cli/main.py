@@ -18,6 +18,7 @@ from .. import __version__
 from ..errors import UsageError, nearest
 from . import campaigns, explaining, listing, replaying, verifying
 from .console import say
+from .zoo import zoo
 
 USAGE, INTERNAL, INTERRUPTED = 2, 70, 130
 
@@ -52,6 +53,7 @@ for command in (
     verifying.verify,
     explaining.explain,
     listing.adapters,
+    zoo,
 ):
     cli.add_command(command)
 

@@ -11,111 +11,37 @@ import json
 import time
 import zlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from sagafuzz import (
     Adapter,
     CallTimeout,
     Conflict,
-    Order,
     Outcome,
     Rejected,
     Request,
     Saga,
-    Scenario,
     Step,
     StoreUnavailable,
     Transaction,
     Unavailable,
     World,
-    adapter,
 )
 from sagafuzz.adapters.checkout import CHECKOUT
+from sagafuzz.adapters.zoo import ZOO
 from sagafuzz.adapters.zoo.host import Host, RetryPolicy, Superseded
-from sagafuzz.loading import as_adapter
-
-SUCCEEDS = Scenario()
-DECLINED = Scenario(name="declined", rejections=((1, "payment.charge"),))
-ONE_AFTER_THE_OTHER = Scenario(name="one-after-the-other", sagas=2, gap_ms=500)
-SECOND_DECLINED = replace(ONE_AFTER_THE_OTHER, name="second-declined", rejections=((2, "payment.charge"),))
-
-LEASE_S = 15.0
-"""Longer than any pause: who waits for so long before taking a saga over has nobody beside him."""
-
-DEFAULT_POLICY = RetryPolicy()
+from sagafuzz.adapters.zoo.parts import (
+    DECLINED,
+    LEASE_S,
+    ONE_AFTER_THE_OTHER,
+    SECOND_DECLINED,
+    Keyed,
+    Service,
+    system,
+)
 
 WITH_CONFIRMATION = Saga("checkout", [*CHECKOUT.steps, Step("confirm", "inventory.confirm")])
-
-
-def system(
-    make: Callable[..., Host] = Host,
-    *,
-    saga: Saga = CHECKOUT,
-    scenario: Scenario = SUCCEEDS,
-    lease_s: float = 0.0,
-    policy: RetryPolicy = DEFAULT_POLICY,
-    **options: Any,
-) -> Adapter:
-    """An adapter whose orchestrator ``make`` makes; after a restart it waits ``lease_s`` before it recovers."""
-
-    class System:
-        def boot(self, world: World) -> None:
-            self.world = world
-            self.orchestrator = make(saga=saga, world=world, policy=policy, arguments=_arguments)
-
-        def run(self, order: Order) -> Outcome:
-            return self.orchestrator.execute(order.id, {"item": order.item, "amount": order.amount})
-
-        def cancel(self, order: Order) -> None:
-            self.orchestrator.cancel(order.id)
-
-        def recover(self) -> None:
-            self.world.sleep(lease_s)
-            self.orchestrator.resume_pending()
-
-    name = getattr(make, "__name__", "Host")
-    return as_adapter(adapter(saga=saga, name=name, scenarios=[scenario], **options)(System))
-
-
-def _arguments(step: Step, request: Mapping[str, Any]) -> dict[str, Any]:
-    wanted = {"inventory": "item", "payment": "amount"}.get(step.name)
-    return {wanted: request[wanted]} if wanted else {}
-
-
-# -- right ones, to build on -----------------------------------------------------------------------
-
-
-class Keyed(Host):
-    """The reference, with its idempotency key to be chosen."""
-
-    def _call(self, state: Any, step: Step, operation: str) -> Any:
-        payload = self._arguments(step, state.request)
-        key = self.key(state, step, operation)
-        return self._world.call(operation, saga=state.id, key=key, epoch=state.epoch, **payload)
-
-    def key(self, state: Any, step: Step, operation: str) -> str | None:
-        return f"{state.id}/{step.name}"
-
-
-class Service:
-    """A participant with one effect a key, and a tombstone for what is undone; all of it durable."""
-
-    def handle(self, request: Request, tx: Transaction) -> Any:
-        mark = f"{request.direction} {request.key}"
-        if mark not in tx.memory:
-            tx.memory[mark] = self.undo(request, tx) if request.direction == "C" else self.do(request, tx)
-        return tx.memory[mark]
-
-    def do(self, request: Request, tx: Transaction) -> Any:
-        if f"C {request.key}" in tx.memory:
-            raise Rejected("it was undone already")
-        tx.state[request.saga] = tx.state.get(request.saga, 0) + 1
-        return {}
-
-    def undo(self, request: Request, tx: Transaction) -> Any:
-        tx.state.pop(request.saga, None)
-        return {}
 
 
 # -- how far did the dead owner's request come? ----------------------------------------------------
@@ -793,43 +719,6 @@ class ListsOnce(Host):
         self._sweep()
 
 
-class Counting(Host):
-    """Keeps how many steps are done, and goes on with the next one of its definition."""
-
-    def _drive(self, state: Any) -> Outcome:
-        state.begun = list(self._saga.sequence[: len(state.begun)])
-        state.done = {name: {} for name in self._saga.sequence[: len(state.done)]}
-        return super()._drive(state)
-
-
-INVENTORY_FIRST = Saga("checkout", [CHECKOUT.steps[1], CHECKOUT.steps[0], CHECKOUT.steps[2]])
-
-
-class ByItsOwnPlan(Host):
-    """Drives each saga by the definition that it was started with."""
-
-    definitions: ClassVar = {1: CHECKOUT, 2: INVENTORY_FIRST}
-    version = 1
-
-    def execute(self, saga_id: str, request: Mapping[str, Any]) -> Outcome:
-        return super().execute(saga_id, {**request, "version": self.version})
-
-    def _drive(self, state: Any) -> Outcome:
-        self._saga = self.definitions[state.request["version"]]
-        return super()._drive(state)
-
-
-class ByItsOwnPlan2(ByItsOwnPlan):
-    """The next version, whose new sagas reserve first."""
-
-    version = 2
-
-
-def upgraded(make: type[Host], then: type[Host]) -> Adapter:
-    """The system with ``make``, whose next version has ``then`` and reserves first."""
-    return system(make, upgrade=system(then, saga=INVENTORY_FIRST).factory)
-
-
 # -- what everybody writes first -------------------------------------------------------------------------
 
 
@@ -838,21 +727,6 @@ class NoKey(Keyed):
 
     def key(self, state: Any, step: Step, operation: str) -> str | None:
         return None
-
-
-class InMemory(Host):
-    """Recovers nothing."""
-
-    def resume_pending(self) -> None:
-        pass
-
-
-class UndoesOnlyDoneSteps(Host):
-    """Leaves the step that failed out of the rollback."""
-
-    def _compensate(self, state: Any) -> Outcome:
-        state.begun = [name for name in state.begun if name in state.done]
-        return super()._compensate(state)
 
 
 # -- the tables ------------------------------------------------------------------------------------------
@@ -967,7 +841,7 @@ BROKEN: Mapping[str, Broken] = {
         invariant="I23",
     ),
     "stale-read": Broken(adapter=system(ListsOnce), invariant="I13", after="crash-after-log"),
-    "upgrade": Broken(adapter=upgraded(Counting, Counting), invariant="I23", after="crash-after-log"),
+    "upgrade": Broken(adapter=ZOO["resumes-by-position"].adapter, invariant="I23", after="crash-after-log"),
 }
 """For each kind of fault a system that it finds out."""
 
@@ -977,7 +851,7 @@ SOUND: Mapping[str, tuple[Adapter, ...]] = {
     "torn-write": (system(OnAFile), system(OnAFile, scenario=DECLINED)),
     "expiry": (system(saga=WITH_CONFIRMATION, expiring=("inventory",)),),
     "key-expiry": (system(UndoesOnceMore, scenario=DECLINED, key_retention_ms=HOURS_MS / 2),),
-    "upgrade": (upgraded(ByItsOwnPlan, ByItsOwnPlan2),),
+    "upgrade": (ZOO["resumes-by-position"].twin,),
 }
 """The reference with what it needs to suffer a kind; for all others it is the built-in one in all its scenarios."""
 
@@ -987,7 +861,7 @@ to ask again when keys may be forgotten: the reference's last attempt comes seco
 
 CLASSICS: Mapping[str, Adapter] = {
     "no-key": system(NoKey),
-    "in-memory": system(InMemory),
-    "failed-step-omitted": system(UndoesOnlyDoneSteps),
+    "in-memory": ZOO["in-memory"].adapter,
+    "failed-step-omitted": ZOO["failed-step-omitted"].adapter,
 }
 """What everybody writes first, each in the reference."""

@@ -1,0 +1,106 @@
+"""``sagafuzz zoo``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+import click
+
+from .. import __version__
+from ..adapters.zoo import ZOO, Mutant
+from ..detection import Acquittal, Detection, ZooReport
+from ..errors import UsageError, nearest
+from ..exploration.detecting import acquit, find_out
+from ..exploration.quiet import quiet
+from ..interrupt import interruptible
+from ..ports import Adapter
+from ..reports import zoo as tables
+from ..simulator.patches import watchdog
+from ..writing import write_file
+from .console import say
+
+
+@click.command()
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+@click.option("--json", "json_file", type=click.Path(path_type=Path, dir_okay=False), help="Write the table as JSON.")
+@click.option("--markdown", type=click.Path(path_type=Path, dir_okay=False), help="Write the table as Markdown.")
+def zoo(names: tuple[str, ...], json_file: Path | None, markdown: Path | None) -> int:
+    """Measure sagafuzz itself: find each bug of the zoo, or those with the given NAMEs, and flag none of the correct
+    systems that they differ from in one thing.
+
+    Exit code 0 only when every mutant is found and nothing correct is flagged, else 1. A mutant is an adapter
+    too:
+
+    \b
+    sagafuzz zoo
+    sagafuzz zoo unstable-key --json table.json
+    sagafuzz run zoo:unstable-key --faults 1
+    """
+    mutants = [_named(name) for name in names] or list(ZOO.values())
+    with interruptible() as interrupt, watchdog(), quiet():
+        detections = [_detect(mutant) for mutant in mutants if not interrupt()]
+        acquittals = [_acquit(twin, of) for twin, of in _twins(mutants) if not interrupt()]
+    report = ZooReport(
+        version=__version__,
+        detections=tuple(detections),
+        acquittals=tuple(acquittals),
+        complete=not interrupt(),
+    )
+    for path, render in ((json_file, tables.render_json), (markdown, tables.render_markdown)):
+        if path is not None:
+            write_file(path, render(report))
+    say(tables.render(report))
+    return interrupt.exit_code if interrupt() else int(not report.passed)
+
+
+def _named(name: str) -> Mutant:
+    if name not in ZOO:
+        raise UsageError(f"zoo: there is no mutant {name!r}{nearest(name, ZOO)}; without a name all are measured")
+    return ZOO[name]
+
+
+def _twins(mutants: Iterable[Mutant]) -> list[tuple[Adapter, list[Mutant]]]:
+    """Each correct system once, with the mutants that differ from it."""
+    found: dict[int, tuple[Adapter, list[Mutant]]] = {}
+    for mutant in mutants:
+        found.setdefault(id(mutant.twin), (mutant.twin, []))[1].append(mutant)
+    return list(found.values())
+
+
+def _detect(mutant: Mutant) -> Detection:
+    search = find_out(mutant.adapter, mutant.invariants, mutant.faults)
+    detection = Detection(
+        name=mutant.name,
+        about=mutant.about,
+        source=mutant.source,
+        expected=mutant.invariants,
+        max_faults=mutant.faults,
+        schedules=search.schedules,
+        seconds=search.seconds,
+        late=mutant.late,
+    )
+    if search.shrunk is None:
+        return detection
+    return replace(
+        detection,
+        found=True,
+        invariant=search.shrunk.violation.invariant,
+        sentence=search.shrunk.violation.sentence,
+        schedule=str(search.shrunk.plan),
+        size=len(search.shrunk.plan),
+    )
+
+
+def _acquit(twin: Adapter, mutants: list[Mutant]) -> Acquittal:
+    most = max(mutant.faults for mutant in mutants)
+    plans, flagged, seconds = acquit(twin, max(most, 1))
+    return Acquittal(
+        about=twin.about,
+        mutants=tuple(mutant.name for mutant in mutants),
+        max_faults=max(most, 1),
+        plans=plans,
+        flagged=flagged,
+        seconds=seconds,
+    )

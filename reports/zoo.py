@@ -1,0 +1,108 @@
+"""The detection table: which bugs were found, by what and how fast, and which correct systems were left alone."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+
+from tabulate import tabulate
+
+from ..detection import Detection, ZooReport
+from .clean import clean, plural, wrap
+from .diagram import COLUMNS
+from .facts import Table
+from .markdown import escape, table
+
+
+def render(report: ZooReport) -> str:
+    """For a terminal: a row a mutant, then what was not found and what was flagged, then the sum."""
+    rows = [
+        (
+            clean(found.name, 30),
+            "found" if found.found else "MISSED",
+            found.invariant,
+            f"{found.schedules:,}",
+            f"{found.seconds:.1f}",
+            f"{found.size}F" if found.found else "",
+        )
+        for found in report.detections
+    ]
+    headers = ("mutant", "", "by", "schedules", "seconds", "shrunk to")
+    text = tabulate(rows, headers=headers, tablefmt="simple", disable_numparse=True, colalign=_ALIGNMENT)
+    parts = ["\n".join(line.rstrip() for line in text.split("\n"))]
+    parts.extend(_missed(found) for found in report.detections if not found.found)
+    for twin in report.acquittals:
+        parts.extend(
+            wrap(f"FLAGGED although correct: {clean(twin.about, 300)} {clean(blame, 300)}", COLUMNS, hanging="  ")
+            for blame in twin.flagged
+        )
+    return "\n\n".join([*parts, "\n".join(wrap(line, COLUMNS, hanging="  ") for line in summary(report))]) + "\n"
+
+
+_ALIGNMENT = ("left", "left", "left", "right", "right", "right")
+
+
+def summary(report: ZooReport) -> list[str]:
+    """The measure in sentences."""
+    found = [detection for detection in report.detections if detection.found]
+    late = [detection for detection in report.detections if detection.late]
+    flagged = [twin for twin in report.acquittals if twin.flagged]
+    plans = sum(twin.plans for twin in report.acquittals)
+    seconds = sum(found.seconds for found in report.detections) + sum(twin.seconds for twin in report.acquittals)
+    lines = [
+        f"{len(found)} of {plural(len(report.detections), 'mutant')} found, each by an invariant that names its cause"
+    ]
+    if late:
+        seen = sum(entry.found for entry in late)
+        lines.append(f"{seen} of the {len(late)} that were added when the invariants stood were found")
+    lines.append(f"{len(flagged)} of {plural(len(report.acquittals), 'correct system')} flagged, in {plans:,} plans")
+    if not report.complete:
+        lines.append("INCOMPLETE: interrupted; nothing is said of what was not run")
+    return [*lines, f"{seconds:.1f} seconds of processor time"]
+
+
+def _missed(found: Detection) -> str:
+    words = f"MISSED {clean(found.name, 30)}: {clean(found.about, 300)} No plan of at most {found.max_faults} faults"
+    return wrap(f"{words} shows {' or '.join(found.expected)} ({found.schedules:,} were run)", COLUMNS, hanging="  ")
+
+
+def render_json(report: ZooReport) -> str:
+    """For machines. Seconds are the only part that differs from run to run."""
+    value = {
+        "version": 1,
+        "sagafuzz": report.version,
+        "passed": report.passed,
+        "complete": report.complete,
+        "mutants": [asdict(found) for found in report.detections],
+        "correct": [asdict(twin) for twin in report.acquittals],
+    }
+    return json.dumps(value, indent=2) + "\n"
+
+
+def render_markdown(report: ZooReport) -> str:
+    """The page of the documentation. It has no times: they are the machine's."""
+    detections = Table(
+        headers=("mutant", "what it does wrong", "seen in", "found by", "schedules", "smallest schedule"),
+        rows=tuple(
+            (
+                found.name + (" (late)" if found.late else ""),
+                found.about,
+                found.source,
+                found.invariant or "missed",
+                f"{found.schedules:,}",
+                found.schedule,
+            )
+            for found in report.detections
+        ),
+        numbers=frozenset({4}),
+    )
+    twins = Table(
+        headers=("correct system", "differs from it", "plans", "flagged"),
+        rows=tuple(
+            (twin.about, ", ".join(twin.mutants), f"{twin.plans:,}", "; ".join(twin.flagged) or "no")
+            for twin in report.acquittals
+        ),
+        numbers=frozenset({2}),
+    )
+    said = "\n".join(f"- {escape(line)}" for line in summary(report)[:-1])
+    return "\n\n".join([said, table(detections, "mutant"), table(twins, "system")]) + "\n"
