@@ -253,7 +253,7 @@ class _Narrator:
             if position in self._forced:
                 self._add(position, event, "restart", "start")
             return
-        healed = event.get("reason") == "heal"
+        healed = event.get("reason") == "heal" and max(self._fired, default=-1) < position
         self._add(position, event, "restart", "restart, no more faults" if healed else "restart")
         self._barrier = position
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import click
 from ..errors import UsageError, nearest
 from ..exploration.campaign import Campaign, Settings, choose_scenarios, command_line
 from ..exploration.certificate import CERTIFICATE_FILE, certifies
-from ..exploration.quiet import quiet
+from ..exploration.quiet import nothing_kept, quiet
 from ..faults import KIND_GROUPS, chosen_kinds
 from ..interrupt import Interrupt, interruptible
 from ..loading import load
@@ -180,7 +181,7 @@ def _campaign(
             kinds=kinds,
         ),
     )
-    with progress(adapter.name) as listener:
+    with progress(adapter.name) as listener, nothing_kept() if examples else nullcontext():
         campaign = Campaign(adapter, settings, listen=listener, stopped=interrupt)
         if show_output:
             return campaign.run()

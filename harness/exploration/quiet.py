@@ -1,4 +1,4 @@
-"""Keep the code under test from printing and logging thousands of times over."""
+"""What a campaign leaves undisturbed: the terminal, the folder that it runs in, the collector of garbage."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import contextlib
 import gc
 import io
 import logging
+import os
+import tempfile
 from collections.abc import Iterator
 
 
@@ -30,6 +32,23 @@ def quiet() -> Iterator[None]:
             yield
     finally:
         logging.disable(before)
+
+
+@contextlib.contextmanager
+def nothing_kept() -> Iterator[None]:
+    """Let Hypothesis keep its caches in a folder that is gone afterwards, not in ``.hypothesis`` here. Where the
+    user says where (HYPOTHESIS_STORAGE_DIRECTORY), it is there. Changes this for the whole process."""
+    if "HYPOTHESIS_STORAGE_DIRECTORY" in os.environ:
+        yield
+        return
+    from hypothesis.configuration import set_hypothesis_home_dir
+
+    with tempfile.TemporaryDirectory(prefix="sagafuzz-", ignore_cleanup_errors=True) as folder:
+        set_hypothesis_home_dir(folder)
+        try:
+            yield
+        finally:
+            set_hypothesis_home_dir(None)
 
 
 @contextlib.contextmanager

@@ -52,7 +52,7 @@ get deep. Shrinking leaves a fault where one is needed and a plain delivery else
 
 RATES: Final = (2, 1, 4)
 """In how many of eight cases a rule strikes; each example draws one (swarm testing: Groce et al., ISSTA 2012).
-What examples shrink to stands first. `benchmarks/steering.py` measures what it gains."""
+What examples shrink to stands first. `benchmarks/steering.py` measures this and other ways to steer."""
 
 
 class Stopped(KeyboardInterrupt):

@@ -286,6 +286,10 @@ class Facts:
         facts, lost = self.of(row), (row[9][0], row[4], row[9][1])
         facts.durable.pop(lost[:2], None)
         facts.owned = [write for write in facts.owned if write.record != lost]
+        if lost[0] == "terminal":  # the saga's end was in it, and is taken back
+            declared = [index for index, (_, _, to_client) in enumerate(facts.claims) if not to_client]
+            if declared:
+                del facts.claims[declared[-1]]
 
     def _adopt(self, position: int, row: Row) -> None:
         saga = self.of(row)

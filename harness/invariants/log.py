@@ -16,12 +16,13 @@ from .registry import Checked, invariant
     "request that depends on it, and the decision to compensate before the first undo",
     cause="a record that is written after the act that it announces, or not at all",
     repair="write the record, wait until it is durable, then act",
-    explains=("I13", "I2", "I3", "I16"),
+    explains=("I2", "I3", "I5", "I10", "I11", "I16"),
     source="Mohan et al., ARIES, 1992",
 )
 def write_ahead(facts: Facts) -> Checked:
     """Each rule applies where the adapter names that kind of record (create, intent, outcome,
-    compensating); what it does not show is not judged. Told once for each record."""
+    compensating); what it does not show is not judged. Told once for each record. It explains no zombie: a
+    record that was late is there when a crash comes after it, and one that never came is not judged here."""
     exercised, found = False, []
     for saga in facts.sagas.values():
         kinds = {record for record, _ in saga.durable}

@@ -29,6 +29,7 @@ from ..history import (
     END,
     EXPIRE,
     HEAL,
+    LOGLOST,
     NONSENSE,
     PAUSE,
     RAISED,
@@ -489,11 +490,16 @@ class Simulation:
 
     def _unsettled(self) -> set[str]:
         """The sagas that are neither all done, nor all undone, nor handed to a person."""
-        done = {row[3] for row in self.rows if row[1] in (CLIENT_ACK, TERMINAL) and row[9][0] != Outcome.PENDING.value}
+        done: set[str] = set()
+        for row in self.rows:
+            if row[1] in (CLIENT_ACK, TERMINAL) and row[9][0] != Outcome.PENDING.value:
+                done.add(row[3])
+            elif row[1] == LOGLOST and row[9][0] == "terminal":
+                done.discard(row[3])
         handed = {row[3] for row in self.rows if row[1] == DEAD_LETTER} & {
             row[3] for row in self.rows if row[1] == ALERT
         }
-        undone = {step.name for step in self.setup.adapter.saga.steps if step.undo is not None}
+        binding = {step.name for step in self.setup.adapter.saga.steps if step.undo is not None or step.pivot}
         everything = {step.name for step in self.setup.adapter.saga.steps}
         unsettled: set[str] = set()
         for saga in self.setup.orders:
@@ -504,7 +510,7 @@ class Simulation:
                 if row[3] == saga and (row[1] == EXPIRE or (row[1] == APPLY and row[9][0])):
                     lasts = row[1] == APPLY and row[5] == FORWARD
                     net[row[4]] = net.get(row[4], 0) + (1 if lasts else -1)
-            if any(net.get(step) for step in undone) and not all(net.get(step) == 1 for step in everything):
+            if any(net.get(step) for step in binding) and not all(net.get(step) == 1 for step in everything):
                 unsettled.add(saga)
         return unsettled
 

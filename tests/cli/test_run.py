@@ -149,3 +149,8 @@ def test_a_terminal_without_the_arrows_gets_question_marks(process: Any) -> None
     result = process("run", "seed", *PLANS, PYTHONIOENCODING="ascii").result()
     assert (result.code, result.err) == (1, "")
     assert "? violation" in result.out
+
+
+def test_nothing_is_left_in_the_folder_but_the_report(process: Any) -> None:
+    assert process("run", "reference", "--faults", 0, "--random", 5).result().code == 0
+    assert [path.name for path in Path.cwd().iterdir()] == ["sagafuzz-report"]

@@ -42,7 +42,7 @@ def test_consequences_are_all_that_can_be_reached() -> None:
         ("I14", "I15", "a stale owner declares another end"),
         ("I22", "I13", "who waits behind a saga that cannot be handled is never taken up"),
         ("I10", "I2", "what is given up after the pivot breaks atomicity"),
-        ("I12", "I13", "what is not durable cannot be taken up"),
+        ("I12", "I5", "who did not write down what it asks for leaves it out of the rollback"),
         ("I1", "I23", "a key that was used for another saga makes its success hollow"),
         ("I23", "I15", "what was called completed too early takes effect after the end"),
         ("C3", "I3", "who never comes to rest releases nothing"),
@@ -87,10 +87,10 @@ def test_a_violation_is_explained_exactly_by_a_cause_on_the_same_saga_or_on_all(
 
 
 def test_a_chain_is_explained_by_its_first_link(monkeypatch: pytest.MonkeyPatch) -> None:
-    chain = [violation(id, "saga-1") for id in ("I12", "I13", "I2", "I3", "I16")]
+    chain = [violation(id, "saga-1") for id in ("I22", "I13", "I2", "I3", "I16")]
     pretend(monkeypatch, *chain)
     verdict = check(history("submit"))
-    assert verdict.violations == (violation("I12", "saga-1"),)
+    assert verdict.violations == (violation("I22", "saga-1"),)
     assert {each.invariant for each in verdict.explained} == {"I13", "I2", "I3", "I16"}
 
 
@@ -329,6 +329,17 @@ CASES = {
         """,
         {("C3", "")},
         {("I2", "saga-1"), ("I3", "saga-1"), ("I2", "saga-2"), ("I3", "saga-2")},
+    ),
+    "a record that comes too late does not explain that nobody looks for it": (
+        """
+        submit
+        call order.create
+        write create
+        crash
+        boot
+        """,
+        {("I12", "saga-1"), ("I13", "saga-1")},
+        {("I2", "saga-1"), ("I3", "saga-1")},
     ),
     "a bug in boot explains every saga's remains": (
         """

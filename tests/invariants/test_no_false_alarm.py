@@ -342,6 +342,31 @@ CONTENT = {
         call order.cancel key=o
         tell compensated
         """,
+    "the record of the end is lost, and the next incarnation comes to another one": """
+        submit
+        call order.create key=o
+        call inventory.reserve key=i
+        call payment.charge key=p
+        log terminal
+        terminal completed
+        durable terminal
+        lost-write terminal
+        crash
+        boot
+        call payment.refund key=p
+        call inventory.release key=i
+        call order.cancel key=o
+        tell compensated
+        """,
+    "a step and its undo both name a price, which is not what the participant counts": """
+        submit quantity=2 amount=100
+        call order.create key=o
+        call inventory.reserve key=i item=item-1 amount=100 receipt=id:r-1,quantity:2
+        refused payment.charge key=p
+        call inventory.release key=i item=item-1 amount=100
+        call order.cancel key=o
+        tell compensated
+        """,
     "an operation that is no step may take effect again, and after the end": """
         submit
         refused order.create key=o

@@ -71,6 +71,24 @@ def test_a_crash_with_its_moment(make: SimpleNamespace) -> None:
     )
 
 
+@pytest.mark.parametrize(("struck", "text"), [(2, "restart, no more faults"), (3, "restart"), (5, "restart")])
+def test_a_last_restart_says_that_no_faults_follow_only_where_none_does(
+    make: SimpleNamespace, struck: int, text: str
+) -> None:
+    """A boot can be struck itself (then its fault stands at its own position), and so can what follows it."""
+    rows = (
+        make.row(0, "SUBMIT", "client", "item-1", 1, 100),
+        make.row(1, "SEND", "orchestrator", "payment.charge", (), step="payment", direction="F", attempt=1, msg=1),
+        make.row(2, "CRASH", "orchestrator", "final restart", saga=""),
+        make.row(3, "BOOT", "orchestrator#2", 2, "heal", saga=""),
+        make.row(4, "SEND", "orchestrator#2", "payment.charge", (), step="payment", direction="F", attempt=2, msg=2),
+        make.row(5, "END", "harness", "quiescent", saga=""),
+    )
+    fired = (Fired(position=struck, fault=make.fault("lost-ack", "ack")),)
+    history = make.History(saga=make.SAGA, sagas=("saga-1",), rows=rows, fired=fired)
+    assert [line.text for line in diagram(history).lines if line.kind == "restart"] == [text]
+
+
 def test_it_is_printed_with_arrows_and_marks(make: SimpleNamespace) -> None:
     assert to_text(diagram(make.lost_ack(), make.DOUBLE)) == LOST_ACK_TEXT
 

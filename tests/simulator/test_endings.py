@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from sagafuzz import Outcome, PortError, Request, Scenario, Transaction
+from sagafuzz import CallTimeout, Outcome, PortError, Request, Saga, Scenario, Step, Transaction
+from sagafuzz.invariants import check
 from sagafuzz.simulator.patches import watchdog
 
 needs_alarms = pytest.mark.skipif(
@@ -234,3 +235,31 @@ def test_without_signals_there_is_no_watchdog_and_no_harm(lab: Any) -> None:
     thread.start()
     thread.join()
     assert answers == ["completed"]
+
+
+PIVOT_FIRST = Saga(
+    "paid",
+    [Step("payment", "payment.charge", pivot=True), Step("shipping", "shipping.send", retriable=True)],
+)
+
+
+def test_a_saga_left_open_after_a_pivot_without_an_undo_gets_its_restart(lab: Any) -> None:
+    def run(world: Any, order: Any) -> Outcome:
+        world.store.put(order.id, {}, record="create", saga=order.id)
+        world.call("payment.charge", key="p")
+        try:
+            world.call("shipping.send", key="s")
+        except CallTimeout:
+            return Outcome.PENDING
+        return Outcome.COMPLETED
+
+    def recover(world: Any) -> None:
+        for saga in dict(world.store.items()):
+            world.call("payment.charge", saga=saga, key="p")
+            world.call("shipping.send", saga=saga, key="s")
+            world.reply(saga, Outcome.COMPLETED)
+
+    trial = lab.trial(lab.system(run, recover=recover, saga=PIVOT_FIRST), "lost-request shipping F")
+    assert [boot.get("reason") for boot in trial.of("BOOT")] == ["start", "heal"]
+    assert trial.answers == ["pending", "completed"]
+    assert check(trial.history).violations == ()
