@@ -8,15 +8,24 @@ this needs is a deterministic run.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from ..faults import Fault, Plan, Site, feasible_kinds
 from ..history import rows_digest
-from ..simulator import Run, Setup, simulate
+from ..simulator import Prefix, Run, Setup, Simulation, Strayed, prefixes, simulate
 from .judge import NotDeterministic, difference
-from .reductions import CRASH_EQUIVALENCE, GONE_WITH_THE_PROCESS, LATER_BY, REDUCTIONS, STATE_MEMO, StateMemo
+from .reductions import (
+    CRASH_EQUIVALENCE,
+    GONE_WITH_THE_PROCESS,
+    LATER_BY,
+    PREFIX_SHARING,
+    REDUCTIONS,
+    STATE_MEMO,
+    StateMemo,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,20 +45,37 @@ class Case:
 
 @dataclass(slots=True)
 class _Node:
-    """A plan whose extensions are still to be run, with what its run revealed."""
+    """A plan whose extensions are still to be run, with what its run revealed: the sites from number
+    ``first`` on."""
 
     faults: tuple[Fault, ...]
+    first: int
     sites: tuple[Site, ...]
     impossible: dict[int, tuple[str, ...]]
     digest: bytes
     visible: tuple[int, ...]  # how many events that outlive a crash had happened before each site
 
 
+class _Shared:
+    """The prefixes of one run, in their order."""
+
+    __slots__ = ("_prefixes", "_sites")
+
+    def __init__(self, prefixes: list[Prefix]) -> None:
+        self._prefixes = prefixes
+        self._sites = [prefix.sites for prefix in prefixes]
+
+    def before(self, site: int) -> Prefix | None:
+        """The longest prefix that ends before the site of that number."""
+        at = bisect_right(self._sites, site)
+        return self._prefixes[at - 1] if at else None
+
+
 class Enumerator:
     """Runs all plans of one setup, those with fewer faults first, in the order of discovery.
 
     ``only`` restricts the fault kinds. ``reductions`` names those in use (see REDUCTIONS); ``pruned``
-    counts the plans that each of them spared.
+    counts the plans that each of them spared, ``resumed`` those that were run from a shared prefix.
     """
 
     def __init__(
@@ -64,6 +90,8 @@ class Enumerator:
         self.max_faults = max_faults
         self.pruned: Counter[str] = Counter()
         self._crash_classes = CRASH_EQUIVALENCE in reductions and setup.adapter.durable_recovery
+        self.resumed = 0
+        self._shares = PREFIX_SHARING in reductions and not setup.is_async
         self._memo = StateMemo() if STATE_MEMO in reductions else None
         self._kinds: dict[tuple[str, str, str], tuple[str, ...]] = {}
         self._faults: dict[tuple[str, Site], Fault] = {}
@@ -72,12 +100,13 @@ class Enumerator:
         run = self._simulate(Plan(), self.max_faults)
         digest = rows_digest(run.rows)
         yield Case(Plan(), run, digest, True, False, "")
-        level = [_Node((), run.sites, dict(run.impossible), digest, self._visible(run))]
+        level = [_Node((), 0, run.sites, dict(run.impossible), digest, self._visible(run))]
         for depth in range(1, self.max_faults + 1):
             following: list[_Node] = []
             for node in level:
-                for fault in self._distinct_extensions(node):
-                    case, child = self._extend(node, fault)
+                shared = self._prefixes(node)
+                for index, fault in self._distinct_extensions(node):
+                    case, child = self._extend(node, fault, shared.before(node.first + index))
                     yield case
                     if depth < self.max_faults and child is not None:
                         following.append(child)
@@ -89,8 +118,15 @@ class Enumerator:
             for kind in self._possible(site, impossible.get(index, ())):
                 yield self.fault(kind, site)
 
-    def _distinct_extensions(self, node: _Node) -> Iterator[Fault]:
-        """The extensions of a node, but one of each class of equivalent crashes only."""
+    def _prefixes(self, node: _Node) -> _Shared:
+        """What the runs of the node's extensions have in common."""
+        if not self._shares or not node.sites:
+            return _Shared([])
+        return _Shared(prefixes(self.setup, Plan(faults=node.faults), node.first + len(node.sites)))
+
+    def _distinct_extensions(self, node: _Node) -> Iterator[tuple[int, Fault]]:
+        """The extensions of a node with the indices of their sites, but one of each class of equivalent crashes
+        only."""
         seen: set[int] = set()
         for index, site in enumerate(node.sites):
             for kind in self._possible(site, node.impossible.get(index, ())):
@@ -101,7 +137,7 @@ class Enumerator:
                         self.pruned[CRASH_EQUIVALENCE] += 1
                         continue
                     seen.add(moment)
-                yield self.fault(kind, site)
+                yield index, self.fault(kind, site)
 
     def _possible(self, site: Site, excluded: tuple[str, ...]) -> Iterator[str]:
         return (kind for kind in self.kinds(site) if kind not in excluded)
@@ -123,10 +159,10 @@ class Enumerator:
             found = self._faults[kind, site] = Fault(kind=kind, site=Site._make(site))
         return found
 
-    def _extend(self, node: _Node, fault: Fault) -> tuple[Case, _Node | None]:
+    def _extend(self, node: _Node, fault: Fault, prefix: Prefix | None) -> tuple[Case, _Node | None]:
         faults = (*node.faults, fault)
         plan = Plan(faults=faults)
-        run = self._simulate(plan, self.max_faults - len(faults))
+        run = self._simulate(plan, self.max_faults - len(faults), prefix)
         digest = rows_digest(run.rows)
         fired = len(run.fired) == len(faults)
         if fault.site not in run.sites:
@@ -140,21 +176,31 @@ class Enumerator:
         end = run.known_at if known else len(run.sites)
         rest = {index - struck - 1: kinds for index, kinds in run.impossible.items() if struck < index < end}
         sites, visible = run.sites[struck + 1 : end], self._visible(run)[struck + 1 : end]
-        return case, _Node(faults, sites, rest, digest, visible)
+        return case, _Node(faults, struck + 1, sites, rest, digest, visible)
 
-    def _simulate(self, plan: Plan, remaining: int) -> Run:
+    def _simulate(self, plan: Plan, remaining: int, prefix: Prefix | None = None) -> Run:
         """Run a plan; where more faults are to follow, only until a state that is known."""
         if self._memo is None or remaining == 0 or not self.max_faults:
-            return simulate(self.setup, plan)
+            return self._run(plan, prefix)
         memo = self._memo
         memo.begin(remaining)
-        run = simulate(self.setup, plan, watch=memo.watch)
+        run = self._run(plan, prefix, memo.watch)
         after = [0]  # how many faults can strike at or after each site
         for index in range(len(run.sites) - 1, -1, -1):
             after.append(after[-1] + sum(1 for _ in self._possible(run.sites[index], run.impossible.get(index, ()))))
         after.reverse()
         self.pruned[STATE_MEMO] += memo.end(run, after)
         return run
+
+    def _run(self, plan: Plan, prefix: Prefix | None, watch: Callable[[Simulation], bool] | None = None) -> Run:
+        if prefix is not None:
+            try:
+                run = prefix.resume(plan.faults, watch)
+                self.resumed += 1
+                return run
+            except Strayed:  # it is not deterministic; then the run from the start shows how
+                pass
+        return simulate(self.setup, plan, watch=watch)
 
     def _visible(self, run: Run) -> tuple[int, ...]:
         """Before each site, the number of events that outlive the orchestrator."""

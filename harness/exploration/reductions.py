@@ -12,6 +12,10 @@ same future. It ends there: what follows was judged, and longer plans that strik
 from there. The state is that of every store and participant, the messages in flight, the timers
 relative to now, the answers that each process has had, and the past as far as an invariant asks.
 
+*Prefix sharing.* The runs of all extensions of a plan are the same until the fault that is added strikes.
+That part is not repeated: see `sagafuzz.simulator.Prefix`. It spares no plan; each run is what it would be
+from the start.
+
 *Independence.* Only requests of different sagas on the same data are delivered in both orders (the
 kinds "overtaken"); all others commute. The simulator tells which share data: `Setup.unshared`.
 """
@@ -26,7 +30,8 @@ from ..simulator.state import state_key
 
 CRASH_EQUIVALENCE: Final = "crash equivalence"
 STATE_MEMO: Final = "state memo"
-REDUCTIONS: Final = (CRASH_EQUIVALENCE, STATE_MEMO)
+PREFIX_SHARING: Final = "prefix sharing"
+REDUCTIONS: Final = (CRASH_EQUIVALENCE, STATE_MEMO, PREFIX_SHARING)
 
 LATER_BY: Final = {
     "crash-before-send": 0,

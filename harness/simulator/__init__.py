@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
+from .prefix import Prefix, Strayed, prefixes
 from .registers import Register
 from .simulation import Run, Setup, Simulation, simulate
 
-__all__ = ["Register", "Run", "Setup", "Simulation", "simulate"]
+__all__ = ["Prefix", "Register", "Run", "Setup", "Simulation", "Strayed", "prefixes", "simulate"]

@@ -188,7 +188,10 @@ class Kernel:
             _enter_loop(me.loop, hooks)
         due = me.failed()
         if due is not None:
-            raise due
+            try:
+                raise due
+            finally:
+                del due  # else it, its traceback and this frame hold one another
         value, me.value = me.value, None
         return value
 
@@ -269,6 +272,10 @@ class Kernel:
     def carry_out(self, task: Task) -> None:
         """Run ``task`` to its end, in the calling greenlet."""
         self.current = task
+        process = task.process
+        process.running += 1
+        if process.running > 1:
+            process.taped = False
         try:
             if task.error is None and task.main is not None:
                 task.main()
@@ -278,6 +285,7 @@ class Kernel:
             self.fatal, self.stopped = error, "fatal"
         finally:
             task.finished = True
+            process.running -= 1
 
     def advance_to(self, t_us: int) -> None:
         """Run what is due until ``t_us`` and set the clock there."""

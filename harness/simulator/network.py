@@ -110,6 +110,13 @@ class Message:
         self.done = False
         self.deaf = False
 
+    def copy(self) -> Message:
+        """The same request in a copy of the world. Its caller has gone on, or is dead."""
+        twin = Message.__new__(Message)
+        for name in Message.__slots__:
+            setattr(twin, name, getattr(self, name))
+        return twin
+
 
 class Network:
     """Carries messages for one run."""
@@ -248,10 +255,10 @@ class Network:
         self._arm(msg)
 
     def _expire(self, msg: Message) -> None:
-        after_ms = msg.timeout_us / 1000
         if self.give_up(msg):
-            msg.process.inputs.append((msg.saga, msg.operation, "timeout"))
-            msg.on_done(None, CallTimeout(f"{msg.operation} gave no answer within {after_ms:g} ms"))
+            text = f"{msg.operation} gave no answer within {msg.timeout_us / 1000:g} ms"
+            msg.process.inputs.append(("call", "CallTimeout", text, (msg.saga, msg.operation)))
+            msg.on_done(None, CallTimeout(text))
 
     def give_up(self, msg: Message) -> bool:
         """The caller waits no longer for the answer to ``msg``; False where it had stopped before."""
@@ -398,16 +405,17 @@ class Network:
             return
         msg.done = True
         self._note(msg, ACK, msg.process.label, (reply.answer,))
-        msg.process.inputs.append((msg.saga, msg.operation, reply.answer, repr(reply.value)))
         if kind == "crash-after-ack":
             self.sim.struck()
             self.sim.crash(msg.process, kind)
-        elif reply.answer == p.OK:
+            return
+        if reply.answer == p.OK:
+            msg.process.inputs.append(("call", msg.process.packed(reply.value), (msg.saga, msg.operation)))
             msg.on_done(reply.value, None)
-        elif reply.answer == p.REJECTED:
-            msg.on_done(None, Rejected(f"{msg.operation}: {reply.value}"))
-        else:
-            msg.on_done(None, Unavailable(f"{msg.operation}: {reply.value}"))
+            return
+        error = (Rejected if reply.answer == p.REJECTED else Unavailable)(f"{msg.operation}: {reply.value}")
+        msg.process.inputs.append(("call", type(error).__name__, str(error), (msg.saga, msg.operation)))
+        msg.on_done(None, error)
 
     # -- duplicates that wait, faults that last ----------------------------------------------
 

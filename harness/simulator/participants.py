@@ -70,6 +70,11 @@ class Row:
         self.amount = amount
         self.confirmed = False
 
+    def copy(self) -> Row:
+        twin = Row(self.saga, self.step, self.key, self.subject, self.amount)
+        twin.confirmed = self.confirmed
+        return twin
+
 
 class Ledger:
     """A participant's durable state: live rows, a memory of keys, tombstones.
@@ -86,6 +91,17 @@ class Ledger:
         self.memory: dict[tuple[str, str, str], tuple[str, Any]] = {}
         self.closed: set[tuple[str, str]] = set()
         self.since: dict[tuple[str, str, str], int] = {}  # when each key came first, where keys are not kept for ever
+
+    def copy(self) -> Ledger:
+        """The same state, to go on from twice."""
+        twin: Ledger = object.__new__(type(self))
+        twin.orders = self.orders
+        twin.refused = self.refused
+        twin.rows = [row.copy() for row in self.rows]
+        twin.memory = self.memory.copy()
+        twin.closed = self.closed.copy()
+        twin.since = self.since.copy()
+        return twin
 
     def handle(self, msg: Message) -> Reply:
         """Apply one delivery as one local transaction."""
@@ -234,6 +250,14 @@ class CounterLedger(Ledger):
         self.taken: dict[str, int] = {}
         self.initial = self.endowment(scenario)
 
+    def copy(self) -> CounterLedger:
+        twin = super().copy()
+        assert isinstance(twin, CounterLedger)
+        twin.free = self.free.copy()
+        twin.taken = self.taken.copy()
+        twin.initial = self.initial
+        return twin
+
     def endowment(self, scenario: Scenario) -> int:
         raise NotImplementedError
 
@@ -285,6 +309,12 @@ class Payment(CounterLedger):
     def __init__(self, scenario: Scenario, orders: Mapping[str, Order]) -> None:
         super().__init__(scenario, orders)
         self.limit = scenario.limit
+
+    def copy(self) -> Payment:
+        twin = super().copy()
+        assert isinstance(twin, Payment)
+        twin.limit = self.limit
+        return twin
 
     def endowment(self, scenario: Scenario) -> int:
         return scenario.funds

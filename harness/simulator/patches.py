@@ -89,7 +89,11 @@ class _Dispatcher:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         sim = _simulation()
-        return self._original(*args, **kwargs) if sim is None else self._inside(sim, *args, **kwargs)
+        if sim is None:
+            return self._original(*args, **kwargs)
+        if sim.kernel.current is not None:
+            sim.kernel.current.process.taped = False
+        return self._inside(sim, *args, **kwargs)
 
 
 def _replace_references(replacements: dict[int, Callable[..., Any]]) -> None:

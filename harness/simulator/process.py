@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import marshal
 import os
 import re
 import sysconfig
@@ -22,6 +23,7 @@ from ..saga import Outcome
 from ..scenario import Order
 from .aio import SimLoop, current_saga
 from .kernel import MAX_DEAD_CALLS, Task
+from .tape import Tape
 from .world import SimWorld
 
 if TYPE_CHECKING:
@@ -46,9 +48,13 @@ class Process:
         self.dead = False
         self.paused_until_us = 0
         self.upgraded = False
-        self.inputs: list[Any] = []  # every answer that a port gave it, in order
+        self.inputs: list[Any] = []  # every answer that a port gave it, in order: (port, ...), see `Tape`
+        self.tape: Tape | None = None  # the answers of another run, while they are given again
+        self.taped = True  # whether what it did so far follows from its inputs, one task after the other
+        self.orders: list[Order] = []  # those that it was handed when it had booted
         self._serving: dict[str, asyncio.Task[Any]] = {}
         self.booted = False
+        self.running = 0  # tasks that have begun and not ended
         self.serving = 0  # calls of boot, run and recover that have not returned
         self.tasks: list[Task] = []
         self.loop: SimLoop | None = None
@@ -64,7 +70,7 @@ class Process:
         if self.sim.setup.is_async:
             self.spawn("loop", "", self._async_main)
         else:
-            self.spawn("boot", "", self._sync_main)
+            self.spawn("boot", "", self.main)
 
     def spawn(self, label: str, saga: str, main: Callable[[], object]) -> Task:
         task = Task(self, label, saga)
@@ -81,6 +87,23 @@ class Process:
             release()
         for task in self.tasks:
             kernel.wake(task, None, ProcessCrashed())
+
+    def dissolve(self) -> None:
+        """See `Simulation.dissolve`."""
+        for task in self.tasks:
+            task.error = None
+        self.tasks.clear()
+        self.on_death.clear()
+        self._serving.clear()
+        del self._subject, self.world, self.sim
+
+    def packed(self, value: Any) -> Any:
+        """An answer's value as it is kept among the inputs."""
+        try:
+            return marshal.dumps(value, 2)
+        except ValueError:  # no plain data
+            self.taped = False
+            return repr(value)
 
     def check_alive(self) -> None:
         """Every port begins with this: a dead incarnation can do nothing more."""
@@ -135,7 +158,7 @@ class Process:
         adapter = self.sim.setup.adapter
         return (adapter.upgrade if self.upgraded and adapter.upgrade is not None else adapter.factory)()
 
-    def _sync_main(self) -> None:
+    def main(self) -> None:
         if self._guarded("boot", "", self._boot) is _FAILED:
             return
         self._after_boot()

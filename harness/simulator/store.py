@@ -19,6 +19,7 @@ from ..faults import LOGGED
 from ..history import LOG, LOGACK, LOGLOST, TERMINAL
 from ..ports import Conflict, ProcessCrashed, StoreUnavailable
 from ..saga import Outcome
+from .tape import LIVE
 
 if TYPE_CHECKING:
     from .process import Process
@@ -33,6 +34,7 @@ OUTCOMES: Final = frozenset(outcome.value for outcome in Outcome)
 _NOTHING: Final[tuple[str, ...]] = ()
 _NO_FILE: Final = ("torn-write",)  # a store that checks its records discards a torn one
 _NO_LOSS: Final = ("lost-write",)
+_WRITTEN: Final = ("put", None)
 
 
 class Durable:
@@ -129,22 +131,27 @@ class StorePort:
         process = self._process
         if process.dead:
             process.check_alive()
+        if process.tape is not None and (answer := process.tape.answer("get")) is not LIVE:
+            return default if answer is None else from_text(answer)
         durable = self._sim.durable
         text = durable.texts.get(key) if durable.stale is None else durable.view(process).get(key)
         if self._batches:
             for write in self._batches.get(process.current_task(), ()):
                 if write.key == key:
                     text = write.text
-        process.inputs.append(text)
+        process.inputs.append(("get", text))
         return default if text is None else from_text(text)
 
     def items(self, prefix: str = "") -> list[tuple[str, Any]]:
-        self._process.check_alive()
-        texts: dict[str, str | None] = dict(self._sim.durable.view(self._process))
+        process = self._process
+        process.check_alive()
+        if process.tape is not None and (answer := process.tape.answer("items")) is not LIVE:
+            return [(key, from_text(text)) for key, text in answer]
+        texts: dict[str, str | None] = dict(self._sim.durable.view(process))
         if self._batches:
-            texts.update((write.key, write.text) for write in self._batches.get(self._process.current_task(), ()))
+            texts.update((write.key, write.text) for write in self._batches.get(process.current_task(), ()))
         found = sorted((key, text) for key, text in texts.items() if text is not None and key.startswith(prefix))
-        self._process.inputs.append(tuple(found))
+        process.inputs.append(("items", tuple(found)))
         return [(key, from_text(text)) for key, text in found]
 
     @contextmanager
@@ -179,8 +186,17 @@ class StorePort:
             subject = " + ".join(dict.fromkeys(map(_subject, writes)))
         else:
             subject = f"{first.record} {first.step}" if first.step else first.record
-        sim = self._sim
-        durable_write(sim, self._process, first.saga, subject, writes, self._apply, _NO_FILE, sim.durable.undo_last)
+        sim, process = self._sim, self._process
+        if process.tape is not None and process.tape.answer("put") is not LIVE:
+            return
+        if sim.checkpoint is not None:
+            sim.checkpoint(sim)
+        try:
+            durable_write(sim, process, first.saga, subject, writes, self._apply, _NO_FILE, sim.durable.undo_last)
+        except Conflict as conflict:
+            process.inputs.append(("put", "Conflict", str(conflict), ""))
+            raise
+        process.inputs.append(_WRITTEN)
 
     def _apply(self, writes: Sequence[Write]) -> None:
         sim = self._sim
@@ -257,8 +273,7 @@ def durable_write(
         raise ProcessCrashed
     if kind == "store-error-before-commit":
         sim.struck()
-        process.inputs.append("store error")
-        raise StoreUnavailable(f"writing {subject!r}: the store is not available")
+        raise _unavailable(process, f"writing {subject!r}: the store is not available")
     if kind == "torn-write":
         sim.struck()
         commit((writes[0]._replace(text="torn"),))
@@ -291,8 +306,7 @@ def _strike_after(
         sim.start("second")
         return
     if kind == "store-error-after-commit":
-        process.inputs.append("store error")
-        raise StoreUnavailable(f"writing {subject!r}: the store did not answer")
+        raise _unavailable(process, f"writing {subject!r}: the store did not answer")
     if kind == "lost-write" and undo is not None:
         undo()
         for write in writes:
@@ -300,6 +314,11 @@ def _strike_after(
             sim.record((sim.kernel.now_us, LOGLOST, process.label, write[0], write[1], "", 0, None, 0, data))
     sim.crash(process, kind)
     raise ProcessCrashed
+
+
+def _unavailable(process: Process, text: str) -> StoreUnavailable:
+    process.inputs.append(("put", "StoreUnavailable", text, ""))
+    return StoreUnavailable(text)
 
 
 def from_text(text: str) -> Any:

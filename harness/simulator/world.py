@@ -17,6 +17,7 @@ from .aio import Answer, SimLoop, settle
 from .files import FilePort
 from .sqlite import connect
 from .store import StorePort
+from .tape import LIVE
 
 if TYPE_CHECKING:
     from .process import Process
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 
 EPOCH_S = 1_700_000_000.0
 """The wall clock at the start of every run, in Unix seconds."""
+
+
+_SLEPT = ("sleep", None)
 
 
 class SimWorld:
@@ -48,6 +52,8 @@ class SimWorld:
         sim, process = self._sim, self._process
         if process.dead:
             process.check_alive()
+        if process.tape is not None and (answer := process.tape.answer("call")) is not LIVE:
+            return answer
         task = sim.task()
         if saga is None or saga not in sim.setup.orders:
             saga = self._known_saga(saga, f"call({operation!r}, ...)")
@@ -57,6 +63,8 @@ class SimWorld:
         loop = events._get_running_loop()
         if loop is None:
             kernel = sim.kernel
+            if sim.checkpoint is not None:
+                sim.checkpoint(sim)
             sim.network.request(process, operation, saga, key, timeout_us, payload, partial(kernel.wake, task), epoch)
             return kernel.block(task)
         if not isinstance(loop, SimLoop):
@@ -84,25 +92,35 @@ class SimWorld:
 
     def sqlite(self, name: str = "main") -> sqlite3.Connection:
         self._process.check_alive()
+        self._process.taped = False
         return connect(self._sim, self._process, name)
 
     def file(self, name: str = "log") -> FilePort:
         self._process.check_alive()
+        self._process.taped = False
         return FilePort(self._sim, self._process, name)
 
     def now(self) -> float:
-        self._process.check_alive()
-        self._sim.clock_read = True
-        self._process.inputs.append(self._sim.kernel.now_us)
-        return EPOCH_S + self._sim.kernel.now_us / 1e6 + self._sim.wall_offset_s
+        sim, process = self._sim, self._process
+        process.check_alive()
+        if process.tape is not None and (answer := process.tape.answer("now")) is not LIVE:
+            return float(answer)
+        sim.clock_read = True
+        now = EPOCH_S + sim.kernel.now_us / 1e6 + sim.wall_offset_s
+        process.inputs.append(("now", now))
+        return now
 
     def sleep(self, seconds: float) -> Any:
-        self._process.check_alive()
+        process = self._process
+        process.check_alive()
         if seconds < 0:
             raise ValueError(f"world.sleep({seconds}): a time cannot be negative")
         if events._get_running_loop() is not None:
             return asyncio.sleep(seconds)
+        if process.tape is not None and process.tape.answer("sleep") is not LIVE:
+            return None
         self._sim.kernel.sleep(self._sim.task(), round(seconds * 1e6))
+        process.inputs.append(_SLEPT)
         return None
 
     def alert(self, saga: str, *, step: str = "", reason: str = "") -> None:
