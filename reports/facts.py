@@ -108,19 +108,23 @@ def _broken(report: Report) -> str:
 
 
 def scenario_table(report: Report) -> Table:
-    """Plans and histories of each scenario, and of all."""
-    rows = [(clean(result.scenario.name, 32), *_counts(result.counts)) for result in report.scenarios]
+    """Plans, distinct histories and distinct outcomes of each scenario, and of all. An outcome is what the
+    clients were told, saga by saga."""
+    rows = [
+        (clean(result.scenario.name, 28), *_counts(result.counts, len(result.outcomes))) for result in report.scenarios
+    ]
     if len(rows) != 1:
-        rows.append(("all", *_counts(report.counts)))
+        different = {outcome for result in report.scenarios for outcome in result.outcomes}
+        rows.append(("all", *_counts(report.counts, len(different))))
     return Table(
-        headers=("scenario", "planned", "run", "fired", "consequential", "histories"),
+        headers=("scenario", "planned", "run", "fired", "consequential", "histories", "outcomes"),
         rows=tuple(rows),
-        numbers=frozenset({1, 2, 3, 4, 5}),
+        numbers=frozenset({1, 2, 3, 4, 5, 6}),
     )
 
 
-def _counts(counts: PlanCounts) -> tuple[str, ...]:
-    numbers = (counts.planned, counts.run, counts.fired, counts.consequential, counts.histories)
+def _counts(counts: PlanCounts, outcomes: int) -> tuple[str, ...]:
+    numbers = (counts.planned, counts.run, counts.fired, counts.consequential, counts.histories, outcomes)
     return tuple(f"{number:,}" for number in numbers)
 
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import os
+import subprocess
+import sys
 
 import pytest
 
@@ -41,8 +44,28 @@ def test_a_finding_can_be_replayed_and_is_fixed_on_the_reference() -> None:
     assert replay(recorded, load("reference")).result == "FIXED"
 
 
-def test_two_campaigns_have_one_digest() -> None:
-    assert campaign("reference").digest == campaign("reference").digest
+ONE_FAULT = """
+from sagafuzz.exploration.campaign import Campaign, Settings
+from sagafuzz.loading import load
+reference = load("reference")
+settings = Settings(max_faults=1, examples=0, random_plans=20, scenarios=(reference.scenario("declined"),))
+digest = Campaign(reference, settings).run().digest
+"""
+
+
+def test_ten_campaigns_have_one_digest_of_all_histories_whatever_they_hash_by() -> None:
+    words = [sys.executable, "-c", f"{ONE_FAULT}\nprint(digest)"]
+    started = [
+        subprocess.Popen(words, stdout=subprocess.PIPE, env={**os.environ, "PYTHONHASHSEED": seed}) for seed in "12"
+    ]
+    digests = []
+    for _ in range(8):
+        names: dict[str, str] = {}
+        exec(ONE_FAULT, names)
+        digests.append(names["digest"])
+    digests += [process.communicate(timeout=100)[0].decode().strip() for process in started]
+    assert len(digests) == 10 and len(set(digests)) == 1
+    assert len(digests[0]) == 32
 
 
 def test_what_was_not_exercised_is_said() -> None:

@@ -63,6 +63,27 @@ def test_the_reference_is_consistent_over_every_plan_with_one_fault() -> None:
             assert verdict.conclusion == "consistent", f"{scenario.name}, {case.plan}: {verdict}"
 
 
+def counts(scenario: str, faults: int) -> tuple[int, int]:
+    """The plans of the unreduced search of the reference, and the distinct histories among their runs."""
+    digests = [case.digest for case in Enumerator(setup_of("reference", scenario), faults, reductions=()).cases()]
+    return len(digests), len(set(digests))
+
+
+def test_plans_and_histories_of_the_reference_with_one_fault_are_pinned() -> None:
+    """A change of these numbers is a change of what is searched: look at it, then write the new ones."""
+    assert {scenario.name: counts(scenario.name, 1) for scenario in load("reference").scenarios} == {
+        "succeeds": (118, 118),
+        "declined": (172, 171),
+        "two-on-one-item": (233, 230),
+        "over-the-limit": (172, 172),
+    }
+
+
+@pytest.mark.slow
+def test_plans_and_histories_of_the_reference_with_two_faults_are_pinned() -> None:
+    assert counts("succeeds", 2) == (8295, 8223)
+
+
 @pytest.mark.parametrize("adapter", ["seed", "simple-saga"])
 @pytest.mark.parametrize("invariant", ["I1", "I5", "I13"])
 def test_one_fault_is_enough_to_find_out_a_naive_orchestrator(adapter: str, invariant: str) -> None:

@@ -61,6 +61,16 @@ COUNTER = Saga(
 )
 
 
+LOCKED = Saga(
+    "locked",
+    [
+        Step("order", "order.create", undo="order.cancel"),
+        Step("payment", "payment.charge", undo="payment.refund"),
+        Step("finish", "order.finish", retriable=True),
+    ],
+)
+
+
 class Plain:
     """Right as long as it lives: one key a step, unknown outcomes are asked again, undos in reverse."""
 
@@ -380,6 +390,39 @@ class Waits(Plain):
             self.world.sleep(1)
 
 
+class Locks(Participant):
+    """Holds a lock from the first step to the last, as two-phase commit does."""
+
+    def act(self, request: Request, tx: Transaction) -> Any:
+        if request.step == "finish" or request.direction == "C":
+            tx.unlock("row")
+        else:
+            tx.lock("row")
+        tx.state[request.step] = request.saga
+        return {}
+
+
+class TakesItUpAgain(Plain):
+    """Keeps a lock while it asks others; a new incarnation goes on where the last one died."""
+
+    saga = LOCKED
+
+    def run(self, order: Order) -> Any:
+        self.world.store.put(order.id, {}, record="create", saga=order.id)
+        return super().run(order)
+
+    def recover(self) -> None:
+        for saga in dict(self.world.store.items()):
+            for step in self.saga.steps:
+                self.ask(saga, step.operation, step.name)
+            self.world.reply(saga, Outcome.COMPLETED)
+
+
+class DoesNothing(Plain):
+    def run(self, order: Order) -> Any:
+        return False
+
+
 # -- the table -----------------------------------------------------------------------------------
 
 REFUSED = {
@@ -456,3 +499,9 @@ LONE = {
     "C3": lone(Waits),
 }
 """By the id of the invariant. I17 is missing: see its docstring."""
+
+FIGURES = {
+    "I26": lone(TakesItUpAgain, "crash-after-effect payment F", order=Locks),
+    "I27": lone(DoesNothing, "lost-ack payment F"),
+}
+"""Where no history is judged: systems that are right by every invariant, and plans whose figures tell."""

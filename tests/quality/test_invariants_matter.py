@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
+
 import pytest
 
-from sagafuzz.invariants import INVARIANTS, check
+from sagafuzz.exploration.tally import ScenarioTally, Tally
+from sagafuzz.invariants import INVARIANTS, blocking, check
 from sagafuzz.simulator import Setup, simulate
-from sagafuzz.verdict import Verdict
+from sagafuzz.verdict import CONSISTENT, GAVE_UP, HOLDS, Verdict
 
-from .lone_systems import LONE
+from .lone_systems import FIGURES, LONE
 
-META = {id for id, entry in INVARIANTS.items() if entry.nature == "meta"}
 NEVER_ALONE = {"I17"}
 """What the participants that come with sagafuzz cannot show without another invariant."""
+
+
+OTHER = re.compile(r"\b[IC]\d+\b")
+"""The id of an invariant in a docstring, which says that this one sees the same."""
 
 
 def verdict_on(id: str) -> Verdict:
@@ -25,8 +32,17 @@ def verdict_on(id: str) -> Verdict:
     return verdict
 
 
-def test_there_is_one_for_each() -> None:
-    assert set(LONE) == set(INVARIANTS) - META - NEVER_ALONE
+@pytest.mark.parametrize("id", INVARIANTS)
+def test_it_has_a_system_or_a_note(id: str) -> None:
+    if INVARIANTS[id].nature == "meta":
+        assert id in FIGURES
+        return
+    alone = id in LONE and LONE[id].alone
+    assert alone or OTHER.search(str(INVARIANTS[id].check.__doc__)), f"{id}: no system that only it finds, and no note"
+
+
+def test_nothing_else_is_listed() -> None:
+    assert {*LONE, *NEVER_ALONE, *FIGURES} == set(INVARIANTS)
 
 
 @pytest.mark.parametrize("id", LONE)
@@ -39,8 +55,31 @@ def test_it_is_what_is_reported(id: str) -> None:
 
 @pytest.mark.parametrize("id", [*(id for id, lone in LONE.items() if not lone.alone), *sorted(NEVER_ALONE)])
 def test_where_others_see_it_too_its_docstring_says_which(id: str) -> None:
-    note = str(INVARIANTS[id].check.__doc__)
-    assert any(f"{other}" in note for other in INVARIANTS if other != id), note
+    named = set(OTHER.findall(str(INVARIANTS[id].check.__doc__))) - {id}
+    assert named and named <= set(INVARIANTS)
+
+
+def test_a_lock_across_the_network_shows_in_the_figures_of_blocking_only() -> None:
+    lone = FIGURES["I26"]
+    setup = Setup(adapter=lone.adapter, scenario=lone.adapter.scenarios[0])
+    history = simulate(setup, lone.plan).history(setup, lone.plan)
+    verdict = check(history)
+    assert verdict.violations == verdict.explained == ()
+    (hold,) = blocking(history)
+    assert (hold.entity, hold.released, hold.waits) == ("row", True, 4)
+    assert hold.in_doubt_us >= 100_000, "nobody could decide while the orchestrator was down"
+
+
+def test_a_fault_that_never_struck_shows_in_the_count_of_those_that_did_only() -> None:
+    """A saga that takes nothing is not struck by what is planned for its steps, and everything else is content."""
+    lone = FIGURES["I27"]
+    setup = Setup(adapter=lone.adapter, scenario=lone.adapter.scenarios[0])
+    run = simulate(setup, lone.plan)
+    assert check(run.history(setup, lone.plan)).conclusion == CONSISTENT
+    tally = Tally()
+    tally.scenarios.append(ScenarioTally(setup.scenario, run=1, fired=len(run.fired)))
+    results = {result.id: result.status for result in tally.invariants(Counter())}
+    assert results["I27"] == GAVE_UP and HOLDS not in results.values()
 
 
 @pytest.mark.parametrize("id", LONE)
