@@ -1,4 +1,4 @@
-"""From what a user names to an adapter: a built-in, an entry point, ``module:attr`` or ``file.py:attr``."""
+"""From what a user names to an adapter: a built-in, an entry point, ``module:attr``, ``file.py:attr``, a manifest."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from typing import Any
 from . import adapters, errors
 from .adapters import BUILT_IN, ZOO_MODULE
 from .errors import UsageError, nearest
+from .live import manifest
 from .ports import ADAPTER_ATTRIBUTE, Adapter, check_shape
 
 GROUP = "sagafuzz.adapters"
@@ -46,13 +47,15 @@ def load(spec: str) -> Adapter:
     """Load the adapter that ``spec`` names. Raises UsageError in one line that says what to write."""
     if spec.startswith(ZOO_PREFIX):
         return _mutant(spec)
+    if spec.endswith(".toml"):
+        return manifest.as_adapter(manifest.read(spec), spec)
     if ":" in spec:
         return _load_path(spec, spec)
     known = names()
     if spec not in known:
         raise UsageError(
             f"unknown adapter {spec!r}{nearest(spec, known)}; known are {', '.join(sorted(known))}; "
-            f"or write module:attr or file.py:attr"
+            f"or write module:attr, file.py:attr or manifest.toml"
         )
     return _load_path(known[spec], spec)
 

@@ -119,7 +119,8 @@ class Finding:
     ``plan`` is None where the state machine found it; then ``actions`` is its program as (rule, number)
     and ``shown`` the same for people. ``hits`` counts
     the schedules that showed it, ``necessary`` says that it vanishes without any one of the faults.
-    ``first_faults`` is the number of faults before shrinking, ``first_events`` that of events.
+    ``first_faults`` is the number of faults before shrinking, ``first_events`` that of events. ``notes`` say what
+    else is known of it: of a live one how often it came again, and whether the simulator shows it too.
     """
 
     id: str
@@ -137,6 +138,7 @@ class Finding:
     first_faults: int = 0
     replay: str = ""
     explanation: Explanation | None = None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -300,7 +302,8 @@ class RandomPlans:
 @dataclass(frozen=True, kw_only=True)
 class Report:
     """Everything a campaign has to say. ``complete`` is False where it was interrupted. ``kinds`` are those it was
-    limited to (none: to no choice of them); ``source`` is a hash of the file that holds the adapter, "" for none."""
+    limited to (none: to no choice of them); ``source`` is a hash of the file that holds the adapter, "" for none;
+    ``live`` says that real processes ran, not the simulator."""
 
     adapter: str
     spec: str
@@ -326,6 +329,7 @@ class Report:
     kinds: tuple[str, ...] = ()
     random_plans: RandomPlans = RandomPlans()
     source: str = ""
+    live: bool = False
 
     @property
     def distinct_invariants(self) -> tuple[str, ...]:
@@ -340,11 +344,12 @@ def exhaustive_claim(report: Report) -> str:
     machine = f", nor in {_plural(report.random.run, 'example')} of the state machine" if report.random.run else ""
     drawn = f", nor in {_plural(report.random_plans.run, 'random plan')}" if report.random_plans.run else ""
     spared = sum(counts.pruned.values())
+    what = "these runs of real processes" if report.live else "this model"
     as_well = f" ({spared:,} more were spared, as equivalent to one of them)" if spared else ""
     return (
         f"no violation in any of the {_plural(counts.run, 'plan')}{as_well} with at most "
         f"{_plural(report.max_faults, 'fault')}{of_kinds}, in the {_plural(len(report.scenarios), 'scenario')} "
-        f"below{drawn}{machine}: a statement about this model, not a probability"
+        f"below{drawn}{machine}: a statement about {what}, not a probability"
     )
 
 

@@ -118,6 +118,7 @@ def _finding(report: Report, finding: Finding) -> str:
     facts_of.append(f"- got: {escape(clean(violation.got, 160))}")
     if follows := facts.follows(finding):
         facts_of.append(f"- also explains: {escape(follows)}")
+    facts_of += [f"- noted: {escape(clean(note, 300))}" for note in finding.notes]
     parts = [
         f"### {escape(facts.title(report, finding))}",
         escape(clean(violation.sentence, facts.SENTENCE_COLUMNS)),

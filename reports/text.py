@@ -68,6 +68,7 @@ def _finding(report: Report, finding: Finding) -> str:
     pairs.append(("got", clean(violation.got, 160)))
     if follows := facts.follows(finding):
         pairs.append(("also explains", follows))
+    pairs += [("noted" if number == 0 else "", clean(note, 300)) for number, note in enumerate(finding.notes)]
     explained = finding.explanation
     pairs += reasons.pairs(explained) if explained is not None else []
     again = facts.replay(finding)

@@ -206,6 +206,7 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "necessary": finding.necessary,
         "hits": finding.hits,
         "explains": list(finding.explains),
+        **({"notes": list(finding.notes)} if finding.notes else {}),
         "replay": finding.replay,
         "explanation": _explanation(finding.explanation) if finding.explanation is not None else None,
     }

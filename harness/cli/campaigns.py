@@ -15,6 +15,7 @@ from ..exploration.certificate import CERTIFICATE_FILE, certifies
 from ..exploration.quiet import nothing_kept, quiet
 from ..faults import KIND_GROUPS, chosen_kinds
 from ..interrupt import Interrupt, interruptible
+from ..live.manifest import manifest_of
 from ..loading import load
 from ..ports import Adapter
 from ..reports import COMPARISONS, REPORTS
@@ -91,8 +92,8 @@ def _options(command: Any) -> Any:
 def run(adapter: str, report_dir: Path, **options: Any) -> int:
     """Search ADAPTER: every plan to K faults, then random examples. Deterministic, for CI.
 
-    ADAPTER is a built-in name (see `sagafuzz adapters`), module:attr, file.py:attr, or an
-    entry point of the group sagafuzz.adapters.
+    ADAPTER is a built-in name (see `sagafuzz adapters`), module:attr, file.py:attr, an entry
+    point of the group sagafuzz.adapters, or the manifest.toml of a system of real processes.
 
     \b
     sagafuzz run reference
@@ -182,11 +183,20 @@ def _campaign(
         ),
     )
     with progress(adapter.name) as listener, nothing_kept() if examples else nullcontext():
-        campaign = Campaign(adapter, settings, listen=listener, stopped=interrupt)
+        campaign = _campaign_class(adapter)(adapter, settings, listen=listener, stopped=interrupt)
         if show_output:
             return campaign.run()
         with quiet():
             return campaign.run()
+
+
+def _campaign_class(adapter: Adapter) -> type[Campaign]:
+    """Real processes for a manifest, the simulator for everything else."""
+    if manifest_of(adapter) is None:
+        return Campaign
+    from ..exploration.live import LiveCampaign
+
+    return LiveCampaign
 
 
 def _folders(adapters: Sequence[Adapter], report_dir: Path) -> list[Path]:

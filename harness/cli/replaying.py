@@ -11,6 +11,7 @@ from ..errors import UsageError
 from ..exploration.quiet import quiet
 from ..exploration.replay import Replayed, from_text
 from ..exploration.replay import replay as run_again
+from ..live.manifest import manifest_of
 from ..loading import load
 from ..reports.diagram import diagram, to_text
 from ..simulator.patches import watchdog
@@ -34,8 +35,13 @@ def replay(file: Path, adapter: str | None, show_output: bool) -> int:
         raise UsageError(f"replay: cannot read {str(file)!r}: {error}; name an F-….json of a report") from None
     recorded = from_text(text, str(file))
     loaded = load(adapter or recorded.adapter)
-    with watchdog(), nullcontext() if show_output else quiet():
-        outcome = run_again(recorded, loaded)
+    if manifest_of(loaded) is not None:
+        from ..exploration.live import replay as run_live
+
+        outcome = run_live(recorded, loaded)
+    else:
+        with watchdog(), nullcontext() if show_output else quiet():
+            outcome = run_again(recorded, loaded)
     say(f"{recorded.id} on {loaded.name}: {outcome.result}" + (f" ({outcome.reason})" if outcome.reason else ""))
     _show(outcome, recorded.sentence)
     return EXIT_CODES[outcome.result]

@@ -40,8 +40,8 @@ Result: TypeAlias = Literal["CONFIRMED", "REFUTED", "CANNOT RUN"]
 
 
 def certifies(report: Report) -> bool:
-    """Whether a report is worth a certificate: consistent, and searched to the end."""
-    return report.verdict == CONSISTENT and report.complete
+    """Whether a report is worth a certificate: consistent, searched to the end, and such that it can be repeated."""
+    return report.verdict == CONSISTENT and report.complete and not report.live
 
 
 def to_text(report: Report) -> str:

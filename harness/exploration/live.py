@@ -1,0 +1,288 @@
+"""A campaign on real processes: every plan to k faults, several at once, each finding repeated.
+
+What a seed fixes in the simulator nothing fixes here. So a plan whose fault did not fire is tried again, a
+finding is run five times and said to be flaky where it does not come each time, and where the same system can
+be simulated, its schedule is run there too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from ..errors import UsageError
+from ..faults import Fault, Plan, Site
+from ..history import PAUSE, TIMEOUT, History, Row, rows_digest
+from ..invariants import check
+from ..live.case import LiveRun
+from ..live.manifest import manifest_of
+from ..live.world import LiveWorld
+from ..loading import load
+from ..ports import Adapter
+from ..simulator import Setup
+from ..verdict import Finding, Report, Violation
+from .campaign import Campaign, Settings, finding_id, replay_file
+from .enumerator import Case, Enumerator, phase_of
+from .judge import Judge, violates
+from .replay import Replay, Replayed
+from .tally import ScenarioTally, Sighting, Signature
+
+TRIES: Final = 3
+"""How often a plan is run until all of its faults strike."""
+
+REPEATS: Final = 5
+"""How often a finding is run again."""
+
+
+@dataclass(frozen=True)
+class _Node:
+    """A plan whose extensions are still to be run."""
+
+    faults: tuple[Fault, ...]
+    sites: tuple[Site, ...]
+    impossible: dict[int, tuple[str, ...]]
+    digest: bytes
+
+
+class LiveCampaign(Campaign):
+    """Searches one live system. See `Campaign`; it has no random part."""
+
+    def __init__(self, adapter: Adapter, settings: Settings, *, jobs: int = 0, **listeners: Any) -> None:
+        super().__init__(adapter, replace(settings, examples=0, random_plans=0), **listeners)
+        self._jobs = jobs
+        self._blocked = ""
+        self._engine = ""
+        self._histories: dict[Signature, tuple[Plan, History, LiveRun, Violation]] = {}
+
+    def run(self) -> Report:
+        """Search to the end, or until stopped."""
+        asyncio.run(self._searched())
+        return replace(self.report(), live=True)
+
+    async def _searched(self) -> None:
+        async with LiveWorld(jobs=self._jobs) as world:
+            for scenario in self.scenarios:
+                setup = Setup(adapter=self.adapter, scenario=scenario)
+                if not await self._all_plans(world, setup):
+                    return
+            self._finished = await self._repeat_all(world)
+
+    # -- every plan --------------------------------------------------------------------------
+
+    async def _all_plans(self, world: LiveWorld, setup: Setup) -> bool:
+        tally = ScenarioTally(setup.scenario)
+        self._tally.scenarios.append(tally)
+        judge = Judge(setup)
+        most, only = self.settings.max_faults, self.settings.kinds or None
+        enumerator = Enumerator(setup, most, only, reductions=())
+        self._tally.coverage.begin(setup, most, only)
+        first = await world.run(setup, gentle=True)
+        if not self._count(tally, judge, setup, Plan(), first, None):
+            return False
+        run = first.run
+        tally.singles = sum(1 for _ in enumerator.extensions(run.sites, run.impossible)) if most else 0
+        level = [_Node((), run.sites, dict(run.impossible), digest(run.rows))]
+        for depth in range(1, most + 1):
+            following: list[_Node] = []
+            plans = [(node, fault) for node in level for fault in enumerator.extensions(node.sites, node.impossible)]
+            stage = f"{setup.scenario.name}: plans with {depth} fault{'s' if depth > 1 else ''}"
+            async for node, plan, live in self._run_all(world, setup, plans):
+                if not self._count(tally, judge, setup, plan, live, node):
+                    return False
+                if depth < most and (child := _child(plan, live)) is not None:
+                    following.append(child)
+                self._tell(stage, tally.run, len(plans) + 1)
+            if self._over():
+                return False
+            level = following
+        return True
+
+    async def _run_all(
+        self, world: LiveWorld, setup: Setup, plans: Sequence[tuple[_Node, Fault]]
+    ) -> AsyncIterator[tuple[_Node, Plan, LiveRun]]:
+        """The runs in the order of the plans, some at one time."""
+        ahead: list[tuple[_Node, Plan, asyncio.Task[LiveRun]]] = []
+        waiting = iter(plans)
+        try:
+            while not self._over():
+                while len(ahead) < 2 * world.jobs and (entry := next(waiting, None)) is not None:
+                    node, fault = entry
+                    plan = Plan(faults=(*node.faults, fault))
+                    ahead.append((node, plan, asyncio.create_task(_until_fired(world, setup, plan))))
+                if not ahead:
+                    return
+                node, plan, task = ahead.pop(0)
+                yield node, plan, await task
+        finally:
+            for _, _, task in ahead:
+                task.cancel()
+            await asyncio.gather(*(task for _, _, task in ahead), return_exceptions=True)
+
+    def _count(
+        self, tally: ScenarioTally, judge: Judge, setup: Setup, plan: Plan, live: LiveRun, node: _Node | None
+    ) -> bool:
+        """Judge and count one run; False where it could not be made."""
+        self._engine = live.engine or self._engine
+        if live.blocked:
+            self._blocked = f"{setup.scenario.name}, {plan}: {live.blocked}"
+            return False
+        run, key = live.run, digest(live.run.rows)
+        last = plan.faults[-1].site if plan.faults else None
+        case = Case(
+            plan=plan,
+            run=run,
+            digest=key,
+            fired=len(run.fired) == len(plan),
+            consequential=node is not None and key != node.digest,
+            phase=phase_of(run, run.sites.index(last)) if last in run.sites else "",
+        )
+        verdict, new = judge.judge(plan, run, key)
+        self._digest.update(key)
+        self._tally.add(tally, setup, case, verdict, new=new)
+        for violation in verdict.violations:
+            known = self._histories.get(violation.signature)
+            if known is None or len(plan) < len(known[0]):
+                history = run.history(setup, plan)
+                shown = next((v for v in check(history).violations if v.signature == violation.signature), violation)
+                self._histories[violation.signature] = (plan, history, live, shown)
+        return True
+
+    # -- findings ----------------------------------------------------------------------------
+
+    async def _repeat_all(self, world: LiveWorld) -> bool:
+        worth = self._worth_telling()
+        for number, (signature, sighting) in enumerate(worth):
+            if self._over():
+                return False
+            self._tell("repeating findings", number, len(worth))
+            self._findings[signature] = await self._repeated(world, signature, sighting)
+        return True
+
+    async def _repeated(self, world: LiveWorld, signature: Signature, sighting: Sighting) -> Finding:
+        runs = await asyncio.gather(*(world.run(sighting.setup, sighting.plan) for _ in range(REPEATS)))
+        again = sum(_shows(sighting.setup, sighting.plan, live, signature) for live in runs)
+        fewer = [sighting.plan.without(number) for number in range(len(sighting.plan))]
+        others = await asyncio.gather(*(world.run(sighting.setup, plan) for plan in fewer))
+        needed = not any(
+            _shows(sighting.setup, plan, live, signature) for plan, live in zip(fewer, others, strict=True)
+        )
+        flaky = "" if again == REPEATS else ": flaky"
+        notes = [f"real processes; it came again in {again} of {REPEATS} runs{flaky}"]
+        notes += self._simulated(sighting, signature)
+        return replace(self._finding(signature, sighting), necessary=needed, notes=(*notes, *self._output(signature)))
+
+    def _finding(self, signature: Signature, sighting: Sighting) -> Finding:
+        _, history, _, violation = self._histories[signature]
+        id = finding_id(self.adapter.name, signature)
+        return Finding(
+            id=id,
+            violation=violation,
+            scenario=sighting.setup.scenario,
+            history=history,
+            plan=sighting.plan,
+            hits=sighting.hits,
+            explains=sighting.explains,
+            necessary=False,
+            first_events=sighting.events,
+            first_faults=len(sighting.plan),
+            replay=replay_file(id),
+        )
+
+    def _output(self, signature: Signature) -> Iterable[str]:
+        """The last lines of each process of the failing run."""
+        for name, lines in self._histories[signature][2].output:
+            if lines:
+                yield f"{name} wrote: {' | '.join(lines)}"
+
+    def _simulated(self, sighting: Sighting, signature: Signature) -> Iterable[str]:
+        """What the simulator says of the same schedule, where it has the system too."""
+        manifest = manifest_of(self.adapter)
+        if manifest is None or not manifest.simulated:
+            return
+        try:
+            twin = load(manifest.simulated)
+            shown = violates(Setup(adapter=twin, scenario=sighting.setup.scenario), sighting.plan, signature)
+        except UsageError as error:
+            yield f"not run in the simulator: {error}"
+            return
+        where = f"in the simulator ({manifest.simulated})"
+        yield f"{where} the same schedule shows the same" if shown else f"{where} the same schedule does not show it"
+
+    # -- what is known -------------------------------------------------------------------------
+
+    def report(self) -> Report:
+        """Everything known by now."""
+        for signature, sighting in self._worth_telling():
+            if signature not in self._findings:
+                seen_once = ("seen once; the campaign was stopped before it ran again",)
+                self._findings[signature] = replace(self._finding(signature, sighting), notes=seen_once)
+        return super().report()
+
+    def _reasons(self) -> Iterable[str]:
+        if self._blocked:
+            yield f"blocked: {self._blocked}"
+            return
+        yield from super()._reasons()
+
+
+async def _until_fired(world: LiveWorld, setup: Setup, plan: Plan) -> LiveRun:
+    """Run a plan, again where two sagas came by each other so that a fault did not strike."""
+    live = await world.run(setup, plan)
+    for _ in range(TRIES - 1):
+        if live.blocked or len(live.run.fired) == len(plan):
+            break
+        live = await world.run(setup, plan)
+    return live
+
+
+def _shows(setup: Setup, plan: Plan, live: LiveRun, signature: Signature) -> bool:
+    return any(v.signature == signature for v in check(live.run.history(setup, plan)).violations)
+
+
+def _child(plan: Plan, live: LiveRun) -> _Node | None:
+    """Where a plan whose faults all struck can be extended: at the sites after the last of them."""
+    run = live.run
+    if len(run.fired) < len(plan):
+        return None
+    start = run.sites.index(plan.faults[-1].site) + 1
+    rest = {index - start: kinds for index, kinds in run.impossible.items() if index >= start}
+    return _Node(plan.faults, run.sites[start:], rest, digest(run.rows))
+
+
+def digest(rows: Iterable[Row]) -> bytes:
+    """What happened, without the times."""
+    return rows_digest((0, *row[1:9], () if row[1] in (TIMEOUT, PAUSE) else row[9]) for row in rows)
+
+
+def replay(recorded: Replay, adapter: Adapter) -> Replayed:
+    """Run a recorded schedule five times on real processes, and say what became of its violation."""
+    return asyncio.run(_replay(recorded, adapter))
+
+
+async def _replay(recorded: Replay, adapter: Adapter) -> Replayed:
+    if recorded.plan is None:
+        return Replayed(result="CANNOT RUN", reason="it is a program of the state machine, which is simulated only")
+    setup = Setup(adapter=adapter, scenario=recorded.scenario)
+    refused = [fault.kind for fault in recorded.plan.faults if fault.kind not in setup.kinds]
+    if refused:
+        return Replayed(result="CANNOT RUN", reason=f"{refused[0]}: {setup.refusal(refused[0])}")
+    async with LiveWorld() as world:
+        runs = await asyncio.gather(*(_until_fired(world, setup, recorded.plan) for _ in range(REPEATS)))
+    blocked = next((live.blocked for live in runs if live.blocked), "")
+    if blocked:
+        return Replayed(result="CANNOT RUN", reason=f"blocked: {blocked}")
+    found: list[tuple[History, Violation | None]] = []
+    for live in runs:
+        history = live.run.history(setup, recorded.plan)
+        if len(live.run.fired) < len(recorded.plan):
+            return Replayed(result="CANNOT RUN", reason="a fault never fired", history=history)
+        shown = (v for v in check(history).violations if v.signature == recorded.signature)
+        found.append((history, next(shown, None)))
+    failing = [(history, violation) for history, violation in found if violation is not None]
+    if not failing:
+        return Replayed(result="FIXED", history=found[-1][0])
+    result: Any = "STILL FAILS" if len(failing) == REPEATS else "FLAKY"
+    history, violation = failing[0]
+    return Replayed(result=result, reason=f"{len(failing)} of {REPEATS} runs", violation=violation, history=history)

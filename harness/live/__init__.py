@@ -1,0 +1,1 @@
+"""The live world: the same plans and histories, on systems that run as real processes."""

@@ -1,0 +1,168 @@
+"""How the harness speaks to a worker: JSON, by lines on its standard input and output, or over HTTP on loopback.
+
+``hello``, ``start``, ``status``, ``cancel``, ``recover``, ``dump``; every error says whether it is definite.
+A worker on stdio may tell of a status without being asked: ``{"event": "status", "saga_id": …, "status": …}``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import json
+import os
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Any, Final, Protocol
+from urllib.parse import urlsplit
+
+from ..errors import SagafuzzError
+from .supervisor import Process
+
+PROTOCOL: Final = 1
+STATUSES: Final = ("running", "completed", "compensated", "failed_stuck", "unknown")
+MAX_LINE: Final = 1 << 20
+
+
+class ControlError(SagafuzzError):
+    """A worker refused a command (``definite``), or gave no answer that could be understood."""
+
+    def __init__(self, message: str, *, definite: bool = False) -> None:
+        super().__init__(message)
+        self.definite = definite
+
+
+class Control(Protocol):
+    """A way to ask a worker."""
+
+    async def ask(self, operation: str, within_s: float, **values: Any) -> Mapping[str, Any]:
+        """The worker's answer. Raises ControlError where it refuses, is gone, or does not answer in time."""
+
+    def close(self) -> None: ...
+
+
+class StdioControl:
+    """JSON lines. ``told`` hears events, ``garbage`` what is no such line."""
+
+    def __init__(
+        self, process: Process, told: Callable[[Mapping[str, Any]], None], garbage: Callable[[str], None]
+    ) -> None:
+        assert process.channel is not None
+        self._process = process
+        self._fd = process.channel
+        self._told = told
+        self._garbage = garbage
+        self._buffer = b""
+        self._next = 0
+        self._replies: dict[int, asyncio.Future[Mapping[str, Any]]] = {}
+        self._loop = asyncio.get_running_loop()
+        self._open = True
+        self._loop.add_reader(self._fd, self._read)
+        process.exited.add_done_callback(lambda _: self._end())
+
+    async def ask(self, operation: str, within_s: float, **values: Any) -> Mapping[str, Any]:
+        if not self._open:
+            raise ControlError("it has ended")
+        self._next += 1
+        reply = self._replies[self._next] = self._loop.create_future()
+        line = json.dumps({"id": self._next, "op": operation, **values}).encode() + b"\n"
+        try:
+            os.write(self._fd, line)
+        except BlockingIOError:
+            raise ControlError("it does not read its standard input") from None
+        except OSError as error:
+            raise ControlError(f"its standard input is closed: {error.strerror}") from None
+        try:
+            async with asyncio.timeout(within_s):
+                return _understood(operation, await reply)
+        except TimeoutError:
+            raise ControlError(f"it gave no answer to {operation!r} within {within_s * 1000:g} ms") from None
+
+    def close(self) -> None:
+        self._end()
+
+    def _end(self) -> None:
+        if self._open:
+            with suppress(OSError):
+                self._read()
+            self._stop_reading()
+            self._open = False
+            for reply in self._replies.values():
+                if not reply.done():
+                    reply.set_exception(ControlError("it ended before it answered"))
+                    reply.exception()  # nobody may be waiting any more
+
+    def _stop_reading(self) -> None:
+        self._loop.remove_reader(self._fd)
+
+    def _read(self) -> None:
+        try:
+            data = os.read(self._fd, MAX_LINE)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self._stop_reading()
+            return
+        *lines, self._buffer = (self._buffer + data).split(b"\n")
+        if len(self._buffer) > MAX_LINE:
+            lines.append(self._buffer)
+            self._buffer = b""
+        for line in lines:
+            if line.strip():
+                self._hear(line)
+
+    def _hear(self, line: bytes) -> None:
+        try:
+            said = json.loads(line)
+        except ValueError:
+            said = None
+        if isinstance(said, dict) and "event" in said:
+            self._told(said)
+        elif isinstance(said, dict) and isinstance(said.get("id"), int):
+            reply = self._replies.pop(said["id"], None)
+            if reply is not None and not reply.done():
+                reply.set_result(said)
+        else:
+            text = line[:200].decode("utf-8", "replace")
+            self._process.output.add(line[:200] + b"\n")
+            self._stop_reading()
+            self._garbage(text)
+
+
+class HttpControl:
+    """The same as POST {address}/{operation}, with the token of the case as a bearer's."""
+
+    def __init__(self, address: str, token: str) -> None:
+        parts = urlsplit(address)
+        if parts.scheme != "http" or parts.hostname not in ("127.0.0.1", "localhost") or not parts.port:
+            raise ControlError(f"its control address is {address!r}; write http://127.0.0.1:PORT", definite=True)
+        self._port = parts.port
+        self._path = parts.path.rstrip("/")
+        self._token = token
+
+    async def ask(self, operation: str, within_s: float, **values: Any) -> Mapping[str, Any]:
+        return await asyncio.to_thread(self._ask, operation, within_s, values)
+
+    def close(self) -> None:
+        """Each request has a connection of its own."""
+
+    def _ask(self, operation: str, within_s: float, values: Mapping[str, Any]) -> Mapping[str, Any]:
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=within_s)
+        headers = {"content-type": "application/json", "authorization": f"Bearer {self._token}"}
+        try:
+            connection.request("POST", f"{self._path}/{operation}", json.dumps(values), headers)
+            said = json.loads(connection.getresponse().read(MAX_LINE))
+        except (OSError, ValueError, http.client.HTTPException) as error:
+            raise ControlError(f"it gave no answer to {operation!r}: {type(error).__name__}: {error}") from None
+        finally:
+            connection.close()
+        return _understood(operation, said)
+
+
+def _understood(operation: str, said: Any) -> Mapping[str, Any]:
+    if not isinstance(said, dict):
+        raise ControlError(f"its answer to {operation!r} is no JSON object: {str(said)[:100]}")
+    if "error" in said:
+        raise ControlError(f"{operation}: {str(said['error'])[:300]}", definite=bool(said.get("definite")))
+    return said

@@ -1,0 +1,127 @@
+"""The participants' books: the services of the simulator on a database that outlives any process.
+
+One SQLite database a case, in WAL mode. Each request is one transaction, committed before it is answered:
+what was applied survives the end of the harness, and is what a restarted participant reads again.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+from ..scenario import Order, Scenario
+from ..simulator.participants import ERROR, LEDGERS, Ledger, Reply, Row
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS books (service TEXT PRIMARY KEY, state TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS effects (
+    n INTEGER PRIMARY KEY, saga TEXT, step TEXT, direction TEXT, idempotency_key TEXT, effective INTEGER, value TEXT
+);
+"""
+
+
+@dataclass(kw_only=True)
+class Call:
+    """One request of a process to a participant. ``operation`` is ``participant.verb``."""
+
+    id: int
+    process: str
+    service: str
+    operation: str
+    saga: str
+    step: str
+    direction: str
+    attempt: int
+    key: str | None
+    payload: dict[str, Any] = field(default_factory=dict)
+    deliveries: int = 0
+
+
+class Books:
+    """The ledgers of all participants of a case, on one database file."""
+
+    def __init__(self, file: Path, services: Iterable[str], scenario: Scenario, orders: Mapping[str, Order]) -> None:
+        self._scenario = scenario
+        self._orders = orders
+        self._db = sqlite3.connect(file, isolation_level=None)
+        self._db.execute("PRAGMA journal_mode=WAL")
+        self._db.execute("PRAGMA synchronous=NORMAL")  # a commit outlives every process; not the machine's power
+        self._db.executescript(_SCHEMA)
+        self.ledgers: dict[str, Ledger] = {}
+        for service in services:
+            self.open(service)
+
+    def open(self, service: str) -> None:
+        """Start a participant (again): all that it knows is what the database holds."""
+        ledger = LEDGERS.get(service, Ledger)(self._scenario, self._orders)
+        found = self._db.execute("SELECT state FROM books WHERE service = ?", (service,)).fetchone()
+        if found is not None:
+            _restore(ledger, json.loads(found[0]))
+        self.ledgers[service] = ledger
+
+    def handle(self, call: Call) -> Reply:
+        """Apply one request, durably. What cannot be written is an error, and is not applied."""
+        return self._durably(call, lambda ledger: ledger.handle(cast("Any", call)))
+
+    def refuse(self, call: Call, reason: str) -> Reply:
+        """Refuse for good, durably."""
+        return self._durably(call, lambda ledger: ledger.refuse(cast("Any", call), reason))
+
+    def decided(self, call: Call) -> bool:
+        """Whether the answer to this request is already fixed by what is remembered."""
+        return self.ledgers[call.service].decided(cast("Any", call))
+
+    def effects(self) -> list[tuple[Any, ...]]:
+        """What took effect, in order, as the database has it: (saga, step, direction, key)."""
+        query = "SELECT saga, step, direction, idempotency_key FROM effects WHERE effective ORDER BY n"
+        return self._db.execute(query).fetchall()
+
+    def close(self) -> None:
+        self._db.close()
+
+    def _durably(self, call: Call, act: Any) -> Reply:
+        db = self._db
+        try:
+            db.execute("BEGIN IMMEDIATE")
+            reply: Reply = act(self.ledgers[call.service])
+            state = json.dumps(_state(self.ledgers[call.service]))
+            db.execute("INSERT OR REPLACE INTO books VALUES (?, ?)", (call.service, state))
+            values = (call.saga, call.step, call.direction, call.key, reply.effective, json.dumps(reply.value))
+            db.execute(
+                "INSERT INTO effects (saga, step, direction, idempotency_key, effective, value) "
+                "VALUES (?, ?, ?, ?, ?, ?)",
+                values,
+            )
+            db.execute("COMMIT")
+        except (sqlite3.Error, TypeError, ValueError) as error:
+            if db.in_transaction:
+                db.execute("ROLLBACK")
+            self.open(call.service)
+            return Reply(ERROR, f"the participant failed: {error}")
+        return reply
+
+
+def _state(ledger: Ledger) -> dict[str, Any]:
+    return {
+        "rows": [[row.saga, row.step, row.key, row.subject, row.amount, row.confirmed] for row in ledger.rows],
+        "memory": [[*key, *answer] for key, answer in ledger.memory.items()],
+        "closed": sorted(map(list, ledger.closed)),
+        "free": getattr(ledger, "free", {}),
+        "taken": getattr(ledger, "taken", {}),
+    }
+
+
+def _restore(ledger: Ledger, state: dict[str, Any]) -> None:
+    for saga, step, key, subject, amount, confirmed in state["rows"]:
+        row = Row(saga, step, key, subject, amount)
+        row.confirmed = confirmed
+        ledger.rows.append(row)
+    ledger.memory = {(step, direction, key): (answer, value) for step, direction, key, answer, value in state["memory"]}
+    ledger.closed = {(saga, step) for saga, step in state["closed"]}
+    for name in ("free", "taken"):
+        if hasattr(ledger, name):
+            setattr(ledger, name, dict(state[name]))

@@ -1,0 +1,505 @@
+"""The participants of one case, and the faults that strike at their door.
+
+The harness sees a system from here: a request is *received*, *applied*, its reply *held*, and *sent*. These are
+the sites of the model: what strikes as a request is sent strikes when it is received, which to the participants
+is the same; what strikes the answer strikes while it is held.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Coroutine, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol
+
+from ..faults import ACK as ACK_PHASE
+from ..faults import EFFECT, FAULT_KINDS, LOG, LOGGED, Fault
+from ..faults import SEND as SEND_PHASE
+from ..history import ACK, APPLY, CANCEL, DELIVER, DOWN, ERROR, LOGACK, LOST, REJECT, SEND, TIMEOUT, Row
+from ..history import LOG as LOG_ROW
+from ..saga import COMPENSATION, FORWARD
+from ..simulator import Run, Setup
+from ..simulator.participants import ERROR as FAILED
+from ..simulator.participants import OK, REJECTED, Reply, receipt
+from .ledger import Books, Call
+from .manifest import Manifest
+from .server import Exchange
+from .supervisor import Blocked
+from .turnstile import Turnstile
+
+MAX_ATTEMPT: Final = 6
+"""Attempts of one call at which faults are injected, as in the simulator."""
+
+SLOW_S: Final = 0.005
+RESTART_S: Final = 0.05
+ORCHESTRATOR: Final = "orchestrator"
+
+_STATUS: Final = {OK: 200, REJECTED: 409, FAILED: 500}
+_CRASHES: Final = tuple(kind.name for kind in FAULT_KINDS.values() if kind.crash)
+_EFFECT_KINDS: Final = tuple(kind.name for kind in FAULT_KINDS.values() if kind.phase == EFFECT)
+_IN_THE_NETWORK: Final = tuple(
+    kind.name
+    for kind in FAULT_KINDS.values()
+    if kind.phase == SEND_PHASE and kind.name not in ("crash-before-send", "pause", "cancel")
+)
+
+
+class Host(Protocol):
+    """Who can do to a process what a fault asks for."""
+
+    def dead(self, label: str) -> bool: ...
+    def ended(self, saga: str) -> bool: ...
+    async def gone(self, label: str) -> None: ...
+    async def crash(self, label: str, reason: str) -> None: ...
+    async def stop(self, label: str) -> None: ...
+    async def pause(self, label: str) -> None: ...
+    async def cancel(self, saga: str) -> None: ...
+    async def announced(self, label: str, said: Mapping[str, Any]) -> None: ...
+    def fail(self, error: BaseException) -> None: ...
+
+
+@dataclass
+class Record:
+    """What a case leaves: the events so far, and the sites that it reached."""
+
+    setup: Setup
+    faults: tuple[Fault, ...]
+    rows: list[Row] = field(default_factory=list)
+    sites: list[Any] = field(default_factory=list)
+    site_rows: list[int] = field(default_factory=list)
+    impossible: dict[int, tuple[str, ...]] = field(default_factory=dict)
+    fired: list[tuple[int, int]] = field(default_factory=list)
+    recovery: int = -1
+    compensation: int = -1
+    capped: bool = False
+    started: float = field(default_factory=time.monotonic)
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def add(
+        self,
+        kind: str,
+        process: str,
+        data: tuple[Any, ...] = (),
+        *,
+        saga: str = "",
+        step: str = "",
+        call: Call | None = None,
+    ) -> None:
+        """Note an event, now."""
+        t_us = int((time.monotonic() - self.started) * 1e6)
+        if call is not None:
+            row: Row = (
+                t_us, kind, process, call.saga, call.step, call.direction, call.attempt, call.key, call.id, data,
+            )  # fmt: skip
+        else:
+            row = (t_us, kind, process, saga, step, "", 0, None, 0, data)
+        self.rows.append(row)
+        self.changed.set()
+
+    def visit(self, site: tuple[str, str, str, str, int], impossible: tuple[str, ...] = ()) -> tuple[str, int]:
+        """A site is reached: the kind of fault planned for it with its number, or ("", -1)."""
+        if site[4] > MAX_ATTEMPT:
+            self.capped = True
+            return "", -1
+        if self.compensation < 0 and site[2] == COMPENSATION:
+            self.compensation = len(self.sites)
+        if impossible:
+            self.impossible[len(self.sites)] = impossible
+        self.sites.append(site)
+        self.site_rows.append(len(self.rows))
+        for number, fault in enumerate(self.faults):
+            if tuple(fault.site) == site and number not in {index for _, index in self.fired}:
+                return ("", -1) if fault.kind in impossible else (fault.kind, number)
+        return "", -1
+
+    def struck(self, number: int) -> None:
+        """The fault of that number takes its effect now."""
+        self.fired.append((len(self.rows), number))
+
+    def run(self) -> Run:
+        return Run(
+            rows=tuple(self.rows),
+            sites=tuple(self.sites),
+            recovery=self.recovery,
+            compensation=self.compensation,
+            fired=tuple(sorted(self.fired)),
+            capped=self.capped,
+            impossible=self.impossible,
+            site_rows=tuple(self.site_rows),
+            known_at=-1,
+            clock_read=False,
+        )
+
+
+class Network:
+    """Answers the requests of one case as its plan says."""
+
+    def __init__(self, manifest: Manifest, record: Record, books: Books, host: Host, token: str) -> None:
+        self.manifest = manifest
+        self.record = record
+        self.books = books
+        self.host = host
+        self.token = token
+        self.active = 0
+        self.stuck: set[tuple[str, str]] = set()  # (saga, step) whose compensation fails until healed
+        self._held: list[Call] = []  # copies that arrive after the compensation, or at the end
+        self._late: list[Call] = []  # requests that their own compensation overtakes
+        self._cut: dict[str, float] = {}
+        self._mute: dict[str, float] = {}
+        self._down: dict[str, float] = {}
+        self._attempts: dict[tuple[str, str, str], int] = {}
+        self._writes: dict[tuple[str, str], int] = {}
+        self._next = 0
+        self._timeout_s = manifest.call_timeout_ms / 1000
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.turnstile = Turnstile([*record.setup.orders], host.ended)
+
+    # -- the door ----------------------------------------------------------------------------
+
+    async def answer(self, exchange: Exchange) -> None:
+        """Serve one request of a process; a defect of ours ends the case."""
+        self.active += 1
+        try:
+            await self._answer(exchange)
+        except (Blocked, Exception) as error:
+            self.host.fail(error)
+        finally:
+            self.active -= 1
+            self.record.changed.set()
+
+    async def _answer(self, exchange: Exchange) -> None:
+        if self.manifest.require_token and exchange.headers.get("authorization") != f"Bearer {self.token}":
+            await exchange.respond(401, {"error": "write the header Authorization: Bearer TOKEN", "definite": True})
+            return
+        body = _object(exchange.body)
+        if body is None:
+            await exchange.respond(400, {"error": "the body is no JSON object", "definite": True})
+            return
+        label, *rest = exchange.path or ("",)
+        if label.startswith(f"{ORCHESTRATOR}-"):  # a number sign would end the path of a URL
+            label = label.replace("-", "#")
+        if rest == ["hello"]:
+            await self.host.announced(label, body)
+            await exchange.respond(200, {})
+        elif rest == ["log"]:
+            await self._log(label, body, exchange)
+        elif len(rest) == 2 and rest[1] in ("do", "undo"):
+            await self._participate(label, rest[0], rest[1], body, exchange)
+        else:
+            await exchange.respond(404, {"error": "write POST STEP/do or STEP/undo", "definite": True})
+
+    async def _participate(self, label: str, step: str, verb: str, body: dict[str, Any], exchange: Exchange) -> None:
+        found = self.manifest.saga.by_name.get(step)
+        saga = exchange.headers.get("saga-id", "")
+        operation = None if found is None else (found.operation if verb == "do" else found.undo)
+        if operation is None or saga not in self.record.setup.orders:
+            what = f"no step {step!r} with {verb!r}" if operation is None else f"no saga {saga!r} (header Saga-Id)"
+            await exchange.respond(404, {"error": f"there is {what}", "definite": True})
+            return
+        if not self.host.dead(label):
+            await self.turnstile.enter(saga)
+        direction = FORWARD if verb == "do" else COMPENSATION
+        counter = (saga, step, direction)
+        attempt = self._attempts[counter] = self._attempts.get(counter, 0) + 1
+        call = Call(
+            id=0,
+            process=label,
+            service=operation.partition(".")[0],
+            operation=operation,
+            saga=saga,
+            step=step,
+            direction=direction,
+            attempt=attempt,
+            key=exchange.headers.get("idempotency-key"),
+            payload=_payload(body),
+        )
+        await self._request(call, exchange)
+
+    # -- received ----------------------------------------------------------------------------
+
+    async def _request(self, call: Call, exchange: Exchange) -> None:
+        cut = self._lasts(self._cut, call.service)
+        excluded = _IN_THE_NETWORK if cut else ()
+        kind, number = self.record.visit(
+            (call.saga, call.step, call.direction, SEND_PHASE, call.attempt), (*excluded, *self._of_the_dead(call))
+        )
+        if kind == "crash-before-send":
+            self.record.struck(number)
+            await self.host.crash(call.process, kind)
+            exchange.reset()
+            return
+        if kind in ("pause", "cancel"):
+            self.record.struck(number)
+            await self._before_sending(kind, call)
+            kind = ""
+        self._next += 1
+        call.id = self._next
+        self.record.add(SEND, call.process, (call.operation, _shown(call.payload)), call=call)
+        if cut:
+            await self._lose(call, "request", exchange)
+        elif not kind:
+            await self._deliver_and_answer(call, exchange)
+        else:
+            self.record.struck(number)
+            await self._struck(kind, call, exchange)
+
+    async def _before_sending(self, kind: str, call: Call) -> None:
+        if kind == "pause":
+            await self.host.pause(call.process)
+        else:
+            self.record.add(CANCEL, "client", saga=call.saga)
+            await self.host.cancel(call.saga)
+
+    async def _struck(self, kind: str, call: Call, exchange: Exchange) -> None:
+        """A request was received to which something happens on its way."""
+        if kind == "lost-request":
+            await self._lose(call, "request", exchange)
+        elif kind == "timeout":
+            await self._until_given_up(call, exchange)
+            self._later(SLOW_S, self.deliver(call))
+        elif kind == "partition":
+            until = time.monotonic() + self.manifest.partition_ms / 1000
+            self._cut[call.service] = self._mute[call.service] = until
+            await self._lose(call, "request", exchange)
+        elif kind == "partition-answers":
+            self._mute[call.service] = time.monotonic() + self.manifest.partition_ms / 1000
+            await self._deliver_and_answer(call, exchange)
+        elif kind == "reordered":
+            self._late.append(call)
+            await self._until_given_up(call, exchange)
+        elif kind == "crash-after-send":
+            await self.host.crash(call.process, kind)
+            exchange.reset()
+            await self.deliver(call)
+        elif kind == "duplicate":
+            reply = await self.deliver(call)
+            await self.deliver(call)
+            await self._reply(call, reply, exchange)
+        else:  # delayed-duplicate
+            self._held.append(call)
+            await self._deliver_and_answer(call, exchange)
+
+    def _of_the_dead(self, call: Call) -> tuple[str, ...]:
+        """What cannot happen to a sender that is dead already."""
+        return (*_CRASHES, "pause") if self.host.dead(call.process) else ()
+
+    # -- applied -----------------------------------------------------------------------------
+
+    async def _deliver_and_answer(self, call: Call, exchange: Exchange) -> None:
+        reply = await self.deliver(call)
+        await self._reply(call, reply, exchange)
+
+    async def deliver(self, call: Call) -> Reply | None:
+        """Hand one copy of a request to its participant; None where no answer can come of it."""
+        call.deliveries += 1
+        self.record.add(DELIVER, call.service, (call.deliveries,), call=call)
+        kind, number = "", -1
+        if call.deliveries == 1:
+            site = (call.saga, call.step, call.direction, EFFECT, call.attempt)
+            kind, number = self.record.visit(site, self._impossible(call))
+        if kind:
+            self.record.struck(number)
+        reply: Reply | None = self._note(call, self._handle(call, kind))
+        if kind == "crash-after-effect":
+            await self.host.crash(call.process, kind)
+            reply = None
+        elif kind == "participant-restart":
+            self.books.open(call.service)
+            self._down[call.service] = time.monotonic() + RESTART_S
+            self.record.add(DOWN, call.service, ("restart",), call=call)
+            reply = None
+        elif kind == "error-after-effect":
+            reply = Reply(FAILED, "internal error")
+        await self._let_others_go(call)
+        return reply
+
+    def _impossible(self, call: Call) -> tuple[str, ...]:
+        """What cannot strike this delivery: see the simulator's."""
+        failing = call.direction == COMPENSATION and (call.saga, call.step) in self.stuck
+        if failing or self._lasts(self._down, call.service):
+            return _EFFECT_KINDS
+        decided = call.direction == COMPENSATION or self.books.decided(call)
+        return (*(("reject",) if decided else ()), *self._of_the_dead(call))
+
+    def _handle(self, call: Call, kind: str) -> Reply:
+        if self._lasts(self._down, call.service):
+            return Reply(FAILED, "connection refused")
+        if kind == "participant-outage":
+            self._down[call.service] = time.monotonic() + self.manifest.partition_ms / 1000
+            self.record.add(DOWN, call.service, ("down",), call=call)
+            return Reply(FAILED, "connection refused")
+        if kind == "undo-fails":
+            self.stuck.add((call.saga, call.step))
+        if kind == "error-before-effect":
+            return Reply(FAILED, "internal error")
+        if kind == "reject":
+            return self.books.refuse(call, "refused by the business")
+        if call.direction == COMPENSATION and (call.saga, call.step) in self.stuck:
+            return Reply(FAILED, "cannot undo")
+        return self.books.handle(call)
+
+    def _note(self, call: Call, reply: Reply) -> Reply:
+        if reply.answer == OK:
+            seen: tuple[Any, ...] = (reply.effective, reply.owner, reply.balance)
+            if reply.effective and call.direction == FORWARD and reply.value:
+                seen += (receipt(reply.value),)
+            self.record.add(APPLY, call.service, seen, call=call)
+        else:
+            self.record.add(REJECT if reply.answer == REJECTED else ERROR, call.service, (reply.value,), call=call)
+        return reply
+
+    # -- the reply held, and sent ------------------------------------------------------------
+
+    async def _reply(self, call: Call, reply: Reply | None, exchange: Exchange) -> None:
+        if reply is None or self._lasts(self._mute, call.service):
+            await self._lose(call, "answer", exchange)
+            return
+        site = (call.saga, call.step, call.direction, ACK_PHASE, call.attempt)
+        kind, number = self.record.visit(site, self._of_the_dead(call))
+        if kind:
+            self.record.struck(number)
+        if kind == "lost-ack":
+            await self._lose(call, "answer", exchange)
+            return
+        if kind == "late-answer":
+            await self._until_given_up(call, exchange)
+            return
+        if kind == "slow-answer" and await exchange.gone(self._timeout_s * self.manifest.slow_share):
+            self._gave_up(call)
+            return
+        if kind == "crash-after-ack":
+            await self.host.stop(call.process)  # it has the answer, and does nothing with it
+        if self.host.dead(call.process):
+            await self.host.gone(call.process)
+            exchange.reset()
+            return
+        self.record.add(ACK, call.process, (reply.answer,), call=call)
+        content = {"receipt": reply.value} if reply.answer == OK else {"error": str(reply.value)}
+        await exchange.respond(_STATUS[reply.answer], {**content, "definite": reply.answer != FAILED})
+        if kind == "crash-after-ack":
+            await self.host.crash(call.process, kind)
+
+    async def _lose(self, call: Call, what: str, exchange: Exchange) -> None:
+        """Drop a message: the connection breaks, and the caller knows nothing."""
+        await self.host.gone(call.process)
+        exchange.reset()
+        if not self.host.dead(call.process):
+            self.record.add(LOST, call.process, (what,), call=call)
+            self._gave_up(call)
+
+    async def _until_given_up(self, call: Call, exchange: Exchange) -> None:
+        """Keep the caller waiting until it gives up; one that never does is cut off."""
+        await exchange.gone(2 * self._timeout_s)
+        await self.host.gone(call.process)
+        exchange.reset()
+        if not self.host.dead(call.process):
+            self._gave_up(call)
+
+    def _gave_up(self, call: Call) -> None:
+        sent_us = next(row[0] for row in self.record.rows if row[8] == call.id)
+        waited_ms = (time.monotonic() - self.record.started) * 1000 - sent_us / 1000
+        self.record.add(TIMEOUT, call.process, (round(waited_ms, 3),), call=call)
+
+    # -- what waits, what lasts --------------------------------------------------------------
+
+    async def _let_others_go(self, handled: Call) -> None:
+        if handled.direction != COMPENSATION:
+            return
+        for waiting in (self._held, self._late):
+            for call in [call for call in waiting if (call.saga, call.step) == (handled.saga, handled.step)]:
+                if call is not handled:
+                    waiting.remove(call)
+                    self._later(SLOW_S, self.deliver(call))
+
+    async def flush(self) -> bool:
+        """Deliver every request that still waits for another; False when there was none."""
+        due, self._held, self._late = [*self._held, *self._late], [], []
+        for call in due:
+            await self.deliver(call)
+        return bool(due)
+
+    @property
+    def waiting(self) -> bool:
+        """Whether something is still on its way."""
+        return self.active > 0 or bool(self._tasks)
+
+    def heal(self) -> bool:
+        """End what lasts; False when nothing did."""
+        lasting = bool(self.stuck) or any(map(bool, (self._cut, self._mute, self._down)))
+        for table in (self._cut, self._mute, self._down, self.stuck):
+            table.clear()
+        return lasting
+
+    @staticmethod
+    def _lasts(table: dict[str, float], service: str) -> bool:
+        return table.get(service, 0.0) > time.monotonic()
+
+    def _later(self, delay_s: float, work: Coroutine[Any, Any, object]) -> None:
+        async def run() -> None:
+            await asyncio.sleep(delay_s)
+            await work
+
+        task = asyncio.create_task(run())
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self.record.changed.set()
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.host.fail(error)
+
+    # -- the worker's own durable writes -----------------------------------------------------
+
+    async def _log(self, label: str, body: dict[str, Any], exchange: Exchange) -> None:
+        """A worker shows a durable write: as it is about to commit (phase "log"), and when it has ("logged")."""
+        saga, record, phase = str(body.get("saga", "")), str(body.get("record", "write")), body.get("phase")
+        if phase not in (LOG, LOGGED):
+            await exchange.respond(400, {"error": "write the phase, 'log' or 'logged'", "definite": True})
+            return
+        step = str(body.get("step", ""))
+        if phase == LOG and not self.host.dead(label):
+            await self.turnstile.enter(saga)
+        if phase == LOG:
+            self._writes[saga, record] = self._writes.get((saga, record), 0) + 1
+        occurrence = self._writes.get((saga, record), 1)
+        kind, number = "", -1
+        if phase == LOG:
+            kind, number = self.record.visit((saga, record, "", phase, occurrence), self._dead_writer(label))
+            self.record.add(LOG_ROW, label, (record, occurrence), saga=saga, step=step)
+        else:
+            self.record.add(LOGACK, label, (record, occurrence), saga=saga, step=step)
+            kind, number = self.record.visit((saga, record, "", phase, occurrence), self._dead_writer(label))
+        if kind:
+            self.record.struck(number)
+            await self.host.crash(label, kind)
+            exchange.reset()
+            return
+        await exchange.respond(200, {})
+
+    def _dead_writer(self, label: str) -> tuple[str, ...]:
+        return _CRASHES if self.host.dead(label) else ()
+
+
+def _object(body: bytes) -> dict[str, Any] | None:
+    try:
+        found = json.loads(body or b"{}")
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _payload(body: dict[str, Any]) -> dict[str, Any]:
+    """What a request says; the receipt that an undo echoes counts as said."""
+    echoed = body.get("receipt")
+    return {**(echoed if isinstance(echoed, dict) else {}), **{k: v for k, v in body.items() if k != "receipt"}}
+
+
+def _shown(payload: dict[str, Any]) -> tuple[tuple[str, Any], ...]:
+    scalars = (str, int, float, bool, type(None))
+    return tuple(
+        (name, value if isinstance(value, scalars) else json.dumps(value, sort_keys=True))
+        for name, value in sorted(payload.items())
+    )

@@ -1,0 +1,262 @@
+"""The harness's side of the nursery: processes as values that can be awaited, signalled and read."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final, Self
+
+from ..errors import SagafuzzError
+from .nursery import MARK, MAX_MESSAGE
+
+TAIL_BYTES: Final = 8 * 1024
+TAIL_LINES: Final = 8
+READ_BYTES: Final = 64 * 1024
+
+PRELOADED: Final = ("sagafuzz.worker", "http.client", "sqlite3", "json", "threading", "queue", "signal", "tempfile")
+"""What a forked Python worker finds imported."""
+
+
+class Blocked(SagafuzzError):
+    """The system under test could not be run. ``lines`` are the last ones that it wrote."""
+
+    def __init__(self, reason: str, lines: Sequence[str] = ()) -> None:
+        super().__init__(reason)
+        self.lines = tuple(lines)
+
+    def __str__(self) -> str:
+        said = " | ".join(self.lines)
+        return f"{self.args[0]}; its last lines: {said}" if said else str(self.args[0])
+
+
+class Output:
+    """The end of what a process wrote, and how much it was. Above ``limit`` bytes ``flooded`` is called, once."""
+
+    def __init__(self, limit: int, flooded: Callable[[], None], fd: int) -> None:
+        self._fd = fd
+        self._tail = bytearray()
+        self.total = 0
+        self._limit = limit
+        self._flooded = flooded
+
+    def add(self, data: bytes) -> None:
+        before, self.total = self.total, self.total + len(data)
+        self._tail += data
+        if len(self._tail) > 2 * TAIL_BYTES:
+            del self._tail[:-TAIL_BYTES]
+        if before <= self._limit < self.total:
+            self._flooded()
+
+    def read(self) -> bool:
+        """Take what is there to be read; False at its end."""
+        try:
+            data = os.read(self._fd, READ_BYTES)
+        except BlockingIOError:
+            return True
+        self.add(data)
+        return bool(data)
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """The last lines, shortened, as text."""
+        with suppress(OSError):  # closed
+            self.read()
+        text = bytes(self._tail[-TAIL_BYTES:]).decode("utf-8", "replace")
+        return tuple(line[:200] for line in text.splitlines() if line.strip())[-TAIL_LINES:]
+
+
+class Process:
+    """A process that the nursery started. ``exited`` is done with its exit code (negative: a signal)."""
+
+    def __init__(self, pid: int, name: str, output: Output, channel: int | None) -> None:
+        self.pid = pid
+        self.name = name
+        self.output = output
+        self.channel = channel  # our end of its standard input and output, where it has one
+        self.exited: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self.on_close: list[Callable[[], None]] = []
+
+    @property
+    def alive(self) -> bool:
+        return not self.exited.done()
+
+    def close(self) -> None:
+        """Give back what the harness holds of it."""
+        while self.on_close:
+            self.on_close.pop()()
+
+
+class Supervisor:
+    """Starts a nursery, and processes through it. Use as ``async with``."""
+
+    def __init__(self) -> None:
+        self._replies: dict[int, asyncio.Future[dict[str, Any]]] = {}
+        self._processes: dict[int, Process] = {}
+        self._early: dict[int, int] = {}  # exits that were told before the answer to their spawn was read
+        self._next = 0
+
+    async def __aenter__(self) -> Self:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            words = [sys.executable, "-m", "sagafuzz.live.nursery", str(theirs.fileno())]
+            self._popen = _started(words, theirs)
+        ours.setblocking(False)
+        self._sock = ours
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(ours, self._hear)
+        await self._ask("preload", modules=list(PRELOADED))
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._loop.remove_reader(self._sock)
+        self._sock.close()
+        await asyncio.to_thread(self._popen.wait)
+        for process in list(self._processes.values()):
+            process.close()
+
+    @property
+    def pid(self) -> int:
+        """Of the nursery."""
+        return self._popen.pid
+
+    async def spawn(
+        self,
+        name: str,
+        argv: Sequence[str],
+        *,
+        env: Mapping[str, str],
+        cwd: Path,
+        case: str,
+        script: str = "",
+        channel: bool = False,
+        limit: int,
+        flooded: Callable[[], None] = lambda: None,
+    ) -> Process:
+        """Start a process. With ``channel`` its standard input and output are a socket for control; what it
+        writes otherwise is kept in part. ``script`` is a Python file, run in a fork instead of ``argv[0]``."""
+        read, write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        os.set_blocking(write, True)
+        nowhere = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+        ours = theirs = None
+        if channel:
+            ours, theirs = socket.socketpair()
+            ours.setblocking(False)
+        fds = [theirs.fileno(), theirs.fileno(), write] if theirs is not None else [nowhere, write, write]
+        try:
+            pid = await self._ask("spawn", fds, argv=list(argv), env={**env, MARK: case}, cwd=str(cwd), script=script)
+        finally:
+            os.close(write)
+            os.close(nowhere)
+            if theirs is not None:
+                theirs.close()
+        output = Output(limit, flooded, read)
+        process = Process(pid["pid"], name, output, ours.fileno() if ours is not None else None)
+        if ours is not None:
+            process.on_close.append(ours.close)
+        self._loop.add_reader(read, self._read, read, output)
+        process.on_close.append(lambda: self._stop_reading(read))
+        self._processes[process.pid] = process
+        if process.pid in self._early:
+            self._exit(process.pid, self._early.pop(process.pid))
+        return process
+
+    async def signal(self, process: Process, name: str) -> bool:
+        """Send SIG``name`` to the process and its group; False where it had ended."""
+        return process.alive and bool((await self._ask("signal", pid=process.pid, signal=name))["sent"])
+
+    async def kill(self, process: Process) -> None:
+        """End it as ``kill -9`` does, and wait until it is gone."""
+        await self.signal(process, "KILL")
+        await process.exited
+
+    async def terminate(self, process: Process, grace_s: float) -> bool:
+        """Ask it to end, then make it. False where it had to be made to."""
+        await self.signal(process, "TERM")
+        done, _ = await asyncio.wait([process.exited], timeout=grace_s)
+        if not done:
+            await self.kill(process)
+        return bool(done)
+
+    async def sweep(self, case: str, processes: Sequence[Process]) -> None:
+        """Leave nothing of a case: no process, no descriptor."""
+        await self._ask("sweep", case=case)
+        for process in processes:
+            await process.exited
+            process.close()
+            self._processes.pop(process.pid, None)
+
+    # -- the socket --------------------------------------------------------------------------
+
+    async def _ask(self, operation: str, fds: Sequence[int] = (), **values: Any) -> dict[str, Any]:
+        self._next += 1
+        id = self._next
+        reply: asyncio.Future[dict[str, Any]] = self._loop.create_future()
+        self._replies[id] = reply
+        message = json.dumps({"id": id, "op": operation, **values}).encode()
+        if len(message) > MAX_MESSAGE:
+            raise Blocked(f"its command line and environment are {len(message)} bytes; keep them under {MAX_MESSAGE}")
+        while True:
+            try:
+                socket.send_fds(self._sock, [message], list(fds))
+                break
+            except BlockingIOError:
+                await asyncio.sleep(0.001)
+            except OSError as error:
+                raise Blocked(f"the process that starts all others is gone: {error}") from None
+        return await reply
+
+    def _hear(self) -> None:
+        while True:
+            try:
+                message = self._sock.recv(MAX_MESSAGE)
+            except BlockingIOError:
+                return
+            except OSError:
+                message = b""
+            if not message:
+                self._gone()
+                return
+            told = json.loads(message)
+            if "exit" in told:
+                if told["exit"] in self._processes:
+                    self._exit(told["exit"], told["status"])
+                else:
+                    self._early[told["exit"]] = told["status"]
+            else:
+                reply = self._replies.pop(told["id"])
+                if not reply.done():
+                    reply.set_result(told)
+
+    def _exit(self, pid: int, status: int) -> None:
+        process = self._processes[pid]
+        if not process.exited.done():
+            process.exited.set_result(status)
+
+    def _gone(self) -> None:
+        """Somebody ended the nursery; its children die with it."""
+        self._loop.remove_reader(self._sock)
+        for reply in self._replies.values():
+            if not reply.done():
+                reply.set_exception(Blocked("the process that starts all others has ended"))
+        self._replies.clear()
+        for pid in self._processes:
+            self._exit(pid, -9)
+
+    def _read(self, fd: int, output: Output) -> None:
+        if not output.read():
+            self._loop.remove_reader(fd)
+
+    def _stop_reading(self, fd: int) -> None:
+        self._loop.remove_reader(fd)
+        os.close(fd)
+
+
+def _started(words: Sequence[str], sock: socket.socket) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(words, pass_fds=(sock.fileno(),), stdin=subprocess.DEVNULL, start_new_session=True)

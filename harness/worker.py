@@ -1,0 +1,218 @@
+"""A live worker in a few lines: the protocol of docs/live.md, for sagas written in Python.
+
+    from sagafuzz import worker
+
+    def checkout(saga):
+        for step in saga.steps:
+            worker.call(saga, step, "do", key=f"{saga.id}/{step}")
+        return True
+
+    worker.serve(checkout)
+
+Standard output belongs to the protocol while `serve` runs; print goes to standard error.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import sqlite3
+import sys
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from .ports import CallTimeout, PortError, Rejected, Unavailable
+from .saga import Outcome
+
+PROTOCOL: Final = 1
+
+_STATUS: Final = {
+    True: "completed",
+    False: "compensated",
+    Outcome.COMPLETED: "completed",
+    Outcome.COMPENSATED: "compensated",
+    Outcome.PENDING: "running",
+    Outcome.STUCK: "failed_stuck",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Saga:
+    """What a client asks for. ``order`` has item, quantity, amount, account and data; ``steps`` are in order."""
+
+    id: str
+    order: Mapping[str, Any] = field(default_factory=dict)
+    steps: tuple[str, ...] = ()
+
+    @property
+    def payload(self) -> dict[str, Any]:
+        """What a participant is told of the order."""
+        return {name: self.order[name] for name in ("item", "quantity", "amount", "account") if name in self.order}
+
+
+def call(
+    saga: Saga,
+    step: str,
+    verb: str,
+    *,
+    key: str | None = None,
+    payload: Mapping[str, Any] | None = None,
+    receipt: Any = None,
+    timeout_ms: float | None = None,
+) -> Any:
+    """Ask the participant of ``step`` to ``do`` or ``undo`` it; its receipt.
+
+    Raises Rejected (definite), Unavailable (it answered with an error) or CallTimeout (no answer came: it may
+    have applied, or may yet). ``receipt`` is what ``do`` was answered with, for its ``undo``.
+    """
+    said = dict(saga.payload if payload is None else payload)
+    if receipt is not None:
+        said["receipt"] = receipt
+    headers = {"Saga-Id": saga.id, "Saga-Step": step, **({"Idempotency-Key": key} if key is not None else {})}
+    wait_ms = timeout_ms or float(os.environ["SAGAFUZZ_CALL_TIMEOUT_MS"])
+    status, answer = post(f"{step}/{verb}", said, headers=headers, timeout_ms=wait_ms)
+    if status == 200:
+        return answer.get("receipt")
+    if status in (409, 422):
+        raise Rejected(f"{step}/{verb}: {answer.get('error')}")
+    raise Unavailable(f"{step}/{verb}: {answer.get('error')}")
+
+
+def post(
+    path: str, content: Mapping[str, Any], *, headers: Mapping[str, str] | None = None, timeout_ms: float = 10_000
+) -> tuple[int, dict[str, Any]]:
+    """POST to the harness. CallTimeout where no answer came."""
+    url = urlsplit(os.environ["SAGAFUZZ_URL"])
+    connection = http.client.HTTPConnection(url.hostname or "127.0.0.1", url.port, timeout=timeout_ms / 1000)
+    sent = {"content-type": "application/json", "authorization": f"Bearer {os.environ['SAGAFUZZ_TOKEN']}"}
+    try:
+        connection.request("POST", f"{url.path}/{path}", json.dumps(content), {**sent, **(headers or {})})
+        response = connection.getresponse()
+        return response.status, json.loads(response.read())
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        raise CallTimeout(f"{path}: {type(error).__name__}: {error}") from None
+    finally:
+        connection.close()
+
+
+@contextmanager
+def durable(record: str, *, saga: str = "", step: str = "") -> Iterator[None]:
+    """Show a durable write to the harness: around the commit, so that crashes can strike on either side of it."""
+    shown = {"record": record, "saga": saga, "step": step}
+    post("log", {**shown, "phase": "log"})
+    yield
+    post("log", {**shown, "phase": "logged"})
+
+
+def database(name: str = "log.sqlite") -> sqlite3.Connection:
+    """A SQLite database in the case's folder, which survives crashes; one thread at a time may use it."""
+    path = os.path.join(os.environ["SAGAFUZZ_DIR"], name)  # noqa: PTH118
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10)
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=NORMAL")
+    return connection
+
+
+Drive = Callable[[Saga], "bool | Outcome"]
+
+
+def serve(
+    drive: Drive,
+    *,
+    pending: Callable[[], Iterable[Saga]] = tuple,
+    status: Callable[[str], Mapping[str, Any] | str] | None = None,
+    cancel: Callable[[str], object] | None = None,
+    engine: str = "",
+) -> None:
+    """Take commands until standard input ends; never returns.
+
+    ``drive`` runs one saga, in a thread of its own: True for completed, False for compensated, or an Outcome.
+    ``pending`` gives the sagas that an earlier incarnation left open; they are driven on at once. ``status``
+    answers for a saga that this process did not drive.
+    """
+    _Worker(drive, pending, status, cancel, engine).serve()
+
+
+class _Worker:
+    def __init__(
+        self,
+        drive: Drive,
+        pending: Callable[[], Iterable[Saga]],
+        status: Callable[[str], Mapping[str, Any] | str] | None,
+        cancel: Callable[[str], object] | None,
+        engine: str,
+    ) -> None:
+        self.drive = drive
+        self.pending = pending
+        self.status = status
+        self.cancel = cancel
+        self.engine = engine
+        self.known: dict[str, dict[str, Any]] = {}
+        self.lock = threading.Lock()
+        self.out, sys.stdout = sys.stdout, sys.stderr
+
+    def serve(self) -> None:
+        self._begin([*self.pending()])
+        for line in sys.stdin:
+            request = json.loads(line)
+            try:
+                answer = self._answer(request["op"], request)
+            except Exception as error:  # told to the harness, which says it to a person
+                answer = {"error": f"{type(error).__name__}: {error}", "definite": False}
+            self._say({"id": request["id"], **answer})
+        os._exit(0)
+
+    def _answer(self, operation: str, request: Mapping[str, Any]) -> dict[str, Any]:
+        saga = request.get("saga_id", "")
+        if operation == "hello":
+            return {"protocol": PROTOCOL, "engine": self.engine}
+        if operation == "start":
+            steps = tuple(step["id"] for step in request["steps"])
+            self._begin([Saga(id=saga, order=request["order"], steps=steps)])
+            return {}
+        if operation == "status":
+            return self._status(saga)
+        if operation == "cancel" and self.cancel is not None:
+            self.cancel(saga)
+            return {}
+        if operation == "recover":
+            self._begin([*self.pending()])
+            return {}
+        return {"error": f"{operation} is not among hello, start, status, cancel, recover", "definite": True}
+
+    def _status(self, saga: str) -> dict[str, Any]:
+        found = self.known.get(saga)
+        if found is None and self.status is not None:
+            said = self.status(saga)
+            return dict(said) if isinstance(said, Mapping) else {"status": said}
+        return found or {"status": "unknown"}
+
+    def _begin(self, sagas: Iterable[Saga]) -> None:
+        for saga in sagas:
+            with self.lock:
+                if saga.id in self.known:
+                    continue
+                self.known[saga.id] = {"status": "running"}
+            threading.Thread(target=self._run, args=(saga,), daemon=True).start()
+
+    def _run(self, saga: Saga) -> None:
+        try:
+            outcome = self.drive(saga)
+            told: dict[str, Any] = {"status": _STATUS[outcome]}
+        except PortError as error:
+            told = {"status": "unknown", "reason": f"{type(error).__name__}: {error}"}
+        except BaseException as error:
+            sys.excepthook(type(error), error, error.__traceback__)
+            told = {"status": "unknown", "reason": f"{type(error).__name__}: {error}", "stray": True}
+        self.known[saga.id] = told
+        self._say({"event": "status", "saga_id": saga.id, **told})
+
+    def _say(self, content: Mapping[str, Any]) -> None:
+        with self.lock:
+            self.out.write(json.dumps(content) + "\n")
+            self.out.flush()

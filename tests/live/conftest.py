@@ -1,0 +1,108 @@
+"""Live systems in small: manifests written into the test's folder, and one world to run them in."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("uvicorn", reason="live mode needs: pip install 'sagafuzz[live]'")
+
+from sagafuzz.faults import Fault, Plan, Site
+from sagafuzz.live.case import LiveRun
+from sagafuzz.live.manifest import as_adapter, read
+from sagafuzz.live.world import LiveWorld
+from sagafuzz.simulator import Setup
+
+EXAMPLES = Path(__file__).resolve().parent.parent.parent / "examples" / "live"
+
+MANIFEST = """
+name = "small"
+
+[saga]
+name = "checkout"
+
+[[saga.step]]
+id = "order"
+do = "order.create"
+undo = "order.cancel"
+
+[[saga.step]]
+id = "payment"
+do = "payment.charge"
+undo = "payment.refund"
+
+[[component]]
+role = "worker"
+argv = ["{python}", "small.py"]
+prefork = true
+ready_ms = %(ready_ms)s
+%(component)s
+
+[capabilities]
+call_timeout_ms = 250
+max_recovery_ms = 1000
+%(capabilities)s
+"""
+
+
+def run_plans(setup: Setup, *plans: Plan, gentle: bool = False) -> list[LiveRun]:
+    """Run plans in a world of their own, all at once."""
+
+    async def go() -> list[LiveRun]:
+        async with LiveWorld() as world:
+            return list(await asyncio.gather(*(world.run(setup, plan, gentle=gentle) for plan in plans)))
+
+    return asyncio.run(go())
+
+
+NOTHING = Plan()
+
+
+def run(setup: Setup, plan: Plan = NOTHING, *, gentle: bool = False) -> LiveRun:
+    return run_plans(setup, plan, gentle=gentle)[0]
+
+
+def in_a_world(work: Callable[[LiveWorld], Coroutine[Any, Any, Any]]) -> Any:
+    """What ``work`` gives when it is called with a live world."""
+
+    async def go() -> Any:
+        async with LiveWorld() as world:
+            return await work(world)
+
+    return asyncio.run(go())
+
+
+def fault(kind: str, step: str, direction: str, phase: str, attempt: int = 1, saga: str = "saga-1") -> Plan:
+    site = Site(saga=saga, subject=step, direction=direction, phase=phase, occurrence=attempt)
+    return Plan(faults=(Fault(kind=kind, site=site),))
+
+
+def example(name: str, scenario: str = "succeeds") -> Setup:
+    """An example's system and one of its scenarios."""
+    path = str(EXAMPLES / name)
+    adapter = as_adapter(read(path), path)
+    return Setup(adapter=adapter, scenario=adapter.scenario(scenario))
+
+
+Small = Callable[..., Setup]
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Small:
+    """A system of one worker with this program; lines for its component and capabilities may be added."""
+
+    def write(
+        program: str, *, component: str = "", capabilities: str = "", scenario: str = "succeeds", ready_ms: int = 5000
+    ) -> Setup:
+        (tmp_path / "small.py").write_text(program, encoding="utf-8")
+        text = MANIFEST % {"component": component, "capabilities": capabilities, "ready_ms": ready_ms}
+        (tmp_path / "small.toml").write_text(text, encoding="utf-8")
+        path = str(tmp_path / "small.toml")
+        adapter = as_adapter(read(path), path)
+        return Setup(adapter=adapter, scenario=adapter.scenario(scenario))
+
+    return write

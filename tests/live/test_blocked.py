@@ -1,0 +1,109 @@
+"""A component that cannot be run gives a verdict with its last lines, and never a hang."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from .conftest import Small, fault, run
+
+GOOD = "from sagafuzz import worker\nworker.serve(lambda saga: True)\n"
+HELLO = """
+import json, sys, time
+def answer(**content):
+    print(json.dumps({"id": json.loads(sys.stdin.readline())["id"], **content}), flush=True)
+answer(protocol=1)
+"""
+
+CASES = {
+    "dies at once": (
+        "import sys\nprint('no database', file=sys.stderr)\nsys.exit(3)\n",
+        ["exit code 3", "no database"],
+    ),
+    "raises": ("import nothing_that_is_there\n", ["exit code 1", "nothing_that_is_there"]),
+    "is no Python": ("def (\n", ["exit code 1", "SyntaxError"]),
+    "never becomes ready": (
+        "import sys, time\nprint('still waiting', file=sys.stderr, flush=True)\ntime.sleep(300)\n",
+        ["gave no answer to 'hello' within 1000 ms", "still waiting"],
+    ),
+    "speaks garbage": ("import time\nprint('Welcome!', flush=True)\ntime.sleep(300)\n", ["'Welcome!'", "JSON lines"]),
+    "speaks another protocol": (HELLO.replace("protocol=1", "protocol=9") + "time.sleep(300)\n", ["protocol 9"]),
+    "refuses to start": (
+        HELLO + "answer(error='no such saga', definite=True)\ntime.sleep(300)\n",
+        ["refused to start saga-1", "no such saga"],
+    ),
+    "knows no status": (
+        HELLO + "answer()\nanswer(status='fine')\ntime.sleep(300)\n",
+        ["'fine'", "running, completed, compensated, failed_stuck, unknown"],
+    ),
+    "answers nothing but hello": (HELLO + "time.sleep(300)\n", ["gave no answer to 'start' within 1000 ms"]),
+}
+
+
+@pytest.mark.parametrize("what", CASES)
+def test_a_worker_that_cannot_be_used(small: Small, what: str) -> None:
+    program, words = CASES[what]
+    began = time.monotonic()
+    live = run(small(program, ready_ms=1000))
+    assert time.monotonic() - began < 20
+    assert live.blocked, live.run.rows
+    for word in words:
+        assert word in live.blocked
+
+
+def test_a_worker_that_floods_its_output(small: Small) -> None:
+    flood = "from sagafuzz import worker\ndef flood(saga):\n    while True: print('x' * 1000)\n"
+    flood += "worker.serve(flood)\n"
+    live = run(small(flood, component="max_output_kb = 500"))
+    assert "wrote more than 500 kB" in live.blocked
+    assert live.output[0][1][-1].startswith("xxx")
+
+
+def test_a_worker_that_ignores_sigterm(small: Small) -> None:
+    stubborn = "import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + GOOD
+    setup = small(stubborn, component="stop_ms = 300")
+    assert "ignored SIGTERM for 300 ms" in run(setup, gentle=True).blocked
+    assert run(setup).blocked == ""  # under a fault nobody asks politely
+
+
+def test_a_worker_that_keeps_dying(small: Small) -> None:
+    fragile = "import os\nfrom sagafuzz import worker\ndef die(saga): os._exit(9)\n"
+    fragile += "def again(): return [worker.Saga(id='saga-1')]\nworker.serve(die, pending=again)\n"
+    live = run(small(fragile))
+    assert "exit code 9" in live.blocked
+
+
+def test_a_worker_that_never_ends_a_saga_is_bounded(small: Small) -> None:
+    endless = "import time\nfrom sagafuzz import worker\nworker.serve(lambda saga: time.sleep(300))\n"
+    began = time.monotonic()
+    live = run(small(endless))
+    assert time.monotonic() - began < 10
+    assert live.blocked == ""
+    assert live.run.rows[-1][9] == ("still busy",)
+
+
+def test_a_program_that_is_missing(small: Small, tmp_path: Path) -> None:
+    setup = small(GOOD)
+    (tmp_path / "small.py").unlink()
+    assert "small.py" in run(setup).blocked
+
+
+def test_a_worker_that_hangs_after_a_fault(small: Small) -> None:
+    hangs = "import time\nfrom sagafuzz import worker\ndef drive(saga):\n"
+    hangs += (
+        "    try:\n        worker.call(saga, 'order', 'do')\n    except worker.PortError:\n        time.sleep(300)\n"
+    )
+    hangs += "    return True\nworker.serve(drive)\n"
+    live = run(small(hangs), fault("lost-ack", "order", "F", "ack"))
+    assert [row[9][0] for row in live.run.rows if row[1] in ("CRASH", "END")] == ["final restart", "quiescent"]
+
+
+def test_a_request_without_the_token_is_refused_where_the_manifest_asks_for_it(small: Small) -> None:
+    program = "import os\nfrom sagafuzz import worker\n%s\n"
+    program += "worker.serve(lambda saga: all(worker.call(saga, step, 'do') for step in ('order', 'payment')))\n"
+    right = run(small(program % "", capabilities="require_token = true"))
+    wrong = run(small(program % "os.environ['SAGAFUZZ_TOKEN'] = 'guess'", capabilities="require_token = true"))
+    assert [row[4] for row in right.run.rows if row[1] == "APPLY"] == ["order", "payment"]
+    assert [row for row in wrong.run.rows if row[1] in ("SEND", "APPLY")] == []

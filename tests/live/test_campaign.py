@@ -1,0 +1,139 @@
+"""A manifest is run, reported and replayed as any adapter is."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sagafuzz.cli.main import main
+from sagafuzz.errors import UsageError
+from sagafuzz.exploration.campaign import Settings
+from sagafuzz.exploration.live import LiveCampaign
+from sagafuzz.loading import load
+
+from .conftest import EXAMPLES, Small
+
+NAIVE = str(EXAMPLES / "python" / "naive.toml")
+CORRECT = str(EXAMPLES / "python" / "correct.toml")
+SAME = "in the simulator (seed) the same schedule shows the same"
+
+
+@pytest.fixture(autouse=True)
+def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def sagafuzz(*arguments: object) -> int:
+    with pytest.raises(SystemExit) as left:
+        main([str(argument) for argument in arguments])
+    assert isinstance(left.value.code, int)
+    return left.value.code
+
+
+def report() -> Any:
+    return json.loads(Path("sagafuzz-report/report.json").read_text(encoding="utf-8"))
+
+
+def test_the_naive_one_is_violated_as_in_the_simulator(capsys: pytest.CaptureFixture[str]) -> None:
+    assert sagafuzz("run", NAIVE, "--faults", 1, "--scenario", "succeeds") == 1
+    out = capsys.readouterr().out
+    assert out.startswith("checkout on python-naive: VIOLATED")
+    said = report()
+    assert said["complete"] and said["plans"]["run"] == said["plans"]["fired"] == 58
+    assert {finding["invariant"] for finding in said["findings"]} == {"I1", "I5", "I13"}
+    for finding in said["findings"]:
+        assert finding["notes"][:2] == ["real processes; it came again in 5 of 5 runs", SAME]
+    file = next(Path("sagafuzz-report").glob("F-*.json"))
+    assert sagafuzz("replay", file) == 1
+    assert "STILL FAILS (5 of 5 runs)" in capsys.readouterr().out
+    assert sagafuzz("replay", file, "--adapter", CORRECT) == 0
+
+
+def test_the_correct_one_is_consistent(capsys: pytest.CaptureFixture[str]) -> None:
+    assert sagafuzz("run", CORRECT, "--faults", 1, "--scenario", "declined", "--kinds", "basic") == 0
+    out = capsys.readouterr().out
+    assert "consistent" in out.lower() and "these runs of real processes" in " ".join(out.split())
+    said = report()
+    assert said["plans"]["run"] == said["plans"]["fired"] > 80
+    assert not Path("sagafuzz-report/certificate.json").exists()  # such a run cannot be verified by repeating it
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("manifest", "code"), [(NAIVE, 1), (CORRECT, 0)])
+def test_every_plan_with_one_fault(manifest: str, code: int) -> None:
+    assert sagafuzz("run", manifest, "--faults", 1) == code
+    said = report()
+    assert said["plans"]["run"] == said["plans"]["fired"] > 250
+    if code:
+        assert {finding["invariant"] for finding in said["findings"]} == {"I1", "I5", "I11", "I13"}
+
+
+def test_a_system_that_cannot_be_run_is_inconclusive_with_its_last_lines(
+    small: Small, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    small("raise SystemExit('no database at all')\n")
+    assert sagafuzz("run", tmp_path / "small.toml", "--faults", 1) == 3
+    out = " ".join(capsys.readouterr().out.split())
+    assert "INCONCLUSIVE, INCOMPLETE: blocked: succeeds, no fault: orchestrator ended (exit code 1) before" in out
+    assert "its last lines: no database at all" in out
+
+
+def test_a_finding_that_comes_now_and_then_is_said_to_be_flaky(small: Small, tmp_path: Path) -> None:
+    program = """
+import pathlib
+from sagafuzz import worker
+
+FILE = pathlib.Path("seen")
+
+def drive(saga):
+    FILE.write_text(FILE.read_text() + "x" if FILE.exists() else "x")
+    worker.call(saga, "order", "do")
+    if len(FILE.read_text()) % 2:
+        worker.call(saga, "payment", "do")
+    return True
+
+worker.serve(drive)
+"""
+    small(program)
+    adapter = load(str(tmp_path / "small.toml"))
+    settings = Settings(max_faults=0, scenarios=(adapter.scenario("declined"), adapter.scenario("succeeds")))
+    report = LiveCampaign(adapter, settings, jobs=1).run()
+    assert report.live
+    notes = [note for finding in report.findings for note in finding.notes if note.startswith("real")]
+    assert any(note.endswith("flaky") for note in notes), notes
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "complaint"),
+    [
+        ('role = "worker"', 'role = "wurker"', "role = 'wurker'; write one of store, server, worker"),
+        ("call_timeout_ms = 250", "call_timout_ms = 250", "did you mean 'call_timeout_ms'?"),
+        ("call_timeout_ms = 250", "call_timeout_ms = '250'", "write a value of type int"),
+        ("call_timeout_ms = 250", "call_timeout_ms = -1", "write 0 or more"),
+        ("call_timeout_ms = 250", "resume = 'maybe'", "write 'auto', 'on_poke' or 'none'"),
+        ("call_timeout_ms = 250", "cannot_suffer = ['duplikate']", "did you mean 'duplicate'?"),
+        ('argv = ["{python}", "small.py"]', 'argv = "small.py"', "write a list of strings"),
+        ('argv = ["{python}", "small.py"]', 'argv = ["./small"]', "prefork needs argv"),
+        ('id = "payment"', 'id = "order"', "two steps are called 'order'"),
+        ('[saga]\nname = "checkout"', "[saga", "is no TOML"),
+        ("[[component]]", "[[parts]]", "unknown key 'parts'"),
+    ],
+)
+def test_a_manifest_that_cannot_be_used(small: Small, tmp_path: Path, old: str, new: str, complaint: str) -> None:
+    small("")
+    file = tmp_path / "small.toml"
+    text = file.read_text(encoding="utf-8")
+    assert old in text
+    file.write_text(text.replace(old, new), encoding="utf-8")
+    with pytest.raises(UsageError) as raised:
+        load(str(file))
+    assert complaint in str(raised.value) and "small.toml" in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_manifest_that_is_not_there() -> None:
+    with pytest.raises(UsageError, match="name a file from the current folder"):
+        load("nowhere.toml")

@@ -1,0 +1,172 @@
+"""Whatever happens to the harness, nothing that it started outlives it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from sagafuzz.live.nursery import children
+from sagafuzz.live.supervisor import Supervisor
+from sagafuzz.live.world import LiveWorld
+
+from .conftest import Small, example, fault, in_a_world
+
+SLEEPER = "import subprocess, sys, time; subprocess.Popen(['sleep', '300']); print('up', flush=True); time.sleep(300)"
+DAEMON = (
+    "import os, time\n"
+    "if os.fork() == 0:\n"
+    "    os.setsid()\n"
+    "    if os.fork() == 0:\n"
+    "        open('daemon.pid', 'w').write(str(os.getpid()))\n"
+    "        time.sleep(300)\n"
+    "    os._exit(0)\n"
+)
+
+HARNESS = """
+import asyncio, sys
+from pathlib import Path
+from sagafuzz.live.supervisor import Supervisor
+
+async def main():
+    async with Supervisor() as supervisor:
+        process = await supervisor.spawn("s", [sys.executable, "-c", {program!r}], env={{}}, cwd=Path("."),
+                                         case="c", limit=9999)
+        while "up" not in process.output.lines:
+            await asyncio.sleep(0.01)
+        print(supervisor.pid, process.pid, flush=True)
+        await asyncio.sleep(300)
+
+asyncio.run(main())
+"""
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def _written(file: Path, within_s: float = 10) -> None:
+    until = time.monotonic() + within_s
+    while not (file.exists() and file.read_text()) and time.monotonic() < until:
+        time.sleep(0.01)
+
+
+def gone(pid: int, within_s: float = 10) -> bool:
+    until = time.monotonic() + within_s
+    while alive(pid) and time.monotonic() < until:
+        time.sleep(0.02)
+    return not alive(pid)
+
+
+def descendants(pid: int) -> list[int]:
+    text = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="utf-8")
+    found = [int(word) for word in text.split()]
+    return found + [below for child in found for below in descendants(child)]
+
+
+def test_kill_9_of_the_harness_leaves_no_orphan(tmp_path: Path) -> None:
+    code = HARNESS.format(program=SLEEPER)
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, cwd=tmp_path) as harness:
+        assert harness.stdout is not None
+        nursery, worker = map(int, harness.stdout.readline().split())
+        started = [nursery, *descendants(nursery)]
+        assert worker in started and len(started) == 3  # the nursery, the worker, and what the worker started
+        harness.kill()
+    assert [pid for pid in started if not gone(pid)] == []
+
+
+def test_kill_9_of_the_nursery_takes_the_workers_along(tmp_path: Path) -> None:
+    async def go() -> tuple[int, int]:
+        async with Supervisor() as supervisor:
+            words = [sys.executable, "-c", "import time; time.sleep(300)"]
+            process = await supervisor.spawn("w", words, env={}, cwd=tmp_path, case="c", limit=999)
+            os.kill(supervisor.pid, signal.SIGKILL)
+            return process.pid, await process.exited
+
+    pid, status = asyncio.run(go())
+    assert status == -signal.SIGKILL
+    assert gone(pid)
+
+
+def test_what_left_its_group_is_found_by_its_mark(tmp_path: Path) -> None:
+    async def go() -> int:
+        async with Supervisor() as supervisor:
+            process = await supervisor.spawn(
+                "d", [sys.executable, "-c", DAEMON], env={}, cwd=tmp_path, case="case-7", limit=999
+            )
+            assert await process.exited == 0
+            file = tmp_path / "daemon.pid"
+            await asyncio.to_thread(_written, file)
+            pid = int(file.read_text())
+            assert alive(pid)
+            await supervisor.sweep("another-case", [])
+            assert alive(pid)
+            await supervisor.sweep("case-7", [process])
+            assert not alive(pid)
+            return pid
+
+    assert asyncio.run(go())
+
+
+def test_a_program_that_is_not_there_says_so(tmp_path: Path) -> None:
+    async def go() -> tuple[int, tuple[str, ...]]:
+        async with Supervisor() as supervisor:
+            process = await supervisor.spawn("x", ["no-such-program"], env={}, cwd=tmp_path, case="c", limit=999)
+            return await process.exited, process.output.lines
+
+    status, lines = asyncio.run(go())
+    assert status == 127
+    assert "cannot start no-such-program" in lines[0]
+
+
+def test_cases_leave_no_process_no_file_no_descriptor() -> None:
+    """The short form; the long one is among the slow tests."""
+    _leaves_nothing(40)
+
+
+@pytest.mark.slow
+def test_a_thousand_cases_leave_no_process_no_file_no_descriptor() -> None:
+    _leaves_nothing(1000)
+
+
+def _held() -> tuple[int, int]:
+    """Open descriptors, and resident kilobytes, of this process."""
+    resident = int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[1])
+    return sum(1 for _ in Path("/proc/self/fd").iterdir()), resident * os.sysconf("SC_PAGE_SIZE") // 1024
+
+
+def _leaves_nothing(cases: int) -> None:
+    setup = example("python/correct.toml")
+    plans = [fault("crash-after-effect", "inventory", "F", "effect"), fault("lost-ack", "payment", "F", "ack")]
+
+    async def work(world: LiveWorld) -> None:
+        async def batch(count: int) -> tuple[int, int]:
+            await asyncio.gather(*(world.run(setup, plans[n % 2]) for n in range(count)))
+            return _held()
+
+        before, memory = await batch(10)
+        for _ in range(cases // 10 - 1):
+            after, later = await batch(10)
+        assert after <= before
+        assert later - memory < 20_000, f"{later - memory} kB more"
+        assert os.listdir(world.folder) == []  # noqa: PTH208
+        assert descendants(world.supervisor.pid) == []
+        assert world.server.doors == {}
+
+    in_a_world(work)
+    assert children() == [] or all(not alive(pid) for pid in children())
+
+
+def test_output_is_kept_for_a_person(small: Small) -> None:
+    program = "from sagafuzz import worker\nprint('hello there')\nworker.serve(lambda saga: True)\n"
+    live = in_a_world(lambda world: world.run(small(program, component='control = "http"')))
+    assert live.blocked == "orchestrator ended (exit code 0) before it was ready; its last lines: hello there"
