@@ -97,7 +97,7 @@ def names() -> dict[str, str]:
 def _load_path(path: str, spec: str) -> Adapter:
     place, _, attribute = path.rpartition(":")
     if not place or not attribute:
-        raise UsageError(f"adapter {spec!r}: write module:attr or file.py:attr")
+        raise UsageError(f"adapter {spec!r}: write module:attr, file.py:attr or manifest.toml")
     module = _import(place, spec)
     found: Any = module
     for part in attribute.split("."):

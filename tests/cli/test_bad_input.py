@@ -20,10 +20,10 @@ def write(text: str, name: str = "shop.py") -> None:
     ("arguments", "expected"),
     [
         (["run", "refrence"], "unknown adapter 'refrence'; did you mean 'reference'?"),
-        (["run", "shop.py"], "write module:attr or file.py:attr"),
+        (["run", "shop.py"], "write module:attr, file.py:attr or manifest.toml"),
         (["run", "absent.py:Shop"], "there is no file 'absent.py' here"),
         (["run", "absent_module:Shop"], "No module named 'absent_module'; is 'absent_module' installed"),
-        (["run", ":Shop"], "write module:attr or file.py:attr"),
+        (["run", ":Shop"], "write module:attr, file.py:attr or manifest.toml"),
         (["run", "seed", "--fautls", "1"], "there is no option '--fautls'; did you mean '--faults'?"),
         (["run", "seed", "--faults", "9"], "9 is not in the range 0<=x<=6"),
         (["run", "seed", "--sagas", "0"], "0 is not in the range 1<=x<=8"),
