@@ -45,6 +45,7 @@ _HOME = {
     "Violation": "verdict",
     "World": "ports",
     "adapter": "ports",
+    "assert_fixed": "regression",
     "check": "invariants",
     "plans": "exploration.strategies",
 }
@@ -77,6 +78,7 @@ if TYPE_CHECKING:
     from .ports import Unavailable as Unavailable
     from .ports import World as World
     from .ports import adapter as adapter
+    from .regression import assert_fixed as assert_fixed
     from .saga import Outcome as Outcome
     from .saga import Saga as Saga
     from .saga import Step as Step

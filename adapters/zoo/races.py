@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, Final
 
@@ -88,19 +89,24 @@ class UndoBeforeSiblingsSettle(Parallel):
 class TimesOut(Host):
     """Right: some time after its start a saga is rolled back, unless its end was recorded first."""
 
+    seconds = 1.1
+
     def execute(self, saga_id: str, request: Any) -> Outcome:
         self._world.spawn(self.watch, saga_id)
         return super().execute(saga_id, request)
 
     def watch(self, saga_id: str) -> None:
-        self._world.sleep(1.1)
+        self._world.sleep(self.seconds)
         record = self._store.get(f"saga/{saga_id}")
-        if record is None or record["outcome"]:
+        if record is None or self.settled(record):
             return
         state = State(**record)
         state.epoch += 1
         with suppress(Superseded):
             self.roll_back(state)
+
+    def settled(self, record: Mapping[str, Any]) -> bool:
+        return bool(record["outcome"])
 
     def roll_back(self, state: Any) -> None:
         state.phase = COMPENSATING
@@ -119,40 +125,24 @@ class TimeoutRacesCommit(TimesOut):
         self._durably(lambda: self._store.put(f"saga/{state.id}", vars(state), record=record, saga=state.id, step=step))
 
 
-class Scheduled(Host):
-    """Right: rolls a saga back that has no end ten seconds after it was taken up; the end takes the timer away."""
+class Scheduled(TimesOut):
+    """Right: ten seconds after it was taken up, by whomever, a saga is rolled back, unless it has an end."""
 
-    def __init__(self, **how: Any) -> None:
-        super().__init__(**how)
-        self.timers: set[str] = set()
+    seconds = 10.0
+
+    def execute(self, saga_id: str, request: Any) -> Outcome:
+        return Host.execute(self, saga_id, request)
 
     def _drive(self, state: Any) -> Outcome:
-        self.timers.add(state.id)
-        self._world.spawn(self.fire, state)
+        self._world.spawn(self.watch, state.id)
         return super()._drive(state)
-
-    def fire(self, state: Any) -> None:
-        self._world.sleep(10)
-        if state.id in self.timers:
-            with suppress(Superseded):
-                state.epoch += 1
-                self._compensate(state)
-
-    def _end(self, state: Any, outcome: Outcome) -> Outcome:
-        super()._end(state, outcome)
-        self.unschedule(state)
-        return outcome
-
-    def unschedule(self, state: Any) -> None:
-        self.timers.discard(state.id)
 
 
 class StaleTimer(Scheduled):
-    """Keeps the handle of its timer in memory: a saga that was taken over comes to its end, and the timer fires."""
+    """Looks only whether the one who set the timer has ended the saga: where it was taken over, the timer fires."""
 
-    def unschedule(self, state: Any) -> None:
-        if state.epoch == 1:
-            super().unschedule(state)
+    def settled(self, record: Mapping[str, Any]) -> bool:
+        return record["epoch"] == 1 and super().settled(record)
 
 
 # -- cancellation of an asyncio task ---------------------------------------------------------------

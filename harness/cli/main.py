@@ -16,7 +16,7 @@ import click
 
 from .. import __version__
 from ..errors import UsageError, nearest
-from . import campaigns, explaining, listing, replaying, verifying
+from . import campaigns, creating, doctoring, explaining, listing, replaying, verifying
 from .console import say
 from .zoo import zoo
 
@@ -53,6 +53,8 @@ for command in (
     verifying.verify,
     explaining.explain,
     listing.adapters,
+    doctoring.doctor,
+    creating.init,
     zoo,
 ):
     cli.add_command(command)

@@ -2,49 +2,77 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+import json
+import pprint
+import re
 from pathlib import Path
 
 import click
 
 from ..errors import UsageError
-from ..exploration.quiet import quiet
-from ..exploration.replay import Replayed, from_text
-from ..exploration.replay import replay as run_again
-from ..live.manifest import manifest_of
+from ..exploration.replay import Replay, Replayed, from_text
+from ..invariants import INVARIANTS
 from ..loading import load
+from ..regression import run_again
+from ..reports.clean import clean
 from ..reports.diagram import diagram, to_text
-from ..simulator.patches import watchdog
 from .console import say
 
 EXIT_CODES = {"FIXED": 0, "STILL FAILS": 1, "CANNOT RUN": 3, "FLAKY": 4}
 
 
 @click.command()
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", metavar="ID|FILE")
 @click.option("--adapter", metavar="ADAPTER", help="Run it on this adapter instead of the one it was found on.")
+@click.option("--emit-test", is_flag=True, help="Print a pytest test that asserts the invariant; run nothing.")
 @click.option("--show-output", is_flag=True, help="Let the code under test print and log.")
-def replay(file: Path, adapter: str | None, show_output: bool) -> int:
-    """Run the schedule in FILE (an F-….json of a report) again.
+def replay(file: str, adapter: str | None, emit_test: bool, show_output: bool) -> int:
+    """Run a recorded schedule again: FILE, an F-….json of a report, or the finding of that ID in a report here.
 
     Says FIXED (exit code 0), STILL FAILS (1), CANNOT RUN (3) or FLAKY (4).
-    """
-    try:
-        text = file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"replay: cannot read {str(file)!r}: {error}; name an F-….json of a report") from None
-    recorded = from_text(text, str(file))
-    loaded = load(adapter or recorded.adapter)
-    if manifest_of(loaded) is not None:
-        from ..exploration.live import replay as run_live
 
-        outcome = run_live(recorded, loaded)
-    else:
-        with watchdog(), nullcontext() if show_output else quiet():
-            outcome = run_again(recorded, loaded)
+    \b
+    sagafuzz replay sagafuzz-report/F-wmx2y.json
+    sagafuzz replay F-wmx2y --emit-test > test_f_wmx2y.py
+    """
+    path = _found(file)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"replay: cannot read {str(path)!r}: {error}; name an F-….json of a report") from None
+    recorded = from_text(text, str(path))
+    if emit_test:
+        say(as_test(recorded, text).rstrip("\n"))
+        return 0
+    loaded = load(adapter or recorded.adapter)
+    outcome = run_again(recorded, loaded, show_output=show_output)
     say(f"{recorded.id} on {loaded.name}: {outcome.result}" + (f" ({outcome.reason})" if outcome.reason else ""))
     _show(outcome, recorded.sentence)
     return EXIT_CODES[outcome.result]
+
+
+def _found(named: str) -> Path:
+    """The file of that name, or the replay file of that finding in a report below the current folder."""
+    if not _ID.fullmatch(named):
+        return Path(named)
+    places = sorted(path for report in REPORT_FOLDERS for path in Path().glob(f"{report}/**/{named}.json"))
+    if not places:
+        folders = " or ".join(REPORT_FOLDERS)
+        raise UsageError(f"replay: there is no {named}.json in {folders} here; name the file with its folder")
+    return places[-1]
+
+
+_ID = re.compile(r"F-\w+")
+REPORT_FOLDERS = ("sagafuzz-report", "demo-report")
+
+
+def as_test(recorded: Replay, text: str) -> str:
+    """A Python file with one test, whole in itself: it runs the schedule and asserts the invariant."""
+    name = re.sub(r"\W", "_", f"{recorded.id} {INVARIANTS[recorded.signature[0]].name}".lower())
+    about = f"{recorded.id}: {clean(recorded.sentence, 400)}"
+    schedule = pprint.pformat(json.loads(text), width=110, sort_dicts=False)
+    head = f"{about!r}\n\nimport sagafuzz\n\nSCHEDULE = {schedule}\n"
+    return f"{head}\n\ndef test_{name}():\n    sagafuzz.assert_fixed(SCHEDULE)\n"
 
 
 def _show(outcome: Replayed, sentence: str) -> None:

@@ -1,0 +1,95 @@
+"""``sagafuzz doctor``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import nullcontext
+
+import click
+from tabulate import tabulate
+
+from ..exploration.checkup import Checkup, check_up
+from ..exploration.quiet import quiet
+from ..faults import FAULT_KINDS
+from ..loading import load
+from ..ports import Adapter
+from ..reports.clean import wrap
+from ..simulator import Setup
+from ..simulator.patches import watchdog
+from .console import say
+
+NOT_DETERMINISTIC, DOUBTFUL = 4, 3
+
+
+@click.command()
+@click.argument("adapter")
+@click.option("--show-output", is_flag=True, help="Let the code under test print and log.")
+def doctor(adapter: str, show_output: bool) -> int:
+    """Look at ADAPTER before a campaign: does it load, does it do the same when asked the same, which sites has it,
+    what can it suffer, how many plans would a search run, and does it recover from durable state only, as it declares?
+
+    Exit code 0 where all is well, 3 where a declaration does not hold, 4 where it is not deterministic.
+
+    \b
+    sagafuzz doctor path/to/adapter.py:YourAdapter
+    """
+    loaded = load(adapter)
+    with watchdog(), nullcontext() if show_output else quiet():
+        checkups = [check_up(loaded, scenario) for scenario in loaded.scenarios]
+    setup = Setup(adapter=loaded, scenario=loaded.scenarios[0])
+    say(f"{loaded.name}: {loaded.about or 'no docstring'}")
+    say("\n".join(f"  {line}" for line in _shape(setup)))
+    say(tabulate([_row(found) for found in checkups], headers=_HEADERS, tablefmt="simple", disable_numparse=True))
+    say("\n".join(_suffers(loaded, checkups)))
+    ill = [line for found in checkups for line in _ills(found)]
+    say("\n".join(ill) if ill else "\nfit: two runs of each plan were equal" + _recovery(loaded))
+    if any(found.difference for found in checkups):
+        return NOT_DETERMINISTIC
+    return DOUBTFUL if ill else 0
+
+
+_HEADERS = ("scenario", "without a fault", "sites", "plans with 1 fault", "with 2")
+
+
+def _shape(setup: Setup) -> list[str]:
+    adapter = setup.adapter
+    steps = ", ".join(step.name for step in adapter.saga.steps)
+    return [
+        f"saga {adapter.saga.name!r}: {steps}",
+        f"run is {'async' if setup.is_async else 'sync'}; it {'has' if setup.recovers else 'has no'} recover",
+    ]
+
+
+def _row(found: Checkup) -> tuple[str, ...]:
+    sites = ", ".join(f"{count} {phase}" for phase, count in sorted(found.sites.items()))
+    return found.scenario.name, found.outcome, sites, f"{found.plans[1]:,}", f"{found.plans[2]:,}"
+
+
+def _suffers(adapter: Adapter, checkups: list[Checkup]) -> Iterator[str]:
+    struck = {kind for found in checkups for kind in found.kinds}
+    yield f"\nstruck by {len(struck)} of {len(FAULT_KINDS)} kinds of faults; not by:"
+    setups = [Setup(adapter=adapter, scenario=found.scenario) for found in checkups]
+    spared: dict[str, list[str]] = {}
+    for kind in FAULT_KINDS:
+        if kind not in struck:
+            refused = next((setup.refusal(kind) for setup in setups if kind not in setup.kinds), "")
+            spared.setdefault(refused or "no plan with one fault has a site for it", []).append(kind)
+    for reason, kinds in spared.items():
+        yield wrap(f"{', '.join(kinds)}: {reason}", 100, indent="  ", hanging="    ")
+
+
+def _ills(found: Checkup) -> Iterator[str]:
+    where = f"\nscenario {found.scenario.name}: "
+    if not found.sites:
+        yield f"{where}NOTHING TO STRIKE: without a fault it asks no participant and writes to no store"
+    if found.difference:
+        yield f"{where}NOT DETERMINISTIC: {found.difference}"
+    for pair in found.undurable:
+        yield (
+            f"{where}RECOVERY IS NOT BY DURABLE STATE ALONE: {pair} leave the same behind, and different things "
+            f"happen afterwards; write durable_recovery=False, so that each crash is run"
+        )
+
+
+def _recovery(adapter: Adapter) -> str:
+    return ", and crashes that leave the same behind are recovered alike" if adapter.durable_recovery else ""

@@ -1,0 +1,90 @@
+"""Is an adapter fit to be searched? What a few hundred runs tell of it before a campaign."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from ..faults import Plan, Site
+from ..history import CRASH, Row
+from ..ports import Adapter
+from ..scenario import Scenario
+from ..simulator import Run, Setup, simulate
+from .enumerator import Case, Enumerator
+from .judge import first_difference, outcome_of
+from .reductions import GONE_WITH_THE_PROCESS, LATER_BY
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkup:
+    """What was found of one scenario.
+
+    ``outcome`` is what the clients were told without a fault. ``sites`` counts the sites of that run by phase,
+    ``kinds`` the sites that each kind can strike. ``plans`` are the numbers of plans with exactly 0, 1 and 2 faults,
+    before any reduction. ``difference`` is the first event in which two runs of one plan differ ("" where none do);
+    ``undurable`` the crashes after which recovery went different ways although they left the same behind.
+    """
+
+    scenario: Scenario
+    outcome: str
+    sites: Counter[str] = field(default_factory=Counter)
+    kinds: Counter[str] = field(default_factory=Counter)
+    plans: tuple[int, int, int] = (1, 0, 0)
+    difference: str = ""
+    undurable: tuple[str, ...] = ()
+
+
+def check_up(adapter: Adapter, scenario: Scenario) -> Checkup:
+    """Run every plan with at most one fault, each twice."""
+    setup = Setup(adapter=adapter, scenario=scenario)
+    enumerator = Enumerator(setup, 1, reductions=())
+    cases = list(enumerator.cases())
+    plain, *struck = cases
+    twice = (first_difference(case.run, simulate(setup, case.plan)) for case in cases)
+    return Checkup(
+        scenario=scenario,
+        outcome=outcome_of(plain.run, setup),
+        sites=Counter(Site._make(site).phase for site in plain.run.sites),
+        kinds=Counter(case.plan.faults[0].kind for case in struck),
+        plans=(1, len(struck), sum(_longer(enumerator, case) for case in struck)),
+        difference=next(filter(None, twice), ""),
+        undurable=tuple(_undurable(struck)) if adapter.durable_recovery else (),
+    )
+
+
+def _longer(enumerator: Enumerator, case: Case) -> int:
+    """How many plans extend that of ``case`` by one fault."""
+    after = case.run.sites.index(case.plan.faults[-1].site) + 1
+    impossible = {index - after: kinds for index, kinds in case.run.impossible.items()}
+    return sum(1 for _ in enumerator.extensions(case.run.sites[after:], impossible))
+
+
+def _undurable(struck: list[Case]) -> list[str]:
+    """Pairs of crashes that left the same world behind, and after which different things happened."""
+    first: dict[int, tuple[Plan, list[object]]] = {}
+    found = []
+    for case in struck:
+        later = LATER_BY.get(case.plan.faults[0].kind)
+        if later is None or not case.fired:
+            continue
+        moment = _visible(case.run, case.run.sites.index(case.plan.faults[0].site)) + later
+        after = _after_the_crash(case.run)
+        plan, expected = first.setdefault(moment, (case.plan, after))
+        if expected != after:
+            found.append(f"{plan}, and {case.plan}")
+    return found
+
+
+def _visible(run: Run, index: int) -> int:
+    """The number of events before a site that outlive the orchestrator."""
+    return sum(row[1] not in GONE_WITH_THE_PROCESS for row in run.rows[: run.site_rows[index]])
+
+
+def _after_the_crash(run: Run) -> list[object]:
+    """What happened after the crash, but for times and the numbers of attempts and messages."""
+    at = next(number for number, row in enumerate(run.rows) if row[1] == CRASH)
+    return [_told(row) for row in run.rows[at + 1 :] if row[1] not in GONE_WITH_THE_PROCESS]
+
+
+def _told(row: Row) -> object:
+    return (*row[1:6], row[7])

@@ -1,0 +1,46 @@
+"""A finding as a test of its own: it fails as long as the recorded schedule breaks the invariant."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from contextlib import nullcontext
+from typing import Any
+
+from .exploration.quiet import quiet
+from .exploration.replay import Replay, Replayed, from_text, replay
+from .live.manifest import manifest_of
+from .loading import load
+from .ports import Adapter
+from .reports.diagram import diagram, to_text
+from .simulator.patches import watchdog
+
+
+def run_again(recorded: Replay, adapter: Adapter, *, show_output: bool = False) -> Replayed:
+    """Run a recorded schedule in the simulator, or on real processes where the adapter is a manifest of them."""
+    if manifest_of(adapter) is not None:
+        from .exploration.live import replay as run_live  # its HTTP server is an extra
+
+        return run_live(recorded, adapter)
+    with watchdog(), nullcontext() if show_output else quiet():
+        return replay(recorded, adapter)
+
+
+def assert_fixed(schedule: Mapping[str, Any] | str, adapter: str | None = None) -> None:
+    """Run the recorded ``schedule`` (what an F-….json of a report holds, as text or as data) again.
+
+    AssertionError where it still breaks its invariant, with the schedule as a picture; and also where it cannot be
+    run any more or does not repeat, since it then shows nothing. ``adapter`` names another one to run it on.
+    UsageError where the schedule or the adapter cannot be read.
+    """
+    __tracebackhide__ = True
+    recorded = from_text(schedule if isinstance(schedule, str) else json.dumps(schedule), "the schedule")
+    loaded = load(adapter or recorded.adapter)
+    outcome = run_again(recorded, loaded)
+    if outcome.result == "FIXED":
+        return
+    words = f"{recorded.id} on {loaded.name}: {outcome.result}" + (f" ({outcome.reason})" if outcome.reason else "")
+    if outcome.violation is not None and outcome.history is not None:
+        words += f"\n{outcome.violation.invariant}: {outcome.violation.sentence}\n"
+        words += to_text(diagram(outcome.history, outcome.violation))
+    raise AssertionError(words)
