@@ -54,7 +54,8 @@ def _null_undo(
     rows = facts.history.rows
     operation, name = facts.saga.operation(step, COMPENSATION), facts.saga.operation(step, FORWARD)
     early = [at for at, _, owner in undo.effective if at < first and owner == saga.id]
-    failed = [at for at in undo.errors if at < first and rows[at][9][0] not in INJECTED]
+    answered = undo.applied >= 0 or undo.refusals  # sooner or later; until then it may be asked to come again
+    failed = [at for at in undo.errors if at < first and rows[at][9][0] not in INJECTED and not answered]
     barred = [at for at in (undo.applied, *undo.refusals[:1]) if -1 < at < first and rows[at][7] is not None]
     if early:
         anomaly, at = "effect of a null undo", early[0]

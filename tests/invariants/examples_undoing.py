@@ -46,6 +46,21 @@ good(
     tell compensated
     """,
 )
+good(
+    "I7",
+    "the participant asks to come again, and then there is an answer",
+    """
+    submit
+    send order.create key=o -> m1
+    lost m1 request
+    timeout m1
+    send order.cancel key=o -> m2
+    error m2 'RuntimeError: in progress'
+    ack m2
+    call order.cancel key=o no-effect
+    tell compensated
+    """,
+)
 bad(
     "I7",
     "null undo fails",
