@@ -11,6 +11,7 @@ from typing import Final, Literal, TypeAlias
 
 from .faults import Plan, Site
 from .history import History
+from .saga import Saga
 from .scenario import Scenario
 
 REPORT_VERSION: Final = 1
@@ -96,14 +97,15 @@ class Explanation:
     """Why a schedule fails.
 
     ``removed`` says for each fault what holds without it. ``passing`` describes the nearest schedule that is
-    consistent ("" where none was found) and ``passing_plan`` is its plan; ``parting`` says at which event
-    the two part, ``shared`` counts the events before it. ``states`` compares net effects, a column for each of
-    ``steps``. ``cause`` and ``repair`` are for people.
+    consistent ("" where none was found), ``passing_plan`` is its plan and ``passing_history`` what happened in
+    it; ``parting`` says at which event the two part, ``shared`` counts the events before it. ``states`` compares
+    net effects, a column for each of ``steps``. ``cause`` and ``repair`` are for people.
     """
 
     removed: tuple[Removed, ...] = ()
     passing: str = ""
     passing_plan: Plan | None = None
+    passing_history: History | None = None
     shared: int = 0
     parting: str = ""
     steps: tuple[str, ...] = ()
@@ -300,10 +302,20 @@ class RandomPlans:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Discovery:
+    """What was known after so many plans: distinct histories, and distinct violations."""
+
+    plans: int
+    histories: int
+    violations: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Report:
     """Everything a campaign has to say. ``complete`` is False where it was interrupted. ``kinds`` are those it was
     limited to (none: to no choice of them); ``source`` is a hash of the file that holds the adapter, "" for none;
-    ``live`` says that real processes ran, not the simulator."""
+    ``live`` says that real processes ran, not the simulator. ``definition`` is the saga under test, ``discovery``
+    how much was known when, ever sparser, with all jumps."""
 
     adapter: str
     spec: str
@@ -330,6 +342,8 @@ class Report:
     random_plans: RandomPlans = RandomPlans()
     source: str = ""
     live: bool = False
+    definition: Saga | None = None
+    discovery: tuple[Discovery, ...] = ()
 
     @property
     def distinct_invariants(self) -> tuple[str, ...]:

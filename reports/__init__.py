@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from ..verdict import Report
-from . import comparison, markdown, text, to_json
+from . import comparison, markdown, text, to_html, to_json
 
 __all__ = ["COMPARISONS", "REPORTS", "ComparisonOutput", "Output"]
 
@@ -37,6 +37,7 @@ class ComparisonOutput:
 REPORTS: Final[Mapping[str, Output]] = {
     "text": Output(file="", render=text.render, title="the consistency report for a terminal"),
     "markdown": Output(file="report.md", render=markdown.render, title="the consistency report as Markdown"),
+    "html": Output(file="report.html", render=to_html.render, title="the consistency report for a browser"),
     "json": Output(file="report.json", render=to_json.render, title="the report for machines"),
 }
 
@@ -44,5 +45,8 @@ COMPARISONS: Final[Mapping[str, ComparisonOutput]] = {
     "text": ComparisonOutput(file="", render=comparison.render, title="systems side by side, for a terminal"),
     "markdown": ComparisonOutput(
         file="comparison.md", render=comparison.render_markdown, title="systems side by side, as Markdown"
+    ),
+    "html": ComparisonOutput(
+        file="comparison.html", render=to_html.render_comparison, title="systems side by side, for a browser"
     ),
 }

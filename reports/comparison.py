@@ -26,7 +26,7 @@ def render(reports: Sequence[Report]) -> str:
     parts = ["\n".join([*(line.rstrip() for line in text.split("\n")), "", facts.LEGEND])]
     for report in reports:
         lines = [wrap(facts.headline(report), COLUMNS, hanging="  ")]
-        lines.extend(wrap(line, COLUMNS, indent="  ", hanging="    ") for line in _caught(report))
+        lines.extend(wrap(line, COLUMNS, indent="  ", hanging="    ") for line in caught(report))
         lines.extend(wrap(line, COLUMNS, indent="  ") for line in facts.statements(report) if not report.findings)
         parts.append("\n".join(lines))
     return "\n\n".join(parts) + "\n"
@@ -40,7 +40,7 @@ def render_markdown(reports: Sequence[Report]) -> str:
     parts.extend([markdown.table(matrix(reports), "row"), facts.LEGEND])
     for report in reports:
         parts.append(f"## {markdown.escape(facts.headline(report))}")
-        said = _caught(report) or facts.statements(report)
+        said = caught(report) or facts.statements(report)
         parts.append("\n".join(f"- {markdown.escape(line)}" for line in said))
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -69,7 +69,7 @@ def _verdict(report: Report) -> str:
     return report.verdict if report.complete else f"{report.verdict} (incomplete)"
 
 
-def _caught(report: Report) -> list[str]:
+def caught(report: Report) -> list[str]:
     """``I1 F-abcd duplicate effect: …`` for the first finding of each invariant."""
     return [
         f"{clean(v.invariant, 12)} {clean(finding.id, 24)} {clean(v.anomaly, 32)}: {clean(v.sentence, 200)}"

@@ -143,7 +143,8 @@ def compare(adapters: Sequence[str], expect: str | None, report_dir: Path, **opt
                 write_file(report_dir / output.file, output.render(reports))
     shown = [with_paths(report, folder) for report, folder in zip(reports, folders, strict=False)]
     say(COMPARISONS["text"].render(shown))
-    say(f"written: {report_dir / 'comparison.md'}, and a report for each in {report_dir}")
+    files = ", ".join(str(report_dir / output.file) for output in COMPARISONS.values() if output.file)
+    say(f"written: {files}, and a report for each in {report_dir}")
     if interrupt():
         return interrupt.exit_code
     if expected:

@@ -341,6 +341,8 @@ class Campaign:
             digest=self._digest.hexdigest(),
             version=__version__,
             command=self.settings.command,
+            definition=self.adapter.saga,
+            discovery=self._tally.discovery(),
         )
 
     def _reasons(self) -> Iterable[str]:

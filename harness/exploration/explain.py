@@ -84,6 +84,7 @@ def _explanation(
         removed=removed,
         passing=passing.words if passing else "",
         passing_plan=passing.plan if passing else None,
+        passing_history=passing.history if passing else None,
         shared=max(shared, 0),
         parting=_parting(history, passing.history, shared) if passing else "",
         steps=tuple(step.name for step in history.saga.steps),

@@ -16,6 +16,7 @@ from ..verdict import (
     HOLDS,
     NOT_EXERCISED,
     VIOLATED,
+    Discovery,
     InvariantResult,
     PlanCounts,
     ScenarioResult,
@@ -32,6 +33,10 @@ Signature = tuple[str, str, str, str]
 
 NOT_VACUOUS = "I27"
 """The invariant that is about the campaign itself: it is judged on the counts."""
+
+
+STEP = 1.1
+"""By which factor the numbers of plans grow at which it is noted how much is known."""
 
 
 @dataclass
@@ -89,12 +94,15 @@ class Tally:
         self.gave_up: dict[str, str] = {}
         self.capped = False
         self.coverage = CoverageTally()
+        self._run = self._histories = 0
+        self._discovered: list[Discovery] = []
 
     # -- counting ----------------------------------------------------------------------------
 
     def add(self, tally: ScenarioTally, setup: Setup, case: Case, verdict: Verdict, *, new: bool) -> None:
         """Count one judged case. ``new`` says that its history was not seen before."""
         tally.run += 1
+        self._run += 1
         tally.by_faults[len(case.plan)] += 1
         tally.fired += case.fired
         tally.consequential += case.consequential
@@ -104,10 +112,22 @@ class Tally:
             return
         if new:
             tally.histories += 1
+            self._histories += 1
             tally.outcomes[outcome_of(case.run, setup)] += 1
             self._count_verdict(verdict)
+        known = len(self.sightings)
         for violation in verdict.violations:
             self._sight(setup, case, verdict, violation)
+        if len(self.sightings) > known or self._run >= STEP * (self._discovered[-1].plans if self._discovered else 0):
+            self._discovered.append(self._discovery())
+
+    def _discovery(self) -> Discovery:
+        return Discovery(plans=self._run, histories=self._histories, violations=len(self.sightings))
+
+    def discovery(self) -> tuple[Discovery, ...]:
+        """How much was known when; the points stand ever further apart, but where a violation was first seen."""
+        last = (self._discovery(),)
+        return (*self._discovered, *last) if self._run and last[0] not in self._discovered else (*self._discovered,)
 
     def add_drawn(self, setup: Setup, case: Case, verdict: Verdict, *, new: bool) -> None:
         """Count what a random plan showed; it is no part of the plans that were enumerated."""

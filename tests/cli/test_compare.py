@@ -52,7 +52,12 @@ def test_the_worst_verdict_decides(sagafuzz: Any) -> None:
 
 def test_two_of_one_name_do_not_share_a_folder(sagafuzz: Any) -> None:
     sagafuzz("compare", "reference", "reference", "--faults", 0, "--random", 0, "--report-dir", "both")
-    assert sorted(path.name for path in Path("both").iterdir()) == ["comparison.md", "reference", "reference-2"]
+    assert sorted(path.name for path in Path("both").iterdir()) == [
+        "comparison.html",
+        "comparison.md",
+        "reference",
+        "reference-2",
+    ]
 
 
 def test_not_deterministic_outweighs_violated(sagafuzz: Any, shop: Callable[..., str]) -> None:

@@ -30,7 +30,7 @@ def test_the_reference_is_consistent(sagafuzz: Any) -> None:
     assert (said["verdict"], said["complete"], said["findings"]) == ("consistent", True, [])
     assert said["plans"]["planned"] == said["plans"]["run"] == said["plans"]["fired"] > 300
     files = sorted(path.name for path in Path("sagafuzz-report").iterdir())
-    assert files == ["certificate.json", "report.json", "report.md"]
+    assert files == ["certificate.json", "report.html", "report.json", "report.md"]
 
 
 def test_the_seed_is_violated(sagafuzz: Any) -> None:
@@ -43,7 +43,7 @@ def test_the_seed_is_violated(sagafuzz: Any) -> None:
         assert Path("found", finding["replay"]).is_file()
         assert Path("found", f"{finding['id']}.ndjson").is_file()
     assert f"sagafuzz replay found/{said['findings'][0]['id']}.json" in result.out
-    assert "written: found/report.md, found/report.json" in result.out
+    assert "written: found/report.md, found/report.html, found/report.json" in result.out
 
 
 def test_the_report_says_which_command_makes_it_again(sagafuzz: Any) -> None:
@@ -121,6 +121,7 @@ def test_what_an_earlier_run_found_is_cleared_away(sagafuzz: Any) -> None:
     assert sorted(path.name for path in folder.iterdir()) == [
         "certificate.json",
         "notes.json",
+        "report.html",
         "report.json",
         "report.md",
     ]

@@ -17,6 +17,8 @@ TEXT = REPORTS["text"].render
 MARKDOWN = REPORTS["markdown"].render
 JSON = REPORTS["json"].render
 
+LIMITS = {"json": 1_000_000, "html": 2_000_000}
+
 KEYS = {
     "version",
     "sagafuzz",
@@ -48,9 +50,14 @@ def test_the_registry_says_where_each_output_goes() -> None:
     assert {name: output.file for name, output in REPORTS.items()} == {
         "text": "",
         "markdown": "report.md",
+        "html": "report.html",
         "json": "report.json",
     }
-    assert {name: output.file for name, output in COMPARISONS.items()} == {"text": "", "markdown": "comparison.md"}
+    assert {name: output.file for name, output in COMPARISONS.items()} == {
+        "text": "",
+        "markdown": "comparison.md",
+        "html": "comparison.html",
+    }
     assert all(output.title for output in (*REPORTS.values(), *COMPARISONS.values()))
 
 
@@ -224,7 +231,7 @@ def test_hostile_names_are_inert_in_every_output(hostile: Report) -> None:
         acting = {char for char in text if not char.isprintable() and char != "\n"}
         assert not acting, name
         assert "A" * 2_000 not in text, name
-        assert len(text.encode()) < (1_000_000 if name == "json" else MAX_BYTES), name
+        assert len(text.encode()) < LIMITS.get(name.split()[-1], MAX_BYTES), name
 
 
 def test_hostile_names_do_not_widen_the_text(hostile: Report) -> None:

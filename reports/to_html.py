@@ -1,0 +1,193 @@
+"""The report as one HTML file: whole without JavaScript, without a request, in the reader's colour scheme.
+
+The templates escape whatever they are given; what is put in as markup was made by `Markup.format`,
+which escapes too. The page forbids scripts and loads, should something slip through all the same.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from markupsafe import Markup
+
+from ..verdict import HOLDS, NOT_EXERCISED, Finding, Report
+from . import comparison, covered, facts, reasons
+from .clean import clean, plural
+from .diagram import Diagram, diagram
+from .heatmap import heatmaps
+from .pictures import curve, graph
+from .spacetime import svg, time_of
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+CARDS_BYTES: Final = 210_000
+"""What the findings that are shown whole may take together; the others get a line each."""
+
+MAX_LISTED: Final = 500
+MAX_ENTRIES: Final = 150
+MAX_ROWS: Final = 100
+_PASSING_LINES: Final = 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Picture:
+    """A diagram with its caption, as a picture and as rows of (time, orchestrator, where, what, marks)."""
+
+    caption: str
+    svg: Markup
+    rows: tuple[tuple[str, str, str, str, str], ...]
+
+
+def render(report: Report) -> str:
+    """The whole report, under 300 KB where names are of a usual length."""
+    cards, listed = _cards(report)
+    points = report.discovery
+    return _filled(
+        "report.html.j2",
+        report=report,
+        facts=facts,
+        covered=covered,
+        clean=clean,
+        title=facts.headline(report),
+        cards=cards,
+        listed=listed[:MAX_LISTED],
+        unlisted=max(len(listed) - MAX_LISTED, 0),
+        numbers=_numbers(report),
+        missing=facts.not_exercised(report),
+        most=MAX_ENTRIES,
+        max_rows=MAX_ROWS,
+        graph=graph(report.definition) if report.definition is not None else "",
+        maps=heatmaps(report),
+        points=points,
+        curve=curve(points) if len(points) > 1 else "",
+    )
+
+
+def render_comparison(reports: Sequence[Report]) -> str:
+    """Several systems side by side, and the first finding of each of their invariants."""
+    shown: list[tuple[Report, list[Markup]]] = []
+    left = CARDS_BYTES
+    for number, report in enumerate(reports):
+        cards: list[Markup] = []
+        for finding in facts.first_of_each(report.findings):
+            card = _card(report, finding, f"s{number}-{len(cards)}")
+            left -= len(card.encode())
+            if left < 0:
+                break
+            cards.append(card)
+        shown.append((report, cards))
+    return _filled(
+        "comparison.html.j2",
+        title="Comparison",
+        shown=shown,
+        facts=facts,
+        clean=clean,
+        caught=comparison.caught,
+        matrix=_matrix(reports),
+    )
+
+
+def _matrix(reports: Sequence[Report]) -> facts.Table | None:
+    return comparison.matrix(reports) if reports else None
+
+
+def _cards(report: Report) -> tuple[list[Markup], list[Finding]]:
+    """The findings that fit, whole, the first of each invariant before others; and the rest."""
+    first = facts.first_of_each(report.findings)
+    order = [*first, *(finding for finding in report.findings if finding not in first)]
+    cards: list[Markup] = []
+    left = CARDS_BYTES
+    for number, finding in enumerate(order):
+        card = _card(report, finding, f"c{number}")
+        left -= len(card.encode())
+        if left < 0:
+            return cards, order[number:]
+        cards.append(card)
+    return cards, []
+
+
+def _card(report: Report, finding: Finding, id: str) -> Markup:
+    violation, explanation = finding.violation, finding.explanation
+    said = [("rules" if finding.plan is None else "faults", line) for line in facts.faults_of(finding)]
+    if (needed := facts.needs(finding)) is not None:
+        without = reasons.needed(finding)
+        said.append((needed[0], f"{needed[1]}; {without}" if without else needed[1]))
+    said += [("expected", clean(violation.expected, 160)), ("got", clean(violation.got, 160))]
+    if follows := facts.follows(finding):
+        said.append(("also explains", follows))
+    said += reasons.pairs(explanation) if explanation is not None else []
+    name = clean(finding.id, 24)
+    pictures = [
+        _picture(diagram(finding.history, violation), f"{id}f", f"The schedule that fails, {name}", "fails"),
+    ]
+    if explanation is not None and explanation.passing_history is not None:
+        passing = diagram(explanation.passing_history, limit=_PASSING_LINES)
+        words = f"passes: {clean(explanation.passing, 120)}"
+        pictures.append(_picture(passing, f"{id}p", f"The nearest schedule that passes, beside {name}", words))
+    text = _filled(
+        "card.html.j2",
+        id=id,
+        name=name,
+        title=facts.title(report, finding),
+        sentence=clean(violation.sentence, facts.SENTENCE_COLUMNS),
+        shrunk=facts.shrunk(finding),
+        said=said,
+        pictures=pictures,
+        states=reasons.states(explanation) if explanation is not None else None,
+        again=facts.replay(finding),
+    )
+    return Markup(text)
+
+
+def _picture(content: Diagram, id: str, title: str, caption: str) -> Picture:
+    rows = tuple(
+        (
+            "" if line.kind == "elided" else time_of(line),
+            line.text,
+            clean(line.target, 24),
+            line.fate,
+            ", ".join(clean(f"fault: {mark.text}" if mark.kind == "fault" else mark.text, 40) for mark in line.marks),
+        )
+        for line in content.lines
+    )
+    return Picture(caption=caption, svg=svg(content, id, title), rows=rows)
+
+
+def _numbers(report: Report) -> Iterable[tuple[str, str]]:
+    """What stands beside the verdict: how much was tried."""
+    counts = report.counts
+    planned = [cell for cell in report.coverage if cell.planned]
+    kinds = {cell.kind for cell in planned}
+    fired = {cell.kind for cell in planned if cell.fired}
+    yield "Status", "complete" if report.complete else "INCOMPLETE: interrupted"
+    yield "Findings", f"{len(report.findings):,}"
+    yield "Plans run", f"{counts.run:,} of {counts.planned:,}, up to {plural(report.max_faults, 'fault')}"
+    yield "Every fault struck", f"in {counts.fired:,} of {plural(counts.run, 'plan')}"
+    yield "Distinct histories", f"{counts.histories:,}"
+    yield "Kinds of faults", f"{len(fired):,} fired of {len(kinds):,} planned"
+    holds = sum(result.status == HOLDS for result in report.invariants)
+    idle = sum(result.status == NOT_EXERCISED for result in report.invariants)
+    yield "Invariants", f"{holds:,} hold, {idle:,} not exercised, of {len(report.invariants):,}"
+
+
+@functools.cache
+def _environment() -> Environment:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    return Environment(
+        loader=FileSystemLoader(Path(__file__).parent / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+
+
+def _filled(template: str, **values: Any) -> str:
+    return _environment().get_template(template).render(values)

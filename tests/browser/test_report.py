@@ -1,0 +1,130 @@
+"""The HTML report of real campaigns in a real browser: quiet, legible, and open to everyone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from sagafuzz import Report
+from sagafuzz.exploration.campaign import Campaign, Settings
+from sagafuzz.exploration.quiet import quiet
+from sagafuzz.loading import load
+from sagafuzz.reports import COMPARISONS, REPORTS
+
+Pages = Mapping[str, str]
+
+OVERLAPS = """() => {
+  const found = [];
+  for (const picture of document.querySelectorAll('svg')) {
+    const frame = picture.viewBox.baseVal;
+    const boxes = [...picture.querySelectorAll('text')].map(text => [text.getBBox(), text.textContent]);
+    boxes.forEach(([box, words], index) => {
+      if (box.x < -1 || box.y < -1 || box.x + box.width > frame.width + 1 || box.y + box.height > frame.height + 1)
+        found.push('cut off: ' + words);
+      for (const [other, there] of boxes.slice(index + 1))
+        if (box.x + 1 < other.x + other.width && other.x + 1 < box.x + box.width
+            && box.y + 3 < other.y + other.height && other.y + 3 < box.y + box.height)
+          found.push(words + ' lies over ' + there);
+    });
+  }
+  return found;
+}"""
+
+HIDDEN = """() => [...document.querySelectorAll('body *')].filter(element => {
+  const style = getComputedStyle(element);
+  return !element.closest('svg') && !element.matches('.skip') && element.clientWidth > 0
+    && !['auto', 'scroll'].includes(style.overflowX) && !element.parentElement.closest('.wide')
+    && element.scrollWidth > element.clientWidth + 1 && style.display !== 'inline';
+}).map(element => element.outerHTML.slice(0, 120))"""
+
+SMALLEST = """() => Math.min(...[...document.querySelectorAll('svg text')]
+  .filter(text => text.getBoundingClientRect().width)
+  .map(text => parseFloat(getComputedStyle(text).fontSize) * text.getScreenCTM().a))"""
+
+
+@pytest.fixture(scope="module")
+def reports() -> Sequence[Report]:
+    """Of a broken system, and of a correct one."""
+    reports = []
+    for name in ("seed", "reference"):
+        adapter = load(name)
+        with quiet():
+            some = adapter.scenarios[:1]
+            settings = Settings(max_faults=1, examples=5, scenarios=some, command=f"sagafuzz run {name}")
+            reports.append(Campaign(adapter, settings).run())
+    return reports
+
+
+@pytest.fixture(scope="module")
+def pages(reports: Sequence[Report]) -> Pages:
+    """The reports, and the two compared."""
+    html = REPORTS["html"].render
+    return {
+        "violated": html(reports[0]),
+        "consistent": html(reports[1]),
+        "compared": COMPARISONS["html"].render(reports),
+    }
+
+
+@pytest.mark.parametrize("name", ["violated", "consistent", "compared"])
+def test_nothing_is_logged_and_nothing_is_asked_for(open_page: Any, pages: Pages, name: str) -> None:
+    opened = open_page(pages[name])
+    assert (opened.console, opened.requests) == ([], [])
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("name", ["violated", "compared"])
+def test_nothing_overlaps_and_nothing_is_cut_off(open_page: Any, pages: Pages, name: str, width: int) -> None:
+    page = open_page(pages[name], width=width).page
+    page.evaluate("document.querySelectorAll('details').forEach(details => details.open = true)")
+    assert page.evaluate(OVERLAPS) == []
+    assert page.evaluate(HIDDEN) == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.evaluate(SMALLEST) >= 9.5
+
+
+def test_it_reads_with_scripts_off(open_page: Any, pages: Pages) -> None:
+    page = open_page(pages["violated"], scripts=False).page
+    assert "VIOLATED" in page.locator("h1").inner_text()
+    assert page.locator("article.card svg").first.is_visible()
+    first = page.locator("details").first
+    assert not first.locator("table").is_visible()
+    first.locator("summary").click()
+    assert first.locator("table").is_visible()
+
+
+def test_the_verdict_is_on_the_first_screen(open_page: Any, pages: Pages) -> None:
+    for width in (1280, 390):
+        page = open_page(pages["violated"], width=width).page
+        for words in ("h1", "header dl", "header code"):
+            box = page.locator(words).first.bounding_box()
+            assert box["y"] + box["height"] < 900
+
+
+def test_hostile_names_start_nothing(open_page: Any, reports: Sequence[Report]) -> None:
+    name = '"><script>document.title="taken"</script><img src=x onerror=alert(1)><style>*{display:none}</style>'
+    finding = reports[0].findings[0]
+    violation = replace(finding.violation, sentence=name, expected=name, got=name, anomaly=name)
+    hostile = replace(
+        reports[0], adapter=name, command=name, findings=(replace(finding, id=name, violation=violation),)
+    )
+    opened = open_page(REPORTS["html"].render(hostile))
+    assert (opened.console, opened.requests) == ([], [])
+    assert opened.page.title().startswith("checkout on")
+    assert opened.page.locator("script, img").count() == 0
+    assert opened.page.locator("h1").is_visible()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("name", ["violated", "consistent", "compared"])
+def test_it_is_accessible(open_page: Any, pages: Pages, axe: str, name: str, scheme: str) -> None:
+    page = open_page(pages[name], scheme=scheme).page
+    page.evaluate("document.querySelectorAll('details').forEach(details => details.open = true)")
+    page.evaluate(axe)
+    result = page.evaluate("axe.run()")
+    assert [(broken["id"], broken["nodes"][0]["html"]) for broken in result["violations"]] == []
+    assert len(result["passes"]) > 10

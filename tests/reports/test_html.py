@@ -1,0 +1,201 @@
+"""The HTML report as text: what it holds, how large it is, that nothing from elsewhere is markup in it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from sagafuzz import Report, Saga, Step
+from sagafuzz.faults import Site
+from sagafuzz.reports import COMPARISONS, REPORTS
+from sagafuzz.reports.heatmap import heatmaps
+from sagafuzz.reports.pictures import graph
+from sagafuzz.verdict import Coverage, Discovery, Explanation, SiteCell, Unreachable
+
+HTML = REPORTS["html"].render
+COMPARE = COMPARISONS["html"].render
+
+
+class Page(HTMLParser):
+    """What a page is made of: elements, attributes, text; fails where one closes that is not open."""
+
+    VOID = frozenset({"meta", "link", "br", "path", "rect"})
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, str]] = []
+        self.ids: list[str] = []
+        self.words: list[str] = []
+        self._open: list[str] = []
+        self.feed(text)
+        assert self._open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, Any]]) -> None:
+        self.tags.append(tag)
+        self.attributes += [(name, value or "") for name, value in attrs]
+        self.ids += [value for name, value in attrs if name == "id"]
+        if tag not in self.VOID:
+            self._open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, Any]]) -> None:
+        self.tags.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self._open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data)
+
+
+def explained(make: SimpleNamespace) -> Any:
+    """A finding with the nearest schedule that passes."""
+    return make.finding(
+        explanation=Explanation(passing="without lost-ack", parting="after 4 events", passing_history=make.crash())
+    )
+
+
+def test_the_verdict_comes_first_and_what_was_not_tested_after_the_findings(make: SimpleNamespace) -> None:
+    words = " ".join(Page(HTML(make.report(explained(make)))).words)
+    order = ["checkout on seed: VIOLATED", "sagafuzz run seed --faults 2", "took effect 2 times", "What was not tested"]
+    assert sorted(order, key=words.rindex) == order
+    assert "the adapter names no records" in words.partition("What was not tested")[2]
+
+
+def test_a_finding_stands_beside_the_nearest_schedule_that_passes(make: SimpleNamespace) -> None:
+    text = HTML(make.report(explained(make)))
+    assert text.count('<svg class="st"') == 2
+    assert "passes: without lost-ack" in text
+    assert "⚡ fault: lost-ack" in text and "◀ violation" in text
+    assert text.count("applied again +100") >= 2  # in the picture, and in its table
+    assert HTML(make.report(make.finding())).count('<svg class="st"') == 1
+
+
+def test_each_picture_has_a_title_a_description_and_a_table(make: SimpleNamespace) -> None:
+    points = tuple(Discovery(plans=n, histories=n, violations=n // 5) for n in range(1, 12))
+    text = HTML(make.report(explained(make), definition=make.SAGA, discovery=points))
+    pictures = re.findall(r"<svg.*?</svg>", text)
+    assert len(pictures) == 4
+    for picture in pictures:
+        assert 'role="img"' in picture and "<title " in picture and "<desc " in picture
+    assert text.count("<summary>As a table</summary>") == 4
+    page = Page(text)
+    assert len(page.ids) == len(set(page.ids))
+    named = {id for name, value in page.attributes if name == "aria-labelledby" for id in value.split()}
+    assert named <= set(page.ids)
+
+
+def test_an_interrupted_campaign_says_so_on_the_first_screen(make: SimpleNamespace) -> None:
+    head = HTML(make.report(complete=False)).partition("</header>")[0]
+    assert "CONSISTENT, INCOMPLETE" in head
+    assert "INCOMPLETE: interrupted" in head
+
+
+def test_nothing_is_loaded_and_nothing_runs(make: SimpleNamespace) -> None:
+    for text in (HTML(make.report(explained(make))), COMPARE([make.report(explained(make))])):
+        page = Page(text)
+        assert not {"script", "link", "img", "iframe", "object", "form", "base"} & set(page.tags)
+        assert not [name for name, _ in page.attributes if name == "src" or name.startswith("on")]
+        assert [value for name, value in page.attributes if name == "href" and not value.startswith("#")] == []
+        assert "default-src 'none'" in text
+        assert "url(" not in text and "@import" not in text
+
+
+def test_hostile_names_are_text(hostile: Report) -> None:
+    given = replace(
+        hostile,
+        definition=hostile.findings[0].history.saga,
+        discovery=(Discovery(plans=1, histories=1, violations=0), Discovery(plans=2, histories=1, violations=1)),
+    )
+    for text in (HTML(given), COMPARE([given, given])):
+        page = Page(text)
+        assert "<b>*x*" not in text and "<script" not in text
+        assert not [name for name, _ in page.attributes if name.startswith("on")]
+        assert not {char for char in text if not char.isprintable() and char != "\n"}
+        assert "A" * 1_000 not in text
+        assert any("<b>" in word for word in page.words)
+
+
+def test_a_name_cannot_leave_its_attribute(make: SimpleNamespace) -> None:
+    name = '"><script>alert(1)</script><p onclick="x" '
+    finding = replace(explained(make), id=name)
+    text = HTML(make.report(finding, saga=name, adapter=name, command=name))
+    page = Page(text)
+    assert "script" not in page.tags
+    assert "onclick" not in dict(page.attributes)
+
+
+@pytest.mark.parametrize(("count", "limit"), [(1, 60_000), (20, 300_000), (500, 500_000), (5_000, 500_000)])
+def test_the_size_is_bounded(make: SimpleNamespace, count: int, limit: int) -> None:
+    found = [replace(explained(make), id=f"F-{n}") for n in range(count)]
+    text = HTML(make.report(*found))
+    assert len(text.encode()) < limit
+    if count <= 20:
+        assert text.count('<article class="card"') == count
+    shown = text.count('<article class="card"') + len(re.findall(r"<li><b>I1</b>", text))
+    assert shown == count or "more, in report.json" in text
+
+
+def test_a_schedule_of_a_thousand_events_is_shortened(make: SimpleNamespace) -> None:
+    applied = ("APPLY", (True, "saga-1"))
+    rows = [row for n in range(250) for row in make.charge(n * 10, n + 1, make.SEND, make.ARRIVES, applied)]
+    rows += [make.row(9_000 + n, "CLIENT_ACK", "client", "completed") for n in range(250)]
+    finding = make.finding(history=make.history(rows), violation=replace(make.DOUBLE, position=500))
+    text = HTML(make.report(finding))
+    assert len(rows) == 1_000
+    assert len(text.encode()) < 80_000
+    assert "events without a fault" in text
+
+
+def test_the_heatmap_tells_fired_from_planned_and_from_what_could_not_be(make: SimpleNamespace) -> None:
+    def cell(kind: str, phase: str, fired: int, planned: int, direction: str = "F") -> SiteCell:
+        site = Site("saga-1", "payment", direction, phase, 1)
+        return SiteCell(
+            scenario="succeeds", site=site, kind=kind, phase="forward", planned=planned, fired=fired, consequential=0
+        )
+
+    sites = (cell("lost-ack", "ack", 2, 3), cell("lost-ack", "ack", 0, 4, "C"), cell("timeout", "send", 5, 5))
+    why = (Unreachable(kind="expiry", where="", reason="it needs that the adapter declares expiring="),)
+    requests, writes = heatmaps(make.report(covered=Coverage(sites=sites, unreachable=why)))
+    assert requests.places == ("inventory.reserve", "payment.charge", "payment.refund", "inventory.release")
+    shown = {row.kind: [f"{square.shade} {square.text}" for square in row.squares] for row in requests.rows}
+    assert shown["lost-ack"] == ["off –", "some 2/3", "none 0/4", "off –"]
+    assert shown["timeout"] == ["off –", "all 5/5", "off –", "off –"]
+    assert {row.kind: row.reason for row in requests.rows}["expiry"] == "it needs that the adapter declares expiring="
+    assert {"crash-before-log", "upgrade"} <= {row.kind for row in writes.rows}
+
+
+def test_the_graph_sets_steps_that_may_run_at_once_below_one_another() -> None:
+    saga = Saga(
+        "trip",
+        [
+            Step("flight", "flight.book", undo="flight.cancel", after=()),
+            Step("hotel", "hotel.book", undo="hotel.cancel", after=()),
+            Step("pay", "bank.pay", pivot=True, after=("flight", "hotel")),
+            Step("mail", "mail.send", retriable=True),
+        ],
+    )
+    picture = str(graph(saga))
+    boxes = re.findall(r'<rect class="(\w)" x="(\d+)" y="(\d+)"', picture)
+    forward = [(kind, int(x), int(y)) for kind, x, y in boxes if kind != "c"]
+    assert [kind for kind, _, _ in forward] == ["s", "s", "p", "s"]
+    (_, x1, y1), (_, x2, y2), (_, x3, _), (_, x4, _) = forward
+    assert x1 == x2 < x3 < x4 and y1 < y2
+    assert len([kind for kind, _, _ in boxes if kind == "c"]) == 2
+    assert picture.count('class="e"') == 3
+    assert "pay · pivot" in picture and "mail · retriable" in picture
+
+
+def test_the_comparison_is_a_matrix_with_the_findings_below(make: SimpleNamespace) -> None:
+    text = COMPARE([make.report(explained(make)), make.report(adapter="reference")])
+    page = Page(text)
+    words = " ".join(page.words)
+    assert "checkout on reference: CONSISTENT" in words
+    assert text.count('<td class="bad">✗</td>') == 1
+    assert text.count('<article class="card"') == 1
+    assert "Nothing was compared." in COMPARE([])
