@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-import sys
 import time
 from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -302,13 +302,7 @@ class Case:
             await asyncio.sleep(POLL_S[0])
 
     async def _spawn(self, component: Component, label: str, *, channel: bool) -> Process:
-        places = {"{python}": sys.executable, "{here}": str(self.manifest.folder), "{dir}": str(self.folder)}
-
-        def fill(text: str) -> str:
-            for name, value in places.items():
-                text = text.replace(name, value)
-            return text
-
+        fill = partial(self.manifest.fill, dir=self.folder, build=self.folder.parent)
         env = {
             **{name: fill(value) for name, value in component.env.items()},
             "SAGAFUZZ_URL": f"http://127.0.0.1:{self.server.port}/{self.id}/{label.replace('#', '-')}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import tomllib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, fields
@@ -55,7 +56,8 @@ LIVE_KINDS: Final = frozenset(
 class Component:
     """A process of the system, or several alike.
 
-    In ``argv`` and ``env`` stand {python} for this interpreter, {here} for the manifest's folder, {dir} for the case's.
+    In ``argv``, ``env`` and ``build`` stand {python} for this interpreter, {here} for the manifest's folder, {dir} for
+    the case's, {build} for one that all cases share. ``build`` is run once before the first case.
     ``prefork`` lets a Python worker start as a fork of an interpreter that has its usual modules loaded.
     ``ready`` is a line of its output that says that it is ready; a worker is when it has answered ``hello``.
     """
@@ -69,6 +71,8 @@ class Component:
     ready_ms: int = 10_000
     stop_ms: int = 1_000
     prefork: bool = False
+    build: tuple[str, ...] = ()
+    build_ms: int = 300_000
     replicas: int = 1
     max_output_kb: int = 4_096
 
@@ -101,6 +105,12 @@ class Manifest:
     restart_ms: int = 0
     cannot_suffer: tuple[str, ...] = ()
     slow_share: float = 0.6
+
+    def fill(self, text: str, **places: object) -> str:
+        """``text`` with what stands in braces put in."""
+        for name, value in {"python": sys.executable, "here": self.folder, **places}.items():
+            text = text.replace(f"{{{name}}}", str(value))
+        return text
 
     @property
     def folder(self) -> Path:
@@ -194,8 +204,11 @@ def _component(entry: Mapping[str, Any], number: int) -> Component:
     _check_types(Component, entry, where)
     if entry.get("role") not in ROLES:
         raise UsageError(f"{where}: role = {entry.get('role')!r}; write one of {', '.join(ROLES)}")
-    argv = entry.get("argv")
-    if not isinstance(argv, list) or not argv or not all(isinstance(word, str) for word in argv):
+    argv, build = entry.get("argv"), entry.get("build", [])
+    for name, words in (("argv", argv), ("build", build)):
+        if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+            raise UsageError(f"{where}: {name} = {words!r}; write a list of strings, the program first")
+    if not argv:
         raise UsageError(f"{where}: argv = {argv!r}; write a list of strings, the program first")
     if entry.get("control", "stdio") not in CONTROLS:
         raise UsageError(f"{where}: control = {entry['control']!r}; write one of {', '.join(CONTROLS)}")
@@ -203,7 +216,8 @@ def _component(entry: Mapping[str, Any], number: int) -> Component:
         raise UsageError(f"{where}: prefork needs argv = ['{{python}}', 'file.py', …], not {argv!r}")
     if entry.get("replicas", 1) < 1:
         raise UsageError(f"{where}: replicas = {entry['replicas']}; write 1 or more")
-    return Component(**{**entry, "argv": tuple(argv), "name": entry.get("name", entry["role"])})
+    name = entry.get("name", entry["role"])
+    return Component(**{**entry, "argv": tuple(argv), "build": tuple(build), "name": name})
 
 
 def _scenarios(data: Mapping[str, Any], saga: Saga) -> tuple[Scenario, ...]:
