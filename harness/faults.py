@@ -352,11 +352,19 @@ class Fault:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """Which faults strike, in the order in which a run reaches their sites; at most one a site."""
+    """Which faults strike, in the order in which a run reaches their sites; at most one a site.
+
+    ``yields`` is a schedule of priorities for sagas that run at once: requests (sites of the phase "send")
+    from which on their saga goes last. A later one of the tuple goes behind an earlier one.
+    """
 
     faults: tuple[Fault, ...] = ()
+    yields: tuple[Site, ...] = ()
 
     def __post_init__(self) -> None:
+        for site in self.yields:
+            if site.phase != SEND or not site.direction:
+                raise UsageError(f"plan: a saga cannot give way at {site}; name a request as it is sent")
         sites = [fault.site for fault in self.faults]
         for site in sites:
             if sites.count(site) > 1:
@@ -366,10 +374,20 @@ class Plan:
         return len(self.faults)
 
     def without(self, index: int) -> Plan:
-        return Plan(faults=self.faults[:index] + self.faults[index + 1 :])
+        return Plan(faults=self.faults[:index] + self.faults[index + 1 :], yields=self.yields)
+
+    def without_yield(self, index: int) -> Plan:
+        return Plan(faults=self.faults, yields=self.yields[:index] + self.yields[index + 1 :])
 
     def __str__(self) -> str:
-        return " + ".join(map(str, self.faults)) or "no fault"
+        return " + ".join([*map(str, self.faults), *map(given_way, self.yields)]) or "no fault"
+
+
+def given_way(site: Site) -> str:
+    """``saga-2 goes last from order forward on``: an entry of a schedule of priorities, in words."""
+    ordinal = f" #{site.occurrence}" if site.occurrence > 1 else ""
+    direction = DIRECTION_NAMES.get(site.direction, site.direction)
+    return f"{site.saga} goes last from {site.subject} {direction}{ordinal} on"
 
 
 def kind_named(name: str) -> FaultKind:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from ..faults import FAULT_KINDS
+from ..faults import FAULT_KINDS, given_way
 from ..verdict import (
     CONSISTENT,
     GAVE_UP,
@@ -289,7 +289,7 @@ def faults_of(finding: Finding) -> list[str]:
         shown = [clean(rule, 90) for rule in program[:12]]
         more = len(program) - len(shown)
         return [*shown, *([f"… {plural(more, 'more rule')}"] if more else [])]
-    return [clean(fault, 120) for fault in finding.plan.faults]
+    return [clean(part, 120) for part in (*finding.plan.faults, *map(given_way, finding.plan.yields))]
 
 
 def first_of_each(findings: Sequence[Finding]) -> list[Finding]:

@@ -184,7 +184,7 @@ def _counts(counts: PlanCounts) -> dict[str, Any]:
 
 
 def _finding(finding: Finding) -> dict[str, Any]:
-    violation = finding.violation
+    violation, plan = finding.violation, finding.plan
     return {
         "id": finding.id,
         "invariant": violation.invariant,
@@ -196,7 +196,8 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "step": violation.step,
         "direction": violation.direction,
         "scenario": finding.scenario.name,
-        "faults": [fault_to_json(fault) for fault in finding.plan.faults] if finding.plan is not None else [],
+        "faults": [fault_to_json(fault) for fault in plan.faults] if plan is not None else [],
+        **({"yields": [site._asdict() for site in plan.yields]} if plan is not None and plan.yields else {}),
         "actions": [[name, number] for name, number in finding.actions],
         "shown": list(finding.shown),
         "seed": finding.seed,

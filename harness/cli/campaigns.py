@@ -53,7 +53,8 @@ def _options(command: Any) -> Any:
             default=0,
             show_default=True,
             metavar="N",
-            help="Before them run N random plans, independent of one another, with up to K+2 faults.",
+            help="Before them run N random plans, independent of one another, with up to K+2 faults; of three sagas "
+            "and more each with priorities of its own.",
         ),
         click.option("--seed", type=int, default=0, show_default=True, help="Seed of the random parts."),
         click.option(

@@ -170,7 +170,8 @@ class Campaign:
             judge = Judge(setup)
             share = asked // len(self.scenarios) + (number < asked % len(self.scenarios))
             most = self.settings.max_faults + BEYOND
-            for case in random_plans(setup, share, self.settings.seed, most, self.settings.kinds or None):
+            kinds = self.settings.kinds or None
+            for case in random_plans(setup, share, self.settings.seed, most, kinds, priorities=True):
                 verdict, new = judge.judge(case.plan, case.run, case.digest)
                 self._digest.update(case.digest)
                 self._tally.add_drawn(setup, case, verdict, new=new)

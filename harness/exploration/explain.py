@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from .. import history as h
 from ..errors import UsageError
-from ..faults import Fault, Plan, Site
+from ..faults import Fault, Plan, Site, given_way
 from ..history import Event, History
 from ..invariants import INVARIANTS, check
 from ..invariants.facts import COMPENSATED, COMPLETED, Facts, SagaFacts
@@ -41,9 +41,13 @@ class _Candidate:
 def explain(setup: Setup, plan: Plan, violation: Violation, history: History) -> Explanation:
     """Explain the violation that ``history``, the run of ``plan`` under ``setup``, shows."""
     without = [_tried(setup, plan.without(index), f"without {fault}") for index, fault in enumerate(plan.faults)]
+    parts = list(map(str, plan.faults))
+    for index, site in enumerate(plan.yields):
+        parts.append(given_way(site))
+        without.append(_tried(setup, plan.without_yield(index), f"where not {given_way(site)}"))
     removed = tuple(
-        Removed(what=str(fault), then=_then(candidate.verdict, violation))
-        for fault, candidate in zip(plan.faults, without, strict=True)
+        Removed(what=part, then=_then(candidate.verdict, violation))
+        for part, candidate in zip(parts, without, strict=True)
     )
     near = [*without, *(_tried(setup, other, words) for other, words in _moved(setup, plan))]
     culprits = _culprits(history.saga, [str(fault.kind) for fault in plan.faults], [f.site for f in plan.faults])
@@ -107,19 +111,23 @@ def _moved(setup: Setup, plan: Plan) -> Iterator[tuple[Plan, str]]:
     if not plan.faults:
         return
     *before, last = plan.faults
-    run = simulate(setup, Plan(faults=tuple(before)))
+    run = simulate(setup, replace(plan, faults=tuple(before)))
     if last.site not in run.sites:
         return
     enumerator = Enumerator(setup, 0, reductions=())
     at = run.sites.index(last.site)
     for kind in enumerator.kinds(last.site):
         if kind != last.kind and kind not in run.impossible.get(at, ()):
-            yield Plan(faults=(*before, Fault(kind=kind, site=last.site))), f"{kind} instead of {last.kind} there"
+            yield (
+                replace(plan, faults=(*before, Fault(kind=kind, site=last.site))),
+                f"{kind} instead of {last.kind} there",
+            )
     later = 0
     for index in range(at + 1, len(run.sites)):
         site = Site._make(run.sites[index])
         if last.kind in enumerator.kinds(site) and last.kind not in run.impossible.get(index, ()):
-            yield Plan(faults=(*before, Fault(kind=last.kind, site=site))), f"{last.kind} later, at {site}"
+            other = replace(plan, faults=(*before, Fault(kind=last.kind, site=site)))
+            yield other, f"{last.kind} later, at {site}"
             later += 1
             if later == LATER_SITES:
                 return

@@ -2,7 +2,8 @@
 
 Each run has a random source of its own, made of the seed and its number, and draws from it how often and with
 which kinds of faults it strikes (swarm testing: Groce et al., ISSTA 2012). Nothing is learnt from one run for the
-next and none is left out as a repetition, so that what holds of N independent runs may be said.
+next and none is left out as a repetition, so that what holds of N independent runs may be said. Where three or
+more sagas run at once, each run draws priorities for them as well (see `schedule`).
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from ..faults import Fault, Plan
+from ..faults import SEND, Fault, Plan, Site
 from ..history import Row, rows_digest
 from ..simulator import Run, Setup, simulate
 from ..verdict import RandomPlans, Unseen, Verdict
@@ -22,6 +23,14 @@ from .judge import NotDeterministic, difference
 
 BEYOND: Final = 2
 """A campaign draws plans with at most so many faults more than it enumerates."""
+
+SCHEDULED: Final = 3
+"""From so many sagas on a plan carries priorities: of two, both orders of what conflicts are enumerated."""
+
+CHANGES: Final = 2
+"""How often at most a saga falls behind in the middle of a run: with 2, bugs of depth 3 are hit on purpose."""
+
+_NO_PRIORITIES: Final[tuple[Site, ...]] = ()
 
 RATES: Final = (0.02, 0.05, 0.1, 0.2, 0.4)
 """How likely a site is to be struck; a run draws one of them."""
@@ -36,13 +45,40 @@ class Swarm:
 
 
 def random_plans(
-    setup: Setup, count: int, seed: int, max_faults: int, only: Collection[str] | None = None
+    setup: Setup,
+    count: int,
+    seed: int,
+    max_faults: int,
+    only: Collection[str] | None = None,
+    *,
+    priorities: bool = False,
 ) -> Iterator[Case]:
-    """``count`` independent plans of at most ``max_faults`` faults, each run, in the order of their numbers."""
+    """``count`` independent plans of at most ``max_faults`` faults, each run, in the order of their numbers.
+    With ``priorities`` each carries a schedule of them, where so many sagas run at once that the search does not
+    go through their orders."""
     enumerator = Enumerator(setup, max_faults, only, reductions=())
     plain = simulate(setup)
     for number in range(count):
-        yield _walk(enumerator, plain, random.Random(f"{seed}/{setup.scenario.name}/{number}"), max_faults)
+        rng = random.Random(f"{seed}/{setup.scenario.name}/{number}")
+        run, yields = plain, _NO_PRIORITIES
+        if priorities and setup.scenario.sagas >= SCHEDULED:
+            yields = schedule(plain, rng)
+            run = simulate(setup, Plan(yields=yields))
+        yield _walk(enumerator, run, rng, max_faults, yields)
+
+
+def schedule(run: Run, rng: random.Random) -> tuple[Site, ...]:
+    """Priorities drawn as by Burckhardt et al. (ASPLOS 2010): the sagas in any order, of which the first goes
+    first, and up to CHANGES requests, anywhere in the run, at which a saga falls behind all others."""
+    requests = [Site._make(site) for site in run.sites if site[3] == SEND and site[2]]
+    first: dict[str, Site] = {}
+    for site in requests:
+        first.setdefault(site.saga, site)
+    order = list(first.values())
+    rng.shuffle(order)
+    starts = set(order)
+    later = [site for site in requests if site not in starts]
+    return (*order[1:], *rng.sample(later, min(rng.randint(0, CHANGES), len(later))))
 
 
 def swarm(setup: Setup, rng: random.Random, only: Collection[str] | None = None) -> Swarm:
@@ -51,7 +87,7 @@ def swarm(setup: Setup, rng: random.Random, only: Collection[str] | None = None)
     return Swarm(kinds=frozenset(kind for kind in kinds if rng.random() < 0.5), rate=rng.choice(RATES))
 
 
-def _walk(enumerator: Enumerator, run: Run, rng: random.Random, max_faults: int) -> Case:
+def _walk(enumerator: Enumerator, run: Run, rng: random.Random, max_faults: int, yields: tuple[Site, ...] = ()) -> Case:
     """Go along the sites of a run, strike some, and go on along those of the run that comes of it."""
     setup = enumerator.setup
     chosen = swarm(setup, rng, enumerator.only)
@@ -62,16 +98,17 @@ def _walk(enumerator: Enumerator, run: Run, rng: random.Random, max_faults: int)
         fault = _next(enumerator, rng, chosen, run, start)
         if fault is None:
             break
-        plan = Plan(faults=(*faults, fault))
+        plan = Plan(faults=(*faults, fault), yields=yields)
         run = simulate(setup, plan)
         if fault.site not in run.sites:
-            raise NotDeterministic(f"{Plan(faults=faults)}: {difference(setup, Plan(faults=faults))}")
+            before_it = Plan(faults=faults, yields=yields)
+            raise NotDeterministic(f"{before_it}: {difference(setup, before_it)}")
         faults, before, digest = plan.faults, digest, rows_digest(run.rows)
         struck = run.sites.index(fault.site)
         start = struck + 1
     fired = len(run.fired) == len(faults)
     phase = phase_of(run, struck) if faults else ""
-    return Case(Plan(faults=faults), run, digest, fired, bool(faults) and digest != before, phase)
+    return Case(Plan(faults=faults, yields=yields), run, digest, fired, bool(faults) and digest != before, phase)
 
 
 def _next(enumerator: Enumerator, rng: random.Random, chosen: Swarm, run: Run, start: int) -> Fault | None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Final, Literal, TypeAlias
 
 from .. import __version__
 from ..errors import UsageError
-from ..faults import Plan
+from ..faults import Plan, Site
 from ..history import History, fault_from_json, fault_to_json
 from ..invariants import check
 from ..ports import Adapter
@@ -57,6 +57,7 @@ def to_text(finding: Finding, spec: str) -> str:
         "adapter": spec,
         "scenario": scenario_to_json(finding.scenario),
         "faults": [fault_to_json(fault) for fault in finding.plan.faults] if finding.plan is not None else None,
+        **yields_to_json(finding.plan),
         "actions": [list(action) for action in finding.actions] if finding.plan is None else None,
         "violation": {
             "invariant": violation.invariant,
@@ -90,7 +91,7 @@ def from_text(text: str, name: str) -> Replay:
             id=str(data["id"]),
             adapter=str(data["adapter"]),
             scenario=scenario_from_json(data["scenario"]),
-            plan=Plan(faults=tuple(map(fault_from_json, faults))) if faults is not None else None,
+            plan=_plan(faults, data.get("yields", ())) if faults is not None else None,
             actions=tuple((str(action), int(number)) for action, number in data["actions"] or ()),
             signature=(violation["invariant"], violation["anomaly"], violation["step"], violation["direction"]),
             sentence=str(violation["sentence"]),
@@ -99,10 +100,22 @@ def from_text(text: str, name: str) -> Replay:
         raise UsageError(f"{name} is no whole replay file: {type(error).__name__} {error}; write it again") from None
 
 
+def yields_to_json(plan: Plan | None) -> dict[str, Any]:
+    """The schedule of priorities, where the plan carries one."""
+    return {"yields": [site._asdict() for site in plan.yields]} if plan is not None and plan.yields else {}
+
+
+def _plan(faults: Iterable[Mapping[str, Any]], yields: Iterable[Mapping[str, Any]]) -> Plan:
+    return Plan(faults=tuple(map(fault_from_json, faults)), yields=tuple(Site(**site) for site in yields))
+
+
 def replay(recorded: Replay, adapter: Adapter) -> Replayed:
     """Run a recorded schedule again, a few times, and say what became of its violation."""
     setup = Setup(adapter=adapter, scenario=recorded.scenario)
-    unknown = [f.site for f in recorded.plan.faults if f.site.saga not in setup.orders] if recorded.plan else []
+    named = (
+        [*(fault.site for fault in recorded.plan.faults), *recorded.plan.yields] if recorded.plan is not None else []
+    )
+    unknown = [site for site in named if site.saga not in setup.orders]
     if unknown:
         return Replayed(result="CANNOT RUN", reason=f"the scenario has no {unknown[0].saga}")
     digests, violations, history = set(), [], None

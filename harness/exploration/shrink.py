@@ -45,7 +45,8 @@ def shrink(setup: Setup, plan: Plan, signature: tuple[str, ...]) -> Shrunk:
             if better is not None:
                 setup, plan, found, changed = candidate_setup, candidate, better, True
                 break
-    necessary = all(violates(setup, plan.without(n), signature) is None for n in range(len(plan)))
+    fewer = [*map(plan.without, range(len(plan))), *map(plan.without_yield, range(len(plan.yields)))]
+    necessary = all(violates(setup, candidate, signature) is None for candidate in fewer)
     violation, history = found
     return Shrunk(scenario=setup.scenario, plan=plan, violation=violation, history=history, necessary=necessary)
 
@@ -54,6 +55,8 @@ def _smaller(setup: Setup, plan: Plan) -> Iterator[tuple[Setup, Plan]]:
     """Candidates, the boldest first."""
     for index in range(len(plan)):
         yield setup, plan.without(index)
+    for index in range(len(plan.yields)):
+        yield setup, plan.without_yield(index)
     for number in range(setup.scenario.sagas if setup.scenario.sagas > 1 else 0):
         fewer = Setup(adapter=setup.adapter, scenario=setup.scenario.with_sagas(setup.scenario.sagas - 1))
         rest = _without_saga(plan, number + 1)
@@ -64,19 +67,22 @@ def _smaller(setup: Setup, plan: Plan) -> Iterator[tuple[Setup, Plan]]:
     for index in range(len(plan)):
         for site in _earlier_sites(setup, plan, index):
             moved = Fault(kind=plan.faults[index].kind, site=site)
-            yield setup, Plan(faults=(*plan.faults[:index], moved, *plan.faults[index + 1 :]))
+            yield setup, replace(plan, faults=(*plan.faults[:index], moved, *plan.faults[index + 1 :]))
 
 
 def _without_saga(plan: Plan, number: int) -> Plan:
     """The plan for a scenario that lacks saga ``number``: the later ones move up by one."""
-    kept = []
-    for fault in plan.faults:
-        name, _, own = fault.site.saga.rpartition("-")
-        if own == str(number):
-            continue
-        moved = f"{name}-{int(own) - 1}" if own.isdigit() and int(own) > number else fault.site.saga
-        kept.append(Fault(kind=fault.kind, site=fault.site._replace(saga=moved)))
-    return Plan(faults=tuple(kept))
+    faults = [Fault(kind=fault.kind, site=site) for fault in plan.faults if (site := _renumbered(fault.site, number))]
+    yields = [site for entry in plan.yields if (site := _renumbered(entry, number))]
+    return Plan(faults=tuple(faults), yields=tuple(yields))
+
+
+def _renumbered(site: Site, gone: int) -> Site | None:
+    """The site where saga ``gone`` is no more; None for one of its own."""
+    name, _, own = site.saga.rpartition("-")
+    if own == str(gone):
+        return None
+    return site._replace(saga=f"{name}-{int(own) - 1}") if own.isdigit() and int(own) > gone else site
 
 
 def _smaller_scenarios(scenario: Scenario) -> Iterator[Scenario]:
@@ -90,7 +96,7 @@ def _smaller_scenarios(scenario: Scenario) -> Iterator[Scenario]:
 
 def _earlier_sites(setup: Setup, plan: Plan, index: int) -> Iterator[Site]:
     """The sites before the one of fault ``index`` that its kind could strike, first ones first."""
-    before = Plan(faults=plan.faults[:index])
+    before = replace(plan, faults=plan.faults[:index])
     run = simulate(setup, before)
     enumerator = Enumerator(setup, 0)
     fault = plan.faults[index]

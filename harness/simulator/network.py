@@ -174,7 +174,10 @@ class Network:
             impossible = sim.setup.unshared(service, saga)
             if self._cut and self._cut.get(service, 0) > sim.kernel.now_us:
                 impossible = _IN_THE_NETWORK  # nothing gets there anyway
-            kind = sim.visit((saga, step, direction, SEND_PHASE, attempt), impossible)
+            site = (saga, step, direction, SEND_PHASE, attempt)
+            kind = sim.visit(site, impossible)
+            if sim.priorities is not None:
+                sim.priorities.reached(site)
             if kind in _BEFORE_SENDING:
                 self._strike_before_sending(process, saga, kind)
                 kind = None
@@ -186,6 +189,8 @@ class Network:
         )
         data = (operation, shown, epoch) if epoch else (operation, shown)
         sim.record((now, SEND, process.label, saga, step, direction, attempt, key, nth, data))
+        if sim.priorities is not None:
+            sim.priorities.stir(saga, now)
         if self.manual:
             self.pending.append(msg)
             self._arm(msg)
@@ -195,10 +200,20 @@ class Network:
         if self._cut and self._cut.get(service, 0) > now:
             self._lose(msg, "request")
         elif kind is None:
-            sim.kernel.at(LATENCY_US, self.deliver, msg)
+            sim.kernel.at(LATENCY_US, self.deliver if sim.priorities is None else self._in_turn, msg)
         else:
             self._send_struck(msg, kind)
         return msg
+
+    def _in_turn(self, msg: Message) -> None:
+        """Deliver a request when no saga that goes first is under way, or while its caller is still patient."""
+        priorities, kernel = self.sim.priorities, self.sim.kernel
+        patient = kernel.now_us < msg.due_us - 2 * SLOW_US
+        if priorities is not None and patient and priorities.waits(msg.saga, kernel.now_us):
+            priorities.stir(msg.saga, kernel.now_us)
+            kernel.at(LATENCY_US, self._in_turn, msg)
+        else:
+            self.deliver(msg)
 
     def _strike_before_sending(self, process: Process, saga: str, kind: str) -> None:
         """The faults of the moment before a request leaves; but for a crash it leaves afterwards."""
@@ -404,6 +419,8 @@ class Network:
         if msg.done or msg.process.dead:
             return
         msg.done = True
+        if self.sim.priorities is not None:
+            self.sim.priorities.stir(msg.saga, self.sim.kernel.now_us)
         self._note(msg, ACK, msg.process.label, (reply.answer,))
         if kind == "crash-after-ack":
             self.sim.struck()

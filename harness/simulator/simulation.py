@@ -46,6 +46,7 @@ from .kernel import MAX_TICKS, Kernel, Task
 from .network import MAX_ATTEMPT, Network
 from .participants import LEDGERS, Ledger, UserParticipant
 from .patches import Spinning, virtual
+from .priorities import Priorities
 from .process import ORCHESTRATOR, Process
 from .store import Durable
 
@@ -247,6 +248,7 @@ class Simulation:
         self.kernel = Kernel(horizon_us=0 if manual else HORIZON_US)
         self.network = Network(self, manual=manual)
         self.process: Process | None = None
+        self.priorities: Priorities | None = None
         self.wall_offset_s = 0
         self.clock_read = False
         for fault in faults:
@@ -573,6 +575,7 @@ def simulate(
     """Run ``setup`` under ``plan`` in the simulator. ``watch`` is asked whenever a process is about to act
     after every fault has struck, and ends the run by answering True."""
     sim = Simulation(setup, plan.faults, seed=seed)
+    sim.priorities = Priorities(plan.yields) if plan.yields else None
     sim.watch = watch
     run = sim.complete()
     sim.dissolve()

@@ -163,6 +163,18 @@ def test_both_orders_of_every_conflicting_pair_are_listed() -> None:
     assert ("saga-2 inventory.reserve", "saga-1 inventory.reserve") in seen
 
 
+@pytest.mark.parametrize("refused", [(), (1,), (2,), (1, 2)])
+def test_one_request_that_waits_shows_both_orders_of_every_pair_that_is_handled(refused: tuple[int, ...]) -> None:
+    two = sagafuzz.Scenario(name="two", sagas=2, rejections=tuple((saga, "payment.charge") for saga in refused))
+    kinds = ("overtaken", "overtaken-twice")
+    settings = Settings(max_faults=1, examples=0, scenarios=(two,), kinds=kinds)
+    orders = Campaign(load("reference"), settings).run().covered.orders
+    assert {cell.why.rpartition(" ")[0].rpartition(" ")[2] for cell in orders if not cell.seen} <= {"never"}
+    seen = {(cell.first, cell.second) for cell in orders if cell.seen}
+    assert seen == {(second, first) for first, second in seen}
+    assert len(seen) == 4 + 2 * len(refused) + 2 * (len(refused) == 2)
+
+
 def test_an_order_that_was_not_seen_says_what_is_known() -> None:
     orders = campaign("seed", "two-on-one-item").covered.orders
     why = {(cell.first, cell.second): cell.why for cell in orders if not cell.seen}
