@@ -2,19 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from ..ports import World, adapter
-from ..reference_saga import Orchestrator
+from ..reference_saga import Definition, Orchestrator, PortStore
 from ..saga import Outcome, Step
 from ..scenario import Order
 from .checkout import CHECKOUT, OVER_THE_LIMIT, SCENARIOS
 
+WANTED = {"inventory": ("item", "quantity"), "payment": ("amount",)}
 
-@adapter(saga=CHECKOUT, name="reference", scenarios=(*SCENARIOS, OVER_THE_LIMIT))
+
+def arguments(step: Step, direction: str, request: Mapping[str, Any], answers: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: request[name] for name in WANTED.get(step.name, ())}
+
+
+DEFINITION = Definition(CHECKOUT, arguments=arguments)
+MAX_ATTEMPTS = {step.operation: DEFINITION.forward.attempts for step in CHECKOUT.steps}
+
+
+@adapter(saga=CHECKOUT, name="reference", scenarios=(*SCENARIOS, OVER_THE_LIMIT), max_attempts=MAX_ATTEMPTS)
 class Reference:
     """A durable orchestrator that keeps every rule."""
 
     def boot(self, world: World) -> None:
-        self.orchestrator = Orchestrator(saga=CHECKOUT, world=world, arguments=self._arguments)
+        # No lease: every process takes over what it finds, so that only the fence keeps two of them apart.
+        self.orchestrator = Orchestrator(DEFINITION, ports=world, store=PortStore(world.store))
 
     def run(self, order: Order) -> Outcome:
         request = {"item": order.item, "quantity": order.quantity, "amount": order.amount}
@@ -25,9 +39,3 @@ class Reference:
 
     def recover(self) -> None:
         self.orchestrator.resume_pending()
-
-    @staticmethod
-    def _arguments(step: Step, request: object) -> dict[str, object]:
-        assert isinstance(request, dict)
-        wanted = {"inventory": ("item", "quantity"), "payment": ("amount",)}.get(step.name, ())
-        return {name: request[name] for name in wanted}

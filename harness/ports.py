@@ -193,6 +193,10 @@ class World(Protocol):
         """Run ``function`` beside the sagas, in the same process."""
 
     @property
+    def process(self) -> str:
+        """A name for this incarnation of the process, which no other has, nor had."""
+
+    @property
     def random(self) -> random.Random:
         """A source of randomness that repeats with the plan."""
 

@@ -1,7 +1,9 @@
-"""A saga orchestrator that is right, to learn from and to compare with."""
+"""Correct systems, to learn from and to compare with: a durable saga orchestrator and its stores."""
 
 from __future__ import annotations
 
-from .orchestrator import Orchestrator, RetryPolicy
+from .definition import Definition, RetryPolicy
+from .orchestrator import Orchestrator
+from .stores.port import PortStore
 
-__all__ = ["Orchestrator", "RetryPolicy"]
+__all__ = ["Definition", "Orchestrator", "PortStore", "RetryPolicy"]

@@ -1,237 +1,279 @@
-"""A durable saga orchestrator, written against ports only.
-
-The rules that it keeps, each of which some fault punishes when it is broken:
-
-- a saga is durable before anything is done for it, and an intent before its request is sent;
-- a request keeps one idempotency key over every attempt and every incarnation;
-- an unknown outcome is asked again under the same key, and when the budget is used up the step
-  counts as one that may have happened: it is compensated;
-- the decision to compensate is durable before the first undo; undos go in reverse, each until it
-  succeeds or is put aside for a person, and one that fails does not keep back the others;
-- the end is durable before the client is told;
-- after a restart every saga without an end is taken up where its log stops;
-- every write names the revision that it follows and the epoch of its owner, so that an owner that
-  was superseded while it slept can write nothing more, and stops.
-"""
+"""The durable orchestrator: it does what the state machine says, on a store and through ports."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
-from dataclasses import dataclass, field
-from typing import Any, Final
+import heapq
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, TypeVar
 
-from ..ports import CallTimeout, Conflict, Rejected, Store, StoreUnavailable, Unavailable, World
-from ..saga import Outcome, Saga, Step
+from ..ports import Conflict, PortError, StoreUnavailable
+from ..saga import Outcome
+from .definition import Definition
+from .machine import (
+    Answered,
+    Begin,
+    Call,
+    CallPerson,
+    Due,
+    Event,
+    Renew,
+    Save,
+    State,
+    Superseded,
+    Wait,
+    advance,
+    reconcile,
+)
+from .owner import STORE_RETRIES, Owner, as_event, overdue, told
+from .ports import Ports, SagaStore
 
-RUNNING: Final = "running"
-COMPENSATING: Final = "compensating"
-_PREFIX: Final = "saga/"
-_CANCEL: Final = "cancel/"
-
-
-class Superseded(Exception):
-    """Another owner has taken the saga over; this one must leave it alone."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class RetryPolicy:
-    """How often a request is made, and how long is waited in between (seconds, doubled each time).
-
-    ``forward_attempts`` bounds the steps before the pivot, ``undo_attempts`` the compensations of
-    one incarnation. The pivot itself once unknown, and every retriable step, are asked until they
-    answer: nothing else would be right. ``sweep_s`` is the time between two looks for open sagas
-    after a restart; the second look finds what a lagging replica did not show at the first.
-    """
-
-    forward_attempts: int = 3
-    undo_attempts: int = 5
-    first_backoff_s: float = 0.1
-    longest_backoff_s: float = 60.0
-    sweep_s: float = 1.0
-
-    def backoffs(self) -> Iterator[float]:
-        """The waits, without end."""
-        wait = self.first_backoff_s
-        while True:
-            yield wait
-            wait = min(2 * wait, self.longest_backoff_s)
+_T = TypeVar("_T")
 
 
-@dataclass(kw_only=True)
-class _State:
-    """A saga's record. ``begun`` are the steps whose intent is durable, ``done`` those with an outcome."""
+class Orchestrator(Owner):
+    """Runs sagas of one definition, in the calling thread. See `Owner` for the parameters.
 
-    id: str
-    epoch: int = 1
-    revision: int = 0
-    phase: str = RUNNING
-    request: dict[str, Any] = field(default_factory=dict)
-    begun: list[str] = field(default_factory=list)
-    done: dict[str, Any] = field(default_factory=dict)
-    refused: str = ""
-    undone: list[str] = field(default_factory=list)
-    stuck: list[str] = field(default_factory=list)
-    outcome: str = ""
-
-
-class Orchestrator:
-    """Runs sagas of one definition on a durable store.
-
-    ``world`` gives the ports: ``call``, ``store``, ``sleep``, ``alert``, ``dead_letter``. ``arguments`` makes a
-    step's payload from the step and the saga's request.
+    With an ``executor`` the requests of parallel steps, and of several sagas that are taken up, are made at
+    the same time; without one, one after the other.
     """
 
     def __init__(
         self,
-        *,
-        saga: Saga,
-        world: World,
-        policy: RetryPolicy = RetryPolicy(),
-        arguments: Callable[[Step, Mapping[str, Any]], Mapping[str, Any]] = lambda step, request: request,
+        *definitions: Definition,
+        ports: Ports,
+        store: SagaStore,
+        lease_s: float = 0.0,
+        look_s: float = 1.0,
+        executor: Executor | None = None,
     ) -> None:
-        self._saga = saga
-        self._world = world
-        self._store: Store = world.store
-        self._policy = policy
-        self._arguments = arguments
+        super().__init__(*definitions, ports=ports, store=store, lease_s=lease_s, look_s=look_s)
+        self._executor = executor
 
     def execute(self, saga_id: str, request: Mapping[str, Any]) -> Outcome:
-        """Run a saga to its end. PENDING when another owner is at it, or took it over meanwhile."""
-        state = _State(id=saga_id, request=dict(request))
-        try:
-            self._save(state, "create")
-            return self._drive(state)
-        except Superseded:
-            record = self._store.get(_PREFIX + saga_id)
-            return Outcome(record["outcome"]) if record and record["outcome"] else Outcome.PENDING
+        """Run a saga to its end. Asked again with the same id, it tells what became of it: PENDING where it is
+        still under way, here or with another owner."""
+        with self._holding(saga_id) as free:
+            if free:
+                work = _Work(self, self._executor)
+                work.begin(self._current, self._new(saga_id, request))
+                work.carry_on()
+                if saga_id in work.broken:
+                    raise work.broken[saga_id]
+                if saga_id in work.outcomes:
+                    return work.outcomes[saga_id]
+            return told(self._durably(partial(self._store.load, saga_id)))
 
-    def cancel(self, saga_id: str) -> None:
-        """Ask a saga to compensate. Heeded before its next step, and not after its pivot."""
-        self._durably(lambda: self._store.put(_CANCEL + saga_id, True, record="cancel", saga=saga_id))
+    def cancel(self, saga_id: str) -> bool:
+        """Ask a saga to compensate. False where it is too late: the pivot has begun, or the saga is over, or on
+        its way back already. It is heeded before the next step."""
+        return self._durably(partial(self._try_to_cancel, saga_id))
 
     def resume_pending(self) -> None:
-        """Take up every saga that has no end, as after a restart; look twice."""
-        self._sweep()
-        self._world.sleep(self._policy.sweep_s)
-        self._sweep()
+        """Take up every saga that has no end and no living owner, as after a restart, and drive all to their
+        ends. It looks twice: the second look finds what a lagging replica did not show at the first."""
+        work = _Work(self, self._executor)
+        self._look(work, {}, self._looks)
+        work.carry_on()
 
-    def _sweep(self) -> None:
-        for key, listed in self._store.items(_PREFIX):
-            if listed["outcome"]:
-                continue
-            record = self._store.get(key)
-            if record["outcome"]:
-                continue
-            state = _State(**record)
-            state.epoch += 1
-            with suppress(Superseded):
-                self._save(state, "adopt")
-                self._drive(state)
+    def _look(self, work: _Work, seen: Mapping[str, int], looks: int) -> None:
+        listed = self._durably(self._store.open)
+        for saga_id, revision in listed:
+            still = not self._lease_s or seen.get(saga_id) == revision
+            if still and saga_id not in self._mine:
+                self._adopt(work, saga_id)
+        if looks > 1:
+            work.look_again(self._look_s, partial(self._look, work, dict(listed), looks - 1))
 
-    # -- forward ---------------------------------------------------------------------------
+    def _adopt(self, work: _Work, saga_id: str) -> None:
+        taken = self._taken_up(self._durably(partial(self._store.load, saga_id)))
+        if taken is not None:
+            work.begin(*taken)
 
-    def _drive(self, state: _State) -> Outcome:
-        if state.phase == RUNNING and self._forward(state):
-            return self._end(state, Outcome.COMPLETED)
-        return self._compensate(state)
+    # -- the store -------------------------------------------------------------------------
 
-    def _forward(self, state: _State) -> bool:
-        """Do the steps in order. False when the saga is to be compensated."""
-        for name in self._saga.sequence:
-            if name in state.done:
-                continue
-            if self._cancelled(state):
-                return False
-            if name not in state.begun:
-                state.begun.append(name)
-                self._save(state, "intent", name)
+    def _durably(self, act: Callable[[], _T]) -> _T:
+        """Ask the store until it answers."""
+        failures = 0
+        while True:
             try:
-                state.done[name] = self._request(state, self._saga.by_name[name])
-            except Rejected:
-                state.refused = name  # a keyed refusal is definite, whatever went before it
-                return False
-            except (CallTimeout, Unavailable):
-                return False  # unknown: it is undone with the others
-            self._save(state, "outcome", name)
+                return act()
+            except StoreUnavailable:
+                failures += 1
+                self._ports.sleep(STORE_RETRIES.backoff_s(failures))
+
+    def _save(self, state: State, save: Save) -> State | None:
+        """See `reconcile`."""
+        try:
+            self._store.save(state.record(), save.entries)
+        except Conflict:
+            return reconcile(state, self._store.load(state.id))
+        return state
+
+    def _try_to_cancel(self, saga_id: str) -> bool:
+        while True:
+            state = self._cancelled(self._store.load(saga_id))
+            if isinstance(state, bool):
+                return state
+            try:
+                self._store.save(state.record(), (("cancel", ""),))
+            except Conflict:
+                continue  # its owner was quicker: look again
+            return True
+
+
+@dataclass(slots=True)
+class _Held:
+    definition: Definition
+    state: State
+    overdue_at: float | None
+
+
+class _Work:
+    """Any number of sagas in one thread: while one waits, the others go on."""
+
+    def __init__(self, owner: Orchestrator, executor: Executor | None) -> None:
+        self.outcomes: dict[str, Outcome] = {}
+        self.broken: dict[str, Exception] = {}
+        self._owner = owner
+        self._executor = executor
+        self._held: dict[str, _Held] = {}
+        self._events: deque[tuple[str, Event]] = deque()
+        self._calls: deque[tuple[str, Call]] = deque()
+        self._asked: dict[Future[Event], str] = {}
+        self._timers: list[tuple[float, int, Callable[[], object]]] = []
+        self._timer_count = 0
+        self._looks = 0  # of the timers, those that look for sagas
+        self._waited_s = 0.0
+
+    def begin(self, definition: Definition, state: State) -> None:
+        """Take a saga in hand."""
+        self._owner._mine.add(state.id)
+        self._held[state.id] = _Held(definition, state, self._owner._overdue_at(definition, state))
+        self._events.append((state.id, Begin()))
+
+    def look_again(self, seconds: float, look: Callable[[], object]) -> None:
+        """Look for further sagas when that time has passed."""
+        self._looks += 1
+        self._after(seconds, partial(self._look, look))
+
+    def _look(self, look: Callable[[], object]) -> None:
+        self._looks -= 1
+        look()
+
+    def _after(self, seconds: float, act: Callable[[], object]) -> None:
+        self._timer_count += 1
+        heapq.heappush(self._timers, (self._now() + seconds, self._timer_count, act))
+
+    def carry_on(self) -> None:
+        """Until every saga in hand is over, or another's."""
+        try:
+            while self._held or self._looks:
+                if self._events:
+                    self._guarded(*self._events.popleft(), self._advance)
+                elif self._calls:
+                    self._guarded(*self._calls.popleft(), self._ask)
+                else:
+                    self._await()
+        finally:
+            self._owner._mine.difference_update(self._held)
+
+    def _guarded(self, saga_id: str, what: Any, act: Callable[[_Held, Any], None]) -> None:
+        """One saga that cannot be handled keeps back no other."""
+        held = self._held.get(saga_id)
+        if held is None:
+            return
+        try:
+            act(held, what)
+        except Superseded:
+            self._let_go(saga_id)
+        except Exception as error:
+            self._let_go(saga_id)
+            self.broken[saga_id] = error
+            self._owner._ports.alert(saga_id, reason=f"it cannot be handled: {type(error).__name__}: {error}")
+
+    def _let_go(self, saga_id: str) -> None:
+        del self._held[saga_id]
+        self._owner._mine.discard(saga_id)
+
+    def _advance(self, held: _Held, event: Event) -> None:
+        state = overdue(held.state, held.overdue_at)
+        while not self._carry_out(held, *advance(held.definition, state, event)):
+            state = replace(state, cancelled=True, revision=state.revision + 1)  # the client was quicker
+        if held.state.outcome:
+            self.outcomes[held.state.id] = Outcome(held.state.outcome)
+            self._let_go(held.state.id)
+
+    def _carry_out(self, held: _Held, state: State, commands: tuple[Any, ...]) -> bool:
+        """False where a cancellation was durable before the new state, which is then to be thought over."""
+        ports = self._owner._ports
+        for command in commands:
+            match command:
+                case Save():
+                    saved = self._owner._durably(partial(self._owner._save, state, command))
+                    if saved is None:
+                        return False
+                    state = saved
+                    if command.entries[0][0] in {"create", "adopt"}:
+                        ports.adopt(state.id, epoch=state.epoch, definition=state.definition)
+                case Call():
+                    self._calls.append((state.id, command))
+                case Wait():
+                    self._wait(held, command)
+                case CallPerson():
+                    ports.dead_letter(state.id, step=command.step, reason=command.reason)
+                    ports.alert(state.id, step=command.step, reason=command.reason)
+        held.state = state
         return True
 
-    def _cancelled(self, state: _State) -> bool:
-        committed = any(self._saga.by_name[name].pivot for name in state.begun)
-        return not committed and self._store.get(_CANCEL + state.id) is not None
+    # -- requests and waits ------------------------------------------------------------------
 
-    def _request(self, state: _State, step: Step) -> Any:
-        endless = step.pivot or step.retriable
-        for attempt, wait in enumerate(self._policy.backoffs(), 1):
-            try:
-                return self._call(state, step, step.operation)
-            except (CallTimeout, Unavailable):
-                if attempt >= self._policy.forward_attempts and not endless:
-                    raise
-            self._world.sleep(wait)
-        raise AssertionError("the waits have no end")
+    def _ask(self, held: _Held, call: Call) -> None:
+        request = partial(self._outcome, held.definition, held.state, call)
+        if self._executor is None:
+            self._events.append((held.state.id, request()))
+        else:
+            self._asked[self._executor.submit(request)] = held.state.id
 
-    def _call(self, state: _State, step: Step, operation: str) -> Any:
-        payload = self._arguments(step, state.request)
-        key = f"{state.id}/{step.name}"
-        return self._world.call(operation, saga=state.id, key=key, epoch=state.epoch, **payload)
-
-    # -- backward --------------------------------------------------------------------------
-
-    def _compensate(self, state: _State) -> Outcome:
-        if state.phase != COMPENSATING:
-            state.phase = COMPENSATING
-            self._save(state, "compensating")
-        for name in reversed(state.begun):
-            step = self._saga.by_name[name]
-            if step.undo is None or name in (state.refused, *state.undone, *state.stuck):
-                continue
-            if self._undo(state, step, step.undo):
-                state.undone.append(name)
-                self._save(state, "undone", name)
-            else:
-                self._world.dead_letter(state.id, step=name, reason="its compensation keeps failing")
-                self._world.alert(state.id, step=name, reason="undo it by hand")
-                state.stuck.append(name)
-                self._save(state, "stuck", name)
-        return self._end(state, Outcome.STUCK if state.stuck else Outcome.COMPENSATED)
-
-    def _undo(self, state: _State, step: Step, operation: str) -> bool:
-        for attempt, wait in enumerate(self._policy.backoffs(), 1):
-            with suppress(CallTimeout, Unavailable, Rejected):
-                self._call(state, step, operation)
-                return True
-            if attempt >= self._policy.undo_attempts:
-                return False
-            self._world.sleep(wait)
-        raise AssertionError("the waits have no end")
-
-    # -- the log ---------------------------------------------------------------------------
-
-    def _end(self, state: _State, outcome: Outcome) -> Outcome:
-        state.outcome = outcome.value
-        self._save(state, "terminal")
-        return outcome
-
-    def _save(self, state: _State, record: str, step: str = "") -> None:
-        """Make the state durable after the revision that it follows. Raises Superseded when another
-        owner wrote in between."""
-        guard = {"revision": state.revision} if state.revision else {}
-        state.revision += 1
-        key, value = _PREFIX + state.id, vars(state)
-
-        def put() -> None:
-            self._store.put(key, value, record=record, saga=state.id, step=step, guard=guard, epoch=state.epoch)
-
+    def _outcome(self, definition: Definition, state: State, call: Call) -> Event:
         try:
-            self._durably(put)
-        except Conflict:
-            if self._store.get(key) != value:  # else it is our own write, whose answer was lost
-                raise Superseded(state.id) from None
+            return Answered(call.step, self._owner._call(definition, state, call))
+        except PortError as error:
+            return as_event(call.step, error)
 
-    def _durably(self, write: Callable[[], None]) -> None:
-        for wait in self._policy.backoffs():
-            with suppress(StoreUnavailable):
-                write()
+    def _wait(self, held: _Held, command: Wait) -> None:
+        seconds = command.seconds
+        if held.overdue_at is not None and not held.state.failing:
+            seconds = min(seconds, max(held.overdue_at - time.monotonic(), 0.0))
+        for renewal in self._owner._renewals(replace(command, seconds=seconds)):
+            self._after(renewal, partial(self._events.append, (held.state.id, Renew())))
+        self._after(seconds, partial(self._events.append, (held.state.id, Due(command.step))))
+
+    def _now(self) -> float:
+        """Without an executor only waits take time, as far as this is concerned."""
+        return self._waited_s if self._executor is None else time.monotonic()
+
+    def _await(self) -> None:
+        """Nothing can be done now: wait for an answer or for the next timer."""
+        seconds = self._timers[0][0] - self._now() if self._timers else None
+        if self._asked:
+            done, _ = wait(
+                self._asked, timeout=None if seconds is None else max(seconds, 0.0), return_when=FIRST_COMPLETED
+            )
+            for future in done:
+                saga_id = self._asked.pop(future)
+                self._guarded(saga_id, future, self._answered)
+            if done:
                 return
-            self._world.sleep(wait)
+        elif seconds is not None and seconds > 0:
+            self._owner._ports.sleep(seconds)
+            self._waited_s += seconds
+        if self._timers:
+            heapq.heappop(self._timers)[2]()
+
+    def _answered(self, held: _Held, future: Future[Event]) -> None:
+        self._events.append((held.state.id, future.result()))

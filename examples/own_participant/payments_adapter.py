@@ -3,7 +3,7 @@
 from payments import CheckThenAct, RemembersKeys
 
 import sagafuzz
-from sagafuzz.reference_saga import Orchestrator
+from sagafuzz.reference_saga import Definition, Orchestrator, PortStore
 
 BOOKING = sagafuzz.Saga(
     "booking",
@@ -24,17 +24,13 @@ class Booking:
     """Booking on the payment service that checks and then acts."""
 
     def boot(self, world):
-        self.orchestrator = Orchestrator(saga=BOOKING, world=world, arguments=self.arguments)
+        self.orchestrator = Orchestrator(Definition(BOOKING), ports=world, store=PortStore(world.store))
 
     def run(self, order):
         return self.orchestrator.execute(order.id, {"amount": order.amount})
 
     def recover(self):
         self.orchestrator.resume_pending()
-
-    @staticmethod
-    def arguments(step, request):  # what is sent with a step
-        return {"amount": request["amount"]} if step.name == "payment" else {}
 
 
 @sagafuzz.adapter(saga=BOOKING, scenarios=SCENARIOS, participants={"payment": RemembersKeys})

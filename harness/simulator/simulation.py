@@ -29,6 +29,7 @@ from ..history import (
     END,
     EXPIRE,
     HEAL,
+    LOGACK,
     LOGLOST,
     NONSENSE,
     PAUSE,
@@ -507,7 +508,8 @@ class Simulation:
         self.start("heal")
 
     def _unsettled(self) -> set[str]:
-        """The sagas that are neither all done, nor all undone, nor handed to a person."""
+        """The sagas that are neither all done, nor all undone, nor handed to a person; also those that are
+        durable and not begun."""
         done: set[str] = set()
         for row in self.rows:
             if row[1] in (CLIENT_ACK, TERMINAL) and row[9][0] != Outcome.PENDING.value:
@@ -519,6 +521,7 @@ class Simulation:
         }
         binding = {step.name for step in self.setup.adapter.saga.steps if step.undo is not None or step.pivot}
         everything = {step.name for step in self.setup.adapter.saga.steps}
+        recorded = {row[3] for row in self.rows if row[1] == LOGACK and row[9][0] == "create"}
         unsettled: set[str] = set()
         for saga in self.setup.orders:
             if saga in done or saga in handed:
@@ -528,7 +531,8 @@ class Simulation:
                 if row[3] == saga and (row[1] == EXPIRE or (row[1] == APPLY and row[9][0])):
                     lasts = row[1] == APPLY and row[5] == FORWARD
                     net[row[4]] = net.get(row[4], 0) + (1 if lasts else -1)
-            if any(net.get(step) for step in binding) and not all(net.get(step) == 1 for step in everything):
+            begun = any(net.get(step) for step in binding) and not all(net.get(step) == 1 for step in everything)
+            if begun or (saga in recorded and not net):
                 unsettled.add(saga)
         return unsettled
 

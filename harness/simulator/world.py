@@ -153,6 +153,10 @@ class SimWorld:
         self._process.spawn_user(function, *args)
 
     @property
+    def process(self) -> str:
+        return self._process.label
+
+    @property
     def random(self) -> random.Random:
         return self._sim.random
 
