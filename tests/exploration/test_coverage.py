@@ -92,7 +92,7 @@ def test_what_the_choice_of_kinds_left_out_says_so() -> None:
 
 def test_what_a_reduction_spared_is_not_called_unreachable() -> None:
     report = campaign("reference", "succeeds")
-    assert reasons(report, "crash-before-send") == {"": SPARED}
+    assert reasons(report, "crash-after-ack") == {"": SPARED}
     assert report.counts.pruned
 
 
