@@ -119,7 +119,7 @@ def examples(system: str, machine: type[Drawn], seed: int, most: int = MOST) -> 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--seeds", type=int, default=10)
     seeds = range(parser.parse_args().seeds)
     ways: tuple[type[Drawn], ...] = (Fixed, Drawn, Swarm, Targeted)
     print(f"{'examples until found (median)':<32}" + "".join(f"{way.__name__:>12}" for way in ways), flush=True)

@@ -3,7 +3,7 @@
 The enumerator runs plans of at most two faults in its order, so that the first which fails is a smallest one.
 Our state machine and uniform random plans are followed by our shrinker, the hand-written state machine by
 Hypothesis's own; every schedule that those run counts. Each way is asked for a violation of the one invariant
-of its row. The median over the seeds is shown, ">3000" or ">500" where most searches were given up, "–" where
+of its row. The median over the seeds is shown, ">3000" or ">200" where most searches were given up, "–" where
 the way knows no such fault. The headline is the geometric mean over the systems of random plans' count by the
 enumerator's: above 1 the enumerator needs fewer.
 
@@ -49,7 +49,7 @@ from broken_systems import BROKEN, CLASSICS
 MOST = 3000
 """Plans after which a search is given up."""
 
-EXAMPLES = 500
+EXAMPLES = 200
 """Examples after which a state machine is given up: each takes as long as several plans."""
 
 STEPS = 8

@@ -16,6 +16,10 @@ relative to now, the answers that each process has had, and the past as far as a
 That part is not repeated: see `sagafuzz.simulator.Prefix`. It spares no plan; each run is what it would be
 from the start.
 
+*Symmetry.* Sagas are submitted in the order of the scenario only. Of identical ones every other order shows the
+same anomalies under other names, and the same outcomes unless their ids reach an ordering (the tests submit them
+the other way round). Nothing more is merged: which of them came first is a part of each state, and of its past.
+
 *Independence.* Only requests of different sagas on the same data are delivered in both orders (the
 kinds "overtaken"); all others commute. The simulator tells which share data: `Setup.unshared`.
 """
