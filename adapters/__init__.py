@@ -4,6 +4,7 @@ from __future__ import annotations
 
 BUILT_IN = {
     "reference": "sagafuzz.adapters.reference:Reference",
+    "reference-sqlite": "sagafuzz.adapters.reference:ReferenceOnSQLite",
     "seed": "sagafuzz.adapters.seed:Seed",
     "simple-saga": "sagafuzz.adapters.simple_saga:SimpleSagaCheckout",
 }

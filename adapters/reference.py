@@ -7,6 +7,7 @@ from typing import Any
 
 from ..ports import World, adapter
 from ..reference_saga import Definition, Orchestrator, PortStore
+from ..reference_saga.stores.sqlite import SQLiteStore
 from ..saga import Outcome, Step
 from ..scenario import Order
 from .checkout import CHECKOUT, OVER_THE_LIMIT, SCENARIOS
@@ -39,3 +40,13 @@ class Reference:
 
     def recover(self) -> None:
         self.orchestrator.resume_pending()
+
+
+@adapter(saga=CHECKOUT, name="reference-sqlite", scenarios=(*SCENARIOS, OVER_THE_LIMIT), max_attempts=MAX_ATTEMPTS)
+class ReferenceOnSQLite(Reference):
+    """The same on its SQLite store, a real database."""
+
+    def boot(self, world: World) -> None:
+        connection = world.sqlite()
+        connection.isolation_level = None
+        self.orchestrator = Orchestrator(DEFINITION, ports=world, store=SQLiteStore(connection))

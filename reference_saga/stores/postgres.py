@@ -41,8 +41,12 @@ class PostgresStore:
         self._conninfo = conninfo
         self._connections = threading.local()
         self._opened: list[psycopg.Connection[Any]] = []
-        self._ask(_refuse_loss)
-        self._ask(migrate)
+        try:
+            self._ask(_refuse_loss)
+            self._ask(migrate)
+        except BaseException:
+            self.close()
+            raise
 
     def save(self, record: Mapping[str, Any], entries: Sequence[tuple[str, str]]) -> None:
         saga, revision, outcome = record["id"], record["revision"], record["outcome"]
