@@ -47,7 +47,7 @@ def render(report: Report) -> str:
     """The whole report, under 300 KB where names are of a usual length."""
     cards, listed = _cards(report)
     points = report.discovery
-    return _filled(
+    return filled(
         "report.html.j2",
         report=report,
         facts=facts,
@@ -81,7 +81,7 @@ def render_comparison(reports: Sequence[Report]) -> str:
                 break
             cards.append(card)
         shown.append((report, cards))
-    return _filled(
+    return filled(
         "comparison.html.j2",
         title="Comparison",
         shown=shown,
@@ -129,7 +129,7 @@ def _card(report: Report, finding: Finding, id: str) -> Markup:
         passing = diagram(explanation.passing_history, limit=_PASSING_LINES)
         words = f"passes: {clean(explanation.passing, 120)}"
         pictures.append(_picture(passing, f"{id}p", f"The nearest schedule that passes, beside {name}", words))
-    text = _filled(
+    text = filled(
         "card.html.j2",
         id=id,
         name=name,
@@ -189,5 +189,6 @@ def _environment() -> Environment:
     )
 
 
-def _filled(template: str, **values: Any) -> str:
+def filled(template: str, **values: Any) -> str:
+    """One of the templates with its values, which it escapes."""
     return _environment().get_template(template).render(values)

@@ -12,6 +12,7 @@ from .clean import clean, plural, wrap
 from .diagram import COLUMNS
 from .facts import Table
 from .markdown import escape, table
+from .to_html import filled
 
 
 def render(report: ZooReport) -> str:
@@ -81,28 +82,46 @@ def render_json(report: ZooReport) -> str:
 
 def render_markdown(report: ZooReport) -> str:
     """The page of the documentation. It has no times: they are the machine's."""
-    detections = Table(
-        headers=("mutant", "what it does wrong", "seen in", "found by", "schedules", "smallest schedule"),
-        rows=tuple(
-            (
-                found.name + (" (late)" if found.late else ""),
-                found.about,
-                found.source,
-                found.invariant or "missed",
-                f"{found.schedules:,}",
-                found.schedule,
-            )
-            for found in report.detections
-        ),
-        numbers=frozenset({4}),
-    )
-    twins = Table(
-        headers=("correct system", "differs from it", "plans", "flagged"),
-        rows=tuple(
-            (twin.about, ", ".join(twin.mutants), f"{twin.plans:,}", "; ".join(twin.flagged) or "no")
-            for twin in report.acquittals
-        ),
-        numbers=frozenset({2}),
-    )
     said = "\n".join(f"- {escape(line)}" for line in summary(report)[:-1])
-    return "\n\n".join([said, table(detections, "mutant"), table(twins, "system")]) + "\n"
+    return "\n\n".join([said, table(_mutants(report), "mutant"), table(_twins(report), "system")]) + "\n"
+
+
+def render_html(report: ZooReport) -> str:
+    """The same as one HTML file."""
+    return filled(
+        "zoo.html.j2",
+        title="The bug zoo: " + ("all found, nothing invented" if report.passed else "NOT PASSED"),
+        lines=summary(report),
+        mutants=_mutants(report, found="✓ ", missed="✗ "),
+        twins=_twins(report, found="✓ ", missed="✗ "),
+    )
+
+
+def _mutants(report: ZooReport, found: str = "", missed: str = "") -> Table:
+    rows = tuple(
+        (
+            clean(entry.name, 40) + (" (late)" if entry.late else ""),
+            clean(entry.about, 300),
+            clean(entry.source, 100),
+            f"{found}{entry.invariant}" if entry.found else f"{missed}missed",
+            f"{entry.schedules:,}",
+            clean(entry.schedule, 300),
+        )
+        for entry in report.detections
+    )
+    headers = ("mutant", "what it does wrong", "seen in", "found by", "schedules", "smallest schedule")
+    return Table(headers=headers, rows=rows, numbers=frozenset({4}))
+
+
+def _twins(report: ZooReport, found: str = "", missed: str = "") -> Table:
+    rows = tuple(
+        (
+            clean(twin.about, 300),
+            ", ".join(twin.mutants),
+            f"{twin.plans:,}",
+            f"{missed}{clean('; '.join(twin.flagged), 300)}" if twin.flagged else f"{found}no",
+        )
+        for twin in report.acquittals
+    )
+    headers = ("correct system", "differs from it", "plans", "flagged")
+    return Table(headers=headers, rows=rows, numbers=frozenset({2}))

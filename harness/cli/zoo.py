@@ -26,7 +26,8 @@ from .console import say
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 @click.option("--json", "json_file", type=click.Path(path_type=Path, dir_okay=False), help="Write the table as JSON.")
 @click.option("--markdown", type=click.Path(path_type=Path, dir_okay=False), help="Write the table as Markdown.")
-def zoo(names: tuple[str, ...], json_file: Path | None, markdown: Path | None) -> int:
+@click.option("--html", type=click.Path(path_type=Path, dir_okay=False), help="Write the table as an HTML page.")
+def zoo(names: tuple[str, ...], json_file: Path | None, markdown: Path | None, html: Path | None) -> int:
     """Measure sagafuzz itself: find each bug of the zoo, or those with the given NAMEs, and flag none of the correct
     systems that they differ from in one thing.
 
@@ -48,7 +49,12 @@ def zoo(names: tuple[str, ...], json_file: Path | None, markdown: Path | None) -
         acquittals=tuple(acquittals),
         complete=not interrupt(),
     )
-    for path, render in ((json_file, tables.render_json), (markdown, tables.render_markdown)):
+    outputs = (
+        (json_file, tables.render_json),
+        (markdown, tables.render_markdown),
+        (html, tables.render_html),
+    )
+    for path, render in outputs:
         if path is not None:
             write_file(path, render(report))
     say(tables.render(report))

@@ -29,6 +29,15 @@ def test_it_says_what_was_found_and_by_what(sagafuzz: Any) -> None:
     assert [twin["flagged"] for twin in table["correct"]] == [[], []]
 
 
+def test_the_table_is_an_html_page_as_well(sagafuzz: Any) -> None:
+    assert sagafuzz("zoo", "duplicate-instance", "--html", "zoo.html").code == 0
+    page = Path("zoo.html").read_text(encoding="utf-8")
+    assert page.startswith("<!doctype html>")
+    assert "<td>duplicate-instance</td>" in page
+    assert '<td class="good">✓ I1</td>' in page
+    assert "all found, nothing invented" in page
+
+
 def test_a_mutant_that_is_not_found_fails(sagafuzz: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     tame = replace(ZOO["unstable-key"], name="tame", adapter=ZOO["unstable-key"].twin)
     monkeypatch.setattr(command, "ZOO", {"tame": tame})
