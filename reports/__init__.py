@@ -10,10 +10,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from ..history import History
 from ..verdict import Report
-from . import comparison, markdown, text, to_html, to_json
+from . import comparison, hosts, junit, markdown, mermaid, text, to_html, to_json, trace
+from .diagram import diagram, to_text
 
-__all__ = ["COMPARISONS", "REPORTS", "ComparisonOutput", "Output"]
+__all__ = ["COMPARISONS", "REPORTS", "SCHEDULES", "ComparisonOutput", "Output", "ScheduleOutput"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,11 +36,32 @@ class ComparisonOutput:
     title: str
 
 
+@dataclass(frozen=True, kw_only=True)
+class ScheduleOutput:
+    """One form of the history of a single run."""
+
+    render: Callable[[History], str]
+    title: str
+
+
 REPORTS: Final[Mapping[str, Output]] = {
     "text": Output(file="", render=text.render, title="the consistency report for a terminal"),
     "markdown": Output(file="report.md", render=markdown.render, title="the consistency report as Markdown"),
     "html": Output(file="report.html", render=to_html.render, title="the consistency report for a browser"),
-    "json": Output(file="report.json", render=to_json.render, title="the report for machines"),
+    "json": Output(file="report.json", render=to_json.render, title="the report for machines, by its JSON Schema"),
+    "junit": Output(file="report.junit.xml", render=junit.render, title="a test case for each invariant, as JUnit XML"),
+    "gitlab": Output(
+        file="report.codequality.json", render=hosts.render_code_quality, title="a code-quality report for GitLab"
+    ),
+    "github": Output(file="", render=hosts.render_annotations, title="annotations, printed in GitHub Actions"),
+}
+
+SCHEDULES: Final[Mapping[str, ScheduleOutput]] = {
+    "text": ScheduleOutput(render=lambda history: f"{to_text(diagram(history))}\n", title="a space-time diagram"),
+    "mermaid": ScheduleOutput(render=mermaid.render, title="a Mermaid sequence diagram, for Markdown"),
+    "chrome-trace": ScheduleOutput(render=trace.render_chrome, title="a trace for Perfetto and chrome://tracing"),
+    "otlp": ScheduleOutput(render=trace.render_otlp, title="OpenTelemetry spans, as OTLP/JSON"),
+    "ndjson": ScheduleOutput(render=History.to_ndjson, title="the events, one a line"),
 }
 
 COMPARISONS: Final[Mapping[str, ComparisonOutput]] = {

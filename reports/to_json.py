@@ -84,20 +84,22 @@ def to_value(report: Report) -> dict[str, Any]:
             for result in report.invariants
         },
         "findings": [_finding(finding) for finding in report.findings],
-        "coverage": [
-            {
-                "kind": cell.kind,
-                "phase": cell.phase,
-                "sites": cell.sites,
-                "planned": cell.planned,
-                "fired": cell.fired,
-                "consequential": cell.consequential,
-            }
-            for cell in report.coverage
-        ],
+        "coverage": [_phase_cell(cell) for cell in report.coverage],
         "covered": _covered(report.covered),
         "kinds": list(report.kinds),
         "not_exercised": list(report.not_exercised),
+        "discovery": [[point.plans, point.histories, point.violations] for point in report.discovery],
+    }
+
+
+def _phase_cell(cell: Cell) -> dict[str, Any]:
+    return {
+        "kind": cell.kind,
+        "phase": cell.phase,
+        "sites": cell.sites,
+        "planned": cell.planned,
+        "fired": cell.fired,
+        "consequential": cell.consequential,
     }
 
 

@@ -21,7 +21,7 @@ from ..ports import Adapter
 from ..reports import COMPARISONS, REPORTS
 from ..verdict import INCONCLUSIVE, VIOLATED, Report
 from ..writing import folder_name, make_folder, with_paths, write_file, write_report
-from .console import progress, say
+from .console import progress, say, tell_host
 
 VERDICTS = ("consistent", "violated", "inconclusive")
 
@@ -112,6 +112,7 @@ def run(adapter: str, report_dir: Path, **options: Any) -> int:
     files = [output.file for output in REPORTS.values() if output.file]
     files += [CERTIFICATE_FILE] if certifies(report) else []
     say(f"written: {', '.join(str(report_dir / file) for file in files)}")
+    tell_host([with_paths(report, report_dir)])
     return interrupt.exit_code if interrupt() else exit_code(report)
 
 
@@ -146,6 +147,7 @@ def compare(adapters: Sequence[str], expect: str | None, report_dir: Path, **opt
     say(COMPARISONS["text"].render(shown))
     files = ", ".join(str(report_dir / output.file) for output in COMPARISONS.values() if output.file)
     say(f"written: {files}, and a report for each in {report_dir}")
+    tell_host(shown)
     if interrupt():
         return interrupt.exit_code
     if expected:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, TextIO
 
 from ..exploration.campaign import Progress
+from ..reports import REPORTS
+from ..verdict import Report
 
 PLAIN_LINE_EVERY_S = 5.0
 
@@ -25,6 +28,21 @@ def say(text: str, *, err: bool = False) -> None:
     except BrokenPipeError:
         with open(os.devnull, "w", encoding="utf-8") as nowhere:  # noqa: PTH123
             os.dup2(nowhere.fileno(), stream.fileno())
+
+
+def tell_host(reports: Sequence[Report]) -> None:
+    """In GitHub Actions: print annotations, and add the reports to the summary of the step."""
+    if os.environ.get("GITHUB_ACTIONS") != "true":
+        return
+    for report in reports:
+        if lines := REPORTS["github"].render(report).rstrip("\n"):
+            say(lines)
+    if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
+        try:
+            with Path(summary).open("a", encoding="utf-8") as file:
+                file.writelines(REPORTS["markdown"].render(report) for report in reports)
+        except OSError as error:
+            say(f"sagafuzz: cannot write the step summary {summary!r}: {error.strerror}", err=True)
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from ..exploration.replay import Replay, Replayed, from_text
 from ..invariants import INVARIANTS
 from ..loading import load
 from ..regression import run_again
+from ..reports import SCHEDULES
 from ..reports.clean import clean
 from ..reports.diagram import diagram, to_text
 from .console import say
@@ -24,9 +25,10 @@ EXIT_CODES = {"FIXED": 0, "STILL FAILS": 1, "CANNOT RUN": 3, "FLAKY": 4}
 @click.command()
 @click.argument("file", metavar="ID|FILE")
 @click.option("--adapter", metavar="ADAPTER", help="Run it on this adapter instead of the one it was found on.")
+@click.option("--as", "form", type=click.Choice(list(SCHEDULES)), help="Print only what happened, in this form.")
 @click.option("--emit-test", is_flag=True, help="Print a pytest test that asserts the invariant; run nothing.")
 @click.option("--show-output", is_flag=True, help="Let the code under test print and log.")
-def replay(file: str, adapter: str | None, emit_test: bool, show_output: bool) -> int:
+def replay(file: str, adapter: str | None, form: str | None, emit_test: bool, show_output: bool) -> int:
     """Run a recorded schedule again: FILE, an F-….json of a report, or the finding of that ID in a report here.
 
     Says FIXED (exit code 0), STILL FAILS (1), CANNOT RUN (3) or FLAKY (4).
@@ -34,6 +36,7 @@ def replay(file: str, adapter: str | None, emit_test: bool, show_output: bool) -
     \b
     sagafuzz replay sagafuzz-report/F-wmx2y.json
     sagafuzz replay F-wmx2y --emit-test > test_f_wmx2y.py
+    sagafuzz replay F-wmx2y --as chrome-trace > trace.json
     """
     path = _found(file)
     try:
@@ -46,6 +49,9 @@ def replay(file: str, adapter: str | None, emit_test: bool, show_output: bool) -
         return 0
     loaded = load(adapter or recorded.adapter)
     outcome = run_again(recorded, loaded, show_output=show_output)
+    if form is not None and outcome.history is not None:
+        say(SCHEDULES[form].render(outcome.history).rstrip("\n"))
+        return EXIT_CODES[outcome.result]
     say(f"{recorded.id} on {loaded.name}: {outcome.result}" + (f" ({outcome.reason})" if outcome.reason else ""))
     _show(outcome, recorded.sentence)
     return EXIT_CODES[outcome.result]

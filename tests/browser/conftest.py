@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-AXE = Path(__file__).resolve().parents[2] / "build" / "browser" / "node_modules" / "axe-core" / "axe.min.js"
+MODULES = Path(__file__).resolve().parents[2] / "build" / "browser" / "node_modules"
 
 # --no-sandbox: CI runs as root; the rest keeps the browser from calling home.
 OPTIONS = [
@@ -89,9 +89,20 @@ def open_page(browser: Any, tmp_path: Path) -> Iterator[Open]:
         context.close()
 
 
+def source(package: str, file: str) -> str:
+    path = MODULES / package / file
+    if not path.is_file():
+        lacking(f"{package} is not installed")
+    return path.read_text(encoding="utf-8")
+
+
 @pytest.fixture(scope="session")
 def axe() -> str:
     """The source of axe-core."""
-    if not AXE.is_file():
-        lacking("axe-core is not installed")
-    return AXE.read_text(encoding="utf-8")
+    return source("axe-core", "axe.min.js")
+
+
+@pytest.fixture(scope="session")
+def mermaid() -> str:
+    """The source of Mermaid."""
+    return source("mermaid", "dist/mermaid.min.js")

@@ -117,3 +117,17 @@ def test_the_adapter_is_named_as_it_was_given(sagafuzz: Any, shop: Callable[...,
     file = min(Path("sagafuzz-report").glob("F-*.json"))
     assert json.loads(file.read_text())["adapter"] == "shop.py:Shop"
     assert sagafuzz("replay", file).code == 1
+
+
+@pytest.mark.parametrize("form", ["mermaid", "chrome-trace", "otlp", "ndjson", "text"])
+def test_it_prints_what_happened_in_another_form(sagafuzz: Any, form: str) -> None:
+    sagafuzz("run", "seed", "--faults", 1, "--random", 0, "--scenario", "succeeds")
+    (file, *_) = sorted(Path("sagafuzz-report").glob("F-*.json"))
+    result = sagafuzz("replay", file, "--as", form)
+    assert (result.code, result.err) == (1, "")
+    if form in ("chrome-trace", "otlp"):
+        assert json.loads(result.out)
+    elif form == "ndjson":
+        assert result.out == file.with_suffix(".ndjson").read_text(encoding="utf-8")
+    else:
+        assert "orchestrator" in result.out and "STILL FAILS" not in result.out

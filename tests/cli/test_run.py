@@ -17,6 +17,8 @@ QUICK = ("--faults", 1, "--random", 5)
 ONE = (*QUICK, "--scenario", "succeeds")
 PLANS = ("--faults", 1, "--random", 0, "--scenario", "declined")
 
+REPORT_FILES = ["report.codequality.json", "report.html", "report.json", "report.junit.xml", "report.md"]
+
 
 def report(folder: str = "sagafuzz-report") -> Any:
     return json.loads(Path(folder, "report.json").read_text(encoding="utf-8"))
@@ -30,7 +32,7 @@ def test_the_reference_is_consistent(sagafuzz: Any) -> None:
     assert (said["verdict"], said["complete"], said["findings"]) == ("consistent", True, [])
     assert said["plans"]["planned"] == said["plans"]["run"] == said["plans"]["fired"] > 300
     files = sorted(path.name for path in Path("sagafuzz-report").iterdir())
-    assert files == ["certificate.json", "report.html", "report.json", "report.md"]
+    assert files == ["certificate.json", *REPORT_FILES]
 
 
 def test_the_seed_is_violated(sagafuzz: Any) -> None:
@@ -121,9 +123,7 @@ def test_what_an_earlier_run_found_is_cleared_away(sagafuzz: Any) -> None:
     assert sorted(path.name for path in folder.iterdir()) == [
         "certificate.json",
         "notes.json",
-        "report.html",
-        "report.json",
-        "report.md",
+        *REPORT_FILES,
     ]
 
 

@@ -1,0 +1,72 @@
+"""What the hosts of code show beside it: annotations for GitHub Actions, a code-quality report for GitLab."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any, Final
+
+from ..verdict import INCONCLUSIVE, Finding, Report
+from . import facts
+from .clean import clean
+
+MAX_ANNOTATIONS: Final = 10
+"""GitHub shows ten errors of a step, and drops the rest without a word."""
+
+_WORDS: Final = 600
+
+
+def render_annotations(report: Report) -> str:
+    """Workflow commands, a line each: an error for a finding, a warning where the campaign has no conclusion."""
+    file = adapter_file(report)
+    place = f"file={_property(file)},line=1," if file else ""
+    chosen = facts.first_of_each(report.findings)
+    chosen += [finding for finding in report.findings if finding not in chosen]
+    lines = [
+        f"::error {place}title={_property(facts.title(report, finding))}::{_data(_said(finding))}"
+        for finding in chosen[: MAX_ANNOTATIONS - 1 if len(chosen) > MAX_ANNOTATIONS else MAX_ANNOTATIONS]
+    ]
+    if left := len(chosen) - len(lines):
+        lines.append(f"::error {place}title=sagafuzz::{left:,} more findings, in the report")
+    if report.verdict == INCONCLUSIVE or not report.complete:
+        lines.append(f"::warning {place}title=sagafuzz::{_data(facts.headline(report))}")
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _said(finding: Finding) -> str:
+    again = facts.replay(finding)
+    return clean(finding.violation.sentence, _WORDS) + (f" ({again})" if again else "")
+
+
+def _data(text: str) -> str:
+    """A message of a workflow command, as actions/toolkit escapes it."""
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(text: str) -> str:
+    return _data(text).replace(":", "%3A").replace(",", "%2C")
+
+
+def render_code_quality(report: Report) -> str:
+    """A JSON array as GitLab reads it: an issue for each finding, at the file of the adapter."""
+    return json.dumps([_issue(report, finding) for finding in report.findings], indent=2) + "\n"
+
+
+def _issue(report: Report, finding: Finding) -> dict[str, Any]:
+    signature = "\0".join((clean(report.adapter, 200), *(clean(part, 200) for part in finding.violation.signature)))
+    return {
+        "description": f"{facts.title(report, finding)}: {_said(finding)}",
+        "check_name": clean(finding.violation.invariant, 40),
+        "fingerprint": hashlib.blake2b(signature.encode(), digest_size=16).hexdigest(),
+        "severity": "critical",
+        "location": {"path": adapter_file(report) or clean(report.adapter, 200), "lines": {"begin": 1}},
+    }
+
+
+def adapter_file(report: Report) -> str:
+    """The file that the adapter was named by: of ``file.py:Attr`` the file, of ``package.module:Attr`` the file that
+    a module of that name has; "" for a name without a place."""
+    place, colon, _ = report.spec.rpartition(":")
+    if not colon:
+        return ""
+    return clean(place if place.endswith(".py") else place.replace(".", "/") + ".py", 200)

@@ -1,0 +1,60 @@
+"""The report as JUnit XML: a test case for each invariant, for every CI that shows tests."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from ..verdict import GAVE_UP, NOT_EXERCISED, VIOLATED, Finding, InvariantResult, Report
+from . import facts
+from .clean import clean
+from .diagram import diagram, to_text
+
+if TYPE_CHECKING:
+    from junitparser.junitparser import FinalResult
+
+MAX_FINDINGS: Final = 20
+"""Of one invariant, that are told in its test case."""
+
+
+def render(report: Report) -> str:
+    """Violated is a failure, gave up an error, not exercised skipped. A campaign that is inconclusive as a whole, or
+    was interrupted, is a test case of its own that errs: no green by default."""
+    from junitparser import Error, JUnitXml, TestCase, TestSuite
+
+    name = f"sagafuzz: {clean(report.saga, 60)} on {clean(report.adapter, 60)}"
+    suite = TestSuite(name)
+    for key, value in (("seed", str(report.seed)), ("digest", report.digest), ("command", report.command)):
+        suite.add_property(key, clean(value, 300))
+    found: dict[str, list[Finding]] = {}
+    for finding in report.findings:
+        found.setdefault(finding.violation.invariant, []).append(finding)
+    for result in report.invariants:
+        case = TestCase(clean(f"{result.id} {result.name}", 80), name)
+        case.result = _results(report, result, found.pop(result.id, []))
+        suite.add_testcase(case)
+    campaign = TestCase("the campaign came to a conclusion", name)
+    if not report.complete or report.reasons or report.nondeterministic:
+        campaign.result = [Error(clean("; ".join(facts.statements(report)) or "incomplete", 800), "Inconclusive")]
+    suite.add_testcase(campaign)
+    document = JUnitXml("sagafuzz")
+    document.add_testsuite(suite)
+    return str(document.tostring(), "utf-8").rstrip("\n") + "\n"  # type: ignore[no-untyped-call]
+
+
+def _results(report: Report, result: InvariantResult, findings: list[Finding]) -> list[FinalResult]:
+    from junitparser import Error, Failure, Skipped
+
+    note = clean(result.note, 200)
+    if result.status == VIOLATED:
+        told = "\n\n".join(_told(report, finding) for finding in findings[:MAX_FINDINGS])
+        failure = Failure(clean(findings[0].violation.sentence, 300) if findings else note or "violated", "Violated")
+        failure.text = told
+        return [failure]
+    if result.status == GAVE_UP:
+        return [Error(note or "gave up", "GaveUp")]
+    return [Skipped(note or "not exercised")] if result.status == NOT_EXERCISED else []
+
+
+def _told(report: Report, finding: Finding) -> str:
+    picture = to_text(diagram(finding.history, finding.violation))
+    return "\n".join([facts.title(report, finding), picture, facts.replay(finding)]).rstrip()
