@@ -72,16 +72,16 @@ def counts(scenario: str, faults: int) -> tuple[int, int]:
 def test_plans_and_histories_of_the_reference_with_one_fault_are_pinned() -> None:
     """A change of these numbers is a change of what is searched: look at it, then write the new ones."""
     assert {scenario.name: counts(scenario.name, 1) for scenario in load("reference").scenarios} == {
-        "succeeds": (118, 118),
-        "declined": (172, 171),
-        "two-on-one-item": (233, 230),
-        "over-the-limit": (172, 172),
+        "succeeds": (94, 94),
+        "declined": (148, 147),
+        "two-on-one-item": (191, 188),
+        "over-the-limit": (148, 148),
     }
 
 
 @pytest.mark.slow
 def test_plans_and_histories_of_the_reference_with_two_faults_are_pinned() -> None:
-    assert counts("succeeds", 2) == (8295, 8223)
+    assert counts("succeeds", 2) == (6256, 6192)
 
 
 @pytest.mark.parametrize("adapter", ["seed", "simple-saga"])
