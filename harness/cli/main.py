@@ -16,7 +16,7 @@ import click
 
 from .. import __version__
 from ..errors import UsageError, nearest
-from . import campaigns, creating, doctoring, explaining, listing, replaying, verifying
+from . import campaigns, creating, diffing, doctoring, explaining, listing, replaying, verifying
 from .console import say
 from .zoo import zoo
 
@@ -49,6 +49,7 @@ def cli() -> None:
 for command in (
     campaigns.run,
     campaigns.compare,
+    diffing.diff,
     replaying.replay,
     verifying.verify,
     explaining.explain,
