@@ -108,7 +108,7 @@ class Enumerator:
                 for index, fault in self._distinct_extensions(node):
                     case, child = self._extend(node, fault, shared.before(node.first + index))
                     yield case
-                    if depth < self.max_faults and child is not None:
+                    if child is not None:
                         following.append(child)
             level = following
 
@@ -171,7 +171,7 @@ class Enumerator:
         struck = run.sites.index(fault.site)
         known = run.known_at >= 0
         case = Case(plan, run, digest, fired, digest != node.digest, phase_of(run, struck), known)
-        if not fired:
+        if not fired or len(faults) == self.max_faults:
             return case, None
         end = run.known_at if known else len(run.sites)
         rest = {index - struck - 1: kinds for index, kinds in run.impossible.items() if struck < index < end}
@@ -180,9 +180,11 @@ class Enumerator:
 
     def _simulate(self, plan: Plan, remaining: int, prefix: Prefix | None = None) -> Run:
         """Run a plan; where more faults are to follow, only until a state that is known."""
-        if self._memo is None or remaining == 0 or not self.max_faults:
-            return self._run(plan, prefix)
         memo = self._memo
+        if memo is None or not self.max_faults:
+            return self._run(plan, prefix)
+        if remaining == 0:
+            return self._run_last(memo, plan, prefix)
         memo.begin(remaining)
         run = self._run(plan, prefix, memo.watch)
         after = [0]  # how many faults can strike at or after each site
@@ -190,6 +192,16 @@ class Enumerator:
             after.append(after[-1] + sum(1 for _ in self._possible(run.sites[index], run.impossible.get(index, ()))))
         after.reverse()
         self.pruned[STATE_MEMO] += memo.end(run, after)
+        return run
+
+    def _run_last(self, memo: StateMemo, plan: Plan, prefix: Prefix | None) -> Run:
+        """Run a plan that is not extended."""
+        kind = plan.faults[-1].kind
+        if not memo.pays(kind):
+            return self._run(plan, prefix)
+        memo.begin(0)
+        run = self._run(plan, prefix, memo.glance)
+        memo.end_last(run, kind)
         return run
 
     def _run(self, plan: Plan, prefix: Prefix | None, watch: Callable[[Simulation], bool] | None = None) -> Run:

@@ -26,6 +26,7 @@ kinds "overtaken"); all others commute. The simulator tells which share data: `S
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Final
 
 from ..history import ACK, CLOCK, DELIVER, DOWN, LOG, LOST, TIMEOUT
@@ -51,6 +52,12 @@ GONE_WITH_THE_PROCESS: Final = frozenset({LOG, ACK, TIMEOUT, DELIVER, LOST, DOWN
 """Events that leave nothing behind when the orchestrator dies: it knew of them, or nobody did."""
 
 
+TRIALS: Final = 24
+WORTH: Final = 6
+"""Of how many runs the first state is looked at before judging by the share of known ones, which is to be one
+in so many at least."""
+
+
 class StateMemo:
     """The states that were explored, with how many further faults, and how many plans that spares."""
 
@@ -59,6 +66,8 @@ class StateMemo:
         self._new: list[tuple[bytes, int]] = []  # states of the current run, with the site at which each was
         self._remaining = 0
         self._spared = 0
+        self._asked: Counter[str] = Counter()  # by the kind of the last fault, of runs that no fault may follow
+        self._found: Counter[str] = Counter()
 
     def __len__(self) -> int:
         return len(self._known)
@@ -89,3 +98,26 @@ class StateMemo:
             if site < len(after):
                 self._known[key] = (self._remaining, after[site] + spared)
         return spared
+
+    # -- runs that no fault may follow: few of their states are met again, so the first alone is looked at ----
+
+    def pays(self, kind: str) -> bool:
+        """Whether to look at a run whose last fault is of ``kind``: to tell a state costs a fraction of what a
+        known one saves, and after most kinds hardly any is known."""
+        return self._asked[kind] < TRIALS or self._found[kind] * WORTH >= self._asked[kind]
+
+    def glance(self, sim: Simulation) -> bool:
+        """Is the first state after the last fault known?"""
+        if self._new or (key := state_key(sim)) is None:
+            return False
+        if key in self._known:
+            return True
+        self._new.append((key, 0))
+        return False
+
+    def end_last(self, run: Run, kind: str) -> None:
+        """Keep what `glance` saw."""
+        self._asked[kind] += 1
+        self._found[kind] += run.known_at >= 0
+        for key, _ in self._new:
+            self._known[key] = (0, 0)

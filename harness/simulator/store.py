@@ -115,6 +115,9 @@ class StorePort:
         guard: Mapping[str, Any] | None = None,
         epoch: int = 0,
     ) -> None:
+        process = self._process
+        if process.tape is not None and not self._batches and process.tape.answer("put") is not LIVE:
+            return
         try:
             text = as_text(value)
         except (TypeError, ValueError, RecursionError) as error:
@@ -188,7 +191,7 @@ class StorePort:
             subject = f"{first.record} {first.step}" if first.step else first.record
         sim, process = self._sim, self._process
         if process.tape is not None and process.tape.answer("put") is not LIVE:
-            return
+            return  # a transaction, or a deletion
         if sim.checkpoint is not None:
             sim.checkpoint(sim)
         try:
