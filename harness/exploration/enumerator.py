@@ -15,15 +15,17 @@ from dataclasses import dataclass
 
 from ..faults import Fault, Plan, Site, feasible_kinds
 from ..history import rows_digest
-from ..simulator import Prefix, Run, Setup, Simulation, Strayed, prefixes, simulate
+from ..simulator import Prefix, Run, Setup, Simulation, Strayed, prefixes, simulate, unsettled
 from .judge import NotDeterministic, difference
 from .reductions import (
+    CLOCK_JUMPS,
     CRASH_EQUIVALENCE,
     GONE_WITH_THE_PROCESS,
     LATER_BY,
     PREFIX_SHARING,
     REDUCTIONS,
     STATE_MEMO,
+    UNREAD_CLOCK,
     StateMemo,
 )
 
@@ -54,6 +56,7 @@ class _Node:
     impossible: dict[int, tuple[str, ...]]
     digest: bytes
     visible: tuple[int, ...]  # how many events that outlive a crash had happened before each site
+    unread: bool  # whether a jump of the clock as a further, last fault would change nothing
 
 
 class _Shared:
@@ -92,6 +95,7 @@ class Enumerator:
         self._crash_classes = CRASH_EQUIVALENCE in reductions and setup.adapter.durable_recovery
         self.resumed = 0
         self._shares = PREFIX_SHARING in reductions and not setup.is_async
+        self._spares_clock = UNREAD_CLOCK in reductions
         self._memo = StateMemo() if STATE_MEMO in reductions else None
         self._kinds: dict[tuple[str, str, str], tuple[str, ...]] = {}
         self._faults: dict[tuple[str, Site], Fault] = {}
@@ -100,8 +104,8 @@ class Enumerator:
         run = self._simulate(Plan(), self.max_faults)
         digest = rows_digest(run.rows)
         yield Case(Plan(), run, digest, True, False, "")
-        level = [_Node((), 0, run.sites, dict(run.impossible), digest, self._visible(run))]
-        for depth in range(1, self.max_faults + 1):
+        level = [_Node((), 0, run.sites, dict(run.impossible), digest, self._visible(run), unread=False)]
+        for _ in range(self.max_faults):
             following: list[_Node] = []
             for node in level:
                 shared = self._prefixes(node)
@@ -126,7 +130,7 @@ class Enumerator:
 
     def _distinct_extensions(self, node: _Node) -> Iterator[tuple[int, Fault]]:
         """The extensions of a node with the indices of their sites, but one of each class of equivalent crashes
-        only."""
+        only, and no jump of a clock that nobody reads."""
         seen: set[int] = set()
         for index, site in enumerate(node.sites):
             for kind in self._possible(site, node.impossible.get(index, ())):
@@ -137,6 +141,9 @@ class Enumerator:
                         self.pruned[CRASH_EQUIVALENCE] += 1
                         continue
                     seen.add(moment)
+                elif node.unread and kind in CLOCK_JUMPS:
+                    self.pruned[UNREAD_CLOCK] += 1
+                    continue
                 yield index, self.fault(kind, site)
 
     def _possible(self, site: Site, excluded: tuple[str, ...]) -> Iterator[str]:
@@ -176,7 +183,13 @@ class Enumerator:
         end = run.known_at if known else len(run.sites)
         rest = {index - struck - 1: kinds for index, kinds in run.impossible.items() if struck < index < end}
         sites, visible = run.sites[struck + 1 : end], self._visible(run)[struck + 1 : end]
-        return case, _Node(faults, struck + 1, sites, rest, digest, visible)
+        unread = len(faults) + 1 == self.max_faults and self._unread(run)
+        return case, _Node(faults, struck + 1, sites, rest, digest, visible, unread)
+
+    def _unread(self, run: Run) -> bool:
+        """Whether the clock is asked nowhere in a run that came to its end, and that end needs no restart."""
+        ended = run.known_at < 0 and not run.clock_read
+        return self._spares_clock and ended and not unsettled(self.setup, run.rows)
 
     def _simulate(self, plan: Plan, remaining: int, prefix: Prefix | None = None) -> Run:
         """Run a plan; where more faults are to follow, only until a state that is known."""

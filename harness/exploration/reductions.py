@@ -20,6 +20,10 @@ from the start.
 same anomalies under other names, and the same outcomes unless their ids reach an ordering (the tests submit them
 the other way round). Nothing more is merged: which of them came first is a part of each state, and of its past.
 
+*Unread clock.* Where no code asks for the time of day, a jump of the clock changes nothing: the run with it is
+the run without, and one event that nobody sees. It is spared as the last of two faults or more, where the
+run without it was judged, and has settled its sagas, so that no restart is due to the jump.
+
 *Independence.* Only requests of different sagas on the same data are delivered in both orders (the
 kinds "overtaken"); all others commute. The simulator tells which share data: `Setup.unshared`.
 """
@@ -36,7 +40,8 @@ from ..simulator.state import state_key
 CRASH_EQUIVALENCE: Final = "crash equivalence"
 STATE_MEMO: Final = "state memo"
 PREFIX_SHARING: Final = "prefix sharing"
-REDUCTIONS: Final = (CRASH_EQUIVALENCE, STATE_MEMO, PREFIX_SHARING)
+UNREAD_CLOCK: Final = "unread clock"
+REDUCTIONS: Final = (CRASH_EQUIVALENCE, STATE_MEMO, PREFIX_SHARING, UNREAD_CLOCK)
 
 LATER_BY: Final = {
     "crash-before-send": 0,
@@ -47,6 +52,8 @@ LATER_BY: Final = {
     "crash-after-log": 0,
 }
 """The crashes that are compared, and how many visible events each lets happen at its own site first."""
+
+CLOCK_JUMPS: Final = frozenset({"clock-forward", "clock-back"})
 
 GONE_WITH_THE_PROCESS: Final = frozenset({LOG, ACK, TIMEOUT, DELIVER, LOST, DOWN, CLOCK})
 """Events that leave nothing behind when the orchestrator dies: it knew of them, or nobody did."""

@@ -4,6 +4,6 @@ from __future__ import annotations
 
 from .prefix import Prefix, Strayed, prefixes
 from .registers import Register
-from .simulation import Run, Setup, Simulation, simulate
+from .simulation import Run, Setup, Simulation, simulate, unsettled
 
-__all__ = ["Prefix", "Register", "Run", "Setup", "Simulation", "Strayed", "prefixes", "simulate"]
+__all__ = ["Prefix", "Register", "Run", "Setup", "Simulation", "Strayed", "prefixes", "simulate", "unsettled"]

@@ -214,6 +214,35 @@ class Run(NamedTuple):
         )
 
 
+def unsettled(setup: Setup, rows: Sequence[Row]) -> set[str]:
+    """The sagas that are neither all done, nor all undone, nor handed to a person; also those that are
+    durable and not begun."""
+    done: set[str] = set()
+    for row in rows:
+        if row[1] in (CLIENT_ACK, TERMINAL) and row[9][0] != Outcome.PENDING.value:
+            done.add(row[3])
+        elif row[1] == LOGLOST and row[9][0] == "terminal":
+            done.discard(row[3])
+    handed = {row[3] for row in rows if row[1] == DEAD_LETTER} & {row[3] for row in rows if row[1] == ALERT}
+    left = [saga for saga in setup.orders if saga not in done and saga not in handed]
+    if not left:
+        return set()
+    binding = {step.name for step in setup.adapter.saga.steps if step.undo is not None or step.pivot}
+    everything = {step.name for step in setup.adapter.saga.steps}
+    recorded = {row[3] for row in rows if row[1] == LOGACK and row[9][0] == "create"}
+    found: set[str] = set()
+    for saga in left:
+        net: dict[str, int] = {}
+        for row in rows:
+            if row[3] == saga and (row[1] == EXPIRE or (row[1] == APPLY and row[9][0])):
+                lasts = row[1] == APPLY and row[5] == FORWARD
+                net[row[4]] = net.get(row[4], 0) + (1 if lasts else -1)
+        begun = any(net.get(step) for step in binding) and not all(net.get(step) == 1 for step in everything)
+        if begun or (saga in recorded and not net):
+            found.add(saga)
+    return found
+
+
 class Simulation:
     """The state of one run. Build it, then ``complete()``; or drive it by hand with ``manual=True``."""
 
@@ -482,7 +511,7 @@ class Simulation:
         if self.process is None or self._serves():
             return False
         ended = {row[3] for row in self.rows if row[1] in _ENDS and row[9][0] != Outcome.PENDING.value}
-        return ended.issuperset(self.setup.orders) and not self._unsettled()
+        return ended.issuperset(self.setup.orders) and not unsettled(self.setup, self.rows)
 
     def _serves(self) -> bool:
         return self.process is not None and self.process.serving > 0
@@ -495,7 +524,7 @@ class Simulation:
         if not self.setup.recovers or not self.fired or self._healed_incarnation >= self._incarnations:
             return False
         boots = [position for position, row in enumerate(self.rows) if row[1] == BOOT]
-        return self.fired[-1][0] >= boots[-1] and bool(self._unsettled())
+        return self.fired[-1][0] >= boots[-1] and bool(unsettled(self.setup, self.rows))
 
     def _restart(self) -> None:
         if self.process is not None:
@@ -506,35 +535,6 @@ class Simulation:
         self._healed_incarnation = self._incarnations + 1
         self.kernel.horizon_us = self.kernel.now_us + HORIZON_US
         self.start("heal")
-
-    def _unsettled(self) -> set[str]:
-        """The sagas that are neither all done, nor all undone, nor handed to a person; also those that are
-        durable and not begun."""
-        done: set[str] = set()
-        for row in self.rows:
-            if row[1] in (CLIENT_ACK, TERMINAL) and row[9][0] != Outcome.PENDING.value:
-                done.add(row[3])
-            elif row[1] == LOGLOST and row[9][0] == "terminal":
-                done.discard(row[3])
-        handed = {row[3] for row in self.rows if row[1] == DEAD_LETTER} & {
-            row[3] for row in self.rows if row[1] == ALERT
-        }
-        binding = {step.name for step in self.setup.adapter.saga.steps if step.undo is not None or step.pivot}
-        everything = {step.name for step in self.setup.adapter.saga.steps}
-        recorded = {row[3] for row in self.rows if row[1] == LOGACK and row[9][0] == "create"}
-        unsettled: set[str] = set()
-        for saga in self.setup.orders:
-            if saga in done or saga in handed:
-                continue
-            net: dict[str, int] = {}
-            for row in self.rows:
-                if row[3] == saga and (row[1] == EXPIRE or (row[1] == APPLY and row[9][0])):
-                    lasts = row[1] == APPLY and row[5] == FORWARD
-                    net[row[4]] = net.get(row[4], 0) + (1 if lasts else -1)
-            begun = any(net.get(step) for step in binding) and not all(net.get(step) == 1 for step in everything)
-            if begun or (saga in recorded and not net):
-                unsettled.add(saga)
-        return unsettled
 
     def result(self) -> Run:
         return Run(

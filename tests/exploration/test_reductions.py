@@ -7,7 +7,8 @@ import pytest
 from sagafuzz.exploration.enumerator import Enumerator
 from sagafuzz.exploration.judge import Judge, outcome_of
 from sagafuzz.exploration.quiet import fewer_collections, quiet
-from sagafuzz.exploration.reductions import CRASH_EQUIVALENCE, PREFIX_SHARING, REDUCTIONS, STATE_MEMO
+from sagafuzz.exploration.reductions import CRASH_EQUIVALENCE, PREFIX_SHARING, REDUCTIONS, STATE_MEMO, UNREAD_CLOCK
+from sagafuzz.history import CLOCK
 from sagafuzz.loading import load
 from sagafuzz.simulator import Setup, simulate
 from sagafuzz.simulator.state import state_key
@@ -50,6 +51,20 @@ def test_a_shared_prefix_spares_no_plan(scenario: str) -> None:
     shared, same, enumerator = search("seed", scenario, (PREFIX_SHARING,))
     assert (shared, same) == (full, plans)
     assert enumerator.resumed == plans - 1, "all but the empty plan"
+
+
+def test_a_jump_of_a_clock_that_nobody_reads_changes_nothing() -> None:
+    """What is spared is the run without the jump, row by row."""
+    loaded = load("seed")
+    setup = Setup(adapter=loaded, scenario=loaded.scenario("declined"))
+    ran = {case.plan: case.run for case in Enumerator(setup, 2, reductions=()).cases()}
+    reduced = Enumerator(setup, 2, reductions=(UNREAD_CLOCK,))
+    spared = set(ran) - {case.plan for case in reduced.cases()}
+    assert len(spared) == reduced.pruned[UNREAD_CLOCK] > 100
+    for plan in spared:
+        assert plan.faults[-1].kind.startswith("clock-")
+        with_it, without = ran[plan].rows, ran[plan.without(1)].rows
+        assert [row for row in with_it if row[1] != CLOCK] == [row for row in without if row[1] != CLOCK]
 
 
 @pytest.mark.slow
