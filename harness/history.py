@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import marshal
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final, NamedTuple, TypeAlias
@@ -202,9 +202,16 @@ class History:
             raise UsageError(f"history: its header lacks or misspells {error}; write it with to_ndjson()") from None
 
 
-def rows_digest(rows: Iterable[Row]) -> bytes:
-    """16 bytes over the rows. marshal's version 2 keeps no references, so equal rows give equal bytes."""
-    return hashlib.blake2b(marshal.dumps(tuple(rows), 2), digest_size=16).digest()
+def rows_digest(rows: Sequence[Row], known: int = 0, head: bytes = b"") -> bytes:
+    """16 bytes over the rows, of which ``head`` may give the first ``known`` as `marshalled`."""
+    size = len(rows).to_bytes(4, "little")
+    return hashlib.blake2b(b"(" + size + head + marshalled(rows[known:]), digest_size=16).digest()
+
+
+def marshalled(rows: Sequence[Row]) -> bytes:
+    """The rows one after the other, as marshal's version 2 writes a tuple's items. It keeps no references, so equal
+    rows give equal bytes."""
+    return marshal.dumps(tuple(rows), 2)[5:]
 
 
 def fault_to_json(fault: Fault) -> dict[str, Any]:

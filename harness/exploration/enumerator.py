@@ -12,6 +12,7 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from ..faults import Fault, Plan, Site, feasible_kinds
 from ..history import rows_digest
@@ -30,8 +31,7 @@ from .reductions import (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Case:
+class Case(NamedTuple):
     """One plan that was run. ``consequential`` says that its last fault changed what happened;
     ``phase`` is where in the saga that fault struck: forward, compensation or recovery. ``known`` says that
     the run was ended in a state whose future had been explored: it is not to be judged again."""
@@ -170,7 +170,7 @@ class Enumerator:
         faults = (*node.faults, fault)
         plan = Plan(faults=faults)
         run = self._simulate(plan, self.max_faults - len(faults), prefix)
-        digest = rows_digest(run.rows)
+        digest = prefix.digest(run.rows) if prefix is not None else rows_digest(run.rows)
         fired = len(run.fired) == len(faults)
         if fault.site not in run.sites:
             before = Plan(faults=node.faults)

@@ -21,7 +21,7 @@ class Judge:
     def __init__(self, setup: Setup) -> None:
         self.setup = setup
         self._verdicts: dict[tuple[bytes, bool], Verdict] = {}
-        self._silent = Verdict()
+        self._silent: dict[frozenset[str], Verdict] = {}
 
     @property
     def histories(self) -> int:
@@ -35,6 +35,8 @@ class Judge:
         if known is not None:
             return known, False
         verdict = check(run.history(self.setup, plan))
+        if not (verdict.violations or verdict.gave_up):  # nearly all are; kept once for each set of ids, not each run
+            verdict = self._silent.setdefault(verdict.exercised, verdict)
         self._verdicts[key] = verdict
         return verdict, True
 

@@ -253,7 +253,7 @@ def _child(plan: Plan, live: LiveRun) -> _Node | None:
 
 def digest(rows: Iterable[Row]) -> bytes:
     """What happened, without the times."""
-    return rows_digest((0, *row[1:9], () if row[1] in (TIMEOUT, PAUSE) else row[9]) for row in rows)
+    return rows_digest([(0, *row[1:9], () if row[1] in (TIMEOUT, PAUSE) else row[9]) for row in rows])
 
 
 def replay(recorded: Replay, adapter: Adapter) -> Replayed:

@@ -156,7 +156,7 @@ class Drawn:
 
 def trace_class(rows: Iterable[Row]) -> bytes:
     """A hash of what happened in which order, without the times."""
-    return rows_digest(row[1:] for row in rows)  # type: ignore[misc]
+    return rows_digest([row[1:] for row in rows])  # type: ignore[misc]
 
 
 def unseen(classes: Counter[bytes]) -> Unseen:

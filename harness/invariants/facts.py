@@ -6,6 +6,7 @@ look-ups and a search can afford them all.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import NamedTuple
 
 from ..history import (
@@ -115,6 +116,9 @@ class Owned(NamedTuple):
     process: str
     epoch: int
     record: tuple[str, str, int]  # kind, step, occurrence
+
+
+_owned = partial(tuple.__new__, Owned)
 
 
 class SagaFacts:
@@ -280,7 +284,7 @@ class Facts:
             facts.durable.setdefault((data[0], row[4]), position)
             facts.last_row = position
             if len(data) > 2:
-                facts.owned.append(Owned(position, row[2], data[2], (data[0], row[4], data[1])))
+                facts.owned.append(_owned((position, row[2], data[2], (data[0], row[4], data[1]))))
 
     def _loglost(self, position: int, row: Row) -> None:
         facts, lost = self.of(row), (row[9][0], row[4], row[9][1])

@@ -28,10 +28,8 @@ def write_ahead(facts: Facts) -> Checked:
         kinds = {record for record, _ in saga.durable}
         if not kinds & {"create", "intent", "outcome", "compensating"}:
             continue
-        sends = sorted(
-            (position, step, direction)
-            for (step, direction), call in saga.calls.items()
-            for position, _, _ in call.sends
+        sends = sorted(  # the first of each call: what was durable before it was durable before the others
+            (call.sends[0][0], step, direction) for (step, direction), call in saga.calls.items() if call.sends
         )
         if sends:
             exercised = True

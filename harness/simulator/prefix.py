@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
 
 from ..faults import Fault, Plan
+from ..history import Row, marshalled, rows_digest
 from .network import Message
 from .participants import Ledger
 from .patches import virtual
@@ -81,6 +82,7 @@ class Prefix:
         self._numbers = (network._next, kernel._seq, kernel.ticks, kernel.now_us, kernel.horizon_us)
         self._next_look = sim._next_look
         self._marks = (sim.recovery, sim.compensation, sim.capped, sim.wall_offset_s, sim.clock_read)
+        self._head: bytes | None = None
         self._incarnations = (sim._incarnations, sim._healed_incarnation)
         self._orders = process.orders if process.booted else sim._waiting.copy()
 
@@ -100,6 +102,12 @@ class Prefix:
         run = sim.result()
         sim.dissolve()
         return run
+
+    def digest(self, rows: Sequence[Row]) -> bytes:
+        """`rows_digest` of a run that went on from here."""
+        if self._head is None:
+            self._head = marshalled(self._sim.rows[: self._lengths[0]])
+        return rows_digest(rows, self._lengths[0], self._head)
 
     def _revived(self, sim: Simulation) -> Process:
         """The process, about to boot, with the answers that it is to be given."""

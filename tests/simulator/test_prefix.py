@@ -11,6 +11,7 @@ import pytest
 
 from sagafuzz import Order, Plan, Saga, Scenario, Step, World, adapter
 from sagafuzz.exploration.enumerator import Enumerator
+from sagafuzz.history import rows_digest
 from sagafuzz.loading import load
 from sagafuzz.simulator import Prefix, Setup, Strayed, prefixes, simulate
 
@@ -50,7 +51,9 @@ def test_a_run_from_a_prefix_is_the_run_from_the_start(name: str, scenario: str,
             count += 1
             if prefix is not None:
                 resumed += 1
-                assert prefix.resume(extended.faults) == simulate(setup, extended), str(extended)
+                run = prefix.resume(extended.faults)
+                assert run == simulate(setup, extended), str(extended)
+                assert prefix.digest(run.rows) == rows_digest(run.rows)
     assert resumed >= share * count > 0
 
 
