@@ -208,9 +208,9 @@ class Enumerator:
         return run
 
     def _run_last(self, memo: StateMemo, plan: Plan, prefix: Prefix | None) -> Run:
-        """Run a plan that is not extended."""
-        kind = plan.faults[-1].kind
-        if not memo.pays(kind):
+        """Run a plan that is not extended; one with a single fault to its end, since it shows what the fault does."""
+        kind = plan.faults[-1].kind if plan.faults else ""
+        if len(plan) < 2 or not memo.pays(kind):
             return self._run(plan, prefix)
         memo.begin(0)
         run = self._run(plan, prefix, memo.glance)
