@@ -61,7 +61,7 @@ def test_the_orchestrator_of_the_first_saga_has_forty_lines_at_most(examples: Pa
     assert sum(bool(line.strip()) for line in lines) <= 40
 
 
-@pytest.mark.parametrize("folder", ["first_saga", "own_participant", "async_saga"])
+@pytest.mark.parametrize("folder", ["first_saga", "own_participant", "async_saga", "checkout"])
 def test_the_page_of_an_example_shows_what_happens(examples: Path, shell: Shell, folder: str) -> None:
     shell.folder = examples / folder
     page = (TOP / "examples" / folder / "README.md").read_text(encoding="utf-8")

@@ -83,6 +83,13 @@ def open_store(kind: str, where: str) -> Any:
     return MemoryStore()
 
 
+def open_database(kind: str, where: str) -> Any:
+    """The services' database beside the store at a `place`."""
+    from sagafuzz.reference_saga.services import PostgresDatabase, SQLiteDatabase
+
+    return PostgresDatabase(where) if kind == "postgres" else SQLiteDatabase(f"{where}.services")
+
+
 Opener = Callable[[], SagaStore]
 
 
