@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
 
@@ -133,7 +132,7 @@ class AsyncOrchestrator(Owner):
             found = await self._carry_out(definition, after, commands, busy)
             if found is not None:
                 return found
-            state = replace(state, cancelled=True, revision=state.revision + 1)  # the client was quicker
+            state = state._replace(cancelled=True, revision=state.revision + 1)  # the client was quicker
 
     async def _carry_out(
         self,

@@ -21,8 +21,8 @@ the end of the saga are one record, so a saga of n steps takes n + 1 durable wri
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
 
 from ..saga import Outcome
 from .definition import Definition
@@ -33,9 +33,8 @@ COMPENSATING: Final = "compensating"
 _VOLATILE: Final = ("in_flight", "failing")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class State:
-    """A saga as its owner knows it.
+class State(NamedTuple):
+    """A saga as its owner knows it. A tuple, since each event makes a new one, some of them several.
 
     ``begun`` are the steps whose intent is durable, in order; ``answers`` holds the answer of each that is
     done. ``attempts`` counts the requests of a step in the current direction, from the second on. ``owner``
@@ -49,13 +48,13 @@ class State:
     epoch: int = 1
     revision: int = 0
     phase: str = RUNNING
-    request: Mapping[str, Any] = field(default_factory=dict)
+    request: Mapping[str, Any] = {}
     begun: tuple[str, ...] = ()
-    answers: Mapping[str, Any] = field(default_factory=dict)
+    answers: Mapping[str, Any] = {}
     refused: tuple[str, ...] = ()
     undone: tuple[str, ...] = ()
     stuck: tuple[str, ...] = ()
-    attempts: Mapping[str, int] = field(default_factory=dict)
+    attempts: Mapping[str, int] = {}
     cancelled: bool = False
     deadline: float | None = None
     outcome: str = ""
@@ -79,7 +78,7 @@ class State:
         return self.attempts.get(step, 1)
 
 
-_KEPT: Final = tuple(name for name in State.__dataclass_fields__ if name not in _VOLATILE)
+_KEPT: Final = tuple(name for name in State._fields if name not in _VOLATILE)
 _TUPLES: Final = ("begun", "refused", "undone", "stuck")
 
 
@@ -204,7 +203,7 @@ def reconcile(wrote: State, found: Mapping[str, Any] | None) -> State | None:
         if ahead == 0:
             return None
         if ahead == 1:  # our write was durable, its answer lost, and the cancellation followed
-            return replace(wrote, revision=found["revision"], cancelled=True)
+            return wrote._replace(revision=found["revision"], cancelled=True)
     elif ahead == 0:  # our own write, whose answer was lost
         return wrote
     raise Superseded(wrote.id)
@@ -224,8 +223,7 @@ def _begin(definition: Definition, state: State) -> tuple[State, tuple[Command, 
         name for name in state.begun if name not in state.answers and name not in (*state.refused, *state.stuck)
     ]
     again = [name for name in open_steps if _may_ask(definition, state, name)]
-    state = replace(
-        state,
+    state = state._replace(
         in_flight=tuple(again),
         failing=len(again) < len(open_steps),
         attempts={**state.attempts, **{name: state.attempt(name) + 1 for name in again}},
@@ -237,8 +235,7 @@ def _take_up_undos(definition: Definition, state: State) -> tuple[State, tuple[C
     """The undos that are due are those that the owner before may have been at. Each is asked for once more even
     where its budget is used up: the last attempt may have succeeded, and a person be called for nothing."""
     due = _undos_due(definition, state)
-    state = replace(
-        state,
+    state = state._replace(
         in_flight=tuple(due),
         attempts={**state.attempts, **{step: state.attempt(step) + 1 for step in due}},
     )
@@ -256,10 +253,10 @@ def _may_ask(definition: Definition, state: State, step: str) -> bool:
 
 def _answered(definition: Definition, state: State, event: Answered) -> tuple[State, tuple[Command, ...]]:
     step = event.step
-    state = replace(state, in_flight=_without(state.in_flight, step))
+    state = state._replace(in_flight=_without(state.in_flight, step))
     if state.phase == COMPENSATING:
-        return _go_on(definition, replace(state, undone=(*state.undone, step)), [("undone", step)])
-    state = replace(state, answers={**state.answers, step: event.answer})
+        return _go_on(definition, state._replace(undone=(*state.undone, step)), [("undone", step)])
+    state = state._replace(answers={**state.answers, step: event.answer})
     return _go_on(definition, state, [("outcome", step)])
 
 
@@ -267,12 +264,12 @@ def _refused(definition: Definition, state: State, event: Refused) -> tuple[Stat
     step = event.step
     if state.phase == COMPENSATING:
         return _unknown(definition, state, step)  # an undo must not be refused: it is asked again
-    state = replace(state, in_flight=_without(state.in_flight, step))
+    state = state._replace(in_flight=_without(state.in_flight, step))
     if committed(definition, state) and step != definition.pivot:
-        state = replace(state, stuck=(*state.stuck, step))
+        state = state._replace(stuck=(*state.stuck, step))
         aside = CallPerson(step, f"refused after the pivot: {event.reason}")
         return _go_on(definition, state, [("stuck", step)], before=(aside,))
-    return _go_on(definition, replace(state, refused=(*state.refused, step), failing=True), [])
+    return _go_on(definition, state._replace(refused=(*state.refused, step), failing=True), [])
 
 
 def _unknown(definition: Definition, state: State, step: str) -> tuple[State, tuple[Command, ...]]:
@@ -280,10 +277,10 @@ def _unknown(definition: Definition, state: State, step: str) -> tuple[State, tu
     if _may_ask(definition, state, step):
         wait = definition.policy(step, undo=undo).backoff_s(state.attempt(step))
         return state, (Wait(step, wait),)
-    state = replace(state, in_flight=_without(state.in_flight, step))
+    state = state._replace(in_flight=_without(state.in_flight, step))
     if not undo:  # it may have happened: it is undone with the others
-        return _go_on(definition, replace(state, failing=True), [])
-    state = replace(state, stuck=(*state.stuck, step))
+        return _go_on(definition, state._replace(failing=True), [])
+    state = state._replace(stuck=(*state.stuck, step))
     aside = CallPerson(step, "its compensation keeps failing")
     return _go_on(definition, state, [("stuck", step)], before=(aside,))
 
@@ -293,7 +290,7 @@ def _due(definition: Definition, state: State, step: str) -> tuple[State, tuple[
         return state, ()
     if not _may_ask(definition, state, step):  # stopped meanwhile
         return _unknown(definition, state, step)
-    state = replace(state, attempts={**state.attempts, step: state.attempt(step) + 1})
+    state = state._replace(attempts={**state.attempts, step: state.attempt(step) + 1})
     call = Call(step, undo=state.phase == COMPENSATING)
     return _saved(state, [("attempt", step)], [call])
 
@@ -313,16 +310,16 @@ def _go_on(
     calls = calls or []
     if state.phase == RUNNING and (state.failing or state.cancelled) and not committed(definition, state):
         if not state.in_flight:
-            state = replace(state, phase=COMPENSATING, attempts={})
+            state = state._replace(phase=COMPENSATING, attempts={})
             entries.append(("compensating", ""))
     elif state.phase == RUNNING:
         state = _begin_steps(definition, state, entries, calls)
     if state.phase == COMPENSATING:
         due = _undos_due(definition, state)
         calls += [Call(step, undo=True) for step in due]
-        state = replace(state, in_flight=(*state.in_flight, *due))
+        state = state._replace(in_flight=(*state.in_flight, *due))
     if not state.in_flight:
-        state = replace(state, outcome=_outcome(state).value)
+        state = state._replace(outcome=_outcome(state).value)
         entries.append(("terminal", ""))
     return _saved(state, entries, calls, before)
 
@@ -338,7 +335,7 @@ def _begin_steps(definition: Definition, state: State, entries: Entries, calls: 
         return state
     entries += [("intent", name) for name in ready]
     calls += [Call(name) for name in ready]
-    return replace(state, begun=(*state.begun, *ready), in_flight=(*state.in_flight, *ready))
+    return state._replace(begun=(*state.begun, *ready), in_flight=(*state.in_flight, *ready))
 
 
 def _undos_due(definition: Definition, state: State) -> list[str]:
@@ -360,7 +357,7 @@ def _saved(
 ) -> tuple[State, tuple[Command, ...]]:
     if not entries:
         return state, (*before, *calls)
-    return replace(state, revision=state.revision + 1), (*before, Save(tuple(entries)), *calls)
+    return state._replace(revision=state.revision + 1), (*before, Save(tuple(entries)), *calls)
 
 
 def _without(steps: tuple[str, ...], step: str) -> tuple[str, ...]:

@@ -203,7 +203,7 @@ class _Work:
     def _advance(self, held: _Held, event: Event) -> None:
         state = overdue(held.state, held.overdue_at)
         while not self._carry_out(held, *advance(held.definition, state, event)):
-            state = replace(state, cancelled=True, revision=state.revision + 1)  # the client was quicker
+            state = state._replace(cancelled=True, revision=state.revision + 1)  # the client was quicker
         if held.state.outcome:
             self.outcomes[held.state.id] = Outcome(held.state.outcome)
             self._let_go(held.state.id)

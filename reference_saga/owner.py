@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Any
 
 from ..errors import UsageError
@@ -90,7 +89,7 @@ class Owner:
             self._refuse(record["id"], version)
             return None
         state = State.from_record(record)
-        return definition, replace(state, epoch=state.epoch + 1, owner=self._process)
+        return definition, state._replace(epoch=state.epoch + 1, owner=self._process)
 
     def _refuse(self, saga_id: str, version: str) -> None:
         """Say, once a process, that a saga cannot go on here. Its record stays for who knows the version."""
@@ -136,7 +135,7 @@ class Owner:
             return True
         if definition is None or committed(definition, state):
             return False
-        return replace(state, cancelled=True, revision=state.revision + 1)
+        return state._replace(cancelled=True, revision=state.revision + 1)
 
 
 def _named(definition: Definition) -> str:
@@ -152,7 +151,7 @@ def overdue(state: State, at: float | None) -> State:
     """The state, on its way back where the deadline has passed."""
     if at is None or state.failing or state.phase != RUNNING or time.monotonic() < at:
         return state
-    return replace(state, failing=True)
+    return state._replace(failing=True)
 
 
 def told(record: Mapping[str, Any] | None) -> Outcome:
