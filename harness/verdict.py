@@ -123,6 +123,7 @@ class Finding:
     the schedules that showed it, ``necessary`` says that it vanishes without any one of the faults.
     ``first_faults`` is the number of faults before shrinking, ``first_events`` that of events. ``notes`` say what
     else is known of it: of a live one how often it came again, and whether the simulator shows it too.
+    ``known`` is the reason why a baseline accepts it, "" where none does.
     """
 
     id: str
@@ -141,6 +142,7 @@ class Finding:
     replay: str = ""
     explanation: Explanation | None = None
     notes: tuple[str, ...] = ()
+    known: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

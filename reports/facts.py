@@ -100,8 +100,13 @@ def _broken(report: Report) -> str:
     also = f", and as a consequence {', '.join(clean(id, 12) for id in follow)}" if follow else ""
     return (
         f"{len(broken)} of {plural(len(report.invariants), 'invariant')} violated ({names}{also}): "
-        f"{plural(len(report.findings), 'distinct finding')}"
+        f"{plural(len(report.findings), 'distinct finding')}{_accepted(report)}"
     )
+
+
+def _accepted(report: Report) -> str:
+    known = sum(1 for finding in report.findings if finding.known)
+    return f", {known:,} of them known" if known else ""
 
 
 # -- what was run ------------------------------------------------------------------------------
@@ -238,7 +243,8 @@ def title(report: Report, finding: Finding) -> str:
     violation = finding.violation
     name = next((result.name for result in report.invariants if result.id == violation.invariant), "")
     of = f"{clean(violation.invariant, 12)} {clean(name, 32)}".rstrip()
-    return f"{clean(finding.id, 24)}  {of}: {clean(violation.anomaly, NAME_COLUMNS)}"
+    known = f" (known: {clean(finding.known, NAME_COLUMNS)})" if finding.known else ""
+    return f"{clean(finding.id, 24)}  {of}: {clean(violation.anomaly, NAME_COLUMNS)}{known}"
 
 
 def shrunk(finding: Finding) -> str:

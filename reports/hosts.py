@@ -22,9 +22,11 @@ def render_annotations(report: Report) -> str:
     place = f"file={_property(file)},line=1," if file else ""
     chosen = facts.first_of_each(report.findings)
     chosen += [finding for finding in report.findings if finding not in chosen]
+    room = MAX_ANNOTATIONS - 1 if len(chosen) > MAX_ANNOTATIONS else MAX_ANNOTATIONS
     lines = [
-        f"::error {place}title={_property(facts.title(report, finding))}::{_data(_said(finding))}"
-        for finding in chosen[: MAX_ANNOTATIONS - 1 if len(chosen) > MAX_ANNOTATIONS else MAX_ANNOTATIONS]
+        f"::{'notice' if finding.known else 'error'} {place}title={_property(facts.title(report, finding))}"
+        f"::{_data(_said(finding))}"
+        for finding in chosen[:room]
     ]
     if left := len(chosen) - len(lines):
         lines.append(f"::error {place}title=sagafuzz::{left:,} more findings, in the report")
@@ -58,7 +60,7 @@ def _issue(report: Report, finding: Finding) -> dict[str, Any]:
         "description": f"{facts.title(report, finding)}: {_said(finding)}",
         "check_name": clean(finding.violation.invariant, 40),
         "fingerprint": hashlib.blake2b(signature.encode(), digest_size=16).hexdigest(),
-        "severity": "critical",
+        "severity": "info" if finding.known else "critical",
         "location": {"path": adapter_file(report) or clean(report.adapter, 200), "lines": {"begin": 1}},
     }
 

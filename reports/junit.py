@@ -46,6 +46,8 @@ def _results(report: Report, result: InvariantResult, findings: list[Finding]) -
 
     note = clean(result.note, 200)
     if result.status == VIOLATED:
+        if findings and all(finding.known for finding in findings):
+            return [Skipped(clean("known: " + "; ".join(finding.known for finding in findings), 300))]
         told = "\n\n".join(_told(report, finding) for finding in findings[:MAX_FINDINGS])
         failure = Failure(clean(findings[0].violation.sentence, 300) if findings else note or "violated", "Violated")
         failure.text = told

@@ -120,6 +120,7 @@ def _card(report: Report, finding: Finding, id: str) -> Markup:
     said += [("expected", clean(violation.expected, 160)), ("got", clean(violation.got, 160))]
     if follows := facts.follows(finding):
         said.append(("also explains", follows))
+    said += [("noted", clean(note, 300)) for note in finding.notes]
     said += reasons.pairs(explanation) if explanation is not None else []
     name = clean(finding.id, 24)
     pictures = [

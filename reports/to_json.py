@@ -211,6 +211,7 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "explains": list(finding.explains),
         **({"notes": list(finding.notes)} if finding.notes else {}),
         "replay": finding.replay,
+        "known": finding.known,
         "explanation": _explanation(finding.explanation) if finding.explanation is not None else None,
     }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import click
 
+from ..baseline import Judged, Known, in_words, judge, parse
 from ..errors import UsageError, nearest
 from ..exploration.campaign import Campaign, Settings, choose_scenarios, command_line
 from ..exploration.certificate import CERTIFICATE_FILE, certifies
@@ -19,6 +21,7 @@ from ..live.manifest import manifest_of
 from ..loading import load
 from ..ports import Adapter
 from ..reports import COMPARISONS, REPORTS
+from ..reports.clean import clean
 from ..verdict import INCONCLUSIVE, VIOLATED, Report
 from ..writing import folder_name, make_folder, with_paths, write_file, write_report
 from .console import progress, say, tell_host
@@ -89,8 +92,14 @@ def _options(command: Any) -> Any:
 
 @click.command()
 @click.argument("adapter")
+@click.option(
+    "--baseline",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Known findings, a TOML file of [[known]] tables with id, reason and expires.",
+)
 @_options
-def run(adapter: str, report_dir: Path, **options: Any) -> int:
+def run(adapter: str, report_dir: Path, baseline: Path | None, **options: Any) -> int:
     """Search ADAPTER: every plan to K faults, then random examples. Deterministic, for CI.
 
     ADAPTER is a built-in name (see `sagafuzz adapters`), module:attr, file.py:attr, an entry
@@ -100,20 +109,50 @@ def run(adapter: str, report_dir: Path, **options: Any) -> int:
     sagafuzz run reference
     sagafuzz run seed --faults 1 --scenario declined
     sagafuzz run shop/adapter.py:ShopCheckout --random 1000 --seed 7
+    sagafuzz run shop/adapter.py:ShopCheckout --baseline known.toml
+
+    With --baseline the exit code is 0 where every finding is known, and 1 where one is new, its time is over, or
+    an entry is stale: a complete search no longer finds it.
     """
+    known = _known(baseline)
     loaded = load(adapter)
     choose_scenarios(loaded, options["scenario_names"], options["sagas"])
     chosen_kinds(options["kinds"])
     make_folder(report_dir, "--report-dir")
     with interruptible() as interrupt:
-        report = _campaign(loaded, interrupt, **options)
+        judged = judge(_campaign(loaded, interrupt, **options), known, dt.datetime.now(dt.UTC).date())
+        report = judged.report
         write_report(report, report_dir)
     say(REPORTS["text"].render(with_paths(report, report_dir)))
     files = [output.file for output in REPORTS.values() if output.file]
     files += [CERTIFICATE_FILE] if certifies(report) else []
     say(f"written: {', '.join(str(report_dir / file) for file in files)}")
+    for line in in_words(judged) if baseline is not None else ():
+        say(clean(line, 300))
     tell_host([with_paths(report, report_dir)])
-    return interrupt.exit_code if interrupt() else exit_code(report)
+    if interrupt():
+        return interrupt.exit_code
+    return exit_code(report) if baseline is None else _exit_code_with(judged)
+
+
+def _known(baseline: Path | None) -> tuple[Known, ...]:
+    if baseline is None:
+        return ()
+    try:
+        return parse(baseline.read_text(encoding="utf-8"), str(baseline))
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is no text"
+        raise UsageError(f"--baseline: cannot read {str(baseline)!r}: {reason}; name a TOML file") from None
+
+
+def _exit_code_with(judged: Judged) -> int:
+    """As without a baseline, but known findings alone are no violation, and a stale entry is one."""
+    report = judged.report
+    if report.nondeterministic:
+        return 4
+    if judged.new or judged.stale:
+        return 1
+    return 3 if report.verdict == INCONCLUSIVE or report.reasons else 0
 
 
 @click.command()

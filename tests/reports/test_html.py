@@ -73,6 +73,9 @@ def test_a_finding_stands_beside_the_nearest_schedule_that_passes(make: SimpleNa
     assert "passes: without lost-ack" in text
     assert "⚡ fault: lost-ack" in text and "◀ violation" in text
     assert text.count("applied again +100") >= 2  # in the picture, and in its table
+    assert "<dt>noted</dt><dd>it came again 5 times</dd>" in HTML(
+        make.report(make.finding(notes=("it came again 5 times",)))
+    )
     assert HTML(make.report(make.finding())).count('<svg class="st"') == 1
 
 

@@ -40,7 +40,8 @@ def test_report_json_is_what_its_schema_says(make: SimpleNamespace, real: Report
     jsonschema.Draft202012Validator.check_schema(SCHEMA)
     validator = jsonschema.Draft202012Validator(SCHEMA)
     unstarted = make.report(scenarios=(), invariants=(), coverage=())
-    for report in (make.report(make.finding()), make.report(complete=False), real, hostile, unstarted):
+    noted = make.report(make.finding(notes=("it came again",), known="PAY-12"))
+    for report in (noted, make.report(make.finding()), make.report(complete=False), real, hostile, unstarted):
         validator.validate(json.loads(REPORTS["json"].render(report)))
 
 
@@ -111,6 +112,11 @@ def test_an_annotation_stands_at_the_file_of_the_adapter(make: SimpleNamespace) 
     )
     assert REPORTS["github"].render(make.report(make.finding())).startswith("::error title=")
     assert REPORTS["github"].render(make.report()) == ""
+    known = make.finding(known="PAY-12: it waits")
+    assert REPORTS["github"].render(make.report(known)).startswith("::notice title=F-3k9q")
+    assert json.loads(REPORTS["gitlab"].render(make.report(known)))[0]["severity"] == "info"
+    assert isinstance(junit(make.report(known))["I1 at most once"][0], Skipped)
+    assert isinstance(junit(make.report(known, make.finding("F-2")))["I1 at most once"][0], Failure)
 
 
 def test_annotations_are_as_many_as_are_shown_and_count_the_rest(make: SimpleNamespace) -> None:
