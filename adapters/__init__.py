@@ -7,8 +7,10 @@ BUILT_IN = {
     "reference-sqlite": "sagafuzz.adapters.reference:ReferenceOnSQLite",
     "seed": "sagafuzz.adapters.seed:Seed",
     "simple-saga": "sagafuzz.adapters.simple_saga:SimpleSagaCheckout",
+    "dbos": "dbos.toml",
+    "dbos-hardened": "dbos-hardened.toml",
 }
-"""The names of the built-in adapters and where each is."""
+"""The names of the built-in adapters and where each is: a class, or the manifest of a live system beside this file."""
 
 ZOO_MODULE = "sagafuzz.adapters.zoo"
 """Where the mutants are: dozens of classes, imported only for who asks for one."""

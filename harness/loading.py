@@ -23,6 +23,9 @@ from .live import manifest
 from .ports import ADAPTER_ATTRIBUTE, Adapter, check_shape
 
 GROUP = "sagafuzz.adapters"
+
+LIVE_PREFIX = "live:"
+"""Before the name of an adapter: run it as a real process."""
 ZOO_PREFIX = "zoo:"
 
 
@@ -47,6 +50,8 @@ def load(spec: str) -> Adapter:
     """Load the adapter that ``spec`` names. Raises UsageError in one line that says what to write."""
     if spec.startswith(ZOO_PREFIX):
         return _mutant(spec)
+    if spec.startswith(LIVE_PREFIX):
+        return manifest.hosted(load(spec.removeprefix(LIVE_PREFIX)), spec)
     if spec.endswith(".toml"):
         return manifest.as_adapter(manifest.read(spec), spec)
     if ":" in spec:
@@ -57,6 +62,8 @@ def load(spec: str) -> Adapter:
             f"unknown adapter {spec!r}{nearest(spec, known)}; known are {', '.join(sorted(known))}; "
             f"or write module:attr, file.py:attr or manifest.toml"
         )
+    if known[spec].endswith(".toml"):
+        return manifest.as_adapter(manifest.read(str(Path(adapters.__file__).resolve().parent / known[spec])), spec)
     return _load_path(known[spec], spec)
 
 

@@ -223,6 +223,7 @@ class Adapter:
     deadline_ms: float | None = None
     definitions: Mapping[str, Saga] = field(default_factory=dict)
     isolation: tuple[str, ...] = ()
+    hidden_writes: bool = False
     about: str = ""
     spec: str = ""
 
@@ -236,6 +237,7 @@ class Adapter:
             "definitions": {name: tuple(saga.by_operation) for name, saga in self.definitions.items()},
             "isolation": self.isolation,
             "key_retention_ms": self.key_retention_ms,
+            "hidden_writes": self.hidden_writes or None,
         }
         found = {name: value for name, value in promises.items() if value not in (None, (), {})}
         if "deadline_ms" in found:

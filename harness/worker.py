@@ -29,6 +29,22 @@ from urllib.parse import urlsplit
 from .ports import CallTimeout, PortError, Rejected, Unavailable
 from .saga import Outcome
 
+__all__ = [
+    "CallTimeout",
+    "Outcome",
+    "PortError",
+    "Rejected",
+    "Saga",
+    "Unavailable",
+    "call",
+    "database",
+    "durable",
+    "folder",
+    "note",
+    "post",
+    "serve",
+]
+
 PROTOCOL: Final = 1
 
 _STATUS: Final = {
@@ -64,16 +80,20 @@ def call(
     payload: Mapping[str, Any] | None = None,
     receipt: Any = None,
     timeout_ms: float | None = None,
+    epoch: int = 0,
 ) -> Any:
     """Ask the participant of ``step`` to ``do`` or ``undo`` it; its receipt.
 
     Raises Rejected (definite), Unavailable (it answered with an error) or CallTimeout (no answer came: it may
-    have applied, or may yet). ``receipt`` is what ``do`` was answered with, for its ``undo``.
+    have applied, or may yet). ``receipt`` is what ``do`` was answered with, for its ``undo``; ``epoch`` the caller's
+    fencing token, where it has one.
     """
     said = dict(saga.payload if payload is None else payload)
     if receipt is not None:
         said["receipt"] = receipt
     headers = {"Saga-Id": saga.id, "Saga-Step": step, **({"Idempotency-Key": key} if key is not None else {})}
+    if epoch:
+        headers["Saga-Epoch"] = str(epoch)
     wait_ms = timeout_ms or float(os.environ["SAGAFUZZ_CALL_TIMEOUT_MS"])
     status, answer = post(f"{step}/{verb}", said, headers=headers, timeout_ms=wait_ms)
     if status == 200:
@@ -109,9 +129,19 @@ def durable(record: str, *, saga: str = "", step: str = "") -> Iterator[None]:
     post("log", {**shown, "phase": "logged"})
 
 
+def note(kind: str, *, saga: str, **fields: Any) -> None:
+    """Show the harness an ALERT, a DEAD_LETTER, an ADOPT or a CLIENT_ACK, with the fields of such an event."""
+    post("note", {"kind": kind, "saga": saga, **fields})
+
+
+def folder() -> str:
+    """The case's folder; what is written there survives crashes."""
+    return os.environ["SAGAFUZZ_DIR"]
+
+
 def database(name: str = "log.sqlite") -> sqlite3.Connection:
     """A SQLite database in the case's folder, which survives crashes; one thread at a time may use it."""
-    path = os.path.join(os.environ["SAGAFUZZ_DIR"], name)  # noqa: PTH118
+    path = os.path.join(folder(), name)  # noqa: PTH118
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10)
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=NORMAL")

@@ -110,7 +110,7 @@ class LiveCampaign(Campaign):
                 while len(ahead) < 2 * world.jobs and (entry := next(waiting, None)) is not None:
                     node, fault = entry
                     plan = Plan(faults=(*node.faults, fault))
-                    ahead.append((node, plan, asyncio.create_task(_until_fired(world, setup, plan))))
+                    ahead.append((node, plan, asyncio.create_task(until_fired(world, setup, plan))))
                 if not ahead:
                     return
                 node, plan, task = ahead.pop(0)
@@ -161,7 +161,7 @@ class LiveCampaign(Campaign):
         return True
 
     async def _repeated(self, world: LiveWorld, signature: Signature, sighting: Sighting) -> Finding:
-        runs = await asyncio.gather(*(world.run(sighting.setup, sighting.plan) for _ in range(REPEATS)))
+        runs = await asyncio.gather(*(until_fired(world, sighting.setup, sighting.plan) for _ in range(REPEATS)))
         again = sum(_shows(sighting.setup, sighting.plan, live, signature) for live in runs)
         fewer = [sighting.plan.without(number) for number in range(len(sighting.plan))]
         others = await asyncio.gather(*(world.run(sighting.setup, plan) for plan in fewer))
@@ -227,11 +227,12 @@ class LiveCampaign(Campaign):
         yield from super()._reasons()
 
 
-async def _until_fired(world: LiveWorld, setup: Setup, plan: Plan) -> LiveRun:
-    """Run a plan, again where two sagas came by each other so that a fault did not strike."""
+async def until_fired(world: LiveWorld, setup: Setup, plan: Plan) -> LiveRun:
+    """Run a plan, again where two sagas came by each other so that a fault did not strike, or a caller gave up
+    that should not have."""
     live = await world.run(setup, plan)
     for _ in range(TRIES - 1):
-        if live.blocked or len(live.run.fired) == len(plan):
+        if live.blocked or (len(live.run.fired) == len(plan) and not live.disturbed):
             break
         live = await world.run(setup, plan)
     return live
@@ -269,7 +270,7 @@ async def _replay(recorded: Replay, adapter: Adapter) -> Replayed:
     if refused:
         return Replayed(result="CANNOT RUN", reason=f"{refused[0]}: {setup.refusal(refused[0])}")
     async with LiveWorld() as world:
-        runs = await asyncio.gather(*(_until_fired(world, setup, recorded.plan) for _ in range(REPEATS)))
+        runs = await asyncio.gather(*(until_fired(world, setup, recorded.plan) for _ in range(REPEATS)))
     blocked = next((live.blocked for live in runs if live.blocked), "")
     if blocked:
         return Replayed(result="CANNOT RUN", reason=f"blocked: {blocked}")

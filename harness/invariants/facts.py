@@ -368,8 +368,10 @@ def knowledge(history: History, marks: dict[int, int]) -> dict[int, int]:
     of the marked events that happened before it. Knowledge travels with messages (any answer, be it
     an error, tells what its sender knew), through each process in program order, and through what
     is durable: to the next incarnation, and to whoever writes next (it follows what it found). A write
-    that was only asked for tells nothing.
+    that was only asked for tells nothing. Where a system hides its writes (``hidden_writes``), every answer counts as
+    kept: nothing shows otherwise.
     """
+    hidden = bool(history.declared.get("hidden_writes"))
     holder: dict[str, int] = {}
     in_message: dict[tuple[int, str], int] = {}
     stored = 0
@@ -390,6 +392,8 @@ def knowledge(history: History, marks: dict[int, int]) -> dict[int, int]:
             in_message[message, "request"] = known
         elif kind == LOGACK:
             stored = known
+        elif hidden and kind == ACK:
+            stored |= known
         elif kind in (APPLY, REJECT, ERROR):
             in_message[message, "answer"] = in_message.get((message, "answer"), 0) | known
         holder[process] = known

@@ -49,11 +49,13 @@ _OUTCOMES: Final[Mapping[str, Outcome]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class LiveRun:
-    """What a case left: its run, what each process wrote last, and why it could not be run ("" where it could)."""
+    """What a case left: its run, what each process wrote last, and why it could not be run ("" where it could).
+    ``disturbed``: a caller gave up although no fault was done to its request, since the machine was too slow."""
 
     run: Run
     output: tuple[tuple[str, tuple[str, ...]], ...] = ()
     blocked: str = ""
+    disturbed: bool = False
     engine: str = ""
     seconds: float = 0.0
 
@@ -125,6 +127,7 @@ class Case:
             run=self.record.run(),
             output=output,
             blocked=blocked,
+            disturbed=self.record.disturbed,
             engine=self.engine,
             seconds=time.monotonic() - began,
         )

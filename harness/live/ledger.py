@@ -39,6 +39,7 @@ class Call:
     key: str | None
     payload: dict[str, Any] = field(default_factory=dict)
     deliveries: int = 0
+    epoch: int = 0
 
 
 class Books:

@@ -58,7 +58,8 @@ class Component:
 
     In ``argv``, ``env`` and ``build`` stand {python} for this interpreter, {here} for the manifest's folder, {dir} for
     the case's, {build} for one that all cases share. ``build`` is run once before the first case.
-    ``prefork`` lets a Python worker start as a fork of an interpreter that has its usual modules loaded.
+    ``prefork`` lets a Python worker start as a fork of an interpreter that has its usual modules loaded, and those of
+    ``preload``.
     ``ready`` is a line of its output that says that it is ready; a worker is when it has answered ``hello``.
     """
 
@@ -71,6 +72,7 @@ class Component:
     ready_ms: int = 10_000
     stop_ms: int = 1_000
     prefork: bool = False
+    preload: tuple[str, ...] = ()
     build: tuple[str, ...] = ()
     build_ms: int = 300_000
     replicas: int = 1
@@ -204,8 +206,8 @@ def _component(entry: Mapping[str, Any], number: int) -> Component:
     _check_types(Component, entry, where)
     if entry.get("role") not in ROLES:
         raise UsageError(f"{where}: role = {entry.get('role')!r}; write one of {', '.join(ROLES)}")
-    argv, build = entry.get("argv"), entry.get("build", [])
-    for name, words in (("argv", argv), ("build", build)):
+    argv, build, preload = entry.get("argv"), entry.get("build", []), entry.get("preload", [])
+    for name, words in (("argv", argv), ("build", build), ("preload", preload)):
         if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
             raise UsageError(f"{where}: {name} = {words!r}; write a list of strings, the program first")
     if not argv:
@@ -217,7 +219,7 @@ def _component(entry: Mapping[str, Any], number: int) -> Component:
     if entry.get("replicas", 1) < 1:
         raise UsageError(f"{where}: replicas = {entry['replicas']}; write 1 or more")
     name = entry.get("name", entry["role"])
-    return Component(**{**entry, "argv": tuple(argv), "build": tuple(build), "name": name})
+    return Component(**{**entry, "argv": tuple(argv), "build": tuple(build), "preload": tuple(preload), "name": name})
 
 
 def _scenarios(data: Mapping[str, Any], saga: Saga) -> tuple[Scenario, ...]:
@@ -308,9 +310,36 @@ def as_adapter(manifest: Manifest, spec: str) -> Adapter:
         call_timeout_ms=manifest.call_timeout_ms,
         restart_ms=manifest.restart_ms,
         cannot_suffer=tuple(sorted(excluded)),
+        hidden_writes=not manifest.records,
         about=manifest.about,
         spec=spec,
     )
+
+
+TIME_SCALE: Final = 20
+"""How many times faster the time of a hosted adapter goes than real time does."""
+
+
+def hosted(adapter: Adapter, spec: str) -> Adapter:
+    """Any sync adapter as a live system of one worker: see `sagafuzz.live.host`."""
+    words = ("{python}", str(Path(__file__).resolve().with_name("host.py")), adapter.spec, str(TIME_SCALE))
+    worker = Component(role="worker", name="worker", argv=words, prefork=True, preload=("sagafuzz.loading", "networkx"))
+    manifest = Manifest(
+        file=Path.cwd() / "hosted",
+        name=f"{adapter.name}, live",
+        about=adapter.about,
+        simulated=adapter.spec,
+        saga=adapter.saga,
+        scenarios=adapter.scenarios,
+        components=(worker,),
+        resume="auto" if hasattr(adapter.factory, "recover") else "none",
+        cancel=hasattr(adapter.factory, "cancel"),
+        records=True,
+        call_timeout_ms=500,
+        max_recovery_ms=10_000,
+        cannot_suffer=adapter.cannot_suffer,
+    )
+    return as_adapter(manifest, spec)
 
 
 def manifest_of(adapter: Adapter) -> Manifest | None:

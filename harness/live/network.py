@@ -17,9 +17,28 @@ from typing import Any, Final, Protocol
 from ..faults import ACK as ACK_PHASE
 from ..faults import EFFECT, FAULT_KINDS, LOG, LOGGED, Fault
 from ..faults import SEND as SEND_PHASE
-from ..history import ACK, APPLY, CANCEL, DELIVER, DOWN, ERROR, LOGACK, LOST, REJECT, SEND, TIMEOUT, Row
+from ..history import (
+    ACK,
+    ADOPT,
+    ALERT,
+    APPLY,
+    CANCEL,
+    CLIENT_ACK,
+    DATA_FIELDS,
+    DEAD_LETTER,
+    DELIVER,
+    DOWN,
+    ERROR,
+    LOGACK,
+    LOST,
+    REJECT,
+    SEND,
+    TERMINAL,
+    TIMEOUT,
+    Row,
+)
 from ..history import LOG as LOG_ROW
-from ..saga import COMPENSATION, FORWARD
+from ..saga import COMPENSATION, FORWARD, Outcome
 from ..simulator import Run, Setup
 from ..simulator.participants import ERROR as FAILED
 from ..simulator.participants import OK, REJECTED, Reply, receipt
@@ -36,6 +55,10 @@ SLOW_S: Final = 0.005
 RESTART_S: Final = 0.05
 ORCHESTRATOR: Final = "orchestrator"
 
+NOTES: Final = (ALERT, DEAD_LETTER, ADOPT, CLIENT_ACK)
+"""The events that a worker may show by itself."""
+
+_OUTCOMES: Final = frozenset(outcome.value for outcome in Outcome)
 _STATUS: Final = {OK: 200, REJECTED: 409, FAILED: 500}
 _CRASHES: Final = tuple(kind.name for kind in FAULT_KINDS.values() if kind.crash)
 _EFFECT_KINDS: Final = tuple(kind.name for kind in FAULT_KINDS.values() if kind.phase == EFFECT)
@@ -74,6 +97,7 @@ class Record:
     recovery: int = -1
     compensation: int = -1
     capped: bool = False
+    disturbed: bool = False
     started: float = field(default_factory=time.monotonic)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -151,6 +175,7 @@ class Network:
         self._down: dict[str, float] = {}
         self._attempts: dict[tuple[str, str, str], int] = {}
         self._writes: dict[tuple[str, str], int] = {}
+        self._paused: set[str] = set()
         self._next = 0
         self._timeout_s = manifest.call_timeout_ms / 1000
         self._tasks: set[asyncio.Task[None]] = set()
@@ -183,6 +208,8 @@ class Network:
         if rest == ["hello"]:
             await self.host.announced(label, body)
             await exchange.respond(200, {})
+        elif rest == ["note"]:
+            await self._note_event(label, body, exchange)
         elif rest == ["log"]:
             await self._log(label, body, exchange)
         elif len(rest) == 2 and rest[1] in ("do", "undo"):
@@ -214,6 +241,7 @@ class Network:
             attempt=attempt,
             key=exchange.headers.get("idempotency-key"),
             payload=_payload(body),
+            epoch=_number(exchange.headers.get("saga-epoch", "")),
         )
         await self._request(call, exchange)
 
@@ -236,7 +264,8 @@ class Network:
             kind = ""
         self._next += 1
         call.id = self._next
-        self.record.add(SEND, call.process, (call.operation, _shown(call.payload)), call=call)
+        said: tuple[Any, ...] = (call.operation, _shown(call.payload))
+        self.record.add(SEND, call.process, (*said, call.epoch) if call.epoch else said, call=call)
         if cut:
             await self._lose(call, "request", exchange)
         elif not kind:
@@ -247,6 +276,7 @@ class Network:
 
     async def _before_sending(self, kind: str, call: Call) -> None:
         if kind == "pause":
+            self._paused.add(call.process)
             await self.host.pause(call.process)
         else:
             self.record.add(CANCEL, "client", saga=call.saga)
@@ -375,6 +405,10 @@ class Network:
             await self.host.gone(call.process)
             exchange.reset()
             return
+        if not kind and await exchange.gone(0):  # the machine was too slow for it
+            self.record.disturbed = self.record.disturbed or call.process not in self._paused
+            self._gave_up(call)
+            return
         self.record.add(ACK, call.process, (reply.answer,), call=call)
         content = {"receipt": reply.value} if reply.answer == OK else {"error": str(reply.value)}
         await exchange.respond(_STATUS[reply.answer], {**content, "definite": reply.answer != FAILED})
@@ -455,23 +489,25 @@ class Network:
 
     async def _log(self, label: str, body: dict[str, Any], exchange: Exchange) -> None:
         """A worker shows a durable write: as it is about to commit (phase "log"), and when it has ("logged")."""
-        saga, record, phase = str(body.get("saga", "")), str(body.get("record", "write")), body.get("phase")
+        phase, writes = body.get("phase"), [_object_of(entry) for entry in body.get("writes") or [body]]
         if phase not in (LOG, LOGGED):
             await exchange.respond(400, {"error": "write the phase, 'log' or 'logged'", "definite": True})
             return
-        step = str(body.get("step", ""))
-        if phase == LOG and not self.host.dead(label):
-            await self.turnstile.enter(saga)
+        saga = str(writes[0].get("saga", ""))
+        subject = " + ".join(dict.fromkeys(map(_subject, writes)))
         if phase == LOG:
-            self._writes[saga, record] = self._writes.get((saga, record), 0) + 1
-        occurrence = self._writes.get((saga, record), 1)
+            if not self.host.dead(label):
+                await self.turnstile.enter(saga)
+            self._writes[saga, subject] = self._writes.get((saga, subject), 0) + 1
+        occurrence = self._writes.get((saga, subject), 1)
+        site = (saga, subject, "", str(phase), occurrence)
         kind, number = "", -1
         if phase == LOG:
-            kind, number = self.record.visit((saga, record, "", phase, occurrence), self._dead_writer(label))
-            self.record.add(LOG_ROW, label, (record, occurrence), saga=saga, step=step)
-        else:
-            self.record.add(LOGACK, label, (record, occurrence), saga=saga, step=step)
-            kind, number = self.record.visit((saga, record, "", phase, occurrence), self._dead_writer(label))
+            kind, number = self.record.visit(site, self._dead_writer(label))
+        for write in writes:
+            self._note_write(label, str(phase), write, occurrence)
+        if phase == LOGGED:
+            kind, number = self.record.visit(site, self._dead_writer(label))
         if kind:
             self.record.struck(number)
             await self.host.crash(label, kind)
@@ -479,8 +515,44 @@ class Network:
             return
         await exchange.respond(200, {})
 
+    def _note_write(self, label: str, phase: str, write: Mapping[str, Any], occurrence: int) -> None:
+        saga, step = str(write.get("saga", "")), str(write.get("step", ""))
+        data: tuple[Any, ...] = (str(write.get("record", "write")), occurrence)
+        if epoch := _number(write.get("epoch")):
+            data += (epoch,)
+        if phase == LOGGED and write.get("outcome") in _OUTCOMES:
+            self.record.add(TERMINAL, label, (write["outcome"],), saga=saga)
+        self.record.add(LOG_ROW if phase == LOG else LOGACK, label, data, saga=saga, step=step)
+
+    async def _note_event(self, label: str, body: dict[str, Any], exchange: Exchange) -> None:
+        """A worker shows what no request shows: that it calls a person, puts a saga aside, takes one over."""
+        kind = str(body.get("kind"))
+        if kind not in NOTES or body.get("saga") not in self.record.setup.orders:
+            await exchange.respond(400, {"error": f"write a kind among {', '.join(NOTES)}, a saga", "definite": True})
+            return
+        data = tuple(body.get(name, 0 if name == "epoch" else "") for name in DATA_FIELDS[kind])
+        process = "client" if kind == CLIENT_ACK else label
+        self.record.add(kind, process, data, saga=str(body["saga"]), step=str(body.get("step", "")))
+        await exchange.respond(200, {})
+
     def _dead_writer(self, label: str) -> tuple[str, ...]:
         return _CRASHES if self.host.dead(label) else ()
+
+
+def _subject(write: Mapping[str, Any]) -> str:
+    """By what a durable write is known: the kind of record, and the step that it is about."""
+    return f"{write.get('record', 'write')} {write.get('step', '')}".rstrip()
+
+
+def _object_of(entry: Any) -> dict[str, Any]:
+    return entry if isinstance(entry, dict) else {}
+
+
+def _number(text: Any) -> int:
+    try:
+        return int(text)
+    except (TypeError, ValueError):
+        return 0
 
 
 def _object(body: bytes) -> dict[str, Any] | None:

@@ -111,7 +111,7 @@ class Supervisor:
         self._sock = ours
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(ours, self._hear)
-        await self._ask("preload", modules=list(PRELOADED))
+        await self.preload(PRELOADED)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -166,6 +166,10 @@ class Supervisor:
         if process.pid in self._early:
             self._exit(process.pid, self._early.pop(process.pid))
         return process
+
+    async def preload(self, modules: Sequence[str]) -> str:
+        """Import modules for the forks to come; which cannot be, or ""."""
+        return str((await self._ask("preload", modules=list(modules)))["failed"])
 
     async def signal(self, process: Process, name: str) -> bool:
         """Send SIG``name`` to the process and its group; False where it had ended."""

@@ -27,7 +27,7 @@ class LiveWorld:
 
     async def __aenter__(self) -> Self:
         self._slots = asyncio.Semaphore(self.jobs)
-        self._builds: dict[tuple[Path, tuple[str, ...]], asyncio.Task[str]] = {}
+        self._builds: dict[tuple[Path, tuple[str, ...], tuple[str, ...]], asyncio.Task[str]] = {}
         async with AsyncExitStack() as stack:
             self.folder = Path(tempfile.mkdtemp(prefix="sagafuzz-live-"))
             stack.callback(shutil.rmtree, self.folder, ignore_errors=True)
@@ -54,8 +54,8 @@ class LiveWorld:
         """Build what is to be built before the first case; why it cannot be, or ""."""
         manifest = manifest_of(setup.adapter)
         for component in manifest.components if manifest is not None else ():
-            if manifest is not None and component.build:
-                key = (manifest.file, component.build)
+            if manifest is not None and (component.build or component.preload):
+                key = (manifest.file, component.build, component.preload)
                 if key not in self._builds:
                     self._builds[key] = asyncio.create_task(self._build(manifest, component))
                 if why := await asyncio.shield(self._builds[key]):
@@ -63,6 +63,10 @@ class LiveWorld:
         return ""
 
     async def _build(self, manifest: Manifest, component: Component) -> str:
+        if failed := await self.supervisor.preload(component.preload):
+            return f"what it preloads is not installed: {failed}"
+        if not component.build:
+            return ""
         words = [manifest.fill(word, build=self.folder) for word in component.build]
         process = await self.supervisor.spawn(
             "build", words, env={}, cwd=manifest.folder, case="build", limit=component.max_output_kb * 1024

@@ -51,7 +51,10 @@ def test_the_naive_one_is_violated_as_the_one_in_python_is(language: str) -> Non
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_the_correct_one_survives(language: str) -> None:
-    written = (fault("crash-before-log", "outcome", "", "log"), fault("crash-after-log", "terminal", "", "logged"))
+    written = (
+        fault("crash-before-log", "outcome order", "", "log"),
+        fault("crash-after-log", "terminal", "", "logged"),
+    )
     assert violated(system(language, "correct"), (*AT, *written)) == [set()] * 6
 
 

@@ -1,0 +1,82 @@
+"""Live and simulated agree: one code, the same plans, the same sites, the same verdicts.
+
+`live:seed` and `live:reference` are the adapters of those names as real processes. Faults that last for a
+while are left out: how many attempts fall into a while is a matter of real time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection
+
+import pytest
+
+from sagafuzz.exploration.enumerator import Enumerator
+from sagafuzz.exploration.live import until_fired
+from sagafuzz.faults import EFFECT, Plan
+from sagafuzz.invariants import check
+from sagafuzz.live.world import LiveWorld
+from sagafuzz.loading import load
+from sagafuzz.simulator import Run, Setup, simulate
+from sagafuzz.verdict import Verdict
+
+from .conftest import in_a_world
+
+LASTING = {"partition", "partition-answers", "participant-outage", "participant-restart", "pause", "cancel"}
+LASTING |= {"slow-answer", "late-answer"}
+
+
+def verdict(run: Run, setup: Setup, plan: Plan) -> Verdict:
+    return check(run.history(setup, plan))
+
+
+def classes(setup: Setup, plan: Plan, run: Run) -> tuple[str, frozenset[str], tuple[tuple[str, str], ...]]:
+    """The conclusion, what is violated, and the effects that are left of each step."""
+    found = verdict(run, setup, plan)
+    net: dict[tuple[str, str], int] = {}
+    for row in run.rows:
+        if row[1] == "APPLY" and row[9][0]:
+            net[row[3], row[4]] = net.get((row[3], row[4]), 0) + (1 if row[5] == "F" else -1)
+    left = tuple(sorted((step, str(count)) for (_, step), count in net.items() if count))
+    return found.conclusion, frozenset(violation.invariant for violation in found.violations), left
+
+
+def compare(name: str, scenario: str, only: Collection[str] | None = None) -> int:
+    """Run every plan of one fault in both worlds; how many there were."""
+    simulated, live = load(name), load(f"live:{name}")
+    here = Setup(adapter=simulated, scenario=simulated.scenario(scenario))
+    there = Setup(adapter=live, scenario=live.scenario(scenario))
+
+    async def work(world: LiveWorld) -> int:
+        base, found = simulate(here, Plan()), (await until_fired(world, there, Plan())).run
+        assert [tuple(site) for site in found.sites] == [tuple(site) for site in base.sites]
+        enumerator = Enumerator(there, 1, only, reductions=())
+        plans = [Plan(faults=(fault,)) for fault in enumerator.extensions(found.sites, found.impossible)]
+        plans = [plan for plan in plans if plan.faults[0].kind not in LASTING]
+        runs = await asyncio.gather(*(until_fired(world, there, plan) for plan in plans))
+        for plan, lived in zip(plans, runs, strict=True):
+            assert lived.blocked == "" and len(lived.run.fired) == 1, plan
+            assert classes(there, plan, lived.run) == classes(here, plan, simulate(here, plan)), plan
+        return len(plans)
+
+    return int(in_a_world(work))
+
+
+@pytest.mark.parametrize("name", ["seed", "reference"])
+def test_they_agree_on_the_faults_of_participants_and_crashes_at_them(name: str) -> None:
+    kinds = {"error-after-effect", "crash-after-effect", "reject", "lost-ack", "undo-fails"}
+    assert compare(name, "declined", kinds) >= 12
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scenario", ["succeeds", "declined"])
+@pytest.mark.parametrize("name", ["seed", "reference"])
+def test_they_agree_on_every_plan_of_one_fault(name: str, scenario: str) -> None:
+    assert compare(name, scenario) > 30
+
+
+def test_an_effect_site_is_seen_once_for_each_first_delivery() -> None:
+    live = load("live:reference")
+    setup = Setup(adapter=live, scenario=live.scenario("succeeds"))
+    run = in_a_world(lambda world: world.run(setup)).run
+    assert [site[1] for site in run.sites if site[3] == EFFECT] == ["order", "inventory", "payment"]

@@ -1,0 +1,55 @@
+"""A real engine: DBOS Transact, killed at its fault points and recovered by itself."""
+
+from __future__ import annotations
+
+import pytest
+
+pytest.importorskip("dbos", reason="the engine is not installed: pip install 'sagafuzz[dbos]'")
+
+from sagafuzz.exploration.campaign import Settings
+from sagafuzz.exploration.live import LiveCampaign
+from sagafuzz.faults import Plan
+from sagafuzz.invariants import check
+from sagafuzz.loading import load
+from sagafuzz.simulator import Setup
+
+from .conftest import fault, run_plans
+
+PLANS = (
+    Plan(),
+    fault("crash-after-send", "payment", "F", "send"),
+    fault("lost-ack", "inventory", "C", "ack"),
+    fault("crash-after-ack", "order", "F", "ack"),
+)
+
+
+def violated(name: str, scenario: str, plans: tuple[Plan, ...]) -> list[set[str]]:
+    adapter = load(name)
+    setup = Setup(adapter=adapter, scenario=adapter.scenario(scenario))
+    runs = run_plans(setup, *plans)
+    assert [live.blocked for live in runs] == [""] * len(plans)
+    assert all(live.engine.startswith("dbos ") for live in runs)
+    return [
+        {violation.invariant for violation in check(live.run.history(setup, plan)).violations}
+        for live, plan in zip(runs, plans, strict=True)
+    ]
+
+
+def test_without_a_fault_the_recommended_checkout_is_fine() -> None:
+    assert violated("dbos", "succeeds", PLANS[:1]) == [set()]
+
+
+def test_a_killed_request_without_a_key_is_made_twice_and_with_one_it_is_not() -> None:
+    assert violated("dbos", "succeeds", PLANS[1:2]) == [{"I1"}]
+    assert violated("dbos-hardened", "succeeds", PLANS[1:2]) == [set()]
+
+
+def test_the_hardened_checkout_survives_its_own_rollback() -> None:
+    assert violated("dbos-hardened", "declined", PLANS[1:]) == [set()] * 3
+
+
+@pytest.mark.slow
+def test_every_plan_with_one_fault_completes() -> None:
+    report = LiveCampaign(load("dbos"), Settings(max_faults=1)).run()
+    assert report.complete and report.counts.run > 200
+    assert "I1" in report.distinct_invariants
