@@ -321,8 +321,8 @@ TIME_SCALE: Final = 20
 
 
 def hosted(adapter: Adapter, spec: str) -> Adapter:
-    """Any sync adapter as a live system of one worker: see `sagafuzz.live.host`."""
-    words = ("{python}", str(Path(__file__).resolve().with_name("host.py")), adapter.spec, str(TIME_SCALE))
+    """Any sync adapter as a live system of one worker: see `sagafuzz.hosting`."""
+    words = ("{python}", str(Path(__file__).resolve().parent.parent / "hosting.py"), adapter.spec, str(TIME_SCALE))
     worker = Component(role="worker", name="worker", argv=words, prefork=True, preload=("sagafuzz.loading", "networkx"))
     manifest = Manifest(
         file=Path.cwd() / "hosted",

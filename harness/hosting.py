@@ -1,4 +1,4 @@
-"""A worker that runs any sagafuzz adapter as a real process.   host.py ADAPTER TIME_SCALE
+"""A worker that runs any sagafuzz adapter as a real process.   hosting.py ADAPTER TIME_SCALE
 
 The adapter is the one that the simulator runs, and sees the same World: here calls go over HTTP, the store is SQLite,
 a commit is shown to the harness on both sides, and a second of the adapter's own time takes 1/TIME_SCALE seconds.
@@ -9,19 +9,20 @@ from __future__ import annotations
 
 import inspect
 import json
+import os
 import random
 import sqlite3
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
 from sagafuzz import worker
 from sagafuzz.errors import UsageError
-from sagafuzz.ports import Adapter, Conflict
+from sagafuzz.ports import Adapter, Conflict, Store, World
 from sagafuzz.saga import FORWARD, Outcome
 from sagafuzz.scenario import Order
 
@@ -66,12 +67,13 @@ class HostStore:
             self._commit([(about, key, text, guard)])
         worker.post("log", {**about, "phase": "logged"})
 
-    def _commit(self, writes: Iterable[tuple[Mapping[str, Any], str, str | None, Mapping[str, Any] | None]]) -> None:
+    def _commit(self, writes: Sequence[tuple[Mapping[str, Any], str, str | None, Mapping[str, Any] | None]]) -> None:
         self._db.execute("BEGIN IMMEDIATE")
         try:
-            for _, key, text, guard in writes:
+            for _, key, _, guard in writes:  # guards are about what was there before
                 if guard is not None:
                     self._check(key, guard)
+            for _, key, text, _ in writes:
                 if text is None:
                     self._db.execute("DELETE FROM store WHERE key = ?", (key,))
                 else:
@@ -126,8 +128,8 @@ class HostWorld:
         self._scale = scale
         self._current = threading.local()
         self._sagas: dict[str, worker.Saga] = {}
-        self.store = HostStore(self)
-        self.random = random.Random()
+        self.store: Store = HostStore(self)
+        self._random = random.Random()
         self.ended: dict[str, str] = {}  # what was declared of sagas that this process ended
 
     def enter(self, saga: worker.Saga) -> None:
@@ -158,6 +160,14 @@ class HostWorld:
         wait_ms = None if timeout_ms is None else timeout_ms / self._scale
         verb = "do" if direction == FORWARD else "undo"
         return worker.call(asked, step.name, verb, key=key, payload=payload, timeout_ms=wait_ms, epoch=epoch)
+
+    @property
+    def process(self) -> str:
+        return os.environ["SAGAFUZZ_URL"].rsplit("/", 1)[1]
+
+    @property
+    def random(self) -> random.Random:
+        return self._random
 
     def sqlite(self, name: str = "main") -> sqlite3.Connection:
         return worker.database(f"{name}.sqlite")
@@ -199,7 +209,8 @@ def main(spec: str, scale: float) -> None:
     adapter = load(spec)
     world = HostWorld(adapter, scale)
     subject = adapter.factory()
-    subject.boot(world)
+    seen: World = world
+    subject.boot(seen)
     marker = Path(worker.folder()) / "booted"
     again = marker.exists()
     marker.touch()
