@@ -63,7 +63,7 @@ class State(NamedTuple):
 
     def record(self) -> dict[str, Any]:
         """What is kept of it: JSON data."""
-        return {name: getattr(self, name) for name in _KEPT}
+        return dict(zip(_KEPT, self, strict=False))  # the volatile fields come last
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> State:
