@@ -102,7 +102,7 @@ def compare(where: str, store: SagaStore, dbos_url: str, arguments: argparse.Nam
         runs: dict[str, Run] = {"reference": of_reference(store), "dbos": of_dbos}
         for threads in (1, arguments.threads):
             found: dict[str, list[float]] = {name: [] for name in runs}
-            for name, run in runs.items():
+            for run in runs.values():
                 per_second(run, 5, threads)  # warm up
             for _ in range(arguments.rounds):
                 for name, run in runs.items():
