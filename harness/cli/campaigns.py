@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from ..reports.clean import clean
 from ..verdict import INCONCLUSIVE, VIOLATED, Report
 from ..writing import folder_name, make_folder, with_paths, write_file, write_report
 from .console import progress, say, tell_host
+from .storing import keep_report, keep_report_in, open_store
 
 VERDICTS = ("consistent", "violated", "inconclusive")
 
@@ -83,6 +84,7 @@ def _options(command: Any) -> Any:
             show_default=True,
             help="Where the reports go.",
         ),
+        click.option("--resume", is_flag=True, help="Go on with the campaign that was interrupted or killed there."),
         click.option("--show-output", is_flag=True, help="Let the code under test print and log."),
     )
     for option in reversed(options):
@@ -120,13 +122,13 @@ def run(adapter: str, report_dir: Path, baseline: Path | None, **options: Any) -
     chosen_kinds(options["kinds"])
     make_folder(report_dir, "--report-dir")
     with interruptible() as interrupt:
-        judged = judge(_campaign(loaded, interrupt, **options), known, dt.datetime.now(dt.UTC).date())
+        judged = judge(_campaign(loaded, interrupt, report_dir, **options), known, dt.datetime.now(dt.UTC).date())
         report = judged.report
+        if baseline is not None:
+            keep_report_in(report_dir, report)
         write_report(report, report_dir)
     say(REPORTS["text"].render(with_paths(report, report_dir)))
-    files = [output.file for output in REPORTS.values() if output.file]
-    files += [CERTIFICATE_FILE] if certifies(report) else []
-    say(f"written: {', '.join(str(report_dir / file) for file in files)}")
+    say(written(report, report_dir))
     for line in in_words(judged) if baseline is not None else ():
         say(clean(line, 300))
     tell_host([with_paths(report, report_dir)])
@@ -175,7 +177,7 @@ def compare(adapters: Sequence[str], expect: str | None, report_dir: Path, **opt
     reports: list[Report] = []
     with interruptible() as interrupt:
         for adapter, folder in zip(loaded, folders, strict=True):
-            reports.append(_campaign(adapter, interrupt, **options))
+            reports.append(_campaign(adapter, interrupt, folder, **options))
             write_report(reports[-1], folder)
             if interrupt():
                 break
@@ -197,6 +199,7 @@ def compare(adapters: Sequence[str], expect: str | None, report_dir: Path, **opt
 def _campaign(
     adapter: Adapter,
     interrupt: Interrupt,
+    folder: Path,
     *,
     faults: int,
     examples: int,
@@ -205,6 +208,7 @@ def _campaign(
     kinds: str,
     scenario_names: Sequence[str],
     sagas: int | None,
+    resume: bool,
     show_output: bool,
 ) -> Report:
     settings = Settings(
@@ -225,12 +229,25 @@ def _campaign(
             kinds=kinds,
         ),
     )
-    with progress(adapter.name) as listener, nothing_kept() if examples else nullcontext():
-        campaign = _campaign_class(adapter)(adapter, settings, listen=listener, stopped=interrupt)
-        if show_output:
-            return campaign.run()
-        with quiet():
-            return campaign.run()
+    with (
+        closing(open_store(folder, adapter, settings, resume=resume)) as store,
+        progress(adapter.name) as listener,
+        nothing_kept() if examples else nullcontext(),
+    ):
+        campaign = _campaign_class(adapter)(
+            adapter, settings, listen=listener, stopped=interrupt, kept=store.get, keep=store.add
+        )
+        with nullcontext() if show_output else quiet():
+            report = campaign.run()
+        keep_report(store, report)
+        return report
+
+
+def written(report: Report, folder: Path) -> str:
+    """Which files ``write_report`` wrote."""
+    files = [output.file for output in REPORTS.values() if output.file]
+    files += [CERTIFICATE_FILE] if certifies(report) else []
+    return f"written: {', '.join(str(folder / file) for file in files)}"
 
 
 def _campaign_class(adapter: Adapter) -> type[Campaign]:

@@ -16,7 +16,7 @@ import click
 
 from .. import __version__
 from ..errors import UsageError, nearest
-from . import campaigns, creating, diffing, doctoring, explaining, listing, replaying, verifying
+from . import campaigns, creating, diffing, doctoring, explaining, listing, replaying, storing, verifying
 from .console import say
 from .zoo import zoo
 
@@ -50,6 +50,7 @@ for command in (
     campaigns.run,
     campaigns.compare,
     diffing.diff,
+    storing.report,
     replaying.replay,
     verifying.verify,
     explaining.explain,

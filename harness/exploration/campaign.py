@@ -6,15 +6,18 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import shlex
 from base64 import b32encode
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from .. import __version__
 from ..invariants import check
+from ..plain import from_plain, to_plain
 from ..ports import Adapter
 from ..scenario import Scenario
 from ..simulator import Setup, simulate
@@ -29,27 +32,21 @@ from ..verdict import (
     Finding,
     RandomResult,
     Report,
-    Verdict,
 )
 from .certificate import source_digest
 from .driver import expect_program_again, perform
-from .enumerator import Case, Enumerator
 from .explain import explain, explain_program
 from .judge import Judge, NotDeterministic, first_difference, violates
+from .part_search import DRAWN_TOGETHER, PartSearch
+from .parts import Record, from_text, to_text
 from .quiet import fewer_collections
-from .random_plans import BEYOND, Drawn, random_plans, unseen
+from .random_plans import BEYOND, Drawn, unseen
 from .reductions import REDUCTIONS
 from .shrink import shrink, shrink_actions
 from .tally import ScenarioTally, Sighting, Signature, Tally
 
 if TYPE_CHECKING:
     from .stateful import Failure
-
-_KNOWN: Final = Verdict()
-"""The verdict on a run that ended in a state whose future was judged before: nothing that is new."""
-
-REPEAT_EVERY: Final = 101
-"""One plan in so many runs twice, to see that the adapter is deterministic."""
 
 MAX_SPINS: Final = 3
 """A campaign ends after so many runs that the watchdog had to end: each takes seconds."""
@@ -88,7 +85,10 @@ class Settings:
 
 
 class Campaign:
-    """Searches one adapter. ``listen`` hears of progress; ``stopped`` is asked before each plan."""
+    """Searches one adapter. ``listen`` hears of progress; ``stopped`` is asked before each plan.
+
+    ``keep`` is given each result by name as soon as it stands, ``kept`` is asked for it before it is looked for: so
+    a campaign that was killed goes on."""
 
     def __init__(
         self,
@@ -97,12 +97,16 @@ class Campaign:
         *,
         listen: Callable[[Progress], None] = lambda progress: None,
         stopped: Callable[[], bool] = lambda: False,
+        kept: Callable[[str], str | None] = lambda name: None,
+        keep: Callable[[str, str], None] = lambda name, text: None,
     ) -> None:
         self.adapter = adapter
         self.settings = settings
         self.scenarios = settings.scenarios or adapter.scenarios
         self._listen = listen
         self._stopped = stopped
+        self._kept = kept
+        self._keep = keep
         self._tally = Tally()
         self._random = RandomResult(asked=settings.examples)
         self._drawn = Drawn(settings.random_plans, settings.max_faults + BEYOND)
@@ -127,67 +131,76 @@ class Campaign:
         return self._stopped() or self._watch.ended >= MAX_SPINS
 
     def _search(self) -> bool:
-        for scenario in self.scenarios:
-            if not self._exhaust(Setup(adapter=self.adapter, scenario=scenario)):
+        for number, scenario in enumerate(self.scenarios):
+            if not self._exhaust(number, Setup(adapter=self.adapter, scenario=scenario)):
                 return False
         return self._draw() and self._shrink_all() and self._examples()
 
     # -- every plan --------------------------------------------------------------------------
 
-    def _exhaust(self, setup: Setup) -> bool:
+    def _exhaust(self, index: int, setup: Setup) -> bool:
+        """Every plan of one scenario, part by part."""
+        settings = self.settings
         tally = ScenarioTally(setup.scenario)
         self._tally.scenarios.append(tally)
-        judge = Judge(setup)
-        enumerator = Enumerator(
-            setup, self.settings.max_faults, self.settings.kinds or None, reductions=self.settings.reductions
-        )
-        self._tally.coverage.begin(
-            setup, self.settings.max_faults, self.settings.kinds or None, pruned=enumerator.pruned
-        )
-        cases = enumerator.cases()
-        stage = f"{setup.scenario.name}: every plan with at most {self.settings.max_faults} faults"
-        while not self._over():
-            case = next(cases, None)
-            tally.pruned = dict(enumerator.pruned)
-            if case is None:
-                return True
-            if not case.plan and self.settings.max_faults:
-                tally.singles = sum(1 for _ in enumerator.extensions(case.run.sites, case.run.impossible))
-            if tally.run % REPEAT_EVERY == 0 and not case.known and not self._repeats(setup, case):
+        stage = f"{setup.scenario.name}: every plan with at most {settings.max_faults} faults"
+        search = PartSearch(setup, settings, self._over, lambda done: self._tell(stage, tally.run + done, 0))
+        judge, spared = Judge(setup), Counter[str]()
+        self._tally.coverage.begin(setup, settings.max_faults, settings.kinds or None, pruned=spared)
+        number, parts = 0, 1
+        while number < parts:
+            record = self._part(f"{index}/{number}", partial(search.plans, number))
+            if number == 0:
+                parts += record.parts
+                plain = [case.run for case, _ in record.cases[:1] if settings.max_faults]
+                tally.singles = sum(sum(1 for _ in search.enumerator.extensions(r.sites, r.impossible)) for r in plain)
+            spared.update(record.pruned)
+            tally.pruned = dict(spared)
+            for case, verdict in record.cases:
+                new = not case.known and judge.recall(case.run, case.digest, verdict)
+                self._digest.update(case.digest)
+                self._tally.add(tally, setup, case, verdict, new=new)
+            if not record.whole:
                 return False
-            verdict, new = (_KNOWN, False) if case.known else judge.judge(case.plan, case.run, case.digest)
-            self._digest.update(case.digest)
-            self._tally.add(tally, setup, case, verdict, new=new)
-            if tally.run % 50 == 0:
-                self._tell(stage, tally.run, 0)
-        return False
+            number += 1
+        return True
 
     def _draw(self) -> bool:
         """The random plans, a like number of each scenario."""
         asked, drawn = self.settings.random_plans, self._drawn
         for number, scenario in enumerate(self.scenarios if asked else ()):
             setup = Setup(adapter=self.adapter, scenario=scenario)
+            search = PartSearch(
+                setup, self.settings, self._over, lambda done: self._tell("random plans", drawn.run + done, asked)
+            )
             judge = Judge(setup)
             share = asked // len(self.scenarios) + (number < asked % len(self.scenarios))
-            most = self.settings.max_faults + BEYOND
-            kinds = self.settings.kinds or None
-            for case in random_plans(setup, share, self.settings.seed, most, kinds, priorities=True):
-                verdict, new = judge.judge(case.plan, case.run, case.digest)
-                self._digest.update(case.digest)
-                self._tally.add_drawn(setup, case, verdict, new=new)
-                drawn.add(case, verdict)
-                if drawn.run % 50 == 0:
-                    self._tell("random plans", drawn.run, asked)
-                if self._over():
+            for start in range(0, share, DRAWN_TOGETHER):
+                count = min(DRAWN_TOGETHER, share - start)
+                record = self._part(f"drawn/{number}/{start}", partial(search.drawn, start, count))
+                for case, verdict in record.cases:
+                    new = judge.recall(case.run, case.digest, verdict)
+                    self._digest.update(case.digest)
+                    self._tally.add_drawn(setup, case, verdict, new=new)
+                    drawn.add(case, verdict)
+                if not record.whole:
                     return False
         return True
 
-    def _repeats(self, setup: Setup, case: Case) -> bool:
-        """Run a case again; False, with the first difference kept, where it is another."""
-        self._nondeterministic = first_difference(case.run, simulate(setup, case.plan))
-        if self._nondeterministic:
-            self._nondeterministic = f"{setup.scenario.name}, {case.plan}: {self._nondeterministic}"
-        return not self._nondeterministic
+    def _part(self, name: str, search: Callable[[], Record]) -> Record:
+        """The part of that name: as it was kept, or searched now, and kept if that came to its end."""
+        text = self._kept(name)
+        if text is not None:
+            record = from_text(text)
+            self._watch.ended += record.spins
+            return record
+        before = self._watch.ended
+        record = search()
+        record.spins = self._watch.ended - before
+        if record.whole:
+            self._keep(name, to_text(record))
+        self._nondeterministic = record.nondeterministic
+        return record
 
     # -- each finding made small ---------------------------------------------------------------
 
@@ -197,8 +210,18 @@ class Campaign:
             if self._over():
                 return False
             self._tell("shrinking", number, len(sightings))
-            self._findings[signature] = self._shrunk(signature, sighting)
+            self._findings[signature] = self._kept_finding(signature, sighting)
         return True
+
+    def _kept_finding(self, signature: Signature, sighting: Sighting) -> Finding:
+        name = f"finding/{finding_id(self.adapter.name, signature)}"
+        text = self._kept(name)
+        if text is not None:
+            known: Finding = from_plain(Finding, json.loads(text))
+            return known
+        finding = self._shrunk(signature, sighting)
+        self._keep(name, json.dumps(to_plain(finding)))
+        return finding
 
     def _worth_telling(self) -> list[tuple[Signature, Sighting]]:
         """All sightings but those that another of the same step shows with its harm."""
@@ -241,6 +264,18 @@ class Campaign:
     def _examples(self) -> bool:
         if not self.settings.examples:
             return True
+        text = self._kept("examples")
+        if text is not None:
+            result, findings = json.loads(text)
+            self._random = from_plain(RandomResult, result)
+            self._random_findings = [from_plain(Finding, finding) for finding in findings]
+            return True
+        whole = self._search_examples()
+        if whole:
+            self._keep("examples", json.dumps([to_plain(self._random), to_plain(self._random_findings)]))
+        return whole
+
+    def _search_examples(self) -> bool:
         from .stateful import search
 
         known = frozenset(self._tally.sightings)

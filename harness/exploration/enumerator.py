@@ -94,6 +94,7 @@ class Enumerator:
         self.pruned: Counter[str] = Counter()
         self._crash_classes = CRASH_EQUIVALENCE in reductions and setup.adapter.durable_recovery
         self.resumed = 0
+        self.nodes: list[_Node] = []
         self._shares = PREFIX_SHARING in reductions and not setup.is_async
         self._spares_clock = UNREAD_CLOCK in reductions
         self._memo = StateMemo() if STATE_MEMO in reductions else None
@@ -101,20 +102,46 @@ class Enumerator:
         self._faults: dict[tuple[str, Site], Fault] = {}
 
     def cases(self) -> Iterator[Case]:
+        """All of them."""
+        yield from self.roots()
+        yield from self._deeper(self.nodes)
+
+    def roots(self) -> Iterator[Case]:
+        """The plan without faults and those with one. Then ``nodes`` are the latter that can be extended."""
         run = self._simulate(Plan(), self.max_faults)
         digest = rows_digest(run.rows)
         yield Case(Plan(), run, digest, True, False, "")
-        level = [_Node((), 0, run.sites, dict(run.impossible), digest, self._visible(run), unread=False)]
-        for _ in range(self.max_faults):
+        self.nodes = []
+        if self.max_faults:
+            root = _Node((), 0, run.sites, dict(run.impossible), digest, self._visible(run), unread=False)
+            yield from self._extended(root, self.nodes)
+
+    def subtree(self, number: int) -> Iterator[Case]:
+        """What extends the node of that number, once ``roots`` has come to its end. A subtree knows the states of
+        the roots and its own, so that it is the same whichever others were run before."""
+        before = self._memo
+        self._memo = before.copy() if before is not None else None
+        try:
+            yield from self._deeper([self.nodes[number]])
+        finally:
+            self._memo = before
+
+    def _deeper(self, level: list[_Node]) -> Iterator[Case]:
+        """What extends ``level``, the plans with one fault, those with fewer faults first."""
+        for _ in range(self.max_faults - 1):
             following: list[_Node] = []
             for node in level:
-                shared = self._prefixes(node)
-                for index, fault in self._distinct_extensions(node):
-                    case, child = self._extend(node, fault, shared.before(node.first + index))
-                    yield case
-                    if child is not None:
-                        following.append(child)
+                yield from self._extended(node, following)
             level = following
+
+    def _extended(self, node: _Node, following: list[_Node]) -> Iterator[Case]:
+        """The plans with one fault more; those that can be extended go into ``following``."""
+        shared = self._prefixes(node)
+        for index, fault in self._distinct_extensions(node):
+            case, child = self._extend(node, fault, shared.before(node.first + index))
+            yield case
+            if child is not None:
+                following.append(child)
 
     def extensions(self, sites: tuple[Site, ...], impossible: Mapping[int, tuple[str, ...]]) -> Iterator[Fault]:
         """Each feasible fault at each of ``sites``, in their order."""

@@ -40,6 +40,14 @@ class Judge:
         self._verdicts[key] = verdict
         return verdict, True
 
+    def recall(self, run: Run, digest: bytes, verdict: Verdict) -> bool:
+        """A run was judged elsewhere: whether its history is new here."""
+        key = (digest, bool(run.fired))
+        new = key not in self._verdicts
+        if new:
+            self._verdicts[key] = verdict
+        return new
+
 
 def violates(setup: Setup, plan: Plan, signature: tuple[str, ...]) -> tuple[Violation, History] | None:
     """Run ``plan`` and return its violation of that signature with the history, or None."""

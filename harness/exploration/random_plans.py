@@ -52,13 +52,14 @@ def random_plans(
     only: Collection[str] | None = None,
     *,
     priorities: bool = False,
+    start: int = 0,
 ) -> Iterator[Case]:
-    """``count`` independent plans of at most ``max_faults`` faults, each run, in the order of their numbers.
-    With ``priorities`` each carries a schedule of them, where so many sagas run at once that the search does not
+    """``count`` independent plans of at most ``max_faults`` faults, each run, in the order of their numbers from
+    ``start`` on. With ``priorities`` each carries a schedule of them, where so many sagas run at once that the search does not
     go through their orders."""
     enumerator = Enumerator(setup, max_faults, only, reductions=())
     plain = simulate(setup)
-    for number in range(count):
+    for number in range(start, start + count):
         rng = random.Random(f"{seed}/{setup.scenario.name}/{number}")
         run, yields = plain, _NO_PRIORITIES
         if priorities and setup.scenario.sagas >= SCHEDULED:

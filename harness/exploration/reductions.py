@@ -31,6 +31,7 @@ kinds "overtaken"); all others commute. The simulator tells which share data: `S
 from __future__ import annotations
 
 from collections import Counter
+from copy import copy
 from typing import Final
 
 from ..history import ACK, CLOCK, DELIVER, DOWN, LOG, LOST, TIMEOUT
@@ -78,6 +79,14 @@ class StateMemo:
 
     def __len__(self) -> int:
         return len(self._known)
+
+    def copy(self) -> StateMemo:
+        """What is known by now, to go on from."""
+        memo = copy(self)
+        for name, value in vars(memo).items():
+            if isinstance(value, (dict, list)):
+                setattr(memo, name, copy(value))
+        return memo
 
     def begin(self, remaining: int) -> None:
         """A run starts after which ``remaining`` faults may follow."""

@@ -1,0 +1,88 @@
+"""The parts of one scenario, searched in any order and each with the same result."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+from ..simulator import Setup, simulate
+from ..verdict import Verdict
+from .enumerator import Case, Enumerator
+from .judge import Judge, NotDeterministic, first_difference
+from .parts import Record
+from .random_plans import BEYOND, random_plans
+
+REPEAT_EVERY: Final = 101
+"""One plan in so many runs twice, to see that the adapter is deterministic."""
+
+DRAWN_TOGETHER: Final = 200
+"""How many random plans are one part."""
+
+KNOWN: Final = Verdict()
+"""The verdict on a run that ended in a state whose future was judged before: nothing that is new."""
+
+
+class PartSearch:
+    """Searches parts of ``setup`` as the settings of a campaign say. ``over`` is asked before each plan, ``tell``
+    hears how many plans of the part were run."""
+
+    def __init__(
+        self, setup: Setup, settings: Any, over: Callable[[], bool], tell: Callable[[int], None] = lambda done: None
+    ) -> None:
+        self.setup = setup
+        self._settings = settings
+        self._over = over
+        self._tell = tell
+        self.enumerator = Enumerator(setup, settings.max_faults, settings.kinds or None, reductions=settings.reductions)
+        self._rooted = False
+        self._judge = Judge(setup)
+        self._judge_drawn = Judge(setup)
+
+    def plans(self, number: int) -> Record:
+        """Part ``number`` of the enumeration, whole unless it was to end."""
+        if number and not self._rooted:  # another process ran part 0, or an earlier one
+            for _ in self.enumerator.roots():
+                pass
+            self._rooted = True
+        before = Counter(self.enumerator.pruned)
+        cases = self.enumerator.subtree(number - 1) if number else self.enumerator.roots()
+        record = self._run(cases, self._judge, 37 * number)
+        self._rooted = self._rooted or record.whole
+        spared = self.enumerator.pruned
+        record.pruned = {name: spared[name] - before[name] for name in spared}
+        record.parts = 0 if number else len(self.enumerator.nodes)
+        return record
+
+    def drawn(self, start: int, count: int) -> Record:
+        """The random plans from number ``start`` on."""
+        settings = self._settings
+        most = settings.max_faults + BEYOND
+        cases = random_plans(
+            self.setup, count, settings.seed, most, settings.kinds or None, priorities=True, start=start
+        )
+        return self._run(cases, self._judge_drawn, None)
+
+    def _run(self, cases: Iterator[Case], judge: Judge, repeat_from: int | None) -> Record:
+        record = Record()
+        try:
+            while not self._over():
+                case = next(cases, None)
+                if case is None:
+                    record.whole = True
+                    break
+                done = len(record.cases)
+                if repeat_from is not None and (repeat_from + done) % REPEAT_EVERY == 0 and not case.known:
+                    self._repeat(case)
+                verdict = KNOWN if case.known else judge.judge(case.plan, case.run, case.digest)[0]
+                record.cases.append((case, verdict))
+                if done % 50 == 0:
+                    self._tell(done)
+        except NotDeterministic as error:
+            record.nondeterministic = str(error)
+        return record
+
+    def _repeat(self, case: Case) -> None:
+        """Run a case again; NotDeterministic, with the first difference, where it is another."""
+        if found := first_difference(case.run, simulate(self.setup, case.plan)):
+            raise NotDeterministic(f"{self.setup.scenario.name}, {case.plan}: {found}")
