@@ -25,7 +25,7 @@ from ..reports.clean import clean
 from ..verdict import INCONCLUSIVE, VIOLATED, Report
 from ..writing import folder_name, make_folder, with_paths, write_file, write_report
 from .console import progress, say, tell_host
-from .storing import keep_report, keep_report_in, open_store
+from .storing import keep_report, keep_report_in, open_store, parts_of
 
 VERDICTS = ("consistent", "violated", "inconclusive")
 
@@ -83,6 +83,15 @@ def _options(command: Any) -> Any:
             default=Path("sagafuzz-report"),
             show_default=True,
             help="Where the reports go.",
+        ),
+        click.option(
+            "-j",
+            "--jobs",
+            type=click.IntRange(1, 256),
+            default=1,
+            show_default=True,
+            metavar="N",
+            help="Search in N processes; the result is the same.",
         ),
         click.option("--resume", is_flag=True, help="Go on with the campaign that was interrupted or killed there."),
         click.option("--show-output", is_flag=True, help="Let the code under test print and log."),
@@ -208,6 +217,7 @@ def _campaign(
     kinds: str,
     scenario_names: Sequence[str],
     sagas: int | None,
+    jobs: int,
     resume: bool,
     show_output: bool,
 ) -> Report:
@@ -234,10 +244,13 @@ def _campaign(
         progress(adapter.name) as listener,
         nothing_kept() if examples else nullcontext(),
     ):
-        campaign = _campaign_class(adapter)(
-            adapter, settings, listen=listener, stopped=interrupt, kept=store.get, keep=store.add
-        )
-        with nullcontext() if show_output else quiet():
+        with (
+            parts_of(store, adapter, settings, jobs=jobs, stopped=interrupt, loud=show_output) as kept,
+            nullcontext() if show_output else quiet(),
+        ):
+            campaign = _campaign_class(adapter)(
+                adapter, settings, listen=listener, stopped=interrupt, kept=kept, keep=store.add
+            )
             report = campaign.run()
         keep_report(store, report)
         return report

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from contextlib import closing
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -54,6 +56,27 @@ def open_store(folder: Path, adapter: Adapter, settings: Settings, *, resume: bo
             f"leave out --resume to start a new one"
         )
     return store
+
+
+@contextmanager
+def parts_of(
+    store: Store, adapter: Adapter, settings: Settings, *, jobs: int, stopped: Callable[[], bool], loud: bool
+) -> Iterator[Callable[[str], str | None]]:
+    """What is kept, by name; with several ``jobs`` also what processes of that number bring meanwhile."""
+    if jobs == 1 or manifest_of(adapter) is not None:
+        yield store.get
+        return
+    from ..exploration.pool import Pool, workers
+
+    stderr = sys.stderr  # as it is before the code under test is silenced
+
+    def complain(text: str) -> None:
+        stderr.write(f"{text}\n")
+        stderr.flush()
+
+    pool = Pool(settings, kept=store.get, keep=store.add, stopped=stopped, complain=complain)
+    with workers(jobs, adapter.spec or adapter.name, settings, pool, loud=loud):
+        yield pool.get
 
 
 def keep_report(store: Store, report: Report) -> None:

@@ -55,8 +55,8 @@ def random_plans(
     start: int = 0,
 ) -> Iterator[Case]:
     """``count`` independent plans of at most ``max_faults`` faults, each run, in the order of their numbers from
-    ``start`` on. With ``priorities`` each carries a schedule of them, where so many sagas run at once that the search does not
-    go through their orders."""
+    ``start`` on. With ``priorities`` each carries a schedule of them, where so many sagas run at once that the search
+    does not go through their orders."""
     enumerator = Enumerator(setup, max_faults, only, reductions=())
     plain = simulate(setup)
     for number in range(start, start + count):

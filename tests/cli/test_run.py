@@ -32,7 +32,7 @@ def test_the_reference_is_consistent(sagafuzz: Any) -> None:
     assert (said["verdict"], said["complete"], said["findings"]) == ("consistent", True, [])
     assert said["plans"]["planned"] == said["plans"]["run"] == said["plans"]["fired"] > 300
     files = sorted(path.name for path in Path("sagafuzz-report").iterdir())
-    assert files == ["certificate.json", *REPORT_FILES]
+    assert files == sorted(["campaign.sqlite", "certificate.json", *REPORT_FILES])
 
 
 def test_the_seed_is_violated(sagafuzz: Any) -> None:
@@ -121,6 +121,7 @@ def test_what_an_earlier_run_found_is_cleared_away(sagafuzz: Any) -> None:
     assert list(folder.glob("F-*.json"))
     sagafuzz("run", "reference", *ONE)
     assert sorted(path.name for path in folder.iterdir()) == [
+        "campaign.sqlite",
         "certificate.json",
         "notes.json",
         *REPORT_FILES,
