@@ -13,6 +13,8 @@ from sagafuzz.reports.diagram import Diagram
 from sagafuzz.reports.lines import Line
 from sagafuzz.reports.mermaid import draw
 
+pytestmark = pytest.mark.browser
+
 NASTY = ("end", "a;b", "#35;", "<b>x</b>", "%% no", "loop", "->>", "Note over p0: x", "{}", '"', "p0-->>p1: y", "a:b")
 
 

@@ -14,6 +14,8 @@ from sagafuzz.exploration.quiet import quiet
 from sagafuzz.loading import load
 from sagafuzz.reports import COMPARISONS, REPORTS
 
+pytestmark = pytest.mark.browser
+
 Pages = Mapping[str, str]
 
 OVERLAPS = """() => {
