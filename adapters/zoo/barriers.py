@@ -57,10 +57,6 @@ class EffectOutsideClaim(Claiming):
 class RefundReruns(Service):
     """Remembers what it has done, and not what it has undone: a second refund pays back once more."""
 
-    def do(self, request: Request, tx: Transaction) -> Any:
-        tx.memory["paid"] = True
-        return super().do(request, tx)
-
     def handle(self, request: Request, tx: Transaction) -> Any:
         if request.direction == "C" and f"F {request.key}" in tx.memory:
             tx.memory[f"C {request.key}"] = {}
@@ -101,20 +97,18 @@ class TombstoneUncommitted(Service):
 class NullRollbackDeadlock(Service):
     """An undo of what it has not done locks the row and waits for the request, which waits for the lock."""
 
+    def __init__(self) -> None:
+        self.locked: set[str] = set()
+
     def handle(self, request: Request, tx: Transaction) -> Any:
-        if f"F {request.key}" not in tx.memory:
-            if request.direction == "F" and self.locked(request):
+        key = str(request.key)
+        if f"F {key}" not in tx.memory:
+            if request.direction == "F" and key in self.locked:
                 raise RuntimeError("waits for the lock of the rollback")
             if request.direction == "C":
-                self.waiting.add(str(request.key))
+                self.locked.add(key)
                 raise RuntimeError("waits for the request")
         return super().handle(request, tx)
-
-    def __init__(self) -> None:
-        self.waiting: set[str] = set()
-
-    def locked(self, request: Request) -> bool:
-        return str(request.key) in self.waiting
 
 
 class Limited(Service):

@@ -30,6 +30,7 @@ from sagafuzz import (
 )
 from sagafuzz.adapters.checkout import CHECKOUT
 from sagafuzz.adapters.zoo import ZOO
+from sagafuzz.adapters.zoo.barriers import AsksOnce, TombstoneUncommitted
 from sagafuzz.adapters.zoo.host import Host, RetryPolicy, Superseded
 from sagafuzz.adapters.zoo.parts import (
     DECLINED,
@@ -277,26 +278,6 @@ class Forgetful(Service):
         if request.operation == "payment.forget":
             return tx.memory.pop(f"F {request.payload['of']}", {})
         return super().handle(request, tx)
-
-
-class NoTombstone(Service):
-    """Does not remember an undo of what it has never done."""
-
-    def handle(self, request: Request, tx: Transaction) -> Any:
-        if request.direction == "C" and f"F {request.key}" not in tx.memory:
-            return {}
-        return super().handle(request, tx)
-
-
-class AsksOnce(Host):
-    """Asks for each step once; what did not answer is undone a second later."""
-
-    def _request(self, state: Any, step: Step) -> Any:
-        try:
-            return self._call(state, step, step.operation)
-        except CallTimeout:
-            self._world.sleep(1)
-            raise
 
 
 class ClosesAfterTimeouts(Host):
@@ -781,7 +762,7 @@ BROKEN: Mapping[str, Broken] = {
         adapter=system(TidiesUp, lease_s=LEASE_S, participants={"payment": Forgetful}, operations=("payment.forget",)),
         invariant="I1",
     ),
-    "reordered": Broken(adapter=system(AsksOnce, participants={"order": NoTombstone}), invariant="I2"),
+    "reordered": Broken(adapter=system(AsksOnce, participants={"order": TombstoneUncommitted}), invariant="I2"),
     "partition": Broken(adapter=system(ClosesAfterTimeouts, scenario=DECLINED), invariant="I11"),
     "partition-answers": Broken(adapter=system(participants={"payment": RemembersOnce}), invariant="I1"),
     "reject": Broken(adapter=system(TakesRefusalsForSuccess), invariant="I23"),
