@@ -18,12 +18,14 @@ from ..saga import DIRECTION_NAMES
 from ..simulator import Run, Setup
 from ..verdict import Cell, Coverage, OrderCell, PairCell, SiteCell, Unreachable
 from .enumerator import Case, phase_of
+from .reductions import CLOCK_JUMPS, UNREAD_CLOCK
 
 PHASES: Final = ("forward", "compensation", "recovery")
 
 NOT_REACHED: Final = "no site that it could strike was reached"
 SPARED: Final = "each of its plans is equivalent to one of another crash, which was run"
 OR_SPARED: Final = ", or it is equivalent to another crash's"
+OR_UNREAD: Final = ", or nobody reads the clock after it"
 STRIKES: Final = "it strikes"
 LEFT_OUT: Final = "left out of this search by the choice of kinds"
 
@@ -231,13 +233,15 @@ class CoverageTally:
         possible = [phase for phase in PHASES if phase not in _NEVER.get(kind.directions, ())]
         missing = [phase for phase in possible if (kind.name, phase) not in seen]
         spared = kind.crash and any(any(s.pruned.values()) and s.could_strike(kind) for s in self.scenarios)
+        unread = kind.name in CLOCK_JUMPS and any(s.pruned[UNREAD_CLOCK] for s in self.scenarios)
+        unless = OR_UNREAD if unread else OR_SPARED if spared else ""
         if len(missing) == len(possible):
             if spared or not any(scenario.ruled_out(kind) for scenario in self.scenarios):  # else that is the reason
                 yield Unreachable(kind=kind.name, where="", reason=SPARED if spared else NOT_REACHED)
             return
         for phase in PHASES:
             if phase in missing:
-                yield Unreachable(kind=kind.name, where=phase, reason=f"{NOT_REACHED}{OR_SPARED if spared else ''}")
+                yield Unreachable(kind=kind.name, where=phase, reason=f"{NOT_REACHED}{unless}")
             elif phase not in possible:
                 words = " and ".join(DIRECTION_NAMES.get(direction, "writes") for direction in kind.directions)
                 yield Unreachable(kind=kind.name, where=phase, reason=f"{STRIKES} {words} only")
