@@ -233,7 +233,7 @@ class CoverageTally:
         possible = [phase for phase in PHASES if phase not in _NEVER.get(kind.directions, ())]
         missing = [phase for phase in possible if (kind.name, phase) not in seen]
         spared = kind.crash and any(any(s.pruned.values()) and s.could_strike(kind) for s in self.scenarios)
-        unread = kind.name in CLOCK_JUMPS and any(s.pruned[UNREAD_CLOCK] for s in self.scenarios)
+        unread = kind.name in CLOCK_JUMPS and any(s.pruned.get(UNREAD_CLOCK) for s in self.scenarios)
         unless = OR_UNREAD if unread else OR_SPARED if spared else ""
         if len(missing) == len(possible):
             if spared or not any(scenario.ruled_out(kind) for scenario in self.scenarios):  # else that is the reason
