@@ -30,6 +30,10 @@ start() {
   if [ "$(id -u)" -eq 0 ]; then
     chown postgres "$dir/pg"
     chmod a+x "$dir"
+    if ! as_postgres test -w "$dir/pg"; then
+      echo "$dir: the user postgres cannot reach it; give a folder whose parents others may enter (chmod a+x)" >&2
+      return 1
+    fi
   fi
   as_postgres "$bin/initdb" -D "$dir/pg/data" -U sagafuzz -A trust --no-sync >"$dir/initdb.log"
   as_postgres "$bin/postgres" -D "$dir/pg/data" -c listen_addresses=127.0.0.1 -c port="$pg_port" \
