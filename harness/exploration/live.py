@@ -161,7 +161,7 @@ class LiveCampaign(Campaign):
         return True
 
     async def _repeated(self, world: LiveWorld, signature: Signature, sighting: Sighting) -> Finding:
-        runs = await asyncio.gather(*(until_fired(world, sighting.setup, sighting.plan) for _ in range(REPEATS)))
+        runs = await _several(world, sighting.setup, sighting.plan)
         again = sum(_shows(sighting.setup, sighting.plan, live, signature) for live in runs)
         fewer = [sighting.plan.without(number) for number in range(len(sighting.plan))]
         others = await asyncio.gather(*(world.run(sighting.setup, plan) for plan in fewer))
@@ -238,6 +238,12 @@ async def until_fired(world: LiveWorld, setup: Setup, plan: Plan) -> LiveRun:
     return live
 
 
+async def _several(world: LiveWorld, setup: Setup, plan: Plan) -> list[LiveRun]:
+    """Run a plan `REPEATS` times at once. Those for which the machine was too slow then are made again, one by one."""
+    runs = await asyncio.gather(*(until_fired(world, setup, plan) for _ in range(REPEATS)))
+    return [await until_fired(world, setup, plan) if live.disturbed else live for live in runs]
+
+
 def _shows(setup: Setup, plan: Plan, live: LiveRun, signature: Signature) -> bool:
     return any(v.signature == signature for v in check(live.run.history(setup, plan)).violations)
 
@@ -270,7 +276,7 @@ async def _replay(recorded: Replay, adapter: Adapter) -> Replayed:
     if refused:
         return Replayed(result="CANNOT RUN", reason=f"{refused[0]}: {setup.refusal(refused[0])}")
     async with LiveWorld() as world:
-        runs = await asyncio.gather(*(until_fired(world, setup, recorded.plan) for _ in range(REPEATS)))
+        runs = await _several(world, setup, recorded.plan)
     blocked = next((live.blocked for live in runs if live.blocked), "")
     if blocked:
         return Replayed(result="CANNOT RUN", reason=f"blocked: {blocked}")
