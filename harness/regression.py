@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
 
+from .errors import UsageError
 from .exploration.quiet import quiet
 from .exploration.replay import Replay, Replayed, from_text, replay
 from .live.manifest import manifest_of
@@ -14,6 +17,25 @@ from .loading import load
 from .ports import Adapter
 from .reports.diagram import diagram, to_text
 from .simulator.patches import watchdog
+
+REPORT_FOLDERS: Final = ("sagafuzz-report", "demo-report")
+"""Where reports usually lie, from the current folder."""
+
+_ID: Final = re.compile(r"F-\w+")
+
+
+def recorded_file(named: str, folders: Sequence[Path] = ()) -> Path:
+    """The replay file of that name, or of the finding of that id in a report in ``folders`` or the usual ones.
+    UsageError where there is none."""
+    if not _ID.fullmatch(named):
+        return Path(named)
+    searched = [*folders, *map(Path, REPORT_FOLDERS)]
+    places = sorted(path for folder in searched for path in folder.glob(f"**/{named}.json"))
+    if not places:
+        raise UsageError(
+            f"there is no {named}.json in {' or '.join(map(str, searched))} here; name the file with its folder"
+        )
+    return places[-1]
 
 
 def run_again(recorded: Replay, adapter: Adapter, *, show_output: bool = False) -> Replayed:
@@ -35,11 +57,16 @@ def assert_fixed(schedule: Mapping[str, Any] | str, adapter: str | None = None) 
     """
     __tracebackhide__ = True
     recorded = from_text(schedule if isinstance(schedule, str) else json.dumps(schedule), "the schedule")
-    loaded = load(adapter or recorded.adapter)
-    outcome = run_again(recorded, loaded)
+    expect_fixed(recorded, load(adapter or recorded.adapter))
+
+
+def expect_fixed(recorded: Replay, adapter: Adapter) -> None:
+    """AssertionError unless the violation of ``recorded`` is gone from ``adapter``."""
+    __tracebackhide__ = True
+    outcome = run_again(recorded, adapter)
     if outcome.result == "FIXED":
         return
-    words = f"{recorded.id} on {loaded.name}: {outcome.result}" + (f" ({outcome.reason})" if outcome.reason else "")
+    words = f"{recorded.id} on {adapter.name}: {outcome.result}" + (f" ({outcome.reason})" if outcome.reason else "")
     if outcome.violation is not None and outcome.history is not None:
         words += f"\n{outcome.violation.invariant}: {outcome.violation.sentence}\n"
         words += to_text(diagram(outcome.history, outcome.violation))

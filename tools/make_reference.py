@@ -23,7 +23,9 @@ from sagafuzz.cli.main import cli
 from sagafuzz.exploration.driver import ACTIONS, FAULTY_ACTIONS
 from sagafuzz.faults import ACK, BOOT, CAPABILITIES, EFFECT, FAULT_KINDS, LOG, LOGGED, SEND
 from sagafuzz.invariants import INVARIANTS, Invariant
-from sagafuzz.plugin import ARGUMENTS, NUMBERS
+from sagafuzz.plugin import hooks
+from sagafuzz.plugin.marking import ARGUMENTS
+from sagafuzz.plugin.options import NUMBERS, PLACES, REPLAY_HELP
 from sagafuzz.ports import DurableFile, Store, Transaction, World
 from sagafuzz.reports import COMPARISONS, REPORTS
 from sagafuzz.saga import COMPENSATION, FORWARD, Outcome
@@ -201,12 +203,21 @@ def plugin() -> str:
         (f"`--saga-{name} {number.metavar}`", f"`saga_{name}`", f"{number.default}", number.help)
         for name, number in NUMBERS.items()
     ]
-    rows.append(
-        ("`--saga-report-dir DIR`", "", "", "write reports, replay files and histories, in a folder for each test")
+    rows += [
+        (f"`--saga-{name} {place.metavar}`", f"`saga_{name.replace('-', '_')}`", "", place.help)
+        for name, place in PLACES.items()
+    ]
+    rows.append(("`--saga-replay ID|FILE`", "", "", REPLAY_HELP))
+    hooks_given = table(
+        ("hook", "what it brings"),
+        (
+            (f"`{name}{bare(inspect.signature(hook))}`", " ".join((inspect.getdoc(hook) or "").split()))
+            for name, hook in inspect.getmembers(hooks, inspect.isfunction)
+        ),
     )
     taken = ", ".join(f"`{name}`" for name in ARGUMENTS)
     options = table(("option", "ini setting", "default", "what it does"), rows)
-    return f"`@pytest.mark.saga(…)`, `saga.check(…)` and `saga.run(…)` take {taken}.\n\n{options}"
+    return f"`@pytest.mark.saga(…)`, `saga.check(…)` and `saga.run(…)` take {taken}.\n\n{options}\n\n{hooks_given}"
 
 
 def files() -> str:

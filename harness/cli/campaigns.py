@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from ..baseline import Judged, Known, in_words, judge, parse
+from ..baseline import Judged, concerning, in_words, judge, read
 from ..errors import UsageError, nearest
 from ..exploration.campaign import Campaign, Settings, choose_scenarios, command_line
 from ..exploration.certificate import CERTIFICATE_FILE, certifies
@@ -125,8 +125,9 @@ def run(adapter: str, report_dir: Path, baseline: Path | None, **options: Any) -
     With --baseline the exit code is 0 where every finding is known, and 1 where one is new, its time is over, or
     an entry is stale: a complete search no longer finds it.
     """
-    known = _known(baseline)
+    known = read(baseline, "--baseline") if baseline is not None else ()
     loaded = load(adapter)
+    known = concerning(known, loaded.name)
     choose_scenarios(loaded, options["scenario_names"], options["sagas"])
     chosen_kinds(options["kinds"])
     make_folder(report_dir, "--report-dir")
@@ -144,16 +145,6 @@ def run(adapter: str, report_dir: Path, baseline: Path | None, **options: Any) -
     if interrupt():
         return interrupt.exit_code
     return exit_code(report) if baseline is None else _exit_code_with(judged)
-
-
-def _known(baseline: Path | None) -> tuple[Known, ...]:
-    if baseline is None:
-        return ()
-    try:
-        return parse(baseline.read_text(encoding="utf-8"), str(baseline))
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is no text"
-        raise UsageError(f"--baseline: cannot read {str(baseline)!r}: {reason}; name a TOML file") from None
 
 
 def _exit_code_with(judged: Judged) -> int:

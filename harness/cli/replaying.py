@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import pprint
 import re
-from pathlib import Path
 
 import click
 
@@ -13,7 +12,7 @@ from ..errors import UsageError
 from ..exploration.replay import Replay, Replayed, from_text
 from ..invariants import INVARIANTS
 from ..loading import load
-from ..regression import run_again
+from ..regression import recorded_file, run_again
 from ..reports import SCHEDULES
 from ..reports.clean import clean
 from ..reports.diagram import diagram, to_text
@@ -38,7 +37,7 @@ def replay(file: str, adapter: str | None, form: str | None, emit_test: bool, sh
     sagafuzz replay F-wmx2y --emit-test > test_f_wmx2y.py
     sagafuzz replay F-wmx2y --as chrome-trace > trace.json
     """
-    path = _found(file)
+    path = recorded_file(file)
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -55,21 +54,6 @@ def replay(file: str, adapter: str | None, form: str | None, emit_test: bool, sh
     say(f"{recorded.id} on {loaded.name}: {outcome.result}" + (f" ({outcome.reason})" if outcome.reason else ""))
     _show(outcome, recorded.sentence)
     return EXIT_CODES[outcome.result]
-
-
-def _found(named: str) -> Path:
-    """The file of that name, or the replay file of that finding in a report below the current folder."""
-    if not _ID.fullmatch(named):
-        return Path(named)
-    places = sorted(path for report in REPORT_FOLDERS for path in Path().glob(f"{report}/**/{named}.json"))
-    if not places:
-        folders = " or ".join(REPORT_FOLDERS)
-        raise UsageError(f"replay: there is no {named}.json in {folders} here; name the file with its folder")
-    return places[-1]
-
-
-_ID = re.compile(r"F-\w+")
-REPORT_FOLDERS = ("sagafuzz-report", "demo-report")
 
 
 def as_test(recorded: Replay, text: str) -> str:

@@ -6,15 +6,19 @@ never consistent.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from functools import cache
 
+from ..errors import UsageError
 from ..history import History
 from ..verdict import Verdict, Violation
 from . import claims, conduct, effects, isolation, limits, log, order, owners, undoing, unknowns
 from .blocking import Hold, blocking
 from .facts import Facts
-from .registry import INVARIANTS, Invariant
+from .registry import INVARIANTS, Checked, Invariant
 
 __all__ = [
     "INVARIANTS",
@@ -25,6 +29,7 @@ __all__ = [
     "claims",
     "conduct",
     "effects",
+    "extended",
     "isolation",
     "limits",
     "log",
@@ -85,3 +90,40 @@ def consequences(id: str) -> frozenset[str]:
                 reached.add(follower)
                 todo.append(follower)
     return frozenset(reached - {id})
+
+
+@contextmanager
+def extended(more: Iterable[Invariant]) -> Iterator[None]:
+    """Within, histories are judged by these beside those of the table. UsageError where one does not fit beside them:
+    its id is no capital letter and a number, is taken, or it explains what there is not."""
+    given: dict[str, Invariant] = {}
+    for entry in more:
+        taken = entry.id in INVARIANTS or entry.id in given
+        if taken or not re.fullmatch(r"[A-Z][0-9]{1,4}", entry.id):
+            reason = "is taken" if taken else "is no capital letter and a number"
+            raise UsageError(f"invariant {entry.id!r}: its id {reason}; write another, S1 for instance")
+        given[entry.id] = replace(entry, check=_speaking_for_itself(entry))
+    for id, entry in given.items():
+        if unknown := set(entry.explains) - {*INVARIANTS, *given}:
+            raise UsageError(f"invariant {id!r} explains {min(unknown)!r}, which is none; take it out")
+    INVARIANTS.update(given)
+    consequences.cache_clear()
+    try:
+        yield
+    finally:
+        for id in given:
+            del INVARIANTS[id]
+        consequences.cache_clear()
+
+
+def _speaking_for_itself(entry: Invariant) -> Callable[[Facts], Checked]:
+    """Its check, which may give no violation of another invariant."""
+
+    def check(facts: Facts) -> Checked:
+        exercised, violations = entry.check(facts)
+        for violation in violations:
+            if violation.invariant != entry.id:
+                raise ValueError(f"it gave a violation of {violation.invariant!r}")
+        return exercised, violations
+
+    return check

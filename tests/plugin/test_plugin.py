@@ -7,63 +7,15 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
 
-# A session in this process forgets the modules that it was the first to import, and so would have two of each class.
-import sagafuzz.exploration.stateful
-import sagafuzz.writing  # noqa: F401
-
-ADAPTERS = """
-import sagafuzz
-
-SAGA = sagafuzz.Saga("shop", [
-    sagafuzz.Step("order", "order.create", undo="order.cancel"),
-    sagafuzz.Step("payment", "payment.charge", undo="payment.refund"),
-])
-ONE = [sagafuzz.Scenario()]
-
-
-@sagafuzz.adapter(saga=SAGA, scenarios=ONE)
-class Idle:
-    '''Refuses everything, and so breaks nothing.'''
-
-    def boot(self, world):
-        self.world = world
-
-    def run(self, order):
-        return False
-
-
-@sagafuzz.adapter(saga=SAGA, scenarios=ONE)
-class Careless(Idle):
-    '''Never undoes and has no key.'''
-
-    def run(self, order):
-        self.world.call("order.create")
-        return True
-"""
+Session = Callable[..., pytest.RunResult]
 
 QUICK = "faults=1, random=0"
-
-
-@pytest.fixture(autouse=True)
-def _files(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
-    pytester.makepyfile(adapters_of_shop=ADAPTERS)
-    pytester.syspathinsert()
-    monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
-
-
-def run(pytester: pytest.Pytester, *arguments: str, test: str = "", processes: int = 0) -> pytest.RunResult:
-    """A session on ``test``, with the adapters at hand; in a process of its own, where there are several."""
-    if test:
-        pytester.makepyfile(test_shop="import pytest\nfrom adapters_of_shop import *\n\n" + test)
-    options = ["--strict-markers", "-p", "no:randomly", "-p", "no:cacheprovider", *arguments]
-    if processes:
-        return pytester.runpytest_subprocess("-n", str(processes), *options)
-    return pytester.runpytest_inprocess("-p", "no:xdist", *options)
 
 
 plain_and_distributed = pytest.mark.parametrize("processes", [0, 2], ids=["plain", "-n2"])
@@ -87,8 +39,8 @@ def test_fixture(saga):
 
 
 @plain_and_distributed
-def test_the_seed_fails_and_the_reference_passes(pytester: pytest.Pytester, processes: int) -> None:
-    result = run(pytester, test=MARKED, processes=processes)
+def test_the_seed_fails_and_the_reference_passes(session: Session, processes: int) -> None:
+    result = session(test=MARKED, processes=processes)
     result.assert_outcomes(passed=2, failed=1)
     result.stdout.fnmatch_lines(
         [
@@ -114,7 +66,7 @@ def test_the_seed_fails_and_the_reference_passes(pytester: pytest.Pytester, proc
     assert shown.count("= sagas =") == 1
 
 
-def test_a_user_declares_an_adapter_in_the_test_module(pytester: pytest.Pytester) -> None:
+def test_a_user_declares_an_adapter_in_the_test_module(session: Session) -> None:
     test = """
 @sagafuzz.adapter(saga=SAGA, scenarios=ONE)
 class Own(Careless):
@@ -123,17 +75,17 @@ class Own(Careless):
 @pytest.mark.saga(Own, faults=1, random=0)
 def test_own(): ...
 """
-    result = run(pytester, test=test)
+    result = session(test=test)
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["again: sagafuzz run test_shop:Own --faults 1 --random 0 --seed 0"])
 
 
-def test_a_lone_class_is_the_adapter_and_not_what_is_marked(pytester: pytest.Pytester) -> None:
-    result = run(pytester, "--saga-random=0", test="@pytest.mark.saga(Idle)\ndef test_idle(): ...\n")
+def test_a_lone_class_is_the_adapter_and_not_what_is_marked(session: Session) -> None:
+    result = session("--saga-random=0", test="@pytest.mark.saga(Idle)\ndef test_idle(): ...\n")
     result.assert_outcomes(passed=1)
 
 
-def test_classes_parameters_and_modules_can_be_marked(pytester: pytest.Pytester) -> None:
+def test_classes_parameters_and_modules_can_be_marked(session: Session) -> None:
     test = """
 pytestmark = pytest.mark.saga(Idle, faults=1, random=0)
 
@@ -156,14 +108,14 @@ class TestCareless:
 def test_each(adapter, saga):
     assert saga.report.adapter == adapter.__name__
 """
-    result = run(pytester, "-rA", test=test)
+    result = session("-rA", test=test)
     result.assert_outcomes(passed=3, failed=2)
     result.stdout.fnmatch_lines_random(
         ["FAILED test_shop.py::TestCareless::test_inherited*", "FAILED test_shop.py::test_each?Careless?*"]
     )
 
 
-def test_the_marker_stands_in_for_what_a_call_leaves_out(pytester: pytest.Pytester) -> None:
+def test_the_marker_stands_in_for_what_a_call_leaves_out(session: Session) -> None:
     test = f"""
 @pytest.mark.saga(Idle, {QUICK})
 def test_again(saga):
@@ -173,7 +125,7 @@ def test_again(saga):
     assert [(s.scenario.name, s.scenario.sagas) for s in more.scenarios] == [("mine", 3)]
     assert more.command == ""
 """
-    run(pytester, test=test).assert_outcomes(passed=1)
+    session(test=test).assert_outcomes(passed=1)
 
 
 NUMBERS = """
@@ -194,17 +146,22 @@ def test_numbers(saga):
     ids=["defaults", "ini", "test over ini", "option over test"],
 )
 def test_where_the_numbers_come_from(
-    pytester: pytest.Pytester, given: dict[str, int], ini: str, options: list[str], expected: tuple[int, int, int]
+    pytester: pytest.Pytester,
+    session: Session,
+    given: dict[str, int],
+    ini: str,
+    options: list[str],
+    expected: tuple[int, int, int],
 ) -> None:
     pytester.makeini(f"[pytest]\n{ini}\n")
     test = NUMBERS.replace("GIVEN", repr(given)).replace("EXPECTED", repr(expected))
-    run(pytester, *options, test=test).assert_outcomes(passed=1)
+    session(*options, test=test).assert_outcomes(passed=1)
 
 
 @pytest.mark.skipif(pytest.version_tuple < (9, 0), reason="pytest before 9 has no TOML of its own")
-def test_numbers_in_native_toml(pytester: pytest.Pytester) -> None:
+def test_numbers_in_native_toml(session: Session) -> None:
     Path("pytest.toml").write_text("[pytest]\nsaga_faults = 1\nsaga_random = 0\n")
-    run(pytester, test=NUMBERS.replace("GIVEN", "{}").replace("EXPECTED", "(1, 0, 0)")).assert_outcomes(passed=1)
+    session(test=NUMBERS.replace("GIVEN", "{}").replace("EXPECTED", "(1, 0, 0)")).assert_outcomes(passed=1)
 
 
 @pytest.mark.parametrize(
@@ -229,7 +186,7 @@ def test_numbers_in_native_toml(pytester: pytest.Pytester) -> None:
         ("Wrong, faults=0", "sagafuzz: adapter 'Wrong' calls 'order.destroy', which saga 'shop' does not declare*"),
     ],
 )
-def test_a_wrong_marker_says_what_to_write(pytester: pytest.Pytester, marker: str, expected: str) -> None:
+def test_a_wrong_marker_says_what_to_write(session: Session, marker: str, expected: str) -> None:
     test = f"""
 class Undeclared:
     def boot(self, world): ...
@@ -243,7 +200,7 @@ class Wrong(Idle):
 @pytest.mark.saga({marker})
 def test_it(): ...
 """
-    result = run(pytester, test=test)
+    result = session(test=test)
     assert result.ret == 1
     result.stdout.fnmatch_lines([expected.replace("[", "[[]")])
     assert "plugin.py" not in result.stdout.str()
@@ -259,24 +216,24 @@ def test_it(): ...
     ],
 )
 def test_a_wrong_number_ends_the_session(
-    pytester: pytest.Pytester, options: list[str], ini: str, expected: str
+    pytester: pytest.Pytester, session: Session, options: list[str], ini: str, expected: str
 ) -> None:
     pytester.makeini(f"[pytest]\n{ini}\n")
-    result = run(pytester, *options, test="def test_it(): ...\n")
+    result = session(*options, test="def test_it(): ...\n")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines([expected])
 
 
-def test_the_fixture_without_an_adapter_or_a_report(pytester: pytest.Pytester) -> None:
+def test_the_fixture_without_an_adapter_or_a_report(session: Session) -> None:
     test = "def test_a(saga):\n    saga.check()\n\ndef test_b(saga):\n    saga.report\n"
-    result = run(pytester, test=test)
+    result = session(test=test)
     result.assert_outcomes(failed=2)
     result.stdout.fnmatch_lines(
         ["sagafuzz: saga.check names no adapter; *", "sagafuzz: saga.report: no campaign was run *"]
     )
 
 
-def test_a_campaign_that_proves_nothing_fails_and_says_why(pytester: pytest.Pytester) -> None:
+def test_a_campaign_that_proves_nothing_fails_and_says_why(session: Session) -> None:
     test = f"""
 import dataclasses, itertools
 from sagafuzz.invariants import INVARIANTS
@@ -298,7 +255,7 @@ class Whimsical(Idle):
 @pytest.mark.saga(Whimsical)
 def test_not_deterministic(): ...
 """
-    result = run(pytester, test=test)
+    result = session(test=test)
     result.assert_outcomes(failed=2)
     result.stdout.fnmatch_lines(
         [
@@ -310,14 +267,14 @@ def test_not_deterministic(): ...
 
 
 @plain_and_distributed
-def test_the_files_of_each_test_go_into_a_folder_of_its_own(pytester: pytest.Pytester, processes: int) -> None:
+def test_the_files_of_each_test_go_into_a_folder_of_its_own(session: Session, processes: int) -> None:
     Path("sub").mkdir()
     Path("sub/test_shop.py").write_text(
         "from adapters_of_shop import *\nimport pytest\n\n"
         "@pytest.mark.parametrize('name', ['a/b', 'a?b'])\ndef test_it(saga, name):\n"
         f"    saga.run(Idle, {QUICK})\n    saga.check(Careless, {QUICK})\n"
     )
-    result = run(pytester, "--saga-report-dir", "found/here", processes=processes)
+    result = session("--saga-report-dir", "found/here", processes=processes)
     result.assert_outcomes(failed=2)
     folders = sorted(Path("found/here/sub/test_shop.py").iterdir())
     assert len(folders) == 4
@@ -335,17 +292,17 @@ def test_the_files_of_each_test_go_into_a_folder_of_its_own(pytester: pytest.Pyt
     assert (again.returncode, "Careless: STILL FAILS" in again.stdout) == (1, True), again
 
 
-def test_a_folder_that_cannot_be_made_fails_the_test(pytester: pytest.Pytester) -> None:
+def test_a_folder_that_cannot_be_made_fails_the_test(session: Session) -> None:
     Path("taken").write_text("")
-    result = run(pytester, "--saga-report-dir=taken", test=f"def test_it(saga):\n    saga.check(Idle, {QUICK})\n")
+    result = session("--saga-report-dir=taken", test=f"def test_it(saga):\n    saga.check(Idle, {QUICK})\n")
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["sagafuzz: --saga-report-dir: cannot make the folder *"])
 
 
 @plain_and_distributed
-def test_the_facts_are_in_the_junit_file(pytester: pytest.Pytester, processes: int) -> None:
+def test_the_facts_are_in_the_junit_file(session: Session, processes: int) -> None:
     test = f"@pytest.mark.saga(Careless, {QUICK})\ndef test_it(): ...\n"
-    run(pytester, "--junit-xml=junit.xml", test=test, processes=processes)
+    session("--junit-xml=junit.xml", test=test, processes=processes)
     (case,) = ET.parse("junit.xml").iter("testcase")
     properties = {entry.get("name"): entry.get("value") or "" for entry in case.iter("property")}
     assert (properties["saga_adapter"], properties["saga_verdict"]) == ("Careless", "violated")
@@ -353,7 +310,7 @@ def test_the_facts_are_in_the_junit_file(pytester: pytest.Pytester, processes: i
     assert properties["saga_findings"].startswith("I1 F-")
 
 
-def test_an_async_adapter(pytester: pytest.Pytester) -> None:
+def test_an_async_adapter(session: Session) -> None:
     test = """
 @sagafuzz.adapter(saga=SAGA, scenarios=ONE)
 class Async:
@@ -375,12 +332,12 @@ def test_in_a_running_loop(saga):
         return saga.run(Async, faults=1, random=0)
     assert asyncio.run(main()).verdict == "violated"
 """
-    result = run(pytester, "-W", "error", test=test)
+    result = session("-W", "error", test=test)
     result.assert_outcomes(passed=1, failed=1)
     result.stdout.fnmatch_lines(["F-*  I1 at most once: duplicate effect"])
 
 
-def test_what_the_code_under_test_prints_is_not_heard_and_the_test_is(pytester: pytest.Pytester) -> None:
+def test_what_the_code_under_test_prints_is_not_heard_and_the_test_is(session: Session) -> None:
     test = f"""
 import logging, sys, warnings
 
@@ -406,14 +363,14 @@ def test_fails(saga):
     print("kept by pytest")
     saga.check(Loud, {QUICK})
 """
-    result = run(pytester, test=test)
+    result = session(test=test)
     result.assert_outcomes(passed=1, failed=1, warnings=2)
     shown = result.stdout.str()
     assert "kept by pytest" in shown
     assert "from the adapter from the adapter" not in shown
 
 
-def test_a_warning_is_not_raised_into_the_code_under_test(pytester: pytest.Pytester) -> None:
+def test_a_warning_is_not_raised_into_the_code_under_test(session: Session) -> None:
     test = f"""
 import warnings
 
@@ -426,19 +383,21 @@ class Warns(Idle):
 @pytest.mark.saga(Warns, {QUICK})
 def test_warns(): ...
 """
-    run(pytester, "-W", "error", test=test).assert_outcomes(passed=1, warnings=1)
+    session("-W", "error", test=test).assert_outcomes(passed=1, warnings=1)
 
 
-def test_an_expected_failure(pytester: pytest.Pytester) -> None:
+def test_an_expected_failure(session: Session) -> None:
     test = f"@pytest.mark.xfail(strict=True)\n@pytest.mark.saga(Careless, {QUICK})\ndef test_it(): ...\n"
-    run(pytester, test=test).assert_outcomes(xfailed=1)
+    session(test=test).assert_outcomes(xfailed=1)
 
 
 def test_a_session_without_sagas_pays_nothing(pytester: pytest.Pytester) -> None:
     Path("test_plain.py").write_text(
         "import sys\n\ndef test_it():\n"
-        "    assert 'sagafuzz.plugin' in sys.modules\n"
-        "    heavy = {'hypothesis', 'networkx', 'rich', 'greenlet', 'tabulate', 'sagafuzz.ports', 'sagafuzz.errors'}\n"
+        "    ours = {name for name in sys.modules if name.partition('.')[0] == 'sagafuzz'}\n"
+        "    light = {f'sagafuzz.plugin.{name}' for name in ('hooks', 'marking', 'options')}\n"
+        "    assert ours == {'sagafuzz', 'sagafuzz.plugin'} | light\n"
+        "    heavy = {'hypothesis', 'networkx', 'rich', 'greenlet', 'tabulate', 'jinja2', 'click', 'junitparser'}\n"
         "    assert not heavy & set(sys.modules)\n"
     )
     result = pytester.runpytest_subprocess("-p", "no:hypothesispytest", "-p", "no:randomly", "-p", "no:xdist")
@@ -472,8 +431,16 @@ def test_ctrl_c_ends_the_session(pytester: pytest.Pytester) -> None:
     assert json.loads(report.read_text())["complete"] is False
 
 
-def test_the_marker_and_the_options_are_in_the_help(pytester: pytest.Pytester) -> None:
-    assert "@pytest.mark.saga(adapter, *, faults=2, random=100, seed=0, " in run(pytester, "--markers").stdout.str()
-    shown = run(pytester, "--help").stdout.str()
-    for name in ("--saga-faults=K", "--saga-random=N", "--saga-seed=S", "--saga-report-dir=DIR", "saga_faults (int)"):
+def test_the_marker_and_the_options_are_in_the_help(session: Session) -> None:
+    assert "@pytest.mark.saga(adapter, *, faults=2, random=100, seed=0, " in session("--markers").stdout.str()
+    shown = session("--help").stdout.str()
+    for name in (
+        "--saga-faults=K",
+        "--saga-random=N",
+        "--saga-seed=S",
+        "--saga-report-dir=DIR",
+        "saga_faults (int)",
+        "--saga-baseline=FILE",
+        "--saga-replay=ID|FILE",
+    ):
         assert name in shown

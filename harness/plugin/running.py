@@ -1,0 +1,220 @@
+"""Campaigns from within a test: what the fixture ``saga`` gives, and the marker uses."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ..baseline import Judged, in_words
+from ..errors import InternalError, SagafuzzError, UsageError
+from ..exploration.campaign import Campaign, Settings, choose_scenarios, command_line
+from ..exploration.quiet import quiet
+from ..interrupt import interruptible
+from ..invariants import extended as judged_by
+from ..loading import as_adapter, with_spec
+from ..reports import REPORTS
+from ..reports.clean import clean
+from ..scenario import Scenario
+from ..verdict import CONSISTENT, Report
+from ..writing import folder_name, make_folder, with_paths, write_report
+from . import known, options
+from .extending import Extended, extended
+from .marking import ARGUMENTS, refuse
+from .summary import facts
+
+Scenarios = str | Scenario | Iterable[str | Scenario] | None
+
+
+class Saga:
+    """What the fixture ``saga`` gives: campaigns run from within a test.
+
+    Each argument that is left out is taken from the marker, if the test has one, then from the ini
+    file. ``adapter`` is a class declared with ``@sagafuzz.adapter``, an `sagafuzz.Adapter`, or a name
+    as on the command line; ``scenarios`` are names of the adapter's, or `sagafuzz.Scenario` values.
+    ``baseline`` is a file of known findings, named from the folder of the test's file.
+    """
+
+    def __init__(self, item: pytest.Item, asked: Mapping[str, Any]) -> None:
+        self._item = item
+        self._asked = asked
+        self._judged: list[Judged] = []
+        self._by_hooks = False
+
+    @property
+    def report(self) -> Report:
+        """The last report. In a marked test the body finds the marker's here."""
+        if not self._judged:
+            refuse("saga.report: no campaign was run in this test yet; call saga.check(YourAdapter)")
+        return self._judged[-1].report
+
+    def check(
+        self,
+        adapter: Any = None,
+        *,
+        faults: int | None = None,
+        random: int | None = None,
+        seed: int | None = None,
+        scenarios: Scenarios = None,
+        sagas: int | None = None,
+        baseline: str | Path | None = None,
+    ) -> Report:
+        """Run a campaign, and fail the test with its report unless the verdict is consistent.
+
+        With a baseline the failure is an expected one where all that was found is known; and the test fails where a
+        complete campaign no longer finds what the baseline says."""
+        __tracebackhide__ = True
+        report = self.run(
+            adapter, faults=faults, random=random, seed=seed, scenarios=scenarios, sagas=sagas, baseline=baseline
+        )
+        judged = self._judged[-1]
+        good = report.verdict == CONSISTENT and not report.nondeterministic
+        if good and judged.stale:
+            pytest.fail("\n".join(f"[XPASS(strict)] {clean(line, 300)}" for line in in_words(judged)), pytrace=False)
+        if (reason := known.expected(judged)) and not self._item.config.option.runxfail:
+            pytest.xfail(f"known of {clean(report.adapter, 60)}: {clean(reason, 600)}")
+        if not good:
+            pytest.fail(self._text(judged), pytrace=False)
+        return report
+
+    def run(
+        self,
+        adapter: Any = None,
+        *,
+        faults: int | None = None,
+        random: int | None = None,
+        seed: int | None = None,
+        scenarios: Scenarios = None,
+        sagas: int | None = None,
+        baseline: str | Path | None = None,
+    ) -> Report:
+        """Run a campaign and return its report, whatever it says."""
+        __tracebackhide__ = True
+        said = locals()
+        asked = {**self._asked, **{name: said[name] for name in ARGUMENTS if said[name] is not None}}
+        if "adapter" not in asked:
+            refuse("saga.check names no adapter; write saga.check(YourAdapter), or mark the test with one")
+        try:
+            return self._campaign(asked)
+        except InternalError:
+            raise
+        except SagafuzzError as error:
+            refusal = str(error)
+        return refuse(refusal)  # out here, so that no other exception is shown beside it
+
+    def _campaign(self, asked: Mapping[str, Any]) -> Report:
+        folder = self._folder(len(self._judged) + 1)
+        if folder is not None:
+            make_folder(folder, "--saga-report-dir")
+        found = extended(self._item.config, with_spec(as_adapter(asked["adapter"])))
+        self._by_hooks = found.by_hooks
+        report, interrupted = _run(found, self._settings(found, asked))
+        judged = known.judged(report, self._baseline(asked.get("baseline")), self._item.nodeid)
+        self._judged.append(judged)
+        self._item.user_properties.extend(facts(judged.report))
+        if folder is not None:
+            write_report(judged.report, folder)
+        if interrupted is not None:
+            import signal
+
+            signal.raise_signal(interrupted)  # Ctrl-C was held back, so that it did not strike the code under test
+        return judged.report
+
+    def _settings(self, found: Extended, asked: Mapping[str, Any]) -> Settings:
+        adapter = found.adapter
+        numbers = {name: self._number(name, asked.get(name)) for name in options.NUMBERS}
+        sagas = asked.get("sagas")
+        if sagas is not None and (not isinstance(sagas, int) or isinstance(sagas, bool) or not 1 <= sagas <= 8):
+            raise UsageError(f"sagas is {sagas!r}; write a whole number from 1 to 8")
+        given = asked.get("scenarios") or ()
+        names = (given,) if isinstance(given, str | Scenario) else tuple(given)
+        command = command_line(
+            adapter,
+            faults=numbers["faults"],
+            random=numbers["random"],
+            seed=numbers["seed"],
+            scenarios=names,
+            sagas=sagas,
+        )
+        return Settings(
+            max_faults=numbers["faults"],
+            examples=numbers["random"],
+            seed=numbers["seed"],
+            scenarios=choose_scenarios(adapter, names, sagas),
+            command="" if found.by_hooks else command,
+        )
+
+    def _number(self, name: str, asked: object) -> int:
+        config = self._item.config
+        option: int | None = config.getoption(f"saga_{name}")
+        if option is not None:
+            return option
+        if asked is None:
+            return options.number_in_ini(config, name)
+        try:
+            return options.NUMBERS[name].check(asked, name)
+        except ValueError as error:
+            raise UsageError(str(error)) from None
+
+    def _baseline(self, asked: str | Path | None) -> Path | None:
+        """The test's own before that of the session: it says more."""
+        if asked is not None:
+            return self._item.path.parent / asked
+        return options.place(self._item.config, "baseline")
+
+    def _folder(self, number: int) -> Path | None:
+        """Where the reports of the test's campaign of that number go, if they go anywhere."""
+        top = options.place(self._item.config, "report-dir")
+        if top is None:
+            return None
+        path, *names = self._item.nodeid.split("::")
+        folder = Path(top, *map(_folder_name, [*path.split("/"), *names]))
+        return folder if number == 1 else folder.with_name(f"{folder.name}-{number}")
+
+    def _text(self, judged: Judged) -> str:
+        """The report as the command line prints it, what the baseline says, and how to run its findings again."""
+        report, folder = judged.report, self._folder(len(self._judged))
+        if folder is None:
+            shown = replace(report, findings=tuple(replace(finding, replay="") for finding in report.findings))
+            last = "to run a finding again: pytest --saga-report-dir DIR writes a replay file of each"
+        else:
+            near = Path(os.path.relpath(folder)) if folder.is_relative_to(Path.cwd()) else folder
+            shown = with_paths(report, near)
+            last = f"written: {near}"
+            if shown.findings:
+                import shlex
+
+                words = "pytest --saga-replay" if self._by_hooks else "sagafuzz replay"
+                last += f"\n{words} {shlex.quote(shown.findings[0].replay)}"
+        return "\n".join([REPORTS["text"].render(shown), *(clean(line, 300) for line in in_words(judged)), last])
+
+
+def _folder_name(name: str) -> str:
+    """A part of a node id as the name of a folder; what had to be changed is told apart by a digest."""
+    plain = folder_name(name)
+    if plain == name:
+        return plain
+    import hashlib
+
+    return f"{plain}-{hashlib.blake2b(name.encode(errors='replace'), digest_size=3).hexdigest()}"
+
+
+def _run(found: Extended, settings: Settings) -> tuple[Report, int | None]:
+    """The campaign, and the signal that ended it early, if one did."""
+    import signal
+
+    ignored = signal.getsignal(signal.SIGINT) in (signal.SIG_IGN, None)
+    with (
+        interruptible(() if ignored else (signal.SIGINT,)) as interrupt,
+        quiet(),
+        warnings.catch_warnings(),
+        judged_by(found.invariants),
+    ):
+        # Once each: neither thousands of them, nor raised into the code under test, which would change the verdict.
+        warnings.simplefilter("default")
+        return Campaign(found.adapter, settings, stopped=interrupt).run(), interrupt.signal

@@ -1,0 +1,65 @@
+"""Sessions of their own with the adapters of a small shop at hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+# A session in this process forgets the modules that it was the first to import, and so would have two of each class.
+import sagafuzz.exploration.stateful
+import sagafuzz.plugin.running  # noqa: F401
+
+ADAPTERS = """
+import sagafuzz
+
+SAGA = sagafuzz.Saga("shop", [
+    sagafuzz.Step("order", "order.create", undo="order.cancel"),
+    sagafuzz.Step("payment", "payment.charge", undo="payment.refund"),
+])
+ONE = [sagafuzz.Scenario()]
+
+
+@sagafuzz.adapter(saga=SAGA, scenarios=ONE)
+class Idle:
+    '''Refuses everything, and so breaks nothing.'''
+
+    def boot(self, world):
+        self.world = world
+
+    def run(self, order):
+        return False
+
+
+@sagafuzz.adapter(saga=SAGA, scenarios=ONE)
+class Careless(Idle):
+    '''Never undoes and has no key.'''
+
+    def run(self, order):
+        self.world.call("order.create")
+        return True
+"""
+
+Session = Callable[..., pytest.RunResult]
+
+
+@pytest.fixture(autouse=True)
+def _files(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytester.makepyfile(adapters_of_shop=ADAPTERS)
+    pytester.syspathinsert()
+    monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
+
+
+@pytest.fixture
+def session(pytester: pytest.Pytester) -> Session:
+    """A session on ``test``, with the adapters at hand; in a process of its own, where there are several."""
+
+    def run(*arguments: str, test: str = "", processes: int = 0) -> pytest.RunResult:
+        if test:
+            pytester.makepyfile(test_shop="import pytest\nfrom adapters_of_shop import *\n\n" + test)
+        options = ["--strict-markers", "-p", "no:randomly", "-p", "no:cacheprovider", *arguments]
+        if processes:
+            return pytester.runpytest_subprocess("-n", str(processes), *options)
+        return pytester.runpytest_inprocess("-p", "no:xdist", *options)
+
+    return run
