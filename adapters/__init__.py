@@ -5,6 +5,7 @@ from __future__ import annotations
 BUILT_IN = {
     "reference": "sagafuzz.adapters.reference:Reference",
     "reference-sqlite": "sagafuzz.adapters.reference:ReferenceOnSQLite",
+    "choreography": "sagafuzz.adapters.choreography:Choreography",
     "seed": "sagafuzz.adapters.seed:Seed",
     "simple-saga": "sagafuzz.adapters.simple_saga:SimpleSagaCheckout",
     "dbos": "dbos.toml",

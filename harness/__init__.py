@@ -21,6 +21,7 @@ _HOME = {
     "FaultKind": "faults",
     "Finding": "verdict",
     "History": "history",
+    "LocalTransaction": "ports",
     "Order": "scenario",
     "Outcome": "saga",
     "Participant": "ports",
@@ -38,6 +39,7 @@ _HOME = {
     "Step": "saga",
     "Store": "ports",
     "StoreUnavailable": "ports",
+    "Surrounding": "ports",
     "Transaction": "ports",
     "Unavailable": "ports",
     "UsageError": "errors",
@@ -67,6 +69,7 @@ if TYPE_CHECKING:
     from .ports import Adapter as Adapter
     from .ports import CallTimeout as CallTimeout
     from .ports import Conflict as Conflict
+    from .ports import LocalTransaction as LocalTransaction
     from .ports import Participant as Participant
     from .ports import PortError as PortError
     from .ports import ProcessCrashed as ProcessCrashed
@@ -74,6 +77,7 @@ if TYPE_CHECKING:
     from .ports import Request as Request
     from .ports import Store as Store
     from .ports import StoreUnavailable as StoreUnavailable
+    from .ports import Surrounding as Surrounding
     from .ports import Transaction as Transaction
     from .ports import Unavailable as Unavailable
     from .ports import World as World

@@ -96,6 +96,24 @@ class Participant(Protocol):
         """Apply one request. Returns the answer; raises Rejected to refuse, anything else to fail."""
 
 
+class LocalTransaction(Protocol):
+    """The durable local transaction of a built-in participant, with code under test around it."""
+
+    memory: dict[str, Any]
+    """What that code keeps, durable together with the effect; plain data."""
+
+    def apply(self) -> Any:
+        """Let the participant act, as often as it is asked: it looks at no key. Its answer, or Rejected."""
+
+
+class Surrounding(Protocol):
+    """Code under test around a built-in participant: one object a process, durable only through the transaction."""
+
+    def handle(self, request: Request, tx: LocalTransaction) -> Any:
+        """Handle one delivery. Returns the answer; raises Rejected to refuse, which keeps what was written, and
+        anything else to fail, which does not."""
+
+
 class Store(Protocol):
     """A durable key-value store. Every write is a crash point; values are JSON data.
 
@@ -210,6 +228,7 @@ class Adapter:
     saga: Saga
     scenarios: tuple[Scenario, ...]
     participants: Mapping[str, Callable[[], Participant]] = field(default_factory=dict)
+    around: Mapping[str, Callable[[], Surrounding]] = field(default_factory=dict)
     operations: tuple[str, ...] = ()
     call_timeout_ms: float = 1000.0
     restart_ms: float = 100.0
@@ -275,6 +294,7 @@ def adapter(
     name: str | None = None,
     scenarios: Iterable[Scenario] | None = None,
     participants: Mapping[str, Callable[[], Participant]] | None = None,
+    around: Mapping[str, Callable[[], Surrounding]] | None = None,
     operations: Iterable[str] = (),
     call_timeout_ms: float = 1000.0,
     restart_ms: float = 100.0,
@@ -291,20 +311,18 @@ def adapter(
 ) -> Callable[[_C], _C]:
     """Declare a class to be a system under test.
 
-    ``scenarios`` replaces the default ones (succeeds, declined, two on one item).
-    ``participants`` plugs the user's own in, by participant name. ``operations`` lists calls
-    that belong to no step (queries, say). Times are virtual milliseconds.
+    ``scenarios`` replaces the default ones (succeeds, declined, two on one item). ``participants`` plugs the
+    user's own in, by participant name; ``around`` puts code of the user's around built-in ones, in their local
+    transactions. ``operations`` lists calls that belong to no step. Times are virtual milliseconds.
 
-    What the system can suffer beyond the default: ``expiring`` names participants whose reservations
-    may run out, ``key_retention_ms`` says how long participants keep keys, ``upgrade`` is the class that
-    a later incarnation may run instead. ``cannot_suffer`` excludes fault kinds by name. Set
-    ``durable_recovery=False`` where recovery depends on more than the durable state.
+    Beyond the default: ``expiring`` names participants whose reservations may run out, ``key_retention_ms``
+    says how long keys are kept, ``upgrade`` is the class that a later incarnation may run instead.
+    ``cannot_suffer`` excludes fault kinds. ``durable_recovery=False``: recovery needs more than durable state.
 
     What the system promises, to be held to it: ``max_attempts`` bounds the requests of one step in one
     direction over all incarnations (one number, or one for each operation), ``min_backoff_ms`` is the least
-    time between two of them, ``deadline_ms`` when a saga must be over or in a person's hands.
-    ``definitions`` names the versions of the saga, as ``world.adopt`` does; ``isolation`` lists the anomalies
-    between sagas (`ISOLATION`) that the participants' data must be free of.
+    time between two, ``deadline_ms`` when a saga must be over or in a person's hands, ``definitions`` names the
+    versions as ``world.adopt`` does, ``isolation`` the anomalies (`ISOLATION`) that the data must be free of.
     """
     if not isinstance(saga, Saga):
         raise UsageError(f"adapter: saga={saga!r} is not a Saga; write saga=sagafuzz.Saga(name, [steps])")
@@ -319,6 +337,7 @@ def adapter(
             saga=saga,
             scenarios=chosen,
             participants=dict(participants or {}),
+            around=dict(around or {}),
             operations=tuple(operations),
             call_timeout_ms=call_timeout_ms,
             restart_ms=restart_ms,
@@ -362,6 +381,9 @@ def _check_promises(adapter: Adapter) -> None:
                     f"{where}: max_attempts bounds {operation!r}, which no step of {adapter.saga.name!r} has"
                     f"{nearest(operation, adapter.saga.by_operation)}"
                 )
+    for name in adapter.around:
+        if name in adapter.participants:
+            raise UsageError(f"{where}: {name!r} is in participants and in around; name it in one of them")
     for name in adapter.isolation:
         if name not in ISOLATION:
             raise UsageError(

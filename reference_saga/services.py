@@ -20,7 +20,7 @@ import json
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -77,15 +77,17 @@ class Database(Protocol):
 Execute = Callable[..., list[Any]]
 """Runs a statement with its values and gives the rows."""
 
+Effect = Callable[[Execute, Request], Any]
+
 
 class SQLiteDatabase:
     """A connection a thread; a transaction is the only writer while it lasts."""
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, migrations: Sequence[str] = MIGRATIONS) -> None:
         self._path = path
         self._connections = threading.local()
         self._opened: list[sqlite3.Connection] = []
-        migrate_sqlite(self._connection(), MIGRATIONS)
+        migrate_sqlite(self._connection(), migrations)
 
     @contextmanager
     def transaction(self) -> Any:
@@ -117,13 +119,13 @@ class SQLiteDatabase:
 class PostgresDatabase:
     """A connection a thread; requests of one saga wait for each other."""
 
-    def __init__(self, conninfo: str) -> None:
+    def __init__(self, conninfo: str, migrations: Sequence[str] = MIGRATIONS) -> None:
         self._conninfo = conninfo
         self._connections = threading.local()
         self._opened: list[Any] = []
         from .stores.postgres import migrate
 
-        migrate(self._connection(), MIGRATIONS, table="services_schema")
+        migrate(self._connection(), migrations, table="services_schema")
 
     @contextmanager
     def transaction(self) -> Any:
@@ -163,21 +165,11 @@ class Services:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        effects: dict[str, tuple[str, Callable[[Execute, Request], Any]]] = {
-            "order.create": (FORWARD, _create),
-            "order.cancel": (UNDO, _cancel),
-            "order.confirm": (FORWARD, _confirm),
-            "inventory.reserve": (FORWARD, _reserve),
-            "inventory.release": (UNDO, _release),
-            "payment.charge": (FORWARD, _charge),
-            "payment.refund": (UNDO, _refund),
-            "shipping.send": (FORWARD, _send),
-        }
         self.operations: dict[str, StepFunction] = {
-            name: self._operation(direction, effect) for name, (direction, effect) in effects.items()
+            name: self._operation(CHECKOUT.by_operation[name][1], effect) for name, effect in EFFECTS.items()
         }
 
-    def _operation(self, direction: str, effect: Callable[[Execute, Request], Any]) -> StepFunction:
+    def _operation(self, direction: str, effect: Effect) -> StepFunction:
         def handle(request: Request) -> Any:
             with self._database.transaction() as execute:
                 answer = _answer(execute, request, direction, effect)
@@ -210,13 +202,7 @@ class Services:
             return [(row[0], row[1]) for row in execute("SELECT saga, operation FROM ledger ORDER BY at")]
 
 
-class _Refused(Exception):
-    """The business says no."""
-
-
-def _answer(
-    execute: Execute, request: Request, direction: str, effect: Callable[[Execute, Request], Any]
-) -> dict[str, Any]:
+def _answer(execute: Execute, request: Request, direction: str, effect: Effect) -> dict[str, Any]:
     _fence(execute, request)
     mine = execute("SELECT answer FROM requests WHERE id = ? AND direction = ?", request.key, direction)
     if mine:
@@ -230,7 +216,7 @@ def _answer(
     else:
         try:
             answer = {"value": effect(execute, request)}
-        except _Refused as refusal:
+        except Rejected as refusal:
             answer = {"refused": str(refusal)}
     values = (request.key, direction, request.saga, json.dumps(answer), time.time())
     execute("INSERT INTO requests VALUES (?, ?, ?, ?, ?)", *values)
@@ -276,7 +262,7 @@ def _reserve(execute: Execute, request: Request) -> dict[str, int]:
     taken = "UPDATE stock SET available = available - ? WHERE item = ? AND available >= ? RETURNING available"
     left = execute(taken, quantity, item, quantity)
     if not left:
-        raise _Refused("out of stock")
+        raise Rejected("out of stock")
     execute("INSERT INTO reservations VALUES (?, ?, ?, ?)", request.saga, item, quantity, PENDING)
     _done(execute, request)
     return {"quantity": quantity}
@@ -292,7 +278,7 @@ def _charge(execute: Execute, request: Request) -> dict[str, int]:
     account, amount = request["account"], request["amount"]
     paid = "UPDATE accounts SET balance = balance - ? WHERE account = ? AND balance >= ? RETURNING balance"
     if not execute(paid, amount, account, amount):
-        raise _Refused("insufficient funds")
+        raise Rejected("insufficient funds")
     execute("INSERT INTO charges VALUES (?, ?, ?)", request.saga, account, amount)
     _done(execute, request)
     return {"amount": amount}
@@ -307,3 +293,16 @@ def _refund(execute: Execute, request: Request) -> None:
 def _send(execute: Execute, request: Request) -> None:
     execute("INSERT INTO parcels VALUES (?)", request.saga)
     _done(execute, request)
+
+
+EFFECTS: Final[Mapping[str, Effect]] = {
+    "order.create": _create,
+    "order.cancel": _cancel,
+    "order.confirm": _confirm,
+    "inventory.reserve": _reserve,
+    "inventory.release": _release,
+    "payment.charge": _charge,
+    "payment.refund": _refund,
+    "shipping.send": _send,
+}
+"""What each operation does inside a transaction, each time it is called. Raises `sagafuzz.Rejected`, without effect."""

@@ -56,6 +56,7 @@ ADAPTER = {
     "name": "how reports call the adapter; left out: the name of the class",
     "scenarios": "its scenarios, instead of the usual three",
     "participants": "your own participants: a class for each participant's name",
+    "around": "code around built-in participants: a class for each participant's name",
     "operations": "calls that belong to no step, a query for instance",
     "call_timeout_ms": "how long `world.call` waits, in virtual milliseconds",
     "restart_ms": "how long a process is down after a crash, in virtual milliseconds",

@@ -43,6 +43,7 @@ from ..history import (
 from ..ports import Adapter
 from ..saga import COMPENSATION, FORWARD, Outcome
 from ..scenario import Order, Scenario
+from .around import Around
 from .kernel import MAX_TICKS, Kernel, Task
 from .network import MAX_ATTEMPT, Network
 from .participants import LEDGERS, Ledger, UserParticipant
@@ -174,11 +175,13 @@ class Setup:
     def ledgers(self) -> dict[str, Any]:
         made: dict[str, Any] = {}
         for name in self.services:
-            factory = self.adapter.participants.get(name)
+            factory, around = self.adapter.participants.get(name), self.adapter.around.get(name)
             if factory is not None:
                 made[name] = UserParticipant(factory, self.scenario)
-            else:
-                made[name] = LEDGERS.get(name, Ledger)(self.scenario, self.orders)
+                continue
+            made[name] = LEDGERS.get(name, Ledger)(self.scenario, self.orders)
+            if around is not None:
+                made[name] = Around(around, made[name])
         return made
 
 

@@ -57,8 +57,8 @@ class RedisStore:
     def __init__(self, url: str, *, prefix: str = "{sagas}:", allow_loss: bool = False) -> None:
         self._prefix = prefix
         self._client: Any = redis.Redis.from_url(url, decode_responses=True)
-        with _errors():
-            _check_durability(self._client, allow_loss)
+        with redis_errors():
+            check_durability(self._client, type(self).__name__, allow_loss)
             self._save = self._client.register_script(_SAVE)
             version = int(
                 self._client.eval(_MIGRATE, 2, f"{prefix}schema", f"{prefix}open", str(SCHEMA), f"{prefix}saga:")
@@ -73,18 +73,18 @@ class RedisStore:
         saga, revision = record["id"], record["revision"]
         keys = [f"{self._prefix}saga:{saga}", f"{self._prefix}open"]
         values = [saga, str(revision - 1), str(revision), record["outcome"], json.dumps(record, separators=(",", ":"))]
-        with _errors():
+        with redis_errors():
             saved = self._save(keys=keys, args=values)
         if not saved:
             raise Conflict(f"saga {saga!r} is not at revision {revision - 1}")
 
     def load(self, saga_id: str) -> dict[str, Any] | None:
-        with _errors():
+        with redis_errors():
             text = self._client.hget(f"{self._prefix}saga:{saga_id}", "record")
         return None if text is None else json.loads(text)
 
     def open(self) -> list[Listed]:
-        with _errors():
+        with redis_errors():
             found = self._client.hgetall(f"{self._prefix}open")
         return [Listed(saga, int(revision)) for saga, revision in sorted(found.items())]
 
@@ -103,18 +103,20 @@ def durability(client: Any) -> str:
     return "the server runs with " + ", ".join(f"{name} {value}" for name, value in found.items())
 
 
-def _check_durability(client: Any, allow_loss: bool) -> None:
+def check_durability(client: Any, what: str, allow_loss: bool) -> None:
+    """Raise UsageError, or warn, where the server would lose what it has acknowledged to ``what``."""
     found = durability(client)
     if not found:
         return
-    message = f"RedisStore: {found}, so a saga can be lost; set appendonly yes and appendfsync always"
+    message = f"{what}: {found}, so a saga can be lost; set appendonly yes and appendfsync always"
     if not allow_loss:
         raise UsageError(f"{message}, or accept it with allow_loss=True")
     warnings.warn(message, DurabilityWarning, stacklevel=3)
 
 
 @contextmanager
-def _errors() -> Iterator[None]:
+def redis_errors() -> Iterator[None]:
+    """What Redis raises, as a store that is not available."""
     try:
         yield
     except RedisConnectionError as error:

@@ -90,6 +90,14 @@ def open_database(kind: str, where: str) -> Any:
     return PostgresDatabase(where) if kind == "postgres" else SQLiteDatabase(f"{where}.services")
 
 
+def open_event_database(kind: str, where: str) -> Any:
+    """A database of services that react to events, at a `place`."""
+    from sagafuzz.reference_saga.choreography.sql import MIGRATIONS
+    from sagafuzz.reference_saga.services import PostgresDatabase, SQLiteDatabase
+
+    return (PostgresDatabase if kind == "postgres" else SQLiteDatabase)(where, MIGRATIONS)
+
+
 Opener = Callable[[], SagaStore]
 
 
