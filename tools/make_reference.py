@@ -189,14 +189,23 @@ def rules() -> str:
 
 def commands() -> str:
     parts = []
-    for name, command in sorted(cli.commands.items()):
-        about = (command.help or "").split("\n\n")[0].replace("\n", " ")
+    for name, command in sorted(walked(cli)):
+        about = " ".join((command.help or "").split("\n\n")[0].split())
         words = [f"sagafuzz {name}", *(p.make_metavar(click.Context(command)) for p in arguments(command))]
         parts.append(f"### {' '.join(words)}\n\n{about}")
         rows = [option(entry) for entry in command.params if isinstance(entry, click.Option)]
         if rows:
             parts.append(table(("option", "default", "what it does"), rows))
     return "\n\n".join(parts)
+
+
+def walked(group: click.Group, *before: str) -> Iterable[tuple[str, click.Command]]:
+    """The commands of a group, those of the groups in it in place of these."""
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            yield from walked(command, *before, name)
+        else:
+            yield " ".join((*before, name)), command
 
 
 def plugin() -> str:

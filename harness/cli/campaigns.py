@@ -24,6 +24,7 @@ from ..reports import COMPARISONS, REPORTS
 from ..reports.clean import clean
 from ..verdict import INCONCLUSIVE, VIOLATED, Report
 from ..writing import folder_name, make_folder, with_paths, write_file, write_report
+from .arguments import ADAPTER
 from .console import progress, say, tell_host
 from .storing import keep_report, keep_report_in, open_store, parts_of
 
@@ -101,8 +102,8 @@ def _options(command: Any) -> Any:
     return command
 
 
-@click.command()
-@click.argument("adapter")
+@click.command(short_help="Search one adapter, deterministically: for CI.")
+@click.argument("adapter", type=ADAPTER)
 @click.option(
     "--baseline",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -122,7 +123,8 @@ def run(adapter: str, report_dir: Path, baseline: Path | None, **options: Any) -
     sagafuzz run shop/adapter.py:ShopCheckout --random 1000 --seed 7
     sagafuzz run shop/adapter.py:ShopCheckout --baseline known.toml
 
-    With --baseline the exit code is 0 where every finding is known, and 1 where one is new, its time is over, or
+    The exit code is 0 where it is consistent, 1 violated, 3 inconclusive, 4 not deterministic.
+    With --baseline it is 0 where every finding is known, and 1 where one is new, its time is over, or
     an entry is stale: a complete search no longer finds it.
     """
     known = read(baseline, "--baseline") if baseline is not None else ()
@@ -157,8 +159,8 @@ def _exit_code_with(judged: Judged) -> int:
     return 3 if report.verdict == INCONCLUSIVE or report.reasons else 0
 
 
-@click.command()
-@click.argument("adapters", nargs=-1, required=True)
+@click.command(short_help="Search several adapters, side by side.")
+@click.argument("adapters", nargs=-1, required=True, type=ADAPTER)
 @click.option("--expect", metavar="VERDICT,…", help="Exit with 0 exactly if the verdicts are these, in order.")
 @_options
 def compare(adapters: Sequence[str], expect: str | None, report_dir: Path, **options: Any) -> int:
@@ -166,6 +168,9 @@ def compare(adapters: Sequence[str], expect: str | None, report_dir: Path, **opt
 
     \b
     sagafuzz compare seed simple-saga reference
+    sagafuzz compare old.py:Shop new.py:Shop --expect violated,consistent
+
+    The exit code is the greatest of what `sagafuzz run` gives for each; with --expect 0 or 1.
     """
     expected = _expectation(expect, adapters)
     chosen_kinds(options["kinds"])

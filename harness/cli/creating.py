@@ -14,7 +14,7 @@ from .console import say
 SKELETON = ("checkout.py", "saga_adapter.py", "test_saga.py")
 
 
-@click.command()
+@click.command(short_help="Write an adapter and a test, to start from.")
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False), default=Path())
 def init(folder: Path) -> int:
     """Write an adapter, a small correct saga for it to run and a test into FOLDER (the current one), to start from.

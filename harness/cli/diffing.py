@@ -14,7 +14,7 @@ from ..reports.difference import check_version, difference, render
 from .console import say
 
 
-@click.command()
+@click.command(short_help="Compare two reports: what is new, fixed, lost.")
 @click.argument("old")
 @click.argument("new")
 def diff(old: str, new: str) -> int:

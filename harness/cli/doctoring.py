@@ -16,13 +16,14 @@ from ..ports import Adapter
 from ..reports.clean import wrap
 from ..simulator import Setup
 from ..simulator.patches import watchdog
+from .arguments import ADAPTER
 from .console import say
 
 NOT_DETERMINISTIC, DOUBTFUL = 4, 3
 
 
-@click.command()
-@click.argument("adapter")
+@click.command(short_help="Look at an adapter before a campaign.")
+@click.argument("adapter", type=ADAPTER)
 @click.option("--show-output", is_flag=True, help="Let the code under test print and log.")
 def doctor(adapter: str, show_output: bool) -> int:
     """Look at ADAPTER before a campaign: does it load, does it do the same when asked the same, which sites has it,

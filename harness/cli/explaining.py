@@ -17,6 +17,7 @@ from ..invariants import INVARIANTS, Invariant
 from ..reports.clean import wrap
 from ..reports.diagram import COLUMNS
 from ..saga import COMPENSATION, FORWARD
+from .arguments import CODE
 from .console import say
 
 NATURES: Final = {
@@ -29,8 +30,8 @@ NATURES: Final = {
 _DIRECTIONS: Final = {FORWARD: "forward calls", COMPENSATION: "compensations", "": "durable writes and starts"}
 
 
-@click.command()
-@click.argument("code", nargs=-1, required=True)
+@click.command(short_help="Say what an invariant, anomaly or fault is.")
+@click.argument("code", nargs=-1, required=True, type=CODE)
 def explain(code: tuple[str, ...]) -> int:
     """Say what CODE means: an invariant (I5, or its name), an anomaly that a report names, or a fault kind.
 

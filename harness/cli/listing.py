@@ -10,9 +10,13 @@ from ..loading import load, names
 from .console import say
 
 
-@click.command()
+@click.command(short_help="List the adapters that can be named.")
 def adapters() -> int:
-    """List the adapters that can be named: built-in ones and installed entry points."""
+    """List the adapters that can be named: built-in ones and installed entry points.
+
+    \b
+    sagafuzz adapters
+    """
     rows = []
     for name in names():
         try:

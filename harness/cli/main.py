@@ -10,13 +10,26 @@ from __future__ import annotations
 
 import sys
 import traceback
+from pathlib import Path
 from typing import Any
 
 import click
 
 from .. import __version__
 from ..errors import UsageError, nearest
-from . import campaigns, creating, diffing, doctoring, explaining, listing, replaying, storing, verifying
+from . import (
+    campaigns,
+    configuration,
+    configuring,
+    creating,
+    diffing,
+    doctoring,
+    explaining,
+    listing,
+    replaying,
+    storing,
+    verifying,
+)
 from .console import say
 from .zoo import zoo
 
@@ -36,14 +49,33 @@ class SagafuzzGroup(click.Group):
 
 @click.group(cls=SagafuzzGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="sagafuzz")
-def cli() -> None:
+@click.pass_context
+def cli(ctx: click.Context) -> None:
     """Finds the bugs of a saga: crashes it, loses its messages, delivers them twice, and checks what
     the participants really applied.
 
     \b
     Try it:   sagafuzz run seed --faults 1
     Your own: sagafuzz run path/to/adapter.py:YourAdapter
+    A start:  sagafuzz init
+
+    Options may also stand in [tool.sagafuzz] of pyproject.toml, or in the environment: --report-dir is
+    SAGAFUZZ_REPORT_DIR. sagafuzz config show says what is in force, and why.
+
+    \b
+    Exit codes:
+      0    no violation, or none that is not known
+      1    a violation
+      2    the input cannot be used: an option, a file, an adapter that does not load
+      3    inconclusive: a fault never fired, a checker gave up, too little was covered
+      4    the adapter is not deterministic
+      5    nothing to run
+      70   a defect of sagafuzz itself
+      130  interrupted by Ctrl-C; reports are written all the same
+      143  interrupted by SIGTERM; reports are written all the same
     """
+    if ctx.invoked_subcommand != "config":  # which reads it by itself
+        ctx.default_map = dict(configuration.read(cli.commands, Path.cwd()).values)
 
 
 for command in (
@@ -57,9 +89,12 @@ for command in (
     listing.adapters,
     doctoring.doctor,
     creating.init,
+    configuring.config,
+    configuring.completion,
     zoo,
 ):
     cli.add_command(command)
+configuration.read_environment(cli.commands)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -89,8 +124,16 @@ def _message(error: Exception) -> str:
         known = [option for parameter in (error.ctx.command.params if error.ctx else []) for option in parameter.opts]
         return f"there is no option {error.option_name!r}{nearest(error.option_name, known)}"
     if isinstance(error, click.ClickException):
-        return error.format_message().replace("\n", " ")
+        return error.format_message().replace("\n", " ") + _from_environment(error)
     return str(error)
+
+
+def _from_environment(error: click.ClickException) -> str:
+    """Which variable a wrong value comes from, "" where it is of the command line."""
+    if not isinstance(error, click.BadParameter) or error.ctx is None or error.param is None:
+        return ""
+    source = error.ctx.get_parameter_source(error.param.name or "")
+    return f" (it is in {error.param.envvar})" if source is click.core.ParameterSource.ENVIRONMENT else ""
 
 
 def _complain(message: str) -> int:

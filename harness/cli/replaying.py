@@ -16,14 +16,17 @@ from ..regression import recorded_file, run_again
 from ..reports import SCHEDULES
 from ..reports.clean import clean
 from ..reports.diagram import diagram, to_text
+from .arguments import ADAPTER, FINDING
 from .console import say
 
 EXIT_CODES = {"FIXED": 0, "STILL FAILS": 1, "CANNOT RUN": 3, "FLAKY": 4}
 
 
-@click.command()
-@click.argument("file", metavar="ID|FILE")
-@click.option("--adapter", metavar="ADAPTER", help="Run it on this adapter instead of the one it was found on.")
+@click.command(short_help="Run a recorded schedule again.")
+@click.argument("file", metavar="ID|FILE", type=FINDING)
+@click.option(
+    "--adapter", type=ADAPTER, metavar="ADAPTER", help="Run it on this adapter instead of the one it was found on."
+)
 @click.option("--as", "form", type=click.Choice(list(SCHEDULES)), help="Print only what happened, in this form.")
 @click.option("--emit-test", is_flag=True, help="Print a pytest test that asserts the invariant; run nothing.")
 @click.option("--show-output", is_flag=True, help="Let the code under test print and log.")

@@ -91,19 +91,20 @@ def keep_report_in(folder: Path, report: Report) -> None:
             keep_report(store, report)
 
 
-@click.command()
+@click.command(short_help="Make the reports of a campaign again from its store.")
 @click.argument("store", type=click.Path(path_type=Path))
 @click.option(
     "--report-dir",
     type=click.Path(path_type=Path, file_okay=False),
     metavar="DIR",
+    allow_from_autoenv=False,  # what is configured for campaigns would be written over
     help="Where the reports go.  [default: the folder of the store]",
 )
 def report(store: Path, report_dir: Path | None) -> int:
     """Make every report again from STORE, the campaign.sqlite of a campaign or the folder that holds it.
 
     Nothing is run, but where the campaign was killed before it could report: then its adapter is loaded, and each
-    violation that was seen is shown by the plan that it was seen with.
+    violation that was seen is shown by the plan that it was seen with. The exit code is the one that the campaign had.
 
     \b
     sagafuzz report sagafuzz-report

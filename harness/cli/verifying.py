@@ -15,12 +15,13 @@ from ..interrupt import interruptible
 from ..loading import load
 from ..reports.diagram import diagram, to_text
 from ..simulator.patches import watchdog
+from .arguments import ADAPTER
 from .console import say
 
 EXIT_CODES = {"CONFIRMED": 0, "REFUTED": 1, "CANNOT RUN": 3}
 
 
-@click.command()
+@click.command(short_help="Run a part of what a certificate states again.")
 @click.argument("certificate", type=click.Path(path_type=Path))
 @click.option(
     "--sample",
@@ -31,7 +32,9 @@ EXIT_CODES = {"CONFIRMED": 0, "REFUTED": 1, "CANNOT RUN": 3}
     help="Run N random plans of those that it speaks of.",
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the sample.")
-@click.option("--adapter", metavar="ADAPTER", help="Verify it for this adapter instead of the one that it names.")
+@click.option(
+    "--adapter", type=ADAPTER, metavar="ADAPTER", help="Verify it for this adapter instead of the one that it names."
+)
 @click.option("--show-output", is_flag=True, help="Let the code under test print and log.")
 def verify(certificate: Path, sample: int, seed: int, adapter: str | None, show_output: bool) -> int:
     """Run a part of what CERTIFICATE (the certificate.json of a report) states again: every plan with one fault,

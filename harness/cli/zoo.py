@@ -22,7 +22,7 @@ from ..writing import write_file
 from .console import say
 
 
-@click.command()
+@click.command(short_help="Measure sagafuzz itself on known bugs.")
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 @click.option("--json", "json_file", type=click.Path(path_type=Path, dir_okay=False), help="Write the table as JSON.")
 @click.option("--markdown", type=click.Path(path_type=Path, dir_okay=False), help="Write the table as Markdown.")
