@@ -6,6 +6,7 @@ BUILT_IN = {
     "reference": "sagafuzz.adapters.reference:Reference",
     "reference-sqlite": "sagafuzz.adapters.reference:ReferenceOnSQLite",
     "choreography": "sagafuzz.adapters.choreography:Choreography",
+    "two-phase-commit": "sagafuzz.adapters.two_phase_commit:TwoPhaseCommit",
     "seed": "sagafuzz.adapters.seed:Seed",
     "simple-saga": "sagafuzz.adapters.simple_saga:SimpleSagaCheckout",
     "dbos": "dbos.toml",

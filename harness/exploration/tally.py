@@ -24,6 +24,7 @@ from ..verdict import (
     Verdict,
     Violation,
 )
+from .blocked import Blocked
 from .coverage import CoverageTally, in_words, missing_orders
 from .enumerator import Case
 from .judge import outcome_of
@@ -34,6 +35,9 @@ Signature = tuple[str, str, str, str]
 NOT_VACUOUS = "I27"
 """The invariant that is about the campaign itself: it is judged on the counts."""
 
+
+BLOCKING = "I26"
+"""The invariant that is a metric: it is judged by nobody, and has figures."""
 
 STEP = 1.1
 """By which factor the numbers of plans grow at which it is noted how much is known."""
@@ -94,6 +98,7 @@ class Tally:
         self.gave_up: dict[str, str] = {}
         self.capped = False
         self.coverage = CoverageTally()
+        self.blocked = Blocked()
         self._run = self._histories = 0
         self._discovered: list[Discovery] = []
 
@@ -115,6 +120,7 @@ class Tally:
             self._histories += 1
             tally.outcomes[outcome_of(case.run, setup)] += 1
             self._count_verdict(verdict)
+            self._measure(setup, case)
         known = len(self.sightings)
         for violation in verdict.violations:
             self._sight(setup, case, verdict, violation)
@@ -134,6 +140,7 @@ class Tally:
         self.capped = self.capped or case.run.capped
         if new:
             self._count_verdict(verdict)
+            self._measure(setup, case)
         for violation in verdict.violations:
             self._sight(setup, case, verdict, violation)
 
@@ -145,6 +152,11 @@ class Tally:
         causes = {v.invariant for v in verdict.violations}
         for violation in verdict.explained:
             self.explained_by.setdefault(violation.invariant, set()).update(causes - {violation.invariant})
+
+    def _measure(self, setup: Setup, case: Case) -> None:
+        """Only a user's own participants show locks."""
+        if setup.adapter.participants:
+            self.blocked.add(case.run.history(setup, case.plan))
 
     def _sight(self, setup: Setup, case: Case, verdict: Verdict, violation: Violation) -> None:
         seen = self.sightings.get(violation.signature)
@@ -190,6 +202,10 @@ class Tally:
             status = HOLDS if counts.fired == counts.run > 0 else (GAVE_UP if counts.run else NOT_EXERCISED)
             note = f"{counts.fired} of {counts.run} plans fired in full"
             return InvariantResult(id=id, name=INVARIANTS[id].name, status=status, checked=counts.run, note=note)
+        if id == BLOCKING:
+            checked, note = self.blocked.histories, self.blocked.note()
+            status = HOLDS if checked else NOT_EXERCISED
+            return InvariantResult(id=id, name=INVARIANTS[id].name, status=status, checked=checked, note=note)
         if violated:
             status = VIOLATED
             direct = found or any(signature[0] == id for signature in self.sightings)
