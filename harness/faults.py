@@ -42,7 +42,8 @@ class Site(NamedTuple):
         if self.phase == BOOT:
             return f"start {self.occurrence} of the {self.subject}"
         if not self.direction:
-            return f"{self.saga}: write {self.subject!r}{ordinal}"
+            whose = f"{self.saga}: " if self.saga else ""
+            return f"{whose}write {self.subject!r}{ordinal}"
         direction = DIRECTION_NAMES.get(self.direction, self.direction)
         return f"{self.saga}: {self.subject} {direction}, {self.phase}{ordinal}"
 
@@ -76,8 +77,13 @@ CAPABILITIES: Final[Mapping[str, str]] = {
     "expiry": "the adapter declares expiring=",
     "retention": "the adapter declares key_retention_ms=",
     "sagas": "the scenario runs more than one saga",
+    "proxy": "the manifest of a live system puts a store behind a proxy",
+    "store": "the manifest of a live system starts such a store anew for each case",
 }
 """What an adapter or scenario may be able to suffer, and how that is known."""
+
+LIVE_ONLY: Final = ("proxy", "store")
+"""Those that only a system of real processes can have."""
 
 
 def _kinds(*kinds: FaultKind) -> dict[str, FaultKind]:
@@ -280,6 +286,27 @@ FAULT_KINDS: Final[Mapping[str, FaultKind]] = _kinds(
         directions=("",),
         crash=True,
         meaning="the store had acknowledged the record; it dies with the orchestrator",
+    ),
+    FaultKind(
+        name="store-outage",
+        phase=LOG,
+        directions=("",),
+        needs="proxy",
+        meaning="nobody can reach the store from here on, for a while; nothing is durable",
+    ),
+    FaultKind(
+        name="store-restart",
+        phase=LOGGED,
+        directions=("",),
+        needs="store",
+        meaning="the record is durable; the store is killed before it can say so, and starts again",
+    ),
+    FaultKind(
+        name="slow-commit",
+        phase=LOGGED,
+        directions=("",),
+        needs="proxy",
+        meaning="the record is durable, and the store is slow to say so",
     ),
     FaultKind(
         name="second-orchestrator",

@@ -20,14 +20,16 @@ import os
 import sqlite3
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Final
+from pathlib import Path
+from typing import Any, Final, Literal, cast
 from urllib.parse import urlsplit
 
-from .ports import CallTimeout, PortError, Rejected, Unavailable
+from .ports import CallTimeout, PortError, Rejected, StoreUnavailable, Unavailable
 from .saga import Outcome
+from .sql import Transaction, change
 
 __all__ = [
     "CallTimeout",
@@ -35,6 +37,8 @@ __all__ = [
     "PortError",
     "Rejected",
     "Saga",
+    "ShownConnection",
+    "StoreUnavailable",
     "Unavailable",
     "call",
     "database",
@@ -122,11 +126,20 @@ def post(
 
 @contextmanager
 def durable(record: str, *, saga: str = "", step: str = "") -> Iterator[None]:
-    """Show a durable write to the harness: around the commit, so that crashes can strike on either side of it."""
-    shown = {"record": record, "saga": saga, "step": step}
-    post("log", {**shown, "phase": "log"})
-    yield
-    post("log", {**shown, "phase": "logged"})
+    """Show a durable write to the harness: around the commit, so that crashes can strike on either side of it.
+    Raises StoreUnavailable where the store is to fail, before or after it (``store_errors`` in the manifest)."""
+    with _shown({"record": record, "saga": saga, "step": step}):
+        yield
+
+
+@contextmanager
+def _shown(write: Mapping[str, Any]) -> Iterator[None]:
+    for phase in ("log", "logged"):
+        status, _ = post("log", {**write, "phase": phase})
+        if status == 503:
+            raise StoreUnavailable(f"{write['record']}: the store does not answer")
+        if phase == "log":
+            yield
 
 
 def note(kind: str, *, saga: str, **fields: Any) -> None:
@@ -139,13 +152,101 @@ def folder() -> str:
     return os.environ["SAGAFUZZ_DIR"]
 
 
-def database(name: str = "log.sqlite") -> sqlite3.Connection:
-    """A SQLite database in the case's folder, which survives crashes; one thread at a time may use it."""
+def database(name: str = "log.sqlite", *, shown: bool = False) -> sqlite3.Connection:
+    """A SQLite database in the case's folder, which survives crashes; one thread at a time may use it. ``shown``: its
+    commits are sites, see `ShownConnection`."""
     path = os.path.join(folder(), name)  # noqa: PTH118
-    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10)
+    factory = ShownConnection if shown else sqlite3.Connection
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10, factory=factory)
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=NORMAL")
     return connection
+
+
+class ShownConnection(sqlite3.Connection):
+    """A connection that shows each commit that makes something durable, as a proxy does for a server's: crashes and
+    errors can strike on both sides of it. For ``sqlite3.connect(…, factory=ShownConnection)``."""
+
+    def __init__(self, database: Any, *args: Any, **options: Any) -> None:
+        super().__init__(database, *args, **options)
+        self._called = Path(str(database)).stem
+        self._transaction = Transaction()
+        self._text: list[str] = []
+
+    def cursor(self, factory: Any = None) -> Any:
+        return super().cursor(factory or _ShownCursor)
+
+    def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
+        return self.cursor().execute(sql, parameters)  # type: ignore[no-any-return]
+
+    def executemany(self, sql: str, parameters: Any, /) -> sqlite3.Cursor:
+        return self.cursor().executemany(sql, parameters)  # type: ignore[no-any-return]
+
+    def executescript(self, sql: str, /) -> sqlite3.Cursor:
+        return self.cursor().executescript(sql)  # type: ignore[no-any-return]
+
+    def commit(self) -> None:
+        with self.committing(self._transaction.commit()):
+            super().commit()
+
+    def rollback(self) -> None:
+        super().rollback()
+        self._transaction.ended()
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> Literal[False]:
+        if kind is None:
+            self.commit()
+        else:
+            self.rollback()
+        return False
+
+    @contextmanager
+    def running(self, sql: str, parameters: Any) -> Iterator[None]:
+        """Around a statement."""
+        autocommit = getattr(self, "autocommit", -1)  # since Python 3.12
+        implicit = autocommit is False or (self.isolation_level is not None and autocommit == -1 and _is_dml(sql))
+        self._transaction.open = self._transaction.open or implicit
+        self._text.append(f"{sql} {parameters!r}"[:4000])
+        try:
+            with self.committing(self._transaction.run(sql)):
+                yield
+        finally:
+            self._transaction.settle(is_open=self.in_transaction)
+            if not self.in_transaction:
+                self._text.clear()
+
+    @contextmanager
+    def committing(self, changes: Sequence[str]) -> Iterator[None]:
+        """Around what makes these changes durable."""
+        if not changes:
+            yield
+            return
+        write = {"record": f"{self._called}: {' + '.join(changes)}", "text": "\n".join(self._text)}
+        self._text.clear()
+        try:
+            with _shown(write):
+                yield
+        except StoreUnavailable as error:
+            raise sqlite3.OperationalError(f"disk I/O error ({error})") from None
+
+
+class _ShownCursor(sqlite3.Cursor):
+    def execute(self, sql: str, parameters: Any = (), /) -> Any:
+        with cast("ShownConnection", self.connection).running(sql, parameters):
+            return super().execute(sql, parameters)
+
+    def executemany(self, sql: str, parameters: Any, /) -> Any:
+        rows = list(parameters)
+        with cast("ShownConnection", self.connection).running(sql, rows):
+            return super().executemany(sql, rows)
+
+    def executescript(self, sql: str, /) -> Any:
+        with cast("ShownConnection", self.connection).running(sql, ()):
+            return super().executescript(sql)
+
+
+def _is_dml(sql: str) -> bool:
+    return change(sql).partition(" ")[0] in ("INSERT", "UPDATE", "DELETE")
 
 
 Drive = Callable[[Saga], "bool | Outcome"]

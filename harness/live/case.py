@@ -9,24 +9,26 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Coroutine, Mapping
-from dataclasses import dataclass, field
-from functools import partial
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from .. import __version__
 from ..errors import UsageError
 from ..faults import Plan
-from ..history import ALERT, BOOT, CLIENT_ACK, CRASH, DEAD_LETTER, END, HEAL, PAUSE, RAISED, SUBMIT
+from ..history import ALERT, BOOT, CLIENT_ACK, CRASH, DEAD_LETTER, DOWN, END, HEAL, PAUSE, RAISED, SUBMIT
 from ..saga import Outcome
 from ..scenario import Order
 from ..simulator import Run, Setup
-from .control import PROTOCOL, STATUSES, Control, ControlError, HttpControl, StdioControl
+from .control import PROTOCOL, STATUSES, ControlError, HttpControl, StdioControl
 from .ledger import Books
 from .manifest import Component, Manifest, manifest_of
-from .network import Network, Record
+from .member import Member, step_of
+from .network import Network
+from .record import Record
 from .server import Server
+from .services import Places, Service, Services, launch
 from .supervisor import Blocked, Process, Supervisor
 
 POLL_S: Final = (0.02, 0.2)
@@ -60,25 +62,19 @@ class LiveRun:
     seconds: float = 0.0
 
 
-@dataclass(eq=False)
-class Member:
-    """An incarnation of the worker. ``dead`` as soon as it is to die, ``ready`` when it can be asked."""
-
-    label: str
-    process: Process | None = None
-    control: Control | None = None
-    announced: asyncio.Event = field(default_factory=asyncio.Event)
-    said: Mapping[str, Any] = field(default_factory=dict)
-    dead: bool = False
-    ready: bool = False
-    stopped: bool = False
-
-
 class Case:
     """One run of one plan, in a folder of its own. ``gentle``: the worker is asked to end before it is made to."""
 
     def __init__(
-        self, supervisor: Supervisor, server: Server, setup: Setup, plan: Plan, folder: Path, *, gentle: bool
+        self,
+        supervisor: Supervisor,
+        server: Server,
+        setup: Setup,
+        plan: Plan,
+        folder: Path,
+        *,
+        shared: Mapping[str, Service],
+        gentle: bool,
     ) -> None:
         manifest = manifest_of(setup.adapter)
         if manifest is None:
@@ -88,12 +84,12 @@ class Case:
         self.server = server
         self.setup = setup
         self.folder = folder
+        self.shared = shared
         self.gentle = gentle
         self.id = secrets.token_hex(8)
         self.token = secrets.token_urlsafe(24)
         self.record = Record(setup=setup, faults=plan.faults)
         self.members: list[Member] = []
-        self.others: list[Process] = []
         self.status: dict[str, str] = {}
         self.accepted: dict[str, Member] = {}
         self.engine = ""
@@ -112,6 +108,7 @@ class Case:
         began, blocked = time.monotonic(), ""
         books = Books(self.folder / "participants.sqlite", self.setup.services, self.setup.scenario, self.setup.orders)
         self.network = Network(self.manifest, self.record, books, self, self.token)
+        self.services = Services(self.manifest, self.network.writes, self, self._spawn, self.shared)
         self.server.doors[self.id] = self.network
         try:
             await self._phases()
@@ -133,9 +130,7 @@ class Case:
         )
 
     async def _phases(self) -> None:
-        for component in self.manifest.components:
-            if component.role != "worker":
-                await self._start_other(component)
+        await self.services.start()
         for number in range(self.manifest.worker.replicas):
             await self._boot("start" if number == 0 else "replica")
         for number, order in enumerate(self.setup.scenario.orders):
@@ -154,7 +149,7 @@ class Case:
             quiet = await self._until_quiet(bound)
             if await self.network.flush():
                 continue
-            if self.network.heal():
+            if any([self.network.heal(), self.services.heal()]):
                 self.record.add(HEAL, "harness")
                 bound = time.monotonic() + FACTOR * self.manifest.max_recovery_ms / 1000
                 continue
@@ -215,23 +210,44 @@ class Case:
         """Wait until a process that is dead, or about to be, has ended: it is to learn nothing more."""
         member = self._member(label)
         if member is not None and member.dead and member.process is not None:
-            await member.process.exited
+            await member.process.ended()
 
     async def crash(self, label: str, reason: str) -> None:
         """kill -9, and another incarnation starts."""
+        if label in self.services:
+            await self._restart_service(label, lambda: self.record.add(CRASH, label, (reason,)))
+            return
         member = self._member(label)
         if member is None or member.process is None:
             return
-        if member.dead:
-            await member.process.exited
+        if member.dead or member.ending:
+            await member.process.ended()
             return
-        member.dead = True
-        await self.supervisor.kill(member.process)
+        await self._end(member, member.process)
         self.network.turnstile.let_all_in()
         await self._hear_the_last_of()
         self.record.add(CRASH, label, (reason,))
         if not self._alone_of(member):
             self._start_task(self._boot_again("crash"))
+
+    async def _end(self, member: Member, process: Process) -> None:
+        """kill -9, or the signal that the manifest names: then it may act until it ends."""
+        component = self.manifest.worker
+        if component.signal != "KILL":
+            member.ending = True
+            await self.supervisor.signal(process, component.signal)
+            await self.supervisor.signal(process, "CONT")  # it may have been stopped
+            await asyncio.wait([process.exited], timeout=component.stop_ms / 1000)
+        member.dead = True
+        await self.supervisor.kill(process)
+
+    async def restart(self, component: str) -> None:
+        """A store is killed, and starts again."""
+        await self._restart_service(component, lambda: self.record.add(DOWN, component, ("restart",)))
+
+    async def _restart_service(self, name: str, killed: Callable[[], object]) -> None:
+        # In a task of its own, since the connection that it strikes ends while it goes on.
+        await asyncio.shield(self._start_task(self.services.restart(name, killed, self.supervisor.kill)))
 
     @staticmethod
     async def _hear_the_last_of() -> None:
@@ -291,42 +307,24 @@ class Case:
 
     # -- processes -----------------------------------------------------------------------------
 
-    async def _start_other(self, component: Component) -> None:
-        process = await self._spawn(component, component.name, channel=False)
-        self.others.append(process)
-        bound = time.monotonic() + component.ready_ms / 1000
-        while component.ready and not any(component.ready in line for line in process.output.lines):
-            if not process.alive:
-                code = process.exited.result()
-                raise Blocked(f"{component.name} ended ({_code(code)}) before it was ready", process.output.lines)
-            if time.monotonic() > bound:
-                why = f"{component.name} did not write {component.ready!r} within {component.ready_ms} ms"
-                raise Blocked(why, process.output.lines)
-            await asyncio.sleep(POLL_S[0])
-
-    async def _spawn(self, component: Component, label: str, *, channel: bool) -> Process:
-        fill = partial(self.manifest.fill, dir=self.folder, build=self.folder.parent)
+    async def _spawn(self, component: Component, label: str, places: Places) -> Process:
+        channel = component.role == "worker" and component.control == "stdio"
         env = {
-            **{name: fill(value) for name, value in component.env.items()},
             "SAGAFUZZ_URL": f"http://127.0.0.1:{self.server.port}/{self.id}/{label.replace('#', '-')}",
             "SAGAFUZZ_TOKEN": self.token,
             "SAGAFUZZ_DIR": str(self.folder),
             "SAGAFUZZ_CALL_TIMEOUT_MS": str(self.manifest.call_timeout_ms),
         }
-        argv = [fill(word) for word in component.argv]
-        script = ""
-        if component.prefork:
-            script, argv = str(self.manifest.folder / argv[1]), argv[2:]
         flooded = f"{label} wrote more than {component.max_output_kb} kB"
-        return await self.supervisor.spawn(
+        return await launch(
+            self.supervisor,
+            self.manifest,
+            component,
             label,
-            argv,
+            {**places, "dir": self.folder, "build": self.folder.parent},
             env=env,
-            cwd=self.manifest.folder,
             case=self.id,
-            script=script,
             channel=channel,
-            limit=component.max_output_kb * 1024,
             flooded=lambda: self.fail(Blocked(flooded)),
         )
 
@@ -341,7 +339,7 @@ class Case:
         self._starting += 1
         try:
             self.record.add(BOOT, member.label, (number, reason))
-            member.process = await self._spawn(component, member.label, channel=component.control == "stdio")
+            member.process = await self._spawn(component, member.label, await self.services.places(member.label))
             member.process.exited.add_done_callback(lambda _: self._exited(member))
             await self._greet(member, component)
         finally:
@@ -369,10 +367,10 @@ class Case:
                 await member.control.ask("recover", within_s)
             await self._start_waiting(member)
         except ControlError as error:
-            if member.dead or self._error:
+            if member.dead or member.ending or self._error:
                 return
             if not process.alive:
-                said = f"{member.label} ended ({_code(process.exited.result())}) before it was ready"
+                said = f"{member.label} ended ({process.how_it_ended}) before it was ready"
                 raise Blocked(said, process.output.lines) from None
             raise Blocked(f"{member.label} did not become ready: {error}", process.output.lines) from None
 
@@ -393,10 +391,10 @@ class Case:
     def _exited(self, member: Member) -> None:
         """A worker ended; where nobody killed it, it failed, and starts again a few times."""
         self.record.changed.set()
-        if member.dead or self._over or not member.ready or member.process is None:
+        if member.dead or member.ending or self._over or not member.ready or member.process is None:
             return
         member.dead = True
-        code = _code(member.process.exited.result())
+        code = member.process.how_it_ended
         self._exits += 1
         self.record.add(CRASH, member.label, (f"it ended by itself: {code}",))
         if self._exits > MAX_EXITS:
@@ -436,7 +434,7 @@ class Case:
                 raise Blocked(f"{member.label} ignored SIGTERM for {component.stop_ms} ms", lines)
 
     def _processes(self) -> list[Process]:
-        return [*self.others, *(member.process for member in self.members if member.process is not None)]
+        return [*self.services.processes, *(member.process for member in self.members if member.process is not None)]
 
     async def _bury(self) -> None:
         """Leave nothing behind."""
@@ -445,6 +443,7 @@ class Case:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         for member in self.members:
             member.dead = True
+        await self.services.close()
         await self.supervisor.sweep(self.id, self._processes())
         for member in self.members:
             if member.control is not None:
@@ -468,13 +467,13 @@ class Case:
             "data": dict(order.data),
         }
         self.accepted[order.id] = member
-        steps = [_step(self.setup, name) for name in self.setup.adapter.saga.sequence]
+        steps = [step_of(self.setup, name) for name in self.setup.adapter.saga.sequence]
         try:
             await member.control.ask("start", self._patience_s, saga_id=order.id, order=values, steps=steps)
         except ControlError as error:
             if error.definite:
                 raise Blocked(f"{member.label} refused to start {order.id}: {error}", self._lines(member)) from None
-            if not member.dead:
+            if not (member.dead or member.ending):
                 raise Blocked(f"{member.label}: {error}", self._lines(member)) from None
             if self.status[order.id] == "submitted":
                 del self.accepted[order.id]
@@ -501,15 +500,23 @@ class Case:
             if status not in ("running", "submitted") or (status == "submitted" and saga not in self.accepted):
                 continue
             for member in self._able():
-                assert member.control is not None
-                try:
-                    said = await member.control.ask("status", self._patience_s, saga_id=saga)
-                except ControlError as error:
-                    if not member.dead and not member.stopped and not self._over:
-                        self.fail(Blocked(f"{member.label}: {error}", self._lines(member)))
+                said = await self._status_by(member, saga)
+                if said is None:
                     continue
+                if said.get("status") == "unknown" and (self._starting or self._able()[-1:] != [member]):
+                    continue  # another may know
                 self._told(member, {**said, "event": "status", "saga_id": saga})
                 break
+
+    async def _status_by(self, member: Member, saga: str) -> Mapping[str, Any] | None:
+        """What a worker says of a saga; None where it can say nothing any more."""
+        assert member.control is not None
+        try:
+            return await member.control.ask("status", self._patience_s, saga_id=saga)
+        except ControlError as error:
+            if not (member.dead or member.ending or member.stopped or self._over):
+                self.fail(Blocked(f"{member.label}: {error}", self._lines(member)))
+            return None
 
     def _told(self, member: Member, said: Mapping[str, Any]) -> None:
         """A worker says how a saga stands."""
@@ -551,12 +558,13 @@ class Case:
 
     def _able(self) -> list[Member]:
         """The workers that can be asked, the newest first."""
-        return [m for m in reversed(self.members) if m.ready and not m.dead and not m.stopped]
+        return [m for m in reversed(self.members) if m.ready and not (m.dead or m.ending or m.stopped)]
 
-    def _start_task(self, work: Coroutine[Any, Any, Any]) -> None:
+    def _start_task(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._task_done)
+        return task
 
     def _task_done(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
@@ -567,21 +575,3 @@ class Case:
     def _raise(self) -> None:
         if self._error is not None:
             raise self._error
-
-
-def _step(setup: Setup, name: str) -> dict[str, Any]:
-    """A step as the protocol has it."""
-    step = setup.adapter.saga.by_name[name]
-    base = f"/{name}"
-    return {
-        "id": name,
-        "after": list(setup.adapter.saga.predecessors[name]),
-        "do_url": f"{base}/do",
-        "undo_url": f"{base}/undo" if step.undo else None,
-        "kind": "pivot" if step.pivot else "retriable" if step.retriable else "compensatable",
-        "timeout_ms": setup.adapter.call_timeout_ms,
-    }
-
-
-def _code(status: int) -> str:
-    return f"signal {-status}" if status < 0 else f"exit code {status}"

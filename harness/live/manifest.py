@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import sys
 import tomllib
 from collections.abc import Collection, Mapping
@@ -19,6 +21,9 @@ ROLES: Final = ("store", "server", "worker")
 """In the order in which components start."""
 
 CONTROLS: Final = ("stdio", "http")
+PROXIES: Final = ("postgresql", "redis")
+SIGNALS: Final = ("KILL", "TERM", "INT")
+LOOPBACK: Final = ("127.0.0.1", "localhost")
 KINDS: Final = ("compensatable", "pivot", "retriable")
 
 LIVE_KINDS: Final = frozenset(
@@ -47,6 +52,11 @@ LIVE_KINDS: Final = frozenset(
         "participant-restart",
         "slow-answer",
         "late-answer",
+        "store-error-before-commit",
+        "store-error-after-commit",
+        "store-outage",
+        "store-restart",
+        "slow-commit",
     }
 )
 """What a live system can be made to suffer from outside."""
@@ -57,9 +67,13 @@ class Component:
     """A process of the system, or several alike.
 
     In ``argv``, ``env`` and ``build`` stand {python} for this interpreter, {here} for the manifest's folder, {dir} for
-    the case's, {build} for one that all cases share. ``build`` is run once before the first case.
+    the case's, {build} for one that all cases share, {port} for a port of its own, {NAME.port} for where the store or
+    server of that name is. ``build`` is run once before the first case.
     ``prefork`` lets a Python worker start as a fork of an interpreter that has its usual modules loaded, and those of
     ``preload``.
+    ``shared``: a store or server is started once for all cases. ``address`` is where a store listens that the harness
+    does not start, ``proxy`` the protocol that is spoken with it where its commits are to be seen. ``signal`` is what a
+    worker is killed with.
     ``ready`` is a line of its output that says that it is ready; a worker is when it has answered ``hello``.
     """
 
@@ -77,6 +91,15 @@ class Component:
     build_ms: int = 300_000
     replicas: int = 1
     max_output_kb: int = 4_096
+    shared: bool = False
+    address: str = ""
+    proxy: Literal["", "postgresql", "redis"] = ""
+    signal: Literal["KILL", "TERM", "INT"] = "KILL"
+
+    @property
+    def port(self) -> int:
+        """Of ``address``; 0 without one."""
+        return int(self.address.rpartition(":")[2] or 0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,6 +121,7 @@ class Manifest:
     cancel: bool = False
     records: bool = False
     simulated: str = ""
+    store_errors: bool = False
     require_token: bool = False
     call_timeout_ms: int = 1_000
     lease_ms: int = 0
@@ -105,10 +129,11 @@ class Manifest:
     partition_ms: int = 100
     pause_ms: int = 0
     restart_ms: int = 0
+    slow_commit_ms: int = 100
     cannot_suffer: tuple[str, ...] = ()
     slow_share: float = 0.6
 
-    def fill(self, text: str, **places: object) -> str:
+    def fill(self, text: str, places: Mapping[str, object]) -> str:
         """``text`` with what stands in braces put in."""
         for name, value in {"python": sys.executable, "here": self.folder, **places}.items():
             text = text.replace(f"{{{name}}}", str(value))
@@ -119,6 +144,11 @@ class Manifest:
         return self.file.parent
 
     @property
+    def proxied(self) -> tuple[Component, ...]:
+        """The stores whose commits are seen."""
+        return tuple(component for component in self.components if component.proxy)
+
+    @property
     def worker(self) -> Component:
         return next(component for component in self.components if component.role == "worker")
 
@@ -127,6 +157,7 @@ _CAPABILITIES: Final = (
     "resume",
     "cancel",
     "records",
+    "store_errors",
     "require_token",
     "call_timeout_ms",
     "lease_ms",
@@ -134,6 +165,7 @@ _CAPABILITIES: Final = (
     "partition_ms",
     "pause_ms",
     "restart_ms",
+    "slow_commit_ms",
     "cannot_suffer",
 )
 
@@ -157,8 +189,13 @@ def _manifest(file: Path, data: Mapping[str, Any]) -> Manifest:
     _known(data, ("name", "about", "simulated", "saga", "component", "capabilities", "scenario"), "the manifest")
     saga = _saga(_table(data, "saga"))
     components = tuple(_component(entry, number) for number, entry in enumerate(_list(data, "component"), 1))
-    if not any(component.role == "worker" for component in components):
-        raise UsageError("no component is a worker; write [[component]] with role = 'worker'")
+    workers = [component for component in components if component.role == "worker"]
+    if len(workers) != 1:
+        raise UsageError(f"{len(workers)} components are workers; write one [[component]] with role = 'worker'")
+    names = [component.name for component in components]
+    for name in names:
+        if names.count(name) > 1:
+            raise UsageError(f"{names.count(name)} components are called {name!r}; give each a name = '…' of its own")
     capabilities = _table(data, "capabilities")
     _known(capabilities, _CAPABILITIES, "[capabilities]")
     _check_types(Manifest, capabilities, "[capabilities]")
@@ -206,20 +243,52 @@ def _component(entry: Mapping[str, Any], number: int) -> Component:
     _check_types(Component, entry, where)
     if entry.get("role") not in ROLES:
         raise UsageError(f"{where}: role = {entry.get('role')!r}; write one of {', '.join(ROLES)}")
-    argv, build, preload = entry.get("argv"), entry.get("build", []), entry.get("preload", [])
+    argv, build, preload = entry.get("argv", []), entry.get("build", []), entry.get("preload", [])
     for name, words in (("argv", argv), ("build", build), ("preload", preload)):
         if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
             raise UsageError(f"{where}: {name} = {words!r}; write a list of strings, the program first")
-    if not argv:
+    if not argv and not entry.get("address"):
         raise UsageError(f"{where}: argv = {argv!r}; write a list of strings, the program first")
-    if entry.get("control", "stdio") not in CONTROLS:
-        raise UsageError(f"{where}: control = {entry['control']!r}; write one of {', '.join(CONTROLS)}")
+    _check_store(entry, where)
+    for key, values in (("control", CONTROLS), ("proxy", ("", *PROXIES)), ("signal", SIGNALS)):
+        if entry.get(key, values[0]) not in values:
+            raise UsageError(f"{where}: {key} = {entry[key]!r}; write one of {', '.join(filter(None, values))}")
     if entry.get("prefork") and not (argv[0] == "{python}" and len(argv) > 1 and argv[1].endswith(".py")):
         raise UsageError(f"{where}: prefork needs argv = ['{{python}}', 'file.py', …], not {argv!r}")
     if entry.get("replicas", 1) < 1:
         raise UsageError(f"{where}: replicas = {entry['replicas']}; write 1 or more")
     name = entry.get("name", entry["role"])
+    if entry.get("address"):
+        entry = {**entry, "address": _from_environment(entry["address"], where)}
     return Component(**{**entry, "argv": tuple(argv), "build": tuple(build), "preload": tuple(preload), "name": name})
+
+
+def _check_store(entry: Mapping[str, Any], where: str) -> None:
+    """What only a store can have, or only one that is started here."""
+    for key, roles in (("proxy", ("store",)), ("address", ("store",)), ("shared", ("store", "server"))):
+        if entry.get(key) and entry["role"] not in roles:
+            raise UsageError(f"{where}: {key} is for the role {' or '.join(roles)}, not for a {entry['role']}")
+    if entry.get("address") and entry.get("argv"):
+        raise UsageError(f"{where}: it has argv and address; write argv where it is to be started, else address")
+
+
+def _from_environment(address: str, where: str) -> str:
+    """An address on loopback, with {env.NAME} put in."""
+
+    def value(found: re.Match[str]) -> str:
+        name, _, default = found.group(1).partition("|")
+        text = os.environ.get(name, default)
+        if not text:
+            raise UsageError(
+                f"{where}: address = {address!r}, and {name} is not set; set it, or write {{env.{name}|…}}"
+            )
+        return text
+
+    filled = re.sub(r"\{env\.([^}]+)\}", value, address)
+    host, _, port = filled.rpartition(":")
+    if host not in LOOPBACK or not port.isdecimal() or not 0 < int(port) < 65536:
+        raise UsageError(f"{where}: address = {filled!r}; write '127.0.0.1:PORT'")
+    return filled
 
 
 def _scenarios(data: Mapping[str, Any], saga: Saga) -> tuple[Scenario, ...]:
@@ -282,6 +351,8 @@ class LiveSystem:
 
     def __init__(self, manifest: Manifest) -> None:
         self.manifest = manifest
+        own = any(store.argv and not store.shared for store in manifest.proxied)
+        self.live_capabilities = frozenset({*(["proxy"] if manifest.proxied else []), *(["store"] if own else [])})
         if manifest.resume != "none":
             self.recover = self._not_here
         if manifest.cancel:
@@ -300,8 +371,10 @@ class LiveSystem:
 def as_adapter(manifest: Manifest, spec: str) -> Adapter:
     """The system as the harness holds any other, with the kinds of faults that it can be made to suffer."""
     excluded = {kind for kind in FAULT_KINDS if kind not in LIVE_KINDS} | set(manifest.cannot_suffer)
-    if not manifest.records:
+    if not manifest.records and not manifest.proxied:
         excluded |= {"crash-before-log", "crash-after-log"}
+    if not manifest.store_errors and not manifest.proxied:
+        excluded |= {"store-error-before-commit", "store-error-after-commit"}
     return Adapter(
         name=manifest.name,
         factory=LiveSystem(manifest),

@@ -11,11 +11,10 @@ import asyncio
 import json
 import time
 from collections.abc import Coroutine, Mapping
-from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 from ..faults import ACK as ACK_PHASE
-from ..faults import EFFECT, FAULT_KINDS, LOG, LOGGED, Fault
+from ..faults import EFFECT, FAULT_KINDS, LOG, LOGGED
 from ..faults import SEND as SEND_PHASE
 from ..history import (
     ACK,
@@ -29,27 +28,21 @@ from ..history import (
     DELIVER,
     DOWN,
     ERROR,
-    LOGACK,
     LOST,
     REJECT,
     SEND,
-    TERMINAL,
     TIMEOUT,
-    Row,
 )
-from ..history import LOG as LOG_ROW
 from ..saga import COMPENSATION, FORWARD, Outcome
-from ..simulator import Run, Setup
 from ..simulator.participants import ERROR as FAILED
 from ..simulator.participants import OK, REJECTED, Reply, receipt
 from .ledger import Books, Call
 from .manifest import Manifest
+from .record import Record
 from .server import Exchange
 from .supervisor import Blocked
 from .turnstile import Turnstile
-
-MAX_ATTEMPT: Final = 6
-"""Attempts of one call at which faults are injected, as in the simulator."""
+from .writes import STORE_ERRORS, Writes, whole_number
 
 SLOW_S: Final = 0.005
 RESTART_S: Final = 0.05
@@ -83,80 +76,6 @@ class Host(Protocol):
     def fail(self, error: BaseException) -> None: ...
 
 
-@dataclass
-class Record:
-    """What a case leaves: the events so far, and the sites that it reached."""
-
-    setup: Setup
-    faults: tuple[Fault, ...]
-    rows: list[Row] = field(default_factory=list)
-    sites: list[Any] = field(default_factory=list)
-    site_rows: list[int] = field(default_factory=list)
-    impossible: dict[int, tuple[str, ...]] = field(default_factory=dict)
-    fired: list[tuple[int, int]] = field(default_factory=list)
-    recovery: int = -1
-    compensation: int = -1
-    capped: bool = False
-    disturbed: bool = False
-    started: float = field(default_factory=time.monotonic)
-    changed: asyncio.Event = field(default_factory=asyncio.Event)
-
-    def add(
-        self,
-        kind: str,
-        process: str,
-        data: tuple[Any, ...] = (),
-        *,
-        saga: str = "",
-        step: str = "",
-        call: Call | None = None,
-    ) -> None:
-        """Note an event, now."""
-        t_us = int((time.monotonic() - self.started) * 1e6)
-        if call is not None:
-            row: Row = (
-                t_us, kind, process, call.saga, call.step, call.direction, call.attempt, call.key, call.id, data,
-            )  # fmt: skip
-        else:
-            row = (t_us, kind, process, saga, step, "", 0, None, 0, data)
-        self.rows.append(row)
-        self.changed.set()
-
-    def visit(self, site: tuple[str, str, str, str, int], impossible: tuple[str, ...] = ()) -> tuple[str, int]:
-        """A site is reached: the kind of fault planned for it with its number, or ("", -1)."""
-        if site[4] > MAX_ATTEMPT:
-            self.capped = True
-            return "", -1
-        if self.compensation < 0 and site[2] == COMPENSATION:
-            self.compensation = len(self.sites)
-        if impossible:
-            self.impossible[len(self.sites)] = impossible
-        self.sites.append(site)
-        self.site_rows.append(len(self.rows))
-        for number, fault in enumerate(self.faults):
-            if tuple(fault.site) == site and number not in {index for _, index in self.fired}:
-                return ("", -1) if fault.kind in impossible else (fault.kind, number)
-        return "", -1
-
-    def struck(self, number: int) -> None:
-        """The fault of that number takes its effect now."""
-        self.fired.append((len(self.rows), number))
-
-    def run(self) -> Run:
-        return Run(
-            rows=tuple(self.rows),
-            sites=tuple(self.sites),
-            recovery=self.recovery,
-            compensation=self.compensation,
-            fired=tuple(sorted(self.fired)),
-            capped=self.capped,
-            impossible=self.impossible,
-            site_rows=tuple(self.site_rows),
-            known_at=-1,
-            clock_read=False,
-        )
-
-
 class Network:
     """Answers the requests of one case as its plan says."""
 
@@ -174,11 +93,11 @@ class Network:
         self._mute: dict[str, float] = {}
         self._down: dict[str, float] = {}
         self._attempts: dict[tuple[str, str, str], int] = {}
-        self._writes: dict[tuple[str, str], int] = {}
         self._paused: set[str] = set()
         self._next = 0
         self._timeout_s = manifest.call_timeout_ms / 1000
         self._tasks: set[asyncio.Task[None]] = set()
+        self.writes = Writes(record)
         self.turnstile = Turnstile([*record.setup.orders], host.ended)
 
     # -- the door ----------------------------------------------------------------------------
@@ -241,7 +160,7 @@ class Network:
             attempt=attempt,
             key=exchange.headers.get("idempotency-key"),
             payload=_payload(body),
-            epoch=_number(exchange.headers.get("saga-epoch", "")),
+            epoch=whole_number(exchange.headers.get("saga-epoch", "")),
         )
         await self._request(call, exchange)
 
@@ -457,7 +376,7 @@ class Network:
     @property
     def waiting(self) -> bool:
         """Whether something is still on its way."""
-        return self.active > 0 or bool(self._tasks)
+        return self.active > 0 or self.writes.held > 0 or bool(self._tasks)
 
     def heal(self) -> bool:
         """End what lasts; False when nothing did."""
@@ -489,40 +408,23 @@ class Network:
 
     async def _log(self, label: str, body: dict[str, Any], exchange: Exchange) -> None:
         """A worker shows a durable write: as it is about to commit (phase "log"), and when it has ("logged")."""
-        phase, writes = body.get("phase"), [_object_of(entry) for entry in body.get("writes") or [body]]
+        phase, entries = body.get("phase"), [_object_of(entry) for entry in body.get("writes") or [body]]
         if phase not in (LOG, LOGGED):
             await exchange.respond(400, {"error": "write the phase, 'log' or 'logged'", "definite": True})
             return
-        saga = str(writes[0].get("saga", ""))
-        subject = " + ".join(dict.fromkeys(map(_subject, writes)))
-        if phase == LOG:
-            if not self.host.dead(label):
-                await self.turnstile.enter(saga)
-            self._writes[saga, subject] = self._writes.get((saga, subject), 0) + 1
-        occurrence = self._writes.get((saga, subject), 1)
-        site = (saga, subject, "", str(phase), occurrence)
-        kind, number = "", -1
-        if phase == LOG:
-            kind, number = self.record.visit(site, self._dead_writer(label))
-        for write in writes:
-            self._note_write(label, str(phase), write, occurrence)
-        if phase == LOGGED:
-            kind, number = self.record.visit(site, self._dead_writer(label))
-        if kind:
-            self.record.struck(number)
+        write = self.writes.write(label, entries, begins=phase == LOG)
+        if phase == LOG and write.saga and not self.host.dead(label):
+            await self.turnstile.enter(write.saga)
+        errors = self.manifest.store_errors
+        impossible = self.writes.impossible(dead=self.host.dead(label), proxied=False, errors=errors)
+        kind = (self.writes.before if phase == LOG else self.writes.after)(write, impossible)
+        if kind in STORE_ERRORS:
+            await exchange.respond(503, {"error": "the store does not answer", "definite": False})
+        elif kind:
             await self.host.crash(label, kind)
             exchange.reset()
-            return
-        await exchange.respond(200, {})
-
-    def _note_write(self, label: str, phase: str, write: Mapping[str, Any], occurrence: int) -> None:
-        saga, step = str(write.get("saga", "")), str(write.get("step", ""))
-        data: tuple[Any, ...] = (str(write.get("record", "write")), occurrence)
-        if epoch := _number(write.get("epoch")):
-            data += (epoch,)
-        if phase == LOGGED and write.get("outcome") in _OUTCOMES:
-            self.record.add(TERMINAL, label, (write["outcome"],), saga=saga)
-        self.record.add(LOG_ROW if phase == LOG else LOGACK, label, data, saga=saga, step=step)
+        else:
+            await exchange.respond(200, {})
 
     async def _note_event(self, label: str, body: dict[str, Any], exchange: Exchange) -> None:
         """A worker shows what no request shows: that it calls a person, puts a saga aside, takes one over."""
@@ -535,24 +437,9 @@ class Network:
         self.record.add(kind, process, data, saga=str(body["saga"]), step=str(body.get("step", "")))
         await exchange.respond(200, {})
 
-    def _dead_writer(self, label: str) -> tuple[str, ...]:
-        return _CRASHES if self.host.dead(label) else ()
-
-
-def _subject(write: Mapping[str, Any]) -> str:
-    """By what a durable write is known: the kind of record, and the step that it is about."""
-    return f"{write.get('record', 'write')} {write.get('step', '')}".rstrip()
-
 
 def _object_of(entry: Any) -> dict[str, Any]:
     return entry if isinstance(entry, dict) else {}
-
-
-def _number(text: Any) -> int:
-    try:
-        return int(text)
-    except (TypeError, ValueError):
-        return 0
 
 
 def _object(body: bytes) -> dict[str, Any] | None:

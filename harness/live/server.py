@@ -12,12 +12,12 @@ import contextlib
 import json
 import logging
 import socket
-import struct
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from contextlib import suppress
 from typing import Any, Final, Protocol, Self
 
 from ..errors import UsageError
+from .link import reset
 
 try:
     import uvicorn
@@ -82,11 +82,8 @@ class Exchange:
     def reset(self) -> None:
         """Break the connection off: the caller reads ECONNRESET, and knows nothing."""
         self.over = True
-        if self._transport is not None and not self._transport.is_closing():
-            sock = self._transport.get_extra_info("socket")
-            with suppress(OSError):
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            self._transport.abort()
+        if self._transport is not None:
+            reset(self._transport)
 
 
 class Server:

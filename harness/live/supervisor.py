@@ -87,6 +87,16 @@ class Process:
     def alive(self) -> bool:
         return not self.exited.done()
 
+    async def ended(self) -> int:
+        """Its exit code, when it has ended. Whoever stops waiting for it does so alone."""
+        return await asyncio.shield(self.exited)
+
+    @property
+    def how_it_ended(self) -> str:
+        """``exit code 3``, ``signal 9``."""
+        status = self.exited.result()
+        return f"signal {-status}" if status < 0 else f"exit code {status}"
+
     def close(self) -> None:
         """Give back what the harness holds of it."""
         while self.on_close:
@@ -178,7 +188,7 @@ class Supervisor:
     async def kill(self, process: Process) -> None:
         """End it as ``kill -9`` does, and wait until it is gone."""
         await self.signal(process, "KILL")
-        await process.exited
+        await process.ended()
 
     async def terminate(self, process: Process, grace_s: float) -> bool:
         """Ask it to end, then make it. False where it had to be made to."""
@@ -192,7 +202,7 @@ class Supervisor:
         """Leave nothing of a case: no process, no descriptor."""
         await self._ask("sweep", case=case)
         for process in processes:
-            await process.exited
+            await process.ended()
             process.close()
             self._processes.pop(process.pid, None)
 

@@ -6,6 +6,7 @@ import asyncio
 import os
 import shutil
 import tempfile
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Self
@@ -14,8 +15,9 @@ from ..faults import Plan
 from ..simulator import Setup
 from .case import Case, LiveRun
 from .manifest import Component, Manifest, manifest_of
-from .network import Record
+from .record import Record
 from .server import Server
+from .services import Places, Service, free_port, launch, until_reached, until_ready
 from .supervisor import Blocked, Supervisor
 
 
@@ -27,7 +29,7 @@ class LiveWorld:
 
     async def __aenter__(self) -> Self:
         self._slots = asyncio.Semaphore(self.jobs)
-        self._builds: dict[tuple[Path, tuple[str, ...], tuple[str, ...]], asyncio.Task[str]] = {}
+        self._ready: dict[tuple[Path, tuple[Component, ...]], asyncio.Task[Mapping[str, Service]]] = {}
         async with AsyncExitStack() as stack:
             self.folder = Path(tempfile.mkdtemp(prefix="sagafuzz-live-"))
             stack.callback(shutil.rmtree, self.folder, ignore_errors=True)
@@ -42,32 +44,54 @@ class LiveWorld:
     async def run(self, setup: Setup, plan: Plan = Plan(), *, gentle: bool = False) -> LiveRun:
         """Run one plan, when its turn comes."""
         async with self._slots:
-            if why := await self._built(setup):
-                return LiveRun(run=Record(setup=setup, faults=()).run(), blocked=why)
+            manifest = manifest_of(setup.adapter)
+            try:
+                shared = await self._prepared(manifest) if manifest is not None else {}
+            except Blocked as error:
+                return LiveRun(run=Record(setup=setup, faults=()).run(), blocked=str(error))
             folder = Path(tempfile.mkdtemp(dir=self.folder))
             try:
-                return await Case(self.supervisor, self.server, setup, plan, folder, gentle=gentle).run()
+                case = Case(self.supervisor, self.server, setup, plan, folder, shared=shared, gentle=gentle)
+                return await case.run()
             finally:
                 shutil.rmtree(folder, ignore_errors=True)
 
-    async def _built(self, setup: Setup) -> str:
-        """Build what is to be built before the first case; why it cannot be, or ""."""
-        manifest = manifest_of(setup.adapter)
-        for component in manifest.components if manifest is not None else ():
-            if manifest is not None and (component.build or component.preload):
-                key = (manifest.file, component.build, component.preload)
-                if key not in self._builds:
-                    self._builds[key] = asyncio.create_task(self._build(manifest, component))
-                if why := await asyncio.shield(self._builds[key]):
-                    return why
-        return ""
+    async def _prepared(self, manifest: Manifest) -> Mapping[str, Service]:
+        """Before the first case of a system: build what is to be built, and start what all cases share. Raises
+        Blocked."""
+        key = (manifest.file, manifest.components)
+        if key not in self._ready:
+            self._ready[key] = asyncio.create_task(self._prepare(manifest))
+        return await asyncio.shield(self._ready[key])
 
-    async def _build(self, manifest: Manifest, component: Component) -> str:
-        if failed := await self.supervisor.preload(component.preload):
-            return f"what it preloads is not installed: {failed}"
-        if not component.build:
-            return ""
-        words = [manifest.fill(word, build=self.folder) for word in component.build]
+    async def _prepare(self, manifest: Manifest) -> Mapping[str, Service]:
+        shared: dict[str, Service] = {}
+        places: Places = {"build": self.folder}
+        for component in manifest.components:
+            if component.preload and (failed := await self.supervisor.preload(component.preload)):
+                raise Blocked(f"what it preloads is not installed: {failed}")
+            if component.build:
+                await self._build(manifest, component, places)
+            if component.shared or component.address:
+                service = shared[component.name] = await self._share(manifest, component, places)
+                places |= {f"{component.name}.port": service.port, f"{component.name}.direct": service.port}
+        return shared
+
+    async def _share(self, manifest: Manifest, component: Component, places: Places) -> Service:
+        """A store or server that all cases use."""
+        port = component.port or free_port()
+        if component.address:
+            await until_reached(component, port)
+            return Service(component, port)
+        own = {**places, "port": port, "dir": self.folder}
+        process = await launch(
+            self.supervisor, manifest, component, component.name, own, env={}, case=f"shared {component.name}"
+        )
+        await until_ready(process, component)
+        return Service(component, port, process)
+
+    async def _build(self, manifest: Manifest, component: Component, places: Places) -> None:
+        words = [manifest.fill(word, places) for word in component.build]
         process = await self.supervisor.spawn(
             "build", words, env={}, cwd=manifest.folder, case="build", limit=component.max_output_kb * 1024
         )
@@ -76,6 +100,6 @@ class LiveWorld:
         lines = process.output.lines
         await self.supervisor.sweep("build", [process])
         if status == 0:
-            return ""
+            return
         how = f"took longer than {component.build_ms} ms" if status is None else f"gave {status}"
-        return str(Blocked(f"{' '.join(component.build)} {how}", lines))
+        raise Blocked(f"{' '.join(component.build)} {how}", lines)

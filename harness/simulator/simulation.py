@@ -139,7 +139,9 @@ class Setup:
             "retention": adapter.key_retention_ms is not None,
             "sagas": self.scenario.sagas > 1,
         }
-        return frozenset(name for name, present in has.items() if present)
+        return frozenset(name for name, present in has.items() if present) | getattr(
+            adapter.factory, "live_capabilities", frozenset()
+        )
 
     @cached_property
     def kinds(self) -> frozenset[str]:

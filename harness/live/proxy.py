@@ -1,0 +1,140 @@
+"""Between the processes of a case and one of its stores: each commit is seen before it reaches the store, and after.
+
+A process is given a port of its own, so that a commit is known by its writer. What travels is understood just enough
+to know a commit and its answer (see `postgres` and `resp`); everything else passes as it is. A cut is a TCP reset.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, Protocol
+
+from .link import Cut, Link, Session, Streams, reset
+from .manifest import Component, Manifest
+from .postgres import PostgresSession
+from .resp import RedisSession
+from .writes import Write, Writes
+
+CONNECT_S: Final = 5.0
+
+SESSIONS: Final[Mapping[str, Callable[[Link], Session]]] = {"postgresql": PostgresSession, "redis": RedisSession}
+"""By what the manifest calls the protocol."""
+
+
+class Host(Protocol):
+    """Who can do to a process what a fault asks for."""
+
+    def dead(self, label: str) -> bool: ...
+    async def crash(self, label: str, reason: str) -> None: ...
+    async def restart(self, component: str) -> None: ...
+    def fail(self, error: BaseException) -> None: ...
+
+
+class StoreProxy:
+    """Stands before one store, for one case. ``port`` is where the store itself listens."""
+
+    def __init__(self, component: Component, port: int, writes: Writes, host: Host, manifest: Manifest) -> None:
+        self._component = component
+        self._port = port
+        self.writes = writes
+        self._host = host
+        self._manifest = manifest
+        self._out_until = 0.0
+        self._servers: dict[str, asyncio.Server] = {}
+        self._links: set[Link] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def open(self, label: str) -> int:
+        """The port at which this process finds the store."""
+        server = self._servers.get(label)
+        if server is None:
+            server = await asyncio.start_server(
+                lambda reader, writer: self._accept(label, reader, writer), "127.0.0.1", 0
+            )
+            self._servers[label] = server
+        return int(server.sockets[0].getsockname()[1])
+
+    async def close(self) -> None:
+        """Break off what there is, and listen no more."""
+        for server in self._servers.values():
+            server.close()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def heal(self) -> bool:
+        """End an outage; False where there was none."""
+        was, self._out_until = self._out_until, 0.0
+        return was > 0
+
+    # -- commits -------------------------------------------------------------------------------
+
+    async def before(self, label: str, changes: Sequence[str], text: bytes) -> Write:
+        record = f"{self._component.name}: {' + '.join(changes)}"
+        write = self.writes.write(label, [{"record": record, "text": text.decode("utf-8", "replace")}], begins=True)
+        kind = self.writes.before(write, self._impossible(label))
+        if kind == "store-outage":
+            self._out_until = time.monotonic() + self._manifest.partition_ms / 1000
+            for link in list(self._links):
+                link.reset()
+        elif kind and kind != "store-error-before-commit":
+            await self._host.crash(label, kind)
+        if kind:
+            raise Cut
+        return write
+
+    async def after(self, write: Write) -> None:
+        kind = self.writes.after(write, self._impossible(write.label))
+        if kind == "slow-commit":
+            await asyncio.sleep(self._manifest.slow_commit_ms / 1000)
+            return
+        if kind == "store-restart":
+            await self._host.restart(self._component.name)
+        elif kind and kind != "store-error-after-commit":
+            await self._host.crash(write.label, kind)
+        if kind:
+            raise Cut
+
+    def _impossible(self, label: str) -> tuple[str, ...]:
+        return self.writes.impossible(dead=self._host.dead(label), proxied=True, errors=True)
+
+    # -- connections ---------------------------------------------------------------------------
+
+    async def _accept(self, label: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        try:
+            await self._serve(label, (reader, writer))
+            writer.close()  # so that the store's last words arrive
+        except (Cut, OSError, TimeoutError, asyncio.CancelledError):
+            reset(writer.transport)
+        except Exception as error:  # a defect of ours
+            reset(writer.transport)
+            self._host.fail(error)
+        finally:
+            self._tasks.discard(task)
+
+    async def _serve(self, label: str, client: Streams) -> None:
+        """Until one side hangs up. Raises Cut or OSError where the connection is to break, or did."""
+        if time.monotonic() < self._out_until:
+            raise Cut
+        async with asyncio.timeout(CONNECT_S):
+            store = await asyncio.open_connection("127.0.0.1", self._port)
+        link = Link(self, label, client, store)
+        self._links.add(link)
+        session = SESSIONS[self._component.proxy](link)
+        pumps = [asyncio.create_task(session.to_store()), asyncio.create_task(session.to_client())]
+        try:
+            await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self._links.discard(link)
+            for pump in pumps:
+                pump.cancel()
+            found = await asyncio.gather(*pumps, return_exceptions=True)
+            store[1].transport.abort()
+        for error in found:
+            if isinstance(error, Exception) and not isinstance(error, EOFError):
+                raise error

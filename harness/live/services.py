@@ -1,0 +1,201 @@
+"""The stores and servers of a system: started before its workers, with a port each, and a proxy where one is asked for.
+
+Those that are ``shared`` are started once for all cases, by the world; the others anew for each case.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final
+
+from .manifest import Component, Manifest
+from .proxy import Host, StoreProxy
+from .supervisor import Blocked, Process, Supervisor
+from .writes import Writes
+
+LOOK_S: Final = 0.02
+"""How often the output of a component is looked at until it says that it is ready."""
+
+Places = dict[str, object]
+"""What is put in for what stands in braces."""
+
+Launch = Callable[[Component, str, Places], Awaitable[Process]]
+"""Starts a component under a label."""
+
+
+@dataclass(eq=False)
+class Service:
+    """A store or server that runs, or is about to: ``process`` is None for one that the harness does not start."""
+
+    component: Component
+    port: int
+    process: Process | None = None
+
+
+class Services:
+    """Those of one case. ``shared`` are the ones that run already."""
+
+    def __init__(
+        self, manifest: Manifest, writes: Writes, host: Host, launch: Launch, shared: Mapping[str, Service]
+    ) -> None:
+        self._host = host
+        self._launch = launch
+        self._shared = shared
+        self._expected: set[Process] = set()  # whose end is no surprise
+        self._own = [
+            Service(component, component.port or free_port())
+            for component in manifest.components
+            if component.role != "worker" and component.name not in shared
+        ]
+        self._proxies = {
+            service.component.name: StoreProxy(service.component, service.port, writes, host, manifest)
+            for service in self._all
+            if service.component.proxy
+        }
+
+    @property
+    def _all(self) -> list[Service]:
+        return [*self._shared.values(), *self._own]
+
+    @property
+    def processes(self) -> Iterable[Process]:
+        """Those that the case has started."""
+        return (service.process for service in self._own if service.process is not None)
+
+    def __contains__(self, label: str) -> bool:
+        return any(service.component.name == label for service in self._own)
+
+    async def start(self) -> None:
+        """Start each and wait until it is ready, stores first. Raises Blocked."""
+        for service in self._shared.values():
+            if service.process is not None:
+                service.process.exited.add_done_callback(self._shared_ended)
+        for service in self._own:
+            await self._start(service)
+
+    async def places(self, label: str) -> Places:
+        """Where the process of that label finds each: ``NAME.port``, through the proxy where it has one, and
+        ``NAME.direct``."""
+        found: Places = {}
+        for service in self._all:
+            name = service.component.name
+            proxy = self._proxies.get(name) if name != label else None
+            found[f"{name}.port"] = await proxy.open(label) if proxy is not None else service.port
+            found[f"{name}.direct"] = service.port
+        return found
+
+    async def restart(self, name: str, killed: Callable[[], object], kill: Callable[[Process], Awaitable[Any]]) -> None:
+        """Kill one, say so by ``killed``, and start it again at the same port. Raises Blocked."""
+        service = next(service for service in self._own if service.component.name == name)
+        assert service.process is not None
+        self._expected.add(service.process)
+        await kill(service.process)
+        killed()
+        until = time.monotonic() + service.component.ready_ms / 1000
+        while True:
+            try:
+                await self._start(service)
+                return
+            except Blocked:  # what its children hold may not be free yet
+                if time.monotonic() > until:
+                    raise
+                await asyncio.sleep(LOOK_S)
+
+    def heal(self) -> bool:
+        """End what lasts; False when nothing did."""
+        healed = [proxy.heal() for proxy in self._proxies.values()]
+        return any(healed)
+
+    async def close(self) -> None:
+        """Stop the proxies; the processes are swept with the case."""
+        self._expected.update(self.processes)
+        for service in self._shared.values():
+            if service.process is not None:
+                service.process.exited.remove_done_callback(self._shared_ended)
+        for proxy in self._proxies.values():
+            await proxy.close()
+
+    async def _start(self, service: Service) -> None:
+        name = service.component.name
+        if not service.component.argv:
+            return
+        places = {**await self.places(name), "port": service.port}
+        process = service.process = await self._launch(service.component, name, places)
+        self._expected.add(process)
+        await until_ready(process, service.component)
+        self._expected.discard(process)
+        process.exited.add_done_callback(lambda _: self._ended(process))
+
+    def _shared_ended(self, _: object) -> None:
+        for service in self._shared.values():
+            if service.process is not None and not service.process.alive:
+                self._ended(service.process)
+
+    def _ended(self, process: Process) -> None:
+        if process not in self._expected:
+            why = f"{process.name} ended by itself ({process.how_it_ended})"
+            self._host.fail(Blocked(why, process.output.lines))
+
+
+async def launch(
+    supervisor: Supervisor,
+    manifest: Manifest,
+    component: Component,
+    label: str,
+    places: Mapping[str, object],
+    *,
+    env: Mapping[str, str],
+    case: str,
+    channel: bool = False,
+    flooded: Callable[[], None] = lambda: None,
+) -> Process:
+    """Start one process of a component, with ``places`` put in for what stands in braces."""
+    fill = partial(manifest.fill, places=places)
+    argv, script = [fill(word) for word in component.argv], ""
+    if component.prefork:
+        script, argv = str(manifest.folder / argv[1]), argv[2:]
+    return await supervisor.spawn(
+        label,
+        argv,
+        env={**{name: fill(value) for name, value in component.env.items()}, **env},
+        cwd=manifest.folder,
+        case=case,
+        script=script,
+        channel=channel,
+        limit=component.max_output_kb * 1024,
+        flooded=flooded,
+    )
+
+
+async def until_ready(process: Process, component: Component) -> None:
+    """Wait for the line by which it says so. Raises Blocked where it ends before, or takes too long."""
+    bound = time.monotonic() + component.ready_ms / 1000
+    while component.ready and not any(component.ready in line for line in process.output.lines):
+        if not process.alive:
+            raise Blocked(f"{component.name} ended ({process.how_it_ended}) before it was ready", process.output.lines)
+        if time.monotonic() > bound:
+            why = f"{component.name} did not write {component.ready!r} within {component.ready_ms} ms"
+            raise Blocked(why, process.output.lines)
+        await asyncio.sleep(LOOK_S)
+
+
+async def until_reached(component: Component, port: int) -> None:
+    """See that a store which the harness does not start is there. Raises Blocked."""
+    try:
+        async with asyncio.timeout(component.ready_ms / 1000):
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.close()
+    except (OSError, TimeoutError) as error:
+        raise Blocked(f"{component.name} cannot be reached at 127.0.0.1:{port} ({error}); start it first") from None
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1 at which nobody listens."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])

@@ -1,0 +1,124 @@
+"""The durable writes of one case: sites on both sides of each commit, and the faults that strike there.
+
+A write is known by the saga that it is for and by what it holds, with a number where there are several alike: the
+third ``INSERT steps`` of saga-1. A worker shows it (``POST /log``), or the proxy before a store sees it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from ..faults import FAULT_KINDS, LIVE_ONLY, LOG, LOGGED
+from ..history import LOG as LOG_ROW
+from ..history import LOGACK, TERMINAL
+from ..saga import Outcome
+from .record import Record
+
+PROXIED: Final = tuple(kind.name for kind in FAULT_KINDS.values() if kind.needs in LIVE_ONLY)
+"""What can strike a write only where a proxy stands before its store."""
+
+STORE_ERRORS: Final = ("store-error-before-commit", "store-error-after-commit")
+
+_CRASHES: Final = tuple(kind.name for kind in FAULT_KINDS.values() if kind.crash)
+_OUTCOMES: Final = frozenset(outcome.value for outcome in Outcome)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Write:
+    """One commit. ``entries`` are the records that it holds, with saga, step, record, epoch and outcome."""
+
+    label: str
+    saga: str
+    subject: str
+    occurrence: int
+    entries: tuple[Mapping[str, Any], ...]
+
+
+class Writes:
+    """Counts and notes the durable writes of one case."""
+
+    def __init__(self, record: Record) -> None:
+        self._record = record
+        self._seen: dict[tuple[str, str], int] = {}
+        self.held = 0  # commits that a proxy has under its hands
+        self._ids = {id: re.compile(rf"(?<![\w-]){re.escape(id)}(?!\w)".encode()) for id in sorted(record.setup.orders)}
+
+    def write(self, label: str, entries: Sequence[Mapping[str, Any]], *, begins: bool) -> Write:
+        """What a process is about to commit, or (not ``begins``) has just committed."""
+        saga = str(entries[0].get("saga", "")) or self._mentioned(str(entries[0].get("text", "")).encode())
+        subject = " + ".join(dict.fromkeys(map(_subject, entries)))
+        if begins:
+            self._seen[saga, subject] = self._seen.get((saga, subject), 0) + 1
+        occurrence = self._seen.get((saga, subject), 1)
+        return Write(label=label, saga=saga, subject=subject, occurrence=occurrence, entries=tuple(entries))
+
+    def hold(self) -> None:
+        """A commit is under way."""
+        self.held += 1
+
+    def release(self) -> None:
+        """It is over."""
+        self.held -= 1
+        self._record.changed.set()
+
+    def _mentioned(self, text: bytes) -> str:
+        """The saga whose id stands in what is written; "" for none, or several."""
+        found = [id for id, pattern in self._ids.items() if pattern.search(text)]
+        return found[0] if len(found) == 1 else ""
+
+    def before(self, write: Write, impossible: Collection[str]) -> str:
+        """The kind of fault that strikes before the commit, or ""."""
+        kind, number = self._visit(write, LOG, impossible)
+        self._note(write, LOG_ROW)
+        return self._struck(kind, number)
+
+    def after(self, write: Write, impossible: Collection[str]) -> str:
+        """The kind of fault that strikes after the commit, or ""."""
+        self._note(write, LOGACK)
+        kind, number = self._visit(write, LOGGED, impossible)
+        return self._struck(kind, number)
+
+    def impossible(self, *, dead: bool, proxied: bool, errors: bool) -> tuple[str, ...]:
+        """What cannot strike: a writer that is ``dead`` already, a store without a proxy, a worker that shows its
+        writes and cannot be told that one failed."""
+        return (
+            *(_CRASHES if dead else ()),
+            *(() if proxied else PROXIED),
+            *(() if proxied or errors else STORE_ERRORS),
+        )
+
+    def _visit(self, write: Write, phase: str, impossible: Collection[str]) -> tuple[str, int]:
+        feasible = self._record.setup.kinds
+        kinds = tuple(kind for kind in impossible if kind in feasible and FAULT_KINDS[kind].phase == phase)
+        return self._record.visit((write.saga, write.subject, "", phase, write.occurrence), kinds)
+
+    def _struck(self, kind: str, number: int) -> str:
+        if kind:
+            self._record.struck(number)
+        return kind
+
+    def _note(self, write: Write, event: str) -> None:
+        for entry in write.entries:
+            saga, step = str(entry.get("saga", "")) or write.saga, str(entry.get("step", ""))
+            data: tuple[Any, ...] = (str(entry.get("record", "write")), write.occurrence)
+            if epoch := whole_number(entry.get("epoch")):
+                data += (epoch,)
+            if event == LOGACK and entry.get("outcome") in _OUTCOMES:
+                self._record.add(TERMINAL, write.label, (entry["outcome"],), saga=saga)
+            self._record.add(event, write.label, data, saga=saga, step=step)
+
+
+def _subject(entry: Mapping[str, Any]) -> str:
+    """By what a durable write is known: the kind of record, and the step that it is about."""
+    return f"{entry.get('record', 'write')} {entry.get('step', '')}".rstrip()
+
+
+def whole_number(text: Any) -> int:
+    """A whole number that somebody wrote, 0 for anything else."""
+    try:
+        return int(text)
+    except (TypeError, ValueError):
+        return 0

@@ -1,0 +1,145 @@
+"""What a manifest can be made of beside one worker: replicas, servers; and what a crash sends."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sagafuzz.live.case import LiveRun
+
+from .conftest import Small, fault, run
+
+# A worker on SQLite: one row for each step that is done; who finds a row goes on after it.
+DURABLE = """
+import os, sqlite3
+from sagafuzz import worker
+
+log = worker.database()
+log.execute("CREATE TABLE IF NOT EXISTS steps (saga TEXT, step TEXT, UNIQUE (saga, step))")
+here = os.environ["SAGAFUZZ_URL"].rsplit("/", 1)[1]
+
+def drive(saga):
+    log.execute("INSERT OR IGNORE INTO steps VALUES (?, 'taken')", (saga.id,))
+    done = {step for (step,) in log.execute("SELECT step FROM steps WHERE saga = ?", (saga.id,))}
+    for step in saga.steps:
+        if step not in done:
+            worker.call(saga, step, "do", key=step, timeout_ms=5000)
+            log.execute("INSERT OR IGNORE INTO steps VALUES (?, ?)", (saga.id, step))
+    return True
+
+def pending():
+    for (id,) in log.execute("SELECT DISTINCT saga FROM steps").fetchall():
+        yield worker.Saga(id=id, steps=("order", "payment"))
+
+%s
+worker.serve(drive, pending=pending)
+"""
+
+
+def events(live: LiveRun, *kinds: str) -> list[tuple[str, str]]:
+    assert live.blocked == "", live.blocked
+    return [(row[1], row[2]) for row in live.run.rows if row[1] in kinds]
+
+
+def completed(live: LiveRun) -> bool:
+    effects = [row[4] for row in live.run.rows if row[1] == "APPLY" and row[9][0]]
+    return events(live, "CLIENT_ACK") == [("CLIENT_ACK", "client")] and effects == ["order", "payment"]
+
+
+def test_replicas_run_side_by_side_and_one_that_dies_is_replaced(small: Small) -> None:
+    setup = small(DURABLE % "", component="replicas = 2")
+    live = run(setup)
+    assert events(live, "BOOT") == [("BOOT", "orchestrator"), ("BOOT", "orchestrator#2")] and completed(live)
+    assert {row[2] for row in live.run.rows if row[1] == "SEND"} == {"orchestrator#2"}  # the newest is asked
+    live = run(setup, fault("crash-after-send", "payment", "F", "send"))
+    told = [("CRASH", "orchestrator#2"), ("BOOT", "orchestrator#3")]
+    assert events(live, "BOOT", "CRASH")[2:] == told and completed(live)
+
+
+@pytest.mark.parametrize("signal", ["TERM", "INT"])
+def test_a_crash_can_be_a_signal_that_the_worker_hears(small: Small, tmp_path: Path, signal: str) -> None:
+    heard = f"""
+import pathlib, signal
+def hear(number, frame):
+    pathlib.Path({str(tmp_path)!r}, "heard").write_text(signal.Signals(number).name)
+    os._exit(0)
+signal.signal(signal.SIG{signal}, hear)
+"""
+    setup = small(DURABLE % heard, component=f'signal = "{signal}"')
+    for plan in (fault("crash-after-ack", "order", "F", "ack"), fault("crash-after-send", "payment", "F", "send")):
+        (tmp_path / "heard").unlink(missing_ok=True)
+        live = run(setup, plan)  # after the ack it stands still already: SIGCONT lets it hear
+        assert completed(live)
+        assert (tmp_path / "heard").read_text() == f"SIG{signal}"
+        assert [kind for kind, _ in events(live, "BOOT", "CRASH")] == ["BOOT", "CRASH", "BOOT"]
+
+
+def test_a_worker_that_does_not_hear_the_signal_is_killed(small: Small) -> None:
+    deaf = "import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+    setup = small(DURABLE % deaf, component='signal = "TERM"\nstop_ms = 200')
+    live = run(setup, fault("crash-after-send", "payment", "F", "send"))
+    assert completed(live) and len(events(live, "CRASH")) == 1
+
+
+SERVER = """
+import http.server, os, sqlite3, sys
+from sagafuzz import worker
+
+db = worker.database("server.sqlite", shown=True)
+db.execute("CREATE TABLE IF NOT EXISTS steps (step TEXT UNIQUE)")
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        step = self.path.strip("/")
+        if step != "done":
+            db.execute("INSERT OR IGNORE INTO steps VALUES (?)", (step,))
+        body = " ".join(step for (step,) in db.execute("SELECT step FROM steps")).encode()
+        self.send_response(200)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+server = http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Handler)
+print("listening", flush=True)
+server.serve_forever()
+"""
+
+ASKS = """
+import os, time, urllib.request
+from sagafuzz import worker
+
+def ask(path):
+    while True:
+        try:
+            return urllib.request.urlopen(f"http://127.0.0.1:{os.environ['ENGINE']}/{path}").read().decode().split()
+        except OSError as error:
+            time.sleep(0.02)
+
+def drive(saga):
+    for step in saga.steps:
+        if step not in ask("done"):
+            worker.call(saga, step, "do", key=step)
+            ask(step)
+    return True
+
+worker.serve(drive)
+"""
+
+
+def test_a_server_is_killed_at_its_own_durable_write_and_starts_again(small: Small, tmp_path: Path) -> None:
+    (tmp_path / "server.py").write_text(SERVER, encoding="utf-8")
+    engine = '[[component]]\nrole = "server"\nname = "engine"\nargv = ["{python}", "server.py", "{port}"]\n'
+    engine += 'ready = "listening"\nprefork = true\n'
+    setup = small(ASKS, component='env = { ENGINE = "{engine.port}" }', capabilities=f"records = true\n\n{engine}")
+    live = run(setup)
+    assert completed(live)
+    assert {row[2] for row in live.run.rows if row[1] == "LOGACK"} == {"engine"}
+    for kind, phase in (("crash-before-log", "log"), ("crash-after-log", "logged")):
+        plan = fault(kind, "server: INSERT steps", "", phase, saga="")
+        live = run(setup, plan)
+        assert completed(live) and len(live.run.fired) == 1
+        assert events(live, "CRASH") == [("CRASH", "engine")]
