@@ -18,7 +18,7 @@ from . import __version__
 from .errors import UsageError
 
 STORE_FILE: Final = "campaign.sqlite"
-SCHEMA: Final = 1
+SCHEMA: Final = 2
 APPLICATION: Final = 0x5A6AF022
 """SQLite's application_id, by which a file is known for a store of ours."""
 
@@ -52,6 +52,12 @@ class Store:
                 "SELECT body FROM record WHERE name = ? ORDER BY number DESC LIMIT 1", (name,)
             ).fetchone()
             return None if row is None else zlib.decompress(row[0]).decode()
+
+    def names(self) -> tuple[str, ...]:
+        """Of all records, each once, in the order in which they were first kept."""
+        with _damage_told(self.path):
+            rows = self._connection.execute("SELECT name FROM record GROUP BY name ORDER BY min(number)").fetchall()
+            return tuple(row[0] for row in rows)
 
     @property
     def last(self) -> str:

@@ -286,7 +286,8 @@ class RandomResult:
 @dataclass(frozen=True, kw_only=True)
 class RandomPlans:
     """Plans drawn independently, each with at most ``max_faults`` faults; ``fired`` are those of which every
-    fault struck, ``by_faults`` counts them by size."""
+    fault struck, ``by_faults`` counts them by size. ``ended`` says why no more were drawn, "" where as many were asked
+    for from the start."""
 
     asked: int = 0
     run: int = 0
@@ -295,6 +296,7 @@ class RandomPlans:
     max_faults: int = 0
     by_faults: tuple[int, ...] = ()
     unseen: Unseen = Unseen()
+    ended: str = ""
 
     @property
     def bound(self) -> float | None:
@@ -374,6 +376,8 @@ def random_claims(report: Report) -> tuple[str, ...]:
     runs, by a bound on the rate of failures; never a probability of being correct."""
     said = []
     plans, machine = report.random_plans, report.random
+    if plans.ended:
+        said.append(f"random plans: they ended at {plans.run:,}: {plans.ended}")
     if plans.run:
         said.append(f"random plans: {_unseen(plans.unseen)}")
         if plans.bound is not None:

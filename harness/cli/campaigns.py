@@ -2,65 +2,43 @@
 
 from __future__ import annotations
 
-import datetime as dt
-from collections.abc import Sequence
-from contextlib import closing, nullcontext
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
-from ..baseline import Judged, concerning, in_words, judge, read
 from ..errors import UsageError, nearest
-from ..exploration.campaign import Campaign, Settings, choose_scenarios, command_line
-from ..exploration.certificate import CERTIFICATE_FILE, certifies
-from ..exploration.quiet import nothing_kept, quiet
+from ..exploration.campaign import Settings, choose_scenarios, command_line
+from ..exploration.fuzz import Budget
+from ..exploration.shards import Shard, parse
 from ..faults import KIND_GROUPS, chosen_kinds
-from ..interrupt import Interrupt, interruptible
+from ..interrupt import interruptible
 from ..live.manifest import manifest_of
 from ..loading import load
 from ..ports import Adapter
-from ..reports import COMPARISONS, REPORTS
-from ..reports.clean import clean
-from ..verdict import INCONCLUSIVE, VIOLATED, Report
+from ..reports import COMPARISONS
+from ..verdict import Report
 from ..writing import folder_name, make_folder, with_paths, write_file, write_report
 from .arguments import ADAPTER
-from .console import progress, say, tell_host
-from .storing import keep_report, keep_report_in, open_store, parts_of
+from .concluding import baseline_option, conclude, exit_code, judged_today, known_findings
+from .console import say, tell_host
+from .searching import How, keep_report_in, search
+from .sharding import conclude_shard
 
 VERDICTS = ("consistent", "violated", "inconclusive")
 
 
-def _options(command: Any) -> Any:
-    """The options that ``run`` and ``compare`` share."""
-    options = (
-        click.option(
-            "-k",
-            "--faults",
-            type=click.IntRange(0, 6),
-            default=2,
-            show_default=True,
-            metavar="K",
-            help="Run every plan with at most K faults.",
-        ),
-        click.option(
-            "--random",
-            "examples",
-            type=click.IntRange(0),
-            default=100,
-            show_default=True,
-            metavar="N",
-            help="Then run N examples of the Hypothesis state machine.",
-        ),
-        click.option(
-            "--random-plans",
-            type=click.IntRange(0),
-            default=0,
-            show_default=True,
-            metavar="N",
-            help="Before them run N random plans, independent of one another, with up to K+2 faults; of three sagas "
-            "and more each with priorities of its own.",
-        ),
+def _decorated(command: Any, *options: Any) -> Any:
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def search_options(command: Any) -> Any:
+    """The options of every command that searches."""
+    return _decorated(
+        command,
         click.option("--seed", type=int, default=0, show_default=True, help="Seed of the random parts."),
         click.option(
             "--kinds",
@@ -94,24 +72,61 @@ def _options(command: Any) -> Any:
             metavar="N",
             help="Search in N processes; the result is the same.",
         ),
+        click.option(
+            "--cluster",
+            metavar="ADDRESS",
+            help="Search with the workers of the Dask scheduler at ADDRESS, such as tcp://10.0.0.5:8786; the result "
+            "is the same. Needs sagafuzz[cluster].",
+        ),
         click.option("--resume", is_flag=True, help="Go on with the campaign that was interrupted or killed there."),
         click.option("--show-output", is_flag=True, help="Let the code under test print and log."),
     )
-    for option in reversed(options):
-        command = option(command)
-    return command
+
+
+def _options(command: Any) -> Any:
+    """Those that ``run`` and ``compare`` share."""
+    return _decorated(
+        search_options(command),
+        click.option(
+            "-k",
+            "--faults",
+            type=click.IntRange(0, 6),
+            default=2,
+            show_default=True,
+            metavar="K",
+            help="Run every plan with at most K faults.",
+        ),
+        click.option(
+            "--random",
+            "examples",
+            type=click.IntRange(0),
+            default=100,
+            show_default=True,
+            metavar="N",
+            help="Then run N examples of the Hypothesis state machine.",
+        ),
+        click.option(
+            "--random-plans",
+            type=click.IntRange(0),
+            default=0,
+            show_default=True,
+            metavar="N",
+            help="Before them run N random plans, independent of one another, with up to K+2 faults; of three sagas "
+            "and more each with priorities of its own.",
+        ),
+    )
 
 
 @click.command(short_help="Search one adapter, deterministically: for CI.")
 @click.argument("adapter", type=ADAPTER)
+@baseline_option
 @click.option(
-    "--baseline",
-    type=click.Path(path_type=Path, dir_okay=False),
-    metavar="FILE",
-    help="Known findings, a TOML file of [[known]] tables with id, reason and expires.",
+    "--shard",
+    metavar="I/N",
+    help="Search only the I-th of N shares of the campaign, for `sagafuzz merge` to put together.",
 )
 @_options
-def run(adapter: str, report_dir: Path, baseline: Path | None, **options: Any) -> int:
+def run(adapter: str, report_dir: Path, baseline: Path | None, shard: str | None, **options: Any) -> int:
     """Search ADAPTER: every plan to K faults, then random examples. Deterministic, for CI.
 
     ADAPTER is a built-in name (see `sagafuzz adapters`), module:attr, file.py:attr, an entry
@@ -122,41 +137,31 @@ def run(adapter: str, report_dir: Path, baseline: Path | None, **options: Any) -
     sagafuzz run seed --faults 1 --scenario declined
     sagafuzz run shop/adapter.py:ShopCheckout --random 1000 --seed 7
     sagafuzz run shop/adapter.py:ShopCheckout --baseline known.toml
+    sagafuzz run shop/adapter.py:ShopCheckout --shard 2/3 --report-dir shard-2
 
     The exit code is 0 where it is consistent, 1 violated, 3 inconclusive, 4 not deterministic.
     With --baseline it is 0 where every finding is known, and 1 where one is new, its time is over, or
     an entry is stale: a complete search no longer finds it.
+
+    With --shard only the campaign.sqlite is written; it is 1 where a violation was seen, and else 0.
     """
-    known = read(baseline, "--baseline") if baseline is not None else ()
+    known = known_findings(baseline)
     loaded = load(adapter)
-    known = concerning(known, loaded.name)
-    choose_scenarios(loaded, options["scenario_names"], options["sagas"])
-    chosen_kinds(options["kinds"])
+    settings = _settings(loaded, options)
+    how = how_of(loaded, options, shard=parse(shard) if shard is not None else None)
+    if how.shard is not None and known is not None:
+        raise UsageError("--baseline: a shard has no findings yet; give it to sagafuzz merge")
     make_folder(report_dir, "--report-dir")
     with interruptible() as interrupt:
-        judged = judge(_campaign(loaded, interrupt, report_dir, **options), known, dt.datetime.now(dt.UTC).date())
-        report = judged.report
-        if baseline is not None:
-            keep_report_in(report_dir, report)
-        write_report(report, report_dir)
-    say(REPORTS["text"].render(with_paths(report, report_dir)))
-    say(written(report, report_dir))
-    for line in in_words(judged) if baseline is not None else ():
-        say(clean(line, 300))
-    tell_host([with_paths(report, report_dir)])
-    if interrupt():
-        return interrupt.exit_code
-    return exit_code(report) if baseline is None else _exit_code_with(judged)
-
-
-def _exit_code_with(judged: Judged) -> int:
-    """As without a baseline, but known findings alone are no violation, and a stale entry is one."""
-    report = judged.report
-    if report.nondeterministic:
-        return 4
-    if judged.new or judged.stale:
-        return 1
-    return 3 if report.verdict == INCONCLUSIVE or report.reasons else 0
+        report = search(loaded, settings, report_dir, how, interrupt)
+        if how.shard is not None:
+            code = conclude_shard(report, how.shard, report_dir)
+        else:
+            judged = judged_today(report, known)
+            if judged is not None:
+                keep_report_in(report_dir, judged.report)
+            code = conclude(report, report_dir, judged)
+    return interrupt.exit_code if interrupt() else code
 
 
 @click.command(short_help="Search several adapters, side by side.")
@@ -173,16 +178,14 @@ def compare(adapters: Sequence[str], expect: str | None, report_dir: Path, **opt
     The exit code is the greatest of what `sagafuzz run` gives for each; with --expect 0 or 1.
     """
     expected = _expectation(expect, adapters)
-    chosen_kinds(options["kinds"])
     loaded = [load(name) for name in adapters]
-    for found in loaded:
-        choose_scenarios(found, options["scenario_names"], options["sagas"])
+    campaigns = [(found, _settings(found, options), how_of(found, options)) for found in loaded]
     folders = _folders(loaded, report_dir)
     make_folder(report_dir, "--report-dir")
     reports: list[Report] = []
     with interruptible() as interrupt:
-        for adapter, folder in zip(loaded, folders, strict=True):
-            reports.append(_campaign(adapter, interrupt, folder, **options))
+        for (adapter, settings, how), folder in zip(campaigns, folders, strict=True):
+            reports.append(search(adapter, settings, folder, how, interrupt))
             write_report(reports[-1], folder)
             if interrupt():
                 break
@@ -201,71 +204,54 @@ def compare(adapters: Sequence[str], expect: str | None, report_dir: Path, **opt
     return max(map(exit_code, reports))
 
 
-def _campaign(
-    adapter: Adapter,
-    interrupt: Interrupt,
-    folder: Path,
-    *,
-    faults: int,
-    examples: int,
-    random_plans: int,
-    seed: int,
-    kinds: str,
-    scenario_names: Sequence[str],
-    sagas: int | None,
-    jobs: int,
-    resume: bool,
-    show_output: bool,
-) -> Report:
-    settings = Settings(
+def _settings(adapter: Adapter, options: Mapping[str, Any]) -> Settings:
+    faults, examples, random_plans, seed = (options[name] for name in ("faults", "examples", "random_plans", "seed"))
+    kinds, names, sagas = options["kinds"], options["scenario_names"], options["sagas"]
+    scenarios = choose_scenarios(adapter, names, sagas)
+    return Settings(
         max_faults=faults,
         examples=examples,
         random_plans=random_plans,
         seed=seed,
-        kinds=() if chosen_kinds(kinds) == KIND_GROUPS["all"] else chosen_kinds(kinds),
-        scenarios=choose_scenarios(adapter, scenario_names, sagas),
+        kinds=limited_to(kinds),
+        scenarios=scenarios,
         command=command_line(
             adapter,
+            scenarios=names,
+            sagas=sagas,
+            kinds=kinds,
             faults=faults,
             random=examples,
             seed=seed,
-            scenarios=scenario_names,
-            sagas=sagas,
-            random_plans=random_plans,
-            kinds=kinds,
+            **({"random_plans": random_plans} if random_plans else {}),
         ),
     )
-    with (
-        closing(open_store(folder, adapter, settings, resume=resume)) as store,
-        progress(adapter.name) as listener,
-        nothing_kept() if examples else nullcontext(),
-    ):
-        with (
-            parts_of(store, adapter, settings, jobs=jobs, stopped=interrupt, loud=show_output) as kept,
-            nullcontext() if show_output else quiet(),
-        ):
-            campaign = _campaign_class(adapter)(
-                adapter, settings, listen=listener, stopped=interrupt, kept=kept, keep=store.add
-            )
-            report = campaign.run()
-        keep_report(store, report)
-        return report
 
 
-def written(report: Report, folder: Path) -> str:
-    """Which files ``write_report`` wrote."""
-    files = [output.file for output in REPORTS.values() if output.file]
-    files += [CERTIFICATE_FILE] if certifies(report) else []
-    return f"written: {', '.join(str(folder / file) for file in files)}"
+def limited_to(kinds: str) -> tuple[str, ...]:
+    """The fault kinds that --kinds names, none for all."""
+    chosen = chosen_kinds(kinds)
+    return () if chosen == KIND_GROUPS["all"] else chosen
 
 
-def _campaign_class(adapter: Adapter) -> type[Campaign]:
-    """Real processes for a manifest, the simulator for everything else."""
-    if manifest_of(adapter) is None:
-        return Campaign
-    from ..exploration.live import LiveCampaign
-
-    return LiveCampaign
+def how_of(
+    adapter: Adapter, options: Mapping[str, Any], *, shard: Shard | None = None, budget: Budget | None = None
+) -> How:
+    """How the options say that a campaign is to be carried out. Raises UsageError."""
+    how = How(
+        jobs=options["jobs"],
+        cluster=options["cluster"] or "",
+        resume=options["resume"],
+        loud=options["show_output"],
+        shard=shard,
+        budget=budget,
+    )
+    if how.cluster and how.jobs > 1:
+        raise UsageError("--jobs and --cluster: the parts are searched here or there; choose one of the two")
+    if manifest_of(adapter) is not None and (how.cluster or shard is not None):
+        option = "--cluster" if how.cluster else "--shard"
+        raise UsageError(f"{option}: {adapter.name!r} runs in real processes, which are those of one machine")
+    return how
 
 
 def _folders(adapters: Sequence[Adapter], report_dir: Path) -> list[Path]:
@@ -279,13 +265,6 @@ def _folders(adapters: Sequence[Adapter], report_dir: Path) -> list[Path]:
             number += 1
         names.append(name)
     return [report_dir / name for name in names]
-
-
-def exit_code(report: Report) -> int:
-    """0 consistent, 1 violated, 3 inconclusive, 4 not deterministic."""
-    if report.nondeterministic:
-        return 4
-    return {VIOLATED: 1, INCONCLUSIVE: 3}.get(report.verdict, 0)
 
 
 def _expectation(expect: str | None, adapters: Sequence[str]) -> list[str]:

@@ -25,8 +25,10 @@ from . import (
     diffing,
     doctoring,
     explaining,
+    fuzzing,
     listing,
     replaying,
+    sharding,
     storing,
     verifying,
 )
@@ -80,8 +82,10 @@ def cli(ctx: click.Context) -> None:
 
 for command in (
     campaigns.run,
+    fuzzing.fuzz,
     campaigns.compare,
     diffing.diff,
+    sharding.merge,
     storing.report,
     replaying.replay,
     verifying.verify,

@@ -37,7 +37,7 @@ from .certificate import source_digest
 from .driver import expect_program_again, perform
 from .explain import explain, explain_program
 from .judge import Judge, NotDeterministic, first_difference, violates
-from .part_search import DRAWN_TOGETHER, PartSearch
+from .part_search import PartSearch, drawn_parts
 from .parts import Record, from_text, to_text
 from .quiet import fewer_collections
 from .random_plans import BEYOND, Drawn, unseen
@@ -67,8 +67,8 @@ class Progress:
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What to search: plans to ``max_faults``, then ``random_plans`` with more, then ``examples`` of the state
-    machine, both from ``seed``.
+    """What to search: plans to ``max_faults``, then ``random_plans`` with up to ``beyond`` more, then ``examples`` of
+    the state machine, both from ``seed``. ``endless`` says that there is no last random plan (see `Fuzz`).
 
     ``kinds`` restricts the fault kinds (none: all that the adapter can suffer), ``reductions`` names those
     that spare plans. ``spin_s`` is the real time after which code under test that touches no port is ended."""
@@ -82,13 +82,16 @@ class Settings:
     kinds: tuple[str, ...] = ()
     reductions: tuple[str, ...] = REDUCTIONS
     spin_s: float = SPIN_SECONDS
+    beyond: int = BEYOND
+    endless: bool = False
 
 
 class Campaign:
     """Searches one adapter. ``listen`` hears of progress; ``stopped`` is asked before each plan.
 
     ``keep`` is given each result by name as soon as it stands, ``kept`` is asked for it before it is looked for: so
-    a campaign that was killed goes on."""
+    a campaign that was killed goes on. ``leave`` says of a part that was not kept why it is not searched, "" for one
+    that is; a report says what was left. With ``parts_only`` nothing is made of the parts: another campaign does."""
 
     def __init__(
         self,
@@ -99,17 +102,22 @@ class Campaign:
         stopped: Callable[[], bool] = lambda: False,
         kept: Callable[[str], str | None] = lambda name: None,
         keep: Callable[[str, str], None] = lambda name, text: None,
+        leave: Callable[[str], str] = lambda name: "",
+        parts_only: bool = False,
     ) -> None:
         self.adapter = adapter
-        self.settings = settings
         self.scenarios = settings.scenarios or adapter.scenarios
+        self.settings = replace(settings, scenarios=self.scenarios)
         self._listen = listen
         self._stopped = stopped
         self._kept = kept
         self._keep = keep
+        self._leave = leave
+        self._parts_only = parts_only
+        self._left: Counter[str] = Counter()
         self._tally = Tally()
         self._random = RandomResult(asked=settings.examples)
-        self._drawn = Drawn(settings.random_plans, settings.max_faults + BEYOND)
+        self._drawn = Drawn(settings.random_plans, settings.max_faults + settings.beyond)
         self._random_findings: list[Finding] = []
         self._findings: dict[Signature, Finding] = {}
         self._digest = hashlib.blake2b(digest_size=16)
@@ -131,10 +139,13 @@ class Campaign:
         return self._stopped() or self._watch.ended >= MAX_SPINS
 
     def _search(self) -> bool:
+        return self._search_parts() and (self._parts_only or (self._shrink_all() and self._examples()))
+
+    def _search_parts(self) -> bool:
         for number, scenario in enumerate(self.scenarios):
             if not self._exhaust(number, Setup(adapter=self.adapter, scenario=scenario)):
                 return False
-        return self._draw() and self._shrink_all() and self._examples()
+        return self._draw()
 
     # -- every plan --------------------------------------------------------------------------
 
@@ -150,7 +161,10 @@ class Campaign:
         number, parts = 0, 1
         while number < parts:
             record = self._part(f"{index}/{number}", partial(search.plans, number))
-            if number == 0:
+            number += 1
+            if record is None:
+                continue
+            if number == 1:
                 parts += record.parts
                 plain = [case.run for case, _ in record.cases[:1] if settings.max_faults]
                 tally.singles = sum(sum(1 for _ in search.enumerator.extensions(r.sites, r.impossible)) for r in plain)
@@ -162,38 +176,54 @@ class Campaign:
                 self._tally.add(tally, setup, case, verdict, new=new)
             if not record.whole:
                 return False
-            number += 1
         return True
 
     def _draw(self) -> bool:
         """The random plans, a like number of each scenario."""
-        asked, drawn = self.settings.random_plans, self._drawn
-        for number, scenario in enumerate(self.scenarios if asked else ()):
-            setup = Setup(adapter=self.adapter, scenario=scenario)
-            search = PartSearch(
-                setup, self.settings, self._over, lambda done: self._tell("random plans", drawn.run + done, asked)
-            )
-            judge = Judge(setup)
-            share = asked // len(self.scenarios) + (number < asked % len(self.scenarios))
-            for start in range(0, share, DRAWN_TOGETHER):
-                count = min(DRAWN_TOGETHER, share - start)
-                record = self._part(f"drawn/{number}/{start}", partial(search.drawn, start, count))
-                for case, verdict in record.cases:
-                    new = judge.recall(case.run, case.digest, verdict)
-                    self._digest.update(case.digest)
-                    self._tally.add_drawn(setup, case, verdict, new=new)
-                    drawn.add(case, verdict)
-                if not record.whole:
-                    return False
+        searches = [self._random_search(scenario) for scenario in self.scenarios]
+        judges = [Judge(search.setup) for search in searches]
+        for name in drawn_parts(self.settings):
+            if self._enough():
+                return True
+            index, start = map(int, name.split("/")[1:])
+            record = self._part(name, partial(searches[index].drawn, start))
+            if record is None:
+                continue
+            for case, verdict in record.cases[: self._drawn.asked - self._drawn.run]:
+                new = judges[index].recall(case.run, case.digest, verdict)
+                self._digest.update(case.digest)
+                self._tally.add_drawn(searches[index].setup, case, verdict, new=new)
+                self._drawn.add(case, verdict)
+            if not record.whole:
+                return self._cut_short()
         return True
 
-    def _part(self, name: str, search: Callable[[], Record]) -> Record:
-        """The part of that name: as it was kept, or searched now, and kept if that came to its end."""
+    def _random_search(self, scenario: Scenario) -> PartSearch:
+        def tell(done: int) -> None:
+            self._tell("random plans", self._drawn.run + done, self.settings.random_plans)
+
+        setup = Setup(adapter=self.adapter, scenario=scenario)
+        return PartSearch(setup, self.settings, self._over, tell)
+
+    def _enough(self) -> bool:
+        """Whether to draw no more plans before the last one."""
+        return False
+
+    def _cut_short(self) -> bool:
+        """Whether a part that came to no end is one where the campaign may end."""
+        return False
+
+    def _part(self, name: str, search: Callable[[], Record]) -> Record | None:
+        """The part of that name: as it was kept, or searched now, and kept if that came to its end. None where it is
+        left."""
         text = self._kept(name)
         if text is not None:
             record = from_text(text)
             self._watch.ended += record.spins
             return record
+        if why := self._leave(name):
+            self._left[why] += 1
+            return None
         before = self._watch.ended
         record = search()
         record.spins = self._watch.ended - before
@@ -214,11 +244,12 @@ class Campaign:
         return True
 
     def _kept_finding(self, signature: Signature, sighting: Sighting) -> Finding:
-        name = f"finding/{finding_id(self.adapter.name, signature)}"
+        plan = f"{sighting.setup.scenario.name} {sighting.plan}".encode()  # of a longer search it may be a smaller one
+        name = f"finding/{finding_id(self.adapter.name, signature)}/{hashlib.blake2b(plan, digest_size=8).hexdigest()}"
         text = self._kept(name)
         if text is not None:
             known: Finding = from_plain(Finding, json.loads(text))
-            return known
+            return replace(known, hits=sighting.hits)
         finding = self._shrunk(signature, sighting)
         self._keep(name, json.dumps(to_plain(finding)))
         return finding
@@ -350,6 +381,7 @@ class Campaign:
         found = Counter(finding.violation.invariant for finding in self._random_findings)
         invariants = self._tally.invariants(found)
         reasons = tuple(self._reasons())
+        left = tuple(f"{count} of the campaign's parts: {why}" for why, count in self._left.items())
         gone = tuple(f"invariant {i.id} ({i.name})" for i in invariants if i.status == NOT_EXERCISED)
         verdict: Conclusion = VIOLATED if findings else INCONCLUSIVE if reasons else CONSISTENT
         return Report(
@@ -358,7 +390,7 @@ class Campaign:
             saga=self.adapter.saga.name,
             steps=tuple((step.name, step.operation, step.undo or "") for step in self.adapter.saga.steps),
             verdict=verdict,
-            complete=self._finished,
+            complete=self._finished and not self._left and not self._parts_only,
             max_faults=self.settings.max_faults,
             seed=self.settings.seed,
             counts=self._tally.counts(),
@@ -371,7 +403,7 @@ class Campaign:
             covered=self._tally.coverage.result(),
             kinds=self.settings.kinds,
             source=source_digest(self.adapter),
-            not_exercised=(*self._tally.not_exercised(self.settings.max_faults), *gone),
+            not_exercised=(*left, *self._tally.not_exercised(self.settings.max_faults), *gone),
             reasons=reasons,
             nondeterministic=self._nondeterministic,
             digest=self._digest.hexdigest(),
@@ -389,13 +421,22 @@ class Campaign:
         elif self._watch.ended >= MAX_SPINS:
             yield f"{self._watch.ended} runs of code that touches no port had to be ended; the rest was not run"
         elif not self._finished:
-            yield "the campaign was interrupted"
+            yield self._interruption()
+        for why, count in self._left.items():
+            parts = "1 part of the campaign was" if count == 1 else f"{count} parts of the campaign were"
+            yield f"{parts} not searched: {why}"
+        if self._parts_only:
+            yield "its findings are not made small, and the state machine was not run: sagafuzz merge does that"
         if counts.fired < counts.run:
             yield f"in {counts.run - counts.fired} of {counts.run} plans a fault did not fire"
         if self._drawn.fired < self._drawn.run:
             yield f"in {self._drawn.run - self._drawn.fired} of {self._drawn.run} random plans a fault did not fire"
         for id, why in self._tally.gave_up.items():
             yield f"the check of {id} gave up: {why}"
+
+    def _interruption(self) -> str:
+        """Why it did not come to its end."""
+        return "the campaign was interrupted"
 
     def _tell(self, stage: str, done: int, expected: int) -> None:
         self._listen(Progress(stage=stage, done=done, expected=expected, findings=len(self._tally.sightings)))
@@ -411,23 +452,22 @@ def choose_scenarios(adapter: Adapter, names: Iterable[str | Scenario], sagas: i
 def command_line(
     adapter: Adapter,
     *,
-    faults: int,
-    random: int,
-    seed: int,
     scenarios: Iterable[str | Scenario],
     sagas: int | None,
-    random_plans: int = 0,
     kinds: str = "all",
+    command: str = "run",
+    **numbers: int,
 ) -> str:
-    """The command that makes the same report again, "" where it cannot be written: the adapter has no name,
-    or a scenario is not one of its own. Without the folder of the reports, which does not matter."""
+    """The command that makes the same report again, with ``numbers`` as its options; "" where it cannot be written:
+    the adapter has no name, or a scenario is not one of its own. Without the folder of the reports, which does not
+    matter."""
     named = [scenario if isinstance(scenario, str) else scenario.name for scenario in scenarios]
     foreign = any(not isinstance(scenario, str) and scenario not in adapter.scenarios for scenario in scenarios)
     if not adapter.spec or foreign:
         return ""
-    words = ["sagafuzz", "run", adapter.spec, "--faults", str(faults), "--random", str(random), "--seed", str(seed)]
-    if random_plans:
-        words += ["--random-plans", str(random_plans)]
+    words = ["sagafuzz", command, adapter.spec]
+    for option, number in numbers.items():
+        words += ["--" + option.replace("_", "-"), str(number)]
     if kinds != "all":
         words += ["--kinds", kinds]
     for name in named:

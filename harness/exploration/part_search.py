@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from itertools import count as numbers
 from typing import Any, Final
 
 from ..simulator import Setup, simulate
@@ -11,7 +12,7 @@ from ..verdict import Verdict
 from .enumerator import Case, Enumerator
 from .judge import Judge, NotDeterministic, first_difference
 from .parts import Record
-from .random_plans import BEYOND, random_plans
+from .random_plans import random_plans
 
 REPEAT_EVERY: Final = 101
 """One plan in so many runs twice, to see that the adapter is deterministic."""
@@ -19,8 +20,36 @@ REPEAT_EVERY: Final = 101
 DRAWN_TOGETHER: Final = 200
 """How many random plans are one part."""
 
+NO_END: Final = 1 << 62
+"""How many random plans a campaign without an end has."""
+
 KNOWN: Final = Verdict()
 """The verdict on a run that ended in a state whose future was judged before: nothing that is new."""
+
+
+def drawn_parts(settings: Any) -> Iterator[str]:
+    """The names of the parts of random plans, ``drawn/SCENARIO/FIRST``, in the order of the campaign: scenario by
+    scenario; where there is no end, a part of each in turn."""
+    scenarios = range(len(settings.scenarios))
+    if settings.endless:
+        yield from (f"drawn/{index}/{start}" for start in numbers(0, DRAWN_TOGETHER) for index in scenarios)
+        return
+    for index in scenarios:
+        for start in range(0, drawn_share(settings, index), DRAWN_TOGETHER):
+            yield f"drawn/{index}/{start}"
+
+
+def drawn_share(settings: Any, index: int) -> int:
+    """How many random plans the scenario of that number has."""
+    if settings.endless:
+        return NO_END
+    scenarios = len(settings.scenarios)
+    return int(settings.random_plans // scenarios + (index < settings.random_plans % scenarios))
+
+
+def drawn_together(settings: Any, index: int, start: int) -> int:
+    """How many random plans are in the part that begins with number ``start``."""
+    return min(DRAWN_TOGETHER, drawn_share(settings, index) - start)
 
 
 class PartSearch:
@@ -54,10 +83,11 @@ class PartSearch:
         record.parts = 0 if number else len(self.enumerator.nodes)
         return record
 
-    def drawn(self, start: int, count: int) -> Record:
-        """The random plans from number ``start`` on."""
+    def drawn(self, start: int) -> Record:
+        """The part of random plans from number ``start`` on."""
         settings = self._settings
-        most = settings.max_faults + BEYOND
+        count = drawn_together(settings, settings.scenarios.index(self.setup.scenario), start)
+        most = settings.max_faults + settings.beyond
         cases = random_plans(
             self.setup, count, settings.seed, most, settings.kinds or None, priorities=True, start=start
         )

@@ -1,206 +1,207 @@
 """Parts of a campaign searched by several processes ahead of the campaign, which takes them as if they had been kept.
 
 Nothing is merged by time: the campaign asks for the parts in their order and counts them itself, so that how many
-processes there are changes no count, no finding and no digest. The part of a worker that dies is told, and left to
-the campaign, which searches it like one that nobody was given.
+processes there are changes no count, no finding and no digest. The parts of a worker that dies are told, and left to
+the campaign, which searches them like those that nobody was given.
 """
 
 from __future__ import annotations
 
 import json
-import multiprocessing
-import os
-import signal
-import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from multiprocessing.connection import Connection, wait
-from typing import Any, Final
+from multiprocessing.connection import wait
+from typing import Any, Final, NamedTuple, Protocol
 
-from ..loading import load
-from ..simulator import Setup
-from ..simulator.patches import watchdog
-from .part_search import DRAWN_TOGETHER, PartSearch
-from .parts import to_text
-from .quiet import fewer_collections, quiet
+from .part_search import drawn_parts
+from .part_worker import PartWorker
 
 POLL_S: Final = 0.2
 """How long to wait for workers before it is asked again whether to stop."""
 
-_MAIN: Final = multiprocessing.get_context("spawn")
+GIVEN: Final = 2
+"""How many parts a worker is given at once: it goes on with the second while the campaign counts the first."""
+
+AHEAD: Final = 8
+"""How many of the random parts for each worker may be searched before the campaign has asked for them."""
 
 
-def drawn_parts(settings: Any) -> Iterator[tuple[str, int, int, int]]:
-    """The parts of the random plans: name, scenario, first number, how many."""
-    scenarios = len(settings.scenarios)
-    for index in range(scenarios if settings.random_plans else 0):
-        share = settings.random_plans // scenarios + (index < settings.random_plans % scenarios)
-        for start in range(0, share, DRAWN_TOGETHER):
-            yield f"drawn/{index}/{start}", index, start, min(DRAWN_TOGETHER, share - start)
+class Done(NamedTuple):
+    """A worker brings a part, as text; None for one that came to no end."""
+
+    worker: str
+    part: str
+    text: str | None
 
 
-class _Worker:
-    """A process and the part that it was given."""
+class Lost(NamedTuple):
+    """A worker is gone: how, in words."""
 
-    def __init__(self, spec: str, settings: Any, *, loud: bool) -> None:
-        self.pipe, theirs = _MAIN.Pipe()
-        self.process = _MAIN.Process(target=_work, args=(theirs, spec, settings, loud), daemon=True)
-        self.process.start()
-        theirs.close()
-        self.part = ""
+    worker: str
+    how: str
 
-    def give(self, part: str) -> None:
-        self.part = part
-        self.pipe.send(part)
+
+class Crew(Protocol):
+    """Workers, each called by a name."""
+
+    def present(self) -> Sequence[str]:
+        """Those that can be given parts."""
+
+    def give(self, worker: str, part: str) -> None:
+        """Have it search one more part. That it is gone is an event, no error."""
+
+    def events(self, timeout_s: float) -> Iterator[Done | Lost]:
+        """What happened, after at most that time."""
 
 
 class Pool:
-    """Workers that search the parts of one campaign, kept by ``keep`` as they come and found again by ``kept``.
+    """Has a crew search the parts of one campaign; they are kept by ``keep`` as they come and found by ``kept``.
 
-    ``complain`` hears of a worker that died, in words."""
+    ``drawn`` are the parts of random plans, in the order in which the campaign will ask for them. ``leave`` says of
+    a part why it is not searched at all, "" for most. ``complain`` hears of workers that died, in words."""
 
     def __init__(
         self,
         settings: Any,
+        crew: Crew,
         *,
         kept: Callable[[str], str | None],
         keep: Callable[[str, str], None],
         stopped: Callable[[], bool],
         complain: Callable[[str], None],
+        leave: Callable[[str], str] = lambda part: "",
     ) -> None:
+        self._crew = crew
         self._kept = kept
         self._keep = keep
         self._stopped = stopped
         self._complain = complain
-        self._workers: list[_Worker] = []
+        self._leave = leave
+        self._given: dict[str, list[str]] = {}
         self._waiting: deque[str] = deque()
         self._open: set[str] = set()  # given, or to be given, to a worker
+        self._drawn = drawn_parts(settings)
+        self._next_drawn = next(self._drawn, None)
+        self._ahead = 0  # random parts that were planned and not yet asked for
         for index in range(len(settings.scenarios)):
             self._plan(f"{index}/0")
-        for name, *_ in drawn_parts(settings):
-            self._plan(name)
 
-    def get(self, name: str) -> str | None:
+    def get(self, part: str) -> str | None:
         """The part of that name, as soon as it is there; None where no worker brings it."""
-        while name in self._open and not self._stopped():
-            self._advance()
-        return self._kept(name)
+        if part.startswith("drawn/"):
+            self._ahead -= 1
+            while self._next_drawn is not None and self._ahead < 0:
+                self._plan_drawn()
+        self._advance(0)
+        while part in self._open and not self._stopped():
+            self._advance(POLL_S)
+        return self._kept(part)
 
-    def start(self, spec: str, settings: Any, count: int, *, loud: bool) -> None:
-        self._workers = [_Worker(spec, settings, loud=loud) for _ in range(count)]
+    def _plan(self, part: str) -> None:
+        text = self._kept(part)
+        if text is not None:
+            self._plan_more(part, text)
+        elif not self._leave(part):
+            self._open.add(part)
+            self._waiting.append(part)
 
-    def end(self) -> None:
-        """End every worker at once: what it is at is not wanted any more."""
-        for worker in self._workers:
-            worker.process.kill()
-            worker.process.join()
-            worker.pipe.close()
-        self._workers = []
-
-    def _plan(self, name: str) -> None:
-        text = self._kept(name)
-        if text is None:
-            self._open.add(name)
-            self._waiting.append(name)
-        else:
-            self._plan_more(name, text)
-
-    def _plan_more(self, name: str, text: str) -> None:
+    def _plan_more(self, part: str, text: str) -> None:
         """A scenario's part 0 says how many others there are."""
-        index, _, number = name.partition("/")
+        index, _, number = part.partition("/")
         if number == "0":
             for more in range(1, json.loads(text)["parts"] + 1):
                 self._plan(f"{index}/{more}")
 
-    def _advance(self) -> None:
-        """Give parts to those that have none, and take what comes."""
-        if not self._workers:
+    def _plan_drawn(self) -> None:
+        """The next part of random plans."""
+        if self._next_drawn is not None:
+            self._ahead += 1
+            self._plan(self._next_drawn)
+            self._next_drawn = next(self._drawn, None)
+
+    def _advance(self, timeout_s: float) -> None:
+        """Give parts to those that have few, and take what comes."""
+        workers = self._crew.present()
+        if not workers:
             self._open.clear()
+            self._waiting.clear()
             return
-        for worker in self._workers:
-            if not worker.part and self._waiting:
-                self._give(worker)
-        for ready in wait([worker.pipe for worker in self._workers], POLL_S):
-            self._take(next(worker for worker in self._workers if worker.pipe is ready))
+        for turn in range(GIVEN):
+            for worker in workers:
+                if len(self._given.setdefault(worker, [])) == turn:
+                    self._give(worker, AHEAD * len(workers))
+        for event in self._crew.events(timeout_s):
+            self._take(event)
 
-    def _give(self, worker: _Worker) -> None:
-        try:
-            worker.give(self._waiting.popleft())
-        except OSError:
-            self._bury(worker)
+    def _give(self, worker: str, ahead: int) -> None:
+        while not self._waiting and self._next_drawn is not None and self._ahead < ahead:
+            self._plan_drawn()
+        if self._waiting:
+            part = self._waiting.popleft()
+            self._given[worker].append(part)
+            self._crew.give(worker, part)
 
-    def _take(self, worker: _Worker) -> None:
-        try:
-            text = worker.pipe.recv()
-        except (EOFError, OSError):
-            self._bury(worker)
+    def _take(self, event: Done | Lost) -> None:
+        if isinstance(event, Lost):
+            parts = self._given.pop(event.worker, [])
+            again = f"; {_in_words(parts)} searched again by the campaign itself" if parts else ""
+            self._complain(f"worker {event.worker} {event.how}{again}")
+            self._open.difference_update(parts)
             return
-        name, worker.part = worker.part, ""
-        if text is not None:
-            self._keep(name, text)
-            self._plan_more(name, text)
-        self._open.discard(name)
+        self._given[event.worker].remove(event.part)
+        if event.text is not None:
+            self._keep(event.part, event.text)
+            self._plan_more(event.part, event.text)
+        self._open.discard(event.part)
 
-    def _bury(self, worker: _Worker) -> None:
-        worker.process.join()
-        self._workers.remove(worker)
-        worker.pipe.close()
-        code = worker.process.exitcode or 0
-        how = f"by {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
-        again = f"; its part {worker.part} is searched again by the campaign itself" if worker.part else ""
-        self._complain(f"worker {worker.process.pid} ended {how}{again}")
-        self._open.discard(worker.part)
+
+def _in_words(parts: list[str]) -> str:
+    return f"its part {parts[0]} is" if len(parts) == 1 else f"its parts {' and '.join(parts)} are"
+
+
+class Processes:
+    """A crew on this machine."""
+
+    def __init__(self, count: int, spec: str, settings: Any, *, loud: bool) -> None:
+        workers = [PartWorker(spec, settings, loud=loud) for _ in range(count)]
+        self._workers = {str(worker.process.pid): worker for worker in workers}
+        self._given: dict[str, deque[str]] = {name: deque() for name in self._workers}
+
+    def present(self) -> Sequence[str]:
+        return list(self._workers)
+
+    def give(self, worker: str, part: str) -> None:
+        self._given[worker].append(part)
+        try:
+            self._workers[worker].pipe.send(part)
+        except OSError:  # it is gone, which its pipe will tell
+            return
+
+    def events(self, timeout_s: float) -> Iterator[Done | Lost]:
+        pipes = {worker.pipe: name for name, worker in self._workers.items()}
+        for ready in wait(list(pipes), timeout_s):
+            name = pipes[ready]  # type: ignore[index]  # nothing but pipes was waited for
+            worker = self._workers[name]
+            try:
+                text = worker.pipe.recv()
+            except (EOFError, OSError):
+                del self._workers[name]
+                worker.pipe.close()
+                yield Lost(name, worker.ending)
+            else:
+                yield Done(name, self._given[name].popleft(), text)
+
+    def end(self) -> None:
+        for worker in self._workers.values():
+            worker.end()
 
 
 @contextmanager
-def workers(count: int, spec: str, settings: Any, pool: Pool, *, loud: bool = False) -> Iterator[None]:
-    """Let ``count`` processes work for ``pool``; none is left afterwards."""
+def processes(count: int, spec: str, settings: Any, *, loud: bool = False) -> Iterator[Processes]:
+    """So many workers on this machine; none is left afterwards."""
+    crew = Processes(count, spec, settings, loud=loud)
     try:
-        pool.start(spec, settings, count, loud=loud)
-        yield
+        yield crew
     finally:
-        pool.end()
-
-
-def _work(pipe: Connection[Any, Any], spec: str, settings: Any, loud: bool) -> None:
-    """The life of a worker: a part in, its text out, None for one that came to no end."""
-    for number in (signal.SIGINT, signal.SIGTERM):  # of the whole group: the campaign decides what becomes of it
-        signal.signal(number, signal.SIG_IGN)
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        threading.Thread(target=_follow, args=(parent,), daemon=True).start()
-    with fewer_collections(), watchdog(settings.spin_s) as watch:
-        if loud:
-            _serve(pipe, spec, settings, watch)
-        else:
-            with quiet():
-                _serve(pipe, spec, settings, watch)
-
-
-def _follow(parent: Any) -> None:
-    """Wait for the end of the campaign's process, however it comes, and end with it."""
-    parent.join()
-    os._exit(1)
-
-
-def _serve(pipe: Connection[Any, Any], spec: str, settings: Any, watch: Any) -> None:
-    adapter = load(spec)
-    drawn = {name: (index, start, count) for name, index, start, count in drawn_parts(settings)}
-    searches = [
-        PartSearch(Setup(adapter=adapter, scenario=scenario), settings, lambda: watch.ended > 0)
-        for scenario in settings.scenarios
-    ]
-    while True:
-        try:
-            name = pipe.recv()
-        except EOFError:
-            return
-        watch.ended = 0
-        if name in drawn:
-            index, start, count = drawn[name]
-            record = searches[index].drawn(start, count)
-        else:
-            index, number = map(int, name.split("/"))
-            record = searches[index].plans(number)
-        pipe.send(to_text(record) if record.whole and not watch.ended else None)
+        crew.end()

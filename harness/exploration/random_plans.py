@@ -124,12 +124,12 @@ def _next(enumerator: Enumerator, rng: random.Random, chosen: Swarm, run: Run, s
 
 
 class Drawn:
-    """Counts of the random plans of a campaign."""
+    """Counts of the random plans of a campaign. ``since_new`` counts those since a new class of histories was seen."""
 
     def __init__(self, asked: int, max_faults: int) -> None:
-        self._asked = asked
+        self.asked = asked
         self._max_faults = max_faults
-        self.run = self.fired = 0
+        self.run = self.fired = self.since_new = 0
         self._violated = 0
         self._by_faults: Counter[int] = Counter()
         self._classes: Counter[bytes] = Counter()
@@ -140,18 +140,24 @@ class Drawn:
         self.fired += case.fired
         self._violated += bool(verdict.violations)
         self._by_faults[len(case.plan)] += 1
-        self._classes[trace_class(case.run.rows)] += 1
+        found = trace_class(case.run.rows)
+        self._classes[found] += 1
+        self.since_new = self.since_new + 1 if self._classes[found] > 1 else 0
+
+    @property
+    def unseen(self) -> Unseen:
+        return unseen(self._classes)
 
     def result(self) -> RandomPlans:
         """What is known by now."""
         return RandomPlans(
-            asked=self._asked,
+            asked=self.asked,
             run=self.run,
             fired=self.fired,
             violated=self._violated,
             max_faults=self._max_faults,
             by_faults=tuple(self._by_faults[n] for n in range(max(self._by_faults, default=-1) + 1)),
-            unseen=unseen(self._classes),
+            unseen=self.unseen,
         )
 
 

@@ -22,7 +22,7 @@ def commands(group: click.Group, *before: str) -> Iterator[tuple[str, click.Comm
 
 
 COMMANDS = dict(commands(cli))
-VERDICTS = {"run", "compare", "diff", "report", "replay", "verify", "doctor", "zoo"}
+VERDICTS = {"run", "fuzz", "merge", "compare", "diff", "report", "replay", "verify", "doctor", "zoo"}
 """Commands whose exit code says something of what they looked at."""
 
 

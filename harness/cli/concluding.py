@@ -1,0 +1,65 @@
+"""How every search ends: its report is judged, written and said, and gives the exit code."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+
+import click
+
+from ..baseline import Judged, Known, concerning, in_words, judge, read
+from ..exploration.certificate import CERTIFICATE_FILE, certifies
+from ..reports import REPORTS
+from ..reports.clean import clean
+from ..verdict import INCONCLUSIVE, VIOLATED, Report
+from ..writing import with_paths, write_report
+from .console import say, tell_host
+
+baseline_option = click.option(
+    "--baseline",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Known findings, a TOML file of [[known]] tables with id, reason and expires.",
+)
+
+
+def known_findings(baseline: Path | None) -> tuple[Known, ...] | None:
+    """Those of the file that --baseline names, None without it."""
+    return None if baseline is None else read(baseline, "--baseline")
+
+
+def judged_today(report: Report, known: tuple[Known, ...] | None) -> Judged | None:
+    """By the entries of a baseline that speak of its adapter; None without one."""
+    return None if known is None else judge(report, concerning(known, report.adapter), dt.datetime.now(dt.UTC).date())
+
+
+def conclude(report: Report, folder: Path, judged: Judged | None) -> int:
+    """Write the reports into ``folder``, say what is in them; the exit code."""
+    report = report if judged is None else judged.report
+    write_report(report, folder)
+    shown = with_paths(report, folder)
+    say(REPORTS["text"].render(shown))
+    files = [output.file for output in REPORTS.values() if output.file]
+    files += [CERTIFICATE_FILE] if certifies(report) else []
+    say(f"written: {', '.join(str(folder / file) for file in files)}")
+    for line in in_words(judged) if judged is not None else ():
+        say(clean(line, 300))
+    tell_host([shown])
+    return exit_code(report) if judged is None else _exit_code_with(judged)
+
+
+def exit_code(report: Report) -> int:
+    """0 consistent, 1 violated, 3 inconclusive, 4 not deterministic."""
+    if report.nondeterministic:
+        return 4
+    return {VIOLATED: 1, INCONCLUSIVE: 3}.get(report.verdict, 0)
+
+
+def _exit_code_with(judged: Judged) -> int:
+    """As without a baseline, but known findings alone are no violation, and a stale entry is one."""
+    report = judged.report
+    if report.nondeterministic:
+        return 4
+    if judged.new or judged.stale:
+        return 1
+    return 3 if report.verdict == INCONCLUSIVE or report.reasons else 0

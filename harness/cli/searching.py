@@ -1,0 +1,187 @@
+"""A campaign as the command line runs it: in one process or with several, with what it finds out kept in a store."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from ..errors import UsageError
+from ..exploration.campaign import Campaign, Settings
+from ..exploration.certificate import source_digest, versions
+from ..exploration.fuzz import Budget, Fuzz
+from ..exploration.quiet import nothing_kept, quiet
+from ..exploration.shards import Shard
+from ..interrupt import Interrupt
+from ..live.manifest import manifest_of
+from ..plain import to_plain
+from ..ports import Adapter
+from ..store import Store, create, find
+from ..verdict import Report
+from ..writing import make_folder
+from .console import progress, say
+
+REPORT = "report"
+"""The name of the record that holds the report, where a campaign came to write one."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class How:
+    """How a campaign is carried out; of all this only ``shard`` and ``budget`` change what is in its report."""
+
+    jobs: int = 1
+    cluster: str = ""
+    resume: bool = False
+    loud: bool = False
+    shard: Shard | None = None
+    budget: Budget | None = None
+
+
+def search(adapter: Adapter, settings: Settings, folder: Path, how: How, interrupt: Interrupt) -> Report:
+    """Run a campaign whose store is in ``folder``. The report is kept there too, but a shard's: `merge` makes it."""
+    budget = how.budget or Budget()
+    late = budget.clock()
+    with (
+        closing(open_store(folder, adapter, settings, how)) as store,
+        progress(adapter.name) as listener,
+        nothing_kept() if settings.examples else nullcontext(),
+    ):
+        with (
+            _parts_of(store, adapter, settings, how, lambda: interrupt() or late()) as kept,
+            nullcontext() if how.loud else quiet(),
+        ):
+            listeners: dict[str, Any] = {"listen": listener, "stopped": interrupt, "kept": kept, "keep": store.add}
+            if settings.endless:
+                listeners |= {"budget": budget, "late": late}
+            if how.shard is not None:
+                listeners |= {"leave": how.shard.leave, "parts_only": True}
+            report = campaign_class(adapter, settings)(adapter, settings, **listeners).run()
+        if how.shard is None:
+            keep_report(store, report)
+        return report
+
+
+def campaign_class(adapter: Adapter, settings: Settings) -> type[Campaign]:
+    """Real processes for a manifest, the simulator for everything else."""
+    if manifest_of(adapter) is None:
+        return Fuzz if settings.endless else Campaign
+    from ..exploration.live import LiveCampaign
+
+    return LiveCampaign
+
+
+def keep_report(store: Store, report: Report) -> None:
+    store.add(REPORT, json.dumps(to_plain(report)))
+
+
+def keep_report_in(folder: Path, report: Report) -> None:
+    """Keep a report that was judged once more, against a baseline, in the store of ``folder``."""
+    store = find(folder)
+    if store is not None:
+        with closing(store):
+            keep_report(store, report)
+
+
+# -- the store ---------------------------------------------------------------------------------
+
+
+def open_store(folder: Path, adapter: Adapter, settings: Settings, how: How) -> Store:
+    """The store in ``folder`` to go on with, or an empty one. Raises UsageError where ``how.resume`` cannot be: the
+    store is of another campaign, or real processes run."""
+    make_folder(folder, "--report-dir")
+    campaign = identity(adapter, settings, how.shard)
+    if not how.resume:
+        return create(folder, campaign)
+    if manifest_of(adapter) is not None:
+        raise UsageError(f"--resume: {adapter.name!r} runs in real processes, whose runs are not kept; leave it out")
+    store = find(folder)
+    if store is None:
+        say(f"--resume: {folder} holds no campaign yet; this one starts at its beginning", err=True)
+        return create(folder, campaign)
+    changed = differences(store.campaign, campaign)
+    if changed:
+        store.close()
+        raise UsageError(
+            f"--resume: {str(store.path)!r} is of another campaign: {changed}; leave out --resume to start a new one"
+        )
+    return store
+
+
+def identity(adapter: Adapter, settings: Settings, shard: Shard | None) -> dict[str, Any]:
+    """All that a campaign's results depend on."""
+    return {
+        "adapter": adapter.spec or adapter.name,
+        "source": source_digest(adapter),
+        "versions": versions(),
+        "settings": to_plain(replace(settings, scenarios=settings.scenarios or adapter.scenarios)),
+        "shard": to_plain(shard),
+    }
+
+
+def differences(before: dict[str, Any], now: dict[str, Any]) -> str:
+    """How two identities differ, in words; "" where they are of one campaign."""
+    return "; ".join(
+        f"{name} was {_short(one)} and is {_short(other)}"
+        for name, one, other in _differences(before, now)
+        if name != "command"
+    )
+
+
+def _differences(before: dict[str, Any], now: dict[str, Any]) -> Iterator[tuple[str, Any, Any]]:
+    """What differs, by name; inside settings and versions too."""
+    for name, other in now.items():
+        one = before.get(name)
+        if isinstance(one, dict) and isinstance(other, dict):
+            yield from _differences(one, other)
+        elif one != other:
+            yield name, one, other
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+# -- several processes -------------------------------------------------------------------------
+
+
+@contextmanager
+def _parts_of(
+    store: Store, adapter: Adapter, settings: Settings, how: How, stopped: Callable[[], bool]
+) -> Iterator[Callable[[str], str | None]]:
+    """What is kept, by name; also what other processes bring meanwhile, where ``how`` says so."""
+    if (how.jobs == 1 and not how.cluster) or manifest_of(adapter) is not None:
+        yield store.get
+        return
+    from ..exploration.pool import Pool
+
+    stderr = sys.stderr  # as it is before the code under test is silenced
+
+    def complain(text: str) -> None:
+        stderr.write(f"{text}\n")
+        stderr.flush()
+
+    leave = how.shard.leave if how.shard is not None else _none_left
+    with _crew(adapter, settings, how, complain) as crew:
+        yield Pool(settings, crew, kept=store.get, keep=store.add, stopped=stopped, complain=complain, leave=leave).get
+
+
+def _none_left(part: str) -> str:
+    return ""
+
+
+def _crew(
+    adapter: Adapter, settings: Settings, how: How, complain: Callable[[str], None]
+) -> AbstractContextManager[Any]:
+    spec = adapter.spec or adapter.name
+    if how.cluster:
+        from ..exploration.cluster import cluster
+
+        return cluster(how.cluster, spec, settings, source_digest(adapter), complain, loud=how.loud)
+    from ..exploration.pool import processes
+
+    return processes(how.jobs, spec, settings, loud=how.loud)

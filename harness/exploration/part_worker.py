@@ -1,0 +1,123 @@
+"""A process that searches parts of a campaign for another one: the name of a part in, its text out.
+
+It is a process of its own, not a thread, wherever it is started: virtual time, the watchdog's signals and what the
+code under test prints are of a whole process. It ends with the process that started it, however that ends.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+from contextlib import nullcontext
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from ..errors import UsageError
+from ..loading import load
+from ..simulator import Setup
+from ..simulator.patches import watchdog
+from .certificate import source_digest, versions
+from .part_search import PartSearch
+from .parts import to_text
+from .quiet import fewer_collections, quiet
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """What a worker is: the versions that its runs depend on, the hash of its adapter's file; or what it lacks."""
+
+    versions: dict[str, str]
+    source: str
+    complaint: str = ""
+
+
+class PartWorker:
+    """The process, as seen by the one that starts it. ``folder`` is where it runs, from which files are named."""
+
+    def __init__(self, spec: str, settings: Any, *, loud: bool, folder: Path | None = None) -> None:
+        self.pipe, theirs = multiprocessing.Pipe()
+        with theirs:
+            self.process = subprocess.Popen(
+                [sys.executable, "-c", f"from {__name__} import main; main({theirs.fileno()})"],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                cwd=folder,
+            )
+        self.pipe.send((spec, settings, loud, sys.path))
+
+    @property
+    def ending(self) -> str:
+        """How it ended, in words; waits for that."""
+        code = self.process.wait()
+        return f"ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+
+    def facts(self) -> Facts:
+        """Asks it; EOFError or OSError where it died."""
+        self.pipe.send(None)
+        found: Facts = self.pipe.recv()
+        return found
+
+    def search(self, part: str) -> str | None:
+        """The text of that part, None for one that came to no end; EOFError or OSError where the process died."""
+        self.pipe.send(part)
+        found: str | None = self.pipe.recv()
+        return found
+
+    def end(self) -> None:
+        """End it at once: what it is at is not wanted any more."""
+        self.process.kill()
+        self.process.wait()
+        self.pipe.close()
+
+
+def main(handle: int) -> None:
+    """The life of a worker, whose pipe has that number."""
+    for number in (signal.SIGINT, signal.SIGTERM):  # of the whole group: the campaign decides what becomes of it
+        signal.signal(number, signal.SIG_IGN)
+    pipe: Connection[Any, Any] = Connection(handle)
+    spec, settings, loud, sys.path[:] = pipe.recv()
+    asked: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+    threading.Thread(target=_listen, args=(pipe, asked), daemon=True).start()
+    with fewer_collections(), watchdog(settings.spin_s) as watch, nullcontext() if loud else quiet():
+        _serve(pipe, asked, spec, settings, watch)
+
+
+def _listen(pipe: Connection[Any, Any], asked: queue.SimpleQueue[str | None]) -> None:
+    """Take what is asked for, until the other process is gone; then end with it."""
+    try:
+        while True:
+            asked.put(pipe.recv())
+    except (EOFError, OSError):
+        os._exit(1)
+
+
+def _serve(
+    pipe: Connection[Any, Any], asked: queue.SimpleQueue[str | None], spec: str, settings: Any, watch: Any
+) -> None:
+    try:
+        adapter = load(spec)
+    except UsageError as error:
+        if asked.get() is None:
+            pipe.send(Facts(versions=versions(), source="", complaint=str(error)))
+        raise
+    searches = [
+        PartSearch(Setup(adapter=adapter, scenario=scenario), settings, lambda: watch.ended > 0)
+        for scenario in settings.scenarios
+    ]
+    while True:
+        name = asked.get()
+        if name is None:
+            pipe.send(Facts(versions=versions(), source=source_digest(adapter)))
+            continue
+        watch.ended = 0
+        *drawn, index, number = name.split("/")
+        search = searches[int(index)]
+        record = search.drawn(int(number)) if drawn else search.plans(int(number))
+        pipe.send(to_text(record) if record.whole and not watch.ended else None)
