@@ -504,9 +504,12 @@ class Network:
         self._note(msg, LOST, msg.process.label, ("request",))
 
     def reject(self, msg: Message) -> bool:
-        """Let the participant refuse ``msg``; False where it has already decided otherwise."""
+        """Let the participant refuse ``msg``; False where it cannot: the step is of those that are never refused, or
+        it has already decided otherwise."""
         service = self.sim.services[msg.service]
-        if msg.direction == COMPENSATION or service.decided(msg):
+        step = self.sim.setup.adapter.saga.by_name.get(msg.step)
+        never = msg.direction == COMPENSATION or (step is not None and step.retriable)
+        if never or service.decided(msg):
             return False
         msg.deliveries += 1
         self._note(msg, DELIVER, msg.service, (msg.deliveries,))

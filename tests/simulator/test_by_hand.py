@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from sagafuzz import Adapter, Scenario
+from sagafuzz import Adapter, Order, Saga, Scenario, Step, World, adapter
+from sagafuzz.loading import as_adapter
 from sagafuzz.simulator import Setup, Simulation
 from sagafuzz.simulator.patches import virtual
 
@@ -128,6 +129,25 @@ def test_a_refusal_is_for_good_and_only_where_nothing_was_decided(hand: Hand) ->
     assert hand.do(lambda: hand.network.reject(refused)) is True
     assert hand.pending == ["order.create", "order.cancel"]
     assert hand.do(lambda: hand.network.reject(hand.network.pending[1])) is False
+
+
+def test_a_step_that_is_never_refused_is_not_refused_by_hand_either() -> None:
+    saga = Saga("ship", [Step("shipping", "shipping.send", retriable=True)])
+
+    @adapter(saga=saga)
+    class Shipping:
+        def boot(self, world: World) -> None:
+            self.world = world
+
+        def run(self, order: Order) -> bool:
+            self.world.call("shipping.send", saga=order.id)
+            return True
+
+    hand = Hand(as_adapter(Shipping), Scenario())
+    hand.submit()
+    message = hand.network.take(0)
+    assert hand.do(lambda: hand.network.reject(message)) is False
+    assert hand.kinds("REJECT") == []
 
 
 def test_a_crash_loses_what_is_volatile_and_a_restart_takes_it_up(hand: Hand) -> None:

@@ -1,0 +1,1 @@
+"""A discrete-event model of a checkout under contention: orders, contenders, figures."""
