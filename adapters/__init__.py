@@ -5,6 +5,8 @@ from __future__ import annotations
 BUILT_IN = {
     "reference": "sagafuzz.adapters.reference:Reference",
     "reference-sqlite": "sagafuzz.adapters.reference:ReferenceOnSQLite",
+    "reference-postgres": "sagafuzz.adapters.reference_postgres:ReferenceOnPostgres",
+    "reference-redis": "sagafuzz.adapters.reference_redis:ReferenceOnRedis",
     "choreography": "sagafuzz.adapters.choreography:Choreography",
     "two-phase-commit": "sagafuzz.adapters.two_phase_commit:TwoPhaseCommit",
     "seed": "sagafuzz.adapters.seed:Seed",

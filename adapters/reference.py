@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from ..ports import World, adapter
 from ..reference_saga import Definition, Orchestrator, PortStore
@@ -20,10 +20,15 @@ def arguments(step: Step, direction: str, request: Mapping[str, Any], answers: M
 
 
 DEFINITION = Definition(CHECKOUT, arguments=arguments)
-MAX_ATTEMPTS = {step.operation: DEFINITION.forward.attempts for step in CHECKOUT.steps}
+OPTIONS: Final[dict[str, Any]] = {
+    "saga": CHECKOUT,
+    "scenarios": (*SCENARIOS, OVER_THE_LIMIT),
+    "max_attempts": {step.operation: DEFINITION.forward.attempts for step in CHECKOUT.steps},
+}
+"""What is declared of the reference on every store."""
 
 
-@adapter(saga=CHECKOUT, name="reference", scenarios=(*SCENARIOS, OVER_THE_LIMIT), max_attempts=MAX_ATTEMPTS)
+@adapter(name="reference", **OPTIONS)
 class Reference:
     """A durable orchestrator that keeps every rule."""
 
@@ -42,11 +47,22 @@ class Reference:
         self.orchestrator.resume_pending()
 
 
-@adapter(saga=CHECKOUT, name="reference-sqlite", scenarios=(*SCENARIOS, OVER_THE_LIMIT), max_attempts=MAX_ATTEMPTS)
-class ReferenceOnSQLite(Reference):
+class Told(Reference):
+    """Where the harness cannot see in the store that a saga has ended, the client is told by who took it over."""
+
+    world: World
+
+    def recover(self) -> None:
+        for saga, outcome in self.orchestrator.resume_pending().items():
+            self.world.reply(saga, outcome)
+
+
+@adapter(name="reference-sqlite", **OPTIONS)
+class ReferenceOnSQLite(Told):
     """The same on its SQLite store, a real database."""
 
     def boot(self, world: World) -> None:
+        self.world = world
         connection = world.sqlite()
         connection.isolation_level = None
         self.orchestrator = Orchestrator(DEFINITION, ports=world, store=SQLiteStore(connection))

@@ -175,6 +175,12 @@ class HostWorld:
     def file(self, name: str = "log") -> Any:
         raise UsageError("world.file is simulated only")
 
+    def resource(self, name: str, make: Callable[[], Any]) -> Any:
+        raise UsageError("world.resource is simulated only")
+
+    def outside(self, act: Callable[[], Any], **_: Any) -> Any:
+        raise UsageError("world.outside is simulated only")
+
     def now(self) -> float:
         return time.time() * self._scale
 

@@ -28,6 +28,9 @@ LIVE_PREFIX = "live:"
 """Before the name of an adapter: run it as a real process."""
 ZOO_PREFIX = "zoo:"
 
+EXTRAS = {"simple_saga": "simple-saga", "psycopg": "postgres", "redis": "redis"}
+"""Which extra installs a module that a built-in adapter needs."""
+
 
 def as_adapter(thing: Any) -> Adapter:
     """An `Adapter` from itself, from a declared class, or from a name."""
@@ -156,8 +159,8 @@ def _foreign_folders() -> tuple[Path, ...]:
 
 
 def _advice(error: BaseException) -> str:
-    if isinstance(error, ModuleNotFoundError) and error.name == "simple_saga":
-        return "; install it with: pip install 'sagafuzz[simple-saga]'"
+    if isinstance(error, ModuleNotFoundError) and error.name in EXTRAS:
+        return f"; install it with: pip install 'sagafuzz[{EXTRAS[error.name]}]'"
     if isinstance(error, ModuleNotFoundError):
         return f"; is {error.name!r} installed, and do you run from the folder that holds it?"
     return ""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import random
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -19,6 +19,8 @@ from .errors import UsageError, nearest
 from .faults import kind_named
 from .saga import Outcome, Saga
 from .scenario import Scenario, default_scenarios
+
+_T = TypeVar("_T")
 
 
 class PortError(Exception):
@@ -187,6 +189,23 @@ class World(Protocol):
 
     def file(self, name: str = "log") -> DurableFile:
         """A file that survives crashes as far as it was synced; each sync is a crash point."""
+
+    def resource(self, name: str, make: Callable[[], AbstractContextManager[_T]]) -> _T:
+        """Something outside of the world that all processes of a run share, a database on a real server say. It is
+        made and entered when it is first asked for, and must be empty then; it is left at the run's end."""
+
+    def outside(
+        self,
+        act: Callable[[], _T],
+        *,
+        saga: str | None = None,
+        records: Sequence[tuple[str, str]] = (),
+        epoch: int = 0,
+        outcome: str = "",
+    ) -> _T:
+        """Do ``act()`` outside of the world. Where it makes something durable, ``records`` lists that as (kind of
+        record, step), as `Store.put` does, and it is a crash point; ``outcome`` is the end that it declares. The
+        run is given up if it raises StoreUnavailable itself: the real server is no part of what is tested."""
 
     def now(self) -> float:
         """Seconds of virtual wall clock."""

@@ -64,10 +64,10 @@ class AsyncOrchestrator(Owner):
         """Ask a saga to compensate; see `Orchestrator.cancel`."""
         return await self._durably(partial(self._try_to_cancel, saga_id))
 
-    async def resume_pending(self) -> None:
+    async def resume_pending(self) -> dict[str, Outcome]:
         """Take up every saga that has no end and no living owner; see `Orchestrator.resume_pending`."""
         seen: dict[str, int] = {}
-        driven: list[asyncio.Task[Any]] = []
+        driven: dict[str, asyncio.Task[Outcome | None]] = {}
         for look in range(self._looks):
             if look:
                 await self._ports.sleep(self._look_s)
@@ -75,10 +75,10 @@ class AsyncOrchestrator(Owner):
             for saga_id, revision in listed:
                 still = not self._lease_s or seen.get(saga_id) == revision
                 if still and saga_id not in self._mine:
-                    driven.append(self._kept(self._adopt(saga_id)))
+                    driven[saga_id] = self._kept(self._adopt(saga_id))
             seen = dict(listed)
-        for task in driven:
-            await task
+        outcomes = {saga_id: await task for saga_id, task in driven.items()}
+        return {saga_id: outcome for saga_id, outcome in outcomes.items() if outcome is not None}
 
     def _kept(self, coroutine: Coroutine[Any, Any, _T]) -> asyncio.Task[_T]:
         task = asyncio.ensure_future(coroutine)
@@ -91,15 +91,14 @@ class AsyncOrchestrator(Owner):
             outcome = await self._drive(self._current, self._new(saga_id, request)) if free else None
         return outcome or told(await self._durably(partial(self._store.load, saga_id)))
 
-    async def _adopt(self, saga_id: str) -> None:
+    async def _adopt(self, saga_id: str) -> Outcome | None:
         with self._holding(saga_id) as free:
             taken = self._taken_up(await self._durably(partial(self._store.load, saga_id))) if free else None
-            if taken is None:
-                return
             try:
-                await self._drive(*taken)
+                return None if taken is None else await self._drive(*taken)
             except Exception as error:  # one saga that cannot be handled keeps back no other
                 self._ports.alert(saga_id, reason=f"it cannot be handled: {type(error).__name__}: {error}")
+                return None
 
     async def _drive(self, definition: Definition, state: State) -> Outcome | None:
         """To the end; None where another owner has taken the saga over."""

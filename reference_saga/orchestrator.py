@@ -73,12 +73,14 @@ class Orchestrator(Owner):
         its way back already. It is heeded before the next step."""
         return self._durably(partial(self._try_to_cancel, saga_id))
 
-    def resume_pending(self) -> None:
+    def resume_pending(self) -> dict[str, Outcome]:
         """Take up every saga that has no end and no living owner, as after a restart, and drive all to their
-        ends. It looks twice: the second look finds what a lagging replica did not show at the first."""
+        ends: how each ended. It looks twice: the second look finds what a lagging replica did not show at the
+        first."""
         work = _Work(self, self._executor)
         self._look(work, {}, self._looks)
         work.carry_on()
+        return work.outcomes
 
     def _look(self, work: _Work, seen: Mapping[str, int], looks: int) -> None:
         listed = self._durably(self._store.open)

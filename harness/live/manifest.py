@@ -394,7 +394,11 @@ TIME_SCALE: Final = 20
 
 
 def hosted(adapter: Adapter, spec: str) -> Adapter:
-    """Any sync adapter as a live system of one worker: see `sagafuzz.hosting`."""
+    """Any sync adapter on the harness's own participants as a live system of one worker: see `sagafuzz.hosting`."""
+    if adapter.around:
+        raise UsageError(
+            f"{spec!r}: code around participants ({', '.join(adapter.around)}) is simulated only; run {adapter.spec!r}"
+        )
     words = ("{python}", str(Path(__file__).resolve().parent.parent / "hosting.py"), adapter.spec, str(TIME_SCALE))
     worker = Component(role="worker", name="worker", argv=words, prefork=True, preload=("sagafuzz.loading", "networkx"))
     manifest = Manifest(

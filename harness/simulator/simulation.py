@@ -284,6 +284,7 @@ class Simulation:
         self.compensation = -1
         self.capped = False
         self.databases: dict[str, str] = {}
+        self.resources: dict[str, Any] = {}
         self.on_close: list[Callable[[], None]] = []
         self.durable = Durable()
         self.services = setup.ledgers() if services is None else services

@@ -33,7 +33,8 @@ class _Opaque(Exception):
 def state_key(sim: Simulation) -> bytes | None:
     """16 bytes that two runs share only if their futures, and what the invariants know of their
     pasts, are the same. None where that cannot be told."""
-    if sim.databases or sim.setup.is_async or "random" in vars(sim) or _TIMED & sim.setup.adapter.declared.keys():
+    hidden = sim.databases or sim.resources or "random" in vars(sim)
+    if hidden or sim.setup.is_async or _TIMED & sim.setup.adapter.declared.keys():
         return None
     try:
         parts = (_processes(sim), _durable(sim), _services(sim), _network(sim), _timers(sim), past(sim.rows))

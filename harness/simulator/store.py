@@ -122,7 +122,7 @@ class StorePort:
             text = as_text(value)
         except (TypeError, ValueError, RecursionError) as error:
             self._sim.refuse(UsageError(f"world.store.put({key!r}, ...): the value is no JSON data ({error})"))
-        outcome = _declared(value) if record == "terminal" else None
+        outcome = declared_outcome(value) if record == "terminal" else None
         if saga is None or not isinstance(key, str):
             saga = self._saga_of(key, saga)
         self._write(_write((saga, step, record or "write", key, text, outcome, guard, epoch)))
@@ -185,10 +185,7 @@ class StorePort:
 
     def _commit(self, writes: Sequence[Write]) -> None:
         first = writes[0]
-        if len(writes) > 1:
-            subject = " + ".join(dict.fromkeys(map(_subject, writes)))
-        else:
-            subject = f"{first.record} {first.step}" if first.step else first.record
+        subject = subject_of(writes)
         sim, process = self._sim, self._process
         if process.tape is not None and process.tape.answer("put") is not LIVE:
             return  # a transaction, or a deletion
@@ -361,11 +358,18 @@ _parsed: Final[dict[str, tuple[Any, bytes]]] = {}  # JSON text -> its value, nev
 _texts: Final[dict[bytes, str]] = {}
 
 
+def subject_of(writes: Sequence[Write]) -> str:
+    """What a durable write is about, as its site is named."""
+    if len(writes) == 1:
+        return _subject(writes[0])
+    return " + ".join(dict.fromkeys(map(_subject, writes)))
+
+
 def _subject(write: Write) -> str:
     return f"{write.record} {write.step}" if write.step else write.record
 
 
-def _declared(value: Any) -> str | None:
+def declared_outcome(value: Any) -> str | None:
     """The outcome that a "terminal" record declares, where it names one that clients know."""
     outcome = value.get("outcome") if isinstance(value, dict) else value
     return outcome if isinstance(outcome, str) and outcome in OUTCOMES else None

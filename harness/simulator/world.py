@@ -6,17 +6,19 @@ import asyncio
 import random
 import sqlite3
 from asyncio import events
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from functools import partial
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from ..errors import UsageError, nearest
 from ..history import ADOPT, ALERT, CLIENT_ACK, DEAD_LETTER
 from ..saga import Outcome
 from .aio import Answer, SimLoop, settle
 from .files import FilePort
+from .outside import act_outside, resource
 from .sqlite import connect
-from .store import StorePort
+from .store import StorePort, declared_outcome
 from .tape import LIVE
 
 if TYPE_CHECKING:
@@ -28,6 +30,8 @@ EPOCH_S = 1_700_000_000.0
 
 
 _SLEPT = ("sleep", None)
+
+_T = TypeVar("_T")
 
 
 class SimWorld:
@@ -99,6 +103,28 @@ class SimWorld:
         self._process.check_alive()
         self._process.taped = False
         return FilePort(self._sim, self._process, name)
+
+    def resource(self, name: str, make: Callable[[], AbstractContextManager[_T]]) -> _T:
+        self._process.check_alive()
+        self._process.taped = False
+        found: _T = resource(self._sim, name, make)
+        return found
+
+    def outside(
+        self,
+        act: Callable[[], _T],
+        *,
+        saga: str | None = None,
+        records: Sequence[tuple[str, str]] = (),
+        epoch: int = 0,
+        outcome: str = "",
+    ) -> _T:
+        process = self._process
+        process.check_alive()
+        process.taped = False
+        about = process.current_saga() if saga is None else saga
+        end = declared_outcome(outcome)
+        return act_outside(self._sim, process, act, saga=about, records=records, epoch=epoch, outcome=end)
 
     def now(self) -> float:
         sim, process = self._sim, self._process

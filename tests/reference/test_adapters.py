@@ -1,0 +1,89 @@
+"""The reference on each of its stores, and the choreography, under every plan with two faults."""
+
+from __future__ import annotations
+
+import pytest
+
+from sagafuzz import UsageError
+from sagafuzz.exploration.campaign import Campaign, Settings
+from sagafuzz.exploration.quiet import quiet
+from sagafuzz.loading import load
+from sagafuzz.verdict import Report
+
+from .stores import POSTGRES, REDIS, address
+
+SERVERS = {"reference-postgres": ("SAGAFUZZ_POSTGRES", POSTGRES), "reference-redis": ("SAGAFUZZ_REDIS", REDIS)}
+
+STORE_KINDS = (
+    "crash-before-log",
+    "crash-after-log",
+    "store-error-before-commit",
+    "store-error-after-commit",
+    "second-orchestrator",
+    "pause",
+    "cancel",
+    "lost-ack",
+)
+"""What a store takes part in: its own faults, two owners of one saga, and unknown outcomes."""
+
+
+@pytest.fixture
+def servers(monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable, tested in SERVERS.values():
+        monkeypatch.setenv(variable, address(tested))
+
+
+def search(name: str, faults: int, *scenarios: str, kinds: tuple[str, ...] = ()) -> Report:
+    adapter = load(name)
+    chosen = tuple(map(adapter.scenario, scenarios))
+    with quiet():
+        return Campaign(adapter, Settings(max_faults=faults, examples=0, scenarios=chosen, kinds=kinds)).run()
+
+
+def assert_consistent(report: Report, plans: int) -> None:
+    """And that it is no small thing: so many plans at least, all of which fired."""
+    assert report.verdict == "consistent", [finding.violation.sentence for finding in report.findings]
+    assert report.counts.fired == report.counts.run >= plans
+
+
+@pytest.mark.usefixtures("servers")
+def test_consistent_on_real_servers_under_one_fault_and_by_the_same_histories() -> None:
+    one, other = (search(name, 1, "declined", "two-on-one-item") for name in SERVERS)
+    assert_consistent(one, plans=290)
+    assert_consistent(other, plans=290)
+    assert one.digest == other.digest
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("servers")
+@pytest.mark.parametrize("name", SERVERS)
+def test_consistent_on_a_real_server_under_two_faults_of_the_store(name: str) -> None:
+    report = search(name, 2, "two-on-one-item", kinds=STORE_KINDS)
+    assert_consistent(report, plans=1_000)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "plans"), [("reference-sqlite", 40_000), ("choreography", 39_000)])
+def test_consistent_under_two_faults_with_sagas_in_parallel_and_two_owners(name: str, plans: int) -> None:
+    report = search(name, 2)
+    assert_consistent(report, plans)
+    assert {"two-on-one-item", "declined"} <= {result.scenario.name for result in report.scenarios}
+    assert sum(cell.fired for cell in report.coverage if cell.kind == "second-orchestrator") > 1_000
+
+
+@pytest.mark.parametrize("name", SERVERS)
+def test_without_an_address_it_says_which_variable_to_set(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    variable, _ = SERVERS[name]
+    monkeypatch.delenv(variable, raising=False)
+    with pytest.raises(UsageError, match=f"{variable} names no server; write for example {variable}="):
+        search(name, 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "address"), [("reference-postgres", "host=127.0.0.1 port=1"), ("reference-redis", "redis://127.0.0.1:1")]
+)
+def test_a_server_that_is_not_there_is_named(name: str, address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    variable, _ = SERVERS[name]
+    monkeypatch.setenv(variable, address)
+    with pytest.raises(UsageError, match=f"{variable}='{address}'"):
+        search(name, 0)
