@@ -24,7 +24,7 @@ TAKEOVER_MS = 300
 
 def main(kind: str, where: str, url: str, stream: str, name: str) -> None:
     database = open_event_database(kind, where)
-    Services(database).endow(stock={"plenty": 10**6, "rare": 20}, accounts={"rich": 10**9, "poor": 300})
+    Services(database).endow(stock={"plenty": 10**6, "rare": 20}, accounts={"rich": 10**9, "poor": 0})
     consumers = [
         Consumer(Stream(url, stream), Service(service, database), f"{service}/{name}", takeover_ms=TAKEOVER_MS)
         for service in CHECKOUT_FLOW.services
