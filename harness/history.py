@@ -281,17 +281,9 @@ _FIELD_TYPES: Final[Mapping[str, tuple[type, ...]]] = {
 
 
 def _line(data: Mapping[str, Any]) -> str:
-    """One line of JSON, readable where it can be: half a surrogate pair has no UTF-8 form and is escaped."""
+    """One line of JSON, readable where it can be: what does not print, or has no UTF-8 form, is escaped."""
     text = json.dumps(data, ensure_ascii=False)
-    return text if text.isascii() or _is_utf8(text) else json.dumps(data)
-
-
-def _is_utf8(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+    return text if text.isprintable() else json.dumps(data)
 
 
 def _json_object(line: str, where: str) -> dict[str, Any]:

@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from .errors import UsageError
+from .exploration.certificate import Verified
 from .exploration.quiet import quiet
 from .exploration.replay import Replay, Replayed, from_text, replay
 from .live.manifest import manifest_of
 from .loading import load
 from .ports import Adapter
+from .reports.clean import clean
 from .reports.diagram import diagram, to_text
 from .simulator.patches import watchdog
 
@@ -66,8 +68,18 @@ def expect_fixed(recorded: Replay, adapter: Adapter) -> None:
     outcome = run_again(recorded, adapter)
     if outcome.result == "FIXED":
         return
-    words = f"{recorded.id} on {adapter.name}: {outcome.result}" + (f" ({outcome.reason})" if outcome.reason else "")
-    if outcome.violation is not None and outcome.history is not None:
-        words += f"\n{outcome.violation.invariant}: {outcome.violation.sentence}\n"
-        words += to_text(diagram(outcome.history, outcome.violation))
-    raise AssertionError(words)
+    raise AssertionError("\n".join([headline(recorded, adapter, outcome), *shown(outcome)]))
+
+
+def headline(recorded: Replay, adapter: Adapter, outcome: Replayed) -> str:
+    """``F-7uevv on Shop: STILL FAILS``, with the reason where there is one."""
+    reason = f" ({clean(outcome.reason, 600)})" if outcome.reason else ""
+    return f"{clean(recorded.id, 24)} on {clean(adapter.name, 60)}: {outcome.result}{reason}"
+
+
+def shown(outcome: Replayed | Verified) -> list[str]:
+    """The violation that was seen and its schedule; empty where there was none."""
+    if outcome.violation is None or outcome.history is None:
+        return []
+    sentence = f"{clean(outcome.violation.invariant, 12)}: {clean(outcome.violation.sentence, 600)}"
+    return [sentence, to_text(diagram(outcome.history, outcome.violation))]

@@ -21,6 +21,11 @@ def clean(text: object, limit: int) -> str:
     return cut(shown if len(start) == len(whole) else f"{shown} {ELLIPSIS}", limit)
 
 
+def printable(text: str) -> str:
+    """``text`` in its own lines, without a character that could act; for what is put together of clean parts."""
+    return "".join(char if char.isprintable() or char in "\n\t" else _spelt(char) for char in text)
+
+
 def width(text: str) -> int:
     """Columns that ``text`` takes on a terminal; a combining mark counts, so it may take fewer."""
     return len(text) if text.isascii() else sum(map(_columns, text))

@@ -14,7 +14,7 @@ Shade: TypeAlias = Literal["all", "some", "none", "off"]
 
 MAX_PLACES: Final = 40
 _NAME: Final = 40
-_REASON: Final = 160
+_REASON: Final = 400
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -99,7 +99,6 @@ class _Call:
 
     sent: int
     label: str
-    payload: dict[str, object]
     draft: _Draft
     deliveries: int = 0
 
@@ -160,8 +159,7 @@ class _Narrator:
         label = self._label(event)
         draft = self._add(position, event, "call", label)
         draft.target = str(event.get("operation")).partition(".")[0]
-        payload = dict(event.get("payload") or ())
-        self._calls[event.msg] = _Call(sent=position, label=label, payload=payload, draft=draft)
+        self._calls[event.msg] = _Call(sent=position, label=label, draft=draft)
 
     def deliver(self, position: int, event: Event) -> None:
         call = self._calls.get(event.msg)
@@ -186,7 +184,7 @@ class _Narrator:
         times = self._applied.get(which, 0)
         if event.get("effective"):
             self._applied[which] = times + 1
-            fate = f"applied again{self._delta(event, call)}" if times else f"applied{self._delta(event, call)}"
+            fate = f"applied again{self._delta(event)}" if times else f"applied{self._delta(event)}"
         elif times:
             fate = "seen before, no effect"
         else:
@@ -209,21 +207,16 @@ class _Narrator:
         for key in (f"saga {event.saga}", f"at {event.process}"):
             self._effects[key] = max(self._effects.get(key, -1), call.sent)
 
-    def _delta(self, event: Event, call: _Call) -> str:
-        """By how much the participant's counter went up or down; from the payload where it shows none."""
+    def _delta(self, event: Event) -> str:
+        """By how much the participant's counter went up or down, "" where it counts nothing: an order is created."""
         balance = event.get("balance")
-        amount: object = None
-        if balance and len(balance) > 3:
-            unit, subject, _, taken = balance[:4]
-            key = (event.process, str(unit), str(subject))
-            if isinstance(taken, (int, float)):
-                amount = taken - self._taken.get(key, 0)
-                self._taken[key] = taken
-        else:
-            known = call.payload.get("amount", call.payload.get("quantity"))
-            if isinstance(known, (int, float)) and event.direction:
-                amount = known if event.direction == FORWARD else -known
-        return f" {amount:+,}" if isinstance(amount, (int, float)) else ""
+        if not balance or len(balance) <= 3 or not isinstance(balance[3], (int, float)):
+            return ""
+        unit, subject, _, taken = balance[:4]
+        key = (event.process, str(unit), str(subject))
+        amount = taken - self._taken.get(key, 0)
+        self._taken[key] = taken
+        return f" {amount:+,}"
 
     def ack(self, position: int, event: Event) -> None:
         call = self._calls.get(event.msg)

@@ -98,7 +98,7 @@ def curve(points: Sequence[Discovery]) -> Markup:
         '<path class="x" d="M{l} 10V{b}H{r}"/><path class="y" d="M{l} {b}{path}"/>{marks}'
         '<text x="{a}" y="18" text-anchor="end">{known:,}</text><text x="{a}" y="{b}" text-anchor="end">0</text>'
         '<text x="{l}" y="{t}">0</text><text x="{r}" y="{t}" text-anchor="end">{most:,} plans</text>'
-        '<text x="{c}" y="{t}" text-anchor="middle">▼ a violation first seen</text></svg>'
+        "{legend}</svg>"
     ).format(
         w=wide,
         h=high,
@@ -108,7 +108,11 @@ def curve(points: Sequence[Discovery]) -> Markup:
         b=base,
         r=wide - 16,
         t=high - 10,
-        c=wide // 2,
+        legend=Markup('<text x="{}" y="{}" text-anchor="middle">▼ a violation first seen</text>').format(
+            wide // 2, high - 10
+        )
+        if marks
+        else "",
         path=path,
         marks=Markup("").join(marks),
         known=known,

@@ -91,9 +91,10 @@ def render_html(report: ZooReport) -> str:
     return filled(
         "zoo.html.j2",
         title="The bug zoo: " + ("all found, nothing invented" if report.passed else "NOT PASSED"),
+        passed=report.passed,
         lines=summary(report),
-        mutants=_mutants(report, found="✓ ", missed="✗ "),
-        twins=_twins(report, found="✓ ", missed="✗ "),
+        mutants=_mutants(report, found="✓\N{NO-BREAK SPACE}", missed="✗\N{NO-BREAK SPACE}"),
+        twins=_twins(report, found="✓\N{NO-BREAK SPACE}", missed="✗\N{NO-BREAK SPACE}"),
     )
 
 

@@ -12,18 +12,20 @@ from typing import Any, TextIO
 
 from ..exploration.campaign import Progress
 from ..reports import REPORTS
+from ..reports.clean import clean, printable
 from ..verdict import Report
 
 PLAIN_LINE_EVERY_S = 5.0
+STAGE_COLUMNS = 100
 
 
 def say(text: str, *, err: bool = False) -> None:
-    """Print ``text``. What the encoding lacks becomes a question mark, and a reader that has gone away
-    (``| head``) changes nothing: the exit code remains that of the verdict."""
+    """Print ``text``. No character acts on the terminal, what the encoding lacks becomes a question mark, and a reader
+    that has gone away (``| head``) changes nothing: the exit code remains that of the verdict."""
     stream = sys.stderr if err else sys.stdout
     encoding = getattr(stream, "encoding", None) or "utf-8"
     try:
-        stream.write(text.encode(encoding, "replace").decode(encoding) + "\n")
+        stream.write(printable(text).encode(encoding, "replace").decode(encoding) + "\n")
         stream.flush()
     except BrokenPipeError:
         with open(os.devnull, "w", encoding="utf-8") as nowhere:  # noqa: PTH123
@@ -48,7 +50,7 @@ def tell_host(reports: Sequence[Report]) -> None:
 @contextmanager
 def progress(label: str, stream: TextIO | None = None) -> Iterator[Any]:
     """A listener for a campaign: a bar on a terminal, a plain line now and then elsewhere."""
-    stream = stream or sys.stderr
+    stream, label = stream or sys.stderr, clean(label, 60)
     if stream.isatty():
         with _bar(label, stream) as listener:
             yield listener
@@ -64,8 +66,8 @@ def _bar(label: str, stream: TextIO) -> Iterator[Any]:
 
     columns = (
         SpinnerColumn(),
-        TextColumn(label),
-        TextColumn("{task.description}"),
+        TextColumn(label, markup=False),
+        TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=20),
         TextColumn("{task.completed:,} done, {task.fields[findings]} findings"),
         TimeElapsedColumn(),
@@ -76,8 +78,9 @@ def _bar(label: str, stream: TextIO) -> Iterator[Any]:
         task = bar.add_task("starting", total=None, findings=0)
 
         def listen(news: Progress) -> None:
+            stage = clean(news.stage, STAGE_COLUMNS)
             bar.update(
-                task, description=news.stage, completed=news.done, total=news.expected or None, findings=news.findings
+                task, description=stage, completed=news.done, total=news.expected or None, findings=news.findings
             )
 
         yield listen
@@ -91,7 +94,8 @@ def _plain(label: str, stream: TextIO) -> Any:
         now = time.monotonic()
         if now - last >= PLAIN_LINE_EVERY_S:
             last = now
-            stream.write(f"{label}: {news.stage}, {news.done:,} done, {news.findings} findings\n")
+            stage = clean(news.stage, STAGE_COLUMNS)
+            stream.write(f"{label}: {stage}, {news.done:,} done, {news.findings} findings\n")
             stream.flush()
 
     return listen

@@ -13,13 +13,14 @@ from ..exploration.quiet import quiet
 from ..faults import FAULT_KINDS
 from ..loading import load
 from ..ports import Adapter
-from ..reports.clean import wrap
+from ..reports.clean import clean, wrap
 from ..simulator import Setup
 from ..simulator.patches import watchdog
 from .arguments import ADAPTER
 from .console import say
 
 NOT_DETERMINISTIC, DOUBTFUL = 4, 3
+NAME_COLUMNS = 60
 
 
 @click.command(short_help="Look at an adapter before a campaign.")
@@ -38,7 +39,7 @@ def doctor(adapter: str, show_output: bool) -> int:
     with watchdog(), nullcontext() if show_output else quiet():
         checkups = [check_up(loaded, scenario) for scenario in loaded.scenarios]
     setup = Setup(adapter=loaded, scenario=loaded.scenarios[0])
-    say(f"{loaded.name}: {loaded.about or 'no docstring'}")
+    say(f"{clean(loaded.name, NAME_COLUMNS)}: {clean(loaded.about or 'no docstring', 200)}")
     say("\n".join(f"  {line}" for line in _shape(setup)))
     say(tabulate([_row(found) for found in checkups], headers=_HEADERS, tablefmt="simple", disable_numparse=True))
     say("\n".join(_suffers(loaded, checkups)))
@@ -54,16 +55,22 @@ _HEADERS = ("scenario", "without a fault", "sites", "plans with 1 fault", "with 
 
 def _shape(setup: Setup) -> list[str]:
     adapter = setup.adapter
-    steps = ", ".join(step.name for step in adapter.saga.steps)
+    steps = ", ".join(clean(step.name, NAME_COLUMNS) for step in adapter.saga.steps)
     return [
-        f"saga {adapter.saga.name!r}: {steps}",
+        f"saga {clean(adapter.saga.name, NAME_COLUMNS)!r}: {steps}",
         f"run is {'async' if setup.is_async else 'sync'}; it {'has' if setup.recovers else 'has no'} recover",
     ]
 
 
 def _row(found: Checkup) -> tuple[str, ...]:
     sites = ", ".join(f"{count} {phase}" for phase, count in sorted(found.sites.items()))
-    return found.scenario.name, found.outcome, sites, f"{found.plans[1]:,}", f"{found.plans[2]:,}"
+    return (
+        clean(found.scenario.name, NAME_COLUMNS),
+        clean(found.outcome, NAME_COLUMNS),
+        sites,
+        f"{found.plans[1]:,}",
+        f"{found.plans[2]:,}",
+    )
 
 
 def _suffers(adapter: Adapter, checkups: list[Checkup]) -> Iterator[str]:
@@ -76,19 +83,19 @@ def _suffers(adapter: Adapter, checkups: list[Checkup]) -> Iterator[str]:
             refused = next((setup.refusal(kind) for setup in setups if kind not in setup.kinds), "")
             spared.setdefault(refused or "no plan with one fault has a site for it", []).append(kind)
     for reason, kinds in spared.items():
-        yield wrap(f"{', '.join(kinds)}: {reason}", 100, indent="  ", hanging="    ")
+        yield wrap(f"{', '.join(kinds)}: {clean(reason, 300)}", 100, indent="  ", hanging="    ")
 
 
 def _ills(found: Checkup) -> Iterator[str]:
-    where = f"\nscenario {found.scenario.name}: "
+    where = f"\nscenario {clean(found.scenario.name, NAME_COLUMNS)}: "
     if not found.sites:
         yield f"{where}NOTHING TO STRIKE: without a fault it asks no participant and writes to no store"
     if found.difference:
-        yield f"{where}NOT DETERMINISTIC: {found.difference}"
+        yield f"{where}NOT DETERMINISTIC: {clean(found.difference, 600)}"
     for pair in found.undurable:
         yield (
-            f"{where}RECOVERY IS NOT BY DURABLE STATE ALONE: {pair} leave the same behind, and different things "
-            f"happen afterwards; write durable_recovery=False, so that each crash is run"
+            f"{where}RECOVERY IS NOT BY DURABLE STATE ALONE: {clean(pair, 600)} leave the same behind, and different "
+            f"things happen afterwards; write durable_recovery=False, so that each crash is run"
         )
 
 

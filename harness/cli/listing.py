@@ -7,6 +7,7 @@ from tabulate import tabulate
 
 from ..errors import UsageError
 from ..loading import load, names
+from ..reports.clean import clean
 from .console import say
 
 
@@ -21,8 +22,9 @@ def adapters() -> int:
     for name in names():
         try:
             found = load(name)
-            rows.append((name, found.about, ", ".join(scenario.name for scenario in found.scenarios)))
+            scenarios = ", ".join(clean(scenario.name, 40) for scenario in found.scenarios)
+            rows.append((clean(name, 60), clean(found.about, 200), scenarios))
         except UsageError as error:
-            rows.append((name, f"cannot be loaded: {error}", ""))
+            rows.append((clean(name, 60), clean(f"cannot be loaded: {error}", 400), ""))
     say(tabulate(rows, headers=("adapter", "what it is", "scenarios"), tablefmt="simple", maxcolwidths=[20, 50, 40]))
     return 0

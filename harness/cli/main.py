@@ -17,6 +17,7 @@ import click
 
 from .. import __version__
 from ..errors import UsageError, nearest
+from ..reports.clean import clean
 from . import (
     campaigns,
     configuration,
@@ -36,6 +37,7 @@ from .console import say
 from .zoo import zoo
 
 USAGE, INTERNAL, INTERRUPTED = 2, 70, 130
+MESSAGE_COLUMNS = 2_000
 
 
 class SagafuzzGroup(click.Group):
@@ -141,5 +143,5 @@ def _from_environment(error: click.ClickException) -> str:
 
 
 def _complain(message: str) -> int:
-    say(f"sagafuzz: {message}", err=True)
+    say(f"sagafuzz: {clean(message, MESSAGE_COLUMNS)}", err=True)
     return USAGE

@@ -9,13 +9,12 @@ import re
 import click
 
 from ..errors import UsageError
-from ..exploration.replay import Replay, Replayed, from_text
+from ..exploration.replay import Replay, from_text
 from ..invariants import INVARIANTS
 from ..loading import load
-from ..regression import recorded_file, run_again
+from ..regression import headline, recorded_file, run_again, shown
 from ..reports import SCHEDULES
 from ..reports.clean import clean
-from ..reports.diagram import diagram, to_text
 from .arguments import ADAPTER, FINDING
 from .console import say
 
@@ -54,23 +53,17 @@ def replay(file: str, adapter: str | None, form: str | None, emit_test: bool, sh
     if form is not None and outcome.history is not None:
         say(SCHEDULES[form].render(outcome.history).rstrip("\n"))
         return EXIT_CODES[outcome.result]
-    say(f"{recorded.id} on {loaded.name}: {outcome.result}" + (f" ({outcome.reason})" if outcome.reason else ""))
-    _show(outcome, recorded.sentence)
+    say(headline(recorded, loaded, outcome))
+    for part in shown(outcome) or [f"it was: {clean(recorded.sentence, 600)}"]:
+        say(part if "\n" in part else f"  {part}")
     return EXIT_CODES[outcome.result]
 
 
 def as_test(recorded: Replay, text: str) -> str:
     """A Python file with one test, whole in itself: it runs the schedule and asserts the invariant."""
-    name = re.sub(r"\W", "_", f"{recorded.id} {INVARIANTS[recorded.signature[0]].name}".lower())
+    known = INVARIANTS.get(recorded.signature[0])
+    name = re.sub(r"\W", "_", clean(f"{recorded.id} {known.name if known else ''}".lower(), 80).strip())
     about = f"{recorded.id}: {clean(recorded.sentence, 400)}"
     schedule = pprint.pformat(json.loads(text), width=110, sort_dicts=False)
     head = f"{about!r}\n\nimport sagafuzz\n\nSCHEDULE = {schedule}\n"
     return f"{head}\n\ndef test_{name}():\n    sagafuzz.assert_fixed(SCHEDULE)\n"
-
-
-def _show(outcome: Replayed, sentence: str) -> None:
-    if outcome.violation is not None and outcome.history is not None:
-        say(f"  {outcome.violation.invariant}: {outcome.violation.sentence}")
-        say(to_text(diagram(outcome.history, outcome.violation)))
-    else:
-        say(f"  it was: {sentence}")

@@ -13,7 +13,8 @@ from ..exploration.certificate import verify as run_again
 from ..exploration.quiet import quiet
 from ..interrupt import interruptible
 from ..loading import load
-from ..reports.diagram import diagram, to_text
+from ..regression import shown
+from ..reports.clean import clean
 from ..simulator.patches import watchdog
 from .arguments import ADAPTER
 from .console import say
@@ -55,17 +56,15 @@ def verify(certificate: Path, sample: int, seed: int, adapter: str | None, show_
     loaded = load(adapter or recorded.adapter)
     with interruptible() as interrupt, watchdog(), nullcontext() if show_output else quiet():
         outcome = run_again(recorded, loaded, sample=sample, seed=seed, stopped=interrupt)
-    reason = f" ({outcome.reason})" if outcome.reason and outcome.violation is None else ""
-    say(f"{certificate} for {loaded.name}: {outcome.result}{reason}")
+    reason = f" ({clean(outcome.reason, 600)})" if outcome.reason and outcome.violation is None else ""
+    say(f"{clean(certificate, 200)} for {clean(loaded.name, 60)}: {outcome.result}{reason}")
     _show(outcome, seed)
     return interrupt.exit_code if interrupt() else EXIT_CODES[outcome.result]
 
 
 def _show(outcome: Verified, seed: int) -> None:
     for line in outcome.differences:
-        say(f"  differs: {line}")
+        say(f"  differs: {clean(line, 300)}")
     say(f"  run: {outcome.singles:,} plans with one fault, {outcome.sampled:,} random plans of seed {seed}")
-    if outcome.violation is not None and outcome.history is not None:
-        say(f"  {outcome.violation.invariant}: {outcome.violation.sentence}")
-        say(f"  plan: {outcome.plan}")
-        say(to_text(diagram(outcome.history, outcome.violation)))
+    for part in shown(outcome):
+        say(part if "\n" in part else f"  {part}\n  plan: {clean(outcome.plan, 300)}")

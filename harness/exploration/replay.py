@@ -11,7 +11,7 @@ from .. import __version__
 from ..errors import UsageError
 from ..faults import Plan, Site
 from ..history import History, fault_from_json, fault_to_json
-from ..invariants import check
+from ..invariants import INVARIANTS, check
 from ..ports import Adapter
 from ..scenario import Scenario
 from ..simulator import Setup, simulate
@@ -68,7 +68,8 @@ def to_text(finding: Finding, spec: str) -> str:
         },
         "history_digest": finding.history.digest,
     }
-    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+    text = json.dumps(content, indent=2, ensure_ascii=False)
+    return (text if text.replace("\n", "").isprintable() else json.dumps(content, indent=2)) + "\n"
 
 
 def from_text(text: str, name: str) -> Replay:
@@ -112,12 +113,8 @@ def _plan(faults: Iterable[Mapping[str, Any]], yields: Iterable[Mapping[str, Any
 def replay(recorded: Replay, adapter: Adapter) -> Replayed:
     """Run a recorded schedule again, a few times, and say what became of its violation."""
     setup = Setup(adapter=adapter, scenario=recorded.scenario)
-    named = (
-        [*(fault.site for fault in recorded.plan.faults), *recorded.plan.yields] if recorded.plan is not None else []
-    )
-    unknown = [site for site in named if site.saga not in setup.orders]
-    if unknown:
-        return Replayed(result="CANNOT RUN", reason=f"the scenario has no {unknown[0].saga}")
+    if reason := _obstacle(recorded, setup):
+        return Replayed(result="CANNOT RUN", reason=reason)
     digests, violations, history = set(), [], None
     for _ in range(REPEATS):
         if recorded.plan is not None:
@@ -138,6 +135,16 @@ def replay(recorded: Replay, adapter: Adapter) -> Replayed:
     if violations[-1] is None:
         return Replayed(result="FIXED", history=history)
     return Replayed(result="STILL FAILS", violation=violations[-1], history=history)
+
+
+def _obstacle(recorded: Replay, setup: Setup) -> str:
+    """Why it cannot even be begun, "" where it can."""
+    if recorded.signature[0] not in INVARIANTS:
+        return f"nothing here judges by {recorded.signature[0]!r}; pytest --saga-replay asks plugins for it"
+    plan = recorded.plan
+    named = [*(fault.site for fault in plan.faults), *plan.yields] if plan is not None else []
+    unknown = [site for site in named if site.saga not in setup.orders]
+    return f"the scenario has no {unknown[0].saga}" if unknown else ""
 
 
 def scenario_to_json(scenario: Scenario) -> dict[str, Any]:

@@ -55,4 +55,6 @@ def marked(item: pytest.Item) -> dict[str, Any] | None:
 
 def refuse(message: str) -> NoReturn:
     """Fail the test with this line alone."""
-    pytest.fail(f"sagafuzz: {message}", pytrace=False)
+    from ..reports.clean import clean
+
+    pytest.fail(f"sagafuzz: {clean(message, 2_000)}", pytrace=False)

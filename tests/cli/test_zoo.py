@@ -34,7 +34,7 @@ def test_the_table_is_an_html_page_as_well(sagafuzz: Any) -> None:
     page = Path("zoo.html").read_text(encoding="utf-8")
     assert page.startswith("<!doctype html>")
     assert "<td>duplicate-instance</td>" in page
-    assert '<td class="good">✓ I1</td>' in page
+    assert '<td class="good">✓\N{NO-BREAK SPACE}I1</td>' in page
     assert "all found, nothing invented" in page
 
 
