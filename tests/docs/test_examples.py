@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from textwrap import indent
 
 import pytest
 
@@ -27,6 +28,7 @@ def search(folder: Path, spec: str, faults: int, scenario: str = "") -> Report:
         ("first_saga/shop_adapter.py:ShopCheckout", 2, "succeeds", "I5", "leaked effect"),
         ("own_participant/payments_adapter.py:Booking", 1, "", "I1", "duplicate effect"),
         ("async_saga/async_adapter.py:AsyncShop", 0, "", "I5", "leaked effect"),
+        ("isolation/isolation_adapter.py:Unlocked", 0, "", "I25", "dirty-read"),
     ],
 )
 def test_what_is_wrong_is_found(
@@ -47,6 +49,7 @@ def test_what_is_wrong_is_found(
         "first_saga/shop_adapter.py:ShopCheckoutFixed",  # two faults are in its own test, which is run below
         "own_participant/payments_adapter.py:BookingRight",
         "async_saga/async_adapter.py:AsyncShopFixed",
+        "isolation/isolation_adapter.py:Locked",
     ],
 )
 def test_what_is_right_is_not_blamed(examples: Path, spec: str) -> None:
@@ -61,12 +64,28 @@ def test_the_orchestrator_of_the_first_saga_has_forty_lines_at_most(examples: Pa
     assert sum(bool(line.strip()) for line in lines) <= 40
 
 
-@pytest.mark.parametrize("folder", ["first_saga", "own_participant", "async_saga", "checkout"])
+@pytest.mark.parametrize("folder", ["first_saga", "own_participant", "async_saga", "checkout", "isolation"])
 def test_the_page_of_an_example_shows_what_happens(examples: Path, shell: Shell, folder: str) -> None:
     shell.folder = examples / folder
-    page = (TOP / "examples" / folder / "README.md").read_text(encoding="utf-8")
-    done = [command for fence in fences(page) if fence.language == "console" for command in commands(fence)]
+    assert_happens(TOP / "examples" / folder / "README.md", shell)
+
+
+def assert_happens(page: Path, shell: Shell) -> None:
+    """The commands of a page show what it says."""
+    blocks = fences(page.read_text(encoding="utf-8"))
+    done = [command for fence in blocks if fence.language == "console" for command in commands(fence)]
     assert done
     for command in done:
         got = shell.do(command.words)
-        assert shows(command.shown, got), f"{folder}/README.md:{command.line}: {command.words}\n{got}"
+        assert shows(command.shown, got), f"{page.name}:{command.line}: {command.words}\n{got}"
+
+
+def test_the_page_on_isolation_shows_the_example_and_what_happens(examples: Path, shell: Shell) -> None:
+    page = TOP / "docs" / "isolation.md"
+    code = (examples / "isolation" / "inventory.py").read_text(encoding="utf-8")
+    shown = [fence.text for fence in fences(page.read_text(encoding="utf-8")) if fence.language == "python"]
+    assert len(shown) == 2
+    for text in shown:
+        assert indent(text, "    ") in code
+    shell.folder = examples / "isolation"
+    assert_happens(page, shell)
