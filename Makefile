@@ -18,6 +18,10 @@ help:
 demo: links
 	@echo "Every plan of at most two faults on the checkout saga: a naive orchestrator, a published one, a correct one."
 	$(BIN)/sagafuzz compare seed simple-saga reference --faults 2 --report-dir demo-report --expect violated,violated,consistent
+	@echo
+	@echo "And on real processes, killed with kill -9: a naive worker and a correct one."
+	$(BIN)/sagafuzz compare examples/live/python/naive.toml examples/live/python/correct.toml --faults 1 --scenario succeeds \
+		--kinds crash-after-effect,crash-after-ack,lost-ack,duplicate --report-dir demo-report/live --expect violated,consistent
 
 test: links
 	$(BIN)/pytest -n 2 -m "not slow and not browser" $(ARGS)

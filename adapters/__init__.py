@@ -13,6 +13,7 @@ BUILT_IN = {
     "simple-saga": "sagafuzz.adapters.simple_saga:SimpleSagaCheckout",
     "dbos": "dbos.toml",
     "dbos-hardened": "dbos-hardened.toml",
+    "dbos-postgres": "dbos-postgres.toml",
 }
 """The names of the built-in adapters and where each is: a class, or the manifest of a live system beside this file."""
 

@@ -1,12 +1,14 @@
-"""The checkout on DBOS Transact, as a live worker.   dbos_worker.py recommended|hardened
+"""The checkout on DBOS Transact, as a live worker.   dbos_worker.py recommended|hardened FOLDER
 
 Recommended: as DBOS's documentation writes a checkout (docs.dbos.dev, "Widget Store" and the pages on steps): each
 request is a step with retries, a refusal is a value, and the workflow undoes what it knows to be done. Hardened: each
 request has a key made of the workflow's id and the step, an outcome that is not known is undone too, and an
 undo that keeps failing is handed to a person.
 
-DBOS keeps its state in SQLite in the case's folder; with executor id and version fixed it recovers by itself what
-was pending, as it launches.   dbos_worker.py migrate FOLDER makes its tables once, to be copied for each case.
+DBOS keeps its state in SQLite in the case's folder, or on PostgreSQL, where the environment says so
+(DBOS_POSTGRES, by way of the proxy, and DBOS_DIRECT), in a database of the case's own; with executor id and version
+fixed it recovers by itself what was pending, as it launches.   dbos_worker.py migrate FOLDER makes its tables once, to
+be copied for each case.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import os
 import shutil
 import sys
 from collections.abc import Iterable
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
@@ -28,7 +31,8 @@ from sagafuzz.saga import Outcome
 
 REFUSED: Final = {"refused": True}
 RETRIES: Final[dict[str, Any]] = {"retries_allowed": True, "interval_seconds": 0.02, "max_attempts": 3}
-TEMPLATE: Final = "dbos-template.sqlite"
+TEMPLATE: Final = "dbos_template"
+ON_POSTGRES: Final = "DBOS_POSTGRES" in os.environ
 
 
 class StepFailed(Exception):
@@ -94,11 +98,11 @@ def _undo(id: str, order: dict[str, Any], begun: list[tuple[str, Any]]) -> str:
 WORKFLOWS: Final = {"recommended": recommended, "hardened": hardened}
 
 
-def launch(file: Path) -> None:
+def launch(url: str) -> None:
     DBOS(
         config={
             "name": "checkout",
-            "system_database_url": f"sqlite:///{file}",
+            "system_database_url": url,
             "executor_id": "worker",
             "application_version": "1",
             "log_level": "ERROR",
@@ -108,14 +112,32 @@ def launch(file: Path) -> None:
     DBOS.launch()
 
 
-def serve(name: str, folder: Path, template: Path) -> None:
-    """Take sagas; each is a workflow of the same id."""
+def sqlite_of(folder: Path, template: Path) -> str:
+    """The case's database: a copy of the one that was made before, which appears when it is whole."""
     file = folder / "dbos.sqlite"
     if not file.exists():
         copy = folder / f"dbos-{os.getpid()}.sqlite"
         shutil.copy(template, copy)
         copy.rename(file)
-    launch(file)
+    return f"sqlite:///{file}"
+
+
+def postgres_of(name: str, template: str) -> str:
+    """The same on PostgreSQL; it is copied past the proxy, so that no site is in it."""
+    import psycopg
+    from psycopg import errors, sql
+
+    with psycopg.connect(f"{os.environ['DBOS_DIRECT']}/postgres", autocommit=True) as connection:
+        if connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (name,)).fetchone() is None:
+            copy = sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(*map(sql.Identifier, (name, template)))
+            with suppress(errors.DuplicateDatabase, errors.UniqueViolation):  # by one that was killed as it waited
+                connection.execute(copy)
+    return f"{os.environ['DBOS_POSTGRES']}/{name}"
+
+
+def serve(name: str, folder: Path, build: Path) -> None:
+    """Take sagas; each is a workflow of the same id."""
+    launch(postgres_of(folder.name, TEMPLATE) if ON_POSTGRES else sqlite_of(folder, build / f"{TEMPLATE}.sqlite"))
     workflow = WORKFLOWS[name]
 
     def drive(saga: worker.Saga) -> Outcome:
@@ -139,15 +161,16 @@ def serve(name: str, folder: Path, template: Path) -> None:
 
 
 def migrate(folder: Path) -> None:
-    """Make DBOS's tables, and give the file its name when it is whole."""
+    """Make DBOS's tables, to be copied; a file gets its name when it is whole."""
     made = folder / f"{TEMPLATE}.new"
-    launch(made)
+    launch(f"{os.environ['DBOS_DIRECT']}/{TEMPLATE}" if ON_POSTGRES else f"sqlite:///{made}")
     DBOS.destroy()
-    made.rename(folder / TEMPLATE)
+    if not ON_POSTGRES:
+        made.rename(folder / f"{TEMPLATE}.sqlite")
 
 
 if __name__ == "__main__":
     if sys.argv[1] == "migrate":
         migrate(Path(sys.argv[2]))
     else:
-        serve(sys.argv[1], Path(os.environ["SAGAFUZZ_DIR"]), Path(sys.argv[2]) / TEMPLATE)
+        serve(sys.argv[1], Path(os.environ["SAGAFUZZ_DIR"]), Path(sys.argv[2]))

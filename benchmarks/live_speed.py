@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import itertools
+import os
 import resource
 import statistics
 import time
@@ -87,11 +88,14 @@ def main() -> None:
         live.append(options.cases / asyncio.run(measure(setup_of(manifest), options.cases, options.jobs)))
         cost_ms.append((processor_s() - before) * 1000 / options.cases)
         plain.append(few / asyncio.run(measure(setup_of(fresh), few, 1)))
-        print(f"round {number}: live {live[-1]:.1f} cases/s, plain loop {plain[-1]:.1f} cases/s")
-    print(f"live_cases_per_second: {statistics.median(live):.1f}")
+        load = os.getloadavg()[0]
+        rates = f"live {live[-1]:.1f} cases/s, plain loop {plain[-1]:.1f} cases/s"
+        print(f"round {number}: {rates}, load average {load:.1f} on {os.cpu_count()} cores")
+    print(f"cases_per_second: {statistics.median(live):.1f}")
+    print(f"load_average: {os.getloadavg()[0]:.1f}")
     print(f"plain_loop_cases_per_second: {statistics.median(plain):.1f}")
-    print(f"live_processor_ms_per_case: {statistics.median(cost_ms):.0f}")
-    print(f"live_speedup: {statistics.median(live) / statistics.median(plain):.1f}")
+    print(f"processor_ms_per_case: {statistics.median(cost_ms):.0f}")
+    print(f"speedup: {statistics.median(live) / statistics.median(plain):.1f}")
 
 
 if __name__ == "__main__":

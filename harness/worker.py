@@ -111,17 +111,32 @@ def post(
     path: str, content: Mapping[str, Any], *, headers: Mapping[str, str] | None = None, timeout_ms: float = 10_000
 ) -> tuple[int, dict[str, Any]]:
     """POST to the harness. CallTimeout where no answer came."""
-    url = urlsplit(os.environ["SAGAFUZZ_URL"])
-    connection = http.client.HTTPConnection(url.hostname or "127.0.0.1", url.port, timeout=timeout_ms / 1000)
+    target = f"{urlsplit(os.environ['SAGAFUZZ_URL']).path}/{path}"
     sent = {"content-type": "application/json", "authorization": f"Bearer {os.environ['SAGAFUZZ_TOKEN']}"}
+    connection = _connection()
+    if connection.sock is None:
+        connection.timeout = timeout_ms / 1000
+    else:
+        connection.sock.settimeout(timeout_ms / 1000)
     try:
-        connection.request("POST", f"{url.path}/{path}", json.dumps(content), {**sent, **(headers or {})})
+        connection.request("POST", target, json.dumps(content), {**sent, **(headers or {})})
         response = connection.getresponse()
         return response.status, json.loads(response.read())
     except (OSError, http.client.HTTPException, ValueError) as error:
+        connection.close()  # what comes on it later answers nothing
         raise CallTimeout(f"{path}: {type(error).__name__}: {error}") from None
-    finally:
-        connection.close()
+
+
+_own = threading.local()
+
+
+def _connection() -> http.client.HTTPConnection:
+    """The thread's connection to the harness, kept open: most of a request's cost is to open one."""
+    found: http.client.HTTPConnection | None = getattr(_own, "connection", None)
+    if found is None:
+        url = urlsplit(os.environ["SAGAFUZZ_URL"])
+        found = _own.connection = http.client.HTTPConnection(url.hostname or "127.0.0.1", url.port)
+    return found
 
 
 @contextmanager
@@ -158,8 +173,8 @@ def database(name: str = "log.sqlite", *, shown: bool = False) -> sqlite3.Connec
     path = os.path.join(folder(), name)  # noqa: PTH118
     factory = ShownConnection if shown else sqlite3.Connection
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10, factory=factory)
+    connection.execute("PRAGMA synchronous=OFF")  # a commit outlives every process; not the machine's power
     connection.execute("PRAGMA journal_mode=WAL")
-    connection.execute("PRAGMA synchronous=NORMAL")
     return connection
 
 

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UsageError
-from ..exploration.campaign import Campaign, Settings
+from ..exploration.campaign import Settings
 from ..exploration.certificate import source_digest, versions
-from ..exploration.fuzz import Budget, Fuzz
+from ..exploration.choosing import campaign_class
+from ..exploration.fuzz import Budget
 from ..exploration.quiet import nothing_kept, quiet
 from ..exploration.shards import Shard
 from ..interrupt import Interrupt
@@ -63,15 +64,6 @@ def search(adapter: Adapter, settings: Settings, folder: Path, how: How, interru
         if how.shard is None:
             keep_report(store, report)
         return report
-
-
-def campaign_class(adapter: Adapter, settings: Settings) -> type[Campaign]:
-    """Real processes for a manifest, the simulator for everything else."""
-    if manifest_of(adapter) is None:
-        return Fuzz if settings.endless else Campaign
-    from ..exploration.live import LiveCampaign
-
-    return LiveCampaign
 
 
 def keep_report(store: Store, report: Report) -> None:

@@ -12,6 +12,7 @@ import click
 from ..errors import UsageError
 from ..exploration.campaign import Settings
 from ..exploration.certificate import source_digest
+from ..exploration.choosing import campaign_class
 from ..exploration.quiet import quiet
 from ..exploration.shards import Shard
 from ..interrupt import interruptible
@@ -23,7 +24,7 @@ from ..store import STORE_FILE, Store, find
 from ..verdict import Report
 from ..writing import make_folder
 from .concluding import baseline_option, conclude, judged_today, known_findings
-from .searching import REPORT, campaign_class
+from .searching import REPORT
 
 
 @click.command(short_help="Make the reports of a campaign again from its store.")

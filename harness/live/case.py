@@ -370,6 +370,8 @@ class Case:
             if member.dead or member.ending or self._error:
                 return
             if not process.alive:
+                if self._ended_by_itself(member, process):
+                    return
                 said = f"{member.label} ended ({process.how_it_ended}) before it was ready"
                 raise Blocked(said, process.output.lines) from None
             raise Blocked(f"{member.label} did not become ready: {error}", process.output.lines) from None
@@ -393,14 +395,21 @@ class Case:
         self.record.changed.set()
         if member.dead or member.ending or self._over or not member.ready or member.process is None:
             return
+        if not self._ended_by_itself(member, member.process):
+            how = member.process.how_it_ended
+            self.fail(Blocked(f"{member.label} keeps ending by itself ({how})", member.process.output.lines))
+
+    def _ended_by_itself(self, member: Member, process: Process) -> bool:
+        """Whether another is to take its place, as a supervisor of processes would see to: not for ever, and not
+        where it cannot even start without a fault."""
         member.dead = True
-        code = member.process.how_it_ended
         self._exits += 1
-        self.record.add(CRASH, member.label, (f"it ended by itself: {code}",))
-        if self._exits > MAX_EXITS:
-            self.fail(Blocked(f"{member.label} keeps ending by itself ({code})", member.process.output.lines))
-        elif not self._alone_of(member):
+        if self._exits > MAX_EXITS or not (member.ready or self.record.fired):
+            return False
+        self.record.add(CRASH, member.label, (f"it ended by itself: {process.how_it_ended}",))
+        if not self._alone_of(member):
             self._start_task(self._boot_again("crash"))
+        return True
 
     def _alone_of(self, dead: Member) -> bool:
         """Whether another worker lives that stands for the dead one: one that was started because it paused."""

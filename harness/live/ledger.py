@@ -17,10 +17,12 @@ from ..scenario import Order, Scenario
 from ..simulator.participants import ERROR, LEDGERS, Ledger, Reply, Row
 
 _SCHEMA = """
+BEGIN;
 CREATE TABLE IF NOT EXISTS books (service TEXT PRIMARY KEY, state TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS effects (
     n INTEGER PRIMARY KEY, saga TEXT, step TEXT, direction TEXT, idempotency_key TEXT, effective INTEGER, value TEXT
 );
+COMMIT;
 """
 
 
@@ -49,8 +51,8 @@ class Books:
         self._scenario = scenario
         self._orders = orders
         self._db = sqlite3.connect(file, isolation_level=None)
+        self._db.execute("PRAGMA synchronous=OFF")  # a commit outlives every process; not the machine's power
         self._db.execute("PRAGMA journal_mode=WAL")
-        self._db.execute("PRAGMA synchronous=NORMAL")  # a commit outlives every process; not the machine's power
         self._db.executescript(_SCHEMA)
         self.ledgers: dict[str, Ledger] = {}
         for service in services:

@@ -113,6 +113,7 @@ class Server:
             server_header=False,
             date_header=False,
             timeout_graceful_shutdown=1,
+            timeout_keep_alive=3600,  # a connection that is closed while a request is on its way would be a fault
         )
         self._sock = sock
         self._server = _Quiet(config)

@@ -92,8 +92,9 @@ class LiveWorld:
 
     async def _build(self, manifest: Manifest, component: Component, places: Places) -> None:
         words = [manifest.fill(word, places) for word in component.build]
+        env = {name: manifest.fill(value, places) for name, value in component.env.items()}
         process = await self.supervisor.spawn(
-            "build", words, env={}, cwd=manifest.folder, case="build", limit=component.max_output_kb * 1024
+            "build", words, env=env, cwd=manifest.folder, case="build", limit=component.max_output_kb * 1024
         )
         done, _ = await asyncio.wait([process.exited], timeout=component.build_ms / 1000)
         status = process.exited.result() if done else None

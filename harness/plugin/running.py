@@ -13,7 +13,8 @@ import pytest
 
 from ..baseline import Judged, in_words
 from ..errors import InternalError, SagafuzzError, UsageError
-from ..exploration.campaign import Campaign, Settings, choose_scenarios, command_line
+from ..exploration.campaign import Settings, choose_scenarios, command_line
+from ..exploration.choosing import campaign_class
 from ..exploration.quiet import quiet
 from ..interrupt import interruptible
 from ..invariants import extended as judged_by
@@ -217,4 +218,5 @@ def _run(found: Extended, settings: Settings) -> tuple[Report, int | None]:
     ):
         # Once each: neither thousands of them, nor raised into the code under test, which would change the verdict.
         warnings.simplefilter("default")
-        return Campaign(found.adapter, settings, stopped=interrupt).run(), interrupt.signal
+        campaign = campaign_class(found.adapter, settings)
+        return campaign(found.adapter, settings, stopped=interrupt).run(), interrupt.signal

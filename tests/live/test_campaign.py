@@ -81,6 +81,17 @@ def test_a_system_that_cannot_be_run_is_inconclusive_with_its_last_lines(
     assert "its last lines: no database at all" in out
 
 
+def test_a_test_marked_with_a_manifest_runs_real_processes(
+    small: Small, tmp_path: Path, pytester: pytest.Pytester
+) -> None:
+    small("from sagafuzz import worker\nworker.serve(lambda saga: True)\n")
+    mark = f"@pytest.mark.saga({str(tmp_path / 'small.toml')!r}, faults=0, scenarios=['succeeds'])"
+    pytester.makepyfile(f"import pytest\n\n{mark}\ndef test_small():\n    pass\n")
+    session = pytester.runpytest_subprocess("-p", "no:randomly", "-p", "no:cacheprovider")
+    session.assert_outcomes(failed=1)
+    session.stdout.fnmatch_lines(["*checkout on small: VIOLATED*", "*real processes; it came again in 5 of 5 runs*"])
+
+
 def test_a_finding_that_comes_now_and_then_is_said_to_be_flaky(small: Small, tmp_path: Path) -> None:
     program = """
 import pathlib

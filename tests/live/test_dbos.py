@@ -6,13 +6,18 @@ import pytest
 
 pytest.importorskip("dbos", reason="the engine is not installed: pip install 'sagafuzz[dbos]'")
 
+import os
+
+from sagafuzz import Adapter
+from sagafuzz.adapters.postgres_server import binaries
 from sagafuzz.exploration.campaign import Settings
 from sagafuzz.exploration.live import LiveCampaign
-from sagafuzz.faults import Plan
+from sagafuzz.faults import LOG, LOGGED, Plan
 from sagafuzz.invariants import check
 from sagafuzz.loading import load
 from sagafuzz.simulator import Setup
 
+from ..reference.stores import REQUIRED
 from .conftest import fault, run_plans
 
 PLANS = (
@@ -51,5 +56,51 @@ def test_the_hardened_checkout_survives_its_own_rollback() -> None:
 @pytest.mark.slow
 def test_every_plan_with_one_fault_completes() -> None:
     report = LiveCampaign(load("dbos"), Settings(max_faults=1)).run()
-    assert report.complete and report.counts.run > 200
+    assert report.complete and report.counts.fired == report.counts.run > 200
     assert "I1" in report.distinct_invariants
+
+
+@pytest.mark.slow
+def test_the_hardened_checkout_survives_every_plan_with_one_fault() -> None:
+    report = LiveCampaign(load("dbos-hardened"), Settings(max_faults=1)).run()
+    assert report.complete and report.counts.fired == report.counts.run > 200
+    assert report.distinct_invariants == ()
+
+
+# -- on PostgreSQL, through the proxy ----------------------------------------------------------
+
+COMMITS = ("crash-before-log", "crash-after-log", "store-error-before-commit", "store-error-after-commit")
+
+
+@pytest.fixture
+def postgres() -> Adapter:
+    pytest.importorskip("psycopg", reason="psycopg is not installed: pip install 'sagafuzz[postgres]'")
+    try:
+        binaries()
+    except SystemExit as error:
+        if os.environ.get(REQUIRED) == "required":
+            pytest.fail(str(error))
+        pytest.skip(str(error))
+    return load("dbos-postgres")
+
+
+def test_a_kill_or_a_cut_at_a_commit_of_dbos_is_survived(postgres: Adapter) -> None:
+    setup = Setup(adapter=postgres, scenario=postgres.scenario("succeeds"))
+    recorded = "db: INSERT operation_outputs"
+    plans = (
+        fault("crash-before-log", recorded, "", LOG),
+        fault("store-error-after-commit", recorded, "", LOGGED, attempt=2),
+        fault("crash-after-log", "db: INSERT workflow_status + INSERT workflow_input", "", LOGGED),
+    )
+    for live, plan in zip(run_plans(setup, *plans), plans, strict=True):
+        assert live.blocked == "" and len(live.run.fired) == 1
+        assert check(live.run.history(setup, plan)).violations == ()
+
+
+@pytest.mark.slow
+def test_every_kill_and_cut_at_a_commit_of_dbos_is_survived(postgres: Adapter) -> None:
+    settings = Settings(max_faults=1, kinds=COMMITS, scenarios=(postgres.scenario("succeeds"),))
+    report = LiveCampaign(postgres, settings).run()
+    assert report.complete and report.counts.fired == report.counts.run
+    assert 20 < report.counts.run < 60
+    assert report.distinct_invariants == ()

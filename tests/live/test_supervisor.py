@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from sagafuzz.live.nursery import children
 from sagafuzz.live.supervisor import Supervisor
 from sagafuzz.live.world import LiveWorld
 
-from .conftest import Small, example, fault, in_a_world
+from .conftest import EXAMPLES, Small, example, fault, in_a_world
 
 SLEEPER = "import subprocess, sys, time; subprocess.Popen(['sleep', '300']); print('up', flush=True); time.sleep(300)"
 DAEMON = (
@@ -128,14 +129,22 @@ def test_a_program_that_is_not_there_says_so(tmp_path: Path) -> None:
     assert "cannot start no-such-program" in lines[0]
 
 
-def test_cases_leave_no_process_no_file_no_descriptor() -> None:
+@pytest.fixture
+def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder that is the only place for temporary files."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    return tmp_path
+
+
+def test_cases_leave_nothing(places: Path) -> None:
     """The short form; the long one is among the slow tests."""
-    _leaves_nothing(40)
+    _leave_nothing(80, places)
 
 
 @pytest.mark.slow
-def test_a_thousand_cases_leave_no_process_no_file_no_descriptor() -> None:
-    _leaves_nothing(1000)
+def test_a_thousand_cases_leave_nothing(places: Path) -> None:
+    _leave_nothing(1000, places)
 
 
 def _held() -> tuple[int, int]:
@@ -144,26 +153,40 @@ def _held() -> tuple[int, int]:
     return sum(1 for _ in Path("/proc/self/fd").iterdir()), resident * os.sysconf("SC_PAGE_SIZE") // 1024
 
 
-def _leaves_nothing(cases: int) -> None:
+def _listening(pids: list[int]) -> int:
+    """How many ports of any address these processes listen at."""
+    ends = {link.readlink().name for pid in pids for link in Path(f"/proc/{pid}/fd").iterdir() if link.is_symlink()}
+    rows = [line.split() for name in ("tcp", "tcp6") for line in Path(f"/proc/net/{name}").read_text().splitlines()[1:]]
+    return sum(1 for row in rows if row[3] == "0A" and f"socket:[{row[9]}]" in ends)
+
+
+def _leave_nothing(cases: int, temporary: Path) -> None:
+    """No process, port or file beside the world's own; the harness holds no more descriptors, nor more memory."""
     setup = example("python/correct.toml")
     plans = [fault("crash-after-effect", "inventory", "F", "effect"), fault("lost-ack", "payment", "F", "ack")]
+    before_files = sorted((EXAMPLES / "python").iterdir())
 
     async def work(world: LiveWorld) -> None:
         async def batch(count: int) -> tuple[int, int]:
-            await asyncio.gather(*(world.run(setup, plans[n % 2]) for n in range(count)))
+            runs = await asyncio.gather(*(world.run(setup, plans[n % 2]) for n in range(count)))
+            assert {live.blocked for live in runs} == {""}
             return _held()
 
-        before, memory = await batch(10)
-        for _ in range(cases // 10 - 1):
-            after, later = await batch(10)
+        before, memory = await batch(40)
+        after, later = before, memory
+        for _ in range(cases // 40 - 1):
+            after, later = await batch(40)
         assert after <= before
         assert later - memory < 20_000, f"{later - memory} kB more"
         assert os.listdir(world.folder) == []  # noqa: PTH208
         assert descendants(world.supervisor.pid) == []
         assert world.server.doors == {}
+        assert _listening([os.getpid(), world.supervisor.pid]) == 1  # the participants'
 
     in_a_world(work)
     assert children() == [] or all(not alive(pid) for pid in children())
+    assert list(temporary.iterdir()) == []
+    assert sorted((EXAMPLES / "python").iterdir()) == before_files
 
 
 def test_output_is_kept_for_a_person(small: Small) -> None:
