@@ -89,7 +89,7 @@ class Process:
 
     def result(self) -> Result:
         """Wait for its end."""
-        out, err = self.popen.communicate(timeout=100)
+        out, err = self.popen.communicate(timeout=400)
         return Result(self.popen.returncode, out, without_progress(err))
 
 
