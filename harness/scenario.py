@@ -34,7 +34,8 @@ class Scenario:
     ``amounts``, ``items`` and ``accounts`` are taken in turn, one a saga. ``stock`` is what
     each item has at the start, ``funds`` what each account has. A charge above ``limit`` is
     declined. ``rejections`` lists further business refusals as (saga number from 1, operation).
-    ``gap_ms`` is the time between two submissions.
+    ``gap_ms`` is the time between two submissions. ``submitted`` are the numbers of the sagas in the order in which
+    they are submitted, where that is not their own.
     """
 
     name: str = "succeeds"
@@ -49,6 +50,7 @@ class Scenario:
     limit: int | None = None
     rejections: tuple[tuple[int, str], ...] = ()
     gap_ms: int = 0
+    submitted: tuple[int, ...] = ()
     data: Mapping[str, object] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
@@ -72,6 +74,11 @@ class Scenario:
         for label in ("items", "accounts"):
             if not all(isinstance(entry, str) for entry in getattr(self, label)):
                 raise UsageError(f"{where}: {label}={getattr(self, label)!r}; write a string each")
+        if self.submitted and sorted(self.submitted) != list(range(1, self.sagas + 1)):
+            raise UsageError(
+                f"{where}: submitted={self.submitted!r}; write each number from 1 to {self.sagas} once, or leave it out"
+            )
+        object.__setattr__(self, "submitted", tuple(self.submitted))
         self._check_rejections()
 
     def _check_rejections(self) -> None:
@@ -89,14 +96,14 @@ class Scenario:
         """The requests in the order of their submission, called ``saga-1``, ``saga-2``, …"""
         return tuple(
             Order(
-                id=f"saga-{n + 1}",
-                item=self.items[n % len(self.items)],
+                id=f"saga-{number}",
+                item=self.items[(number - 1) % len(self.items)],
                 quantity=self.quantity,
-                amount=self.amounts[n % len(self.amounts)],
-                account=self.accounts[n % len(self.accounts)],
+                amount=self.amounts[(number - 1) % len(self.amounts)],
+                account=self.accounts[(number - 1) % len(self.accounts)],
                 data=self.data,
             )
-            for n in range(self.sagas)
+            for number in self.submitted or range(1, self.sagas + 1)
         )
 
     @cached_property
@@ -105,7 +112,8 @@ class Scenario:
         return frozenset((f"saga-{n}", operation) for n, operation in self.rejections)
 
     def with_sagas(self, count: int) -> Scenario:
-        return replace(self, sagas=count)
+        left = tuple(number for number in self.submitted if number <= count)
+        return replace(self, sagas=count, submitted=left if len(left) == count else ())
 
 
 def _is_count(value: object) -> bool:

@@ -84,6 +84,7 @@ SCENARIO = {
     "limit": "a charge above it is declined",
     "rejections": "what the business refuses: (number of the saga from 1, operation)",
     "gap_ms": "time between two submissions, in virtual milliseconds",
+    "submitted": "the numbers of the sagas in the order of their submission, where that is not their own",
     "data": "anything; it comes with each order as `order.data`",
 }
 OUTCOMES = {

@@ -11,7 +11,9 @@ import click
 from ..errors import UsageError, nearest
 from ..exploration.campaign import Settings, choose_scenarios, command_line
 from ..exploration.fuzz import Budget
+from ..exploration.reductions import REDUCTIONS, SYMMETRY
 from ..exploration.shards import Shard, parse
+from ..exploration.symmetry import with_every_order
 from ..faults import KIND_GROUPS, chosen_kinds
 from ..interrupt import interruptible
 from ..live.manifest import manifest_of
@@ -87,6 +89,13 @@ def _options(command: Any) -> Any:
     """Those that ``run`` and ``compare`` share."""
     return _decorated(
         search_options(command),
+        click.option(
+            "--without",
+            multiple=True,
+            type=click.Choice(REDUCTIONS),
+            metavar="REDUCTION",
+            help=f"Do not spare plans by this reduction; may be given again. One of {', '.join(REDUCTIONS)}.",
+        ),
         click.option(
             "-k",
             "--faults",
@@ -206,7 +215,7 @@ def compare(adapters: Sequence[str], expect: str | None, report_dir: Path, **opt
 
 def _settings(adapter: Adapter, options: Mapping[str, Any]) -> Settings:
     faults, examples, random_plans, seed = (options[name] for name in ("faults", "examples", "random_plans", "seed"))
-    kinds, names, sagas = options["kinds"], options["scenario_names"], options["sagas"]
+    kinds, names, sagas, without = (options[name] for name in ("kinds", "scenario_names", "sagas", "without"))
     scenarios = choose_scenarios(adapter, names, sagas)
     return Settings(
         max_faults=faults,
@@ -214,7 +223,8 @@ def _settings(adapter: Adapter, options: Mapping[str, Any]) -> Settings:
         random_plans=random_plans,
         seed=seed,
         kinds=limited_to(kinds),
-        scenarios=scenarios,
+        scenarios=with_every_order(scenarios) if SYMMETRY in without else scenarios,
+        reductions=tuple(name for name in REDUCTIONS if name not in without),
         command=command_line(
             adapter,
             scenarios=names,
@@ -224,6 +234,7 @@ def _settings(adapter: Adapter, options: Mapping[str, Any]) -> Settings:
             random=examples,
             seed=seed,
             **({"random_plans": random_plans} if random_plans else {}),
+            without=without,
         ),
     )
 

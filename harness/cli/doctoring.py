@@ -43,6 +43,8 @@ def doctor(adapter: str, show_output: bool) -> int:
     say("\n".join(f"  {line}" for line in _shape(setup)))
     say(tabulate([_row(found) for found in checkups], headers=_HEADERS, tablefmt="simple", disable_numparse=True))
     say("\n".join(_suffers(loaded, checkups)))
+    for line in _by_ids(checkups):
+        say(line)
     ill = [line for found in checkups for line in _ills(found)]
     say("\n".join(ill) if ill else "\nfit: two runs of each plan were equal" + _recovery(loaded))
     if any(found.difference for found in checkups):
@@ -84,6 +86,15 @@ def _suffers(adapter: Adapter, checkups: list[Checkup]) -> Iterator[str]:
             spared.setdefault(refused or "no plan with one fault has a site for it", []).append(kind)
     for reason, kinds in spared.items():
         yield wrap(f"{', '.join(kinds)}: {clean(reason, 300)}", 100, indent="  ", hanging="    ")
+
+
+def _by_ids(checkups: list[Checkup]) -> Iterator[str]:
+    for found in checkups:
+        if found.told_by_ids:
+            yield (
+                f"\nscenario {found.scenario.name}: its sagas differ in their ids only, and that is told apart: "
+                f"{found.told_by_ids}. With --without symmetry a campaign also submits them in every other order"
+            )
 
 
 def _ills(found: Checkup) -> Iterator[str]:

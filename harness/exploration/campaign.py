@@ -16,6 +16,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from .. import __version__
+from ..faults import Plan
 from ..invariants import check
 from ..plain import from_plain, to_plain
 from ..ports import Adapter
@@ -41,8 +42,9 @@ from .part_search import PartSearch, drawn_parts
 from .parts import Record, from_text, to_text
 from .quiet import fewer_collections
 from .random_plans import BEYOND, Drawn, unseen
-from .reductions import REDUCTIONS
+from .reductions import REDUCTIONS, SYMMETRY
 from .shrink import shrink, shrink_actions
+from .symmetry import every_order, told_by_ids, with_every_order
 from .tally import ScenarioTally, Sighting, Signature, Tally
 
 if TYPE_CHECKING:
@@ -106,7 +108,8 @@ class Campaign:
         parts_only: bool = False,
     ) -> None:
         self.adapter = adapter
-        self.scenarios = settings.scenarios or adapter.scenarios
+        scenarios = settings.scenarios or adapter.scenarios
+        self.scenarios = scenarios if SYMMETRY in settings.reductions else with_every_order(scenarios)
         self.settings = replace(settings, scenarios=self.scenarios)
         self._listen = listen
         self._stopped = stopped
@@ -158,7 +161,7 @@ class Campaign:
         search = PartSearch(setup, settings, self._over, lambda done: self._tell(stage, tally.run + done, 0))
         judge, spared = Judge(setup), Counter[str]()
         self._tally.coverage.begin(setup, settings.max_faults, settings.kinds or None, pruned=spared)
-        number, parts = 0, 1
+        number, parts, shallow = 0, 1, list[Plan]()
         while number < parts:
             record = self._part(f"{index}/{number}", partial(search.plans, number))
             number += 1
@@ -166,6 +169,7 @@ class Campaign:
                 continue
             if number == 1:
                 parts += record.parts
+                shallow = [case.plan for case, _ in record.cases]
                 plain = [case.run for case, _ in record.cases[:1] if settings.max_faults]
                 tally.singles = sum(sum(1 for _ in search.enumerator.extensions(r.sites, r.impossible)) for r in plain)
             spared.update(record.pruned)
@@ -176,7 +180,16 @@ class Campaign:
                 self._tally.add(tally, setup, case, verdict, new=new)
             if not record.whole:
                 return False
+        spared.update(self._mirrored(setup, shallow, tally.run + sum(spared.values())))
+        tally.pruned = dict(spared)
         return True
+
+    def _mirrored(self, setup: Setup, shallow: list[Plan], plans: int) -> dict[str, int]:
+        """How many plans symmetry spared beside ``plans``: those of the other orders of submission, where no plan of
+        the ``shallow`` ones shows a difference. It is not looked for where it takes as long as the search."""
+        others = len(every_order(setup.scenario)) - 1 if SYMMETRY in self.settings.reductions else 0
+        told = self._watch.ended or self.settings.max_faults < 2 or not others or told_by_ids(setup, shallow)
+        return {} if told or not shallow else {SYMMETRY: others * plans}
 
     def _draw(self) -> bool:
         """The random plans, a like number of each scenario."""
@@ -456,6 +469,7 @@ def command_line(
     sagas: int | None,
     kinds: str = "all",
     command: str = "run",
+    without: Iterable[str] = (),
     **numbers: int,
 ) -> str:
     """The command that makes the same report again, with ``numbers`` as its options; "" where it cannot be written:
@@ -474,6 +488,8 @@ def command_line(
         words += ["--scenario", name]
     if sagas is not None:
         words += ["--sagas", str(sagas)]
+    for name in without:
+        words += ["--without", name]
     return shlex.join(words)
 
 

@@ -27,6 +27,7 @@ from ..verdict import CONSISTENT, Report, Violation, exhaustive_claim, random_cl
 from .enumerator import Enumerator
 from .judge import NotDeterministic
 from .random_plans import random_plans
+from .reductions import FEASIBLE
 from .replay import scenario_from_json, scenario_to_json
 
 CERTIFICATE_VERSION: Final = 1
@@ -252,7 +253,7 @@ class _Checker:
         found = self._judge(setup, Plan(), run.history(setup, Plan()), complete=True)
         if found is not None or not self._certificate.max_faults:
             return found
-        enumerator = Enumerator(setup, 1, self._only, reductions=())
+        enumerator = Enumerator(setup, 1, self._only, reductions=FEASIBLE)
         count = 0
         for fault in enumerator.extensions(run.sites, run.impossible):
             if self._stopped():

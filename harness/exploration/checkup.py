@@ -12,7 +12,8 @@ from ..scenario import Scenario
 from ..simulator import Run, Setup, simulate
 from .enumerator import Case, Enumerator
 from .judge import first_difference, outcome_of
-from .reductions import GONE_WITH_THE_PROCESS, LATER_BY
+from .reductions import FEASIBLE, GONE_WITH_THE_PROCESS, LATER_BY
+from .symmetry import told_by_ids
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,7 +23,8 @@ class Checkup:
     ``outcome`` is what the clients were told without a fault. ``sites`` counts the sites of that run by phase,
     ``kinds`` the sites that each kind can strike. ``plans`` are the numbers of plans with exactly 0, 1 and 2 faults,
     before any reduction. ``difference`` is the first event in which two runs of one plan differ ("" where none do);
-    ``undurable`` the crashes after which recovery went different ways although they left the same behind.
+    ``undurable`` the crashes after which recovery went different ways although they left the same behind;
+    ``told_by_ids`` the first event that is another where identical sagas exchange their ids.
     """
 
     scenario: Scenario
@@ -32,12 +34,13 @@ class Checkup:
     plans: tuple[int, int, int] = (1, 0, 0)
     difference: str = ""
     undurable: tuple[str, ...] = ()
+    told_by_ids: str = ""
 
 
 def check_up(adapter: Adapter, scenario: Scenario) -> Checkup:
     """Run every plan with at most one fault, each twice."""
     setup = Setup(adapter=adapter, scenario=scenario)
-    enumerator = Enumerator(setup, 1, reductions=())
+    enumerator = Enumerator(setup, 1, reductions=FEASIBLE)
     cases = list(enumerator.cases())
     plain, *struck = cases
     twice = (first_difference(case.run, simulate(setup, case.plan)) for case in cases)
@@ -49,6 +52,7 @@ def check_up(adapter: Adapter, scenario: Scenario) -> Checkup:
         plans=(1, len(struck), sum(_longer(enumerator, case) for case in struck)),
         difference=next(filter(None, twice), ""),
         undurable=tuple(_undurable(struck)) if adapter.durable_recovery else (),
+        told_by_ids=told_by_ids(setup, [case.plan for case in cases]),
     )
 
 

@@ -18,7 +18,7 @@ from ..saga import DIRECTION_NAMES
 from ..simulator import Run, Setup
 from ..verdict import Cell, Coverage, OrderCell, PairCell, SiteCell, Unreachable
 from .enumerator import Case, phase_of
-from .reductions import CLOCK_JUMPS, UNREAD_CLOCK
+from .reductions import CLOCK_JUMPS, CRASH_EQUIVALENCE, STATE_MEMO, UNREAD_CLOCK
 
 PHASES: Final = ("forward", "compensation", "recovery")
 
@@ -232,7 +232,10 @@ class CoverageTally:
     def _phases_without(self, kind: FaultKind, seen: Collection[tuple[str, str]]) -> Iterator[Unreachable]:
         possible = [phase for phase in PHASES if phase not in _NEVER.get(kind.directions, ())]
         missing = [phase for phase in possible if (kind.name, phase) not in seen]
-        spared = kind.crash and any(any(s.pruned.values()) and s.could_strike(kind) for s in self.scenarios)
+        spared = kind.crash and any(
+            any(s.pruned.get(name) for name in (CRASH_EQUIVALENCE, STATE_MEMO)) and s.could_strike(kind)
+            for s in self.scenarios
+        )
         unread = kind.name in CLOCK_JUMPS and any(s.pruned.get(UNREAD_CLOCK) for s in self.scenarios)
         unless = OR_UNREAD if unread else OR_SPARED if spared else ""
         if len(missing) == len(possible):

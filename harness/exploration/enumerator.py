@@ -11,17 +11,18 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from ..faults import Fault, Plan, Site, feasible_kinds
 from ..history import rows_digest
-from ..simulator import Prefix, Run, Setup, Simulation, Strayed, prefixes, simulate, unsettled
+from ..simulator import UNSHARED, Prefix, Run, Setup, Simulation, Strayed, prefixes, simulate, unsettled
 from .judge import NotDeterministic, difference
 from .reductions import (
     CLOCK_JUMPS,
     CRASH_EQUIVALENCE,
     GONE_WITH_THE_PROCESS,
+    INDEPENDENCE,
     LATER_BY,
     PREFIX_SHARING,
     REDUCTIONS,
@@ -88,7 +89,7 @@ class Enumerator:
         only: Collection[str] | None = None,
         reductions: Collection[str] = REDUCTIONS,
     ) -> None:
-        self.setup = setup
+        self.setup = setup if INDEPENDENCE in reductions else replace(setup, every_pair=True)
         self.only = only
         self.max_faults = max_faults
         self.pruned: Counter[str] = Counter()
@@ -97,6 +98,7 @@ class Enumerator:
         self.nodes: list[_Node] = []
         self._shares = PREFIX_SHARING in reductions and not setup.is_async
         self._spares_clock = UNREAD_CLOCK in reductions
+        self._spares_pairs = INDEPENDENCE in reductions and setup.scenario.sagas > 1
         self._memo = StateMemo() if STATE_MEMO in reductions else None
         self._kinds: dict[tuple[str, str, str], tuple[str, ...]] = {}
         self._faults: dict[tuple[str, Site], Fault] = {}
@@ -160,6 +162,8 @@ class Enumerator:
         only, and no jump of a clock that nobody reads."""
         seen: set[int] = set()
         for index, site in enumerate(node.sites):
+            if self._spares_pairs and node.impossible.get(index) == UNSHARED:
+                self.pruned[INDEPENDENCE] += len(set(UNSHARED).intersection(self.kinds(site)))
             for kind in self._possible(site, node.impossible.get(index, ())):
                 later = LATER_BY.get(kind) if self._crash_classes else None
                 if later is not None:

@@ -17,6 +17,7 @@ from ..simulator import Setup, simulate
 from ..verdict import CONSISTENT, Explanation, Removed, StateRow, Verdict, Violation
 from .driver import FAULTY_ACTIONS, MESSAGE_ACTIONS, Action, replay_actions
 from .enumerator import Enumerator
+from .reductions import FEASIBLE
 
 LATER_SITES: Final = 3
 """How many of the next sites are tried for the last fault, in search of a plan that passes."""
@@ -114,7 +115,7 @@ def _moved(setup: Setup, plan: Plan) -> Iterator[tuple[Plan, str]]:
     run = simulate(setup, replace(plan, faults=tuple(before)))
     if last.site not in run.sites:
         return
-    enumerator = Enumerator(setup, 0, reductions=())
+    enumerator = Enumerator(setup, 0, reductions=FEASIBLE)
     at = run.sites.index(last.site)
     for kind in enumerator.kinds(last.site):
         if kind != last.kind and kind not in run.impossible.get(at, ()):

@@ -26,6 +26,7 @@ from ..verdict import Finding, Report, Violation
 from .campaign import Campaign, Settings, finding_id, replay_file
 from .enumerator import Case, Enumerator, phase_of
 from .judge import Judge, violates
+from .reductions import FEASIBLE
 from .replay import Replay, Replayed
 from .tally import ScenarioTally, Sighting, Signature
 
@@ -76,7 +77,7 @@ class LiveCampaign(Campaign):
         self._tally.scenarios.append(tally)
         judge = Judge(setup)
         most, only = self.settings.max_faults, self.settings.kinds or None
-        enumerator = Enumerator(setup, most, only, reductions=())
+        enumerator = Enumerator(setup, most, only, reductions=FEASIBLE)
         self._tally.coverage.begin(setup, most, only)
         first = await world.run(setup, gentle=True)
         if not self._count(tally, judge, setup, Plan(), first, None):

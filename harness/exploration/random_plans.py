@@ -20,6 +20,7 @@ from ..simulator import Run, Setup, simulate
 from ..verdict import RandomPlans, Unseen, Verdict
 from .enumerator import Case, Enumerator, phase_of
 from .judge import NotDeterministic, difference
+from .reductions import FEASIBLE
 
 BEYOND: Final = 2
 """A campaign draws plans with at most so many faults more than it enumerates."""
@@ -57,7 +58,7 @@ def random_plans(
     """``count`` independent plans of at most ``max_faults`` faults, each run, in the order of their numbers from
     ``start`` on. With ``priorities`` each carries a schedule of them, where so many sagas run at once that the search
     does not go through their orders."""
-    enumerator = Enumerator(setup, max_faults, only, reductions=())
+    enumerator = Enumerator(setup, max_faults, only, reductions=FEASIBLE)
     plain = simulate(setup)
     for number in range(start, start + count):
         rng = random.Random(f"{seed}/{setup.scenario.name}/{number}")

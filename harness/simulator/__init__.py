@@ -4,6 +4,17 @@ from __future__ import annotations
 
 from .prefix import Prefix, Strayed, prefixes
 from .registers import Register
-from .simulation import Run, Setup, Simulation, simulate, unsettled
+from .simulation import UNSHARED, Run, Setup, Simulation, simulate, unsettled
 
-__all__ = ["Prefix", "Register", "Run", "Setup", "Simulation", "Strayed", "prefixes", "simulate", "unsettled"]
+__all__ = [
+    "UNSHARED",
+    "Prefix",
+    "Register",
+    "Run",
+    "Setup",
+    "Simulation",
+    "Strayed",
+    "prefixes",
+    "simulate",
+    "unsettled",
+]

@@ -48,7 +48,7 @@ _BEFORE_SENDING: Final = frozenset({"crash-before-send", "pause", "cancel", "clo
 _IN_THE_NETWORK: Final = tuple(
     kind.name for kind in FAULT_KINDS.values() if kind.phase == SEND_PHASE and kind.name not in _BEFORE_SENDING
 )
-_OVERTAKEN: Final = {"overtaken": 1, "overtaken-twice": 2}
+OVERTAKEN: Final = {"overtaken": 1, "overtaken-twice": 2}
 _NOTHING: Final[tuple[str, ...]] = ()
 _REJECT: Final = ("reject",)
 _CRASH: Final = ("crash-after-effect",)
@@ -247,8 +247,8 @@ class Network:
             self._arm(msg)
             self._late.append(msg)
             return
-        if kind in _OVERTAKEN:
-            self._waiting.append([msg, _OVERTAKEN[kind]])
+        if kind in OVERTAKEN:
+            self._waiting.append([msg, OVERTAKEN[kind]])
             sim.kernel.at(max(msg.timeout_us - 2 * SLOW_US, 0), self._wait_no_more, msg)
             return
         sim.kernel.at(LATENCY_US, self.deliver, msg)

@@ -45,12 +45,15 @@ from ..saga import COMPENSATION, FORWARD, Outcome
 from ..scenario import Order, Scenario
 from .around import Around
 from .kernel import MAX_TICKS, Kernel, Task
-from .network import MAX_ATTEMPT, Network
+from .network import MAX_ATTEMPT, OVERTAKEN, Network
 from .participants import LEDGERS, Ledger, UserParticipant
 from .patches import Spinning, virtual
 from .priorities import Priorities
 from .process import ORCHESTRATOR, Process
 from .store import Durable
+
+UNSHARED: Final = tuple(OVERTAKEN)
+"""The kinds that need another saga on the same data."""
 
 HORIZON_US: Final = 30 * 24 * 3_600_000_000
 """Virtual time after which a run is cut: thirty days, beyond any backoff."""
@@ -85,10 +88,12 @@ class Route(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Setup:
-    """What all runs of one adapter and scenario share."""
+    """What all runs of one adapter and scenario share. With ``every_pair`` a request can be overtaken by one of another
+    saga on other data too."""
 
     adapter: Adapter
     scenario: Scenario
+    every_pair: bool = False
 
     @cached_property
     def orders(self) -> Mapping[str, Order]:
@@ -164,8 +169,8 @@ class Setup:
         if found is None:
             ledger = self.ledgers()[service]
             mine = ledger.subject(self.orders[saga])
-            alone = not any(id != saga and ledger.subject(order) == mine for id, order in self.orders.items())
-            found = self._unshared[service, saga] = ("overtaken", "overtaken-twice") if alone else ()
+            shared = any(id != saga and ledger.subject(order) == mine for id, order in self.orders.items())
+            found = self._unshared[service, saga] = () if shared or self.every_pair else UNSHARED
         return found
 
     @cached_property

@@ -2,25 +2,44 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import pytest
 
+from sagafuzz import Scenario
 from sagafuzz.exploration.enumerator import Enumerator
 from sagafuzz.exploration.judge import Judge, outcome_of
 from sagafuzz.exploration.quiet import fewer_collections, quiet
-from sagafuzz.exploration.reductions import CRASH_EQUIVALENCE, PREFIX_SHARING, REDUCTIONS, STATE_MEMO, UNREAD_CLOCK
+from sagafuzz.exploration.reductions import (
+    CRASH_EQUIVALENCE,
+    INDEPENDENCE,
+    LATER_BY,
+    PREFIX_SHARING,
+    REDUCTIONS,
+    STATE_MEMO,
+    UNREAD_CLOCK,
+)
+from sagafuzz.faults import FAULT_KINDS
 from sagafuzz.history import CLOCK
 from sagafuzz.loading import load
-from sagafuzz.simulator import Setup, simulate
+from sagafuzz.simulator import Setup, kernel, simulate, simulation
 from sagafuzz.simulator.state import state_key
+
+from ..quality.every_system import EVERY_SETUP, EXPOSING
 
 Found = tuple[frozenset[tuple[str, str, str, str]], frozenset[str]]
 
 
-def search(adapter: str, scenario: str, reductions: tuple[str, ...], faults: int = 2) -> tuple[Found, int, Enumerator]:
+def search(adapter: str, scenario: str, reductions: Collection[str], faults: int = 2) -> tuple[Found, int, Enumerator]:
     """Every anomaly and every outcome that the search comes upon, and how many plans it runs."""
     loaded = load(adapter)
-    setup = Setup(adapter=loaded, scenario=loaded.scenario(scenario))
-    judge, enumerator, count = Judge(setup), Enumerator(setup, faults, reductions=reductions), 0
+    return searched(Setup(adapter=loaded, scenario=loaded.scenario(scenario)), reductions, faults)
+
+
+def searched(
+    setup: Setup, reductions: Collection[str], faults: int, only: Collection[str] | None = None
+) -> tuple[Found, int, Enumerator]:
+    judge, enumerator, count = Judge(setup), Enumerator(setup, faults, only, reductions=reductions), 0
     signatures, outcomes = set(), set()
     with quiet(), fewer_collections():  # some adapters log each exception: ten times the cost of a run
         for case in enumerator.cases():
@@ -32,6 +51,50 @@ def search(adapter: str, scenario: str, reductions: tuple[str, ...], faults: int
                 signatures.update(violation.signature for violation in verdict.violations)
                 outcomes.add(outcome_of(case.run, setup))
     return (frozenset(signatures), frozenset(outcomes)), count, enumerator
+
+
+def expect_the_same(setup: Setup, faults: int, only: Collection[str] | None = None) -> None:
+    """With all reductions there are the anomalies and outcomes of the search without any."""
+    full, plans, _ = searched(setup, (), faults, only)
+    reduced, fewer, _ = searched(setup, REDUCTIONS, faults, only)
+    if reduced != full:
+        alone = {name: searched(setup, (name,), faults, only)[0] for name in REDUCTIONS}
+        pytest.fail(f"not the same with {[name for name, found in alone.items() if found != full] or 'all at once'}")
+    assert fewer <= plans
+
+
+@pytest.fixture
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """End a run after a few hundred steps: one of the systems asks for ever, and each of its runs is a second."""
+    monkeypatch.setattr(simulation, "MAX_TICKS", 600)
+    monkeypatch.setattr(kernel, "MAX_TICKS", 600)
+
+
+@pytest.mark.usefixtures("short")
+@pytest.mark.parametrize("name", EVERY_SETUP)
+def test_one_fault_shows_the_same_of_every_system_with_and_without(name: str) -> None:
+    expect_the_same(EVERY_SETUP[name], 1)
+
+
+SPREAD = {
+    name: sorted({*list(LATER_BY)[number % 2 :: 2], *EXPOSING[name], *list(FAULT_KINDS)[number % 12 :: 12]})
+    for number, name in enumerate(EVERY_SETUP)
+}
+"""Kinds of faults for each system: those that find it out, every other one of the crashes (whose equivalence is one of
+the reductions), and one or more of every dozen others; other ones for each system, so that all have their turn."""
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("short")
+@pytest.mark.parametrize("name", EVERY_SETUP)
+def test_two_faults_show_the_same_of_every_system_with_and_without(name: str) -> None:
+    """Of all kinds it would be half an hour; so each system has those of SPREAD. The reference, the seed and
+    simple-saga are searched by all kinds below."""
+    expect_the_same(EVERY_SETUP[name], 2, SPREAD[name])
+
+
+def test_every_kind_has_its_turn_somewhere() -> None:
+    assert {kind for kinds in SPREAD.values() for kind in kinds} == set(FAULT_KINDS)
 
 
 @pytest.mark.parametrize("reduction", [CRASH_EQUIVALENCE, STATE_MEMO])
@@ -65,6 +128,26 @@ def test_a_jump_of_a_clock_that_nobody_reads_changes_nothing() -> None:
         assert plan.faults[-1].kind.startswith("clock-")
         with_it, without = ran[plan].rows, ran[plan.without(1)].rows
         assert [row for row in with_it if row[1] != CLOCK] == [row for row in without if row[1] != CLOCK]
+
+
+@pytest.mark.parametrize("adapter", ["seed", "simple-saga", "reference"])
+def test_requests_on_different_data_need_no_second_order(adapter: str) -> None:
+    """Without the reduction they are delivered in both orders too: more plans, of which none shows anything new."""
+    loaded = load(adapter)
+    apart = Scenario(name="apart", sagas=2, items=("item-1", "item-2"), accounts=("one", "other"))
+    setup = Setup(adapter=loaded, scenario=apart)
+    full, plans, _ = searched(setup, (), 1)
+    reduced, fewer, enumerator = searched(setup, (INDEPENDENCE,), 1)
+    assert reduced == full
+    assert plans - fewer == enumerator.pruned[INDEPENDENCE] >= 12
+
+
+def test_requests_on_the_same_data_are_delivered_in_both_orders_all_the_same() -> None:
+    loaded = load("seed")
+    together = Setup(adapter=loaded, scenario=loaded.scenario("two-on-one-item"))
+    struck = {case.plan.faults[0] for case in Enumerator(together, 1).cases() if case.plan.faults}
+    overtaken = {fault.site.subject for fault in struck if fault.kind == "overtaken"}
+    assert overtaken == {"inventory", "payment"}, "each saga has an order of its own"
 
 
 @pytest.mark.slow
