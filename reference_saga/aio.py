@@ -9,23 +9,8 @@ from typing import Any, TypeVar
 
 from ..ports import Conflict, PortError, StoreUnavailable
 from ..saga import Outcome
+from . import machine
 from .definition import Definition
-from .machine import (
-    Answered,
-    Begin,
-    Call,
-    CallPerson,
-    Command,
-    Due,
-    Event,
-    Renew,
-    Save,
-    State,
-    Superseded,
-    Wait,
-    advance,
-    reconcile,
-)
 from .owner import STORE_RETRIES, Owner, as_event, overdue, told
 from .ports import Ports, SagaStore
 
@@ -100,11 +85,11 @@ class AsyncOrchestrator(Owner):
                 self._ports.alert(saga_id, reason=f"it cannot be handled: {type(error).__name__}: {error}")
                 return None
 
-    async def _drive(self, definition: Definition, state: State) -> Outcome | None:
+    async def _drive(self, definition: Definition, state: machine.State) -> Outcome | None:
         """To the end; None where another owner has taken the saga over."""
         overdue_at = self._overdue_at(definition, state)
-        busy: dict[asyncio.Task[Event], None] = {}  # in the order in which they were begun
-        events: list[Event] = [Begin()]
+        busy: dict[asyncio.Task[machine.Event], None] = {}  # in the order in which they were begun
+        events: list[machine.Event] = [machine.Begin()]
         try:
             while not state.outcome:
                 for event in events:
@@ -116,7 +101,7 @@ class AsyncOrchestrator(Owner):
                 events = [task.result() for task in done]
                 for task in done:
                     del busy[task]
-        except Superseded:
+        except machine.Superseded:
             return None
         finally:
             for task in busy:
@@ -124,10 +109,14 @@ class AsyncOrchestrator(Owner):
         return Outcome(state.outcome)
 
     async def _advance(
-        self, definition: Definition, state: State, event: Event, busy: dict[asyncio.Task[Event], None]
-    ) -> State:
+        self,
+        definition: Definition,
+        state: machine.State,
+        event: machine.Event,
+        busy: dict[asyncio.Task[machine.Event], None],
+    ) -> machine.State:
         while True:
-            after, commands = advance(definition, state, event)
+            after, commands = machine.advance(definition, state, event)
             found = await self._carry_out(definition, after, commands, busy)
             if found is not None:
                 return found
@@ -136,37 +125,37 @@ class AsyncOrchestrator(Owner):
     async def _carry_out(
         self,
         definition: Definition,
-        state: State,
-        commands: tuple[Command, ...],
-        busy: dict[asyncio.Task[Event], None],
-    ) -> State | None:
+        state: machine.State,
+        commands: tuple[machine.Command, ...],
+        busy: dict[asyncio.Task[machine.Event], None],
+    ) -> machine.State | None:
         for command in commands:
             match command:
-                case Save():
+                case machine.Save():
                     saved = await self._save(state, command)
                     if saved is None:
                         return None
                     state = saved
                     if command.entries[0][0] in {"create", "adopt"}:
                         self._ports.adopt(state.id, epoch=state.epoch, definition=state.definition)
-                case Call():
+                case machine.Call():
                     busy[self._kept(self._ask(definition, state, command))] = None
-                case Wait():
+                case machine.Wait():
                     for renewal in self._renewals(command):
-                        busy[self._kept(self._after(renewal, Renew()))] = None
-                    busy[self._kept(self._after(command.seconds, Due(command.step)))] = None
-                case CallPerson():
+                        busy[self._kept(self._after(renewal, machine.Renew()))] = None
+                    busy[self._kept(self._after(command.seconds, machine.Due(command.step)))] = None
+                case machine.CallPerson():
                     self._ports.dead_letter(state.id, step=command.step, reason=command.reason)
                     self._ports.alert(state.id, step=command.step, reason=command.reason)
         return state
 
-    async def _ask(self, definition: Definition, state: State, call: Call) -> Event:
+    async def _ask(self, definition: Definition, state: machine.State, call: machine.Call) -> machine.Event:
         try:
-            return Answered(call.step, await self._call(definition, state, call))
+            return machine.Answered(call.step, await self._call(definition, state, call))
         except PortError as error:
             return as_event(call.step, error)
 
-    async def _after(self, seconds: float, event: Event) -> Event:
+    async def _after(self, seconds: float, event: machine.Event) -> machine.Event:
         await self._ports.sleep(seconds)
         return event
 
@@ -182,11 +171,11 @@ class AsyncOrchestrator(Owner):
                 failures += 1
                 await self._ports.sleep(STORE_RETRIES.backoff_s(failures))
 
-    async def _save(self, state: State, save: Save) -> State | None:
+    async def _save(self, state: machine.State, save: machine.Save) -> machine.State | None:
         try:
             await self._durably(partial(self._store.save, state.record(), save.entries))
         except Conflict:
-            return reconcile(state, await self._durably(partial(self._store.load, state.id)))
+            return machine.reconcile(state, await self._durably(partial(self._store.load, state.id)))
         return state
 
     def _try_to_cancel(self, saga_id: str) -> bool:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from sagafuzz import Adapter
+from sagafuzz import Adapter, Fault, Plan, Site
 from sagafuzz.exploration.campaign import Campaign, Settings
 from sagafuzz.exploration.quiet import quiet
-from sagafuzz.reference_saga import Definition
+from sagafuzz.reference_saga import Definition, RetryPolicy
+from sagafuzz.reference_saga.owner import Owner
 from sagafuzz.simulator import Setup, simulate
 from sagafuzz.verdict import Report
 
@@ -78,3 +81,29 @@ def test_a_saga_of_three_steps_takes_four_durable_writes() -> None:
     adapter = sync(CHECKOUT_DEFINITION)
     run = simulate(Setup(adapter=adapter, scenario=adapter.scenario("succeeds")))
     assert len([site for site in run.sites if site[3] == "log"]) == 4
+
+
+SLOW_RETRIES = replace(CHECKOUT_DEFINITION, forward=RetryPolicy(first_backoff_s=30.0))
+
+
+def owners(lease_s: float) -> int:
+    """How many processes own a saga in turn whose payment fails once, so that its owner waits for thirty
+    seconds, while a second one looks on from the start."""
+    adapter = sync(SLOW_RETRIES, lease_s=lease_s)
+    plan = Plan(
+        faults=(
+            Fault(kind="second-orchestrator", site=Site("saga-1", "create + intent order", "", "logged", 1)),
+            Fault(kind="error-before-effect", site=Site("saga-1", "payment", "F", "effect", 1)),
+        )
+    )
+    run = simulate(Setup(adapter=adapter, scenario=adapter.scenario("succeeds")), plan)
+    assert len(run.fired) == 2
+    assert [row[9][0] for row in run.rows if row[1] == "TERMINAL"] == ["completed"]
+    return sum(row[1] == "ADOPT" for row in run.rows)
+
+
+def test_an_owner_that_waits_renews_its_lease(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert owners(lease_s=5.0) == 1
+    monkeypatch.setattr(Owner, "_renewals", lambda *_: [])
+    assert owners(lease_s=5.0) == 2, "without renewals it is thought to be dead"
+    assert owners(lease_s=40.0) == 1, "the lease outlasts the wait"
