@@ -33,7 +33,7 @@ BASE = Demand()
 FLASH = Demand(rate=400, seconds=3, warm_s=0, items=1, stock=1_000, declined=0.2)
 """1,200 orders in 3 s for 1,000 pieces of one item; one payment in five is refused."""
 
-OUTAGE = Demand(rate=500, seconds=60, warm_s=0, items=10_000, skew=0.0, outage_at_s=20)
+OUTAGE = Demand(rate=200, seconds=60, warm_s=0, items=10_000, skew=0.0, outage_at_s=20)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,8 +113,8 @@ def sweeps(scale: float) -> list[Sweep]:
             contenders=CONTENDERS,
         ),
         Sweep(
-            title=f"the coordinator is away, at {500 * scale:,.0f}/s on 10,000 items all alike",
-            demands={f"{away} s": replace(OUTAGE, rate=500 * scale, outage_s=away) for away in (0.0, 10.0, 30.0)},
+            title=f"the coordinator is away, at {200 * scale:,.0f}/s on 10,000 items all alike",
+            demands={f"{away} s": replace(OUTAGE, rate=200 * scale, outage_s=away) for away in (0.0, 10.0, 30.0)},
             shown=[
                 ("in doubt", "rows in doubt", 1, ",.1f"),
                 ("blocked", "blocked row-seconds", 1, ",.1f"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 import random
@@ -52,8 +53,7 @@ def orders(demand: Demand, seed: int) -> Orders:
     count = len(at)
     choose = random.Random(f"{seed} items")
     if demand.skew:
-        weights = itertools.accumulate((n + 1) ** -demand.skew for n in range(demand.items))
-        item = choose.choices(range(demand.items), cum_weights=list(weights), k=count)
+        item = choose.choices(range(demand.items), cum_weights=_weights(demand.items, demand.skew), k=count)
     else:
         item = [int(choose.random() * demand.items) for _ in range(count)]
     pay = random.Random(f"{seed} payments")
@@ -62,6 +62,11 @@ def orders(demand: Demand, seed: int) -> Orders:
     refuse = random.Random(f"{seed} refusals")
     declined = [refuse.random() < demand.declined for _ in range(count)]
     return Orders(at, item, payment_s, declined)
+
+
+@functools.lru_cache(maxsize=2)
+def _weights(items: int, skew: float) -> list[float]:
+    return list(itertools.accumulate((n + 1) ** -skew for n in range(items)))
 
 
 def _arrivals(demand: Demand, chance: random.Random) -> list[float]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from statistics import median
 
 from ..history import History
 from ..invariants import blocking
@@ -10,43 +11,36 @@ from ..invariants import blocking
 
 @dataclass
 class Blocked:
-    """Sums over the distinct histories; times in µs. ``in_doubt`` counts the locks that were held while no
-    orchestrator ran that could have decided, ``waits`` the requests that were sent under a lock for its saga."""
+    """What the distinct histories show. ``held_us`` has an entry for each lock; ``in_doubt_us`` one for each that was
+    held while no orchestrator ran that could have decided. ``waits`` counts the requests that were sent under a lock
+    for its saga."""
 
     histories: int = 0
-    locks: int = 0
-    held_us: int = 0
-    longest_us: int = 0
     waits: int = 0
-    in_doubt: int = 0
-    doubt_us: int = 0
-    longest_doubt_us: int = 0
+    held_us: list[int] = field(default_factory=list)
+    in_doubt_us: list[int] = field(default_factory=list)
 
     def add(self, history: History) -> None:
         holds = blocking(history)
         self.histories += bool(holds)
-        self.locks += len(holds)
-        for hold in holds:
-            self.held_us += hold.held_us
-            self.longest_us = max(self.longest_us, hold.held_us)
-            self.waits += hold.waits
-            self.in_doubt += hold.in_doubt_us > 0
-            self.doubt_us += hold.in_doubt_us
-            self.longest_doubt_us = max(self.longest_doubt_us, hold.in_doubt_us)
+        self.waits += sum(hold.waits for hold in holds)
+        self.held_us += [hold.held_us for hold in holds]
+        self.in_doubt_us += [hold.in_doubt_us for hold in holds if hold.in_doubt_us]
 
     def note(self) -> str:
-        """All of it in a line."""
-        if not self.locks:
+        """All of it in a line; "" where there was no lock."""
+        if not self.held_us:
             return ""
-        said = (
-            f"a metric: {self.locks:,} locks, held for {_ms(self.held_us / self.locks)} in the mean, "
-            f"{_ms(self.longest_us)} at most, over {self.waits / self.locks:.1f} requests each"
+        doubt = f"for {_spread(self.in_doubt_us)}" if self.in_doubt_us else "by no crash"
+        return (
+            f"a metric: {len(self.held_us):,} locks, each over {self.waits / len(self.held_us):.1f} requests, for "
+            f"{_spread(self.held_us)}; {len(self.in_doubt_us):,} in doubt, {doubt}"
         )
-        if not self.in_doubt:
-            return f"{said}; none in doubt"
-        mean = _ms(self.doubt_us / self.in_doubt)
-        return f"{said}; {self.in_doubt:,} in doubt, for {mean} in the mean, {_ms(self.longest_doubt_us)} at most"
 
 
-def _ms(us: float) -> str:
-    return f"{us / 1000:,.0f} ms"
+def _spread(times_us: list[int]) -> str:
+    return f"{_in_words(median(times_us))} (median), {_in_words(max(times_us))} at most"
+
+
+def _in_words(us: float) -> str:
+    return f"{us / 1e3:,.0f} ms" if us < 1e7 else f"{us / 1e6:,.0f} s"
