@@ -1,4 +1,4 @@
-"""Correct systems, to learn from and to compare with: a durable saga orchestrator and its stores."""
+"""Correct systems, to learn from and to compare with: durable sagas, their stores, and two-phase commit."""
 
 from __future__ import annotations
 

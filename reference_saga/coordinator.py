@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import heapq
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
 from ..errors import UsageError
-from ..ports import Conflict, PortError, Rejected, StoreUnavailable
+from ..ports import Conflict, PortError, Rejected
 from ..saga import Outcome
 from .machine import Superseded
-from .owner import STORE_RETRIES, told
+from .owner import Holder, durably, told
 from .ports import Ports, SagaStore
 from .two_phase_commit import (
     ABORT,
@@ -38,7 +36,7 @@ Payload = Callable[[str, Mapping[str, Any]], Mapping[str, Any]]
 """What a participant is sent with the request to prepare, of what was asked for."""
 
 
-class Coordinator:
+class Coordinator(Holder):
     """Runs transactions in the calling thread. Each participant has the operations ``NAME.prepare``,
     ``NAME.commit`` and ``NAME.abort``. ``look_s`` is the time between two looks for what is to be taken up.
 
@@ -51,13 +49,12 @@ class Coordinator:
     ) -> None:
         if not participants or len(set(participants)) < len(participants):
             raise UsageError(f"Coordinator: participants={participants!r}; name at least one, and each once")
+        super().__init__()
         self._participants = tuple(participants)
         self._ports = ports
         self._store = store
         self._payload = payload
         self._look_s = look_s
-        self._mine: set[str] = set()
-        self._lock = threading.Lock()
 
     def execute(self, id: str, request: Mapping[str, Any]) -> Outcome:
         """Run a transaction to its end: COMPLETED when all have committed, COMPENSATED when all have aborted. Asked
@@ -90,18 +87,6 @@ class Coordinator:
             return ABORT
         return str(record["decision"]) or (ABORT if record["outcome"] else "")
 
-    @contextmanager
-    def _holding(self, id: str) -> Iterator[bool]:
-        """Whether this process was not at the transaction already."""
-        with self._lock:
-            free = id not in self._mine
-            self._mine.add(id)
-        try:
-            yield free
-        finally:
-            if free:
-                self._mine.discard(id)
-
     def _send(self, state: State, participant: str) -> Any:
         verb = state.verb
         payload = self._payload(participant, state.request) if verb == PREPARE else {}
@@ -109,14 +94,7 @@ class Coordinator:
         return self._ports.call(f"{participant}.{verb}", saga=state.id, key=key, epoch=state.epoch, **payload)
 
     def _durably(self, act: Callable[[], _T]) -> _T:
-        """Ask the store until it answers."""
-        failures = 0
-        while True:
-            try:
-                return act()
-            except StoreUnavailable:
-                failures += 1
-                self._ports.sleep(STORE_RETRIES.backoff_s(failures))
+        return durably(self._ports, act)
 
     def _save(self, state: State, save: Save) -> None:
         """Raises Superseded where another coordinator wrote."""

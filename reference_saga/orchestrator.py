@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeVar
 
-from ..ports import Conflict, PortError, StoreUnavailable
+from ..ports import Conflict, PortError
 from ..saga import Outcome
 from .definition import Definition
 from .machine import (
@@ -29,7 +29,7 @@ from .machine import (
     advance,
     reconcile,
 )
-from .owner import STORE_RETRIES, Owner, as_event, overdue, told
+from .owner import Owner, as_event, durably, overdue, told
 from .ports import Ports, SagaStore
 
 _T = TypeVar("_T")
@@ -99,14 +99,7 @@ class Orchestrator(Owner):
     # -- the store -------------------------------------------------------------------------
 
     def _durably(self, act: Callable[[], _T]) -> _T:
-        """Ask the store until it answers."""
-        failures = 0
-        while True:
-            try:
-                return act()
-            except StoreUnavailable:
-                failures += 1
-                self._ports.sleep(STORE_RETRIES.backoff_s(failures))
+        return durably(self._ports, act)
 
     def _save(self, state: State, save: Save) -> State | None:
         """See `reconcile`."""

@@ -4,22 +4,55 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 from ..errors import UsageError
-from ..ports import PortError, Rejected
+from ..ports import PortError, Rejected, StoreUnavailable
 from ..saga import COMPENSATION, FORWARD, Outcome
 from .definition import Definition, RetryPolicy
 from .machine import RUNNING, Answered, Call, Event, Refused, State, Unknown, Wait, committed
 from .ports import Ports, SagaStore
 
+_T = TypeVar("_T")
+
 STORE_RETRIES = RetryPolicy(attempts=1, first_backoff_s=0.1, longest_backoff_s=10.0)
 """How long is waited before the store is asked again; it is asked until it answers."""
 
 
-class Owner:
+def durably(ports: Ports, act: Callable[[], _T]) -> _T:
+    """Ask the store until it answers."""
+    failures = 0
+    while True:
+        try:
+            return act()
+        except StoreUnavailable:
+            failures += 1
+            ports.sleep(STORE_RETRIES.backoff_s(failures))
+
+
+class Holder:
+    """What a process has in hand."""
+
+    def __init__(self) -> None:
+        self._mine: set[str] = set()
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def _holding(self, saga_id: str) -> Iterator[bool]:
+        """Whether this process was not at it already."""
+        with self._lock:
+            free = saga_id not in self._mine
+            self._mine.add(saga_id)
+        try:
+            yield free
+        finally:
+            if free:
+                self._mine.discard(saga_id)
+
+
+class Owner(Holder):
     """Base of both orchestrators.
 
     ``definitions`` are the versions of one saga that this process can run, the current one first. ``lease_s`` is
@@ -38,6 +71,7 @@ class Owner:
         lease_s: float = 0.0,
         look_s: float = 1.0,
     ) -> None:
+        super().__init__()
         if not definitions:
             raise UsageError("Orchestrator: it has no definition; write Orchestrator(Definition(saga), ...)")
         names = {definition.saga.name for definition in definitions}
@@ -51,21 +85,7 @@ class Owner:
         self._look_s = lease_s or look_s
         self._looks = 3 if lease_s else 2
         self._process = ports.process
-        self._mine: set[str] = set()
-        self._lock = threading.Lock()
         self._told: set[str] = set()
-
-    @contextmanager
-    def _holding(self, saga_id: str) -> Iterator[bool]:
-        """Whether this process was not at the saga already."""
-        with self._lock:
-            free = saga_id not in self._mine
-            self._mine.add(saga_id)
-        try:
-            yield free
-        finally:
-            if free:
-                self._mine.discard(saga_id)
 
     def _new(self, saga_id: str, request: Mapping[str, Any]) -> State:
         within = self._current.deadline_s
@@ -159,4 +179,4 @@ def told(record: Mapping[str, Any] | None) -> Outcome:
     return Outcome(record["outcome"]) if record and record["outcome"] else Outcome.PENDING
 
 
-__all__ = ["STORE_RETRIES", "Answered", "Owner", "as_event", "overdue", "told"]
+__all__ = ["STORE_RETRIES", "Answered", "Holder", "Owner", "as_event", "durably", "overdue", "told"]

@@ -99,5 +99,6 @@ def _dark(history: History) -> list[tuple[int, int]]:
     source="Gray & Lamport, Consensus on transaction commit, 2006",
 )
 def blocking_is_measured(facts: Facts) -> Checked:
-    """Not judged: `blocking` gives the figures. A lock that is never given back is I3's."""
+    """Not judged: `blocking` gives the figures, and a campaign's report their sums. A lock that is never given back is
+    I3's."""
     return False, ()
