@@ -7,16 +7,20 @@ So two worlds can be compared on one code.
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import json
 import os
 import random
+import selectors
 import sqlite3
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -126,19 +130,19 @@ class HostWorld:
     def __init__(self, adapter: Adapter, scale: float) -> None:
         self._adapter = adapter
         self._scale = scale
-        self._current = threading.local()
+        self._current: ContextVar[str] = ContextVar("saga", default="")
         self._sagas: dict[str, worker.Saga] = {}
         self.store: Store = HostStore(self)
         self._random = random.Random()
         self.ended: dict[str, str] = {}  # what was declared of sagas that this process ended
 
     def enter(self, saga: worker.Saga) -> None:
-        """From here on this thread works for ``saga``."""
+        """From here on this thread, or task, works for ``saga``."""
         self._sagas[saga.id] = saga
-        self._current.saga = saga.id
+        self._current.set(saga.id)
 
     def saga_of(self, named: str | None) -> str:
-        return named if named is not None else str(getattr(self._current, "saga", ""))
+        return named if named is not None else self._current.get()
 
     def call(
         self,
@@ -159,7 +163,8 @@ class HostWorld:
         asked = self._sagas.get(id) or worker.Saga(id=id)
         wait_ms = None if timeout_ms is None else timeout_ms / self._scale
         verb = "do" if direction == FORWARD else "undo"
-        return worker.call(asked, step.name, verb, key=key, payload=payload, timeout_ms=wait_ms, epoch=epoch)
+        ask = partial(worker.call, asked, step.name, verb, key=key, payload=payload, timeout_ms=wait_ms, epoch=epoch)
+        return asyncio.ensure_future(asyncio.to_thread(ask)) if _in_a_loop() else ask()
 
     @property
     def process(self) -> str:
@@ -185,7 +190,10 @@ class HostWorld:
         return time.time() * self._scale
 
     def sleep(self, seconds: float) -> Any:
+        if _in_a_loop():
+            return asyncio.sleep(seconds)
         time.sleep(seconds / self._scale)
+        return None
 
     def alert(self, saga: str, *, step: str = "", reason: str = "") -> None:
         worker.note("ALERT", saga=saga, step=step, reason=reason)
@@ -204,6 +212,40 @@ class HostWorld:
         threading.Thread(target=function, args=args, daemon=True).start()
 
 
+def _in_a_loop() -> bool:
+    return asyncio._get_running_loop() is not None
+
+
+class _FastSelector(selectors.DefaultSelector):
+    def __init__(self, scale: float) -> None:
+        super().__init__()
+        self._scale = scale
+
+    def select(self, timeout: float | None = None) -> Any:
+        return super().select(None if timeout is None else timeout / self._scale)
+
+
+class FastLoop(asyncio.SelectorEventLoop):
+    """An event loop whose seconds are as short as the world's. It runs in a thread of its own."""
+
+    def __init__(self, scale: float) -> None:
+        super().__init__(_FastSelector(scale))
+        self._scale = scale
+        threading.Thread(target=self.run_forever, daemon=True).start()
+
+    def time(self) -> float:
+        return super().time() * self._scale
+
+    def run(self, function: Callable[..., Any], *args: Any) -> Any:
+        """What ``function`` gives, or what its coroutine does, as a task of this loop."""
+
+        async def task() -> Any:
+            answer = function(*args)
+            return await answer if inspect.isawaitable(answer) else answer
+
+        return asyncio.run_coroutine_threadsafe(task(), self).result()
+
+
 RECOVERY: Final = "recovery"
 """The adapter's ``recover``, as if it were a saga: what a new incarnation drives first."""
 
@@ -215,8 +257,10 @@ def main(spec: str, scale: float) -> None:
     adapter = load(spec)
     world = HostWorld(adapter, scale)
     subject = adapter.factory()
+    is_async = inspect.iscoroutinefunction(subject.run)
+    run: Callable[..., Any] = FastLoop(scale).run if is_async else lambda function, *args: function(*args)
     seen: World = world
-    subject.boot(seen)
+    run(subject.boot, seen)
     marker = Path(worker.folder()) / "booted"
     again = marker.exists()
     marker.touch()
@@ -227,16 +271,16 @@ def main(spec: str, scale: float) -> None:
     def drive(saga: worker.Saga) -> Any:
         if saga.id == RECOVERY:
             try:
-                subject.recover()
+                run(subject.recover)
             finally:
                 recovering.clear()
             return Outcome.COMPLETED
-        world.enter(saga)
-        answer = subject.run(Order(id=saga.id, **{**saga.order, "data": saga.order.get("data", {})}))
-        if inspect.iscoroutine(answer):
-            answer.close()
-            raise UsageError("an async adapter is simulated only")
-        return answer
+
+        def place() -> Any:
+            world.enter(saga)
+            return subject.run(Order(id=saga.id, **{**saga.order, "data": saga.order.get("data", {})}))
+
+        return run(place)
 
     def status(saga: str) -> str:
         """Of a saga that another incarnation had taken: what became of it here."""
@@ -247,7 +291,7 @@ def main(spec: str, scale: float) -> None:
         return [worker.Saga(id=RECOVERY)] if recovering.is_set() else []
 
     def cancel(saga: str) -> None:
-        subject.cancel(Order(id=saga, item="", quantity=0, amount=0, account=""))
+        run(subject.cancel, Order(id=saga, item="", quantity=0, amount=0, account=""))
 
     worker.serve(
         drive,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import re
 import sys
@@ -392,14 +393,19 @@ def as_adapter(manifest: Manifest, spec: str) -> Adapter:
 TIME_SCALE: Final = 20
 """How many times faster the time of a hosted adapter goes than real time does."""
 
+ASYNC_TIME_SCALE: Final = 5
+"""The same for an async one, which has time limits of its own: a request takes real milliseconds."""
+
 
 def hosted(adapter: Adapter, spec: str) -> Adapter:
-    """Any sync adapter on the harness's own participants as a live system of one worker: see `sagafuzz.hosting`."""
+    """Any adapter on the harness's own participants as a live system of one worker: see `sagafuzz.hosting`."""
     if adapter.around:
         raise UsageError(
             f"{spec!r}: code around participants ({', '.join(adapter.around)}) is simulated only; run {adapter.spec!r}"
         )
-    words = ("{python}", str(Path(__file__).resolve().parent.parent / "hosting.py"), adapter.spec, str(TIME_SCALE))
+    is_async = inspect.iscoroutinefunction(getattr(adapter.factory, "run", None))
+    scale = ASYNC_TIME_SCALE if is_async else TIME_SCALE
+    words = ("{python}", str(Path(__file__).resolve().parent.parent / "hosting.py"), adapter.spec, str(scale))
     worker = Component(role="worker", name="worker", argv=words, prefork=True, preload=("sagafuzz.loading", "networkx"))
     manifest = Manifest(
         file=Path.cwd() / "hosted",

@@ -20,7 +20,7 @@ from sagafuzz.loading import load
 from sagafuzz.simulator import Run, Setup, simulate
 from sagafuzz.verdict import Verdict
 
-from .conftest import in_a_world
+from .conftest import fault, in_a_world, run_plans
 
 LASTING = {"partition", "partition-answers", "participant-outage", "participant-restart", "pause", "cancel"}
 LASTING |= {"slow-answer", "late-answer"}
@@ -80,3 +80,14 @@ def test_an_effect_site_is_seen_once_for_each_first_delivery() -> None:
     setup = Setup(adapter=live, scenario=live.scenario("succeeds"))
     run = in_a_world(lambda world: world.run(setup)).run
     assert [site[1] for site in run.sites if site[3] == EFFECT] == ["order", "inventory", "payment"]
+
+
+def test_an_async_adapter_runs_on_an_event_loop_of_its_process() -> None:
+    pytest.importorskip("simple_saga", reason="simple-saga is not installed: pip install 'sagafuzz[simple-saga]'")
+    there, twin = load("live:simple-saga"), load("simple-saga")
+    setup = Setup(adapter=there, scenario=there.scenario("declined"))
+    here = Setup(adapter=twin, scenario=twin.scenario("declined"))
+    plans = [Plan(), fault("lost-ack", "inventory", "F", "ack"), fault("crash-after-effect", "order", "F", EFFECT)]
+    for plan, live in zip(plans, run_plans(setup, *plans), strict=True):
+        assert live.blocked == "" and len(live.run.fired) == len(plan)
+        assert classes(setup, plan, live.run) == classes(here, plan, simulate(here, plan)), plan

@@ -18,6 +18,7 @@ from .conftest import EXAMPLES, Small
 
 NAIVE = str(EXAMPLES / "python" / "naive.toml")
 CORRECT = str(EXAMPLES / "python" / "correct.toml")
+STORE = '[[component]]\nrole = "store"\nname = "db"\n'
 SAME = "in the simulator (seed) the same schedule shows the same"
 
 
@@ -131,6 +132,15 @@ worker.serve(drive)
         ('id = "payment"', 'id = "order"', "two steps are called 'order'"),
         ('[saga]\nname = "checkout"', "[saga", "is no TOML"),
         ("[[component]]", "[[parts]]", "unknown key 'parts'"),
+        ("prefork = true", 'proxy = "redis"', "proxy is for the role store, not for a worker"),
+        ("prefork = true", "shared = true", "shared is for the role store or server, not for a worker"),
+        ("prefork = true", 'signal = "HUP"', "signal = 'HUP'; write one of KILL, TERM, INT"),
+        ("[capabilities]", '[[component]]\nrole = "worker"\nargv = ["x"]\n[capabilities]', "2 components are workers"),
+        ("[capabilities]", f"{STORE}address = '10.0.0.1:5432'\n[capabilities]", "write '127.0.0.1:PORT'"),
+        ("[capabilities]", f"{STORE}address = '127.0.0.1:{{env.NO_SUCH}}'\n[capabilities]", "NO_SUCH is not set"),
+        ("[capabilities]", f"{STORE}argv = ['x']\naddress = '127.0.0.1:1'\n[capabilities]", "argv and address"),
+        ("[capabilities]", f"{STORE}argv = ['x']\nproxy = 'mysql'\n[capabilities]", "write one of postgresql, redis"),
+        ("[capabilities]", f"{STORE}argv = ['x']\n{STORE}argv = ['y']\n[capabilities]", "2 components are called 'db'"),
     ],
 )
 def test_a_manifest_that_cannot_be_used(small: Small, tmp_path: Path, old: str, new: str, complaint: str) -> None:
