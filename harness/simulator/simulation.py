@@ -74,7 +74,6 @@ MAX_IDLE_TICKS: Final = 40_000
 
 MAX_OCCURRENCE: Final = 64
 
-
 _ENDS: Final = frozenset({CLIENT_ACK, TERMINAL, DEAD_LETTER, RAISED, NONSENSE})
 
 
@@ -117,11 +116,8 @@ class Setup:
 
     @cached_property
     def is_async(self) -> bool:
-        found = [
-            name
-            for name in ("run", "boot", "recover")
-            if inspect.iscoroutinefunction(getattr(self.adapter.factory, name, None))
-        ]
+        factory = self.adapter.factory
+        found = [n for n in ("run", "boot", "recover") if inspect.iscoroutinefunction(getattr(factory, n, None))]
         if found and found[0] != "run":
             raise UsageError(
                 f"adapter {self.adapter.name!r}: {found[0]} is async and run is not; write 'async def run(self, order)'"
@@ -144,9 +140,8 @@ class Setup:
             "retention": adapter.key_retention_ms is not None,
             "sagas": self.scenario.sagas > 1,
         }
-        return frozenset(name for name, present in has.items() if present) | getattr(
-            adapter.factory, "live_capabilities", frozenset()
-        )
+        found = {name for name, present in has.items() if present}
+        return frozenset(found.union(getattr(adapter.factory, "live_capabilities", ())))
 
     @cached_property
     def kinds(self) -> frozenset[str]:
