@@ -18,6 +18,7 @@ import argparse
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from contention.contenders import CONTENDERS, SOLD_OUT, VOTES_FIRST, Contender
 from contention.figures import EARLY_OVERHEAD_S, Estimate, estimate, mean_wait, measure, over_seeds
@@ -26,6 +27,9 @@ from tabulate import tabulate
 
 Point = dict[str, dict[str, Estimate]]
 """By contender and measure."""
+
+BY_ZIPF = "arrival rate, 100,000 items by Zipf's law (1.0)"
+"""The sweep whose last point is the headline's."""
 
 EARLY, LATE, SAGA = "2PC, early lock", "2PC, late lock", "saga, guarded"
 
@@ -82,7 +86,7 @@ def sweeps(scale: float) -> list[Sweep]:
             contenders=few,
         ),
         Sweep(
-            title="arrival rate, 100,000 items by Zipf's law (1.0)",
+            title=BY_ZIPF,
             demands={f"{rate:,.0f}/s": replace(BASE, rate=rate, skew=1.0) for rate in rates},
             shown=[GOODPUT, *LATENCY, LOCK, HOLD],
             contenders=CONTENDERS,
@@ -218,7 +222,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     seeds, scale, count = (2, 0.1, 4_000) if options.quick else (options.seeds, 1.0, 20_000)
     if seeds < 2:
         parser.error(f"--seeds {seeds}: an interval needs at least 2")
-    tell = lambda line: print(line, flush=True)  # noqa: E731
+    tell = partial(print, flush=True)
     queues = one_row(seeds, count)
     show_queues(queues, tell)
     wrong: list[str] = []
@@ -229,7 +233,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             points[label], found = simulate(demand, sweep.contenders, seeds)
             wrong += [f"{sweep.title}, {label}: {line}" for line in found]
         show(sweep, points, tell)
-        if "Zipf's law" in sweep.title:
+        if sweep.title == BY_ZIPF:
             last = list(points.values())[-1]
             share = last[EARLY]["goodput"].mean / last[SAGA]["goodput"].mean
     for line in wrong:
