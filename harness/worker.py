@@ -306,20 +306,22 @@ class _Worker:
         self._begin([*self.pending()])
         for line in sys.stdin:
             request = json.loads(line)
+            taken: list[Saga] = []
             try:
-                answer = self._answer(request["op"], request)
+                answer = self._answer(request["op"], request, taken)
             except Exception as error:  # told to the harness, which says it to a person
                 answer = {"error": f"{type(error).__name__}: {error}", "definite": False}
             self._say({"id": request["id"], **answer})
+            self._begin(taken)  # after the answer, so that a crash in its first step finds it taken
         os._exit(0)
 
-    def _answer(self, operation: str, request: Mapping[str, Any]) -> dict[str, Any]:
+    def _answer(self, operation: str, request: Mapping[str, Any], taken: list[Saga]) -> dict[str, Any]:
         saga = request.get("saga_id", "")
         if operation == "hello":
             return {"protocol": PROTOCOL, "engine": self.engine}
         if operation == "start":
             steps = tuple(step["id"] for step in request["steps"])
-            self._begin([Saga(id=saga, order=request["order"], steps=steps)])
+            taken.append(Saga(id=saga, order=request["order"], steps=steps))
             return {}
         if operation == "status":
             return self._status(saga)
@@ -327,7 +329,7 @@ class _Worker:
             self.cancel(saga)
             return {}
         if operation == "recover":
-            self._begin([*self.pending()])
+            taken.extend(self.pending())
             return {}
         return {"error": f"{operation} is not among hello, start, status, cancel, recover", "definite": True}
 

@@ -102,20 +102,23 @@ class StoreProxy:
 
     # -- connections ---------------------------------------------------------------------------
 
-    async def _accept(self, label: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
+    def _accept(self, label: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.create_task(self._keep(label, reader, writer))
         self._tasks.add(task)
+        task.add_done_callback(lambda _: self._done(task, writer))
+
+    def _done(self, task: asyncio.Task[None], writer: asyncio.StreamWriter) -> None:
+        self._tasks.discard(task)
+        reset(writer.transport)  # nothing where it is closed already; the case may be over before the task began
+
+    async def _keep(self, label: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             await self._serve(label, (reader, writer))
             writer.close()  # so that the store's last words arrive
-        except (Cut, OSError, TimeoutError, asyncio.CancelledError):
+        except (Cut, OSError, TimeoutError):
             reset(writer.transport)
         except Exception as error:  # a defect of ours
-            reset(writer.transport)
             self._host.fail(error)
-        finally:
-            self._tasks.discard(task)
 
     async def _serve(self, label: str, client: Streams) -> None:
         """Until one side hangs up. Raises Cut or OSError where the connection is to break, or did."""

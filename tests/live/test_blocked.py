@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import Small, fault, run
+from sagafuzz.faults import Plan
+
+from .conftest import Small, fault, run, run_plans
 
 GOOD = "from sagafuzz import worker\nworker.serve(lambda saga: True)\n"
 HELLO = """
@@ -107,3 +109,9 @@ def test_a_request_without_the_token_is_refused_where_the_manifest_asks_for_it(s
     wrong = run(small(program % "os.environ['SAGAFUZZ_TOKEN'] = 'guess'", capabilities="require_token = true"))
     assert [row[4] for row in right.run.rows if row[1] == "APPLY"] == ["order", "payment"]
     assert [row for row in wrong.run.rows if row[1] in ("SEND", "APPLY")] == []
+
+
+def test_each_case_has_a_token_of_its_own(small: Small) -> None:
+    setup = small("import os\nprint(os.environ['SAGAFUZZ_TOKEN'])\n" + GOOD, component='control = "http"')
+    said = [live.output[0][1][-1] for live in run_plans(setup, Plan(), Plan())]
+    assert len(set(said)) == 2 and all(len(token) >= 32 for token in said)

@@ -153,11 +153,11 @@ def _held() -> tuple[int, int]:
     return sum(1 for _ in Path("/proc/self/fd").iterdir()), resident * os.sysconf("SC_PAGE_SIZE") // 1024
 
 
-def _listening(pids: list[int]) -> int:
-    """How many ports of any address these processes listen at."""
+def _listening(pids: list[int]) -> list[str]:
+    """The addresses at which these processes listen, as the kernel writes them."""
     ends = {link.readlink().name for pid in pids for link in Path(f"/proc/{pid}/fd").iterdir() if link.is_symlink()}
     rows = [line.split() for name in ("tcp", "tcp6") for line in Path(f"/proc/net/{name}").read_text().splitlines()[1:]]
-    return sum(1 for row in rows if row[3] == "0A" and f"socket:[{row[9]}]" in ends)
+    return [row[1].partition(":")[0] for row in rows if row[3] == "0A" and f"socket:[{row[9]}]" in ends]
 
 
 def _leave_nothing(cases: int, temporary: Path) -> None:
@@ -181,7 +181,7 @@ def _leave_nothing(cases: int, temporary: Path) -> None:
         assert os.listdir(world.folder) == []  # noqa: PTH208
         assert descendants(world.supervisor.pid) == []
         assert world.server.doors == {}
-        assert _listening([os.getpid(), world.supervisor.pid]) == 1  # the participants'
+        assert _listening([os.getpid(), world.supervisor.pid]) == ["0100007F"]  # the participants, at 127.0.0.1
 
     in_a_world(work)
     assert children() == [] or all(not alive(pid) for pid in children())
