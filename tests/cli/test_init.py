@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import subprocess
 import sys
 from pathlib import Path
@@ -9,26 +10,49 @@ from typing import Any
 
 import pytest
 
+from sagafuzz.cli.creating import SKELETONS
 
-def test_what_it_writes_passes_its_own_test_and_a_campaign(sagafuzz: Any) -> None:
-    assert sagafuzz("init").code == 0
-    assert {path.name for path in Path().iterdir()} == {"checkout.py", "saga_adapter.py", "test_saga.py"}
-    ran = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--saga-random", "5"],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+NEEDS = {"live": "uvicorn", "dbos": "dbos"}
+
+
+def session(*options: str) -> subprocess.CompletedProcess[str]:
+    words = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:randomly", *options]
+    return subprocess.run(words, capture_output=True, text=True, timeout=500, check=False)
+
+
+def needed(engine: str) -> None:
+    if engine in NEEDS and importlib.util.find_spec(NEEDS[engine]) is None:
+        pytest.skip(f"{NEEDS[engine]} is not installed: pip install 'sagafuzz[{engine}]'")
+
+
+@pytest.mark.parametrize("engine", SKELETONS)
+def test_what_it_writes_passes_its_own_test_without_a_fault(sagafuzz: Any, engine: str) -> None:
+    needed(engine)
+    result = sagafuzz("init", "--engine", engine)
+    assert result.code == 0
+    assert {path.name for path in Path().iterdir()} == set(SKELETONS[engine].files)
+    assert f"sagafuzz run {SKELETONS[engine].adapter}" in result.out
+    ran = session("--saga-faults", "0", "--saga-random", "5")
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert "1 passed" in ran.stdout
     assert "consistent" in ran.stdout
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("engine", ["plain", "live"])
+def test_what_it_writes_passes_its_own_test(sagafuzz: Any, engine: str) -> None:
+    needed(engine)
+    assert sagafuzz("init", "--engine", engine).code == 0
+    ran = session("--saga-random", "5")
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert "1 passed" in ran.stdout
+
+
+@pytest.mark.slow
 def test_what_it_writes_survives_two_faults(process: Any) -> None:
     assert process("init", "shop").result().code == 0
-    result = process("run", "shop/saga_adapter.py:Shop", "--faults", 2, "--random", 20).result()
+    words = ("--faults", 2, "--random", 20, "--scenario", "succeeds")  # 5,000 of the 36,000 plans that there are
+    result = process("run", "shop/saga_adapter.py:Shop", *words).result()
     assert result.code == 0
     assert "CONSISTENT" in result.out
 
@@ -46,3 +70,7 @@ def test_a_folder_can_be_named(sagafuzz: Any) -> None:
     result = sagafuzz("init", "shop")
     assert "cd shop && pytest" in result.out
     assert Path("shop/saga_adapter.py").exists()
+
+
+def test_an_engine_says_what_is_to_be_installed(sagafuzz: Any) -> None:
+    assert "it needs: pip install 'sagafuzz[dbos,pytest]'" in sagafuzz("init", "--engine", "dbos").out
