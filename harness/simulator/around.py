@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 from greenlet import GreenletExit
 
 from ..errors import SagafuzzError, UsageError
-from ..ports import Rejected, Request, Surrounding
+from ..ports import Rejected, Surrounding
 from ..saga import FORWARD
 from ..scenario import Order
-from .participants import ERROR, OK, REJECTED, Ledger, Reply, copied
+from .participants import ERROR, OK, REJECTED, Ledger, Reply, as_request, copied
 from .patches import Spinning
 
 if TYPE_CHECKING:
@@ -84,18 +84,10 @@ class Around:
 
     def handle(self, msg: Message, refusal: str | None = None) -> Reply:
         """Handle one delivery as one local transaction. A refusal is an answer: what was written stands."""
-        request = Request(
-            operation=msg.operation,
-            saga=msg.saga,
-            step=msg.step,
-            direction=msg.direction,
-            key=msg.key,
-            payload=copied(msg.payload),
-        )
         tx = _Local(self.service.copy(), copied(self.memory), msg, refusal)
         answer, value = OK, None
         try:
-            value = copied(self.volatile.handle(request, tx))
+            value = copied(self.volatile.handle(as_request(msg), tx))
         except Rejected as refused:
             answer, value = REJECTED, str(refused)
         except (SagafuzzError, GreenletExit, KeyboardInterrupt, Spinning):

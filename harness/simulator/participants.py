@@ -417,6 +417,18 @@ class _Transaction:
         self.touched.append((WRITE, (entity, self.versions[entity], mode)))
 
 
+def as_request(msg: Message) -> Request:
+    """One delivery, as code of the user's is given it."""
+    return Request(
+        operation=msg.operation,
+        saga=msg.saga,
+        step=msg.step,
+        direction=msg.direction,
+        key=msg.key,
+        payload=copied(msg.payload),
+    )
+
+
 class UserParticipant:
     """Runs a user's participant: its state is durable only through the transaction."""
 
@@ -462,14 +474,7 @@ class UserParticipant:
             return Reply(REJECTED, known)
         if (msg.saga, msg.operation) in self.refused and not self.decided(msg):
             return self.refuse(msg, "refused by the business")
-        request = Request(
-            operation=msg.operation,
-            saga=msg.saga,
-            step=msg.step,
-            direction=msg.direction,
-            key=msg.key,
-            payload=copied(msg.payload),
-        )
+        request = as_request(msg)
         try:
             tx = copy.deepcopy(self.durable)
             tx.saga = msg.saga

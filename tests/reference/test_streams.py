@@ -167,7 +167,7 @@ def judge(kind: str, where: str, told: set[str]) -> Counter[str]:
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgres"])
-@pytest.mark.parametrize("moments", [2, pytest.param(50, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("moments", [2, pytest.param(30, marks=pytest.mark.slow)])
 def test_killed_at_random_moments_no_saga_is_lost_or_doubled(
     kind: str, moments: int, tmp_path: Path, stream: Stream
 ) -> None:
