@@ -10,7 +10,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from ..ports import CallTimeout, LocalTransaction, Rejected, Request, StoreUnavailable, Unavailable, World, adapter
@@ -102,7 +102,7 @@ class Choreography:
         request = {"data": data, "outcome": ""}
         self._durably(lambda: self.world.store.put(_key(order.id), request, record="create", saga=order.id))
         relay = _Relay(self)
-        relay.take(order.id, data, Event(type=FLOW.begin, saga=order.id, data=data))
+        relay.take(_begin(order.id, data), new=True)
         return relay.carry_on()[order.id]
 
     def recover(self) -> None:
@@ -113,7 +113,7 @@ class Choreography:
             for key, record in self.world.store.items(_PREFIX):
                 saga = key.removeprefix(_PREFIX)
                 if not record["outcome"] and saga not in self.mine:
-                    relay.take(saga, record["data"])
+                    relay.take(_begin(saga, record["data"]))
             for saga, outcome in relay.carry_on().items():
                 self.world.reply(saga, outcome)
 
@@ -145,29 +145,45 @@ def _key(saga: str) -> str:
     return _PREFIX + saga
 
 
+def _begin(saga: str, data: Mapping[str, Any]) -> Event:
+    return Event(type=FLOW.begin, saga=saga, data=data)
+
+
+@dataclass(frozen=True)
+class _Found:
+    """An event that is to be delivered, and the service in whose outbox it is, if in one."""
+
+    event: Event
+    service: str = ""
+
+
+@dataclass
+class _Held:
+    """A saga that a relay has in hand."""
+
+    begin: Event
+    found: list[_Found] = field(default_factory=list)
+    failures: int = 0
+    looks: int = LOOKS
+
+
 class _Relay:
     """Delivers what is in the outboxes, each event at least once, until the sagas in hand have ended. While one
     waits for a service that does not answer, the others go on."""
 
     def __init__(self, gateway: Choreography) -> None:
         self._gateway, self._world = gateway, gateway.world
-        self._data: dict[str, Mapping[str, Any]] = {}
-        self._found: dict[str, list[_Found]] = {}
-        self._failures: dict[str, int] = {}
-        self._looks: dict[str, int] = {}
+        self._held: dict[str, _Held] = {}
+        self._outcomes: dict[str, Outcome] = {}
         self._agenda: list[tuple[float, int, str]] = []
         self._turns = 0
         self._waited_s = 0.0
-        self._outcomes: dict[str, Outcome] = {}
 
-    def take(self, saga: str, data: Mapping[str, Any], *known: Event) -> None:
-        """Take a saga in hand, of which these events are known to be undelivered."""
-        self._gateway.mine.add(saga)
-        self._data[saga] = data
-        self._found[saga] = [_Found(event, "") for event in known]
-        self._failures[saga] = 0
-        self._looks[saga] = LOOKS
-        self._again(saga, 0.0)
+    def take(self, begin: Event, *, new: bool = False) -> None:
+        """Take the saga in hand that begins with the event; of a new one nothing else has happened."""
+        self._gateway.mine.add(begin.saga)
+        self._held[begin.saga] = _Held(begin, [_Found(begin)] if new else [])
+        self._again(begin.saga, 0.0)
 
     def carry_on(self) -> dict[str, Outcome]:
         """How each saga ended; PENDING where nothing is left to deliver and no event has told of an end."""
@@ -177,48 +193,48 @@ class _Relay:
                 if due > self._waited_s:
                     self._world.sleep(due - self._waited_s)
                     self._waited_s = due
-                if (found := self._gateway.outcome(saga)) != "":
-                    self._outcomes[saga] = Outcome(found)
-                elif self._looks[saga]:
-                    self._again(saga, self._step(saga))
+                outcome = self._gateway.outcome(saga)
+                if outcome or not self._held[saga].looks:
+                    self._outcomes[saga] = Outcome(outcome or Outcome.PENDING)
                 else:
-                    self._outcomes[saga] = Outcome.PENDING
+                    self._again(saga, self._step(self._held[saga]))
         finally:
-            self._gateway.mine.difference_update(self._data)
+            self._gateway.mine.difference_update(self._held)
         return self._outcomes
 
     def _again(self, saga: str, seconds: float) -> None:
         self._turns += 1
         heapq.heappush(self._agenda, (self._waited_s + seconds, self._turns, saga))
 
-    def _step(self, saga: str) -> float:
+    def _step(self, held: _Held) -> float:
         """Deliver one event, the one that comes first in the flow. After how many seconds to go on."""
-        found = self._found[saga]
         try:
-            if not found:
-                self._read(saga, FLOW.services)
-            if found:
-                found.sort(key=lambda entry: FLOW.place(entry.event.type))
-                self._deliver(found[0])
-                del found[0]
-                self._failures[saga] = 0
+            if not held.found:
+                self._read(held, FLOW.services)
+            if held.found:
+                held.found.sort(key=lambda found: FLOW.place(found.event.type))
+                self._deliver(held, held.found[0])
+                del held.found[0]
+                held.failures = 0
                 return 0.0
             # it has not begun, or another relay has it in hand just now
-            self._looks[saga] -= 1
-            self._found[saga] = [_Found(Event(type=FLOW.begin, saga=saga, data=self._data[saga]), "")]
+            held.looks -= 1
+            held.found = [_Found(held.begin)]
         except (CallTimeout, Unavailable):
             pass
-        self._failures[saga] += 1
-        return RETRIES.backoff_s(self._failures[saga])
+        held.failures += 1
+        return RETRIES.backoff_s(held.failures)
 
-    def _read(self, saga: str, services: Iterable[str]) -> None:
+    def _read(self, held: _Held, services: Iterable[str]) -> None:
+        """Look into the outboxes of services."""
+        saga = held.begin.saga
         for service in services:
             for entry in self._world.call(f"{service}.outbox", saga=saga):
                 event = Event(type=entry["type"], saga=saga, data=entry["data"])
-                if all(event.id != known.event.id for known in self._found[saga]):
-                    self._found[saga].append(_Found(event, service))
+                if all(event.id != known.event.id for known in held.found):
+                    held.found.append(_Found(event, service))
 
-    def _deliver(self, found: _Found) -> None:
+    def _deliver(self, held: _Held, found: _Found) -> None:
         event = found.event
         if event.type in FLOW.ends:
             self._gateway.ended(event)
@@ -226,14 +242,6 @@ class _Relay:
         for reaction in reactions:
             with suppress(Rejected):  # its service has told of it, by an event
                 self._world.call(reaction.operation, saga=event.saga, key=event.id, event=event.type, **event.data)
-        if found.outbox:
-            self._world.call(f"{found.outbox}.published", saga=event.saga, event=event.type)
-        self._read(event.saga, dict.fromkeys(reaction.service for reaction in reactions))
-
-
-@dataclass(frozen=True)
-class _Found:
-    """An event that is to be delivered, and whose outbox it is in."""
-
-    event: Event
-    outbox: str
+        if found.service:
+            self._world.call(f"{found.service}.published", saga=event.saga, event=event.type)
+        self._read(held, [reaction.service for reaction in reactions])

@@ -47,18 +47,8 @@ class Reference:
         self.orchestrator.resume_pending()
 
 
-class Told(Reference):
-    """Where the harness cannot see in the store that a saga has ended, the client is told by who took it over."""
-
-    world: World
-
-    def recover(self) -> None:
-        for saga, outcome in self.orchestrator.resume_pending().items():
-            self.world.reply(saga, outcome)
-
-
 @adapter(name="reference-sqlite", **OPTIONS)
-class ReferenceOnSQLite(Told):
+class ReferenceOnSQLite(Reference):
     """The same on its SQLite store, a real database."""
 
     def boot(self, world: World) -> None:
@@ -66,3 +56,7 @@ class ReferenceOnSQLite(Told):
         connection = world.sqlite()
         connection.isolation_level = None
         self.orchestrator = Orchestrator(DEFINITION, ports=world, store=SQLiteStore(connection))
+
+    def recover(self) -> None:
+        for saga, outcome in self.orchestrator.resume_pending().items():
+            self.world.reply(saga, outcome)  # the harness cannot read in SQLite that it has ended

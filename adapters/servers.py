@@ -13,7 +13,7 @@ from ..errors import UsageError
 from ..ports import StoreUnavailable, World
 from ..reference_saga import Orchestrator
 from ..reference_saga.ports import Listed, SagaStore
-from .reference import DEFINITION, Told
+from .reference import DEFINITION, Reference
 
 
 class EmptiableStore(SagaStore, Protocol):
@@ -47,7 +47,7 @@ class CrashPoints:
         return self._world.outside(self._store.open, saga="")
 
 
-class ReferenceOnServer(Told):
+class ReferenceOnServer(Reference):
     """The reference on a store at the address that the environment's ``variable`` holds. It is opened once a thread;
     the runs there share it, one after the other."""
 
@@ -56,7 +56,6 @@ class ReferenceOnServer(Told):
     open_store: Callable[[str], EmptiableStore]
 
     def boot(self, world: World) -> None:
-        self.world = world
         store = world.resource("sagas", self._emptied)
         self.orchestrator = Orchestrator(DEFINITION, ports=world, store=CrashPoints(world, store))
 
