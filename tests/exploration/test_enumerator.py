@@ -8,7 +8,8 @@ import pytest
 
 from sagafuzz import Plan
 from sagafuzz.exploration.enumerator import Enumerator
-from sagafuzz.exploration.judge import Judge
+from sagafuzz.exploration.judge import Judge, outcome_of
+from sagafuzz.exploration.reductions import REDUCTIONS
 from sagafuzz.loading import load
 from sagafuzz.simulator import Setup, simulate
 
@@ -77,6 +78,24 @@ def test_plans_and_histories_of_the_reference_with_one_fault_are_pinned() -> Non
         "two-on-one-item": (197, 193),
         "over-the-limit": (148, 148),
     }
+
+
+THREE = ("crash-after-send", "crash-after-ack", "crash-before-log", "lost-write", "timeout", "reject", "undo-fails")
+
+
+def three_faults(reductions: tuple[str, ...]) -> tuple[int, int, set[str]]:
+    """Of up to three faults of some kinds on the reference: plans, distinct histories, distinct outcomes."""
+    setup = setup_of("reference", "succeeds")
+    cases = list(Enumerator(setup, 3, (*THREE, "duplicate"), reductions=reductions).cases())
+    whole = [case for case in cases if not case.known]
+    return len(cases), len({case.digest for case in whole}), {outcome_of(case.run, setup) for case in whole}
+
+
+@pytest.mark.slow
+def test_plans_histories_and_outcomes_with_three_faults_are_pinned_with_and_without_reductions() -> None:
+    outcomes = {"completed", "compensated", "stuck", "no answer"}
+    assert three_faults(()) == (4060, 4060, outcomes)
+    assert three_faults(REDUCTIONS) == (2172, 1879, outcomes)
 
 
 @pytest.mark.slow

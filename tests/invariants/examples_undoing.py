@@ -290,6 +290,24 @@ bad(
 bad(
     "I19",
     "undo of other data",
+    "another quantity is given back, at the right price",
+    """
+    submit
+    call order.create key=o
+    call inventory.reserve key=i price=100 quantity=2 receipt=quantity:2
+    refused payment.charge key=p
+    send inventory.release key=i price=100 quantity=1 -> m4  <--
+    apply m4
+    ack m4
+    call order.cancel key=o
+    tell compensated
+    """,
+    names="inventory.release for saga-1 says quantity 1, and inventory.reserve took 2",
+    at="inventory C",
+)
+bad(
+    "I19",
+    "undo of other data",
     "the undo names what another saga took",
     """
     submit

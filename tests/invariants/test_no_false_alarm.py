@@ -367,6 +367,15 @@ CONTENT = {
         call order.cancel key=o
         tell compensated
         """,
+    "a step and its undo both name a price and a quantity, of which the participant counts one": """
+        submit quantity=2 amount=100
+        call order.create key=o
+        call inventory.reserve key=i price=100 quantity=2 receipt=id:r-1,quantity:2
+        refused payment.charge key=p
+        call inventory.release key=i price=100 quantity=2
+        call order.cancel key=o
+        tell compensated
+        """,
     "an operation that is no step may take effect again, and after the end": """
         submit
         refused order.create key=o
