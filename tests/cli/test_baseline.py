@@ -60,6 +60,15 @@ def test_a_stale_entry_is_red(sagafuzz: Any, ids: list[str]) -> None:
     assert sagafuzz(*clean, *baseline(["F-gone1"])).code == 1
 
 
+def test_the_reports_of_a_store_are_judged_by_a_baseline_too(sagafuzz: Any, ids: list[str]) -> None:
+    assert sagafuzz("report", "sagafuzz-report").code == 1
+    assert sagafuzz("report", "sagafuzz-report", *baseline(ids)).code == 0
+    assert json.loads(Path("sagafuzz-report/report.json").read_text())["findings"][0]["known"] == "PAY-12: it waits"
+    assert sagafuzz("report", "sagafuzz-report", *baseline(ids[1:])).code == 1
+    assert sagafuzz("report", "sagafuzz-report", *baseline([*ids, "F-gone1"])).code == 1
+    assert sagafuzz("report", "sagafuzz-report").code == 1
+
+
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
