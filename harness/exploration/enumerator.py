@@ -15,8 +15,19 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from ..faults import Fault, Plan, Site, feasible_kinds
-from ..history import rows_digest
-from ..simulator import UNSHARED, Prefix, Run, Setup, Simulation, Strayed, prefixes, simulate, unsettled
+from ..history import BOOT, rows_digest
+from ..simulator import (
+    HEALING,
+    UNSHARED,
+    Prefix,
+    Run,
+    Setup,
+    Simulation,
+    Strayed,
+    prefixes,
+    simulate,
+    unsettled,
+)
 from .judge import NotDeterministic, difference
 from .reductions import (
     CLOCK_JUMPS,
@@ -235,8 +246,13 @@ class Enumerator:
         for index in range(len(run.sites) - 1, -1, -1):
             after.append(after[-1] + sum(1 for _ in self._possible(run.sites[index], run.impossible.get(index, ()))))
         after.reverse()
-        self.pruned[STATE_MEMO] += memo.end(run, after)
+        self.pruned[STATE_MEMO] += memo.end(after, settled=run.known_at < 0 and self._settled(run))
         return run
+
+    def _settled(self, run: Run) -> bool:
+        """Whether the run came to its end without a restart that only an open saga was the reason for."""
+        restarted = any(row[1] == BOOT and row[9][1] == HEALING for row in run.rows)
+        return not restarted and not unsettled(self.setup, run.rows)
 
     def _run_last(self, memo: StateMemo, plan: Plan, prefix: Prefix | None) -> Run:
         """Run a plan that is not extended; one with a single fault to its end, since it shows what the fault does."""

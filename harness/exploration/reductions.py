@@ -39,7 +39,7 @@ from typing import Final
 
 from ..history import ACK, CLOCK, DELIVER, DOWN, LOG, LOST, TIMEOUT
 from ..simulator import Run, Simulation
-from ..simulator.state import state_key
+from ..simulator.state import last_key, restart_due, state_keys
 
 CRASH_EQUIVALENCE: Final = "crash equivalence"
 STATE_MEMO: Final = "state memo"
@@ -78,8 +78,11 @@ class StateMemo:
     """The states that were explored, with how many further faults, and how many plans that spares."""
 
     def __init__(self) -> None:
-        self._known: dict[bytes, tuple[int, int]] = {}  # state -> (faults still to strike, plans of one more)
-        self._new: list[tuple[bytes, int]] = []  # states of the current run, with the site at which each was
+        # each state with whether a restart is due (see `restart_due`) -> (faults still to strike, plans of one more)
+        self._known: dict[tuple[bytes, bool], tuple[int, int]] = {}
+        self._ends: set[tuple[bytes, bool]] = set()  # the same of states after which no fault is to strike
+        self._new: list[tuple[tuple[bytes, bytes, bytes], bool, int]] = []  # those of the current run, with their sites
+        self._first: tuple[bytes, bool] | None = None  # what `glance` saw
         self._remaining = 0
         self._spared = 0
         self._asked: Counter[str] = Counter()  # by the kind of the last fault, of runs that no fault may follow
@@ -92,7 +95,7 @@ class StateMemo:
         """What is known by now, to go on from."""
         memo = copy(self)
         for name, value in vars(memo).items():
-            if isinstance(value, (dict, list)):
+            if isinstance(value, (dict, list, set)):
                 setattr(memo, name, copy(value))
         return memo
 
@@ -100,27 +103,34 @@ class StateMemo:
         """A run starts after which ``remaining`` faults may follow."""
         self._remaining = remaining
         self._new = []
+        self._first = None
         self._spared = 0
 
     def watch(self, sim: Simulation) -> bool:
         """Is the state known? Only earlier runs count: a state that recurs within one run is a loop."""
-        key = state_key(sim)
-        if key is None:
+        keys = state_keys(sim)
+        if keys is None:
             return False
-        known = self._known.get(key)
+        due = restart_due(sim)
+        known = self._known.get((keys[min(self._remaining, 2)], due))
         if known is not None and known[0] >= self._remaining:
             self._spared = known[1]
             return True
-        self._new.append((key, len(sim.sites)))
+        self._new.append((keys, due, len(sim.sites)))
         return False
 
-    def end(self, run: Run, after: list[int]) -> int:
-        """Keep what the run came by; ``after[n]`` is the number of faults at its site n or later. Returns how
-        many plans of one more fault were spared."""
+    def end(self, after: list[int], *, settled: bool) -> int:
+        """Keep what the run came by; ``after[n]`` is the number of faults at its site n or later. Where it ended
+        ``settled``, and nothing was restarted for that, it makes no difference whether that was due. Returns how many
+        plans of one more fault were spared."""
         spared = self._spared
-        for key, site in self._new:
-            if site < len(after):
-                self._known[key] = (self._remaining, after[site] + spared)
+        for keys, seen, site in self._new:
+            if site >= len(after):
+                continue
+            for due in (False, True) if settled else (seen,):
+                self._ends.add((keys[0], due))
+                for key in keys[1 : self._remaining + 1]:
+                    self._known[key, due] = (self._remaining, after[site] + spared)
         return spared
 
     # -- runs that no fault may follow: few of their states are met again, so the first alone is looked at ----
@@ -132,16 +142,14 @@ class StateMemo:
 
     def glance(self, sim: Simulation) -> bool:
         """Is the first state after the last fault known?"""
-        if self._new or (key := state_key(sim)) is None:
+        if self._first is not None or (key := last_key(sim)) is None:
             return False
-        if key in self._known:
-            return True
-        self._new.append((key, 0))
-        return False
+        self._first = (key, restart_due(sim))
+        return self._first in self._ends
 
     def end_last(self, run: Run, kind: str) -> None:
         """Keep what `glance` saw."""
         self._asked[kind] += 1
         self._found[kind] += run.known_at >= 0
-        for key, _ in self._new:
-            self._known[key] = (0, 0)
+        if self._first is not None:
+            self._ends.add(self._first)

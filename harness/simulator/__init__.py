@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from .prefix import Prefix, Strayed, prefixes
 from .registers import Register
-from .simulation import UNSHARED, Run, Setup, Simulation, simulate, unsettled
+from .simulation import HEALING, UNSHARED, Run, Setup, Simulation, simulate, unsettled
 
 __all__ = [
+    "HEALING",
     "UNSHARED",
     "Prefix",
     "Register",

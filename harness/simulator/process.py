@@ -48,6 +48,7 @@ class Process:
         self.dead = False
         self.paused_until_us = 0
         self.upgraded = False
+        self.named = False  # whether its code has asked for its label
         self.inputs: list[Any] = []  # every answer that a port gave it, in order: (port, ...), see `Tape`
         self.tape: Tape | None = None  # the answers of another run, while they are given again
         self.taped = True  # whether what it did so far follows from its inputs, one task after the other

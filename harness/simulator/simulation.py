@@ -61,6 +61,9 @@ HORIZON_US: Final = 30 * 24 * 3_600_000_000
 OPERATOR_US: Final = 3_600_000_000
 """When, after it was struck, an operator repairs a compensation that fails: one hour, or when all is at rest."""
 
+HEALING: Final = "heal"
+"""Why a process is started when all faults are over and a saga is open."""
+
 PAUSE_US: Final = 10_000_000
 LAG_US: Final = 50_000
 """How long a paused process stands still, and how long a replica lags after a restart."""
@@ -275,6 +278,7 @@ class Simulation:
         self.site_rows: list[int] = []
         self.watch: Callable[[Simulation], bool] | None = None
         self.checkpoint: Callable[[Simulation], object] | None = None  # told when a process is about to act
+        self.about_to_write = False  # when `watch` is asked: whether a write is what the process is about to do
         self.known_at = -1
         self.planned = len(faults)
         self.living: list[Process] = []
@@ -330,6 +334,7 @@ class Simulation:
     def _watched(self, site: tuple[str, str, str, str, int]) -> None:
         """At a moment when a process is about to act, and every fault has struck: does the caller know
         the rest? Then the run ends here."""
+        self.about_to_write = site[3] == LOG_PHASE
         if (
             self.watch is not None
             and self.known_at < 0
@@ -547,7 +552,7 @@ class Simulation:
             self.kernel.run()
         self._healed_incarnation = self._incarnations + 1
         self.kernel.horizon_us = self.kernel.now_us + HORIZON_US
-        self.start("heal")
+        self.start(HEALING)
 
     def result(self) -> Run:
         return Run(

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import marshal
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from ..history import APPLY, BOOT, CLOCK, DELIVER, DOWN, LOG, LOST, PAUSE, Row
+from ..history import BOOT
+from ..saga import FORWARD
 from .network import MAX_ATTEMPT, Message
 from .participants import Ledger, UserParticipant
+from .past import Past
 
 if TYPE_CHECKING:
     from .simulation import Simulation
@@ -22,7 +24,10 @@ _SPARE: Final = 3
 """Attempts that must be left to be struck for their number not to matter."""
 
 
-_TIMED: Final = frozenset({"deadline_ms", "min_backoff_ms"})
+_FAR_US: Final = 10**10
+"""A horizon farther off than this is the usual one, which nothing reaches."""
+
+TIMED: Final = frozenset({"deadline_ms", "min_backoff_ms", "key_retention_ms"})
 """Promises on which the time of each event is judged."""
 
 
@@ -30,14 +35,40 @@ class _Opaque(Exception):
     """Something whose state cannot be told: then no two states are called equal."""
 
 
-def state_key(sim: Simulation) -> bytes | None:
-    """16 bytes that two runs share only if their futures, and what the invariants know of their
-    pasts, are the same. None where that cannot be told."""
+class _Moment(NamedTuple):
+    """What is looked at: ``left`` is how many faults may strike yet, two standing for more."""
+
+    sim: Simulation
+    past: Past
+    left: int
+
+
+def state_keys(sim: Simulation) -> tuple[bytes, bytes, bytes] | None:
+    """What two runs share only if their futures, and what the invariants know of their pasts, are the same: 16 bytes
+    each for futures in which no fault strikes, one, or more. None where that cannot be told."""
+    past = _past(sim)
+    keys = [] if past is None else [_key(_Moment(sim, past, left)) for left in range(3)]
+    none, one, more = keys or (None, None, None)
+    return None if none is None or one is None or more is None else (none, one, more)
+
+
+def last_key(sim: Simulation) -> bytes | None:
+    """The first of `state_keys` alone."""
+    past = _past(sim)
+    return None if past is None else _key(_Moment(sim, past, 0))
+
+
+def _past(sim: Simulation) -> Past | None:
     hidden = sim.databases or sim.resources or "random" in vars(sim)
-    if hidden or sim.setup.is_async or _TIMED & sim.setup.adapter.declared.keys():
+    if hidden or sim.setup.is_async or TIMED & sim.setup.adapter.declared.keys():
         return None
+    return Past(sim.rows, len(sim.setup.orders))
+
+
+def _key(at: _Moment) -> bytes | None:
     try:
-        parts = (_processes(sim), _durable(sim), _services(sim), _network(sim), _timers(sim), past(sim.rows))
+        world = (_processes(at.sim), _durable(at), _services(at.sim), _network(at), _timers(at))
+        parts = (at.left, world, _healed(at.sim), at.past.lanes)
         return hashlib.blake2b(marshal.dumps(parts, 2), digest_size=16).digest()
     except (_Opaque, ValueError):
         return None
@@ -51,6 +82,7 @@ def _processes(sim: Simulation) -> tuple[Any, ...]:
             process is sim.process,
             process.booted,
             process.upgraded,
+            process.label if process.named else "",
             max(process.paused_until_us - now, 0),
             tuple(process.inputs),
             tuple((t.label, t.saga, t is current, t.waiting) for t in process.tasks if not t.finished),
@@ -59,13 +91,36 @@ def _processes(sim: Simulation) -> tuple[Any, ...]:
     )
 
 
-def _durable(sim: Simulation) -> tuple[Any, ...]:
-    durable = sim.durable
+def restart_due(sim: Simulation) -> bool:
+    """Whether `Simulation` would restart the last process if the run came to its end unsettled and no further fault
+    struck. No part of the keys, since it matters only where that end is not settled."""
+    if _healed(sim) or not sim.fired:
+        return False
+    return sim.fired[-1][0] >= max((position for position, row in enumerate(sim.rows) if row[1] == BOOT), default=0)
+
+
+def _healed(sim: Simulation) -> bool:
+    return sim._healed_incarnation >= sim._incarnations
+
+
+def _durable(at: _Moment) -> tuple[Any, ...]:
+    sim, durable = at.sim, at.sim.durable
     stale = durable.stale is not None and durable.stale[2]()
     if stale:
         raise _Opaque
     texts = tuple(sorted(durable.texts.items()))
-    return texts, tuple(sorted(durable.files.items())), tuple(durable.before), sim.wall_offset_s
+    before = () if _replaced(at) else tuple(durable.before)
+    return texts, tuple(sorted(durable.files.items())), before, sim.wall_offset_s
+
+
+def _replaced(at: _Moment) -> bool:
+    """Whether no process can come to read what was there before the last write, as a replica that lags shows it: the
+    fault that makes one lag, or the one that starts a process before the next write, is no longer to strike."""
+    if at.left != 1:
+        return at.left == 0
+    sim = at.sim
+    alone = len(sim.living) == 1 and not any(entry[2].__name__ == "start" for entry in sim.kernel._heap)
+    return alone and sim.about_to_write
 
 
 def _services(sim: Simulation) -> tuple[Any, ...]:
@@ -93,48 +148,71 @@ def _service(service: Any) -> Any:
     raise _Opaque
 
 
-def _network(sim: Simulation) -> tuple[Any, ...]:
+def _network(at: _Moment) -> tuple[Any, ...]:
+    sim = at.sim
     network, now = sim.network, sim.kernel.now_us
     lasting = tuple(
         tuple(sorted((service, until - now) for service, until in table.items() if until > now))
         for table in (network._cut, network._mute, network._down)
     )
-    spent = sorted((*call, count) for call, count in network._attempts.items() if count > MAX_ATTEMPT - _SPARE)
-    held = tuple(_message(sim, msg) for msg in (*network._held, *network._late))
-    waiting = tuple((_message(sim, entry[0]), entry[1]) for entry in network._waiting)
+    spent = (
+        [] if not at.left else sorted((*call, n) for call, n in network._attempts.items() if n > MAX_ATTEMPT - _SPARE)
+    )
+    held = tuple(
+        tuple(_message(at, msg) for msg in some if not _idle(at, msg)) for some in (network._held, network._late)
+    )
+    waiting = tuple((_message(at, entry[0]), entry[1]) for entry in network._waiting)
     return lasting, tuple(sorted(network.stuck)), tuple(spent), held, waiting
 
 
-def _message(sim: Simulation, msg: Message) -> tuple[Any, ...]:
+def _idle(at: _Moment, msg: Message) -> bool:
+    """Whether a request that is under way will change nothing and tell nobody anything: nobody waits for its answer,
+    its participant will answer as it has answered before, and no other request waits for this one."""
+    network, service = at.sim.network, at.sim.services[msg.service]
+    unheard = msg.done or msg.deaf or msg.process.dead
+    if not unheard or at.past.undone or network._waiting or not isinstance(service, Ledger) or service.since:
+        return False
+    if msg.direction != FORWARD or msg.key is None or (at.left and not msg.deliveries):
+        return False
+    return service.decided(msg)
+
+
+def _message(at: _Moment, msg: Message) -> tuple[Any, ...]:
     waits = not (msg.done or msg.deaf or msg.process.dead)
-    due = msg.due_us - sim.kernel.now_us if waits else 0
+    due = msg.due_us - at.sim.kernel.now_us if waits else 0
     payload = tuple(sorted((name, repr(value)) for name, value in msg.payload.items()))
-    return msg.operation, msg.saga, msg.step, msg.direction, msg.key, payload, waits, due, min(msg.deliveries, 2)
+    about = msg.operation, msg.saga, msg.step, msg.direction, msg.key, payload
+    deliveries = 0 if not at.left else min(msg.deliveries, 2)
+    return about, waits, due, deliveries, at.past.sent(msg.id)
 
 
-def _timers(sim: Simulation) -> tuple[Any, ...]:
+def _timers(at: _Moment) -> tuple[Any, ...]:
     """What will still happen by itself, in order, relative to now."""
-    found = []
-    for at, _, function, argument in sorted(sim.kernel._heap, key=lambda entry: entry[:2]):
-        shown = _timer(sim, function.__name__, argument)
+    found, sim = [], at.sim
+    for due_us, _, function, argument in sorted(sim.kernel._heap, key=lambda entry: entry[:2]):
+        shown = _timer(at, function.__name__, argument)
         if shown is not None:
-            found.append((at - sim.kernel.now_us, function.__name__, shown))
+            found.append((due_us - sim.kernel.now_us, function.__name__, shown))
     waiting = tuple(order.id for order in sim._waiting)
-    return tuple(found), waiting, sim.kernel.horizon_us - sim.kernel.now_us < 10**10
+    left_us = sim.kernel.horizon_us - sim.kernel.now_us
+    return tuple(found), waiting, left_us if left_us < _FAR_US else -1
 
 
-def _timer(sim: Simulation, name: str, argument: Any) -> Any:
+def _timer(at: _Moment, name: str, argument: Any) -> Any:
     """A timer as a value; None for one that will do nothing."""
     shown: Any = None
-    if name in {"deliver", "_run_out"}:
-        shown = _message(sim, argument)
+    if name == "deliver":
+        if not _idle(at, argument):
+            shown = _message(at, argument)
+    elif name == "_run_out":
+        shown = _message(at, argument)
     elif name in {"_answer", "_arrive"}:
         msg, reply = argument[0], argument[1]
         if not (msg.done or msg.process.dead):
-            shown = (_message(sim, msg), reply.answer, repr(reply.value), msg.deaf)
+            shown = (_message(at, msg), reply.answer, repr(reply.value), msg.deaf)
     elif name in {"_expire", "_wait_no_more"}:
         if not (argument.done or argument.process.dead):
-            shown = _message(sim, argument)
+            shown = _message(at, argument)
     elif name in {"wake", "_resume"}:
         if not (argument.finished or argument.process.dead):
             shown = (argument.label, argument.saga)
@@ -143,29 +221,3 @@ def _timer(sim: Simulation, name: str, argument: Any) -> Any:
     else:
         raise _Opaque
     return shown
-
-
-_UNSEEN: Final = frozenset({LOG, LOST, DELIVER, DOWN, PAUSE, CLOCK})
-
-
-def past(rows: list[Row]) -> tuple[Any, ...]:
-    """What happened so far, as far as an invariant can ask: the order of events without their times,
-    messages numbered as they come, without what only the network knew. A participant's second, idle
-    handling of what it had applied, and further boots, tell nothing that is asked either."""
-    numbers: dict[int, int] = {}
-    names: dict[str, int] = {}
-    applied: set[tuple[str, str, str]] = set()
-    seen = []
-    for _, kind, process, saga, step, direction, _, key, msg, data in rows:
-        if kind in _UNSEEN:
-            continue
-        if kind == APPLY:
-            if data[0]:
-                applied.add((saga, step, direction))
-            elif (saga, step, direction) in applied:
-                continue
-        told = data[1:] if kind == BOOT else data
-        number = numbers.setdefault(msg, len(numbers)) if msg else -1
-        process_number = names.setdefault(process, len(names))
-        seen.append((kind, process_number, saga, step, direction, key, number, told))
-    return tuple(seen)

@@ -180,6 +180,7 @@ class SimWorld:
 
     @property
     def process(self) -> str:
+        self._process.named = True
         return self._process.label
 
     @property

@@ -1,0 +1,167 @@
+"""What a run's past still tells its invariants: which events there were, in the orders that one of them asks for.
+
+No invariant compares just any two moments. What the orchestrators did and learnt is compared among itself; what
+a participant did with other things at the same participant; what took effect for a saga with the undos that were sent
+for it, and with what was said of its end. So the past is kept as a few lanes, each in its own order, and what lies in
+two lanes has none: an answer that was lost after the effect and a request that was lost before it leave the same past
+once the retry is through. Times are not kept, and messages, processes and the occurrences of a record are numbered as
+they come.
+
+That two histories with the same past have the same verdict is tested, on the histories of the broken systems and on
+reordered examples of each invariant. An invariant that comes to compare other moments has to add a lane for them here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from ..history import (
+    ACK,
+    ADOPT,
+    ALERT,
+    APPLY,
+    BOOT,
+    CLIENT_ACK,
+    CRASH,
+    DEAD_LETTER,
+    ERROR,
+    EXPIRE,
+    HOLD,
+    INJECTED,
+    LOGACK,
+    LOGLOST,
+    NONSENSE,
+    RAISED,
+    READ,
+    REJECT,
+    RELEASE,
+    SEND,
+    SUBMIT,
+    TERMINAL,
+    TIMEOUT,
+    WRITE,
+    Row,
+)
+from ..saga import COMPENSATION
+
+_ACTS: Final = frozenset(
+    {
+        *(SUBMIT, BOOT, LOGACK, LOGLOST, SEND, ACK, TIMEOUT, CRASH, ADOPT),
+        *(TERMINAL, CLIENT_ACK, RAISED, NONSENSE, DEAD_LETTER, ALERT),
+    }
+)
+"""What orchestrators and clients do and learn: the first lane."""
+
+_HANDLED: Final = frozenset({APPLY, REJECT, ERROR})
+_AT_PARTICIPANTS: Final = _HANDLED | {EXPIRE, HOLD, RELEASE}
+"""A lane for each participant; what was handled is in its saga's lane as well."""
+
+_CLAIMS: Final = frozenset({TERMINAL, CLIENT_ACK})
+_WORK: Final = frozenset({SEND, LOGACK, ADOPT, DEAD_LETTER, ALERT})
+_TERMINAL: Final = "terminal"
+_UNASKED_DATA: Final = frozenset({SUBMIT, BOOT, CRASH, TIMEOUT, DEAD_LETTER, ALERT})
+"""Kinds of which no invariant that the memo serves reads the data: reasons, and how long was waited."""
+
+
+class Past:
+    """The lanes of ``rows``, of a run of so many ``sagas``. ``undone`` says whether an undo took effect: from then on
+    it matters who can know of it (I4)."""
+
+    __slots__ = (
+        *("_acts", "_applied", "_at", "_of", "_touched"),
+        *("_alone", "_busy", "_durable", "_messages", "_processes", "_records", "_spare", "_unwritten", "undone"),
+    )
+
+    def __init__(self, rows: Sequence[Row], sagas: int) -> None:
+        self._acts: list[tuple[Any, ...]] = []
+        self._at: dict[str, list[tuple[Any, ...]]] = {}  # participant -> its lane
+        self._of: dict[str, list[tuple[Any, ...]]] = {}  # saga -> its lane
+        self._touched: list[tuple[Any, ...]] = []  # reads and writes of entities: isolation asks for their order
+        self._messages: dict[int, int] = {}
+        self._processes: dict[str, int] = {}
+        self._records: dict[tuple[Any, ...], int] = {}
+        self._applied: set[tuple[str, str, str]] = set()
+        self._alone = sagas == 1
+        self._busy: set[str] = set()  # sagas for which an orchestrator has done something
+        self._durable: set[tuple[str, str, str]] = set()
+        self._unwritten: set[str] = set()  # processes that were answered and have written nothing since
+        self._spare = False  # see `_write`
+        self.undone = False
+        for row in rows:
+            kind = row[1]
+            if kind in _ACTS:
+                self._act(row)
+            elif kind in _AT_PARTICIPANTS:
+                self._handle(row)
+            elif kind in (READ, WRITE):
+                _, _, process, saga, step, direction, _, _, msg, data = row
+                self._touched.append((kind, process, saga, step, direction, self._number(msg), data))
+
+    def _act(self, row: Row) -> None:
+        _, kind, process, saga, step, direction, _, key, msg, data = row
+        acts = self._acts
+        told: Any = () if kind in _UNASKED_DATA else data
+        if kind in (LOGACK, LOGLOST):
+            told = self._write(row)
+        elif kind == ACK:
+            self._unwritten.add(process)
+        elif kind == CRASH and self._spare and acts[-1][0] == LOGLOST:
+            del acts[-2:]
+        who = self._processes.setdefault(process, len(self._processes))
+        acts.append((kind, who, saga, step, direction, key, self._number(msg) if msg else -1, told))
+        if kind in _CLAIMS:
+            self._of.setdefault(saga, []).append((kind, data))
+        elif kind in _WORK:
+            self._busy.add(saga)
+            if direction == COMPENSATION:
+                self._of.setdefault(saga, []).append((kind, step))
+
+    def _write(self, row: Row) -> tuple[Any, ...]:
+        """(record, occurrence, epoch if shown), the occurrence by a number of its own: that it is the same again is
+        all that matters of it. A write that its process dies of, and that is lost, leaves nothing where the record is
+        not another's, the saga had been worked on, and it told nobody what the process had learnt before."""
+        _, kind, process, saga, step, _, _, _, _, data = row
+        record, about = data[0], (saga, step, data[0])
+        if kind == LOGACK:
+            told_nothing = self._alone and not self.undone and process not in self._unwritten
+            self._spare = told_nothing and saga in self._busy and record != _TERMINAL and about not in self._durable
+            self._durable.add(about)
+            self._unwritten.discard(process)
+        else:
+            before = self._acts[-1] if self._acts else ()
+            self._spare = self._spare and before[:4] == (LOGACK, self._processes.get(process), saga, step)
+            self._durable.discard(about)
+        return (record, self._records.setdefault((*about, data[1]), len(self._records)), *data[2:])
+
+    def _handle(self, row: Row) -> None:
+        _, kind, process, saga, step, direction, _, key, msg, data = row
+        idle = kind == ERROR and data[0] in INJECTED
+        if kind == APPLY:
+            call = (saga, step, direction)
+            if data[0]:
+                self._applied.add(call)
+                self.undone = self.undone or direction == COMPENSATION
+            else:
+                idle = call in self._applied
+        if idle:  # it only spreads what its sender knew
+            if self.undone:
+                self._at.setdefault(process, []).append((self._number(msg),))
+            return
+        number = self._number(msg) if self.undone else -1
+        self._at.setdefault(process, []).append((kind, saga, step, direction, key, number, data))
+        if kind in _HANDLED:
+            shown = data[0] if kind == APPLY else ""
+            self._of.setdefault(saga, []).append((kind, process, step, direction, shown))
+
+    def _number(self, msg: int) -> int:
+        return self._messages.setdefault(msg, len(self._messages))
+
+    def sent(self, msg: int) -> int:
+        """Which message under way is which of the past, where it matters who can know of an undo."""
+        return self._messages.get(msg, -1) if self.undone else -1
+
+    @property
+    def lanes(self) -> tuple[Any, ...]:
+        """A value that marshal writes in one way only."""
+        return self._acts, sorted(self._at.items()), sorted(self._of.items()), self._touched
