@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from ..faults import Fault, Plan, Site, feasible_kinds
 from ..history import BOOT, rows_digest
+from ..invariants import only_ours
 from ..simulator import (
     HEALING,
     UNSHARED,
@@ -39,6 +40,7 @@ from .reductions import (
     REDUCTIONS,
     STATE_MEMO,
     UNREAD_CLOCK,
+    WHATEVER_IS_ASKED,
     StateMemo,
 )
 
@@ -90,7 +92,8 @@ class Enumerator:
     """Runs all plans of one setup, those with fewer faults first, in the order of discovery.
 
     ``only`` restricts the fault kinds. ``reductions`` names those in use (see REDUCTIONS); ``pruned``
-    counts the plans that each of them spared, ``resumed`` those that were run from a shared prefix.
+    counts the plans that each of them spared, ``resumed`` those that were run from a shared prefix. Invariants that
+    users add leave those of WHATEVER_IS_ASKED.
     """
 
     def __init__(
@@ -100,6 +103,8 @@ class Enumerator:
         only: Collection[str] | None = None,
         reductions: Collection[str] = REDUCTIONS,
     ) -> None:
+        if not only_ours():
+            reductions = [name for name in reductions if name in WHATEVER_IS_ASKED]
         self.setup = setup if INDEPENDENCE in reductions else replace(setup, every_pair=True)
         self.only = only
         self.max_faults = max_faults

@@ -52,6 +52,9 @@ REDUCTIONS: Final = (CRASH_EQUIVALENCE, STATE_MEMO, PREFIX_SHARING, UNREAD_CLOCK
 FEASIBLE: Final = (SYMMETRY, INDEPENDENCE)
 """Those without which the space of plans is another one; with them alone, every plan of a scenario is run."""
 
+WHATEVER_IS_ASKED: Final = (PREFIX_SHARING, *FEASIBLE)
+"""Those that are left where somebody else's invariants judge too: the others know what ours ask of a history."""
+
 LATER_BY: Final = {
     "crash-before-send": 0,
     "crash-after-send": 1,

@@ -33,11 +33,20 @@ __all__ = [
     "isolation",
     "limits",
     "log",
+    "only_ours",
     "order",
     "owners",
     "undoing",
     "unknowns",
 ]
+
+
+_OURS = frozenset(INVARIANTS)
+
+
+def only_ours() -> bool:
+    """Whether histories are judged by the invariants of the table alone, whose questions the search knows."""
+    return INVARIANTS.keys() == _OURS
 
 
 def check(history: History, only: Collection[str] | None = None) -> Verdict:

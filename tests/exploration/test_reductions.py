@@ -21,6 +21,7 @@ from sagafuzz.exploration.reductions import (
 )
 from sagafuzz.faults import FAULT_KINDS
 from sagafuzz.history import CLOCK
+from sagafuzz.invariants import Invariant, extended
 from sagafuzz.loading import load
 from sagafuzz.simulator import Setup, Simulation, kernel, simulate, simulation
 from sagafuzz.simulator.state import state_keys
@@ -198,3 +199,20 @@ def test_two_states_are_told_apart_by_what_a_process_was_answered() -> None:
     assert next(iter(request_lost)) not in answer_lost, "the participant has not been asked yet"
     assert request_lost.keys() & answer_lost.keys(), "once the retry is through, nothing tells them apart"
     assert answer_lost == answer_late, "an answer that is lost and one that comes too late leave the same behind"
+
+
+def test_where_a_users_invariant_judges_too_no_run_is_spared_for_what_only_ours_ask() -> None:
+    theirs = Invariant(
+        id="S1",
+        name="theirs",
+        holds_when="always",
+        cause="none",
+        repair="none",
+        nature="safety",
+        check=lambda facts: (True, []),
+    )
+    with extended([theirs]):
+        _, plans, enumerator = search("reference", "succeeds", REDUCTIONS, faults=1)
+    _, every, _ = search("reference", "succeeds", (PREFIX_SHARING,), faults=1)
+    assert plans == every and not enumerator.pruned[CRASH_EQUIVALENCE]
+    assert enumerator.pruned[STATE_MEMO] == enumerator.pruned[UNREAD_CLOCK] == 0
