@@ -238,7 +238,8 @@ def watchdog(seconds: float = SPIN_SECONDS) -> Iterator[Watch]:
 
     def alarm(signum: int, frame: Any) -> None:
         sim = _simulation()
-        seen = (id(sim), sim.kernel.ticks, len(sim.rows)) if sim is not None else None
+        # The simulation itself, not its id: another one may come to lie where the last one lay.
+        seen = (sim, sim.kernel.ticks, len(sim.rows)) if sim is not None else None
         if sim is None or seen != last[0]:
             last[0] = seen
             return

@@ -7,12 +7,14 @@ import signal
 import sys
 import threading
 import time
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from sagafuzz import CallTimeout, Outcome, PortError, Request, Saga, Scenario, Step, Transaction
 from sagafuzz.invariants import check
+from sagafuzz.simulator import patches
 from sagafuzz.simulator.patches import watchdog
 
 needs_alarms = pytest.mark.skipif(
@@ -222,6 +224,25 @@ def test_the_watchdog_leaves_alone_what_is_only_long(lab: Any) -> None:
         trial = lab.trial(lab.system(run))
         time.sleep(0.2)
     assert trial.answers == ["completed"]
+
+
+@needs_alarms
+def test_the_watchdog_takes_no_run_for_the_one_before_that_lay_in_the_same_place(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A long search makes thousands of runs in the same few places of memory, at each alarm another one."""
+
+    class Running:
+        def __init__(self) -> None:
+            self.rows: list[Any] = []
+            self.kernel = SimpleNamespace(ticks=7, stopped="", current=None)
+
+    with monkeypatch.context() as patch, watchdog(60.0) as watch:
+        patch.setattr(patches, "_simulation", Running)
+        alarm: Any = signal.getsignal(signal.SIGALRM)
+        for _ in range(20):
+            alarm(signal.SIGALRM, None)
+    assert watch.ended == 0
 
 
 def test_without_signals_there_is_no_watchdog_and_no_harm(lab: Any) -> None:
