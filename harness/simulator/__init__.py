@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from .prefix import Prefix, Strayed, prefixes
 from .registers import Register
-from .simulation import HEALING, UNSHARED, Run, Setup, Simulation, simulate, unsettled
+from .setup import UNSHARED, Setup
+from .simulation import HEALING, Run, Simulation, simulate, unsettled
 
 __all__ = [
     "HEALING",

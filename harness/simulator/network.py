@@ -49,6 +49,7 @@ _IN_THE_NETWORK: Final = tuple(
     kind.name for kind in FAULT_KINDS.values() if kind.phase == SEND_PHASE and kind.name not in _BEFORE_SENDING
 )
 OVERTAKEN: Final = {"overtaken": 1, "overtaken-twice": 2}
+_EXPIRY: Final = ("expiry",)
 _NOTHING: Final[tuple[str, ...]] = ()
 _REJECT: Final = ("reject",)
 _CRASH: Final = ("crash-after-effect",)
@@ -332,7 +333,7 @@ class Network:
         decided = msg.direction == COMPENSATION or service.decided(msg)
         excluded = _REJECT if decided else _NOTHING
         if decided or msg.service not in sim.setup.adapter.expiring or msg.operation.endswith(".confirm"):
-            excluded += sim.setup.no_expiry
+            excluded += _EXPIRY
         if msg.process.dead:
             excluded += _CRASH
         retention_ms = sim.setup.adapter.key_retention_ms

@@ -18,7 +18,8 @@ from .network import Message
 from .participants import Ledger
 from .patches import virtual
 from .process import Process
-from .simulation import Run, Setup, Simulation
+from .setup import Setup
+from .simulation import Run, Simulation
 from .tape import Tape
 
 _NETWORK: Final = frozenset({"deliver", "_answer", "_arrive", "_expire", "_wait_no_more", "_run_out"})

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import inspect
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
-from types import MappingProxyType
 from typing import Any, Final, NamedTuple, NoReturn
 
 from greenlet import getcurrent
 
 from ..errors import UsageError
 from ..faults import BOOT as BOOT_PHASE
-from ..faults import CAPABILITIES, FAULT_KINDS, Fault, Plan, Site
 from ..faults import LOG as LOG_PHASE
 from ..faults import SEND as SEND_PHASE
+from ..faults import Fault, Plan, Site
 from ..history import (
     ALERT,
     APPLY,
@@ -40,20 +37,15 @@ from ..history import (
     History,
     Row,
 )
-from ..ports import Adapter
 from ..saga import COMPENSATION, FORWARD, Outcome
-from ..scenario import Order, Scenario
-from .around import Around
+from ..scenario import Order
 from .kernel import MAX_TICKS, Kernel, Task
-from .network import MAX_ATTEMPT, OVERTAKEN, Network
-from .participants import LEDGERS, Ledger, UserParticipant
+from .network import MAX_ATTEMPT, Network
 from .patches import Spinning, virtual
 from .priorities import Priorities
 from .process import ORCHESTRATOR, Process
+from .setup import Setup
 from .store import Durable
-
-UNSHARED: Final = tuple(OVERTAKEN)
-"""The kinds that need another saga on the same data."""
 
 HORIZON_US: Final = 30 * 24 * 3_600_000_000
 """Virtual time after which a run is cut: thirty days, beyond any backoff."""
@@ -78,116 +70,6 @@ MAX_IDLE_TICKS: Final = 40_000
 MAX_OCCURRENCE: Final = 64
 
 _ENDS: Final = frozenset({CLIENT_ACK, TERMINAL, DEAD_LETTER, RAISED, NONSENSE})
-
-
-class Route(NamedTuple):
-    """Where an operation goes. ``step`` and ``direction`` are empty for one that is no step's."""
-
-    service: str
-    step: str
-    direction: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Setup:
-    """What all runs of one adapter and scenario share. With ``every_pair`` a request can be overtaken by one of another
-    saga on other data too."""
-
-    adapter: Adapter
-    scenario: Scenario
-    every_pair: bool = False
-
-    @cached_property
-    def orders(self) -> Mapping[str, Order]:
-        return MappingProxyType({order.id: order for order in self.scenario.orders})
-
-    @cached_property
-    def routes(self) -> Mapping[str, Route]:
-        table = {
-            operation: Route(operation.partition(".")[0], step.name, direction)
-            for operation, (step, direction) in self.adapter.saga.by_operation.items()
-        }
-        for version in self.adapter.definitions.values():
-            for operation, (step, direction) in version.by_operation.items():
-                table.setdefault(operation, Route(operation.partition(".")[0], step.name, direction))
-        table.update({op: Route(op.partition(".")[0], "", "") for op in self.adapter.operations})
-        return MappingProxyType(table)
-
-    @cached_property
-    def services(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(route.service for route in self.routes.values()))
-
-    @cached_property
-    def is_async(self) -> bool:
-        factory = self.adapter.factory
-        found = [n for n in ("run", "boot", "recover") if inspect.iscoroutinefunction(getattr(factory, n, None))]
-        if found and found[0] != "run":
-            raise UsageError(
-                f"adapter {self.adapter.name!r}: {found[0]} is async and run is not; write 'async def run(self, order)'"
-            )
-        return bool(found)
-
-    @cached_property
-    def recovers(self) -> bool:
-        return hasattr(self.adapter.factory, "recover")
-
-    @cached_property
-    def capabilities(self) -> frozenset[str]:
-        """What this adapter and scenario can suffer beyond what every one can: keys of CAPABILITIES."""
-        adapter = self.adapter
-        has = {
-            "recover": self.recovers,
-            "cancel": self.is_async or hasattr(adapter.factory, "cancel"),
-            "upgrade": adapter.upgrade is not None,
-            "expiry": bool(adapter.expiring),
-            "retention": adapter.key_retention_ms is not None,
-            "sagas": self.scenario.sagas > 1,
-        }
-        found = {name for name, present in has.items() if present}
-        return frozenset(found.union(getattr(adapter.factory, "live_capabilities", ())))
-
-    @cached_property
-    def kinds(self) -> frozenset[str]:
-        """The fault kinds that a plan may name here."""
-        return frozenset(
-            kind.name
-            for kind in FAULT_KINDS.values()
-            if (not kind.needs or kind.needs in self.capabilities) and kind.name not in self.adapter.cannot_suffer
-        )
-
-    def refusal(self, kind: str) -> str:
-        """Why a plan may not name ``kind`` here."""
-        if kind in self.adapter.cannot_suffer:
-            return f"the adapter {self.adapter.name!r} declares that it cannot suffer it"
-        return f"it needs that {CAPABILITIES[FAULT_KINDS[kind].needs]}"
-
-    def unshared(self, service: str, saga: str) -> tuple[str, ...]:
-        """The kinds that need another saga on the same data, where there is none."""
-        found = self._unshared.get((service, saga))
-        if found is None:
-            ledger = self.ledgers()[service]
-            mine = ledger.subject(self.orders[saga])
-            shared = any(id != saga and ledger.subject(order) == mine for id, order in self.orders.items())
-            found = self._unshared[service, saga] = () if shared or self.every_pair else UNSHARED
-        return found
-
-    @cached_property
-    def _unshared(self) -> dict[tuple[str, str], tuple[str, ...]]:
-        return {}
-
-    no_expiry = ("expiry",)
-
-    def ledgers(self) -> dict[str, Any]:
-        made: dict[str, Any] = {}
-        for name in self.services:
-            factory, around = self.adapter.participants.get(name), self.adapter.around.get(name)
-            if factory is not None:
-                made[name] = UserParticipant(factory, self.scenario)
-                continue
-            made[name] = LEDGERS.get(name, Ledger)(self.scenario, self.orders)
-            if around is not None:
-                made[name] = Around(around, made[name])
-        return made
 
 
 class Run(NamedTuple):

@@ -100,7 +100,7 @@ def test_a_defect_of_ours_says_so(sagafuzz: Any, monkeypatch: pytest.MonkeyPatch
     def break_down(*arguments: object, **options: object) -> None:
         raise ZeroDivisionError("ours")
 
-    monkeypatch.setattr("sagafuzz.cli.searching.Campaign", break_down)
+    monkeypatch.setattr("sagafuzz.cli.searching.campaign_class", lambda *arguments: break_down)
     result = sagafuzz("run", "reference", *QUICK)
     assert result.code == 70
     assert result.err.startswith("sagafuzz: this is a defect of sagafuzz itself")
