@@ -33,6 +33,7 @@ from .judge import NotDeterministic, difference
 from .reductions import (
     CLOCK_JUMPS,
     CRASH_EQUIVALENCE,
+    DELAY,
     GONE_WITH_THE_PROCESS,
     INDEPENDENCE,
     LATER_BY,
@@ -105,7 +106,8 @@ class Enumerator:
     ) -> None:
         if not only_ours():
             reductions = [name for name in reductions if name in WHATEVER_IS_ASKED]
-        self.setup = setup if INDEPENDENCE in reductions else replace(setup, every_pair=True)
+        independent = INDEPENDENCE in reductions and (only is None or DELAY in only)
+        self.setup = setup if independent else replace(setup, every_pair=True)
         self.only = only
         self.max_faults = max_faults
         self.pruned: Counter[str] = Counter()
@@ -114,7 +116,7 @@ class Enumerator:
         self.nodes: list[_Node] = []
         self._shares = PREFIX_SHARING in reductions and not setup.is_async
         self._spares_clock = UNREAD_CLOCK in reductions
-        self._spares_pairs = INDEPENDENCE in reductions and setup.scenario.sagas > 1
+        self._spares_pairs = independent and setup.scenario.sagas > 1
         self._memo = StateMemo() if STATE_MEMO in reductions else None
         self._kinds: dict[tuple[str, str, str], tuple[str, ...]] = {}
         self._faults: dict[tuple[str, Site], Fault] = {}

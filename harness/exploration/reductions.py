@@ -29,6 +29,8 @@ run without it was judged, and has settled its sagas, so that no restart is due 
 *Independence.* Only requests of different sagas on the same data are delivered in both orders (the
 kinds "overtaken"); all others commute. The simulator tells which share data (`Setup.unshared`); without this
 reduction each request is overtaken by those of other sagas at its participant, whatever their data (`every_pair`).
+Who is overtaken is late as well, and a crash that comes before the answer is an event of that process. So the kind
+"slow-answer" is to be among those that are searched: it is the same delay, without the other order.
 """
 
 from __future__ import annotations
@@ -64,6 +66,9 @@ LATER_BY: Final = {
     "crash-after-log": 0,
 }
 """The crashes that are compared, and how many visible events each lets happen at its own site first."""
+
+DELAY: Final = "slow-answer"
+"""The kind that keeps a saga waiting for as long as being overtaken does."""
 
 CLOCK_JUMPS: Final = frozenset({"clock-forward", "clock-back"})
 
