@@ -77,7 +77,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cases", type=int, default=120, help="cases a round; the plain loop runs a tenth of them")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--jobs", type=int, default=4, help="cases at one time")
+    parser.add_argument("--jobs", type=int, default=0, help="cases at one time (default: as live mode does)")
     options = parser.parse_args()
     manifest = read(str(MANIFEST))
     fresh = replace(manifest, components=tuple(replace(component, prefork=False) for component in manifest.components))

@@ -223,6 +223,8 @@ class Case:
         if member.dead or member.ending:
             await member.process.ended()
             return
+        if not member.stopped:
+            await self.network.writes.none_under_way(label)
         await self._end(member, member.process)
         self.network.turnstile.let_all_in()
         await self._hear_the_last_of()
@@ -260,6 +262,7 @@ class Case:
         """SIGSTOP: it makes no step."""
         member = self._member(label)
         if member is not None and member.process is not None:
+            await self.network.writes.none_under_way(label)
             member.stopped = True
             await self.supervisor.signal(member.process, "STOP")
 

@@ -47,11 +47,13 @@ class Link:
     async def commit(self, changes: Sequence[str], text: bytes) -> AsyncIterator[Write]:
         """Around a commit that is on its way to the store, and its answer. ``text`` is what was written, where a
         saga's id may stand. Raises Cut where it does not get through."""
+        write = None
         self._gate.writes.hold()
         try:
-            yield await self._gate.before(self._label, changes, text)
+            write = await self._gate.before(self._label, changes, text)
+            yield write
         finally:
-            self._gate.writes.release()
+            self._gate.writes.release(write)
 
     async def durable(self, write: Write) -> None:
         """The store has answered, and the client does not know yet. Raises Cut where it is not to know."""

@@ -423,6 +423,9 @@ class Network:
         elif kind:
             await self.host.crash(label, kind)
             exchange.reset()
+        elif phase == LOG and self.host.dead(label):  # it is to make nothing durable any more
+            await self.host.gone(label)
+            exchange.reset()
         else:
             await exchange.respond(200, {})
 

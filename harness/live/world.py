@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Self
+from typing import Final, Self
 
 from ..faults import Plan
 from ..simulator import Setup
@@ -20,12 +20,15 @@ from .server import Server
 from .services import Places, Service, free_port, launch, until_reached, until_ready
 from .supervisor import Blocked, Supervisor
 
+JOBS_PER_CORE: Final = 4
+"""Cases at one time: most of a case's time somebody waits, for a process to start, to end, or to give up."""
+
 
 class LiveWorld:
     """Runs plans on live systems. Use as ``async with``; ``jobs`` bounds the cases at one time."""
 
     def __init__(self, *, jobs: int = 0) -> None:
-        self.jobs = jobs or 2 * (os.cpu_count() or 1)
+        self.jobs = jobs or JOBS_PER_CORE * (os.cpu_count() or 1)
 
     async def __aenter__(self) -> Self:
         self._slots = asyncio.Semaphore(self.jobs)

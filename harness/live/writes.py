@@ -6,8 +6,10 @@ third ``INSERT steps`` of saga-1. A worker shows it (``POST /log``), or the prox
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -21,6 +23,8 @@ PROXIED: Final = tuple(kind.name for kind in FAULT_KINDS.values() if kind.needs 
 """What can strike a write only where a proxy stands before its store."""
 
 STORE_ERRORS: Final = ("store-error-before-commit", "store-error-after-commit")
+
+UNDER_WAY_S: Final = 0.5
 
 _CRASHES: Final = tuple(kind.name for kind in FAULT_KINDS.values() if kind.crash)
 _OUTCOMES: Final = frozenset(outcome.value for outcome in Outcome)
@@ -36,6 +40,10 @@ class Write:
     occurrence: int
     entries: tuple[Mapping[str, Any], ...]
 
+    @property
+    def key(self) -> tuple[str, str, str, int]:
+        return self.label, self.saga, self.subject, self.occurrence
+
 
 class Writes:
     """Counts and notes the durable writes of one case."""
@@ -44,6 +52,8 @@ class Writes:
         self._record = record
         self._seen: dict[tuple[str, str], int] = {}
         self.held = 0  # commits that a proxy has under its hands
+        self._under_way: set[tuple[str, str, str, int]] = set()  # asked for and let go on, and not shown to be durable
+        self._finished = asyncio.Event()
         self._ids = {id: re.compile(rf"(?<![\w-]){re.escape(id)}(?!\w)".encode()) for id in sorted(record.setup.orders)}
 
     def write(self, label: str, entries: Sequence[Mapping[str, Any]], *, begins: bool) -> Write:
@@ -59,10 +69,25 @@ class Writes:
         """A commit is under way."""
         self.held += 1
 
-    def release(self) -> None:
-        """It is over."""
+    def release(self, write: Write | None) -> None:
+        """It is over, whether it came to be durable or not."""
         self.held -= 1
+        if write is not None:
+            self._over(write)
         self._record.changed.set()
+
+    async def none_under_way(self, label: str) -> None:
+        """Wait until a process has shown what it was about to commit, for a while: one that is killed in between
+        leaves something of which nobody can say whether it is durable."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(UNDER_WAY_S):
+                while any(key[0] == label for key in self._under_way):
+                    self._finished.clear()
+                    await self._finished.wait()
+
+    def _over(self, write: Write) -> None:
+        self._under_way.discard(write.key)
+        self._finished.set()
 
     def _mentioned(self, text: bytes) -> str:
         """The saga whose id stands in what is written; "" for none, or several."""
@@ -73,10 +98,13 @@ class Writes:
         """The kind of fault that strikes before the commit, or ""."""
         kind, number = self._visit(write, LOG, impossible)
         self._note(write, LOG_ROW)
+        if not kind:
+            self._under_way.add(write.key)
         return self._struck(kind, number)
 
     def after(self, write: Write, impossible: Collection[str]) -> str:
         """The kind of fault that strikes after the commit, or ""."""
+        self._over(write)
         self._note(write, LOGACK)
         kind, number = self._visit(write, LOGGED, impossible)
         return self._struck(kind, number)
