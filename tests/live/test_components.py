@@ -66,7 +66,7 @@ def hear(number, frame):
     os._exit(0)
 signal.signal(signal.SIG{signal}, hear)
 """
-    setup = small(DURABLE % heard, component=f'signal = "{signal}"')
+    setup = small(DURABLE % heard, component=f'signal = "{signal}"\nstop_ms = 20000')
     for plan in (fault("crash-after-ack", "order", "F", "ack"), fault("crash-after-send", "payment", "F", "send")):
         (tmp_path / "heard").unlink(missing_ok=True)
         live = run(setup, plan)  # after the ack it stands still already: SIGCONT lets it hear
