@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import json
 import sqlite3
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -31,6 +30,7 @@ from ..saga import FORWARD, Saga, Step
 from .runtime import Request, StepFunction
 from .stores.sqlite import connect as connect_sqlite
 from .stores.sqlite import migrate as migrate_sqlite
+from .threads import PerThread
 
 MIGRATIONS: Final = (
     """CREATE TABLE requests (
@@ -84,14 +84,12 @@ class SQLiteDatabase:
     """A connection a thread; a transaction is the only writer while it lasts."""
 
     def __init__(self, path: str | Path, migrations: Sequence[str] = MIGRATIONS) -> None:
-        self._path = path
-        self._connections = threading.local()
-        self._opened: list[sqlite3.Connection] = []
-        migrate_sqlite(self._connection(), migrations)
+        self._connections = PerThread(lambda: connect_sqlite(path))
+        migrate_sqlite(self._connections.get(), migrations)
 
     @contextmanager
     def transaction(self) -> Any:
-        connection = self._connection()
+        connection = self._connections.get()
         try:
             connection.execute("BEGIN IMMEDIATE")
             try:
@@ -103,35 +101,24 @@ class SQLiteDatabase:
         except sqlite3.OperationalError as error:
             raise Unavailable(f"SQLite: {error}") from error
 
-    def _connection(self) -> sqlite3.Connection:
-        found: sqlite3.Connection | None = getattr(self._connections, "here", None)
-        if found is None:
-            found = self._connections.here = connect_sqlite(self._path)
-            self._opened.append(found)
-        return found
-
     def close(self) -> None:
-        while self._opened:
-            self._opened.pop().close()
-        self._connections = threading.local()
+        self._connections.close()
 
 
 class PostgresDatabase:
     """A connection a thread; requests of one saga wait for each other."""
 
     def __init__(self, conninfo: str, migrations: Sequence[str] = MIGRATIONS) -> None:
-        self._conninfo = conninfo
-        self._connections = threading.local()
-        self._opened: list[Any] = []
-        from .stores.postgres import migrate
+        from .stores.postgres import connect, migrate
 
-        migrate(self._connection(), migrations, table="services_schema")
+        self._connections = PerThread(lambda: connect(conninfo))
+        migrate(self._connections.get(), migrations, table="services_schema")
 
     @contextmanager
     def transaction(self) -> Any:
         import psycopg
 
-        connection = self._connection()
+        connection = self._connections.get()
 
         def execute(statement: str, *values: Any) -> list[Any]:
             cursor = connection.execute(statement.replace("?", "%s"), values)
@@ -141,23 +128,11 @@ class PostgresDatabase:
             with connection.transaction():
                 yield execute
         except (psycopg.OperationalError, psycopg.InterfaceError) as error:
-            self._connections.here = None
-            connection.close()
+            self._connections.drop()
             raise Unavailable(f"PostgreSQL: {error}") from error
 
-    def _connection(self) -> Any:
-        from .stores.postgres import connect
-
-        found = getattr(self._connections, "here", None)
-        if found is None:
-            found = self._connections.here = connect(self._conninfo)
-            self._opened.append(found)
-        return found
-
     def close(self) -> None:
-        while self._opened:
-            self._opened.pop().close()
-        self._connections = threading.local()
+        self._connections.close()
 
 
 class Services:

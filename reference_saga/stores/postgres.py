@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from typing import Any, Final, TypeVar
 
 import psycopg
@@ -13,6 +11,7 @@ from psycopg.types.json import Jsonb
 from ...errors import UsageError
 from ...ports import Conflict, StoreUnavailable
 from ..ports import Listed
+from ..threads import PerThread
 
 MIGRATIONS: Final = (
     """CREATE TABLE sagas (
@@ -38,9 +37,7 @@ class PostgresStore:
     """
 
     def __init__(self, conninfo: str) -> None:
-        self._conninfo = conninfo
-        self._connections = threading.local()
-        self._opened: list[psycopg.Connection[Any]] = []
+        self._connections = PerThread(lambda: connect(conninfo))
         try:
             self._ask(_refuse_loss)
             self._ask(migrate)
@@ -68,31 +65,14 @@ class PostgresStore:
         return [Listed(*row) for row in self._ask(lambda connection: connection.execute(query).fetchall())]
 
     def close(self) -> None:
-        while self._opened:
-            self._opened.pop().close()
-        self._connections = threading.local()
+        self._connections.close()
 
     def _ask(self, act: Callable[[psycopg.Connection[Any]], _T]) -> _T:
         try:
-            return act(self._connection())
+            return act(self._connections.get())
         except (psycopg.OperationalError, psycopg.InterfaceError) as error:
-            self._drop()
+            self._connections.drop()
             raise StoreUnavailable(f"PostgreSQL: {error}") from error
-
-    def _connection(self) -> psycopg.Connection[Any]:
-        found: psycopg.Connection[Any] | None = getattr(self._connections, "here", None)
-        if found is None:
-            found = self._connections.here = connect(self._conninfo)
-            self._opened.append(found)
-        return found
-
-    def _drop(self) -> None:
-        broken: psycopg.Connection[Any] | None = getattr(self._connections, "here", None)
-        if broken is not None:
-            self._connections.here = None
-            with suppress(ValueError):
-                self._opened.remove(broken)
-            broken.close()
 
 
 def connect(conninfo: str) -> psycopg.Connection[Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sqlite3
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any, Final
 from ...errors import UsageError
 from ...ports import Conflict, StoreUnavailable
 from ..ports import Listed
+from ..threads import PerThread
 
 MIGRATIONS: Final = (
     """CREATE TABLE sagas (
@@ -36,15 +36,11 @@ class SQLiteStore:
     """
 
     def __init__(self, database: str | Path | sqlite3.Connection) -> None:
-        self._path: str | Path = ""
-        self._connections = threading.local()
-        self._opened: list[sqlite3.Connection] = []
-        if isinstance(database, sqlite3.Connection):
-            if database.isolation_level is not None:
-                raise UsageError("SQLiteStore: the connection opens transactions by itself; set isolation_level=None")
-            self._shared: sqlite3.Connection | None = database
-        else:
-            self._shared, self._path = None, database
+        self._shared = database if isinstance(database, sqlite3.Connection) else None
+        if self._shared is not None and self._shared.isolation_level is not None:
+            raise UsageError("SQLiteStore: the connection opens transactions by itself; set isolation_level=None")
+        path = "" if isinstance(database, sqlite3.Connection) else database
+        self._connections = PerThread(lambda: connect(path))
         with _errors():
             migrate(self._connection, MIGRATIONS)
 
@@ -76,19 +72,11 @@ class SQLiteStore:
 
     def close(self) -> None:
         """Close the connections that this store has opened."""
-        while self._opened:
-            self._opened.pop().close()
-        self._connections = threading.local()
+        self._connections.close()
 
     @property
     def _connection(self) -> sqlite3.Connection:
-        if self._shared is not None:
-            return self._shared
-        found: sqlite3.Connection | None = getattr(self._connections, "here", None)
-        if found is None:
-            found = self._connections.here = connect(self._path)
-            self._opened.append(found)
-        return found
+        return self._connections.get() if self._shared is None else self._shared
 
 
 def connect(path: str | Path) -> sqlite3.Connection:
