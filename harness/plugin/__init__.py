@@ -14,6 +14,7 @@ one is run::
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -75,6 +76,20 @@ def pytest_runtest_call(item: pytest.Item) -> None:
     """The campaign of a marked test comes before its body."""
     if item.get_closest_marker(MARKER) is not None:
         item.stash[OF_ITEM].check()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Where pytest does not cut its lines (on a CI server), a report stands in the failure, not in the summary too."""
+    report = yield
+    found = item.stash.get(OF_ITEM, None)
+    if found is not None and call.excinfo is not None and getattr(call.excinfo.value, "msg", "") is found.said:
+        crash = getattr(report.longrepr, "reprcrash", None)
+        if crash is not None:
+            crash.message = "Failed: " + found.said.partition("\n")[0]
+    return report
 
 
 @pytest.fixture

@@ -46,6 +46,7 @@ class Saga:
         self._asked = asked
         self._judged: list[Judged] = []
         self._by_hooks = False
+        self.said = ""  # what a failed check said, whole
 
     @property
     def report(self) -> Report:
@@ -80,7 +81,8 @@ class Saga:
         if (reason := known.expected(judged)) and not self._item.config.option.runxfail:
             pytest.xfail(f"known of {clean(report.adapter, 60)}: {clean(reason, 600)}")
         if not good:
-            pytest.fail(self._text(judged), pytrace=False)
+            self.said = self._text(judged)
+            pytest.fail(self.said, pytrace=False)
         return report
 
     def run(

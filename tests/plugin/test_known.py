@@ -19,7 +19,7 @@ IDLE = "@pytest.mark.saga(Idle, faults=0, random=0)\ndef test_it(): ...\n"
 def ids(session: Session) -> list[str]:
     """Of the findings of Careless without a fault."""
     found = re.findall(r"(?m)^(F-\w+)  I", session(test=CARELESS).stdout.str())
-    assert found
+    assert found and len(set(found)) == len(found)
     return found
 
 

@@ -300,6 +300,19 @@ def test_a_folder_that_cannot_be_made_fails_the_test(session: Session) -> None:
 
 
 @plain_and_distributed
+def test_on_a_ci_server_too_the_report_is_printed_once(
+    session: Session, monkeypatch: pytest.MonkeyPatch, processes: int
+) -> None:
+    monkeypatch.setenv("CI", "true")  # pytest then cuts no line of its summary
+    result = session(test=f"@pytest.mark.saga(Careless, {QUICK})\ndef test_it(): ...\n", processes=processes)
+    result.assert_outcomes(failed=1)
+    assert result.stdout.str().count("What was not exercised") == 1
+    result.stdout.fnmatch_lines(
+        ["FAILED test_shop.py::test_it - Failed: shop on Careless: VIOLATED", "=*"], consecutive=True
+    )
+
+
+@plain_and_distributed
 def test_the_facts_are_in_the_junit_file(session: Session, processes: int) -> None:
     test = f"@pytest.mark.saga(Careless, {QUICK})\ndef test_it(): ...\n"
     session("--junit-xml=junit.xml", test=test, processes=processes)
