@@ -237,8 +237,7 @@ class Case:
         component = self.manifest.worker
         if component.signal != "KILL":
             member.ending = True
-            await self.supervisor.signal(process, component.signal)
-            await self.supervisor.signal(process, "CONT")  # it may have been stopped
+            await self.supervisor.signal(process, component.signal, "CONT")  # it may have been stopped
             await asyncio.wait([process.exited], timeout=component.stop_ms / 1000)
         member.dead = True
         await self.supervisor.kill(process)

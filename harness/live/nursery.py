@@ -30,6 +30,10 @@ MARK: Final = "SAGAFUZZ_CASE"
 MAX_MESSAGE: Final = 128 * 1024
 SWEEP_S: Final = 5.0
 
+_HEARD: Final = frozenset({"INT", "TERM"})
+"""Signals that a program may handle. They go to main threads: a process that was stopped takes what is sent to it as
+a whole in any of its threads, and a runtime that handles signals in its main thread alone (Python) does not wake."""
+
 _PR_SET_PDEATHSIG: Final = 1
 _PR_SET_CHILD_SUBREAPER: Final = 36
 
@@ -78,7 +82,7 @@ class Nursery:
         if operation == "spawn":
             result = {"pid": self.spawn(request, fds)}
         elif operation == "signal":
-            result = {"sent": self.signal(request["pid"], request["signal"])}
+            result = {"sent": self.signal(request["pid"], request["signals"])}
         elif operation == "sweep":
             result = {"killed": self.sweep(request["case"])}
         elif operation == "preload":
@@ -138,13 +142,26 @@ class Nursery:
 
     # -- ending ------------------------------------------------------------------------------
 
-    def signal(self, pid: int, name: str) -> bool:
-        """Signal a process and its group; False where it is reaped already."""
+    def signal(self, pid: int, names: list[str]) -> bool:
+        """Signal a process and its group, once for each name; False where it is reaped already."""
         if pid not in self.living:
             return False
-        with suppress(ProcessLookupError):
-            os.killpg(pid, signal.Signals[f"SIG{name}"])
+        for name in names:
+            number = signal.Signals[f"SIG{name}"]
+            if name in _HEARD:
+                for member in self.group(pid):
+                    self.libc.tgkill(member, member, number)
+            else:
+                with suppress(ProcessLookupError):
+                    os.killpg(pid, number)
         return True
+
+    def group(self, pid: int) -> list[int]:
+        """The process and those of its group that descend from it, or did before they were adopted here."""
+        found = [pid, *(child for child in children() if child != pid and _group_of(child) == pid)]
+        for member in found:  # it grows
+            found += (child for child in children(member) if _group_of(child) == pid)
+        return found
 
     def reap(self) -> None:
         """Take the exit status of every child that has ended, adopted orphans included, and tell the harness."""
@@ -186,12 +203,20 @@ class Nursery:
         return found + [pid for pid in adopted if not case or mark in _environment(pid).split(b"\0")]
 
 
-def children() -> list[int]:
-    """The pids of this process's children, those that it adopted included."""
+def children(pid: int | None = None) -> list[int]:
+    """The pids of the children of a process (None: of this one), those that it adopted included."""
+    tasks = Path(f"/proc/{os.getpid() if pid is None else pid}/task")
     try:
-        return [int(word) for word in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()]
+        return [int(word) for task in tasks.iterdir() for word in (task / "children").read_text().split()]
     except OSError:
         return []
+
+
+def _group_of(pid: int) -> int:
+    try:
+        return os.getpgid(pid)
+    except ProcessLookupError:
+        return 0
 
 
 def _environment(pid: int) -> bytes:

@@ -181,9 +181,9 @@ class Supervisor:
         """Import modules for the forks to come; which cannot be, or ""."""
         return str((await self._ask("preload", modules=list(modules)))["failed"])
 
-    async def signal(self, process: Process, name: str) -> bool:
-        """Send SIG``name`` to the process and its group; False where it had ended."""
-        return process.alive and bool((await self._ask("signal", pid=process.pid, signal=name))["sent"])
+    async def signal(self, process: Process, *names: str) -> bool:
+        """Send SIG``name`` for each to the process and its group, one upon the other; False where it had ended."""
+        return process.alive and bool((await self._ask("signal", pid=process.pid, signals=names))["sent"])
 
     async def kill(self, process: Process) -> None:
         """End it as ``kill -9`` does, and wait until it is gone."""

@@ -234,9 +234,11 @@ def test_a_query_can_be_cancelled_through_it(postgres: Any) -> None:
         import threading
 
         with connect(port) as connection:
-            threading.Timer(0.2, connection.cancel_safe).start()  # plain cancel() waits with the GIL held
+            canceller = threading.Timer(0.2, connection.cancel_safe)  # plain cancel() waits with the GIL held
+            canceller.start()
             with pytest.raises(Exception, match="canceling statement"):
                 connection.execute("SELECT pg_sleep(20)")
+            canceller.join()  # it waits for its own connection's end
             assert connection.execute("SELECT 1").fetchone() == (1,)
 
     behind(setup, work)
