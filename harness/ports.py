@@ -252,6 +252,7 @@ class Adapter:
     call_timeout_ms: float = 1000.0
     restart_ms: float = 100.0
     durable_recovery: bool = True
+    forgets_retries: bool = False
     expiring: tuple[str, ...] = ()
     key_retention_ms: float | None = None
     upgrade: Callable[[], Any] | None = None
@@ -318,6 +319,7 @@ def adapter(
     call_timeout_ms: float = 1000.0,
     restart_ms: float = 100.0,
     durable_recovery: bool = True,
+    forgets_retries: bool = False,
     expiring: Iterable[str] = (),
     key_retention_ms: float | None = None,
     upgrade: Callable[[], Any] | None = None,
@@ -337,6 +339,9 @@ def adapter(
     Beyond the default: ``expiring`` names participants whose reservations may run out, ``key_retention_ms``
     says how long keys are kept, ``upgrade`` is the class that a later incarnation may run instead.
     ``cannot_suffer`` excludes fault kinds. ``durable_recovery=False``: recovery needs more than durable state.
+    ``forgets_retries=True``: a request or write that failed, is made again in the same words and then answered leaves
+    nothing in the process that an answer at the first time would not have left; nor does a write that is refused
+    by its guard, since it had been done already, and is then found so.
 
     What the system promises, to be held to it: ``max_attempts`` bounds the requests of one step in one
     direction over all incarnations (one number, or one for each operation), ``min_backoff_ms`` is the least
@@ -361,6 +366,7 @@ def adapter(
             call_timeout_ms=call_timeout_ms,
             restart_ms=restart_ms,
             durable_recovery=durable_recovery,
+            forgets_retries=forgets_retries,
             expiring=tuple(expiring),
             key_retention_ms=key_retention_ms,
             upgrade=upgrade,

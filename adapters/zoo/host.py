@@ -201,11 +201,12 @@ class Host:
 
     def _undo(self, state: State, step: Step, operation: str) -> bool:
         for attempt, wait in enumerate(self._policy.backoffs(), 1):
-            with suppress(CallTimeout, Unavailable, Rejected):
+            try:
                 self._call(state, step, operation)
                 return True
-            if attempt >= self._policy.undo_attempts:
-                return False
+            except (CallTimeout, Unavailable, Rejected):
+                if attempt >= self._policy.undo_attempts:
+                    return False
             self._world.sleep(wait)
         raise AssertionError("the waits have no end")
 
@@ -233,8 +234,9 @@ class Host:
                 raise Superseded(state.id) from None
 
     def _durably(self, write: Callable[[], None]) -> None:
-        for wait in self._policy.backoffs():
-            with suppress(StoreUnavailable):
-                write()
-                return
-            self._world.sleep(wait)
+        waits = self._policy.backoffs()
+        while True:
+            try:
+                return write()
+            except StoreUnavailable:
+                self._world.sleep(next(waits))

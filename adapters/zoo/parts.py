@@ -93,6 +93,7 @@ def system(
             self.host.resume_pending()
 
     System.__doc__ = about or told(make)
+    options.setdefault("forgets_retries", make is Host)  # a mutant may do otherwise
     return declared(System, saga=saga, name=getattr(make, "__name__", "Host"), scenarios=[scenario], **options)
 
 

@@ -108,6 +108,11 @@ def _ills(found: Checkup) -> Iterator[str]:
             f"{where}RECOVERY IS NOT BY DURABLE STATE ALONE: {clean(pair, 600)} leave the same behind, and different "
             f"things happen afterwards; write durable_recovery=False, so that each crash is run"
         )
+    for pair in found.remembered:
+        yield (
+            f"{where}RETRIES ARE NOT FORGOTTEN: {clean(pair, 600)} end in different ways, although the first fault of "
+            f"the former was got over; leave forgets_retries out, so that each retry counts"
+        )
 
 
 def _recovery(adapter: Adapter) -> str:

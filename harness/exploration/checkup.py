@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import islice
+from typing import Final
 
 from ..faults import Plan, Site
-from ..history import CRASH, Row
+from ..history import ALERT, CLIENT_ACK, CRASH, DEAD_LETTER, LOGACK, SEND, TERMINAL, Row
 from ..ports import Adapter
 from ..scenario import Scenario
 from ..simulator import Run, Setup, simulate
@@ -14,6 +17,13 @@ from .enumerator import Case, Enumerator
 from .judge import first_difference, outcome_of
 from .reductions import FEASIBLE, GONE_WITH_THE_PROCESS, LATER_BY
 from .symmetry import told_by_ids
+
+_GOT_OVER: Final = frozenset(
+    {"lost-request", "lost-ack", "error-before-effect", "store-error-before-commit", "store-error-after-commit"}
+)
+"""Kinds that a system may get over by asking again."""
+
+_DOINGS: Final = frozenset({SEND, LOGACK, TERMINAL, CLIENT_ACK, DEAD_LETTER, ALERT})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +34,8 @@ class Checkup:
     ``kinds`` the sites that each kind can strike. ``plans`` are the numbers of plans with exactly 0, 1 and 2 faults,
     before any reduction. ``difference`` is the first event in which two runs of one plan differ ("" where none do);
     ``undurable`` the crashes after which recovery went different ways although they left the same behind;
+    ``remembered`` the plans that went another way after a retry than without one, where the adapter says that it
+    forgets them;
     ``told_by_ids`` the first event that is another where identical sagas exchange their ids.
     """
 
@@ -34,11 +46,12 @@ class Checkup:
     plans: tuple[int, int, int] = (1, 0, 0)
     difference: str = ""
     undurable: tuple[str, ...] = ()
+    remembered: tuple[str, ...] = ()
     told_by_ids: str = ""
 
 
 def check_up(adapter: Adapter, scenario: Scenario) -> Checkup:
-    """Run every plan with at most one fault, each twice."""
+    """Run every plan with at most one fault, each twice, and pairs of those that a retry gets over."""
     setup = Setup(adapter=adapter, scenario=scenario)
     enumerator = Enumerator(setup, 1, reductions=FEASIBLE)
     cases = list(enumerator.cases())
@@ -52,6 +65,7 @@ def check_up(adapter: Adapter, scenario: Scenario) -> Checkup:
         plans=(1, len(struck), sum(_longer(enumerator, case) for case in struck)),
         difference=next(filter(None, twice), ""),
         undurable=tuple(_undurable(struck)) if adapter.durable_recovery else (),
+        remembered=tuple(islice(_remembered(setup, struck), 3)) if adapter.forgets_retries else (),
         told_by_ids=told_by_ids(setup, [case.plan for case in cases]),
     )
 
@@ -92,3 +106,28 @@ def _after_the_crash(run: Run) -> list[object]:
 
 def _told(row: Row) -> object:
     return (*row[1:6], row[7])
+
+
+def _remembered(setup: Setup, struck: list[Case]) -> Iterator[str]:
+    """Pairs of faults that a retry gets over, where after the second other things are done than without the first.
+    The process has then kept something of the first one's retry: a count, a time, a flag. Several sagas at once meet in
+    another order after a retry, so only one is looked at."""
+    if setup.scenario.sagas > 1:
+        return
+    passing = [case for case in struck if case.plan.faults[0].kind in _GOT_OVER and case.fired]
+    for first in passing:
+        fault = first.plan.faults[0]
+        later = first.run.sites[first.run.sites.index(fault.site) + 1 :]
+        for second in passing:
+            site = second.plan.faults[0].site
+            if site[1:3] == fault.site[1:3] or site not in later:
+                continue
+            both = Plan(faults=(fault, *second.plan.faults))
+            run = simulate(setup, both)
+            if len(run.fired) == 2 and _done_after_last(run) != _done_after_last(second.run):
+                yield f"{both}, and {second.plan}"
+
+
+def _done_after_last(run: Run) -> list[object]:
+    """What the orchestrator did after the last fault, but for times and numbers."""
+    return [_told(row) for row in run.rows[run.fired[-1][0] :] if row[1] in _DOINGS]

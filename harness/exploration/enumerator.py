@@ -34,6 +34,7 @@ from .reductions import (
     CLOCK_JUMPS,
     CRASH_EQUIVALENCE,
     DELAY,
+    FORGOTTEN_RETRIES,
     GONE_WITH_THE_PROCESS,
     INDEPENDENCE,
     LATER_BY,
@@ -107,7 +108,7 @@ class Enumerator:
         if not only_ours():
             reductions = [name for name in reductions if name in WHATEVER_IS_ASKED]
         independent = INDEPENDENCE in reductions and (only is None or DELAY in only)
-        self.setup = setup if independent else replace(setup, every_pair=True)
+        self.setup = replace(setup, every_pair=not independent, every_try=FORGOTTEN_RETRIES not in reductions)
         self.only = only
         self.max_faults = max_faults
         self.pruned: Counter[str] = Counter()
@@ -116,6 +117,7 @@ class Enumerator:
         self.nodes: list[_Node] = []
         self._shares = PREFIX_SHARING in reductions and not setup.is_async
         self._spares_clock = UNREAD_CLOCK in reductions
+        self._clock_read = False  # by any run of a plan with at most one fault
         self._spares_pairs = independent and setup.scenario.sagas > 1
         self._memo = StateMemo() if STATE_MEMO in reductions else None
         self._kinds: dict[tuple[str, str, str], tuple[str, ...]] = {}
@@ -156,6 +158,9 @@ class Enumerator:
 
     def _extended(self, node: _Node, following: list[_Node]) -> Iterator[Case]:
         """The plans with one fault more; those that can be extended go into ``following``."""
+        if self._only_a_jump(node):
+            self.pruned[UNREAD_CLOCK] += sum(1 for _ in self.extensions(node.sites, node.impossible))
+            return
         shared = self._prefixes(node)
         for index, fault in self._distinct_extensions(node):
             case, child = self._extend(node, fault, shared.before(node.first + index))
@@ -219,6 +224,7 @@ class Enumerator:
         faults = (*node.faults, fault)
         plan = Plan(faults=faults)
         run = self._simulate(plan, self.max_faults - len(faults), prefix)
+        self._clock_read = self._clock_read or (run.clock_read and len(faults) == 1)
         digest = prefix.digest(run.rows) if prefix is not None else rows_digest(run.rows)
         fired = len(run.fired) == len(faults)
         if fault.site not in run.sites:
@@ -234,6 +240,12 @@ class Enumerator:
         sites, visible = run.sites[struck + 1 : end], self._visible(run)[struck + 1 : end]
         unread = len(faults) + 1 == self.max_faults and self._unread(run)
         return case, _Node(faults, struck + 1, sites, rest, digest, visible, unread)
+
+    def _only_a_jump(self, node: _Node) -> bool:
+        """Whether each extension of the node is the plan with one fault less that comes of leaving out a jump of the
+        clock: none of those reads it."""
+        jump = self.max_faults == 2 and len(node.faults) == 1 and node.faults[0].kind in CLOCK_JUMPS
+        return jump and self._spares_clock and not self._clock_read
 
     def _unread(self, run: Run) -> bool:
         """Whether the clock is asked nowhere in a run that came to its end, and that end needs no restart."""
@@ -263,12 +275,11 @@ class Enumerator:
 
     def _run_last(self, memo: StateMemo, plan: Plan, prefix: Prefix | None) -> Run:
         """Run a plan that is not extended; one with a single fault to its end, since it shows what the fault does."""
-        kind = plan.faults[-1].kind if plan.faults else ""
-        if len(plan) < 2 or not memo.pays(kind):
+        if len(plan) < 2:
             return self._run(plan, prefix)
-        memo.begin(0)
+        memo.begin_last(plan.faults[-1].kind)
         run = self._run(plan, prefix, memo.glance)
-        memo.end_last(run, kind)
+        memo.end_last()
         return run
 
     def _run(self, plan: Plan, prefix: Prefix | None, watch: Callable[[Simulation], bool] | None = None) -> Run:

@@ -12,6 +12,11 @@ same future. It ends there: what follows was judged, and longer plans that strik
 from there. The state is that of every store and participant, the messages in flight, the timers
 relative to now, the answers that each process has had, and the past as far as an invariant asks.
 
+*Forgotten retries.* Where an adapter declares that a request or write that failed, is made again in the same words and
+then answered leaves no more in its process than an answer at the first time (``forgets_retries``), the failed tries
+are no part of a state: the run comes back into that of the run without the fault. They are kept where a promise
+counts requests, for a request without a key, and as long as what became of the failed one is under way.
+
 *Prefix sharing.* The runs of all extensions of a plan are the same until the fault that is added strikes.
 That part is not repeated: see `sagafuzz.simulator.Prefix`. It spares no plan; each run is what it would be
 from the start.
@@ -24,7 +29,8 @@ exchanged names would spare 2 of 100 plans with two faults on the reference, and
 
 *Unread clock.* Where no code asks for the time of day, a jump of the clock changes nothing: the run with it is
 the run without, and one event that nobody sees. It is spared as the last of two faults or more, where the
-run without it was judged, and has settled its sagas, so that no restart is due to the jump.
+run without it was judged, and has settled its sagas, so that no restart is due to the jump. With two faults it is
+spared as the first as well, where no run with one fault reads the clock: the plan without it was among those.
 
 *Independence.* Only requests of different sagas on the same data are delivered in both orders (the
 kinds "overtaken"); all others commute. The simulator tells which share data (`Setup.unshared`); without this
@@ -40,16 +46,25 @@ from copy import copy
 from typing import Final
 
 from ..history import ACK, CLOCK, DELIVER, DOWN, LOG, LOST, TIMEOUT
-from ..simulator import Run, Simulation
-from ..simulator.state import last_key, restart_due, state_keys
+from ..simulator import Simulation
+from ..simulator.state import restart_due, state_keys
 
 CRASH_EQUIVALENCE: Final = "crash equivalence"
 STATE_MEMO: Final = "state memo"
+FORGOTTEN_RETRIES: Final = "forgotten retries"
 PREFIX_SHARING: Final = "prefix sharing"
 UNREAD_CLOCK: Final = "unread clock"
 SYMMETRY: Final = "symmetry"
 INDEPENDENCE: Final = "independence"
-REDUCTIONS: Final = (CRASH_EQUIVALENCE, STATE_MEMO, PREFIX_SHARING, UNREAD_CLOCK, SYMMETRY, INDEPENDENCE)
+REDUCTIONS: Final = (
+    CRASH_EQUIVALENCE,
+    STATE_MEMO,
+    FORGOTTEN_RETRIES,
+    PREFIX_SHARING,
+    UNREAD_CLOCK,
+    SYMMETRY,
+    INDEPENDENCE,
+)
 
 FEASIBLE: Final = (SYMMETRY, INDEPENDENCE)
 """Those without which the space of plans is another one; with them alone, every plan of a scenario is run."""
@@ -76,10 +91,13 @@ GONE_WITH_THE_PROCESS: Final = frozenset({LOG, ACK, TIMEOUT, DELIVER, LOST, DOWN
 """Events that leave nothing behind when the orchestrator dies: it knew of them, or nobody did."""
 
 
-TRIALS: Final = 24
-WORTH: Final = 6
-"""Of how many runs the first state is looked at before judging by the share of known ones, which is to be one
-in so many at least."""
+TRIALS: Final = 12
+WORTH: Final = 8
+"""Of how many runs a state is looked at before judging by the share of known ones, which is to be one in so many
+at least."""
+
+GLANCES: Final = 2
+"""How many states of a run that no fault may follow are looked at, at the most."""
 
 
 class StateMemo:
@@ -89,12 +107,13 @@ class StateMemo:
         # each state with whether a restart is due (see `restart_due`) -> (faults still to strike, plans of one more)
         self._known: dict[tuple[bytes, bool], tuple[int, int]] = {}
         self._ends: set[tuple[bytes, bool]] = set()  # the same of states after which no fault is to strike
-        self._new: list[tuple[tuple[bytes, bytes, bytes], bool, int]] = []  # those of the current run, with their sites
-        self._first: tuple[bytes, bool] | None = None  # what `glance` saw
+        self._new: list[tuple[tuple[bytes, ...], bool, int]] = []  # those of the current run, with their sites
+        self._seen: list[tuple[bytes, bool]] = []  # what `glance` saw of the current run
+        self._place = ("", 0)  # the kind of its last fault, and how many states it came by since
         self._remaining = 0
         self._spared = 0
-        self._asked: Counter[str] = Counter()  # by the kind of the last fault, of runs that no fault may follow
-        self._found: Counter[str] = Counter()
+        self._asked: Counter[tuple[str, int]] = Counter()  # by place, of runs that no fault may follow
+        self._found: Counter[tuple[str, int]] = Counter()
 
     def __len__(self) -> int:
         return len(self._known)
@@ -111,16 +130,15 @@ class StateMemo:
         """A run starts after which ``remaining`` faults may follow."""
         self._remaining = remaining
         self._new = []
-        self._first = None
         self._spared = 0
 
     def watch(self, sim: Simulation) -> bool:
         """Is the state known? Only earlier runs count: a state that recurs within one run is a loop."""
-        keys = state_keys(sim)
-        if keys is None:
+        keys = state_keys(sim, min(self._remaining, 2))
+        if not keys:
             return False
         due = restart_due(sim)
-        known = self._known.get((keys[min(self._remaining, 2)], due))
+        known = self._known.get((keys[-1], due))
         if known is not None and known[0] >= self._remaining:
             self._spared = known[1]
             return True
@@ -137,27 +155,35 @@ class StateMemo:
                 continue
             for due in (False, True) if settled else (seen,):
                 self._ends.add((keys[0], due))
-                for key in keys[1 : self._remaining + 1]:
+                for key in keys[1:]:
                     self._known[key, due] = (self._remaining, after[site] + spared)
         return spared
 
-    # -- runs that no fault may follow: few of their states are met again, so the first alone is looked at ----
+    # -- runs that no fault may follow: fewer of their states are met again, so the first few alone are looked at,
+    #    and those only where it pays: to tell a state costs a fraction of what a known one saves
 
-    def pays(self, kind: str) -> bool:
-        """Whether to look at a run whose last fault is of ``kind``: to tell a state costs a fraction of what a
-        known one saves, and after most kinds hardly any is known."""
-        return self._asked[kind] < TRIALS or self._found[kind] * WORTH >= self._asked[kind]
+    def begin_last(self, kind: str) -> None:
+        """A run starts whose last fault is of ``kind``, and after which none may follow."""
+        self._place = (kind, 0)
+        self._seen = []
 
     def glance(self, sim: Simulation) -> bool:
-        """Is the first state after the last fault known?"""
-        if self._first is not None or (key := last_key(sim)) is None:
+        """Is the state known, if it is looked at? Only earlier runs count, as with `watch`."""
+        kind, number = place = self._place
+        self._place = (kind, number + 1)
+        if number >= GLANCES or self._found[place] * WORTH < self._asked[place] >= TRIALS:
             return False
-        self._first = (key, restart_due(sim))
-        return self._first in self._ends
+        keys = state_keys(sim, 0)
+        if not keys:
+            return False
+        seen = (keys[0], restart_due(sim))
+        self._asked[place] += 1
+        if seen in self._ends:
+            self._found[place] += 1
+            return True
+        self._seen.append(seen)
+        return False
 
-    def end_last(self, run: Run, kind: str) -> None:
+    def end_last(self) -> None:
         """Keep what `glance` saw."""
-        self._asked[kind] += 1
-        self._found[kind] += run.known_at >= 0
-        if self._first is not None:
-            self._ends.add(self._first)
+        self._ends.update(self._seen)

@@ -120,9 +120,7 @@ def _state(ledger: Ledger) -> dict[str, Any]:
 
 def _restore(ledger: Ledger, state: dict[str, Any]) -> None:
     for saga, step, key, subject, amount, confirmed in state["rows"]:
-        row = Row(saga, step, key, subject, amount)
-        row.confirmed = confirmed
-        ledger.rows.append(row)
+        ledger.rows.append(Row(saga, step, key, subject, amount, confirmed))
     ledger.memory = {(step, direction, key): (answer, value) for step, direction, key, answer, value in state["memory"]}
     ledger.closed = {(saga, step) for saga, step in state["closed"]}
     for name in ("free", "taken"):

@@ -60,6 +60,7 @@ class Message:
     """One request in the network; its deliveries and its answer. ``done`` once the caller went on."""
 
     __slots__ = (
+        "asked",
         "attempt",
         "deaf",
         "deliveries",
@@ -90,6 +91,7 @@ class Message:
         attempt: int,
         key: str | None,
         payload: dict[str, Any],
+        asked: tuple[Any, ...],
         now_us: int,
         timeout_us: int,
         on_done: Callable[[Any, PortError | None], object],
@@ -104,12 +106,18 @@ class Message:
         self.attempt = attempt
         self.key = key
         self.payload = payload
+        self.asked = asked  # as its SEND tells
         self.timeout_us = timeout_us
         self.on_done = on_done
         self.due_us = now_us + timeout_us
         self.deliveries = 0
         self.done = False
         self.deaf = False
+
+    @property
+    def words(self) -> tuple[Any, ...]:
+        """What it asks for, and under which key: two requests in the same words are one that is made again."""
+        return self.saga, self.key, *self.asked
 
     def copy(self) -> Message:
         """The same request in a copy of the world. Its caller has gone on, or is dead."""
@@ -185,10 +193,23 @@ class Network:
         self._next = nth = self._next + 1
         shown, payload = _frozen_payload(payload)
         now = sim.kernel.now_us
-        msg = Message(
-            nth, process, service, operation, saga, step, direction, attempt, key, payload, now, timeout_us, on_done
-        )
         data = (operation, shown, epoch) if epoch else (operation, shown)
+        msg = Message(
+            nth,
+            process,
+            service,
+            operation,
+            saga,
+            step,
+            direction,
+            attempt,
+            key,
+            payload,
+            data,
+            now,
+            timeout_us,
+            on_done,
+        )
         sim.record((now, SEND, process.label, saga, step, direction, attempt, key, nth, data))
         if sim.priorities is not None:
             sim.priorities.stir(saga, now)
@@ -273,7 +294,7 @@ class Network:
     def _expire(self, msg: Message) -> None:
         if self.give_up(msg):
             text = f"{msg.operation} gave no answer within {msg.timeout_us / 1000:g} ms"
-            msg.process.inputs.append(("call", "CallTimeout", text, (msg.saga, msg.operation)))
+            msg.process.inputs.append(("call", "CallTimeout", text, msg.words))
             msg.on_done(None, CallTimeout(text))
 
     def give_up(self, msg: Message) -> bool:
@@ -427,12 +448,14 @@ class Network:
             self.sim.struck()
             self.sim.crash(msg.process, kind)
             return
+        if reply.answer != p.ERROR and self.sim.setup.forgets_retries and msg.process.may_forget:
+            msg.process.forget_tries(msg.words)
         if reply.answer == p.OK:
             msg.process.inputs.append(("call", msg.process.packed(reply.value), (msg.saga, msg.operation)))
             msg.on_done(reply.value, None)
             return
         error = (Rejected if reply.answer == p.REJECTED else Unavailable)(f"{msg.operation}: {reply.value}")
-        msg.process.inputs.append(("call", type(error).__name__, str(error), (msg.saga, msg.operation)))
+        msg.process.inputs.append(("call", type(error).__name__, str(error), msg.words))
         msg.on_done(None, error)
 
     # -- duplicates that wait, faults that last ----------------------------------------------

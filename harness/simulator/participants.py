@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from greenlet import GreenletExit
 
@@ -57,32 +57,25 @@ class Reply:
         self.touched = touched
 
 
-class Row:
+class Row(NamedTuple):
     """A live forward effect."""
 
-    __slots__ = ("amount", "confirmed", "key", "saga", "step", "subject")
-
-    def __init__(self, saga: str, step: str, key: str | None, subject: str, amount: int) -> None:
-        self.saga = saga
-        self.step = step
-        self.key = key
-        self.subject = subject
-        self.amount = amount
-        self.confirmed = False
-
-    def copy(self) -> Row:
-        twin = Row(self.saga, self.step, self.key, self.subject, self.amount)
-        twin.confirmed = self.confirmed
-        return twin
+    saga: str
+    step: str
+    key: str | None
+    subject: str
+    amount: int
+    confirmed: bool = False
 
 
 class Ledger:
     """A participant's durable state: live rows, a memory of keys, tombstones.
 
-    Subclasses say what a row means to the business. Here it is an entity that exists or does not.
+    Subclasses say what a row means to the business. Here it is an entity that exists or does not. ``told`` is kept
+    for whoever writes the state down: None as soon as it may have changed.
     """
 
-    __slots__ = ("closed", "memory", "orders", "refused", "rows", "since")
+    __slots__ = ("closed", "memory", "orders", "refused", "rows", "since", "told")
 
     def __init__(self, scenario: Scenario, orders: Mapping[str, Order]) -> None:
         self.orders = orders
@@ -91,20 +84,23 @@ class Ledger:
         self.memory: dict[tuple[str, str, str], tuple[str, Any]] = {}
         self.closed: set[tuple[str, str]] = set()
         self.since: dict[tuple[str, str, str], int] = {}  # when each key came first, where keys are not kept for ever
+        self.told: bytes | None = None
 
     def copy(self) -> Ledger:
         """The same state, to go on from twice."""
         twin: Ledger = object.__new__(type(self))
         twin.orders = self.orders
         twin.refused = self.refused
-        twin.rows = [row.copy() for row in self.rows]
+        twin.rows = self.rows.copy()
         twin.memory = self.memory.copy()
         twin.closed = self.closed.copy()
         twin.since = self.since.copy()
+        twin.told = self.told
         return twin
 
     def handle(self, msg: Message) -> Reply:
         """Apply one delivery as one local transaction."""
+        self.told = None
         try:
             if msg.direction == FORWARD:
                 return self._forward(msg)
@@ -127,12 +123,14 @@ class Ledger:
 
     def forget(self, msg: Message) -> None:
         """Drop the request's key."""
+        self.told = None
         if msg.key is not None:
             self.memory.pop((msg.step, msg.direction, msg.key), None)
             self.closed.discard((msg.saga, msg.step))
 
     def expire(self, msg: Message) -> tuple[str, int] | None:
         """Withdraw what the request reserved; what it was, or None where it is gone or confirmed."""
+        self.told = None
         for index, row in enumerate(self.rows):
             if row.saga == msg.saga and row.step == msg.step and not row.confirmed:
                 del self.rows[index]
@@ -152,6 +150,7 @@ class Ledger:
 
     def refuse(self, msg: Message, reason: str) -> Reply:
         """Refuse for good: the same key will be given the same answer."""
+        self.told = None
         if msg.key is not None:
             self.memory[msg.step, msg.direction, msg.key] = (REJECTED, reason)
         return Reply(REJECTED, reason)
@@ -182,10 +181,10 @@ class Ledger:
 
     def _confirm(self, msg: Message, confirmation: Row) -> Reply:
         """Make the saga's reservation final; refuse where it has run out."""
-        reserved = next((row for row in self.rows if row.saga == msg.saga and not row.confirmed), None)
+        reserved = next((n for n, row in enumerate(self.rows) if row.saga == msg.saga and not row.confirmed), None)
         if reserved is None:
             return self.refuse(msg, "the reservation has run out")
-        reserved.confirmed = True
+        self.rows[reserved] = self.rows[reserved]._replace(confirmed=True)
         if msg.key is not None:
             self.memory[msg.step, FORWARD, msg.key] = (OK, {})
         return Reply(OK, {}, effective=True, owner=msg.saga)

@@ -25,12 +25,14 @@ from ..history import (
     CLIENT_ACK,
     CRASH,
     DEAD_LETTER,
+    DELIVER,
     ERROR,
     EXPIRE,
     HOLD,
     INJECTED,
     LOGACK,
     LOGLOST,
+    LOST,
     NONSENSE,
     RAISED,
     READ,
@@ -43,7 +45,7 @@ from ..history import (
     WRITE,
     Row,
 )
-from ..saga import COMPENSATION
+from ..saga import COMPENSATION, FORWARD
 
 _ACTS: Final = frozenset(
     {
@@ -57,6 +59,9 @@ _HANDLED: Final = frozenset({APPLY, REJECT, ERROR})
 _AT_PARTICIPANTS: Final = _HANDLED | {EXPIRE, HOLD, RELEASE}
 """A lane for each participant; what was handled is in its saga's lane as well."""
 
+_IN_ERROR: Final = ("error",)
+"""The data of an ACK that the participant failed."""
+
 _CLAIMS: Final = frozenset({TERMINAL, CLIENT_ACK})
 _WORK: Final = frozenset({SEND, LOGACK, ADOPT, DEAD_LETTER, ALERT})
 _TERMINAL: Final = "terminal"
@@ -64,20 +69,38 @@ _UNASKED_DATA: Final = frozenset({SUBMIT, BOOT, CRASH, TIMEOUT, DEAD_LETTER, ALE
 """Kinds of which no invariant that the memo serves reads the data: reasons, and how long was waited."""
 
 
+_numbers: dict[Any, int] = {}
+
+
+def _interned(entry: Any) -> int:
+    """A number for what stands in a lane, the same for what is equal; numbers are told apart faster than tuples."""
+    return _numbers.setdefault(entry, len(_numbers))
+
+
+_PLAIN: Final = ("_alone", "_forgets", "_seen", "_spare", "undone")
+_GROWING: Final = (
+    *("_acts", "_acts_told", "_applied", "_busy", "_durable", "_ids", "_messages", "_past_network", "_processes"),
+    *("_records", "_touched", "_unwritten"),
+)
+
+
 class Past:
     """The lanes of ``rows``, of a run of so many ``sagas``. ``undone`` says whether an undo took effect: from then on
-    it matters who can know of it (I4)."""
+    it matters who can know of it (I4). ``forgets`` says that nobody counts requests: then one that is made again in the
+    same words, under a key, leaves what it would have left had it been the first."""
 
-    __slots__ = (
-        *("_acts", "_applied", "_at", "_of", "_touched"),
-        *("_alone", "_busy", "_durable", "_messages", "_processes", "_records", "_spare", "_unwritten", "undone"),
-    )
+    __slots__ = ("_at", "_of", *_PLAIN, *_GROWING)
 
-    def __init__(self, rows: Sequence[Row], sagas: int) -> None:
+    def __init__(self, rows: Sequence[Row], sagas: int, forgets: bool = False) -> None:
+        self._seen = 0  # how many rows
+        self._forgets = forgets
+        self._past_network: set[int] = set()  # messages that are lost or have arrived
+        self._ids: dict[int, int] = {}  # by the number of a request, the message that has it
         self._acts: list[tuple[Any, ...]] = []
-        self._at: dict[str, list[tuple[Any, ...]]] = {}  # participant -> its lane
-        self._of: dict[str, list[tuple[Any, ...]]] = {}  # saga -> its lane
-        self._touched: list[tuple[Any, ...]] = []  # reads and writes of entities: isolation asks for their order
+        self._acts_told: list[int] = []  # the same, interned
+        self._at: dict[str, list[int]] = {}  # participant -> its lane
+        self._of: dict[str, list[int]] = {}  # saga -> its lane
+        self._touched: list[int] = []  # reads and writes of entities: isolation asks for their order
         self._messages: dict[int, int] = {}
         self._processes: dict[str, int] = {}
         self._records: dict[tuple[Any, ...], int] = {}
@@ -88,15 +111,33 @@ class Past:
         self._unwritten: set[str] = set()  # processes that were answered and have written nothing since
         self._spare = False  # see `_write`
         self.undone = False
-        for row in rows:
+        self.follow(rows)
+
+    def copy(self) -> Past:
+        """The same, to go on from apart."""
+        twin = Past.__new__(Past)
+        for name in _PLAIN:
+            setattr(twin, name, getattr(self, name))
+        for name in _GROWING:
+            setattr(twin, name, getattr(self, name).copy())
+        twin._at = {name: lane.copy() for name, lane in self._at.items()}
+        twin._of = {name: lane.copy() for name, lane in self._of.items()}
+        return twin
+
+    def follow(self, rows: Sequence[Row]) -> None:
+        """Take in the rows of the same run that are new since."""
+        since, self._seen = self._seen, len(rows)
+        for row in rows[since:] if since else rows:
             kind = row[1]
             if kind in _ACTS:
                 self._act(row)
             elif kind in _AT_PARTICIPANTS:
                 self._handle(row)
+            elif kind in (DELIVER, LOST):
+                self._past_network.add(row[8])
             elif kind in (READ, WRITE):
                 _, _, process, saga, step, direction, _, _, msg, data = row
-                self._touched.append((kind, process, saga, step, direction, self._number(msg), data))
+                self._touched.append(_interned((kind, process, saga, step, direction, self._number(msg), data)))
 
     def _act(self, row: Row) -> None:
         _, kind, process, saga, step, direction, _, key, msg, data = row
@@ -106,16 +147,23 @@ class Past:
             told = self._write(row)
         elif kind == ACK:
             self._unwritten.add(process)
+        elif kind == SEND and self._forgets and len(acts) > 1:
+            self._forget_try(row)
         elif kind == CRASH and self._spare and acts[-1][0] == LOGLOST:
-            del acts[-2:]
+            self._leave_out_two()
         who = self._processes.setdefault(process, len(self._processes))
-        acts.append((kind, who, saga, step, direction, key, self._number(msg) if msg else -1, told))
+        act = (kind, who, saga, step, direction, key, self._number(msg) if msg else -1, told)
+        acts.append(act)
+        self._acts_told.append(_interned(act))
         if kind in _CLAIMS:
-            self._of.setdefault(saga, []).append((kind, data))
+            self._of.setdefault(saga, []).append(_interned((kind, data)))
         elif kind in _WORK:
             self._busy.add(saga)
             if direction == COMPENSATION:
-                self._of.setdefault(saga, []).append((kind, step))
+                self._of.setdefault(saga, []).append(_interned((kind, step)))
+
+    def _leave_out_two(self) -> None:
+        del self._acts[-2:], self._acts_told[-2:]
 
     def _write(self, row: Row) -> tuple[Any, ...]:
         """(record, occurrence, epoch if shown), the occurrence by a number of its own: that it is the same again is
@@ -146,16 +194,31 @@ class Past:
                 idle = call in self._applied
         if idle:  # it only spreads what its sender knew
             if self.undone:
-                self._at.setdefault(process, []).append((self._number(msg),))
+                self._at.setdefault(process, []).append(_interned(self._number(msg)))
             return
         number = self._number(msg) if self.undone else -1
-        self._at.setdefault(process, []).append((kind, saga, step, direction, key, number, data))
+        self._at.setdefault(process, []).append(_interned((kind, saga, step, direction, key, number, data)))
         if kind in _HANDLED:
             shown = data[0] if kind == APPLY else ""
-            self._of.setdefault(saga, []).append((kind, process, step, direction, shown))
+            self._of.setdefault(saga, []).append(_interned((kind, process, step, direction, shown)))
+
+    def _forget_try(self, row: Row) -> None:
+        """A request is sent. Where the one before failed, is nowhere under way and was the same, it is as if that had
+        been this one: the answer under their common key speaks of both."""
+        _, _, process, saga, step, direction, _, key, msg, data = row
+        first, failed = self._acts[-2:]
+        call = (self._processes.get(process), saga, step, direction, key, first[6])
+        in_vain = failed[0] == TIMEOUT or (failed[0] == ACK and failed[7] == _IN_ERROR)
+        same = first[0] == SEND and first[1:7] == failed[1:7] == call and first[7] == data
+        arrived = self._ids.get(first[6]) in self._past_network
+        if in_vain and same and arrived and key is not None and direction == FORWARD:
+            self._messages[msg] = first[6]
+            self._leave_out_two()
 
     def _number(self, msg: int) -> int:
-        return self._messages.setdefault(msg, len(self._messages))
+        number = self._messages.setdefault(msg, len(self._messages))
+        self._ids[number] = msg
+        return number
 
     def sent(self, msg: int) -> int:
         """Which message under way is which of the past, where it matters who can know of an undo."""
@@ -163,5 +226,5 @@ class Past:
 
     @property
     def lanes(self) -> tuple[Any, ...]:
-        """A value that marshal writes in one way only."""
-        return self._acts, sorted(self._at.items()), sorted(self._of.items()), self._touched
+        """A value that marshal writes in one way only; comparable within one process."""
+        return self._acts_told, sorted(self._at.items()), sorted(self._of.items()), self._touched

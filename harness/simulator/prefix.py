@@ -84,7 +84,8 @@ class Prefix:
         self._next_look = sim._next_look
         self._marks = (sim.recovery, sim.compensation, sim.capped, sim.wall_offset_s, sim.clock_read)
         self._head: bytes | None = None
-        self._incarnations = (sim._incarnations, sim._healed_incarnation)
+        self._incarnations = (sim._incarnations, sim._healed_incarnation, sim.booted_at)
+        self._past = sim.past_by_now().copy()
         self._orders = process.orders if process.booted else sim._waiting.copy()
 
     def resume(self, faults: Sequence[Fault], watch: Callable[[Simulation], bool] | None = None) -> Run:
@@ -116,6 +117,7 @@ class Prefix:
         process = sim.process = Process(sim, self._process.incarnation)
         process.upgraded = self._process.upgraded
         process.inputs = inputs
+        process.forgotten = [each for each in self._process.forgotten if each[1] <= self._lengths[2]]
         sim.living.append(process)
         sim.record = _unrecorded
 
@@ -134,8 +136,9 @@ class Prefix:
         sim.fired += self._sim.fired[:fired]
         sim.impossible.update(self._impossible)
         sim.recovery, sim.compensation, sim.capped, sim.wall_offset_s, sim.clock_read = self._marks
-        sim._incarnations, sim._healed_incarnation = self._incarnations
+        sim._incarnations, sim._healed_incarnation, sim.booted_at = self._incarnations
         sim._next_look = self._next_look
+        sim.past_of_prefix = self._past
         sim._waiting = self._orders.copy()
 
     def _restore_world(self, sim: Simulation, process: Process) -> None:
@@ -196,7 +199,7 @@ def _copyable(sim: Simulation) -> bool:
         sim.setup.is_async
         or sim.on_close
         or sim.durable.files
-        or "random" in vars(sim)
+        or sim.chance is not None
         or (stale is not None and stale[2]())
         or any(not isinstance(service, Ledger) for service in sim.services.values())
     )

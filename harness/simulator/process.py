@@ -23,7 +23,7 @@ from ..saga import Outcome
 from ..scenario import Order
 from .aio import SimLoop, current_saga
 from .kernel import MAX_DEAD_CALLS, Task
-from .tape import Tape
+from .tape import SLEPT, Tape
 from .world import SimWorld
 
 if TYPE_CHECKING:
@@ -33,6 +33,8 @@ ORCHESTRATOR: Final = "orchestrator"
 
 BESIDE: Final = "spawned task"
 """Work that nobody waits for: a task that polls for ever does not keep a run from its end."""
+
+_FAILED_TRIES: Final = frozenset({"CallTimeout", "Unavailable", "StoreUnavailable"})
 
 _FAILED: Final = object()
 """What a guarded call gives when the adapter raised."""
@@ -50,6 +52,7 @@ class Process:
         self.upgraded = False
         self.named = False  # whether its code has asked for its label
         self.inputs: list[Any] = []  # every answer that a port gave it, in order: (port, ...), see `Tape`
+        self.forgotten: list[tuple[int, int, tuple[Any, ...]]] = []  # see `forget_tries`
         self.tape: Tape | None = None  # the answers of another run, while they are given again
         self.taped = True  # whether what it did so far follows from its inputs, one task after the other
         self.orders: list[Order] = []  # those that it was handed when it had booted
@@ -67,6 +70,7 @@ class Process:
     # -- life and death ----------------------------------------------------------------------
 
     def start(self, reason: str) -> None:
+        self.sim.booted_at = len(self.sim.rows)
         self.sim.record((self.sim.kernel.now_us, BOOT, self.label, "", "", "", 0, None, 0, (self.incarnation, reason)))
         if self.sim.setup.is_async:
             self.spawn("loop", "", self._async_main)
@@ -105,6 +109,41 @@ class Process:
         except ValueError:  # no plain data
             self.taped = False
             return repr(value)
+
+    def forget_tries(self, about: object, instead: tuple[Any, ...] = (), *, after: int = 0) -> None:
+        """What is ``about`` this is being answered: the failed tries in the same words before it, and the waits between
+        them, are no longer part of what the process knows. So are the ``after`` last inputs, which settled it;
+        ``instead`` is what it knows in place of them all."""
+        end = len(self.inputs)
+        start = end - after
+        while start:
+            last = start - 1
+            while last and self.inputs[last] == SLEPT:
+                last -= 1
+            entry = self.inputs[last]
+            if len(entry) != 4 or entry[1] not in _FAILED_TRIES or entry[3] != about:
+                break
+            start = last
+        if start < end - after:
+            self.forgotten.append((start, end, instead))
+
+    @property
+    def may_forget(self) -> bool:
+        """Whether what comes next can be a retry."""
+        return bool(self.inputs) and (self.inputs[-1] == SLEPT or len(self.inputs[-1]) == 4)
+
+    @property
+    def known(self) -> tuple[Any, ...]:
+        """Its inputs without what is forgotten."""
+        if not self.forgotten:
+            return tuple(self.inputs)
+        left: list[Any] = []
+        done = 0
+        for start, end, instead in self.forgotten:
+            left += self.inputs[done:start]
+            left += instead
+            done = end
+        return (*left, *self.inputs[done:])
 
     def check_alive(self) -> None:
         """Every port begins with this: a dead incarnation can do nothing more."""

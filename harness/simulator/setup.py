@@ -32,11 +32,12 @@ class Route(NamedTuple):
 @dataclass(frozen=True, kw_only=True)
 class Setup:
     """What all runs of one adapter and scenario share. With ``every_pair`` a request can be overtaken by one of another
-    saga on other data too."""
+    saga on other data too; with ``every_try`` a retry is never forgotten."""
 
     adapter: Adapter
     scenario: Scenario
     every_pair: bool = False
+    every_try: bool = False
 
     @cached_property
     def orders(self) -> Mapping[str, Order]:
@@ -67,6 +68,12 @@ class Setup:
                 f"adapter {self.adapter.name!r}: {found[0]} is async and run is not; write 'async def run(self, order)'"
             )
         return bool(found)
+
+    @cached_property
+    def forgets_retries(self) -> bool:
+        """Whether two states are the same where they differ in how often was asked for what was answered."""
+        counted = "max_attempts" in self.adapter.declared
+        return self.adapter.forgets_retries and not (counted or self.every_try)
 
     @cached_property
     def recovers(self) -> bool:

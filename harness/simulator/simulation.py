@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property
 from typing import Any, Final, NamedTuple, NoReturn
 
 from greenlet import getcurrent
@@ -41,6 +40,7 @@ from ..saga import COMPENSATION, FORWARD, Outcome
 from ..scenario import Order
 from .kernel import MAX_TICKS, Kernel, Task
 from .network import MAX_ATTEMPT, Network
+from .past import Past
 from .patches import Spinning, virtual
 from .priorities import Priorities
 from .process import ORCHESTRATOR, Process
@@ -143,6 +143,48 @@ def _unseen(rows: Sequence[Row]) -> set[str]:
 class Simulation:
     """The state of one run. Build it, then ``complete()``; or drive it by hand with ``manual=True``."""
 
+    __slots__ = (
+        "_faults",
+        "_healed_incarnation",
+        "_incarnations",
+        "_next_look",
+        "_strike",
+        "_waiting",
+        "about_to_write",
+        "booted_at",
+        "capped",
+        "chance",
+        "checkpoint",
+        "clock_read",
+        "compensation",
+        "databases",
+        "durable",
+        "fired",
+        "impossible",
+        "kernel",
+        "known_at",
+        "living",
+        "manual",
+        "network",
+        "on_close",
+        "past",
+        "past_of_prefix",
+        "planned",
+        "priorities",
+        "process",
+        "record",
+        "recovery",
+        "resources",
+        "rows",
+        "seed",
+        "services",
+        "setup",
+        "site_rows",
+        "sites",
+        "wall_offset_s",
+        "watch",
+    )
+
     def __init__(
         self,
         setup: Setup,
@@ -160,6 +202,8 @@ class Simulation:
         self.site_rows: list[int] = []
         self.watch: Callable[[Simulation], bool] | None = None
         self.checkpoint: Callable[[Simulation], object] | None = None  # told when a process is about to act
+        self.past: Past | None = None  # as far as it was asked for
+        self.past_of_prefix: Past | None = None  # that of the run from which this one goes on
         self.about_to_write = False  # when `watch` is asked: whether a write is what the process is about to do
         self.known_at = -1
         self.planned = len(faults)
@@ -185,9 +229,11 @@ class Simulation:
                 raise UsageError(f"the plan names {fault.kind!r}: {setup.refusal(fault.kind)}")
         self._faults = {tuple(fault.site): (fault.kind, index) for index, fault in enumerate(faults)}
         self._strike: tuple[str, int] = ("", -1)
+        self.booted_at = 0  # the rows before the last start of a process
         self._incarnations = 0
         self._waiting: list[Order] = []
         self.seed = seed
+        self.chance: random.Random | None = None  # the source of randomness, once it was asked for
         self._healed_incarnation = 0
         self._next_look: tuple[int, int, int] | None = None  # see `_run_to_rest`
 
@@ -201,7 +247,7 @@ class Simulation:
             return None
         if self.compensation < 0 and site[2] == COMPENSATION:
             self.compensation = len(self.sites)
-        if self.watch is not None:
+        if self.watch is not None and site[3] in _ABOUT_TO_ACT:
             self._watched(site)
         if impossible:
             self.impossible[len(self.sites)] = impossible
@@ -217,15 +263,17 @@ class Simulation:
         """At a moment when a process is about to act, and every fault has struck: does the caller know
         the rest? Then the run ends here."""
         self.about_to_write = site[3] == LOG_PHASE
-        if (
-            self.watch is not None
-            and self.known_at < 0
-            and site[3] in _ABOUT_TO_ACT
-            and len(self.fired) >= self.planned
-            and self.watch(self)
-        ):
+        if self.watch is not None and self.known_at < 0 and len(self.fired) >= self.planned and self.watch(self):
             self.known_at = len(self.sites)
             self.kernel.stopped = "known"
+
+    def past_by_now(self) -> Past:
+        """What the rows so far leave to the invariants."""
+        if self.past is None:
+            before = self.past_of_prefix
+            self.past = before.copy() if before else Past((), len(self.setup.orders), self.setup.forgets_retries)
+        self.past.follow(self.rows)
+        return self.past
 
     def struck(self) -> None:
         """The fault of the site visited last takes its effect now."""
@@ -312,9 +360,11 @@ class Simulation:
             return True
         return False
 
-    @cached_property
+    @property
     def random(self) -> random.Random:
-        return random.Random(self.seed)
+        if self.chance is None:
+            self.chance = random.Random(self.seed)
+        return self.chance
 
     # -- the client --------------------------------------------------------------------------
 
@@ -423,8 +473,7 @@ class Simulation:
             return True
         if not self.setup.recovers or not self.fired or self._healed_incarnation >= self._incarnations:
             return False
-        boots = [position for position, row in enumerate(self.rows) if row[1] == BOOT]
-        return self.fired[-1][0] >= boots[-1] and bool(unsettled(self.setup, self.rows))
+        return self.fired[-1][0] >= self.booted_at and bool(unsettled(self.setup, self.rows))
 
     def _restart(self) -> None:
         if self.process is not None:

@@ -11,7 +11,6 @@ import hashlib
 import marshal
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from ..history import BOOT
 from ..saga import FORWARD
 from .network import MAX_ATTEMPT, Message
 from .participants import Ledger, UserParticipant
@@ -43,35 +42,26 @@ class _Moment(NamedTuple):
     left: int
 
 
-def state_keys(sim: Simulation) -> tuple[bytes, bytes, bytes] | None:
+def state_keys(sim: Simulation, most: int = 2) -> tuple[bytes, ...]:
     """What two runs share only if their futures, and what the invariants know of their pasts, are the same: 16 bytes
-    each for futures in which no fault strikes, one, or more. None where that cannot be told."""
-    past = _past(sim)
-    keys = [] if past is None else [_key(_Moment(sim, past, left)) for left in range(3)]
-    none, one, more = keys or (None, None, None)
-    return None if none is None or one is None or more is None else (none, one, more)
-
-
-def last_key(sim: Simulation) -> bytes | None:
-    """The first of `state_keys` alone."""
-    past = _past(sim)
-    return None if past is None else _key(_Moment(sim, past, 0))
-
-
-def _past(sim: Simulation) -> Past | None:
-    hidden = sim.databases or sim.resources or "random" in vars(sim)
+    each for futures in which no fault strikes, one, or more, as far as ``most`` (0, 1, or 2 for more) asks for.
+    Empty where that cannot be told."""
+    hidden = sim.databases or sim.resources or sim.chance is not None
     if hidden or sim.setup.is_async or TIMED & sim.setup.adapter.declared.keys():
-        return None
-    return Past(sim.rows, len(sim.setup.orders))
-
-
-def _key(at: _Moment) -> bytes | None:
+        return ()
+    past = sim.past_by_now()
     try:
-        world = (_processes(at.sim), _durable(at), _services(at.sim), _network(at), _timers(at))
-        parts = (at.left, world, _healed(at.sim), at.past.lanes)
-        return hashlib.blake2b(marshal.dumps(parts, 2), digest_size=16).digest()
+        world = (_processes(sim), _durable(sim), _services(sim), _healed(sim), past.lanes)
+        whatever_follows = hashlib.blake2b(marshal.dumps(world, 2), digest_size=16)
+        return tuple(_key(whatever_follows.copy(), _Moment(sim, past, left)) for left in range(most + 1))
     except (_Opaque, ValueError):
-        return None
+        return ()
+
+
+def _key(key: hashlib.blake2b, at: _Moment) -> bytes:
+    before = () if _replaced(at) else tuple(at.sim.durable.before)
+    key.update(marshal.dumps((at.left, before, _network(at), _timers(at)), 2))
+    return key.digest()
 
 
 def _processes(sim: Simulation) -> tuple[Any, ...]:
@@ -84,7 +74,7 @@ def _processes(sim: Simulation) -> tuple[Any, ...]:
             process.upgraded,
             process.label if process.named else "",
             max(process.paused_until_us - now, 0),
-            tuple(process.inputs),
+            process.known,
             tuple((t.label, t.saga, t is current, t.waiting) for t in process.tasks if not t.finished),
         )
         for process in sim.living
@@ -96,21 +86,19 @@ def restart_due(sim: Simulation) -> bool:
     struck. No part of the keys, since it matters only where that end is not settled."""
     if _healed(sim) or not sim.fired:
         return False
-    return sim.fired[-1][0] >= max((position for position, row in enumerate(sim.rows) if row[1] == BOOT), default=0)
+    return sim.fired[-1][0] >= sim.booted_at
 
 
 def _healed(sim: Simulation) -> bool:
     return sim._healed_incarnation >= sim._incarnations
 
 
-def _durable(at: _Moment) -> tuple[Any, ...]:
-    sim, durable = at.sim, at.sim.durable
+def _durable(sim: Simulation) -> tuple[Any, ...]:
+    durable = sim.durable
     stale = durable.stale is not None and durable.stale[2]()
     if stale:
         raise _Opaque
-    texts = tuple(sorted(durable.texts.items()))
-    before = () if _replaced(at) else tuple(durable.before)
-    return texts, tuple(sorted(durable.files.items())), before, sim.wall_offset_s
+    return tuple(sorted(durable.texts.items())), tuple(sorted(durable.files.items())), sim.wall_offset_s
 
 
 def _replaced(at: _Moment) -> bool:
@@ -129,15 +117,11 @@ def _services(sim: Simulation) -> tuple[Any, ...]:
 
 def _service(service: Any) -> Any:
     if isinstance(service, Ledger):
-        rows = tuple((row.saga, row.step, row.key, row.subject, row.amount, row.confirmed) for row in service.rows)
-        counters = (
-            tuple(sorted(getattr(service, "free", {}).items())),
-            tuple(sorted(getattr(service, "taken", {}).items())),
-        )
-        memory = sorted((key, answer[0], repr(answer[1])) for key, answer in service.memory.items())
         if service.since:
             raise _Opaque  # keys that age: then the time of each matters
-        return rows, counters, tuple(memory), tuple(sorted(service.closed))
+        if service.told is None:
+            service.told = marshal.dumps(_ledger(service), 2)
+        return service.told
     if isinstance(service, UserParticipant):
         if vars(service.volatile):
             raise _Opaque
@@ -146,6 +130,16 @@ def _service(service: Any) -> Any:
         kept = (durable.state, durable.memory, durable.versions, durable.locks)
         return kept, tuple(refusals), tuple(sorted(service.applied))
     raise _Opaque
+
+
+def _ledger(ledger: Ledger) -> tuple[Any, ...]:
+    rows = tuple(map(tuple, ledger.rows))
+    counters = (
+        tuple(sorted(getattr(ledger, "free", {}).items())),
+        tuple(sorted(getattr(ledger, "taken", {}).items())),
+    )
+    memory = sorted((key, answer[0], repr(answer[1])) for key, answer in ledger.memory.items())
+    return rows, counters, tuple(memory), tuple(sorted(ledger.closed))
 
 
 def _network(at: _Moment) -> tuple[Any, ...]:

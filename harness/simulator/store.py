@@ -143,6 +143,8 @@ class StorePort:
                 if write.key == key:
                     text = write.text
         process.inputs.append(("get", text))
+        if self._sim.setup.forgets_retries and len(process.inputs) > 1:
+            _forget_write(process, key, text)
         return default if text is None else from_text(text)
 
     def items(self, prefix: str = "") -> list[tuple[str, Any]]:
@@ -194,8 +196,10 @@ class StorePort:
         try:
             durable_write(sim, process, first.saga, subject, writes, self._apply, _NO_FILE, sim.durable.undo_last)
         except Conflict as conflict:
-            process.inputs.append(("put", "Conflict", str(conflict), ""))
+            process.inputs.append(("put", "Conflict", str(conflict), _words(writes)))
             raise
+        if sim.setup.forgets_retries and process.may_forget:
+            process.forget_tries(_words(writes))
         process.inputs.append(_WRITTEN)
 
     def _apply(self, writes: Sequence[Write]) -> None:
@@ -273,7 +277,7 @@ def durable_write(
         raise ProcessCrashed
     if kind == "store-error-before-commit":
         sim.struck()
-        raise _unavailable(process, f"writing {subject!r}: the store is not available")
+        raise _unavailable(process, f"writing {subject!r}: the store is not available", writes)
     if kind == "torn-write":
         sim.struck()
         commit((writes[0]._replace(text="torn"),))
@@ -306,7 +310,7 @@ def _strike_after(
         sim.start("second")
         return
     if kind == "store-error-after-commit":
-        raise _unavailable(process, f"writing {subject!r}: the store did not answer")
+        raise _unavailable(process, f"writing {subject!r}: the store did not answer", writes)
     if kind == "lost-write" and undo is not None:
         undo()
         for write in writes:
@@ -316,9 +320,22 @@ def _strike_after(
     raise ProcessCrashed
 
 
-def _unavailable(process: Process, text: str) -> StoreUnavailable:
-    process.inputs.append(("put", "StoreUnavailable", text, ""))
+def _unavailable(process: Process, text: str, writes: Sequence[Write]) -> StoreUnavailable:
+    process.inputs.append(("put", "StoreUnavailable", text, _words(writes)))
     return StoreUnavailable(text)
+
+
+def _words(writes: Sequence[Write]) -> tuple[Any, ...]:
+    """What a change asks for: two in the same words are one that is made again."""
+    return tuple((*write[:6], None if write.guard is None else tuple(sorted(write.guard.items()))) for write in writes)
+
+
+def _forget_write(process: Process, key: str, text: str | None) -> None:
+    """A record was read just after its guard had refused a write that had been tried before: where it holds what was
+    to be written, the first try had done it."""
+    entry = process.inputs[-2]
+    if len(entry) == 4 and entry[1] == "Conflict" and len(entry[3]) == 1 and entry[3][0][3:5] == (key, text):
+        process.forget_tries(entry[3], (_WRITTEN,), after=2)
 
 
 def from_text(text: str) -> Any:

@@ -21,6 +21,10 @@ _ERRORS: Final[dict[str, type[PortError]]] = {
 }
 
 
+SLEPT: Final = ("sleep", None)
+"""The input of a process that has slept."""
+
+
 class Tape:
     """``entries`` are the inputs of a process: (port, answer, for a call what it was about), or for an error
     (port, its type, its text, what it was about). ``over()`` is called before the first live answer,

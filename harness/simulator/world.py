@@ -19,7 +19,7 @@ from .files import FilePort
 from .outside import act_outside, resource
 from .sqlite import connect
 from .store import StorePort, declared_outcome
-from .tape import LIVE
+from .tape import LIVE, SLEPT
 
 if TYPE_CHECKING:
     from .process import Process
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 EPOCH_S = 1_700_000_000.0
 """The wall clock at the start of every run, in Unix seconds."""
 
-
-_SLEPT = ("sleep", None)
 
 _T = TypeVar("_T")
 
@@ -146,7 +144,7 @@ class SimWorld:
         if process.tape is not None and process.tape.answer("sleep") is not LIVE:
             return None
         self._sim.kernel.sleep(self._sim.task(), round(seconds * 1e6))
-        process.inputs.append(_SLEPT)
+        process.inputs.append(SLEPT)
         return None
 
     def alert(self, saga: str, *, step: str = "", reason: str = "") -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 ADAPTERS = '''
 import itertools
 import sagafuzz
@@ -44,6 +46,33 @@ class Remembers:
             self.world.call("svc.undo", saga="saga-1", key="saga-1")
 '''
 
+RETRYING = """
+import sagafuzz
+
+SAGA = sagafuzz.Saga("two", [sagafuzz.Step("a", "svc.do", undo="svc.undo"), sagafuzz.Step("b", "other.do")])
+
+@sagafuzz.adapter(saga=SAGA, forgets_retries=True)
+class Retrying:
+    def boot(self, world):
+        self.world, self.left = world, 2
+    def ask(self, order, operation):
+        LEFT = 2
+        while left:
+            left -= 1
+            try:
+                return self.world.call(operation, saga=order.id, key=f"{order.id} {operation}")
+            except (sagafuzz.CallTimeout, sagafuzz.Unavailable):
+                self.left -= 1
+        raise sagafuzz.Unavailable(operation)
+    def run(self, order):
+        try:
+            self.ask(order, "svc.do")
+            self.ask(order, "other.do")
+        except sagafuzz.Unavailable:
+            return False
+        return True
+"""
+
 
 def test_a_fit_adapter(sagafuzz: Any) -> None:
     result = sagafuzz("doctor", "reference")
@@ -74,6 +103,14 @@ def test_one_that_recovers_by_more_than_its_store(sagafuzz: Any) -> None:
     assert "write durable_recovery=False" in result.out
     Path("honest.py").write_text(ADAPTERS.replace("(saga=SAGA)", "(saga=SAGA, durable_recovery=False)"))
     assert "durable_recovery" not in sagafuzz("doctor", "honest.py:Remembers").out
+
+
+@pytest.mark.parametrize("counts", [False, True])
+def test_one_that_says_that_it_forgets_retries(sagafuzz: Any, counts: bool) -> None:
+    Path("mine.py").write_text(RETRYING.replace("LEFT = 2", "left = self.left" if counts else "left = 2"))
+    result = sagafuzz("doctor", "mine.py:Retrying")
+    assert result.code == (3 if counts else 0)
+    assert ("leave forgets_retries out" in result.out) is counts
 
 
 def test_one_that_does_not_load(sagafuzz: Any) -> None:

@@ -40,7 +40,8 @@ def findings(told: History) -> set[tuple[object, ...]]:
 
 
 def lanes(told: History, rows: Sequence[Row]) -> object:
-    return Past(rows, len(told.sagas)).lanes
+    """With what is left out where retries are forgotten, unless requests are counted."""
+    return Past(rows, len(told.sagas), forgets="max_attempts" not in told.declared).lanes
 
 
 def reordered(told: History, chance: random.Random) -> tuple[Row, ...]:

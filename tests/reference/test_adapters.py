@@ -72,7 +72,7 @@ def test_consistent_under_two_faults_with_sagas_in_parallel_and_two_owners(name:
     report = search(name, 2)
     assert_consistent(report, plans)
     assert {"two-on-one-item", "declined"} <= {result.scenario.name for result in report.scenarios}
-    assert sum(cell.fired for cell in report.coverage if cell.kind == "second-orchestrator") > 1_000
+    assert sum(cell.fired for cell in report.coverage if cell.kind == "second-orchestrator") > 500
 
 
 @pytest.mark.parametrize("name", SERVERS)
