@@ -56,7 +56,7 @@ class Budget:
 
 @dataclass(frozen=True, kw_only=True)
 class Ending:
-    """How a shard ended: ``why``, and how many random plans the campaign was asked for (None: as many as come)."""
+    """How a shard ended: ``why``, and after how many random plans of the campaign, where that was ``asked`` for."""
 
     asked: int | None
     why: str
@@ -83,23 +83,27 @@ class Fuzz(Campaign):
         self._drawn.asked = self._budget.max_plans or NO_END
 
     def _over(self) -> bool:
-        in_time = self._drawing and self._parts_only  # a shard ends between parts: it keeps whole ones only
-        return super()._over() or (self._searching and not in_time and self._late())
+        between = self._drawing and self._parts_only  # where a shard's time ends it: whole parts only are kept
+        return super()._over() or (self._searching and not between and self._late())
 
     def _search(self) -> bool:
         whole = self._search_parts()
         self._searching = False  # what was found is made small whatever the time
         if self._parts_only and self._ended:
-            self._keep(ENDED, json.dumps(to_plain(Ending(asked=self._budget.max_plans, why=self._ended))))
+            asked = self._budget.max_plans if self._all_drawn() else None
+            self._keep(ENDED, json.dumps(to_plain(Ending(asked=asked, why=self._ended))))
         return (self._parts_only or self._shrink_all()) and whole
 
     def _draw(self) -> bool:
         self._drawing = True
         return super()._draw()
 
+    def _all_drawn(self) -> bool:
+        return self._budget.max_plans is not None and self._place >= self._budget.max_plans
+
     def _enough(self) -> bool:
         drawn, budget = self._drawn, self._budget
-        if budget.max_plans is not None and self._place >= budget.max_plans:
+        if self._all_drawn():
             plans = f"{budget.max_plans:,} random plans"
             self._ended = (
                 f"its share of {plans} was run, as asked" if self._parts_only else f"{plans} were run, as asked"
