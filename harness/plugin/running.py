@@ -26,7 +26,7 @@ from ..verdict import CONSISTENT, Report
 from ..writing import folder_name, make_folder, with_paths, write_report
 from . import known, options
 from .extending import Extended, extended
-from .marking import ARGUMENTS, refuse
+from .marking import ARGUMENTS, beside, refuse
 from .summary import facts
 
 Scenarios = str | Scenario | Iterable[str | Scenario] | None
@@ -114,7 +114,7 @@ class Saga:
         folder = self._folder(len(self._judged) + 1)
         if folder is not None:
             make_folder(folder, "--saga-report-dir")
-        found = extended(self._item.config, with_spec(as_adapter(asked["adapter"])))
+        found = extended(self._item.config, with_spec(as_adapter(beside(asked["adapter"], self._item.path.parent))))
         self._by_hooks = found.by_hooks
         report, interrupted = _run(found, self._settings(found, asked))
         judged = known.judged(report, self._baseline(asked.get("baseline")), self._item.nodeid)
