@@ -124,7 +124,7 @@ def judge(report: Report, known: Sequence[Known], today: dt.date) -> Judged:
 
 
 def in_words(judged: Judged) -> list[str]:
-    """What the baseline changes, a line each; empty where it has no entry."""
+    """What the baseline changes, a line each; empty where nothing was found and it has no entry."""
     known = sum(1 for finding in judged.report.findings if finding.known)
     lines = [f"baseline: {known:,} of the findings known, {len(judged.new):,} new"] if known or judged.new else []
     lines += [f"baseline: {entry.id} expired on {entry.expires}: {entry.reason}" for entry in judged.expired]

@@ -23,6 +23,6 @@ class InternalError(SagafuzzError):
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """A hint ``; did you mean 'x'?`` for a misspelt ``word``, or an empty string."""
+    """A hint `` (did you mean 'x'?)`` for a misspelt ``word``, or an empty string."""
     close = difflib.get_close_matches(word, sorted(known), n=1, cutoff=0.5)
-    return f"; did you mean {close[0]!r}?" if close else ""
+    return f" (did you mean {close[0]!r}?)" if close else ""

@@ -358,7 +358,7 @@ def exhaustive_claim(report: Report) -> str:
     """What the plans say of a consistent and complete campaign: a statement about the model."""
     counts = report.counts
     kinds = len({cell.kind for cell in report.coverage if cell.planned})
-    of_kinds = f" of the {_plural(kinds, 'kind')} below" if kinds else ""
+    of_kinds = f" of {_plural(kinds, 'kind')}" if kinds else ""
     machine = f", nor in {_plural(report.random.run, 'example')} of the state machine" if report.random.run else ""
     drawn = f", nor in {_plural(report.random_plans.run, 'random plan')}" if report.random_plans.run else ""
     spared = sum(counts.pruned.values())
@@ -366,8 +366,8 @@ def exhaustive_claim(report: Report) -> str:
     as_well = f" ({spared:,} more were spared, as equivalent to one of them)" if spared else ""
     return (
         f"no violation in any of the {_plural(counts.run, 'plan')}{as_well} with at most "
-        f"{_plural(report.max_faults, 'fault')}{of_kinds}, in the {_plural(len(report.scenarios), 'scenario')} "
-        f"below{drawn}{machine}: a statement about {what}, not a probability"
+        f"{_plural(report.max_faults, 'fault')}{of_kinds}, in {_plural(len(report.scenarios), 'scenario')}"
+        f"{drawn}{machine}: a statement about {what}, not a probability"
     )
 
 

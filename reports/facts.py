@@ -184,12 +184,14 @@ def invariant_table(report: Report, *, note_columns: int) -> Table:
 
 
 def coverage_table(report: Report) -> Table:
-    """Fault kind × phase, each as fired/planned; a dash where no site of it exists."""
+    """Fault kind × phase, each as fired/planned; a dash where no site of it exists. A kind without any site has no
+    row; why, is told below what was not exercised."""
     cells: dict[tuple[str, str], tuple[int, int]] = {}
     for cell in report.coverage:
         fired, planned = cells.get((cell.kind, cell.phase), (0, 0))
         cells[cell.kind, cell.phase] = (fired + cell.fired, planned + cell.planned)
-    kinds = dict.fromkeys([*FAULT_KINDS, *(kind for kind, _ in cells)])
+    struck = dict.fromkeys(kind for kind, _ in cells)
+    kinds = dict.fromkeys([*(kind for kind in FAULT_KINDS if kind in struck), *struck])
     phases = tuple(dict.fromkeys([*PHASES, *(phase for _, phase in cells)]))
     rows = tuple(
         (

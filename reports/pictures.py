@@ -78,7 +78,7 @@ def curve(points: Sequence[Discovery]) -> Markup:
 
     def place(point: Discovery) -> tuple[float, float]:
         x = _LEFT + (wide - _LEFT - 16) * point.plans / most
-        return round(x, 1), round(high - _BOTTOM - (high - _BOTTOM - 14) * point.histories / known, 1)
+        return round(x, 1), round(high - _BOTTOM - (high - _BOTTOM - 30) * point.histories / known, 1)
 
     path = "".join(f"L{x:g} {y:g}" for x, y in map(place, points))
     marks, before = [], 0
@@ -95,8 +95,8 @@ def curve(points: Sequence[Discovery]) -> Markup:
     return Markup(
         '<svg class="d" role="img" aria-labelledby="dt dd" viewBox="0 0 {w} {h}"><title id="dt">Discovery: distinct '
         'histories by plans run</title><desc id="dd">{about}. The table below has the points.</desc>'
-        '<path class="x" d="M{l} 10V{b}H{r}"/><path class="y" d="M{l} {b}{path}"/>{marks}'
-        '<text x="{a}" y="18" text-anchor="end">{known:,}</text><text x="{a}" y="{b}" text-anchor="end">0</text>'
+        '<path class="x" d="M{l} 26V{b}H{r}"/><path class="y" d="M{l} {b}{path}"/>{marks}'
+        '<text x="4" y="14">{known}</text><text x="{a}" y="{b}" text-anchor="end">0</text>'
         '<text x="{l}" y="{t}">0</text><text x="{r}" y="{t}" text-anchor="end">{most:,} plans</text>'
         "{legend}</svg>"
     ).format(
@@ -115,6 +115,6 @@ def curve(points: Sequence[Discovery]) -> Markup:
         else "",
         path=path,
         marks=Markup("").join(marks),
-        known=known,
+        known=plural(known, "distinct history"),
         most=most,
     )

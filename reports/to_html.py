@@ -9,6 +9,8 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -137,7 +139,7 @@ def _card(report: Report, finding: Finding, id: str) -> Markup:
         title=facts.title(report, finding),
         sentence=clean(violation.sentence, facts.SENTENCE_COLUMNS),
         shrunk=facts.shrunk(finding),
-        said=said,
+        said=[(label, [words for _, words in lines]) for label, lines in groupby(said, key=itemgetter(0))],
         pictures=pictures,
         states=reasons.states(explanation) if explanation is not None else None,
         again=facts.replay(finding),
@@ -165,9 +167,11 @@ def _numbers(report: Report) -> Iterable[tuple[str, str]]:
     planned = [cell for cell in report.coverage if cell.planned]
     kinds = {cell.kind for cell in planned}
     fired = {cell.kind for cell in planned if cell.fired}
-    yield "Status", "complete" if report.complete else "INCOMPLETE: interrupted"
+    yield "Status", "complete" if report.complete else "INCOMPLETE"
     yield "Findings", f"{len(report.findings):,}"
     yield "Plans run", f"{counts.run:,} of {counts.planned:,}, up to {plural(report.max_faults, 'fault')}"
+    if report.random_plans.run:
+        yield "Random plans", f"{report.random_plans.run:,}, up to {plural(report.random_plans.max_faults, 'fault')}"
     yield "Every fault struck", f"in {counts.fired:,} of {plural(counts.run, 'plan')}"
     yield "Distinct histories", f"{counts.histories:,}"
     yield "Kinds of faults", f"{len(fired):,} fired of {len(kinds):,} planned"

@@ -8,11 +8,12 @@ from typing import Any
 
 import click
 
+from ..baseline import Known
 from ..errors import UsageError, nearest
 from ..exploration.campaign import Settings, choose_scenarios, command_line
 from ..exploration.fuzz import Budget
 from ..exploration.reductions import REDUCTIONS, SYMMETRY
-from ..exploration.shards import Shard, parse
+from ..exploration.shards import parse
 from ..exploration.symmetry import with_every_order
 from ..faults import KIND_GROUPS, chosen_kinds
 from ..interrupt import interruptible
@@ -35,6 +36,13 @@ def _decorated(command: Any, *options: Any) -> Any:
     for option in reversed(options):
         command = option(command)
     return command
+
+
+shard_option = click.option(
+    "--shard",
+    metavar="I/N",
+    help="Search only the I-th of N shares of the campaign, for `sagafuzz merge` to put together.",
+)
 
 
 def search_options(command: Any) -> Any:
@@ -129,11 +137,7 @@ def _options(command: Any) -> Any:
 @click.command(short_help="Search one adapter, deterministically: for CI.")
 @click.argument("adapter", type=ADAPTER)
 @baseline_option
-@click.option(
-    "--shard",
-    metavar="I/N",
-    help="Search only the I-th of N shares of the campaign, for `sagafuzz merge` to put together.",
-)
+@shard_option
 @_options
 def run(adapter: str, report_dir: Path, baseline: Path | None, shard: str | None, **options: Any) -> int:
     """Search ADAPTER: every plan to K faults, then random examples. Deterministic, for CI.
@@ -157,12 +161,18 @@ def run(adapter: str, report_dir: Path, baseline: Path | None, shard: str | None
     known = known_findings(baseline)
     loaded = load(adapter)
     settings = _settings(loaded, options)
-    how = how_of(loaded, options, shard=parse(shard) if shard is not None else None)
+    return search_and_conclude(loaded, settings, report_dir, how_of(loaded, options, shard=shard), known)
+
+
+def search_and_conclude(
+    adapter: Adapter, settings: Settings, report_dir: Path, how: How, known: tuple[Known, ...] | None
+) -> int:
+    """Search one adapter, whole or a shard, and say what was found; the exit code. ``known`` is the baseline."""
     if how.shard is not None and known is not None:
         raise UsageError("--baseline: a shard has no findings yet; give it to sagafuzz merge")
     make_folder(report_dir, "--report-dir")
     with interruptible() as interrupt:
-        report = search(loaded, settings, report_dir, how, interrupt)
+        report = search(adapter, settings, report_dir, how, interrupt)
         if how.shard is not None:
             code = conclude_shard(report, how.shard, report_dir)
         else:
@@ -246,7 +256,7 @@ def limited_to(kinds: str) -> tuple[str, ...]:
 
 
 def how_of(
-    adapter: Adapter, options: Mapping[str, Any], *, shard: Shard | None = None, budget: Budget | None = None
+    adapter: Adapter, options: Mapping[str, Any], *, shard: str | None = None, budget: Budget | None = None
 ) -> How:
     """How the options say that a campaign is to be carried out. Raises UsageError."""
     how = How(
@@ -254,7 +264,7 @@ def how_of(
         cluster=options["cluster"] or "",
         resume=options["resume"],
         loud=options["show_output"],
-        shard=shard,
+        shard=parse(shard) if shard is not None else None,
         budget=budget,
     )
     if how.cluster and how.jobs > 1:

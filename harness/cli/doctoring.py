@@ -91,10 +91,12 @@ def _suffers(adapter: Adapter, checkups: list[Checkup]) -> Iterator[str]:
 def _by_ids(checkups: list[Checkup]) -> Iterator[str]:
     for found in checkups:
         if found.told_by_ids:
-            yield (
-                f"\nscenario {found.scenario.name}: its sagas differ in their ids only, and that is told apart: "
-                f"{found.told_by_ids}. With --without symmetry a campaign also submits them in every other order"
+            note = (
+                f"scenario {clean(found.scenario.name, NAME_COLUMNS)}: its sagas differ in their ids only, and yet it "
+                f"matters which comes first; with --without symmetry a campaign submits them in every order. Seen "
+                f"with {clean(found.told_by_ids, 600)}"
             )
+            yield "\n" + wrap(note, 100, hanging="  ")
 
 
 def _ills(found: Checkup) -> Iterator[str]:

@@ -51,9 +51,10 @@ def explain(code: tuple[str, ...]) -> int:
     else:
         named = {entry.name for entry in INVARIANTS.values()}
         known = {*INVARIANTS, *named, *FAULT_KINDS, *anomalies()}
+        ids = sorted(INVARIANTS, key=lambda id: (id[0] != "I", int(id[1:])))
         raise UsageError(
             f"nothing is called {asked!r}{nearest(asked, known)}; write the id or name of an invariant "
-            f"({', '.join(INVARIANTS)}), an anomaly or a fault kind as reports name them"
+            f"({', '.join(ids)}), an anomaly or a fault kind as reports name them"
         )
     return 0
 

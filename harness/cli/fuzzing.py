@@ -11,14 +11,11 @@ import click
 from ..errors import UsageError
 from ..exploration.campaign import Settings, choose_scenarios, command_line
 from ..exploration.fuzz import Budget
-from ..interrupt import interruptible
 from ..live.manifest import manifest_of
 from ..loading import load
-from ..writing import make_folder
 from .arguments import ADAPTER
-from .campaigns import how_of, limited_to, search_options
-from .concluding import baseline_option, conclude, judged_today, known_findings
-from .searching import keep_report_in, search
+from .campaigns import how_of, limited_to, search_and_conclude, search_options, shard_option
+from .concluding import baseline_option, known_findings
 
 USUAL_S = 60.0
 UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
@@ -51,6 +48,7 @@ UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
     help="Random plans have up to K+N faults.",
 )
 @baseline_option
+@shard_option
 @search_options
 def fuzz(
     adapter: str,
@@ -60,6 +58,7 @@ def fuzz(
     faults: int,
     beyond: int,
     baseline: Path | None,
+    shard: str | None,
     report_dir: Path,
     **options: Any,
 ) -> int:
@@ -73,6 +72,10 @@ def fuzz(
     sagafuzz fuzz seed --max-time 10m
     sagafuzz fuzz shop/adapter.py:ShopCheckout --until-plateau --max-time 2h -j 8
     sagafuzz fuzz shop/adapter.py:ShopCheckout --max-plans 5000 --seed 7
+    sagafuzz fuzz shop/adapter.py:ShopCheckout --max-plans 90000 --shard 2/3 --report-dir shard-2
+
+    With --shard only the campaign.sqlite is written. --max-plans counts the plans of all shards; time and plateau are
+    those of each, and the merged report tells how far they came.
     """
     known = known_findings(baseline)
     seconds = _seconds(max_time) if max_time is not None else None
@@ -95,15 +98,8 @@ def fuzz(
             loaded, command="fuzz", faults=faults, beyond=beyond, seed=seed, scenarios=names, sagas=sagas, kinds=kinds
         ),
     )
-    how = how_of(loaded, options, budget=budget)
-    make_folder(report_dir, "--report-dir")
-    with interruptible() as interrupt:
-        report = search(loaded, settings, report_dir, how, interrupt)
-        judged = judged_today(report, known)
-        if judged is not None:
-            keep_report_in(report_dir, judged.report)
-        code = conclude(report, report_dir, judged)
-    return interrupt.exit_code if interrupt() else code
+    how = how_of(loaded, options, shard=shard, budget=budget)
+    return search_and_conclude(loaded, settings, report_dir, how, known)
 
 
 def _seconds(text: str) -> float:

@@ -7,7 +7,7 @@ from tabulate import tabulate
 
 from ..errors import UsageError
 from ..loading import load, names
-from ..reports.clean import clean
+from ..reports.clean import clean, wrap
 from .console import say
 
 
@@ -23,8 +23,8 @@ def adapters() -> int:
         try:
             found = load(name)
             scenarios = ", ".join(clean(scenario.name, 40) for scenario in found.scenarios)
-            rows.append((clean(name, 60), clean(found.about, 200), scenarios))
+            rows.append((clean(name, 60), wrap(clean(found.about, 200), 50), wrap(scenarios, 30)))
         except UsageError as error:
-            rows.append((clean(name, 60), clean(f"cannot be loaded: {error}", 400), ""))
-    say(tabulate(rows, headers=("adapter", "what it is", "scenarios"), tablefmt="simple", maxcolwidths=[20, 50, 40]))
+            rows.append((clean(name, 60), wrap(clean(f"cannot be loaded: {error}", 400), 50), ""))
+    say(tabulate(rows, headers=("adapter", "what it is", "scenarios"), tablefmt="simple"))
     return 0

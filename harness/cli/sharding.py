@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
 from ..errors import UsageError
-from ..exploration.campaign import Campaign
 from ..exploration.certificate import versions
+from ..exploration.fuzz import ENDED
 from ..exploration.quiet import nothing_kept, quiet
 from ..exploration.shards import Shard, owner_of
 from ..interrupt import interruptible
@@ -21,7 +21,10 @@ from ..writing import make_folder
 from .concluding import baseline_option, conclude, judged_today, known_findings
 from .console import progress, say
 from .searching import REPORT, differences, identity, keep_report
-from .storing import campaign_of, existing, shard_of
+from .storing import campaign_of, existing, of_shards, shard_of
+
+NO_PARTS: Final = (CAMPAIGN, REPORT, ENDED)
+"""The names of the records that are no parts of the campaign."""
 
 
 def conclude_shard(report: Report, shard: Shard, folder: Path) -> int:
@@ -112,7 +115,7 @@ def _differing(stores: Sequence[Store]) -> str:
     for store in stores:
         for name in store.names():
             text = store.get(name) or ""
-            if name in (CAMPAIGN, REPORT):
+            if name in NO_PARTS:
                 continue
             other, before = seen.setdefault(name, (store, text))
             if before != text:
@@ -146,10 +149,10 @@ def _merged(
     ):
         for shard in stores:
             for name in shard.names():
-                if name not in (CAMPAIGN, REPORT) and store.get(name) is None:
+                if name not in NO_PARTS and store.get(name) is None:
                     store.add(name, shard.get(name) or "")
-        report = Campaign(
-            adapter, settings, listen=listener, stopped=stopped, kept=store.get, keep=store.add, leave=leave
-        ).run()
+        listeners: dict[str, Any] = {"listen": listener, "stopped": stopped, "kept": store.get, "keep": store.add}
+        missing = [f"shard {number}/{of} is missing" for number in range(1, of + 1) if number not in shards]
+        report = of_shards(adapter, settings, stores, missing, leave=leave, **listeners).run()
         keep_report(store, report)
     return report

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,10 @@ from typing import Any
 import click
 
 from ..errors import UsageError
-from ..exploration.campaign import Settings
+from ..exploration.campaign import Campaign, Settings
 from ..exploration.certificate import source_digest
 from ..exploration.choosing import campaign_class
+from ..exploration.fuzz import ENDED, Ending, MergedFuzz
 from ..exploration.quiet import quiet
 from ..exploration.shards import Shard
 from ..interrupt import interruptible
@@ -72,8 +74,11 @@ def stored_report(store: Store) -> Report:
         return known
     adapter, settings = campaign_of(store)
     shard = shard_of(store)
-    listeners: dict[str, Any] = {} if shard is None else {"leave": shard.leave, "parts_only": True}
-    campaign = campaign_class(adapter, settings)(adapter, settings, stopped=lambda: True, kept=store.get, **listeners)
+    listeners: dict[str, Any] = {"stopped": lambda: True, "kept": store.get}
+    if shard is None:
+        campaign = campaign_class(adapter, settings)(adapter, settings, **listeners)
+    else:
+        campaign = of_shards(adapter, settings, [store], (), leave=shard.leave, parts_only=True, **listeners)
     with interruptible(), quiet():
         return campaign.run()
 
@@ -97,6 +102,26 @@ def campaign_of(store: Store) -> tuple[Adapter, Settings]:
             f"has changed since; bring it back as it was, or run the campaign again"
         )
     return adapter, settings
+
+
+def of_shards(
+    adapter: Adapter, settings: Settings, stores: Sequence[Store], missing: Sequence[str], **listeners: Any
+) -> Campaign:
+    """The campaign that counts what shards searched; ``missing`` tells in words of each that has no store."""
+    if not settings.endless:
+        return Campaign(adapter, settings, **listeners)
+    texts = [(store.get(ENDED) if store.last == ENDED else None) for store in stores]
+    return MergedFuzz(
+        adapter,
+        settings,
+        held={name for store in stores for name in store.names() if name.startswith("drawn/")},
+        endings=[from_plain(Ending, json.loads(text)) for text in texts if text],
+        unended=[
+            *(f"shard {shard_of(store)} was cut short" for store, text in zip(stores, texts, strict=True) if not text),
+            *missing,
+        ],
+        **listeners,
+    )
 
 
 def shard_of(store: Store) -> Shard | None:

@@ -38,7 +38,7 @@ from .certificate import source_digest
 from .driver import expect_program_again, perform
 from .explain import explain, explain_program
 from .judge import Judge, NotDeterministic, first_difference, violates
-from .part_search import PartSearch, drawn_parts
+from .part_search import PartSearch, drawn_parts, drawn_together
 from .parts import Record, from_text, to_text
 from .quiet import fewer_collections
 from .random_plans import BEYOND, Drawn, unseen
@@ -121,6 +121,7 @@ class Campaign:
         self._tally = Tally()
         self._random = RandomResult(asked=settings.examples)
         self._drawn = Drawn(settings.random_plans, settings.max_faults + settings.beyond)
+        self._place = 0  # how many random plans come before the next part of them, searched here or not
         self._random_findings: list[Finding] = []
         self._findings: dict[Signature, Finding] = {}
         self._digest = hashlib.blake2b(digest_size=16)
@@ -200,9 +201,10 @@ class Campaign:
                 return True
             index, start = map(int, name.split("/")[1:])
             record = self._part(name, partial(searches[index].drawn, start))
+            first, self._place = self._place, self._place + drawn_together(self.settings, index, start)
             if record is None:
                 continue
-            for case, verdict in record.cases[: self._drawn.asked - self._drawn.run]:
+            for case, verdict in record.cases[: self._drawn.asked - first]:
                 new = judges[index].recall(case.run, case.digest, verdict)
                 self._digest.update(case.digest)
                 self._tally.add_drawn(searches[index].setup, case, verdict, new=new)

@@ -81,7 +81,7 @@ class Pool:
         self._given: dict[str, list[str]] = {}
         self._waiting: deque[str] = deque()
         self._open: set[str] = set()  # given, or to be given, to a worker
-        self._drawn = drawn_parts(settings)
+        self._drawn = (part for part in drawn_parts(settings) if not leave(part))
         self._next_drawn = next(self._drawn, None)
         self._ahead = 0  # random parts that were planned and not yet asked for
         for index in range(len(settings.scenarios)):
@@ -89,7 +89,7 @@ class Pool:
 
     def get(self, part: str) -> str | None:
         """The part of that name, as soon as it is there; None where no worker brings it."""
-        if part.startswith("drawn/"):
+        if part.startswith("drawn/") and not self._leave(part):
             self._ahead -= 1
             while self._next_drawn is not None and self._ahead < 0:
                 self._plan_drawn()

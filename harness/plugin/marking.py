@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import os
+from pathlib import Path
 from typing import Any, Final, NoReturn
 
 import pytest
@@ -51,6 +53,17 @@ def marked(item: pytest.Item) -> dict[str, Any] | None:
         given = {**dict(zip(ARGUMENTS, marker.args, strict=False)), **marker.kwargs}
         asked = {**given, **asked}
     return asked if markers else None
+
+
+def beside(adapter: Any, folder: Path) -> Any:
+    """What names an adapter; a file that is not where it says from the current folder is looked for in ``folder``, that
+    of the test."""
+    if not isinstance(adapter, str):
+        return adapter
+    file = adapter if adapter.endswith(".toml") else adapter.rpartition(":")[0]
+    if not file.endswith((".py", ".toml")) or Path(file).is_file() or not (folder / file).is_file():
+        return adapter
+    return os.path.relpath(folder / file) + adapter.removeprefix(file)
 
 
 def refuse(message: str) -> NoReturn:

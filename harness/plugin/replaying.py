@@ -18,7 +18,7 @@ from ..ports import Adapter
 from ..regression import expect_fixed, recorded_file
 from . import options
 from .extending import extended
-from .marking import MARKER
+from .marking import MARKER, beside
 
 
 def find(config: pytest.Config) -> None:
@@ -56,7 +56,7 @@ def _adapters(items: Iterable[pytest.Item]) -> Iterator[Adapter]:
         for marker in item.iter_markers(MARKER):
             for named in (*marker.args[:1], *filter(None, [marker.kwargs.get("adapter")])):
                 with suppress(SagafuzzError):
-                    yield as_adapter(named)
+                    yield as_adapter(beside(named, item.path.parent))
 
 
 def _is_of(recorded: Replay, adapter: Adapter) -> bool:

@@ -26,7 +26,7 @@ from ..verdict import CONSISTENT, Report
 from ..writing import folder_name, make_folder, with_paths, write_report
 from . import known, options
 from .extending import Extended, extended
-from .marking import ARGUMENTS, refuse
+from .marking import ARGUMENTS, beside, refuse
 from .summary import facts
 
 Scenarios = str | Scenario | Iterable[str | Scenario] | None
@@ -46,6 +46,7 @@ class Saga:
         self._asked = asked
         self._judged: list[Judged] = []
         self._by_hooks = False
+        self._has_baseline = False
         self.said = ""  # what a failed check said, whole
 
     @property
@@ -114,10 +115,12 @@ class Saga:
         folder = self._folder(len(self._judged) + 1)
         if folder is not None:
             make_folder(folder, "--saga-report-dir")
-        found = extended(self._item.config, with_spec(as_adapter(asked["adapter"])))
+        found = extended(self._item.config, with_spec(as_adapter(beside(asked["adapter"], self._item.path.parent))))
         self._by_hooks = found.by_hooks
         report, interrupted = _run(found, self._settings(found, asked))
-        judged = known.judged(report, self._baseline(asked.get("baseline")), self._item.nodeid)
+        baseline = self._baseline(asked.get("baseline"))
+        self._has_baseline = baseline is not None
+        judged = known.judged(report, baseline, self._item.nodeid)
         self._judged.append(judged)
         self._item.user_properties.extend(facts(judged.report))
         if folder is not None:
@@ -194,7 +197,8 @@ class Saga:
 
                 words = "pytest --saga-replay" if self._by_hooks else "sagafuzz replay"
                 last += f"\n{words} {shlex.quote(shown.findings[0].replay)}"
-        return "\n".join([REPORTS["text"].render(shown), *(clean(line, 300) for line in in_words(judged)), last])
+        of_baseline = in_words(judged) if self._has_baseline else []
+        return "\n".join([REPORTS["text"].render(shown), *(clean(line, 300) for line in of_baseline), last])
 
 
 def _folder_name(name: str) -> str:

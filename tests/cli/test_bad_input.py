@@ -19,18 +19,18 @@ def write(text: str, name: str = "shop.py") -> None:
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["run", "refrence"], "unknown adapter 'refrence'; did you mean 'reference'?"),
+        (["run", "refrence"], "unknown adapter 'refrence' (did you mean 'reference'?)"),
         (["run", "shop.py"], "write module:attr, file.py:attr or manifest.toml"),
         (["run", "absent.py:Shop"], "there is no file 'absent.py' here"),
         (["run", "absent_module:Shop"], "No module named 'absent_module'; is 'absent_module' installed"),
         (["run", ":Shop"], "write module:attr, file.py:attr or manifest.toml"),
-        (["run", "seed", "--fautls", "1"], "there is no option '--fautls'; did you mean '--faults'?"),
+        (["run", "seed", "--fautls", "1"], "there is no option '--fautls' (did you mean '--faults'?)"),
         (["run", "seed", "--faults", "9"], "9 is not in the range 0<=x<=6"),
         (["run", "seed", "--sagas", "0"], "0 is not in the range 1<=x<=8"),
-        (["run", "seed", "--scenario", "decline"], "no scenario 'decline'; did you mean 'declined'?"),
+        (["run", "seed", "--scenario", "decline"], "no scenario 'decline' (did you mean 'declined'?)"),
         (["run"], "Missing argument 'ADAPTER'"),
-        (["rnu", "seed"], "there is no command 'rnu'; did you mean 'run'?"),
-        (["compare", "seed", "--expect", "violatd"], "'violatd' is no verdict; did you mean 'violated'?"),
+        (["rnu", "seed"], "there is no command 'rnu' (did you mean 'run'?)"),
+        (["compare", "seed", "--expect", "violatd"], "'violatd' is no verdict (did you mean 'violated'?)"),
         (["compare", "seed", "--expect", "violated,violated"], "2 verdicts for 1 adapters; write one for each"),
         (["compare", "seed", "--scenario", "decline"], "did you mean 'declined'?"),
         (["replay", "absent.json"], "cannot read 'absent.json'"),
@@ -78,7 +78,7 @@ FILES = {
     "misspelt": (
         SAGA
         + "@sagafuzz.adapter(saga=SAGA)\nclass Shops:\n    def boot(self, w): ...\n    def run(self, order): ...\n",
-        "shop.py has no 'Shop'; did you mean 'Shops'?; it declares Shops",
+        "shop.py has no 'Shop' (did you mean 'Shops'?); it declares Shops",
     ),
     "cyclic": (
         """from sagafuzz import Saga, Step
@@ -104,7 +104,8 @@ def test_an_operation_that_nobody_declared(sagafuzz: Any, shop: Callable[..., st
     result = sagafuzz("run", shop('return self.world.call("payment.chrage")'))
     assert result.code == 2
     assert (
-        "calls 'payment.chrage', which saga 'shop' does not declare; did you mean 'payment.charge'?" in result.complaint
+        "calls 'payment.chrage', which saga 'shop' does not declare (did you mean 'payment.charge'?)"
+        in result.complaint
     )
 
 
@@ -171,4 +172,4 @@ def test_an_unknown_action_in_a_replay_file(sagafuzz: Any) -> None:
     write(json.dumps(data), "F-x.json")
     result = sagafuzz("replay", "F-x.json")
     assert result.code in (2, 3)
-    assert "unknown action 'dleiver'; did you mean 'deliver'?" in result.err + result.out
+    assert "unknown action 'dleiver' (did you mean 'deliver'?)" in result.err + result.out

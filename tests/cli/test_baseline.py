@@ -75,7 +75,10 @@ def test_the_reports_of_a_store_are_judged_by_a_baseline_too(sagafuzz: Any, ids:
         ("[[known]]\nid = 'F-1'", "entry 1: its reason is None; write reason = 'PAY-12"),
         ("[[known]]\nreason = 'x'", "entry 1: its id is None; write id = 'F-wmx2y'"),
         ("[[known]]\nid = 'F-1'\nreason = ' '", "entry 1: its reason is ' '"),
-        ("[[known]]\nid = 'F-1'\nreason = 'x'\nexpired = 2027-01-01", "unknown key 'expired'; did you mean 'expires'"),
+        (
+            "[[known]]\nid = 'F-1'\nreason = 'x'\nexpired = 2027-01-01",
+            "unknown key 'expired' (did you mean 'expires",
+        ),
         ("[[known]]\nid = 'F-1'\nreason = 'x'\nexpires = '2027-01-01'", "write a date without quotes"),
         ("[[known]]\nid = 'F-1'\nreason = 'x'\n" * 2, "F-1 stands there twice"),
         ("[[unknown]]\n", "unknown key 'unknown'"),

@@ -82,12 +82,12 @@ def test_what_is_configured_for_campaigns_is_not_written_over_by_report(sagafuzz
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("[tool.sagafuzz]\nfautls = 1\n", "pyproject.toml:5: unknown key 'fautls'; did you mean 'faults'?; it is no "),
+        ("[tool.sagafuzz]\nfautls = 1\n", "pyproject.toml:5: unknown key 'fautls' (did you mean 'faults'?); it is no "),
         (
             "[tool.sagafuzz.run]\nsedd = 1\n",
-            "pyproject.toml:5: unknown key 'sedd'; did you mean 'seed'?; 'sagafuzz run' has no such option",
+            "pyproject.toml:5: unknown key 'sedd' (did you mean 'seed'?); 'sagafuzz run' has no such option",
         ),
-        ("[tool.sagafuzz.rnu]\nseed = 1\n", "pyproject.toml: unknown key 'rnu'; did you mean 'run'?"),
+        ("[tool.sagafuzz.rnu]\nseed = 1\n", "pyproject.toml: unknown key 'rnu' (did you mean 'run'?)"),
         ("[tool.sagafuzz]\n\nfaults = 9\n", "pyproject.toml:6: faults is 9: 9 is not in the range 0<=x<=6."),
         ("[tool.sagafuzz]\nfaults = true\n", "pyproject.toml:5: faults is True; write a string or a number"),
         ("[tool.sagafuzz]\nfaults = 2026-11-23\n", "faults is datetime.date(2026, 11, 23); write a string or a number"),
@@ -116,7 +116,7 @@ def test_a_wrong_variable_is_named(sagafuzz: Any, monkeypatch: pytest.MonkeyPatc
 def test_an_unknown_command_is_told(sagafuzz: Any) -> None:
     result = sagafuzz("config", "show", "rnu")
     assert result.code == 2
-    assert "config show: there is no command 'rnu' with options; did you mean 'run'?" in result.complaint
+    assert "config show: there is no command 'rnu' with options (did you mean 'run'?)" in result.complaint
 
 
 def test_lists_are_taken_where_an_option_takes_several(sagafuzz: Any) -> None:

@@ -49,4 +49,4 @@ def test_an_anomaly_that_is_put_together(sagafuzz: Any) -> None:
 def test_the_nearest_is_named(sagafuzz: Any) -> None:
     result = sagafuzz("explain", "leaked efect")
     assert result.code == 2
-    assert result.complaint.startswith("nothing is called 'leaked efect'; did you mean 'leaked effect'?")
+    assert result.complaint.startswith("nothing is called 'leaked efect' (did you mean 'leaked effect'?)")

@@ -38,6 +38,16 @@ def test_what_it_writes_passes_its_own_test_without_a_fault(sagafuzz: Any, engin
     assert "consistent" in ran.stdout
 
 
+@pytest.mark.parametrize("engine", ["plain", "live"])
+def test_its_test_runs_from_a_folder_above_and_whatever_pytest_imports_by(sagafuzz: Any, engine: str) -> None:
+    needed(engine)
+    Path("pyproject.toml").write_text('[tool.pytest.ini_options]\naddopts = ["--import-mode=importlib"]\n')
+    sagafuzz("init", "shop", "--engine", engine)
+    ran = session("--saga-faults", "0", "--saga-random", "5", "shop")
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert "1 passed" in ran.stdout
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("engine", ["plain", "live"])
 def test_what_it_writes_passes_its_own_test(sagafuzz: Any, engine: str) -> None:

@@ -42,7 +42,7 @@ def test_the_nearest_is_named_before_anything_runs(sagafuzz: Any) -> None:
     for command in ("run", "compare"):
         result = sagafuzz(command, "seed", *PLAIN, "--kinds", "lost-akc")
         assert result.code == 2
-        assert result.complaint.startswith("unknown fault kind 'lost-akc'; did you mean 'lost-ack'?")
+        assert result.complaint.startswith("unknown fault kind 'lost-akc' (did you mean 'lost-ack'?)")
     assert "unknown fault kind ''" in sagafuzz("run", "seed", *PLAIN, "--kinds", "lost-ack,").complaint
     assert not Path("sagafuzz-report").exists()
 

@@ -52,7 +52,14 @@ def test_a_finding_that_is_not_known_fails(session: Session, ids: list[str]) -> 
     write(["F-other"], 'adapter = "Idle"')
     result = session("--saga-baseline=known.toml", test=CARELESS)
     result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines([f"baseline: 0 of the findings known, {len(ids)} new"])
     result.stdout.no_fnmatch_line("*is stale*")
+
+
+def test_without_a_baseline_none_is_spoken_of(session: Session) -> None:
+    result = session(test=CARELESS)
+    result.assert_outcomes(failed=1)
+    result.stdout.no_fnmatch_line("baseline: *")
 
 
 def test_what_has_expired_fails_and_says_so(session: Session, ids: list[str]) -> None:

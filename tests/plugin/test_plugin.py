@@ -169,18 +169,18 @@ def test_numbers_in_native_toml(session: Session) -> None:
     [
         (
             "Idle, fault=1",
-            "sagafuzz: test_it: @pytest.mark.saga has no argument 'fault'; did you mean 'faults'?; it has *",
+            "sagafuzz: test_it: @pytest.mark.saga has no argument 'fault' (did you mean 'faults'?); it has *",
         ),
         ("faults=1", "sagafuzz: test_it: @pytest.mark.saga names no adapter; write @pytest.mark.saga(YourAdapter) *"),
         ("Idle, 2", "sagafuzz: test_it: @pytest.mark.saga takes one adapter by position; write the rest by name"),
-        ("'refrence', faults=1", "sagafuzz: unknown adapter 'refrence'; did you mean 'reference'?; *"),
+        ("'refrence', faults=1", "sagafuzz: unknown adapter 'refrence' (did you mean 'reference'?); *"),
         ("Idle, faults=9", "sagafuzz: faults is 9; write a whole number from 0 to 6"),
         ("Idle, faults='2'", "sagafuzz: faults is '2'; write a whole number from 0 to 6"),
         ("Idle, random=-1", "sagafuzz: random is -1; write a whole number, 0 or more"),
         ("Idle, sagas=0", "sagafuzz: sagas is 0; write a whole number from 1 to 8"),
         (
             "Idle, scenarios='succeed'",
-            "sagafuzz: adapter 'Idle' has no scenario 'succeed'; did you mean 'succeeds'?; *",
+            "sagafuzz: adapter 'Idle' has no scenario 'succeed' (did you mean 'succeeds'?); *",
         ),
         ("Undeclared", "sagafuzz: 'Undeclared' is not declared; put @sagafuzz.adapter(saga=...) above the class"),
         ("Wrong, faults=0", "sagafuzz: adapter 'Wrong' calls 'order.destroy', which saga 'shop' does not declare*"),

@@ -223,5 +223,5 @@ def test_an_async_function_under_threads_runs_on_a_loop_of_its_own_even_beside_a
 
 
 def test_an_operation_without_a_function_is_named() -> None:
-    with pytest.raises(UsageError, match=r"no operation 'hotel\.bok'; did you mean 'hotel\.book'"):
+    with pytest.raises(UsageError, match=r"no operation 'hotel\.bok' \(did you mean 'hotel\.book'"):
         Runtime(Trips().operations).call("hotel.bok")

@@ -15,7 +15,7 @@ from sagafuzz.faults import Site
 from sagafuzz.reports import COMPARISONS, REPORTS
 from sagafuzz.reports.heatmap import heatmaps
 from sagafuzz.reports.pictures import graph
-from sagafuzz.verdict import Coverage, Discovery, Explanation, SiteCell, Unreachable
+from sagafuzz.verdict import Coverage, Discovery, Explanation, RandomPlans, SiteCell, Unreachable
 
 HTML = REPORTS["html"].render
 COMPARE = COMPARISONS["html"].render
@@ -61,7 +61,7 @@ def explained(make: SimpleNamespace) -> Any:
 
 
 def test_the_verdict_comes_first_and_what_was_not_tested_after_the_findings(make: SimpleNamespace) -> None:
-    words = " ".join(Page(HTML(make.report(explained(make)))).words)
+    words = " ".join(" ".join(Page(HTML(make.report(explained(make)))).words).split())
     order = ["checkout on seed: VIOLATED", "sagafuzz run seed --faults 2", "took effect 2 times", "What was not tested"]
     assert sorted(order, key=words.rindex) == order
     assert "the adapter names no records" in words.partition("What was not tested")[2]
@@ -96,7 +96,20 @@ def test_each_picture_has_a_title_a_description_and_a_table(make: SimpleNamespac
 def test_an_interrupted_campaign_says_so_on_the_first_screen(make: SimpleNamespace) -> None:
     head = HTML(make.report(complete=False)).partition("</header>")[0]
     assert "CONSISTENT, INCOMPLETE" in head
-    assert "INCOMPLETE: interrupted" in head
+    assert "<dt>Status</dt><dd>INCOMPLETE</dd>" in head
+
+
+def test_random_plans_stand_beside_the_verdict(make: SimpleNamespace) -> None:
+    drawn = RandomPlans(asked=1200, run=1200, fired=1200, max_faults=5)
+    assert "<dt>Random plans</dt><dd>1,200, up to 5 faults</dd>" in HTML(make.report(random_plans=drawn))
+    assert "<dt>Random plans</dt>" not in HTML(make.report())
+
+
+def test_a_command_breaks_between_its_words_and_lines_of_one_kind_have_one_label(make: SimpleNamespace) -> None:
+    head = HTML(make.report(command="sagafuzz run seed --seed 0"))
+    assert "<span>seed</span> <span>--seed</span> <span>0</span></code>" in head
+    rules = make.finding(plan=None, actions=(("submit", 0), ("crash", 0)), shown=("submit saga-1", "crash"))
+    assert "<dt>rules</dt><dd>submit saga-1</dd><dd>crash</dd>" in HTML(make.report(rules))
 
 
 def test_nothing_is_loaded_and_nothing_runs(make: SimpleNamespace) -> None:

@@ -112,6 +112,7 @@ def test_a_small_report_as_text(make: SimpleNamespace) -> None:
     head, _, tail = text.partition("Faults\n")
     assert head + "Faults\n" == GOLDEN
     assert re.search(r"^  lost-ack +60/60 +– +0/3$", tail, re.MULTILINE)
+    assert not re.search(r"^  \S+( +–)+$", tail, re.MULTILINE)  # a kind that has no site is told below
     assert tail.endswith(
         """\
 What was not exercised

@@ -159,7 +159,7 @@ def test_a_mark_that_nobody_takes_away_is_left(lab: Any) -> None:
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
-        ({"isolation": ["dirty-reads"]}, "isolation has 'dirty-reads'; did you mean 'dirty-read'?"),
+        ({"isolation": ["dirty-reads"]}, r"isolation has 'dirty-reads' \(did you mean 'dirty-read'\?\)"),
         ({"max_attempts": {"account.putt": 3}}, "max_attempts bounds 'account.putt', which no step of 'counter' has"),
         ({"definitions": {"v1": "counter"}}, r"definitions\['v1'\] is 'counter'; write a Saga for each version"),
     ],

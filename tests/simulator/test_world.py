@@ -171,7 +171,7 @@ def test_ctrl_c_is_no_fact_about_the_adapter(lab: Any, where: str) -> None:
     [
         (
             lambda world: world.call("payment.chrage"),
-            "'payment.chrage', which saga 'pair' does not declare; did you mean 'payment.charge'?; give it a Step, or",
+            "'payment.chrage', which saga 'pair' does not declare (did you mean 'payment.charge'?); give it a Step, or",
         ),
         (
             lambda world: world.call("payment.charge", saga="saga-7"),

@@ -91,7 +91,7 @@ def test_a_fault_strikes_in_its_own_directions_only(kind: str, site: Site, reaso
 
 
 def test_an_unknown_kind_is_refused_with_the_nearest_name() -> None:
-    with pytest.raises(UsageError, match=r"unknown fault kind 'lost-akc'; did you mean 'lost-ack'\?"):
+    with pytest.raises(UsageError, match=r"unknown fault kind 'lost-akc' \(did you mean 'lost-ack'\?\)"):
         Fault(kind="lost-akc", site=call("pay", "F", ACK))
 
 

@@ -89,7 +89,7 @@ def test_an_operation_leads_to_its_step_and_direction() -> None:
         ),
         (
             lambda: Saga("s", [Step("order", "p.a"), Step("b", "p.b", after=("ordr",))]),
-            "step 'b' comes after 'ordr', which is no step of it; did you mean 'order'?",
+            "step 'b' comes after 'ordr', which is no step of it (did you mean 'order'?)",
         ),
         (
             lambda: Saga("s", [Step("a", "p.a", after=("b",)), Step("b", "p.b", after=("a",))]),
