@@ -2,11 +2,13 @@
 
 Both run the checkout saga on a correct durable orchestrator of the same shape, one record for each thing that it
 comes to know, and are judged by the same invariants. The reference, whose own code does more between two
-requests, is measured as well.
-The rounds alternate, so that a change in the machine's speed touches both sides. A schedule is a plan
-of faults for the one, an example for the other.
+requests, is measured as well. The rounds alternate, so that a change in the machine's speed touches both sides. A
+schedule is a plan of faults for the one, an example for the other; a plan that a reduction spares is covered.
 
-    python benchmarks/search_speed.py [--rounds N]
+What the reductions spare grows with the number of faults, so two depths are measured: every plan with two faults,
+some rounds of it, and once every plan with three (a minute or two), which is the headline.
+
+    python benchmarks/search_speed.py [--rounds N] [--deep 0]
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import argparse
 import statistics
 import time
 from collections.abc import Collection
+from typing import NamedTuple
 
 import hypothesis
 from handwritten import HandwrittenCheckout
@@ -23,8 +26,9 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from sagafuzz import Adapter
 from sagafuzz.adapters.zoo.parts import CORRECT
+from sagafuzz.exploration.checkup import extensions
 from sagafuzz.exploration.enumerator import Enumerator
-from sagafuzz.exploration.judge import Judge
+from sagafuzz.exploration.judge import Judge, outcome_of
 from sagafuzz.exploration.quiet import fewer_collections
 from sagafuzz.exploration.reductions import REDUCTIONS
 from sagafuzz.loading import load
@@ -33,19 +37,29 @@ from sagafuzz.simulator import Setup
 REFERENCE = load("reference")
 
 
-def enumerate_plans(adapter: Adapter, max_faults: int, reductions: Collection[str]) -> tuple[int, float]:
-    """Run and judge every plan that the reductions leave; how many, and the seconds of processor time."""
+class Searched(NamedTuple):
+    """A search: how many plans were run, in how many seconds of processor time, and what the clients were told."""
+
+    plans: int
+    seconds: float
+    outcomes: set[str]
+
+
+def enumerate_plans(adapter: Adapter, max_faults: int, reductions: Collection[str]) -> Searched:
+    """Run and judge every plan that the reductions leave."""
     setup = Setup(adapter=adapter, scenario=adapter.scenario("succeeds"))
-    judge, count = Judge(setup), 0
+    judge, count, outcomes = Judge(setup), 0, set()
     start = time.process_time()
     enumerator = Enumerator(setup, max_faults, reductions=reductions)
     with fewer_collections():
         for case in enumerator.cases():
             count += 1
             if not case.known:
-                verdict, _ = judge.judge(case.plan, case.run, case.digest)
+                verdict, new = judge.judge(case.plan, case.run, case.digest)
                 assert not verdict.violations, verdict.violations
-    return count, time.process_time() - start
+                if new:
+                    outcomes.add(outcome_of(case.run, setup))
+    return Searched(count, time.process_time() - start, outcomes)
 
 
 def run_handwritten(examples: int, seed: int) -> tuple[int, float]:
@@ -58,35 +72,66 @@ def run_handwritten(examples: int, seed: int) -> tuple[int, float]:
     return examples, time.process_time() - start
 
 
+def every_plan(adapter: Adapter, max_faults: int) -> int:
+    """How many plans there are, before any reduction: those with a fault more extend those with one less."""
+    setup = Setup(adapter=adapter, scenario=adapter.scenario("succeeds"))
+    enumerator = Enumerator(setup, max_faults - 1, reductions=())
+    count = 0
+    for case in enumerator.cases():
+        count += 1
+        if len(case.plan) == max_faults - 1:
+            count += extensions(enumerator, case)
+    return count
+
+
+def deep(max_faults: int, examples: int) -> None:
+    """Print what an exhaustive search of that depth covers in a second, and how often the hand-written machine's
+    schedules that is; the headline."""
+    every = every_plan(CORRECT, max_faults)
+    before = run_handwritten(examples, seed=100)
+    found = enumerate_plans(CORRECT, max_faults, REDUCTIONS)
+    after = run_handwritten(examples, seed=101)
+    covered, theirs = every / found.seconds, (before[0] + after[0]) / (before[1] + after[1])
+    print(
+        f"plans with at most {max_faults} faults: {every:,}; with the reductions {found.plans:,} are run, "
+        f"in {found.seconds:.0f} s; distinct outcomes: {len(found.outcomes)} ({', '.join(sorted(found.outcomes))})"
+    )
+    print(f"enumerator, with reductions: {covered:,.0f} schedules/s covered")
+    print(f"hand-written state machine: {theirs:,.1f} schedules/s")
+    print(f"ratio: {covered / theirs:.1f}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--faults", type=int, default=2)
-    parser.add_argument("--examples", type=int, default=100)
+    parser.add_argument("--rounds", type=int, default=5, help="of the search with two faults")
+    parser.add_argument("--deep", type=int, default=3, help="faults of the search that is the headline; 0: none")
+    parser.add_argument("--examples", type=int, default=100, help="of the hand-written machine, each time")
     arguments = parser.parse_args()
     enumerate_plans(CORRECT, 1, REDUCTIONS)  # warm up both
     run_handwritten(10, seed=0)
+    two_faults(arguments.rounds, arguments.examples)
+    if arguments.deep:
+        deep(arguments.deep, arguments.examples)
+
+
+def two_faults(rounds: int, examples: int) -> None:
+    """Print the medians of some rounds of every way."""
     ours, reduced, reference, theirs = [], [], [], []
-    every, _ = enumerate_plans(REFERENCE, arguments.faults, ())
-    for number in range(arguments.rounds):
-        count, seconds = enumerate_plans(CORRECT, arguments.faults, ())
-        ours.append(count / seconds)
-        fewer, seconds = enumerate_plans(CORRECT, arguments.faults, REDUCTIONS)
-        reduced.append(count / seconds)  # it covers the same plans
-        _, seconds = enumerate_plans(REFERENCE, arguments.faults, REDUCTIONS)
-        reference.append(every / seconds)
-        examples, seconds = run_handwritten(arguments.examples, seed=number)
-        theirs.append(examples / seconds)
-    print(f"plans with at most {arguments.faults} faults: {count:,}; with the reductions {fewer:,} are run")
-    print(
-        f"enumerator, every plan run: {statistics.median(ours):,.0f} schedules/s (median of {arguments.rounds} rounds)"
-    )
+    every, of_reference = every_plan(CORRECT, 2), every_plan(REFERENCE, 2)
+    for number in range(rounds):
+        ours.append(every / enumerate_plans(CORRECT, 2, ()).seconds)
+        found = enumerate_plans(CORRECT, 2, REDUCTIONS)
+        reduced.append(every / found.seconds)  # it covers the same plans
+        reference.append(of_reference / enumerate_plans(REFERENCE, 2, REDUCTIONS).seconds)
+        done, seconds = run_handwritten(examples, seed=number)
+        theirs.append(done / seconds)
+    print(f"plans with at most 2 faults: {every:,}; with the reductions {found.plans:,} are run (medians of {rounds})")
+    print(f"enumerator, every plan run: {statistics.median(ours):,.0f} schedules/s")
     print(f"enumerator, with reductions: {statistics.median(reduced):,.0f} schedules/s covered")
     print(f"hand-written state machine: {statistics.median(theirs):,.1f} schedules/s")
     print(f"the reference, with reductions: {statistics.median(reference):,.0f} schedules/s covered")
-    print(f"ratio_of_the_reference: {statistics.median(a / b for a, b in zip(reference, theirs, strict=True)):.1f}")
-    print(f"ratio_without_reductions: {statistics.median(a / b for a, b in zip(ours, theirs, strict=True)):.1f}")
-    print(f"ratio: {statistics.median(a / b for a, b in zip(reduced, theirs, strict=True)):.1f}")
+    for name, speeds in (("of_the_reference", reference), ("without_reductions", ours), ("with_two_faults", reduced)):
+        print(f"ratio_{name}: {statistics.median(a / b for a, b in zip(speeds, theirs, strict=True)):.1f}")
 
 
 if __name__ == "__main__":

@@ -62,7 +62,7 @@ def check_up(adapter: Adapter, scenario: Scenario) -> Checkup:
         outcome=outcome_of(plain.run, setup),
         sites=Counter(Site._make(site).phase for site in plain.run.sites),
         kinds=Counter(case.plan.faults[0].kind for case in struck),
-        plans=(1, len(struck), sum(_longer(enumerator, case) for case in struck)),
+        plans=(1, len(struck), sum(extensions(enumerator, case) for case in struck)),
         difference=next(filter(None, twice), ""),
         undurable=tuple(_undurable(struck)) if adapter.durable_recovery else (),
         remembered=tuple(islice(_remembered(setup, struck), 3)) if adapter.forgets_retries else (),
@@ -70,7 +70,7 @@ def check_up(adapter: Adapter, scenario: Scenario) -> Checkup:
     )
 
 
-def _longer(enumerator: Enumerator, case: Case) -> int:
+def extensions(enumerator: Enumerator, case: Case) -> int:
     """How many plans extend that of ``case`` by one fault."""
     after = case.run.sites.index(case.plan.faults[-1].site) + 1
     impossible = {index - after: kinds for index, kinds in case.run.impossible.items()}

@@ -227,10 +227,11 @@ class Enumerator:
         self._clock_read = self._clock_read or (run.clock_read and len(faults) == 1)
         digest = prefix.digest(run.rows) if prefix is not None else rows_digest(run.rows)
         fired = len(run.fired) == len(faults)
-        if fault.site not in run.sites:
+        try:
+            struck = run.sites.index(fault.site, node.first)
+        except ValueError:
             before = Plan(faults=node.faults)
-            raise NotDeterministic(f"{before}: {difference(self.setup, before)}")
-        struck = run.sites.index(fault.site)
+            raise NotDeterministic(f"{before}: {difference(self.setup, before)}") from None
         known = run.known_at >= 0
         case = Case(plan, run, digest, fired, digest != node.digest, phase_of(run, struck), known)
         if not fired or len(faults) == self.max_faults:
@@ -266,7 +267,7 @@ class Enumerator:
             after.append(after[-1] + sum(1 for _ in self._possible(run.sites[index], run.impossible.get(index, ()))))
         after.reverse()
         self.pruned[STATE_MEMO] += memo.end(after, settled=run.known_at < 0 and self._settled(run))
-        return run
+        return run._replace(past=b"")  # each of these is judged, and what it exercises counted
 
     def _settled(self, run: Run) -> bool:
         """Whether the run came to its end without a restart that only an open saga was the reason for."""

@@ -171,7 +171,9 @@ class StateMemo:
         """Is the state known, if it is looked at? Only earlier runs count, as with `watch`."""
         kind, number = place = self._place
         self._place = (kind, number + 1)
-        if number >= GLANCES or self._found[place] * WORTH < self._asked[place] >= TRIALS:
+        if number + 1 >= GLANCES:
+            sim.watch = None
+        if self._found[place] * WORTH < self._asked[place] >= TRIALS:
             return False
         keys = state_keys(sim, 0)
         if not keys:

@@ -13,6 +13,8 @@ reordered examples of each invariant. An invariant that comes to compare other m
 
 from __future__ import annotations
 
+import hashlib
+import marshal
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -223,6 +225,11 @@ class Past:
     def sent(self, msg: int) -> int:
         """Which message under way is which of the past, where it matters who can know of an undo."""
         return self._messages.get(msg, -1) if self.undone else -1
+
+    @property
+    def digest(self) -> bytes:
+        """16 bytes over the lanes."""
+        return hashlib.blake2b(marshal.dumps(self.lanes, 2), digest_size=16).digest()
 
     @property
     def lanes(self) -> tuple[Any, ...]:

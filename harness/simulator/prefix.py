@@ -138,7 +138,8 @@ class Prefix:
         sim.recovery, sim.compensation, sim.capped, sim.wall_offset_s, sim.clock_read = self._marks
         sim._incarnations, sim._healed_incarnation, sim.booted_at = self._incarnations
         sim._next_look = self._next_look
-        sim.past_of_prefix = self._past
+        if sim.watch is not None and not sim.setup.judged_by_time:
+            sim.past_of_prefix = self._past
         sim._waiting = self._orders.copy()
 
     def _restore_world(self, sim: Simulation, process: Process) -> None:

@@ -17,6 +17,9 @@ from .around import Around
 from .network import OVERTAKEN
 from .participants import LEDGERS, Ledger, UserParticipant
 
+TIMED: Final = frozenset({"deadline_ms", "min_backoff_ms", "key_retention_ms"})
+"""Promises on which the time of each event is judged."""
+
 UNSHARED: Final = tuple(OVERTAKEN)
 """The kinds that need another saga on the same data."""
 
@@ -74,6 +77,11 @@ class Setup:
         """Whether two states are the same where they differ in how often was asked for what was answered."""
         counted = "max_attempts" in self.adapter.declared
         return self.adapter.forgets_retries and not (counted or self.every_try)
+
+    @cached_property
+    def judged_by_time(self) -> bool:
+        """Whether the adapter promises something that is judged by the time of each event."""
+        return bool(TIMED & self.adapter.declared.keys())
 
     @cached_property
     def recovers(self) -> bool:

@@ -79,7 +79,8 @@ class Run(NamedTuple):
     site to the kinds that could not have taken effect there. ``capped`` says that there were more
     attempts or writes than are struck. ``site_rows`` are the rows before each site. ``known_at`` is the
     number of sites after which the run was ended because the caller knew the rest (-1: it ran to its
-    end), ``clock_read`` whether the code under test asked for the wall clock."""
+    end), ``clock_read`` whether the code under test asked for the wall clock. ``past`` is what the invariants ask of
+    all this, as 16 bytes (see `Past`); empty where nobody compares pasts."""
 
     rows: tuple[Row, ...]
     sites: tuple[Site, ...]
@@ -91,6 +92,7 @@ class Run(NamedTuple):
     site_rows: tuple[int, ...]
     known_at: int
     clock_read: bool
+    past: bytes = b""
 
     def history(self, setup: Setup, plan: Plan) -> History:
         return History(
@@ -497,6 +499,7 @@ class Simulation:
             site_rows=tuple(self.site_rows),
             known_at=self.known_at,
             clock_read=self.clock_read,
+            past=self.past_by_now().digest if (self.past or self.past_of_prefix) and self.known_at < 0 else b"",
         )
 
     def close(self) -> None:

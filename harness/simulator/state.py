@@ -26,9 +26,6 @@ _SPARE: Final = 3
 _FAR_US: Final = 10**10
 """A horizon farther off than this is the usual one, which nothing reaches."""
 
-TIMED: Final = frozenset({"deadline_ms", "min_backoff_ms", "key_retention_ms"})
-"""Promises on which the time of each event is judged."""
-
 
 class _Opaque(Exception):
     """Something whose state cannot be told: then no two states are called equal."""
@@ -47,7 +44,7 @@ def state_keys(sim: Simulation, most: int = 2) -> tuple[bytes, ...]:
     each for futures in which no fault strikes, one, or more, as far as ``most`` (0, 1, or 2 for more) asks for.
     Empty where that cannot be told."""
     hidden = sim.databases or sim.resources or sim.chance is not None
-    if hidden or sim.setup.is_async or TIMED & sim.setup.adapter.declared.keys():
+    if hidden or sim.setup.is_async or sim.setup.judged_by_time:
         return ()
     past = sim.past_by_now()
     try:

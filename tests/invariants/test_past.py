@@ -17,7 +17,7 @@ from sagafuzz.invariants import check
 from sagafuzz.loading import load
 from sagafuzz.simulator import Setup
 from sagafuzz.simulator.past import Past
-from sagafuzz.simulator.state import TIMED
+from sagafuzz.simulator.setup import TIMED
 
 from . import (  # noqa: F401 - they fill the tables
     examples_claims,
