@@ -240,7 +240,12 @@ class World(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Adapter:
-    """A system under test as the harness holds it: its class and what was declared of it."""
+    """A system under test as the harness holds it: its class and what was declared of it.
+
+    With ``forgets_retries`` a request or write that failed, is made again in the same words and then answered leaves
+    nothing in the process that an answer at the first time would not have left; nor does a write that is refused by
+    its guard, since it had been done already, and is then found so.
+    """
 
     name: str
     factory: Callable[[], Any]
@@ -330,18 +335,13 @@ def adapter(
     definitions: Mapping[str, Saga] | None = None,
     isolation: Iterable[str] = (),
 ) -> Callable[[_C], _C]:
-    """Declare a class to be a system under test.
+    """Declare a class to be a system under test. ``scenarios`` replaces the default ones (succeeds, declined, two on one
+    item). ``participants`` plugs the user's own in, by name; ``around`` puts code of the user's around built-in ones, in
+    their local transactions. ``operations`` lists calls that belong to no step. Times are virtual milliseconds.
 
-    ``scenarios`` replaces the default ones (succeeds, declined, two on one item). ``participants`` plugs the
-    user's own in, by participant name; ``around`` puts code of the user's around built-in ones, in their local
-    transactions. ``operations`` lists calls that belong to no step. Times are virtual milliseconds.
-
-    Beyond the default: ``expiring`` names participants whose reservations may run out, ``key_retention_ms``
-    says how long keys are kept, ``upgrade`` is the class that a later incarnation may run instead.
-    ``cannot_suffer`` excludes fault kinds. ``durable_recovery=False``: recovery needs more than durable state.
-    ``forgets_retries=True``: a request or write that failed, is made again in the same words and then answered leaves
-    nothing in the process that an answer at the first time would not have left; nor does a write that is refused
-    by its guard, since it had been done already, and is then found so.
+    Beyond the default: ``expiring`` names participants whose reservations may run out, ``key_retention_ms`` says how long
+    keys are kept, ``upgrade`` is the class that a later incarnation may run instead. ``cannot_suffer`` excludes fault
+    kinds. ``durable_recovery=False``: recovery needs more than durable state. ``forgets_retries=True``: see `Adapter`.
 
     What the system promises, to be held to it: ``max_attempts`` bounds the requests of one step in one
     direction over all incarnations (one number, or one for each operation), ``min_backoff_ms`` is the least

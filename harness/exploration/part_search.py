@@ -65,7 +65,6 @@ class PartSearch:
         self._tell = tell
         self.enumerator = Enumerator(setup, settings.max_faults, settings.kinds or None, reductions=settings.reductions)
         self._rooted = False
-        self._judge = Judge(setup)
         self._judge_drawn = Judge(setup)
 
     def plans(self, number: int) -> Record:
@@ -76,7 +75,7 @@ class PartSearch:
             self._rooted = True
         before = Counter(self.enumerator.pruned)
         cases = self.enumerator.subtree(number - 1) if number else self.enumerator.roots()
-        record = self._run(cases, self._judge, 37 * number)
+        record = self._run(cases, Judge(self.setup), 37 * number)  # whose word depends on what was before: on this part
         self._rooted = self._rooted or record.whole
         spared = self.enumerator.pruned
         record.pruned = {name: spared[name] - before[name] for name in spared}

@@ -40,6 +40,11 @@ _FAILED: Final = object()
 """What a guarded call gives when the adapter raised."""
 
 
+def _failed(entry: Any) -> bool:
+    """Whether an input says that what was asked came to nothing, or nobody knows to what."""
+    return type(entry) is tuple and len(entry) == 4 and entry[1] in _FAILED_TRIES
+
+
 class Process:
     """The state that dies with a crash: the adapter's object, its tasks, its world."""
 
@@ -121,7 +126,7 @@ class Process:
             while last and self.inputs[last] == SLEPT:
                 last -= 1
             entry = self.inputs[last]
-            if len(entry) != 4 or entry[1] not in _FAILED_TRIES or entry[3] != about:
+            if not _failed(entry) or entry[3] != about:
                 break
             start = last
         if start < end - after:
@@ -130,7 +135,7 @@ class Process:
     @property
     def may_forget(self) -> bool:
         """Whether what comes next can be a retry."""
-        return bool(self.inputs) and (self.inputs[-1] == SLEPT or len(self.inputs[-1]) == 4)
+        return bool(self.inputs) and (self.inputs[-1] == SLEPT or _failed(self.inputs[-1]))
 
     @property
     def known(self) -> tuple[Any, ...]:

@@ -334,7 +334,13 @@ def _forget_write(process: Process, key: str, text: str | None) -> None:
     """A record was read just after its guard had refused a write that had been tried before: where it holds what was
     to be written, the first try had done it."""
     entry = process.inputs[-2]
-    if len(entry) == 4 and entry[1] == "Conflict" and len(entry[3]) == 1 and entry[3][0][3:5] == (key, text):
+    if (
+        type(entry) is tuple
+        and len(entry) == 4
+        and entry[1] == "Conflict"
+        and len(entry[3]) == 1
+        and entry[3][0][3:5] == (key, text)
+    ):
         process.forget_tries(entry[3], (_WRITTEN,), after=2)
 
 
