@@ -121,6 +121,7 @@ class StoreProxy:
     async def _keep(self, label: str, sock: socket.socket) -> None:
         self._accepted.discard(sock)
         sock.setblocking(False)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         reader, writer = await asyncio.open_connection(sock=sock)
         try:
             await self._serve(label, (reader, writer))
