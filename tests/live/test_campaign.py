@@ -118,6 +118,39 @@ worker.serve(drive)
     assert any(note.endswith("flaky") for note in notes), notes
 
 
+def test_of_several_schedules_the_one_that_shows_it_each_time_is_reported(small: Small, tmp_path: Path) -> None:
+    """The payment is missing where the order's answer is late, and where it is lost every other time."""
+    program = """
+import pathlib, time
+from sagafuzz import worker
+
+FILE = pathlib.Path("late")
+
+def drive(saga):
+    began = time.monotonic()
+    try:
+        worker.call(saga, "order", "do")
+    except worker.PortError:
+        if time.monotonic() - began > 0.1:
+            return True
+        FILE.write_text(FILE.read_text() + "x" if FILE.exists() else "x")
+        if len(FILE.read_text()) % 2:
+            return True
+    worker.call(saga, "payment", "do")
+    return True
+
+worker.serve(drive)
+"""
+    small(program)
+    adapter = load(str(tmp_path / "small.toml"))
+    settings = Settings(max_faults=1, scenarios=(adapter.scenario("succeeds"),), kinds=("late-answer", "lost-ack"))
+    report = LiveCampaign(adapter, settings, jobs=1).run()
+    (finding,) = report.findings
+    assert finding.plan is not None
+    assert [fault.kind for fault in finding.plan.faults] == ["late-answer"]
+    assert finding.notes[0] == "real processes; it came again in 5 of 5 runs"
+
+
 @pytest.mark.parametrize(
     ("old", "new", "complaint"),
     [
