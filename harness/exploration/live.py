@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass, replace
+from importlib.metadata import distributions
 from typing import Any, Final
 
 from ..errors import UsageError
@@ -242,13 +243,18 @@ class LiveCampaign(Campaign):
                 seen_once = ("seen once; the campaign was stopped before it ran again",)
                 finding = self._finding(signature, sighting, self._shown[signature][0])
                 self._findings[signature] = replace(finding, notes=seen_once)
-        return super().report()
+        return replace(super().report(), engine=self._engine, packages=installed())
 
     def _reasons(self) -> Iterable[str]:
         if self._blocked:
             yield f"blocked: {self._blocked}"
             return
         yield from super()._reasons()
+
+
+def installed() -> tuple[tuple[str, str], ...]:
+    """Each distribution of this interpreter with its version."""
+    return tuple(sorted({(found.name, found.version) for found in distributions()}))
 
 
 async def until_fired(world: LiveWorld, setup: Setup, plan: Plan) -> LiveRun:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,8 @@ def test_the_naive_one_is_violated_as_in_the_simulator(capsys: pytest.CaptureFix
     said = report()
     assert said["complete"] and said["plans"]["run"] == said["plans"]["fired"] == 58
     assert {finding["invariant"] for finding in said["findings"]} == {"I1", "I5", "I13"}
+    assert said["engine"] == "naive" and said["packages"]["uvicorn"] == version("uvicorn")
+    assert out.count(" · engine naive\n") == 1
     for finding in said["findings"]:
         assert finding["notes"][:2] == ["real processes; it came again in 5 of 5 runs", SAME]
     file = next(Path("sagafuzz-report").glob("F-*.json"))
