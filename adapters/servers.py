@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,6 +22,9 @@ class EmptiableStore(SagaStore, Protocol):
 
     def empty(self) -> None:
         """Forget every saga."""
+
+    def close(self) -> None:
+        """Hang up."""
 
 
 class CrashPoints:
@@ -83,3 +87,10 @@ class ReferenceOnServer(Reference):
 
 
 _open: dict[tuple[str, int, int], EmptiableStore] = {}
+
+
+@atexit.register
+def _close_all() -> None:
+    for (_, process, _), store in _open.items():
+        if process == os.getpid():  # else it is the parent's, which goes on with it
+            store.close()

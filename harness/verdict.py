@@ -318,8 +318,9 @@ class Discovery:
 class Report:
     """Everything a campaign has to say. ``complete`` is False where it was interrupted. ``kinds`` are those it was
     limited to (none: to no choice of them); ``source`` is a hash of the file that holds the adapter, "" for none;
-    ``live`` says that real processes ran, not the simulator. ``definition`` is the saga under test, ``discovery``
-    how much was known when, ever sparser, with all jumps."""
+    ``live`` says that real processes ran, not the simulator; then ``engine`` is what the system calls itself, and
+    ``packages`` the name and version of each that is installed for Python workers. ``definition`` is the saga under
+    test, ``discovery`` how much was known when, ever sparser, with all jumps."""
 
     adapter: str
     spec: str
@@ -346,6 +347,8 @@ class Report:
     random_plans: RandomPlans = RandomPlans()
     source: str = ""
     live: bool = False
+    engine: str = ""
+    packages: tuple[tuple[str, str], ...] = ()
     definition: Saga | None = None
     discovery: tuple[Discovery, ...] = ()
 

@@ -216,10 +216,12 @@ def not_exercised(report: Report) -> list[str]:
 
 
 def footer(report: Report) -> str:
-    """What identifies the run: version, seed and digest of its histories."""
+    """What identifies the run: version, seed and digest of its histories; of real processes, which they were."""
     parts = [f"sagafuzz {clean(report.version, 24)}".rstrip(), f"seed {report.seed}"]
     if report.digest:
         parts.append(f"digest {clean(report.digest, 64)}")
+    if report.engine:
+        parts.append(f"engine {clean(report.engine, 64)}")
     return " · ".join(parts)
 
 

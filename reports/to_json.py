@@ -44,6 +44,8 @@ def to_value(report: Report) -> dict[str, Any]:
         "max_faults": report.max_faults,
         "seed": report.seed,
         "digest": report.digest,
+        "engine": report.engine,
+        "packages": dict(report.packages),
         "plans": _counts(report.counts),
         "scenarios": [
             {

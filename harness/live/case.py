@@ -28,7 +28,7 @@ from .member import Member, step_of
 from .network import Network
 from .record import Record
 from .server import Server
-from .services import Places, Service, Services, launch
+from .services import Places, Service, Services, launch, too_much
 from .supervisor import Blocked, Process, Supervisor
 
 POLL_S: Final = (0.02, 0.2)
@@ -93,7 +93,7 @@ class Case:
         self.status: dict[str, str] = {}
         self.accepted: dict[str, Member] = {}
         self.engine = ""
-        self._error: BaseException | None = None
+        self._failed: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
         self._exits = 0
         self._pauses = 0
         self._starting = 0
@@ -111,7 +111,7 @@ class Case:
         self.services = Services(self.manifest, self.network.writes, self, self._spawn, self.shared)
         self.server.doors[self.id] = self.network
         try:
-            await self._phases()
+            await self._unless_failed(self._phases())
         except Blocked as error:
             blocked = str(error)
         finally:
@@ -128,6 +128,19 @@ class Case:
             engine=self.engine,
             seconds=time.monotonic() - began,
         )
+
+    async def _unless_failed(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do it, and leave off as soon as something beside it fails."""
+        task = asyncio.create_task(work)
+        ends: tuple[asyncio.Future[Any], ...] = (task, self._failed)
+        try:
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+        if self._failed.done():
+            raise self._failed.result()
+        task.result()
 
     async def _phases(self) -> None:
         await self.services.start()
@@ -174,7 +187,6 @@ class Case:
         """Until nothing is in flight and every saga has come to its end; False where the time ran out."""
         wait_s = POLL_S[0]
         while True:
-            self._raise()
             self.record.changed.clear()
             if self._quiet():
                 return True
@@ -276,7 +288,7 @@ class Case:
         self._pauses += 1
         await self._boot_again("pause")
         bound = time.monotonic() + bound_ms / 1000
-        while time.monotonic() < bound and not self._error:
+        while time.monotonic() < bound and not self._failed.done():
             await self._ask_for_statuses()
             if self.network.active <= self._pauses and all(self.ended(o.id) for o in self.setup.scenario.orders):
                 break
@@ -304,8 +316,8 @@ class Case:
             member.announced.set()
 
     def fail(self, error: BaseException) -> None:
-        self._error = self._error or error
-        self.record.changed.set()
+        if not self._failed.done():
+            self._failed.set_result(error)
 
     # -- processes -----------------------------------------------------------------------------
 
@@ -317,7 +329,6 @@ class Case:
             "SAGAFUZZ_DIR": str(self.folder),
             "SAGAFUZZ_CALL_TIMEOUT_MS": str(self.manifest.call_timeout_ms),
         }
-        flooded = f"{label} wrote more than {component.max_output_kb} kB"
         return await launch(
             self.supervisor,
             self.manifest,
@@ -327,7 +338,7 @@ class Case:
             env=env,
             case=self.id,
             channel=channel,
-            flooded=lambda: self.fail(Blocked(flooded)),
+            flooded=lambda output: self.fail(Blocked(too_much(label, output), output.lines)),
         )
 
     async def _boot(self, reason: str) -> None:
@@ -369,7 +380,7 @@ class Case:
                 await member.control.ask("recover", within_s)
             await self._start_waiting(member)
         except ControlError as error:
-            if member.dead or member.ending or self._error:
+            if member.dead or member.ending or self._failed.done():
                 return
             if not process.alive:
                 if self._ended_by_itself(member, process):
@@ -582,7 +593,3 @@ class Case:
         self.record.changed.set()
         if not task.cancelled() and (error := task.exception()) is not None:
             self.fail(error)
-
-    def _raise(self) -> None:
-        if self._error is not None:
-            raise self._error

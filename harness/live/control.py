@@ -1,13 +1,12 @@
 """How the harness speaks to a worker: JSON, by lines on its standard input and output, or over HTTP on loopback.
 
-``hello``, ``start``, ``status``, ``cancel``, ``recover``, ``dump``; every error says whether it is definite.
+``hello``, ``start``, ``status``, ``cancel``, ``recover``; every error says whether it is definite.
 A worker on stdio may tell of a status without being asked: ``{"event": "status", "saga_id": …, "status": …}``.
 """
 
 from __future__ import annotations
 
 import asyncio
-import http.client
 import json
 import os
 from collections.abc import Callable, Mapping
@@ -15,12 +14,19 @@ from contextlib import suppress
 from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
 
-from ..errors import SagafuzzError
+from ..errors import SagafuzzError, UsageError
 from .supervisor import Process
+
+try:
+    import h11
+except ModuleNotFoundError as error:
+    raise UsageError("live mode needs h11; install it with: pip install 'sagafuzz[live]'") from error
 
 PROTOCOL: Final = 1
 STATUSES: Final = ("running", "completed", "compensated", "failed_stuck", "unknown")
 MAX_LINE: Final = 1 << 20
+SHOWN: Final = 100
+"""So much of what cannot be understood is quoted."""
 
 
 class ControlError(SagafuzzError):
@@ -69,8 +75,8 @@ class StdioControl:
             os.write(self._fd, line)
         except BlockingIOError:
             raise ControlError("it does not read its standard input") from None
-        except OSError as error:
-            raise ControlError(f"its standard input is closed: {error.strerror}") from None
+        except OSError:
+            pass  # it reads no more: it is about to end, of which we shall hear, or will not answer
         try:
             async with asyncio.timeout(within_s):
                 return _understood(operation, await reply)
@@ -115,17 +121,17 @@ class StdioControl:
     def _hear(self, line: bytes) -> None:
         try:
             said = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             said = None
         if isinstance(said, dict) and "event" in said:
             self._told(said)
-        elif isinstance(said, dict) and isinstance(said.get("id"), int):
+        elif isinstance(said, dict) and said.get("id") in range(1, self._next + 1):
             reply = self._replies.pop(said["id"], None)
             if reply is not None and not reply.done():
                 reply.set_result(said)
         else:
-            text = line[:200].decode("utf-8", "replace")
-            self._process.output.add(line[:200] + b"\n")
+            text = line[:SHOWN].decode("utf-8", "replace")
+            self._process.output.add(line[:SHOWN] + b"\n")
             self._stop_reading()
             self._garbage(text)
 
@@ -134,35 +140,73 @@ class HttpControl:
     """The same as POST {address}/{operation}, with the token of the case as a bearer's."""
 
     def __init__(self, address: str, token: str) -> None:
-        parts = urlsplit(address)
-        if parts.scheme != "http" or parts.hostname not in ("127.0.0.1", "localhost") or not parts.port:
+        self._port, path = _place(address)
+        if not self._port:
             raise ControlError(f"its control address is {address!r}; write http://127.0.0.1:PORT", definite=True)
-        self._port = parts.port
-        self._path = parts.path.rstrip("/")
+        self._path = path.rstrip("/")
         self._token = token
 
     async def ask(self, operation: str, within_s: float, **values: Any) -> Mapping[str, Any]:
-        return await asyncio.to_thread(self._ask, operation, within_s, values)
+        try:
+            async with asyncio.timeout(within_s):
+                said = json.loads(await self._post(f"{self._path}/{operation}", json.dumps(values).encode()))
+        except TimeoutError:
+            raise ControlError(f"it gave no answer to {operation!r} within {within_s * 1000:g} ms") from None
+        except (OSError, ValueError, RecursionError, h11.RemoteProtocolError) as error:
+            what = f"it gave no answer to {operation!r} that can be understood: {type(error).__name__}: {error}"
+            raise ControlError(what) from None
+        return _understood(operation, said)
 
     def close(self) -> None:
         """Each request has a connection of its own."""
 
-    def _ask(self, operation: str, within_s: float, values: Mapping[str, Any]) -> Mapping[str, Any]:
-        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=within_s)
-        headers = {"content-type": "application/json", "authorization": f"Bearer {self._token}"}
+    async def _post(self, path: str, body: bytes) -> bytes:
+        reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
         try:
-            connection.request("POST", f"{self._path}/{operation}", json.dumps(values), headers)
-            said = json.loads(connection.getresponse().read(MAX_LINE))
-        except (OSError, ValueError, http.client.HTTPException) as error:
-            raise ControlError(f"it gave no answer to {operation!r}: {type(error).__name__}: {error}") from None
+            connection = h11.Connection(h11.CLIENT)
+            headers = {
+                "host": f"127.0.0.1:{self._port}",
+                "authorization": f"Bearer {self._token}",
+                "content-type": "application/json",
+                "content-length": str(len(body)),
+                "connection": "close",
+            }
+            request = h11.Request(method="POST", target=path, headers=list(headers.items()))
+            for event in (request, h11.Data(data=body), h11.EndOfMessage()):
+                writer.write(connection.send(event) or b"")
+            return await _content(connection, reader)
         finally:
-            connection.close()
-        return _understood(operation, said)
+            writer.transport.abort()
+
+
+async def _content(connection: h11.Connection, reader: asyncio.StreamReader) -> bytes:
+    """What an answer holds, whatever its status."""
+    content = bytearray()
+    while True:
+        event = connection.next_event()
+        if event is h11.NEED_DATA:
+            connection.receive_data(await reader.read(MAX_LINE))
+        elif isinstance(event, h11.Data):
+            content += event.data
+            if len(content) > MAX_LINE:
+                raise ControlError(f"its answer is longer than {MAX_LINE} bytes")
+        elif isinstance(event, (h11.EndOfMessage, h11.ConnectionClosed)):
+            return bytes(content)
+
+
+def _place(address: str) -> tuple[int, str]:
+    """Its port on loopback and its path; port 0 where it is no such address."""
+    try:
+        parts = urlsplit(address)
+        here = parts.scheme == "http" and parts.hostname in ("127.0.0.1", "localhost")
+        return (parts.port or 0) if here else 0, parts.path
+    except ValueError:
+        return 0, ""
 
 
 def _understood(operation: str, said: Any) -> Mapping[str, Any]:
     if not isinstance(said, dict):
-        raise ControlError(f"its answer to {operation!r} is no JSON object: {str(said)[:100]}")
+        raise ControlError(f"its answer to {operation!r} is no JSON object: {str(said)[:SHOWN]}")
     if "error" in said:
         raise ControlError(f"{operation}: {str(said['error'])[:300]}", definite=bool(said.get("definite")))
     return said

@@ -137,7 +137,8 @@ class Nursery:
         except _Forked:
             raise
         except BaseException as error:
-            os.write(2, f"cannot start {request['argv'][0]}: {error}\n".encode())
+            why = error.strerror if isinstance(error, OSError) else error
+            os.write(2, f"cannot start {request['argv'][0]}: {why}\n".encode())
             os._exit(127)
 
     # -- ending ------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ to know a commit and its answer (see `postgres` and `resp`); everything else pas
 from __future__ import annotations
 
 import asyncio
+import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Protocol
@@ -18,6 +19,7 @@ from .resp import RedisSession
 from .writes import Write, Writes
 
 CONNECT_S: Final = 5.0
+BACKLOG: Final = 128
 
 SESSIONS: Final[Mapping[str, Callable[[Link], Session]]] = {"postgresql": PostgresSession, "redis": RedisSession}
 """By what the manifest calls the protocol."""
@@ -42,27 +44,30 @@ class StoreProxy:
         self._host = host
         self._manifest = manifest
         self._out_until = 0.0
-        self._servers: dict[str, asyncio.Server] = {}
+        self._listening: dict[str, socket.socket] = {}
+        self._accepted: set[socket.socket] = set()  # and not served yet
         self._links: set[Link] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def open(self, label: str) -> int:
         """The port at which this process finds the store."""
-        server = self._servers.get(label)
-        if server is None:
-            server = await asyncio.start_server(
-                lambda reader, writer: self._accept(label, reader, writer), "127.0.0.1", 0
-            )
-            self._servers[label] = server
-        return int(server.sockets[0].getsockname()[1])
+        sock = self._listening.get(label)
+        if sock is None:
+            sock = self._listening[label] = socket.create_server(("127.0.0.1", 0), backlog=BACKLOG)
+            sock.setblocking(False)
+            asyncio.get_running_loop().add_reader(sock, self._accept, label, sock)
+        return int(sock.getsockname()[1])
 
     async def close(self) -> None:
         """Break off what there is, and listen no more."""
-        for server in self._servers.values():
-            server.close()
+        for sock in self._listening.values():
+            asyncio.get_running_loop().remove_reader(sock)
+            sock.close()
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        for sock in self._accepted:  # by tasks that had not begun
+            sock.close()
 
     def heal(self) -> bool:
         """End an outage; False where there was none."""
@@ -102,23 +107,31 @@ class StoreProxy:
 
     # -- connections ---------------------------------------------------------------------------
 
-    def _accept(self, label: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.create_task(self._keep(label, reader, writer))
+    def _accept(self, label: str, listening: socket.socket) -> None:
+        # Here and now: asyncio's own server leaves open what it was just accepting when it was closed.
+        try:
+            sock, _ = listening.accept()
+        except OSError:  # who asked has hung up
+            return
+        self._accepted.add(sock)
+        task = asyncio.create_task(self._keep(label, sock))
         self._tasks.add(task)
-        task.add_done_callback(lambda _: self._done(task, writer))
+        task.add_done_callback(self._tasks.discard)
 
-    def _done(self, task: asyncio.Task[None], writer: asyncio.StreamWriter) -> None:
-        self._tasks.discard(task)
-        reset(writer.transport)  # nothing where it is closed already; the case may be over before the task began
-
-    async def _keep(self, label: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _keep(self, label: str, sock: socket.socket) -> None:
+        self._accepted.discard(sock)
+        sock.setblocking(False)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        reader, writer = await asyncio.open_connection(sock=sock)
         try:
             await self._serve(label, (reader, writer))
             writer.close()  # so that the store's last words arrive
         except (Cut, OSError, TimeoutError):
-            reset(writer.transport)
+            pass
         except Exception as error:  # a defect of ours
             self._host.fail(error)
+        finally:
+            reset(writer.transport)  # nothing where it is closed already
 
     async def _serve(self, label: str, client: Streams) -> None:
         """Until one side hangs up. Raises Cut or OSError where the connection is to break, or did."""
@@ -126,7 +139,12 @@ class StoreProxy:
             raise Cut
         async with asyncio.timeout(CONNECT_S):
             store = await asyncio.open_connection("127.0.0.1", self._port)
-        link = Link(self, label, client, store)
+        try:
+            await self._converse(Link(self, label, client, store))
+        finally:
+            store[1].transport.abort()
+
+    async def _converse(self, link: Link) -> None:
         self._links.add(link)
         session = SESSIONS[self._component.proxy](link)
         pumps = [asyncio.create_task(session.to_store()), asyncio.create_task(session.to_client())]
@@ -137,7 +155,6 @@ class StoreProxy:
             for pump in pumps:
                 pump.cancel()
             found = await asyncio.gather(*pumps, return_exceptions=True)
-            store[1].transport.abort()
         for error in found:
             if isinstance(error, Exception) and not isinstance(error, EOFError):
                 raise error

@@ -95,7 +95,8 @@ class Server:
         self._transports: dict[tuple[str, int], asyncio.Transport] = {}
 
     async def __aenter__(self) -> Self:
-        sock = socket.socket()
+        # With the protocol named, asyncio lets what is written go at once (TCP_NODELAY).
+        sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind(("127.0.0.1", 0))
         sock.listen(1024)

@@ -15,11 +15,11 @@ from typing import Any, Final
 
 from .manifest import Component, Manifest
 from .proxy import Host, StoreProxy
-from .supervisor import Blocked, Process, Supervisor
+from .supervisor import Blocked, Output, Process, Supervisor
 from .writes import Writes
 
-LOOK_S: Final = 0.02
-"""How often the output of a component is looked at until it says that it is ready."""
+AGAIN_S: Final = 0.02
+"""After how long a store that could not be started again is tried once more."""
 
 Places = dict[str, object]
 """What is put in for what stands in braces."""
@@ -104,7 +104,7 @@ class Services:
             except Blocked:  # what its children hold may not be free yet
                 if time.monotonic() > until:
                     raise
-                await asyncio.sleep(LOOK_S)
+                await asyncio.sleep(AGAIN_S)
 
     def heal(self) -> bool:
         """End what lasts; False when nothing did."""
@@ -152,7 +152,7 @@ async def launch(
     env: Mapping[str, str],
     case: str,
     channel: bool = False,
-    flooded: Callable[[], None] = lambda: None,
+    flooded: Callable[[Output], None] = lambda _: None,
 ) -> Process:
     """Start one process of a component, with ``places`` put in for what stands in braces."""
     fill = partial(manifest.fill, places=places)
@@ -174,14 +174,24 @@ async def launch(
 
 async def until_ready(process: Process, component: Component) -> None:
     """Wait for the line by which it says so. Raises Blocked where it ends before, or takes too long."""
-    bound = time.monotonic() + component.ready_ms / 1000
-    while component.ready and not any(component.ready in line for line in process.output.lines):
-        if not process.alive:
-            raise Blocked(f"{component.name} ended ({process.how_it_ended}) before it was ready", process.output.lines)
-        if time.monotonic() > bound:
-            why = f"{component.name} did not write {component.ready!r} within {component.ready_ms} ms"
-            raise Blocked(why, process.output.lines)
-        await asyncio.sleep(LOOK_S)
+    name, output = component.name, process.output
+    try:
+        async with asyncio.timeout(component.ready_ms / 1000):
+            while component.ready not in output:
+                if not process.alive:
+                    raise Blocked(f"{name} ended ({process.how_it_ended}) before it was ready", output.lines)
+                if output.total > output.limit:
+                    raise Blocked(too_much(name, output), output.lines)
+                output.changed.clear()
+                await output.changed.wait()
+    except TimeoutError:
+        why = f"{name} did not write {component.ready!r} within {component.ready_ms} ms"
+        raise Blocked(why, output.lines) from None
+
+
+def too_much(name: str, output: Output) -> str:
+    """That a process floods its output."""
+    return f"{name} wrote more than {output.limit // 1024} kB"
 
 
 async def until_reached(component: Component, port: int) -> None:

@@ -37,13 +37,15 @@ class Blocked(SagafuzzError):
 
 
 class Output:
-    """The end of what a process wrote, and how much it was. Above ``limit`` bytes ``flooded`` is called, once."""
+    """The end of what a process wrote, and how much it was. Above ``limit`` bytes ``flooded`` is called, once.
+    ``changed`` is set when it has grown, and at its end."""
 
-    def __init__(self, limit: int, flooded: Callable[[], None], fd: int) -> None:
+    def __init__(self, limit: int, flooded: Callable[[Output], None], fd: int) -> None:
         self._fd = fd
         self._tail = bytearray()
         self.total = 0
-        self._limit = limit
+        self.limit = limit
+        self.changed = asyncio.Event()
         self._flooded = flooded
 
     def add(self, data: bytes) -> None:
@@ -51,8 +53,12 @@ class Output:
         self._tail += data
         if len(self._tail) > 2 * TAIL_BYTES:
             del self._tail[:-TAIL_BYTES]
-        if before <= self._limit < self.total:
-            self._flooded()
+        self.changed.set()
+        if before <= self.limit < self.total:
+            self._flooded(self)
+
+    def __contains__(self, text: str) -> bool:
+        return text.encode() in self._tail
 
     def read(self) -> bool:
         """Take what is there to be read; False at its end."""
@@ -81,6 +87,7 @@ class Process:
         self.output = output
         self.channel = channel  # our end of its standard input and output, where it has one
         self.exited: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self.exited.add_done_callback(lambda _: output.changed.set())
         self.on_close: list[Callable[[], None]] = []
 
     @property
@@ -110,6 +117,7 @@ class Supervisor:
         self._replies: dict[int, asyncio.Future[dict[str, Any]]] = {}
         self._processes: dict[int, Process] = {}
         self._early: dict[int, int] = {}  # exits that were told before the answer to their spawn was read
+        self._unwanted: set[int] = set()  # started for somebody who has left off waiting for it; swept with its case
         self._next = 0
 
     async def __aenter__(self) -> Self:
@@ -147,7 +155,7 @@ class Supervisor:
         script: str = "",
         channel: bool = False,
         limit: int,
-        flooded: Callable[[], None] = lambda: None,
+        flooded: Callable[[Output], None] = lambda _: None,
     ) -> Process:
         """Start a process. With ``channel`` its standard input and output are a socket for control; what it
         writes otherwise is kept in part. ``script`` is a Python file, run in a fork instead of ``argv[0]``."""
@@ -161,6 +169,11 @@ class Supervisor:
         fds = [theirs.fileno(), theirs.fileno(), write] if theirs is not None else [nowhere, write, write]
         try:
             pid = await self._ask("spawn", fds, argv=list(argv), env={**env, MARK: case}, cwd=str(cwd), script=script)
+        except BaseException:
+            os.close(read)
+            if ours is not None:
+                ours.close()
+            raise
         finally:
             os.close(write)
             os.close(nowhere)
@@ -239,14 +252,21 @@ class Supervisor:
                 return
             told = json.loads(message)
             if "exit" in told:
-                if told["exit"] in self._processes:
-                    self._exit(told["exit"], told["status"])
-                else:
-                    self._early[told["exit"]] = told["status"]
+                self._ended(told["exit"], told["status"])
             else:
                 reply = self._replies.pop(told["id"])
                 if not reply.done():
                     reply.set_result(told)
+                elif "pid" in told and self._early.pop(told["pid"], None) is None:
+                    self._unwanted.add(told["pid"])
+
+    def _ended(self, pid: int, status: int) -> None:
+        if pid in self._processes:
+            self._exit(pid, status)
+        elif pid in self._unwanted:
+            self._unwanted.discard(pid)
+        else:
+            self._early[pid] = status
 
     def _exit(self, pid: int, status: int) -> None:
         process = self._processes[pid]

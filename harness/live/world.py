@@ -105,5 +105,5 @@ class LiveWorld:
         await self.supervisor.sweep("build", [process])
         if status == 0:
             return
-        how = f"took longer than {component.build_ms} ms" if status is None else f"gave {status}"
-        raise Blocked(f"{' '.join(component.build)} {how}", lines)
+        how = f"took longer than {component.build_ms} ms" if status is None else f"ended ({process.how_it_ended})"
+        raise Blocked(f"{' '.join(words)} {how}", lines)

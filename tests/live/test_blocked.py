@@ -40,6 +40,11 @@ CASES = {
         HELLO + "answer()\nanswer(status='fine')\ntime.sleep(300)\n",
         ["'fine'", "running, completed, compensated, failed_stuck, unknown"],
     ),
+    "answers what was not asked": (
+        "import time\nprint('{\"id\": 7}', flush=True)\ntime.sleep(300)\n",
+        ["'{\"id\": 7}' where JSON lines of control are expected"],
+    ),
+    "speaks JSON without end": ("import time\nprint('[' * 200_000, flush=True)\ntime.sleep(300)\n", ["wrote '[[["]),
     "answers nothing but hello": (HELLO + "time.sleep(300)\n", ["gave no answer to 'start' within 1000 ms"]),
 }
 
@@ -55,11 +60,99 @@ def test_a_worker_that_cannot_be_used(small: Small, what: str) -> None:
         assert word in live.blocked
 
 
+CONTROL = """
+import json, os, socket, time, urllib.request
+
+def say(address):
+    data = json.dumps({"control": address}).encode()
+    urllib.request.urlopen(urllib.request.Request(os.environ["SAGAFUZZ_URL"] + "/hello", data=data)).read()
+"""
+SERVES = """
+door = socket.create_server(("127.0.0.1", 0))
+say(f"http://127.0.0.1:{door.getsockname()[1]}")
+client, _ = door.accept()
+client.recv(1000)
+try:
+    client.sendall(%s)
+    while True:
+        client.sendall(b" " * %s)
+        time.sleep(%s)
+except OSError:
+    time.sleep(300)
+"""
+LONG = r"b'HTTP/1.1 200 OK\r\ncontent-length: 999999999\r\n\r\n'"
+
+OVER_HTTP = {
+    "says nothing": (
+        "print('still waiting', flush=True)\ntime.sleep(300)\n",
+        ["say hello within 1000", "still waiting"],
+    ),
+    "is elsewhere": (
+        "say('http://10.255.255.1:80')\ntime.sleep(300)\n",
+        ["'http://10.255.255.1:80'; write http://127"],
+    ),
+    "is at no port": ("say('http://127.0.0.1:99999')\ntime.sleep(300)\n", ["99999'; write http://127.0.0.1:PORT"]),
+    "is nowhere": ("say('http://[::1')\ntime.sleep(300)\n", ["'http://[::1'; write http://127.0.0.1:PORT"]),
+    "is closed": ("say('http://127.0.0.1:1')\ntime.sleep(300)\n", ["ConnectionRefusedError"]),
+    "speaks garbage": (SERVES % (r"b'Welcome!\r\n\r\n'", 1, 0.1), ["no answer to 'hello' that can be understood"]),
+    "never ends its answer": (SERVES % (LONG, 1, 0.1), ["gave no answer to 'hello' within 1000 ms"]),
+    "floods its answer": (SERVES % (LONG, 100_000, 0), ["its answer is longer than 1048576 bytes"]),
+}
+
+
+@pytest.mark.parametrize("what", OVER_HTTP)
+def test_a_worker_over_http_that_cannot_be_used(small: Small, what: str) -> None:
+    program, words = OVER_HTTP[what]
+    began = time.monotonic()
+    live = run(small(CONTROL + program, ready_ms=1000, component='control = "http"'))
+    assert time.monotonic() - began < 20
+    assert live.blocked, live.run.rows
+    for word in words:
+        assert word in live.blocked
+
+
+STORE = """
+[[component]]
+role = "store"
+name = "db"
+argv = ["{python}", "-c", "import os, time; %s"]
+ready = "listening"
+ready_ms = 1000
+max_output_kb = 500
+shared = %s
+"""
+STORES = {
+    "dies at once": ("exit('port taken')", ["db ended (exit code 1) before it was ready", "port taken"]),
+    "never becomes ready": (
+        "os.write(1, b'starting'); time.sleep(300)",
+        ["db did not write 'listening' within 1000 ms", "starting"],
+    ),
+    "floods its output": ("[os.write(1, b'no' * 999) for _ in iter(int, 1)]", ["db wrote more than 500 kB", "nono"]),
+}
+
+
+@pytest.mark.parametrize("shared", ["true", "false"])
+@pytest.mark.parametrize("what", STORES)
+def test_a_store_that_cannot_be_used(small: Small, what: str, shared: str) -> None:
+    program, words = STORES[what]
+    live = run(small(GOOD, capabilities=STORE % (program, shared)))
+    for word in words:
+        assert word in live.blocked
+
+
+def test_what_fails_is_told_at_once(small: Small) -> None:
+    """And not when the time is up in which it could have become ready."""
+    began = time.monotonic()
+    live = run(small("import time\nprint('Welcome!', flush=True)\ntime.sleep(300)\n", ready_ms=60_000))
+    assert "'Welcome!'" in live.blocked
+    assert time.monotonic() - began < 20
+
+
 def test_a_worker_that_floods_its_output(small: Small) -> None:
     flood = "from sagafuzz import worker\ndef flood(saga):\n    while True: print('x' * 1000)\n"
     flood += "worker.serve(flood)\n"
     live = run(small(flood, component="max_output_kb = 500"))
-    assert "wrote more than 500 kB" in live.blocked
+    assert "wrote more than 500 kB; its last lines: xxx" in live.blocked
     assert live.output[0][1][-1].startswith("xxx")
 
 
@@ -90,6 +183,9 @@ def test_a_program_that_is_missing(small: Small, tmp_path: Path) -> None:
     setup = small(GOOD)
     (tmp_path / "small.py").unlink()
     assert "small.py" in run(setup).blocked
+    setup = small(GOOD, capabilities='[[component]]\nrole = "store"\nargv = ["no-such-program"]\nready = "listening"')
+    said = "ended (exit code 127) before it was ready; its last lines: cannot start no-such-program: No such file"
+    assert said in run(setup).blocked
 
 
 def test_a_worker_that_hangs_after_a_fault(small: Small) -> None:

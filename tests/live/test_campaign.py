@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,8 @@ def test_the_naive_one_is_violated_as_in_the_simulator(capsys: pytest.CaptureFix
     said = report()
     assert said["complete"] and said["plans"]["run"] == said["plans"]["fired"] == 58
     assert {finding["invariant"] for finding in said["findings"]} == {"I1", "I5", "I13"}
+    assert said["engine"] == "naive" and said["packages"]["uvicorn"] == version("uvicorn")
+    assert out.count(" · engine naive\n") == 1
     for finding in said["findings"]:
         assert finding["notes"][:2] == ["real processes; it came again in 5 of 5 runs", SAME]
     file = next(Path("sagafuzz-report").glob("F-*.json"))
@@ -116,6 +119,39 @@ worker.serve(drive)
     assert report.live
     notes = [note for finding in report.findings for note in finding.notes if note.startswith("real")]
     assert any(note.endswith("flaky") for note in notes), notes
+
+
+def test_of_several_schedules_the_one_that_shows_it_each_time_is_reported(small: Small, tmp_path: Path) -> None:
+    """The payment is missing where the order's answer is late, and where it is lost every other time."""
+    program = """
+import pathlib, time
+from sagafuzz import worker
+
+FILE = pathlib.Path("late")
+
+def drive(saga):
+    began = time.monotonic()
+    try:
+        worker.call(saga, "order", "do")
+    except worker.PortError:
+        if time.monotonic() - began > 0.1:
+            return True
+        FILE.write_text(FILE.read_text() + "x" if FILE.exists() else "x")
+        if len(FILE.read_text()) % 2:
+            return True
+    worker.call(saga, "payment", "do")
+    return True
+
+worker.serve(drive)
+"""
+    small(program)
+    adapter = load(str(tmp_path / "small.toml"))
+    settings = Settings(max_faults=1, scenarios=(adapter.scenario("succeeds"),), kinds=("late-answer", "lost-ack"))
+    report = LiveCampaign(adapter, settings, jobs=1).run()
+    (finding,) = report.findings
+    assert finding.plan is not None
+    assert [fault.kind for fault in finding.plan.faults] == ["late-answer"]
+    assert finding.notes[0] == "real processes; it came again in 5 of 5 runs"
 
 
 @pytest.mark.parametrize(

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import http.client
+import time
 from pathlib import Path
 
 import pytest
 
 from sagafuzz.live.case import LiveRun
 
-from .conftest import Small, fault, run
+from .conftest import Small, fault, in_a_world, run
 
 # A worker on SQLite: one row for each step that is done; who finds a row goes on after it.
 DURABLE = """
@@ -143,3 +146,20 @@ def test_a_server_is_killed_at_its_own_durable_write_and_starts_again(small: Sma
         live = run(setup, plan)
         assert completed(live) and len(live.run.fired) == 1
         assert events(live, "CRASH") == [("CRASH", "engine")]
+
+
+def test_no_answer_waits_until_the_one_before_is_acknowledged() -> None:
+    """A caller that keeps its connection acknowledges only after 40 ms what it has nothing to say to."""
+
+    def ask(port: int) -> list[float]:
+        connection, taken = http.client.HTTPConnection("127.0.0.1", port, timeout=10), []
+        for _ in range(20):
+            began = time.monotonic()
+            connection.request("POST", "/nobody/order/do", "{}")
+            assert connection.getresponse().read()
+            taken.append(time.monotonic() - began)
+        connection.close()
+        return sorted(taken)
+
+    taken = in_a_world(lambda world: asyncio.to_thread(ask, world.server.port))
+    assert taken[5] < 0.03

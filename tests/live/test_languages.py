@@ -74,4 +74,4 @@ def test_a_build_that_fails_says_why(tmp_path: Path) -> None:
     (tmp_path / "x.toml").write_text("\n".join(lines), encoding="utf-8")
     adapter = load(str(tmp_path / "x.toml"))
     (live,) = run_plans(Setup(adapter=adapter, scenario=adapter.scenario("succeeds")), Plan())
-    assert "gave 1; its last lines: no compiler" in live.blocked
+    assert "ended (exit code 1); its last lines: no compiler" in live.blocked

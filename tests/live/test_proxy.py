@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import socket
 import time
+import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -77,6 +81,32 @@ def at(kind: str, subject: str, phase: str, *, saga: str = "saga-1", number: int
 
 def subjects(sites: list[Site]) -> list[tuple[str, str, str, int]]:
     return [(site.saga, site.subject.removeprefix("db: "), site.phase, site.occurrence) for site in sites]
+
+
+@pytest.mark.parametrize("turns", range(8))
+def test_who_was_just_let_in_when_it_is_closed_is_not_left_waiting(small: Small, turns: int) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as store:
+        setup = small(GOOD, capabilities=STORE % (store.getsockname()[1], "redis"))
+        manifest = manifest_of(setup.adapter)
+        assert manifest is not None
+
+        async def go() -> socket.socket:
+            writes = Writes(Record(setup=setup, faults=()))
+            proxy = StoreProxy(manifest.proxied[0], manifest.proxied[0].port, writes, Nobody(), manifest)
+            client = socket.create_connection(("127.0.0.1", await proxy.open("orchestrator")), timeout=5)
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            await proxy.close()
+            assert asyncio.all_tasks() == {asyncio.current_task()}
+            return client
+
+        with warnings.catch_warnings(record=True) as seen:
+            warnings.simplefilter("always", ResourceWarning)
+            with asyncio.run(go()) as client:
+                gc.collect()
+                with suppress(ConnectionResetError):
+                    assert client.recv(1) == b""
+        assert [str(warning.message) for warning in seen] == []
 
 
 # -- PostgreSQL --------------------------------------------------------------------------------

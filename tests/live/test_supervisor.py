@@ -193,3 +193,23 @@ def test_output_is_kept_for_a_person(small: Small) -> None:
     program = "from sagafuzz import worker\nprint('hello there')\nworker.serve(lambda saga: True)\n"
     live = in_a_world(lambda world: world.run(small(program, component='control = "http"')))
     assert live.blocked == "orchestrator ended (exit code 0) before it was ready; its last lines: hello there"
+
+
+def test_a_process_whose_start_nobody_waits_for_any_more_is_swept_with_its_case(tmp_path: Path) -> None:
+    async def go() -> None:
+        async with Supervisor() as supervisor:
+            before = _held()[0]
+            for turns in range(4):
+                words = [sys.executable, "-c", "import time; time.sleep(300)"]
+                start = supervisor.spawn("s", words, env={}, cwd=tmp_path, case="c", channel=True, limit=9999)
+                task = asyncio.create_task(start)
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+                assert task.cancelled()
+            await supervisor.sweep("c", [])
+            assert descendants(supervisor.pid) == [] and _held()[0] == before
+            assert not supervisor._early and not supervisor._unwanted  # so that a number used again is not mistaken
+
+    asyncio.run(go())
