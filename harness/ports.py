@@ -335,18 +335,19 @@ def adapter(
     definitions: Mapping[str, Saga] | None = None,
     isolation: Iterable[str] = (),
 ) -> Callable[[_C], _C]:
-    """Declare a class to be a system under test. ``scenarios`` replaces the default ones (succeeds, declined, two on one
-    item). ``participants`` plugs the user's own in, by name; ``around`` puts code of the user's around built-in ones, in
-    their local transactions. ``operations`` lists calls that belong to no step. Times are virtual milliseconds.
+    """Declare a class to be a system under test. Times are virtual milliseconds. ``scenarios`` replaces the default
+    ones. ``participants`` plugs the user's own in, by name; ``around`` puts code of the user's around built-in ones,
+    in their local transactions. ``operations`` lists calls that belong to no step.
 
-    Beyond the default: ``expiring`` names participants whose reservations may run out, ``key_retention_ms`` says how long
-    keys are kept, ``upgrade`` is the class that a later incarnation may run instead. ``cannot_suffer`` excludes fault
-    kinds. ``durable_recovery=False``: recovery needs more than durable state. ``forgets_retries=True``: see `Adapter`.
+    Beyond the default: ``expiring`` names participants whose reservations may run out, ``key_retention_ms`` says
+    how long keys are kept, ``upgrade`` is the class that a later incarnation may run instead. ``cannot_suffer``
+    excludes fault kinds. ``durable_recovery=False``: recovery needs more than durable state.
+    ``forgets_retries=True``: see `Adapter`.
 
-    What the system promises, to be held to it: ``max_attempts`` bounds the requests of one step in one
-    direction over all incarnations (one number, or one for each operation), ``min_backoff_ms`` is the least
-    time between two, ``deadline_ms`` when a saga must be over or in a person's hands, ``definitions`` names the
-    versions as ``world.adopt`` does, ``isolation`` the anomalies (`ISOLATION`) that the data must be free of.
+    What the system promises, to be held to it: ``max_attempts`` bounds the requests of one step in one direction
+    over all incarnations (one number, or one for each operation), ``min_backoff_ms`` is the least time between two,
+    ``deadline_ms`` when a saga must be over or in a person's hands, ``definitions`` names the versions as
+    ``world.adopt`` does, ``isolation`` the anomalies (`ISOLATION`) that the data must be free of.
     """
     if not isinstance(saga, Saga):
         raise UsageError(f"adapter: saga={saga!r} is not a Saga; write saga=sagafuzz.Saga(name, [steps])")

@@ -61,7 +61,7 @@ ADAPTER = {
     "call_timeout_ms": "how long `world.call` waits, in virtual milliseconds",
     "restart_ms": "how long a process is down after a crash, in virtual milliseconds",
     "durable_recovery": "`False` where recovery depends on more than the durable state",
-    "forgets_retries": "`True` where what failed, is asked again in the same words and answered leaves no other trace in the process than an answer at the first time; a search then spares more",
+    "forgets_retries": "`True` where a failed try that is made again and answered leaves no trace in the process",
     "expiring": "the participants whose reservations may run out",
     "key_retention_ms": "how long participants keep idempotency keys; left out: for ever",
     "upgrade": "the class that a later process may run instead: the next version",
