@@ -242,9 +242,10 @@ class World(Protocol):
 class Adapter:
     """A system under test as the harness holds it: its class and what was declared of it.
 
-    With ``forgets_retries`` a request or write that failed, is made again in the same words and then answered leaves
-    nothing in the process that an answer at the first time would not have left; nor does a write that is refused by
-    its guard, since it had been done already, and is then found so.
+    Without ``durable_recovery`` recovery needs more than durable state. With ``forgets_retries`` a request or write
+    that failed, is made again in the same words and then answered leaves nothing in the process that an answer at
+    the first time would not have left; nor does a write that is refused by its guard, since it had been done
+    already, and is then found so.
     """
 
     name: str
@@ -341,8 +342,7 @@ def adapter(
 
     Beyond the default: ``expiring`` names participants whose reservations may run out, ``key_retention_ms`` says
     how long keys are kept, ``upgrade`` is the class that a later incarnation may run instead. ``cannot_suffer``
-    excludes fault kinds. ``durable_recovery=False``: recovery needs more than durable state.
-    ``forgets_retries=True``: see `Adapter`.
+    excludes fault kinds. ``durable_recovery=False``, ``forgets_retries=True``: see `Adapter`.
 
     What the system promises, to be held to it: ``max_attempts`` bounds the requests of one step in one direction
     over all incarnations (one number, or one for each operation), ``min_backoff_ms`` is the least time between two,
