@@ -99,7 +99,8 @@ class Explanation:
     ``removed`` says for each fault what holds without it. ``passing`` describes the nearest schedule that is
     consistent ("" where none was found), ``passing_plan`` is its plan and ``passing_history`` what happened in
     it; ``parting`` says at which event the two part, ``shared`` counts the events before it. ``states`` compares
-    net effects, a column for each of ``steps``. ``cause`` and ``repair`` are for people.
+    net effects, a column for each of ``steps``. ``cause`` and ``repair`` are for people. ``code`` is the line that
+    sent the request in question ("" where there is none, or it is not known).
     """
 
     removed: tuple[Removed, ...] = ()
@@ -112,6 +113,7 @@ class Explanation:
     states: tuple[StateRow, ...] = ()
     cause: str = ""
     repair: str = ""
+    code: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

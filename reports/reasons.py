@@ -30,6 +30,8 @@ def needed(finding: Finding) -> str:
 def pairs(explanation: Explanation) -> list[tuple[str, str]]:
     """What stands below the schedule, as (label, words), without the table of states."""
     said = []
+    if explanation.code:
+        said.append(("sent by", clean(explanation.code, WORDS_COLUMNS)))
     if explanation.passing:
         said.append(("passes", clean(explanation.passing, WORDS_COLUMNS)))
         said.append(("they part", clean(explanation.parting, WORDS_COLUMNS)))

@@ -172,6 +172,7 @@ def _explanation(explanation: Explanation) -> dict[str, Any]:
         ],
         "cause": explanation.cause,
         "repair": explanation.repair,
+        "code": explanation.code,
     }
 
 

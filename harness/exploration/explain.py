@@ -13,7 +13,7 @@ from ..history import Event, History
 from ..invariants import INVARIANTS, check
 from ..invariants.facts import COMPENSATED, COMPLETED, Facts, SagaFacts
 from ..saga import COMPENSATION, FORWARD, Saga
-from ..simulator import Setup, simulate
+from ..simulator import Setup, line_of, simulate
 from ..verdict import CONSISTENT, Explanation, Removed, StateRow, Verdict, Violation
 from .driver import FAULTY_ACTIONS, MESSAGE_ACTIONS, Action, replay_actions
 from .enumerator import Enumerator
@@ -52,7 +52,17 @@ def explain(setup: Setup, plan: Plan, violation: Violation, history: History) ->
     )
     near = [*without, *(_tried(setup, other, words) for other, words in _moved(setup, plan))]
     culprits = _culprits(history.saga, [str(fault.kind) for fault in plan.faults], [f.site for f in plan.faults])
-    return _explanation(violation, history, removed, near, culprits)
+    return replace(
+        _explanation(violation, history, removed, near, culprits), code=sent_by(setup, plan, violation, history)
+    )
+
+
+def sent_by(setup: Setup, plan: Plan, violation: Violation, history: History) -> str:
+    """The line that sent the last request of the step in question up to the violation, as ``file:line in function``."""
+    position = violation.position if violation.position >= 0 else len(history.rows)
+    call = (violation.saga, violation.step, violation.direction or FORWARD)
+    sent = [at for at, row in enumerate(history.rows[: position + 1]) if row[1] == h.SEND and row[3:6] == call]
+    return line_of(setup, plan, sent[-1]) if sent else ""
 
 
 def explain_program(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from .prefix import Prefix, Strayed, prefixes
 from .registers import Register
 from .setup import UNSHARED, Setup
-from .simulation import HEALING, Run, Simulation, simulate, unsettled
+from .simulation import HEALING, Run, Simulation, line_of, simulate, unsettled
 
 __all__ = [
     "HEALING",
@@ -16,6 +16,7 @@ __all__ = [
     "Setup",
     "Simulation",
     "Strayed",
+    "line_of",
     "prefixes",
     "simulate",
     "unsettled",

@@ -7,11 +7,13 @@ import inspect
 import marshal
 import os
 import re
+import sys
 import sysconfig
 import traceback
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Any, Final
 
 from greenlet import GreenletExit
@@ -371,8 +373,23 @@ def user_frame(error: BaseException) -> str:
     """``file:line`` of the innermost frame that is neither the simulator's nor the standard library's."""
     place = "?"
     for frame in traceback.extract_tb(error.__traceback__):
-        name = frame.filename
-        stdlib = name.startswith(_STDLIB) and not any(part in name for part in _SITE)
-        if not (stdlib or name.startswith((_SIMULATOR, "<"))):
-            place = f"{Path(name).name}:{frame.lineno}"
+        if _is_theirs(frame.filename):
+            place = f"{Path(frame.filename).name}:{frame.lineno}"
     return place
+
+
+def calling_line() -> str:
+    """``file:line in function`` of the innermost such frame that is running; "" where there is none. A lambda has no
+    name to tell."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and not _is_theirs(frame.f_code.co_filename):
+        frame = frame.f_back
+    if frame is None:
+        return ""
+    where, name = f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}", frame.f_code.co_name
+    return where if name.startswith("<") else f"{where} in {name}"
+
+
+def _is_theirs(filename: str) -> bool:
+    stdlib = filename.startswith(_STDLIB) and not any(part in filename for part in _SITE)
+    return not (stdlib or filename.startswith((_SIMULATOR, "<")))

@@ -43,7 +43,7 @@ from .network import MAX_ATTEMPT, Network
 from .past import Past
 from .patches import Spinning, virtual
 from .priorities import Priorities
-from .process import ORCHESTRATOR, Process
+from .process import ORCHESTRATOR, Process, calling_line
 from .setup import Setup
 from .store import Durable
 
@@ -530,9 +530,30 @@ def simulate(
 ) -> Run:
     """Run ``setup`` under ``plan`` in the simulator. ``watch`` is asked whenever a process is about to act
     after every fault has struck, and ends the run by answering True."""
-    sim = Simulation(setup, plan.faults, seed=seed)
-    sim.priorities = Priorities(plan.yields) if plan.yields else None
+    sim = _begun(setup, plan, seed)
     sim.watch = watch
     run = sim.complete()
     sim.dissolve()
     return run
+
+
+def _begun(setup: Setup, plan: Plan, seed: int = 0) -> Simulation:
+    sim = Simulation(setup, plan.faults, seed=seed)
+    sim.priorities = Priorities(plan.yields) if plan.yields else None
+    return sim
+
+
+def line_of(setup: Setup, plan: Plan, position: int) -> str:
+    """Run the plan and say which line of the code under test recorded the row at ``position``."""
+    sim = _begun(setup, plan)
+    lines: list[str] = []
+
+    def record(row: Row) -> None:
+        if len(sim.rows) == position:
+            lines.append(calling_line())
+        sim.rows.append(row)
+
+    sim.record = record
+    sim.complete()
+    sim.dissolve()
+    return lines[0] if lines else ""

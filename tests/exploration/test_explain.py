@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
+from pathlib import Path
+
 import pytest
 
 from sagafuzz import Fault, Plan, Site
@@ -9,6 +12,7 @@ from sagafuzz.exploration.campaign import Campaign, Settings
 from sagafuzz.exploration.driver import perform
 from sagafuzz.exploration.explain import event_in_words, explain, explain_program
 from sagafuzz.exploration.judge import violates
+from sagafuzz.exploration.quiet import quiet
 from sagafuzz.history import DATA_FIELDS, Event
 from sagafuzz.invariants import INVARIANTS, check
 from sagafuzz.loading import load
@@ -52,6 +56,22 @@ def test_a_double_charge() -> None:
     assert said.cause.startswith("duplicate at payment.charge brings it out, where the requests carry no key; ")
     assert said.cause.endswith(INVARIANTS["I1"].cause)
     assert said.repair == INVARIANTS["I1"].repair
+
+
+@pytest.mark.parametrize("name", ["seed", "simple-saga"])
+def test_the_line_that_sent_the_request_is_named(name: str) -> None:
+    """Also on an event loop, and in a lambda, which has no name."""
+    adapter = load(name)
+    with quiet():
+        report = Campaign(adapter, Settings(max_faults=1, examples=0, scenarios=adapter.scenarios[:1])).run()
+    said = [finding.explanation.code for finding in report.findings if finding.explanation and finding.violation.step]
+    source = Path(inspect.getfile(adapter.factory))
+    assert said
+    for code in said:
+        place, _, function = code.partition(" in ")
+        file, _, line = place.partition(":")
+        assert file == source.name and (not function or function == "execute")
+        assert "call" in source.read_text().splitlines()[int(line) - 1]
 
 
 def test_what_each_of_two_faults_does() -> None:
