@@ -76,7 +76,10 @@ _numbers: dict[Any, int] = {}
 
 def _interned(entry: Any) -> int:
     """A number for what stands in a lane, the same for what is equal; numbers are told apart faster than tuples."""
-    return _numbers.setdefault(entry, len(_numbers))
+    try:
+        return _numbers.setdefault(entry, len(_numbers))
+    except TypeError:  # an adapter passes a list where a number or a name is meant
+        return _numbers.setdefault(repr(entry), len(_numbers))
 
 
 _PLAIN: Final = ("_alone", "_forgets", "_seen", "_spare", "undone")

@@ -12,7 +12,7 @@ from sagafuzz import Adapter
 from sagafuzz.adapters.zoo import ZOO
 from sagafuzz.exploration.enumerator import Enumerator
 from sagafuzz.exploration.quiet import quiet
-from sagafuzz.history import CRASH, DELIVER, LOGACK, LOGLOST, History, Row
+from sagafuzz.history import CRASH, DELIVER, LOGACK, LOGLOST, SEND, History, Row
 from sagafuzz.invariants import check
 from sagafuzz.loading import load
 from sagafuzz.simulator import Setup
@@ -117,3 +117,13 @@ def test_a_lost_write_leaves_nothing_where_nobody_could_tell(text: str, leaves_n
 def lost(told: History) -> str:
     """The record that was lost."""
     return next(str(row[9][0]) for row in told.rows if row[1] == LOGLOST)
+
+
+def test_data_that_cannot_be_hashed_is_told_apart_all_the_same() -> None:
+    """An adapter may pass a list where a number is meant."""
+    told = history("submit\nwrite create\nsend order")
+    of_epoch = [
+        lanes(told, [(*row[:9], (*row[9][:2], [epoch])) if row[1] == SEND else row for row in told.rows])  # type: ignore[misc]
+        for epoch in (1, 2, 1)
+    ]
+    assert of_epoch[0] == of_epoch[2] != of_epoch[1]
