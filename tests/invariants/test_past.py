@@ -121,7 +121,7 @@ def lost(told: History) -> str:
 
 def test_data_that_cannot_be_hashed_is_told_apart_all_the_same() -> None:
     """An adapter may pass a list where a number is meant."""
-    told = history("submit\nwrite create\nsend order")
+    told = history("submit\nwrite create\nsend order.create key=k -> m")
     of_epoch = [
         lanes(told, [(*row[:9], (*row[9][:2], [epoch])) if row[1] == SEND else row for row in told.rows])  # type: ignore[misc]
         for epoch in (1, 2, 1)
