@@ -88,16 +88,16 @@ def deep(max_faults: int, examples: int) -> None:
     """Print what an exhaustive search of that depth covers in a second, and how often the hand-written machine's
     schedules that is; the headline."""
     every = every_plan(CORRECT, max_faults)
-    before = run_handwritten(examples, seed=100)
+    before = [run_handwritten(examples, seed=seed) for seed in (100, 101)]
     found = enumerate_plans(CORRECT, max_faults, REDUCTIONS)
-    after = run_handwritten(examples, seed=101)
-    covered, theirs = every / found.seconds, (before[0] + after[0]) / (before[1] + after[1])
+    after = [run_handwritten(examples, seed=seed) for seed in (102, 103)]
+    covered, theirs = every / found.seconds, max(done / seconds for done, seconds in (*before, *after))
     print(
         f"plans with at most {max_faults} faults: {every:,}; with the reductions {found.plans:,} are run, "
         f"in {found.seconds:.0f} s; distinct outcomes: {len(found.outcomes)} ({', '.join(sorted(found.outcomes))})"
     )
     print(f"enumerator, with reductions: {covered:,.0f} schedules/s covered")
-    print(f"hand-written state machine: {theirs:,.1f} schedules/s")
+    print(f"hand-written state machine: {theirs:,.1f} schedules/s (its quickest of {len(before + after)})")
     print(f"ratio: {covered / theirs:.1f}")
 
 

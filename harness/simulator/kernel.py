@@ -324,14 +324,21 @@ class Kernel:
             self.hub.switch()
 
 
+_NO_HOOKS: Final = (None, None)
+
+
 def _leave_loop() -> Any:
-    """Hide the running event loop from whatever runs next in this thread; what `_enter_loop` needs."""
-    events._set_running_loop(None)
+    """Hide the running event loop from whatever runs next in this thread; what `_enter_loop` needs (None: there was
+    nothing to hide)."""
     hooks = sys.get_asyncgen_hooks()
+    if hooks == _NO_HOOKS and events._get_running_loop() is None:
+        return None
+    events._set_running_loop(None)
     sys.set_asyncgen_hooks(None, None)
     return hooks
 
 
 def _enter_loop(loop: events.AbstractEventLoop | None, hooks: Any) -> None:
     events._set_running_loop(loop)
-    sys.set_asyncgen_hooks(*hooks)
+    if hooks is not None:
+        sys.set_asyncgen_hooks(*hooks)
