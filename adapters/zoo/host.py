@@ -234,9 +234,10 @@ class Host:
                 raise Superseded(state.id) from None
 
     def _durably(self, write: Callable[[], None]) -> None:
-        waits = self._policy.backoffs()
+        waits = None
         while True:
             try:
                 return write()
             except StoreUnavailable:
+                waits = waits or self._policy.backoffs()
                 self._world.sleep(next(waits))

@@ -47,7 +47,7 @@ from ..history import (
     WRITE,
     Row,
 )
-from ..saga import COMPENSATION, FORWARD
+from ..saga import COMPENSATION
 
 _ACTS: Final = frozenset(
     {
@@ -216,9 +216,15 @@ class Past:
         in_vain = failed[0] == TIMEOUT or (failed[0] == ACK and failed[7] == _IN_ERROR)
         same = first[0] == SEND and first[1:7] == failed[1:7] == call and first[7] == data
         arrived = self._ids.get(first[6]) in self._past_network
-        if in_vain and same and arrived and key is not None and direction == FORWARD:
-            self._messages[msg] = first[6]
-            self._leave_out_two()
+        if not (in_vain and same and arrived) or key is None:
+            return
+        if direction == COMPENSATION:
+            lane = self._of[saga]
+            if lane[-1] != _interned((SEND, step)):  # it took effect, or something else of the saga did
+                return
+            del lane[-1]
+        self._messages[msg] = first[6]
+        self._leave_out_two()
 
     def _number(self, msg: int) -> int:
         number = self._messages.setdefault(msg, len(self._messages))
