@@ -29,6 +29,7 @@ MARK: Final = "SAGAFUZZ_CASE"
 
 MAX_MESSAGE: Final = 128 * 1024
 SWEEP_S: Final = 5.0
+STILL_S: Final = 1.0
 
 _HEARD: Final = frozenset({"INT", "TERM"})
 """Signals that a program may handle. They go to main threads: a process that was stopped takes what is sent to it as
@@ -155,7 +156,16 @@ class Nursery:
             else:
                 with suppress(ProcessLookupError):
                     os.killpg(pid, number)
+            if name == "STOP":
+                self.until_still(pid)
         return True
+
+    def until_still(self, pid: int) -> None:
+        """Wait until every thread of the group stands still: on a busy machine those that run, or are about to wake,
+        go on for a while after the signal was sent."""
+        until = time.monotonic() + STILL_S
+        while time.monotonic() < until and not all(map(_stands_still, self.group(pid))):
+            time.sleep(0.0002)
 
     def group(self, pid: int) -> list[int]:
         """The process and those of its group that descend from it, or did before they were adopted here."""
@@ -211,6 +221,15 @@ def children(pid: int | None = None) -> list[int]:
         return [int(word) for task in tasks.iterdir() for word in (task / "children").read_text().split()]
     except OSError:
         return []
+
+
+def _stands_still(pid: int) -> bool:
+    """Whether each thread of the process is stopped, or gone."""
+    try:
+        stats = [(task / "stat").read_text() for task in Path(f"/proc/{pid}/task").iterdir()]
+    except OSError:
+        return not Path(f"/proc/{pid}").exists()
+    return all(stat.rpartition(")")[2].split()[0] in "TtZX" for stat in stats)
 
 
 def _group_of(pid: int) -> int:
