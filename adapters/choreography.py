@@ -51,7 +51,7 @@ class _Memory:
         self.outbox.append({"type": event.type, "saga": event.saga, "data": dict(event.data)})
 
 
-class Service:
+class ChoreographyParticipant:
     """What each of the services does with a delivery, and with the questions of the relay."""
 
     def handle(self, request: Request, tx: LocalTransaction) -> Any:
@@ -87,7 +87,7 @@ def questions(services: Iterable[str]) -> tuple[str, ...]:
     saga=FLOW.saga,
     name="choreography",
     scenarios=(*default_scenarios(FLOW.saga), NO_CARRIER),
-    around=dict.fromkeys(FLOW.services, Service),
+    around=dict.fromkeys(FLOW.services, ChoreographyParticipant),
     operations=questions(FLOW.services),
 )
 class Choreography:

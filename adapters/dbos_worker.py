@@ -41,7 +41,7 @@ class StepFailed(Exception):
 
 def _ask(id: str, order: dict[str, Any], step: str, verb: str, key: str | None, receipt: Any = None) -> Any:
     try:
-        return worker.call(worker.Saga(id=id, order=order), step, verb, key=key, receipt=receipt)
+        return worker.call(worker.SagaRequest(id=id, order=order), step, verb, key=key, receipt=receipt)
     except Rejected:
         return REFUSED
     except PortError as error:
@@ -140,7 +140,7 @@ def serve(name: str, folder: Path, build: Path) -> None:
     launch(postgres_of(folder.name, TEMPLATE) if ON_POSTGRES else sqlite_of(folder, build / f"{TEMPLATE}.sqlite"))
     workflow = WORKFLOWS[name]
 
-    def drive(saga: worker.Saga) -> Outcome:
+    def drive(saga: worker.SagaRequest) -> Outcome:
         handle: Any
         if DBOS.get_workflow_status(saga.id) is not None:
             handle = DBOS.retrieve_workflow(saga.id)
@@ -154,8 +154,8 @@ def serve(name: str, folder: Path, build: Path) -> None:
         ) as error:  # the workflow's end is ERROR: its client learns no more than that
             raise worker.CallTimeout(str(error)) from None
 
-    def pending() -> Iterable[worker.Saga]:
-        return [worker.Saga(id=found.workflow_id) for found in DBOS.list_workflows()]
+    def pending() -> Iterable[worker.SagaRequest]:
+        return [worker.SagaRequest(id=found.workflow_id) for found in DBOS.list_workflows()]
 
     worker.serve(drive, pending=pending, engine=f"dbos {version('dbos')}, {name}")
 

@@ -14,12 +14,12 @@ from .errors import UsageError, nearest
 from .saga import COMPENSATION, DIRECTION_NAMES, FORWARD, Saga, Step
 
 # The phases at which a site can lie.
-SEND: Final = "send"  # the orchestrator is about to send a request
-EFFECT: Final = "effect"  # the participant is about to handle the first delivery of it
-ACK: Final = "ack"  # its answer is about to reach the orchestrator
-LOG: Final = "log"  # the orchestrator asks its store to make a record durable
-LOGGED: Final = "logged"  # that record has just become durable
-BOOT: Final = "boot"  # a new incarnation of the orchestrator starts
+AT_SEND: Final = "send"  # the orchestrator is about to send a request
+AT_EFFECT: Final = "effect"  # the participant is about to handle the first delivery of it
+AT_ACK: Final = "ack"  # its answer is about to reach the orchestrator
+AT_LOG: Final = "log"  # the orchestrator asks its store to make a record durable
+AT_LOGGED: Final = "logged"  # that record has just become durable
+AT_BOOT: Final = "boot"  # a new incarnation of the orchestrator starts
 
 
 class Site(NamedTuple):
@@ -39,7 +39,7 @@ class Site(NamedTuple):
 
     def __str__(self) -> str:
         ordinal = f" #{self.occurrence}" if self.occurrence > 1 else ""
-        if self.phase == BOOT:
+        if self.phase == AT_BOOT:
             return f"start {self.occurrence} of the {self.subject}"
         if not self.direction:
             whose = f"{self.saga}: " if self.saga else ""
@@ -93,238 +93,238 @@ def _kinds(*kinds: FaultKind) -> dict[str, FaultKind]:
 FAULT_KINDS: Final[Mapping[str, FaultKind]] = _kinds(
     FaultKind(
         name="crash-before-send",
-        phase=SEND,
+        phase=AT_SEND,
         crash=True,
         meaning="the orchestrator dies; nothing was sent",
     ),
     FaultKind(
         name="crash-after-send",
-        phase=SEND,
+        phase=AT_SEND,
         crash=True,
         meaning="the orchestrator dies; the request is in the network and will be applied",
     ),
     FaultKind(
         name="lost-request",
-        phase=SEND,
+        phase=AT_SEND,
         meaning="the request is never delivered; the caller times out",
     ),
     FaultKind(
         name="timeout",
-        phase=SEND,
+        phase=AT_SEND,
         meaning="the request is so slow that the caller gives up; it is applied afterwards",
     ),
     FaultKind(
         name="duplicate",
-        phase=SEND,
+        phase=AT_SEND,
         meaning="the request is delivered twice, one right after the other",
     ),
     FaultKind(
         name="delayed-duplicate",
-        phase=SEND,
+        phase=AT_SEND,
         meaning="a second copy of the request is delivered after the compensation, or at the very end",
     ),
     FaultKind(
         name="reject",
-        phase=EFFECT,
+        phase=AT_EFFECT,
         directions=(FORWARD,),
         meaning="the participant refuses for a business reason: definite, and without effect",
         unless={"retriable": "a retriable step cannot be refused"},
     ),
     FaultKind(
         name="error-before-effect",
-        phase=EFFECT,
+        phase=AT_EFFECT,
         meaning="the participant fails before it applies anything; the caller sees a transient error",
     ),
     FaultKind(
         name="error-after-effect",
-        phase=EFFECT,
+        phase=AT_EFFECT,
         meaning="the participant applies and then fails; the caller sees the same transient error",
     ),
     FaultKind(
         name="crash-after-effect",
-        phase=EFFECT,
+        phase=AT_EFFECT,
         crash=True,
         meaning="the participant applies; the orchestrator dies before the answer",
     ),
     FaultKind(
         name="undo-fails",
-        phase=EFFECT,
+        phase=AT_EFFECT,
         directions=(COMPENSATION,),
         meaning="this compensation fails at every attempt until an operator steps in",
     ),
     FaultKind(
         name="lost-ack",
-        phase=ACK,
+        phase=AT_ACK,
         meaning="the participant has answered and the answer is lost; the caller times out",
     ),
     FaultKind(
         name="crash-after-ack",
-        phase=ACK,
+        phase=AT_ACK,
         crash=True,
         meaning="the orchestrator dies when it has the answer and has not yet recorded it",
     ),
     FaultKind(
         name="crash-before-log",
-        phase=LOG,
+        phase=AT_LOG,
         directions=("",),
         crash=True,
         meaning="the orchestrator dies before the record is durable",
     ),
     FaultKind(
         name="crash-after-log",
-        phase=LOGGED,
+        phase=AT_LOGGED,
         directions=("",),
         crash=True,
         meaning="the orchestrator dies right after the record is durable",
     ),
     FaultKind(
         name="reordered",
-        phase=SEND,
+        phase=AT_SEND,
         directions=(FORWARD,),
         meaning="the request is overtaken by its own compensation, and delivered after it",
     ),
     FaultKind(
         name="partition",
-        phase=SEND,
+        phase=AT_SEND,
         meaning="the participant cannot be reached, nor its answers heard, for five seconds from here on",
     ),
     FaultKind(
         name="partition-answers",
-        phase=SEND,
+        phase=AT_SEND,
         meaning="requests reach the participant, its answers are lost, for five seconds from here on",
     ),
     FaultKind(
         name="pause",
-        phase=SEND,
+        phase=AT_SEND,
         needs="recover",
         meaning="the process stands still for ten seconds, longer than any lease, while another starts; then it wakes",
     ),
     FaultKind(
         name="cancel",
-        phase=SEND,
+        phase=AT_SEND,
         directions=(FORWARD,),
         needs="cancel",
         meaning="the client cancels the saga as the request is about to be sent",
     ),
     FaultKind(
         name="clock-forward",
-        phase=SEND,
+        phase=AT_SEND,
         meaning="the wall clock jumps ahead by an hour; the monotonic one does not",
     ),
     FaultKind(
         name="clock-back",
-        phase=SEND,
+        phase=AT_SEND,
         meaning="the wall clock jumps back by an hour; the monotonic one does not",
     ),
     FaultKind(
         name="overtaken",
-        phase=SEND,
+        phase=AT_SEND,
         needs="sagas",
         meaning="the request waits until the next one of another saga on the same data was handled",
     ),
     FaultKind(
         name="overtaken-twice",
-        phase=SEND,
+        phase=AT_SEND,
         needs="sagas",
         meaning="the request waits until the next two of another saga on the same data were handled",
     ),
     FaultKind(
         name="participant-outage",
-        phase=EFFECT,
+        phase=AT_EFFECT,
         meaning="the participant is down when the request arrives, and for two seconds; it forgets nothing",
     ),
     FaultKind(
         name="participant-restart",
-        phase=EFFECT,
+        phase=AT_EFFECT,
         meaning="the participant applies and restarts before it answers; what it held in memory only is gone",
     ),
     FaultKind(
         name="expiry",
-        phase=EFFECT,
+        phase=AT_EFFECT,
         directions=(FORWARD,),
         needs="expiry",
         meaning="the reservation that the request makes runs out while the saga goes on",
     ),
     FaultKind(
         name="key-expiry",
-        phase=EFFECT,
+        phase=AT_EFFECT,
         needs="retention",
         meaning="the participant has forgotten the idempotency key, as its retention allows, before a retry comes",
     ),
     FaultKind(
         name="slow-answer",
-        phase=ACK,
+        phase=AT_ACK,
         meaning="the answer comes just before the caller would give up",
     ),
     FaultKind(
         name="late-answer",
-        phase=ACK,
+        phase=AT_ACK,
         meaning="the answer comes just after the caller gave up",
     ),
     FaultKind(
         name="store-error-before-commit",
-        phase=LOG,
+        phase=AT_LOG,
         directions=("",),
         meaning="the store answers with an error; nothing is durable",
     ),
     FaultKind(
         name="torn-write",
-        phase=LOG,
+        phase=AT_LOG,
         directions=("",),
         crash=True,
         meaning="the orchestrator dies in the middle of the write; the file holds a part of it",
     ),
     FaultKind(
         name="store-error-after-commit",
-        phase=LOGGED,
+        phase=AT_LOGGED,
         directions=("",),
         meaning="the record is durable, but the store's answer is an error",
     ),
     FaultKind(
         name="lost-write",
-        phase=LOGGED,
+        phase=AT_LOGGED,
         directions=("",),
         crash=True,
         meaning="the store had acknowledged the record; it dies with the orchestrator",
     ),
     FaultKind(
         name="store-outage",
-        phase=LOG,
+        phase=AT_LOG,
         directions=("",),
         needs="proxy",
         meaning="nobody can reach the store from here on, for a while; nothing is durable",
     ),
     FaultKind(
         name="store-restart",
-        phase=LOGGED,
+        phase=AT_LOGGED,
         directions=("",),
         needs="store",
         meaning="the record is durable; the store is killed before it can say so, and starts again",
     ),
     FaultKind(
         name="slow-commit",
-        phase=LOGGED,
+        phase=AT_LOGGED,
         directions=("",),
         needs="proxy",
         meaning="the record is durable, and the store is slow to say so",
     ),
     FaultKind(
         name="second-orchestrator",
-        phase=LOGGED,
+        phase=AT_LOGGED,
         directions=("",),
         needs="recover",
         meaning="another process starts and recovers while this one lives on",
     ),
     FaultKind(
         name="stale-read",
-        phase=BOOT,
+        phase=AT_BOOT,
         directions=("",),
         needs="recover",
         meaning="recovery reads from a replica that lags by one write",
     ),
     FaultKind(
         name="upgrade",
-        phase=BOOT,
+        phase=AT_BOOT,
         directions=("",),
         needs="upgrade",
         meaning="the new incarnation runs the next version of the definition",
@@ -390,7 +390,7 @@ class Plan:
 
     def __post_init__(self) -> None:
         for site in self.yields:
-            if site.phase != SEND or not site.direction:
+            if site.phase != AT_SEND or not site.direction:
                 raise UsageError(f"plan: a saga cannot give way at {site}; name a request as it is sent")
         sites = [fault.site for fault in self.faults]
         for site in sites:

@@ -131,12 +131,12 @@ class HostWorld:
         self._adapter = adapter
         self._scale = scale
         self._current: ContextVar[str] = ContextVar("saga", default="")
-        self._sagas: dict[str, worker.Saga] = {}
+        self._sagas: dict[str, worker.SagaRequest] = {}
         self.store: Store = HostStore(self)
         self._random = random.Random()
         self.ended: dict[str, str] = {}  # what was declared of sagas that this process ended
 
-    def enter(self, saga: worker.Saga) -> None:
+    def enter(self, saga: worker.SagaRequest) -> None:
         """From here on this thread, or task, works for ``saga``."""
         self._sagas[saga.id] = saga
         self._current.set(saga.id)
@@ -160,7 +160,7 @@ class HostWorld:
             raise UsageError(f"live mode knows no operation {operation!r}: no step has it")
         step, direction = found
         id = self.saga_of(saga)
-        asked = self._sagas.get(id) or worker.Saga(id=id)
+        asked = self._sagas.get(id) or worker.SagaRequest(id=id)
         wait_ms = None if timeout_ms is None else timeout_ms / self._scale
         verb = "do" if direction == FORWARD else "undo"
         ask = partial(worker.call, asked, step.name, verb, key=key, payload=payload, timeout_ms=wait_ms, epoch=epoch)
@@ -268,7 +268,7 @@ def main(spec: str, scale: float) -> None:
     if again and hasattr(subject, "recover"):
         recovering.set()
 
-    def drive(saga: worker.Saga) -> Any:
+    def drive(saga: worker.SagaRequest) -> Any:
         if saga.id == RECOVERY:
             try:
                 run(subject.recover)
@@ -287,8 +287,8 @@ def main(spec: str, scale: float) -> None:
         ended = {"completed": "completed", "compensated": "compensated", "stuck": "failed_stuck"}
         return ended.get(world.ended.get(saga, ""), "running" if recovering.is_set() else "unknown")
 
-    def pending() -> Iterable[worker.Saga]:
-        return [worker.Saga(id=RECOVERY)] if recovering.is_set() else []
+    def pending() -> Iterable[worker.SagaRequest]:
+        return [worker.SagaRequest(id=RECOVERY)] if recovering.is_set() else []
 
     def cancel(saga: str) -> None:
         run(subject.cancel, Order(id=saga, item="", quantity=0, amount=0, account=""))

@@ -55,7 +55,7 @@ def _plain(name: str) -> str:
     return name.rsplit(".", 1)[-1].strip().strip('"')
 
 
-class Transaction:
+class SqlTransaction:
     """What one connection has written and not yet committed."""
 
     def __init__(self) -> None:

@@ -29,14 +29,14 @@ from urllib.parse import urlsplit
 
 from .ports import CallTimeout, PortError, Rejected, StoreUnavailable, Unavailable
 from .saga import Outcome
-from .sql import Transaction, change
+from .sql import SqlTransaction, change
 
 __all__ = [
     "CallTimeout",
     "Outcome",
     "PortError",
     "Rejected",
-    "Saga",
+    "SagaRequest",
     "ShownConnection",
     "StoreUnavailable",
     "Unavailable",
@@ -62,7 +62,7 @@ _STATUS: Final = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Saga:
+class SagaRequest:
     """What a client asks for. ``order`` has item, quantity, amount, account and data; ``steps`` are in order."""
 
     id: str
@@ -76,7 +76,7 @@ class Saga:
 
 
 def call(
-    saga: Saga,
+    saga: SagaRequest,
     step: str,
     verb: str,
     *,
@@ -185,7 +185,7 @@ class ShownConnection(sqlite3.Connection):
     def __init__(self, database: Any, *args: Any, **options: Any) -> None:
         super().__init__(database, *args, **options)
         self._called = Path(str(database)).stem
-        self._transaction = Transaction()
+        self._transaction = SqlTransaction()
         self._text: list[str] = []
 
     def cursor(self, factory: Any = None) -> Any:
@@ -264,13 +264,13 @@ def _is_dml(sql: str) -> bool:
     return change(sql).partition(" ")[0] in ("INSERT", "UPDATE", "DELETE")
 
 
-Drive = Callable[[Saga], "bool | Outcome"]
+Drive = Callable[[SagaRequest], "bool | Outcome"]
 
 
 def serve(
     drive: Drive,
     *,
-    pending: Callable[[], Iterable[Saga]] = tuple,
+    pending: Callable[[], Iterable[SagaRequest]] = tuple,
     status: Callable[[str], Mapping[str, Any] | str] | None = None,
     cancel: Callable[[str], object] | None = None,
     engine: str = "",
@@ -288,7 +288,7 @@ class _Worker:
     def __init__(
         self,
         drive: Drive,
-        pending: Callable[[], Iterable[Saga]],
+        pending: Callable[[], Iterable[SagaRequest]],
         status: Callable[[str], Mapping[str, Any] | str] | None,
         cancel: Callable[[str], object] | None,
         engine: str,
@@ -306,7 +306,7 @@ class _Worker:
         self._begin([*self.pending()])
         for line in sys.stdin:
             request = json.loads(line)
-            taken: list[Saga] = []
+            taken: list[SagaRequest] = []
             try:
                 answer = self._answer(request["op"], request, taken)
             except Exception as error:  # told to the harness, which says it to a person
@@ -315,13 +315,13 @@ class _Worker:
             self._begin(taken)  # after the answer, so that a crash in its first step finds it taken
         os._exit(0)
 
-    def _answer(self, operation: str, request: Mapping[str, Any], taken: list[Saga]) -> dict[str, Any]:
+    def _answer(self, operation: str, request: Mapping[str, Any], taken: list[SagaRequest]) -> dict[str, Any]:
         saga = request.get("saga_id", "")
         if operation == "hello":
             return {"protocol": PROTOCOL, "engine": self.engine}
         if operation == "start":
             steps = tuple(step["id"] for step in request["steps"])
-            taken.append(Saga(id=saga, order=request["order"], steps=steps))
+            taken.append(SagaRequest(id=saga, order=request["order"], steps=steps))
             return {}
         if operation == "status":
             return self._status(saga)
@@ -340,7 +340,7 @@ class _Worker:
             return dict(said) if isinstance(said, Mapping) else {"status": said}
         return found or {"status": "unknown"}
 
-    def _begin(self, sagas: Iterable[Saga]) -> None:
+    def _begin(self, sagas: Iterable[SagaRequest]) -> None:
         for saga in sagas:
             with self.lock:
                 if saga.id in self.known:
@@ -348,7 +348,7 @@ class _Worker:
                 self.known[saga.id] = {"status": "running"}
             threading.Thread(target=self._run, args=(saga,), daemon=True).start()
 
-    def _run(self, saga: Saga) -> None:
+    def _run(self, saga: SagaRequest) -> None:
         try:
             outcome = self.drive(saga)
             told: dict[str, Any] = {"status": _STATUS[outcome]}

@@ -10,8 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from ..faults import FAULT_KINDS
-from ..faults import SEND as SEND_PHASE
+from ..faults import AT_SEND, FAULT_KINDS
 from ..history import SEND, Fired, History
 from ..verdict import Violation
 from .clean import clean, cut, pad, plural, width
@@ -87,7 +86,7 @@ def _line_of_fault(lines: Sequence[Line], fired: Fired) -> int:
     before = _lines_at(lines, fired.position - 1)
     near = [
         index
-        for index in ((*before, *at) if site.phase == SEND_PHASE else (*at, *before))
+        for index in ((*before, *at) if site.phase == AT_SEND else (*at, *before))
         if (lines[index].saga, lines[index].step) == (site.saga, site.subject)
     ]
     if near:

@@ -21,7 +21,7 @@ import click
 import sagafuzz
 from sagafuzz.cli.main import cli
 from sagafuzz.exploration.driver import ACTIONS, FAULTY_ACTIONS
-from sagafuzz.faults import ACK, BOOT, CAPABILITIES, EFFECT, FAULT_KINDS, LOG, LOGGED, SEND
+from sagafuzz.faults import AT_ACK, AT_BOOT, AT_EFFECT, AT_LOG, AT_LOGGED, AT_SEND, CAPABILITIES, FAULT_KINDS
 from sagafuzz.invariants import INVARIANTS, Invariant
 from sagafuzz.plugin import hooks
 from sagafuzz.plugin.marking import ARGUMENTS
@@ -33,12 +33,12 @@ from sagafuzz.saga import COMPENSATION, FORWARD, Outcome
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "reference.md"
 
 PHASES = {
-    SEND: "a request is about to be sent",
-    EFFECT: "the participant is about to handle the first delivery of a request",
-    ACK: "the answer is about to reach the orchestrator",
-    LOG: "a record is about to become durable",
-    LOGGED: "a record has just become durable",
-    BOOT: "a new process starts",
+    AT_SEND: "a request is about to be sent",
+    AT_EFFECT: "the participant is about to handle the first delivery of a request",
+    AT_ACK: "the answer is about to reach the orchestrator",
+    AT_LOG: "a record is about to become durable",
+    AT_LOGGED: "a record has just become durable",
+    AT_BOOT: "a new process starts",
 }
 DIRECTIONS = {FORWARD: "forward", COMPENSATION: "compensation", "": "writes"}
 
@@ -115,7 +115,7 @@ def faults() -> str:
             (
                 f"`{kind.name}`",
                 PHASES.get(kind.phase, kind.phase),
-                "" if kind.phase == BOOT else ", ".join(DIRECTIONS[direction] for direction in kind.directions),
+                "" if kind.phase == AT_BOOT else ", ".join(DIRECTIONS[direction] for direction in kind.directions),
                 kind.meaning,
                 "; ".join(
                     ([CAPABILITIES[kind.needs]] if kind.needs else [])

@@ -8,8 +8,8 @@ from typing import Any, Final
 from ...ports import CallTimeout, PortError, Rejected, Request, Transaction, Unavailable
 from ...saga import Outcome, Saga, Step
 from ..checkout import CHECKOUT
-from .host import COMPENSATING, Host
-from .parts import CORRECT, CORRECT_DECLINED, DECLINED, Keyed, Mutant, Service, system
+from .host import COMPENSATING, MutableOrchestrator
+from .parts import CORRECT, CORRECT_DECLINED, DECLINED, Keyed, KeyedParticipant, Mutant, system
 
 CAPTURED: Final = Saga(
     "checkout",
@@ -49,7 +49,7 @@ class KeyPersists(Keyed):
         return f"{state.id}/{step.participant}"
 
 
-class ByKeyAlone(Service):
+class ByKeyAlone(KeyedParticipant):
     """Right: it knows a request by its key, whatever the operation; who uses a key twice has asked for that."""
 
     def do(self, request: Request, tx: Transaction) -> Any:
@@ -63,7 +63,7 @@ class ByKeyAlone(Service):
         return {}
 
 
-class RetryClearsEffects(Host):
+class RetryClearsEffects(MutableOrchestrator):
     """Before it asks for a step again, it sets what it knows of the saga back to that step alone."""
 
     def _request(self, state: Any, step: Step) -> Any:
@@ -74,7 +74,7 @@ class RetryClearsEffects(Host):
             return super()._request(state, step)
 
 
-class Strict(Service):
+class Strict(KeyedParticipant):
     """Right: it answers a repetition of what it has done with an error that says so."""
 
     def handle(self, request: Request, tx: Transaction) -> Any:
@@ -83,7 +83,7 @@ class Strict(Service):
         return super().handle(request, tx)
 
 
-class DuplicateEndsBatch(Host):
+class DuplicateEndsBatch(MutableOrchestrator):
     """Sends all commands again after a failure; the first answer that says "duplicate" ends the batch."""
 
     def _forward(self, state: Any) -> bool:
@@ -106,7 +106,7 @@ class DuplicateEndsBatch(Host):
         return True
 
 
-class GoesOnAfterRollback(Host):
+class GoesOnAfterRollback(MutableOrchestrator):
     """Rolls back the block that failed, and goes on with the step behind it."""
 
     def _end(self, state: Any, outcome: Outcome) -> Outcome:
@@ -122,7 +122,7 @@ class GoesOnAfterRollback(Host):
         return super()._end(state, outcome)
 
 
-class ResumeSkipsRest(Host):
+class ResumeSkipsRest(MutableOrchestrator):
     """A saga that is resumed goes to its end: the steps that it had not come to are passed over."""
 
     def _forward(self, state: Any) -> bool:
@@ -160,7 +160,7 @@ class OneCompletion(TwoCompletions):
         return f"{state.id}/payment"
 
 
-class ResumesByPosition(Host):
+class ResumesByPosition(MutableOrchestrator):
     """Keeps how many steps are done; after an upgrade it goes on with the next one of the new definition."""
 
     def _drive(self, state: Any) -> Outcome:
@@ -169,7 +169,7 @@ class ResumesByPosition(Host):
         return super()._drive(state)
 
 
-class ByItsOwnPlan(Host):
+class ByItsOwnPlan(MutableOrchestrator):
     """Right: it drives each saga by the definition that it was started with."""
 
     version = 1
@@ -188,14 +188,14 @@ class ByItsOwnPlan2(ByItsOwnPlan):
     version = 2
 
 
-class CancelledOrderKeepsStock(Host):
+class CancelledOrderKeepsStock(MutableOrchestrator):
     """Cancels an order whose payment failed, and leaves what was reserved for it reserved."""
 
     def _undo(self, state: Any, step: Step, operation: str) -> bool:
         return operation == "inventory.release" or super()._undo(state, step, operation)
 
 
-class EventAfterCommit(Host):
+class EventAfterCommit(MutableOrchestrator):
     """Commits a step, and then appends the event that makes the next one happen; recovery sends what was appended."""
 
     def _save(self, state: Any, record: str, step: str = "") -> None:
@@ -215,10 +215,10 @@ class EventWithCommit(EventAfterCommit):
     """Right: the event is part of the commit, and whatever is open is taken up."""
 
     def _take_over(self, key: str) -> None:
-        Host._take_over(self, key)
+        MutableOrchestrator._take_over(self, key)
 
 
-def upgraded(make: type[Host], then: type[Host]) -> Any:
+def upgraded(make: type[MutableOrchestrator], then: type[MutableOrchestrator]) -> Any:
     """The system with ``make``, whose next version has ``then`` and reserves first."""
     return system(make, upgrade=system(then, saga=INVENTORY_FIRST).factory)
 

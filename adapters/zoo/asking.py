@@ -7,13 +7,13 @@ from typing import Any
 
 from ...ports import CallTimeout, Rejected, Request, Transaction, Unavailable
 from ...saga import Step
-from .host import Host
-from .parts import CORRECT, CORRECT_DECLINED, DECLINED, SHIPPED, Keyed, Mutant, Service, system, told
+from .host import MutableOrchestrator
+from .parts import CORRECT, CORRECT_DECLINED, DECLINED, SHIPPED, Keyed, KeyedParticipant, Mutant, system, told
 
 OPENS_S = 5.0
 
 
-class TimeoutIsFailure(Host):
+class TimeoutIsFailure(MutableOrchestrator):
     """Takes a request that was not answered in time for one that failed, and so has nothing to undo."""
 
     def _request(self, state: Any, step: Step) -> Any:
@@ -35,7 +35,7 @@ class UnstableKey(Keyed):
         return f"{state.id}/{step.name}/{self.attempt}"
 
 
-class Insistent(Host):
+class Insistent(MutableOrchestrator):
     """Right: behind the pivot it asks, under the same key, until it is not refused any more."""
 
     def _request(self, state: Any, step: Step) -> Any:
@@ -48,7 +48,7 @@ class Insistent(Host):
             self._world.sleep(1)
 
 
-class Courier(Service):
+class Courier(KeyedParticipant):
     """Right: takes no parcels in the first five seconds, and whoever asks after them."""
 
     def do(self, request: Request, tx: Transaction) -> Any:
@@ -73,7 +73,7 @@ class ImmortalKey(Courier):
             raise
 
 
-class SwallowedStepError(Host):
+class SwallowedStepError(MutableOrchestrator):
     """When the last service is down, it logs the error and goes on."""
 
     def _request(self, state: Any, step: Step) -> Any:
@@ -92,7 +92,7 @@ class UnkeyedUndo(Keyed):
         return super().key(state, step, operation) if operation == step.operation else None
 
 
-class NoneIsFailure(Host):
+class NoneIsFailure(MutableOrchestrator):
     """Takes a step that answers nothing for one that failed."""
 
     def _request(self, state: Any, step: Step) -> Any:
@@ -102,7 +102,7 @@ class NoneIsFailure(Host):
         return answer
 
 
-class Void(Service):
+class Void(KeyedParticipant):
     """Right, and answers nothing."""
 
     def handle(self, request: Request, tx: Transaction) -> Any:

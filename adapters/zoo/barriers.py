@@ -8,8 +8,8 @@ from typing import Any
 from ...ports import CallTimeout, Rejected, Request, Transaction
 from ...saga import Step
 from ...scenario import Scenario
-from .host import Host, RetryPolicy
-from .parts import DECLINED, LEASE_S, SUCCEEDS, Mutant, Service, system, told, with_service
+from .host import MutableOrchestrator, RetryPolicy
+from .parts import DECLINED, LEASE_S, SUCCEEDS, KeyedParticipant, Mutant, system, told, with_service
 
 WORK_S = 0.002
 """How long a service works on a request."""
@@ -18,7 +18,7 @@ OVER = Scenario(name="over-the-limit", amounts=(1500,))
 LIMIT = 1000
 
 
-class Claiming(Service):
+class Claiming(KeyedParticipant):
     """Right: it claims a key as the first thing it does, and who comes while it works has to come again."""
 
     def handle(self, request: Request, tx: Transaction) -> Any:
@@ -31,7 +31,7 @@ class Claiming(Service):
         return super().handle(request, tx)
 
 
-class CheckThenAct(Service):
+class CheckThenAct(KeyedParticipant):
     """Looks a key up, works for two milliseconds, and then notes it: nothing stands between two that look at once."""
 
     def handle(self, request: Request, tx: Transaction) -> Any:
@@ -54,7 +54,7 @@ class EffectOutsideClaim(Claiming):
         return super().handle(request, tx)
 
 
-class RefundReruns(Service):
+class RefundReruns(KeyedParticipant):
     """Remembers what it has done, and not what it has undone: a second refund pays back once more."""
 
     def handle(self, request: Request, tx: Transaction) -> Any:
@@ -74,7 +74,7 @@ class RefundsOnce(RefundReruns):
         return super().handle(request, tx)
 
 
-class AsksOnce(Host):
+class AsksOnce(MutableOrchestrator):
     """Right: asks for each step once; what did not answer is undone a second later."""
 
     def _request(self, state: Any, step: Step) -> Any:
@@ -85,7 +85,7 @@ class AsksOnce(Host):
             raise
 
 
-class TombstoneUncommitted(Service):
+class TombstoneUncommitted(KeyedParticipant):
     """Answers an undo of what it has not done, and leaves no mark of it: the request that comes late is done."""
 
     def handle(self, request: Request, tx: Transaction) -> Any:
@@ -94,7 +94,7 @@ class TombstoneUncommitted(Service):
         return super().handle(request, tx)
 
 
-class NullRollbackDeadlock(Service):
+class NullRollbackDeadlock(KeyedParticipant):
     """An undo of what it has not done locks the row and waits for the request, which waits for the lock."""
 
     def __init__(self) -> None:
@@ -111,7 +111,7 @@ class NullRollbackDeadlock(Service):
         return super().handle(request, tx)
 
 
-class Limited(Service):
+class Limited(KeyedParticipant):
     """Right: it refuses what is above its limit."""
 
     def do(self, request: Request, tx: Transaction) -> Any:
@@ -130,7 +130,7 @@ class BarrierEatsRefusal(Limited):
             return {}
 
 
-class InFlightRedelivery(Service):
+class InFlightRedelivery(KeyedParticipant):
     """A consumer notes what it has handled when it is done; the broker hands the message out again before that."""
 
     def handle(self, request: Request, tx: Transaction) -> Any:
@@ -177,7 +177,7 @@ MUTANTS = (
     Mutant(
         name="tombstone-uncommitted",
         adapter=system(AsksOnce, about=told(TombstoneUncommitted), participants={"payment": TombstoneUncommitted}),
-        twin=system(AsksOnce, about=told(Service), participants={"payment": Service}),
+        twin=system(AsksOnce, about=told(KeyedParticipant), participants={"payment": KeyedParticipant}),
         invariants=("I7", "I8"),
         faults=1,
         schedule="reordered at saga-1: payment forward, send",
@@ -186,7 +186,7 @@ MUTANTS = (
     Mutant(
         name="null-rollback-deadlock",
         adapter=with_service(NullRollbackDeadlock, policy=PATIENT),
-        twin=with_service(Service, policy=PATIENT),
+        twin=with_service(KeyedParticipant, policy=PATIENT),
         invariants=("I3", "I7"),
         faults=1,
         schedule="participant-outage at saga-1: payment forward, effect",
@@ -205,7 +205,7 @@ MUTANTS = (
     Mutant(
         name="in-flight-redelivery",
         adapter=with_service(InFlightRedelivery),
-        twin=with_service(Service, scenario=SUCCEEDS),
+        twin=with_service(KeyedParticipant, scenario=SUCCEEDS),
         invariants=("I1",),
         faults=1,
         schedule="second-orchestrator at saga-1: write 'intent payment'",

@@ -76,7 +76,7 @@ class State:
     outcome: str = ""
 
 
-class Host:
+class MutableOrchestrator:
     """Runs sagas of one definition on a durable store.
 
     ``world`` gives the ports: ``call``, ``store``, ``sleep``, ``alert``, ``dead_letter``. ``arguments`` makes a

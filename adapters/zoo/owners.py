@@ -8,18 +8,18 @@ from typing import Any
 
 from ...ports import CallTimeout
 from ...saga import Outcome, Step
-from .host import Host, State, Superseded
+from .host import MutableOrchestrator, State, Superseded
 from .parts import CORRECT, CORRECT_DECLINED, DECLINED, SECOND_DECLINED, Keyed, Mutant, system
 
 
-class InMemory(Host):
+class InMemory(MutableOrchestrator):
     """Keeps its sagas in memory only: after a crash it knows of none."""
 
     def resume_pending(self) -> None:
         pass
 
 
-class FailedNotPersisted(Host):
+class FailedNotPersisted(MutableOrchestrator):
     """Takes a saga that fails off the list of those to resume, and keeps the rollback in memory."""
 
     def _compensate(self, state: Any) -> Outcome:
@@ -33,7 +33,7 @@ class FailedNotPersisted(Host):
             super()._take_over(key)
 
 
-class PendingLimbo(Host):
+class PendingLimbo(MutableOrchestrator):
     """Recovery looks for sagas that run; one that waits for its first step is not running yet."""
 
     def _take_over(self, key: str) -> None:
@@ -41,7 +41,7 @@ class PendingLimbo(Host):
             super()._take_over(key)
 
 
-class LazyReplyConsumer(Host):
+class LazyReplyConsumer(MutableOrchestrator):
     """Subscribes to replies, and takes up what waits for them, when it is first asked to start a saga."""
 
     asleep = False
@@ -68,7 +68,7 @@ class StalePendingSnapshot(Keyed):
         )
 
 
-class UnfencedLease(Host):
+class UnfencedLease(MutableOrchestrator):
     """Takes a saga over when its lease has run out; the store accepts what the old owner, when it wakes, still
     writes."""
 
@@ -108,7 +108,7 @@ class DuplicateInstance(Keyed):
         return f"{state.id}/{state.request['instance']}/{step.name}"
 
 
-class StartedTwice(Host):
+class StartedTwice(MutableOrchestrator):
     """Right: two messages start one saga at once; the first to be recorded is it."""
 
     def execute(self, saga_id: str, request: Any) -> Outcome:
@@ -116,7 +116,7 @@ class StartedTwice(Host):
         return super().execute(saga_id, request)
 
 
-class Accepting(Host):
+class Accepting(MutableOrchestrator):
     """Right: it says that a saga is accepted when it is on record, and runs it afterwards."""
 
     def execute(self, saga_id: str, request: Any) -> Outcome:
@@ -143,7 +143,7 @@ class AcceptedSignalDropped(Accepting):
         self.finish(state)
 
 
-class StateSurvivesRuns(Host):
+class StateSurvivesRuns(MutableOrchestrator):
     """Keeps one list of what it has executed for all its sagas: the second one's rollback takes back the first's."""
 
     def __init__(self, **how: Any) -> None:

@@ -11,7 +11,7 @@ from ...ports import ADAPTER_ATTRIBUTE, Adapter, Participant, Rejected, Request,
 from ...saga import Outcome, Saga, Step
 from ...scenario import Order, Scenario
 from ..checkout import CHECKOUT
-from .host import Host, RetryPolicy
+from .host import MutableOrchestrator, RetryPolicy
 
 SUCCEEDS: Final = Scenario()
 DECLINED: Final = Scenario(name="declined", rejections=((1, "payment.charge"),))
@@ -66,7 +66,7 @@ class Mutant:
 
 
 def system(
-    make: Callable[..., Host] = Host,
+    make: Callable[..., MutableOrchestrator] = MutableOrchestrator,
     *,
     saga: Saga = CHECKOUT,
     scenario: Scenario = SUCCEEDS,
@@ -93,8 +93,10 @@ def system(
             self.host.resume_pending()
 
     System.__doc__ = about or told(make)
-    options.setdefault("forgets_retries", make is Host)  # a mutant may do otherwise
-    return declared(System, saga=saga, name=getattr(make, "__name__", "Host"), scenarios=[scenario], **options)
+    options.setdefault("forgets_retries", make is MutableOrchestrator)  # a mutant may do otherwise
+    return declared(
+        System, saga=saga, name=getattr(make, "__name__", "MutableOrchestrator"), scenarios=[scenario], **options
+    )
 
 
 def told(thing: object) -> str:
@@ -124,7 +126,7 @@ CORRECT_DECLINED: Final = system(scenario=DECLINED)
 """The host on one order that goes through, and on one whose card is declined."""
 
 
-class Keyed(Host):
+class Keyed(MutableOrchestrator):
     """Right; its idempotency key can be chosen."""
 
     def _call(self, state: Any, step: Step, operation: str) -> Any:
@@ -136,7 +138,7 @@ class Keyed(Host):
         return f"{state.id}/{step.name}"
 
 
-class Service:
+class KeyedParticipant:
     """A participant with one effect a key, and a tombstone for what is undone; all of it durable."""
 
     def handle(self, request: Request, tx: Transaction) -> Any:

@@ -12,7 +12,7 @@ from ...ports import Adapter, CallTimeout, PortError, Rejected, Unavailable, Wor
 from ...saga import Outcome, Saga, Step
 from ...scenario import Order
 from ..checkout import CHECKOUT
-from .host import COMPENSATING, Host, State, Superseded
+from .host import COMPENSATING, MutableOrchestrator, State, Superseded
 from .parts import DECLINED, SUCCEEDS, Mutant, declared, system, told
 
 FORKED: Final = Saga(
@@ -33,7 +33,7 @@ IN_MEMORY: Final = tuple(
 """What a system that keeps nothing on disk does not promise to survive."""
 
 
-class Parallel(Host):
+class Parallel(MutableOrchestrator):
     """Right: asks for stock and payment at the same time, and undoes nothing before both have settled."""
 
     patient = True
@@ -86,7 +86,7 @@ class UndoBeforeSiblingsSettle(Parallel):
         state.begun = [name for name in state.begun if name not in running]
 
 
-class TimesOut(Host):
+class TimesOut(MutableOrchestrator):
     """Right: some time after its start a saga is rolled back, unless its end was recorded first."""
 
     seconds = 1.1
@@ -131,7 +131,7 @@ class Scheduled(TimesOut):
     seconds = 10.0
 
     def execute(self, saga_id: str, request: Any) -> Outcome:
-        return Host.execute(self, saga_id, request)
+        return MutableOrchestrator.execute(self, saga_id, request)
 
     def _drive(self, state: Any) -> Outcome:
         self._world.spawn(self.watch, state.id)

@@ -7,11 +7,11 @@ from typing import Any
 
 from ...ports import CallTimeout, PortError, Unavailable
 from ...saga import Outcome, Step
-from .host import Host, RetryPolicy
+from .host import MutableOrchestrator, RetryPolicy
 from .parts import CORRECT, CORRECT_DECLINED, DECLINED, RECALLABLE, Mutant, system
 
 
-class FailedStepOmitted(Host):
+class FailedStepOmitted(MutableOrchestrator):
     """Undoes only the steps that completed: not the one whose answer it does not know."""
 
     def _compensate(self, state: Any) -> Outcome:
@@ -19,7 +19,7 @@ class FailedStepOmitted(Host):
         return super()._compensate(state)
 
 
-class PartialMultiEffect(Host):
+class PartialMultiEffect(MutableOrchestrator):
     """Takes stock and payment for one node of its plan: when the payment fails, so did the node, and a node that
     failed has nothing to undo."""
 
@@ -29,7 +29,7 @@ class PartialMultiEffect(Host):
         return super()._compensate(state)
 
 
-class FenceHidesUndo(Host):
+class FenceHidesUndo(MutableOrchestrator):
     """Rolls the note of a try back when the try fails; the rollback finds no note, and so nothing to undo."""
 
     def _request(self, state: Any, step: Step) -> Any:
@@ -40,7 +40,7 @@ class FenceHidesUndo(Host):
             raise
 
 
-class ForwardOrderUndo(Host):
+class ForwardOrderUndo(MutableOrchestrator):
     """Compensates in the order of the steps, the first one first."""
 
     def _compensate(self, state: Any) -> Outcome:
@@ -48,7 +48,7 @@ class ForwardOrderUndo(Host):
         return super()._compensate(state)
 
 
-class FalseCompensated(Host):
+class FalseCompensated(MutableOrchestrator):
     """Marks a compensation as done when its attempts are used up."""
 
     def _undo(self, state: Any, step: Step, operation: str) -> bool:
@@ -56,14 +56,14 @@ class FalseCompensated(Host):
         return True
 
 
-class UnknownCompensationSkipped(Host):
+class UnknownCompensationSkipped(MutableOrchestrator):
     """Recovery has no handler for one kind of compensation: it passes over it, and marks it done."""
 
     def _undo(self, state: Any, step: Step, operation: str) -> bool:
         return (state.epoch > 1 and operation == "inventory.release") or super()._undo(state, step, operation)
 
 
-class FireAndForgetRefund(Host):
+class FireAndForgetRefund(MutableOrchestrator):
     """Sends the refund and waits for no answer."""
 
     def _undo(self, state: Any, step: Step, operation: str) -> bool:
@@ -77,7 +77,7 @@ class FireAndForgetRefund(Host):
             self._call(state, step, operation)
 
 
-class CompensationErrorThrows(Host):
+class CompensationErrorThrows(MutableOrchestrator):
     """An error in a compensation leaves the loop that handles replies, and the saga with it."""
 
     def _undo(self, state: Any, step: Step, operation: str) -> bool:
@@ -85,7 +85,7 @@ class CompensationErrorThrows(Host):
         return True
 
 
-class UndoAbortsUndo(Host):
+class UndoAbortsUndo(MutableOrchestrator):
     """An exception in one compensation ends the rollback: those that would follow are not tried."""
 
     def _compensate(self, state: Any) -> Outcome:
@@ -99,14 +99,14 @@ class UndoAbortsUndo(Host):
         return True
 
 
-class CancelledScope(Host):
+class CancelledScope(MutableOrchestrator):
     """Runs the compensations in the scope that was cancelled, in which every call fails at once."""
 
     def _undo(self, state: Any, step: Step, operation: str) -> bool:
         return self._store.get(f"cancel/{state.id}") is not None or super()._undo(state, step, operation)
 
 
-class TerminateSkipsHandler(Host):
+class TerminateSkipsHandler(MutableOrchestrator):
     """A saga that is cancelled ends there: the handler of failures is for those that fail."""
 
     def _forward(self, state: Any) -> bool:
@@ -121,7 +121,7 @@ class TerminateSkipsHandler(Host):
         return self._end(state, Outcome.COMPENSATED) if self.terminated else super()._compensate(state)
 
 
-class GivesUpAfterAWhile(Host):
+class GivesUpAfterAWhile(MutableOrchestrator):
     """Right: a saga that is not done within two seconds is compensated."""
 
     seconds = 2.0

@@ -44,8 +44,8 @@ from .quiet import fewer_collections
 from .random_plans import BEYOND, Drawn, unseen
 from .reductions import REDUCTIONS, SYMMETRY
 from .shrink import shrink, shrink_actions
+from .statistics import ScenarioStatistics, Sighting, Signature, Statistics
 from .symmetry import every_order, told_by_ids, with_every_order
-from .tally import ScenarioTally, Sighting, Signature, Tally
 
 if TYPE_CHECKING:
     from .stateful import Failure
@@ -118,7 +118,7 @@ class Campaign:
         self._leave = leave
         self._parts_only = parts_only
         self._left: Counter[str] = Counter()
-        self._tally = Tally()
+        self._statistics = Statistics()
         self._random = RandomResult(asked=settings.examples)
         self._drawn = Drawn(settings.random_plans, settings.max_faults + settings.beyond)
         self._place = 0  # how many random plans come before the next part of them, searched here or not
@@ -156,12 +156,12 @@ class Campaign:
     def _exhaust(self, index: int, setup: Setup) -> bool:
         """Every plan of one scenario, part by part."""
         settings = self.settings
-        tally = ScenarioTally(setup.scenario)
-        self._tally.scenarios.append(tally)
+        statistics = ScenarioStatistics(setup.scenario)
+        self._statistics.scenarios.append(statistics)
         stage = f"{setup.scenario.name}: every plan with at most {settings.max_faults} faults"
-        search = PartSearch(setup, settings, self._over, lambda done: self._tell(stage, tally.run + done, 0))
+        search = PartSearch(setup, settings, self._over, lambda done: self._tell(stage, statistics.run + done, 0))
         judge, spared = Judge(setup), Counter[str]()
-        self._tally.coverage.begin(setup, settings.max_faults, settings.kinds or None, pruned=spared)
+        self._statistics.coverage.begin(setup, settings.max_faults, settings.kinds or None, pruned=spared)
         number, parts, shallow = 0, 1, list[Plan]()
         while number < parts:
             record = self._part(f"{index}/{number}", partial(search.plans, number))
@@ -172,17 +172,19 @@ class Campaign:
                 parts += record.parts
                 shallow = [case.plan for case, _ in record.cases]
                 plain = [case.run for case, _ in record.cases[:1] if settings.max_faults]
-                tally.singles = sum(sum(1 for _ in search.enumerator.extensions(r.sites, r.impossible)) for r in plain)
+                statistics.singles = sum(
+                    sum(1 for _ in search.enumerator.extensions(r.sites, r.impossible)) for r in plain
+                )
             spared.update(record.pruned)
-            tally.pruned = dict(spared)
+            statistics.pruned = dict(spared)
             for case, verdict in record.cases:
                 new = not case.known and judge.recall(case.run, case.digest, verdict)
                 self._digest.update(case.digest)
-                self._tally.add(tally, setup, case, verdict, new=new)
+                self._statistics.add(statistics, setup, case, verdict, new=new)
             if not record.whole:
                 return False
-        spared.update(self._mirrored(setup, shallow, tally.run + sum(spared.values())))
-        tally.pruned = dict(spared)
+        spared.update(self._mirrored(setup, shallow, statistics.run + sum(spared.values())))
+        statistics.pruned = dict(spared)
         return True
 
     def _mirrored(self, setup: Setup, shallow: list[Plan], plans: int) -> dict[str, int]:
@@ -207,7 +209,7 @@ class Campaign:
             for case, verdict in record.cases[: self._drawn.asked - first]:
                 new = judges[index].recall(case.run, case.digest, verdict)
                 self._digest.update(case.digest)
-                self._tally.add_drawn(searches[index].setup, case, verdict, new=new)
+                self._statistics.add_drawn(searches[index].setup, case, verdict, new=new)
                 self._drawn.add(case, verdict)
             if not record.whole:
                 return self._cut_short()
@@ -271,7 +273,7 @@ class Campaign:
 
     def _worth_telling(self) -> list[tuple[Signature, Sighting]]:
         """All sightings but those that another of the same step shows with its harm."""
-        known = self._tally.sightings
+        known = self._statistics.sightings
         return [
             (signature, sighting)
             for signature, sighting in known.items()
@@ -324,7 +326,7 @@ class Campaign:
     def _search_examples(self) -> bool:
         from .stateful import search
 
-        known = frozenset(self._tally.sightings)
+        known = frozenset(self._statistics.sightings)
         classes: Counter[bytes] = Counter()
         asked = 0
 
@@ -394,7 +396,7 @@ class Campaign:
                 self._findings[signature] = _unshrunk(self.adapter.name, signature, sighting)
         findings = (*self._findings.values(), *self._random_findings)
         found = Counter(finding.violation.invariant for finding in self._random_findings)
-        invariants = self._tally.invariants(found)
+        invariants = self._statistics.invariants(found)
         reasons = tuple(self._reasons())
         left = tuple(f"{count} of the campaign's parts: {why}" for why, count in self._left.items())
         gone = tuple(f"invariant {i.id} ({i.name})" for i in invariants if i.status == NOT_EXERCISED)
@@ -408,29 +410,29 @@ class Campaign:
             complete=self._finished and not self._left and not self._parts_only,
             max_faults=self.settings.max_faults,
             seed=self.settings.seed,
-            counts=self._tally.counts(),
-            scenarios=tuple(tally.result() for tally in self._tally.scenarios),
+            counts=self._statistics.counts(),
+            scenarios=tuple(statistics.result() for statistics in self._statistics.scenarios),
             random=self._random,
             random_plans=self._drawn.result(),
             invariants=invariants,
             findings=_sorted(findings),
-            coverage=self._tally.coverage.cells(),
-            covered=self._tally.coverage.result(),
+            coverage=self._statistics.coverage.cells(),
+            covered=self._statistics.coverage.result(),
             kinds=self.settings.kinds,
             source=source_digest(self.adapter),
-            not_exercised=(*left, *self._tally.not_exercised(self.settings.max_faults), *gone),
+            not_exercised=(*left, *self._statistics.not_exercised(self.settings.max_faults), *gone),
             reasons=reasons,
             nondeterministic=self._nondeterministic,
             digest=self._digest.hexdigest(),
             version=__version__,
             command=self.settings.command,
             definition=self.adapter.saga,
-            discovery=self._tally.discovery(),
+            discovery=self._statistics.discovery(),
         )
 
     def _reasons(self) -> Iterable[str]:
         """Why the campaign cannot call the adapter consistent."""
-        counts = self._tally.counts()
+        counts = self._statistics.counts()
         if self._nondeterministic:
             yield f"the adapter is not deterministic: {self._nondeterministic}"
         elif self._watch.ended >= MAX_SPINS:
@@ -446,7 +448,7 @@ class Campaign:
             yield f"in {counts.run - counts.fired} of {counts.run} plans a fault did not fire"
         if self._drawn.fired < self._drawn.run:
             yield f"in {self._drawn.run - self._drawn.fired} of {self._drawn.run} random plans a fault did not fire"
-        for id, why in self._tally.gave_up.items():
+        for id, why in self._statistics.gave_up.items():
             yield f"the check of {id} gave up: {why}"
 
     def _interruption(self) -> str:
@@ -454,7 +456,7 @@ class Campaign:
         return "the campaign was interrupted"
 
     def _tell(self, stage: str, done: int, expected: int) -> None:
-        self._listen(Progress(stage=stage, done=done, expected=expected, findings=len(self._tally.sightings)))
+        self._listen(Progress(stage=stage, done=done, expected=expected, findings=len(self._statistics.sightings)))
 
 
 def choose_scenarios(adapter: Adapter, names: Iterable[str | Scenario], sagas: int | None) -> tuple[Scenario, ...]:

@@ -12,7 +12,7 @@ from itertools import permutations
 from types import MappingProxyType
 from typing import Any, Final
 
-from ..faults import EFFECT, FAULT_KINDS, SEND, FaultKind, Site, infeasible
+from ..faults import AT_EFFECT, AT_SEND, FAULT_KINDS, FaultKind, Site, infeasible
 from ..history import APPLY, REJECT, Row
 from ..saga import DIRECTION_NAMES
 from ..simulator import Run, Setup
@@ -40,8 +40,8 @@ _BY_NOW: Final = {
     "lost-write": "this store does not acknowledge before a write is safe",
 }
 _BY_PHASE: Final = {
-    SEND: "nothing gets to the participant anyway",
-    EFFECT: "the participant fails already",
+    AT_SEND: "nothing gets to the participant anyway",
+    AT_EFFECT: "the participant fails already",
 }
 _OTHERWISE: Final = "it could not have taken effect there"
 """Why a kind that can strike such a site could not have taken effect at this one, as things stood."""
@@ -155,7 +155,7 @@ class ScenarioCoverage:
         return infeasible(kind, phase=site.phase, direction=site.direction, step=step) is None
 
 
-class CoverageTally:
+class CoverageStatistics:
     """The coverage of a campaign."""
 
     def __init__(self) -> None:

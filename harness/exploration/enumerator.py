@@ -267,7 +267,7 @@ class Enumerator:
             after.append(after[-1] + sum(1 for _ in self._possible(run.sites[index], run.impossible.get(index, ()))))
         after.reverse()
         self.pruned[STATE_MEMO] += memo.end(after, settled=run.known_at < 0 and self._settled(run))
-        return run._replace(past=b"")  # each of these is judged, and what it exercises counted
+        return run._replace(projection=b"")  # each of these is judged, and what it exercises counted
 
     def _settled(self, run: Run) -> bool:
         """Whether the run came to its end without a restart that only an open saga was the reason for."""

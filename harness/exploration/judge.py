@@ -40,11 +40,11 @@ class Judge:
         known = self._verdicts.get(key)
         if known is not None:
             return known, False
-        past = (run.past, bool(run.fired))
-        verdict = _ALIKE if run.past and past in self._sound else check(run.history(self.setup, plan))
+        past = (run.projection, bool(run.fired))
+        verdict = _ALIKE if run.projection and past in self._sound else check(run.history(self.setup, plan))
         if not (verdict.violations or verdict.gave_up):  # nearly all are; kept once for each set of ids, not each run
             verdict = self._silent.setdefault(verdict.exercised, verdict)
-            if run.past:
+            if run.projection:
                 self._sound.add(past)
         self._verdicts[key] = verdict
         return verdict, True

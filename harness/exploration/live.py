@@ -29,7 +29,7 @@ from .enumerator import Case, Enumerator, phase_of
 from .judge import Judge, violates
 from .reductions import FEASIBLE
 from .replay import Replay, Replayed
-from .tally import ScenarioTally, Sighting, Signature
+from .statistics import ScenarioStatistics, Sighting, Signature
 
 TRIES: Final = 3
 """How often a plan is run until all of its faults strike."""
@@ -88,28 +88,28 @@ class LiveCampaign(Campaign):
     # -- every plan --------------------------------------------------------------------------
 
     async def _all_plans(self, world: LiveWorld, setup: Setup) -> bool:
-        tally = ScenarioTally(setup.scenario)
-        self._tally.scenarios.append(tally)
+        statistics = ScenarioStatistics(setup.scenario)
+        self._statistics.scenarios.append(statistics)
         judge = Judge(setup)
         most, only = self.settings.max_faults, self.settings.kinds or None
         enumerator = Enumerator(setup, most, only, reductions=FEASIBLE)
-        self._tally.coverage.begin(setup, most, only)
+        self._statistics.coverage.begin(setup, most, only)
         first = await world.run(setup, gentle=True)
-        if not self._count(tally, judge, setup, Plan(), first, None):
+        if not self._count(statistics, judge, setup, Plan(), first, None):
             return False
         run = first.run
-        tally.singles = sum(1 for _ in enumerator.extensions(run.sites, run.impossible)) if most else 0
+        statistics.singles = sum(1 for _ in enumerator.extensions(run.sites, run.impossible)) if most else 0
         level = [_Node((), run.sites, dict(run.impossible), digest(run.rows))]
         for depth in range(1, most + 1):
             following: list[_Node] = []
             plans = [(node, fault) for node in level for fault in enumerator.extensions(node.sites, node.impossible)]
             stage = f"{setup.scenario.name}: plans with {depth} fault{'s' if depth > 1 else ''}"
             async for node, plan, live in self._run_all(world, setup, plans):
-                if not self._count(tally, judge, setup, plan, live, node):
+                if not self._count(statistics, judge, setup, plan, live, node):
                     return False
                 if depth < most and (child := _child(plan, live)) is not None:
                     following.append(child)
-                self._tell(stage, tally.run, len(plans) + 1)
+                self._tell(stage, statistics.run, len(plans) + 1)
             if self._over():
                 return False
             level = following
@@ -137,7 +137,7 @@ class LiveCampaign(Campaign):
             await asyncio.gather(*(task for _, _, task in ahead), return_exceptions=True)
 
     def _count(
-        self, tally: ScenarioTally, judge: Judge, setup: Setup, plan: Plan, live: LiveRun, node: _Node | None
+        self, statistics: ScenarioStatistics, judge: Judge, setup: Setup, plan: Plan, live: LiveRun, node: _Node | None
     ) -> bool:
         """Judge and count one run; False where it could not be made."""
         self._engine = live.engine or self._engine
@@ -156,7 +156,7 @@ class LiveCampaign(Campaign):
         )
         verdict, new = judge.judge(plan, run, key)
         self._digest.update(key)
-        self._tally.add(tally, setup, case, verdict, new=new)
+        self._statistics.add(statistics, setup, case, verdict, new=new)
         for violation in verdict.violations:
             self._remember(setup, plan, live, violation)
         return True

@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from ..faults import SEND, Fault, Plan, Site
+from ..faults import AT_SEND, Fault, Plan, Site
 from ..history import Row, rows_digest
 from ..simulator import Run, Setup, simulate
 from ..verdict import RandomPlans, Unseen, Verdict
@@ -72,7 +72,7 @@ def random_plans(
 def schedule(run: Run, rng: random.Random) -> tuple[Site, ...]:
     """Priorities drawn as by Burckhardt et al. (ASPLOS 2010): the sagas in any order, of which the first goes
     first, and up to CHANGES requests, anywhere in the run, at which a saga falls behind all others."""
-    requests = [Site._make(site) for site in run.sites if site[3] == SEND and site[2]]
+    requests = [Site._make(site) for site in run.sites if site[3] == AT_SEND and site[2]]
     first: dict[str, Site] = {}
     for site in requests:
         first.setdefault(site.saga, site)

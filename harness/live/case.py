@@ -28,7 +28,7 @@ from .member import Member, step_of
 from .network import Network
 from .record import Record
 from .server import Server
-from .services import Places, Service, Services, launch, too_much
+from .services import Places, RunningComponent, Services, launch, too_much
 from .supervisor import Blocked, Process, Supervisor
 
 POLL_S: Final = (0.02, 0.2)
@@ -73,7 +73,7 @@ class Case:
         plan: Plan,
         folder: Path,
         *,
-        shared: Mapping[str, Service],
+        shared: Mapping[str, RunningComponent],
         gentle: bool,
     ) -> None:
         manifest = manifest_of(setup.adapter)
@@ -238,7 +238,7 @@ class Case:
         if not member.stopped:
             await self.network.writes.none_under_way(label)
         await self._end(member, member.process)
-        self.network.turnstile.let_all_in()
+        self.network.admission.let_all_in()
         await self._hear_the_last_of()
         self.record.add(CRASH, label, (reason,))
         if not self._alone_of(member):
@@ -563,7 +563,7 @@ class Case:
             self.record.add(RAISED, member.label, raised, saga=saga)
         elif status == "running" and before in _OUTCOMES:
             self.status[saga] = before  # an end is an end; what it does beside shows in its requests
-        self.network.turnstile.look()
+        self.network.admission.look()
         self.record.changed.set()
 
     # -- small things --------------------------------------------------------------------------

@@ -13,9 +13,7 @@ import time
 from collections.abc import Coroutine, Mapping
 from typing import Any, Final, Protocol
 
-from ..faults import ACK as ACK_PHASE
-from ..faults import EFFECT, FAULT_KINDS, LOG, LOGGED
-from ..faults import SEND as SEND_PHASE
+from ..faults import AT_ACK, AT_EFFECT, AT_LOG, AT_LOGGED, AT_SEND, FAULT_KINDS
 from ..history import (
     ACK,
     ADOPT,
@@ -36,12 +34,12 @@ from ..history import (
 from ..saga import COMPENSATION, FORWARD, Outcome
 from ..simulator.participants import ERROR as FAILED
 from ..simulator.participants import OK, REJECTED, Reply, receipt
+from .admission import AdmissionOrder
 from .ledger import Books, Call
 from .manifest import Manifest
 from .record import Record
 from .server import Exchange
 from .supervisor import Blocked
-from .turnstile import Turnstile
 from .writes import STORE_ERRORS, Writes, whole_number
 
 SLOW_S: Final = 0.005
@@ -54,15 +52,15 @@ NOTES: Final = (ALERT, DEAD_LETTER, ADOPT, CLIENT_ACK)
 _OUTCOMES: Final = frozenset(outcome.value for outcome in Outcome)
 _STATUS: Final = {OK: 200, REJECTED: 409, FAILED: 500}
 _CRASHES: Final = tuple(kind.name for kind in FAULT_KINDS.values() if kind.crash)
-_EFFECT_KINDS: Final = tuple(kind.name for kind in FAULT_KINDS.values() if kind.phase == EFFECT)
+_EFFECT_KINDS: Final = tuple(kind.name for kind in FAULT_KINDS.values() if kind.phase == AT_EFFECT)
 _IN_THE_NETWORK: Final = tuple(
     kind.name
     for kind in FAULT_KINDS.values()
-    if kind.phase == SEND_PHASE and kind.name not in ("crash-before-send", "pause", "cancel")
+    if kind.phase == AT_SEND and kind.name not in ("crash-before-send", "pause", "cancel")
 )
 
 
-class Host(Protocol):
+class CaseHost(Protocol):
     """Who can do to a process what a fault asks for."""
 
     def dead(self, label: str) -> bool: ...
@@ -79,7 +77,7 @@ class Host(Protocol):
 class Network:
     """Answers the requests of one case as its plan says."""
 
-    def __init__(self, manifest: Manifest, record: Record, books: Books, host: Host, token: str) -> None:
+    def __init__(self, manifest: Manifest, record: Record, books: Books, host: CaseHost, token: str) -> None:
         self.manifest = manifest
         self.record = record
         self.books = books
@@ -98,7 +96,7 @@ class Network:
         self._timeout_s = manifest.call_timeout_ms / 1000
         self._tasks: set[asyncio.Task[None]] = set()
         self.writes = Writes(record)
-        self.turnstile = Turnstile([*record.setup.orders], host.ended)
+        self.admission = AdmissionOrder([*record.setup.orders], host.ended)
 
     # -- the door ----------------------------------------------------------------------------
 
@@ -145,7 +143,7 @@ class Network:
             await exchange.respond(404, {"error": f"there is {what}", "definite": True})
             return
         if not self.host.dead(label):
-            await self.turnstile.enter(saga)
+            await self.admission.enter(saga)
         direction = FORWARD if verb == "do" else COMPENSATION
         counter = (saga, step, direction)
         attempt = self._attempts[counter] = self._attempts.get(counter, 0) + 1
@@ -170,7 +168,7 @@ class Network:
         cut = self._lasts(self._cut, call.service)
         excluded = _IN_THE_NETWORK if cut else ()
         kind, number = self.record.visit(
-            (call.saga, call.step, call.direction, SEND_PHASE, call.attempt), (*excluded, *self._of_the_dead(call))
+            (call.saga, call.step, call.direction, AT_SEND, call.attempt), (*excluded, *self._of_the_dead(call))
         )
         if kind == "crash-before-send":
             self.record.struck(number)
@@ -246,7 +244,7 @@ class Network:
         self.record.add(DELIVER, call.service, (call.deliveries,), call=call)
         kind, number = "", -1
         if call.deliveries == 1:
-            site = (call.saga, call.step, call.direction, EFFECT, call.attempt)
+            site = (call.saga, call.step, call.direction, AT_EFFECT, call.attempt)
             kind, number = self.record.visit(site, self._impossible(call))
         if kind:
             self.record.struck(number)
@@ -305,7 +303,7 @@ class Network:
         if reply is None or self._lasts(self._mute, call.service):
             await self._lose(call, "answer", exchange)
             return
-        site = (call.saga, call.step, call.direction, ACK_PHASE, call.attempt)
+        site = (call.saga, call.step, call.direction, AT_ACK, call.attempt)
         kind, number = self.record.visit(site, self._of_the_dead(call))
         if kind:
             self.record.struck(number)
@@ -409,21 +407,21 @@ class Network:
     async def _log(self, label: str, body: dict[str, Any], exchange: Exchange) -> None:
         """A worker shows a durable write: as it is about to commit (phase "log"), and when it has ("logged")."""
         phase, entries = body.get("phase"), [_object_of(entry) for entry in body.get("writes") or [body]]
-        if phase not in (LOG, LOGGED):
+        if phase not in (AT_LOG, AT_LOGGED):
             await exchange.respond(400, {"error": "write the phase, 'log' or 'logged'", "definite": True})
             return
-        write = self.writes.write(label, entries, begins=phase == LOG)
-        if phase == LOG and write.saga and not self.host.dead(label):
-            await self.turnstile.enter(write.saga)
+        write = self.writes.write(label, entries, begins=phase == AT_LOG)
+        if phase == AT_LOG and write.saga and not self.host.dead(label):
+            await self.admission.enter(write.saga)
         errors = self.manifest.store_errors
         impossible = self.writes.impossible(dead=self.host.dead(label), proxied=False, errors=errors)
-        kind = (self.writes.before if phase == LOG else self.writes.after)(write, impossible)
+        kind = (self.writes.before if phase == AT_LOG else self.writes.after)(write, impossible)
         if kind in STORE_ERRORS:
             await exchange.respond(503, {"error": "the store does not answer", "definite": False})
         elif kind:
             await self.host.crash(label, kind)
             exchange.reset()
-        elif phase == LOG and self.host.dead(label):  # it is to make nothing durable any more
+        elif phase == AT_LOG and self.host.dead(label):  # it is to make nothing durable any more
             await self.host.gone(label)
             exchange.reset()
         else:

@@ -25,7 +25,7 @@ SESSIONS: Final[Mapping[str, Callable[[Link], Session]]] = {"postgresql": Postgr
 """By what the manifest calls the protocol."""
 
 
-class Host(Protocol):
+class StoreHost(Protocol):
     """Who can do to a process what a fault asks for."""
 
     def dead(self, label: str) -> bool: ...
@@ -37,7 +37,7 @@ class Host(Protocol):
 class StoreProxy:
     """Stands before one store, for one case. ``port`` is where the store itself listens."""
 
-    def __init__(self, component: Component, port: int, writes: Writes, host: Host, manifest: Manifest) -> None:
+    def __init__(self, component: Component, port: int, writes: Writes, host: StoreHost, manifest: Manifest) -> None:
         self._component = component
         self._port = port
         self.writes = writes

@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any, Final
 
 from .manifest import Component, Manifest
-from .proxy import Host, StoreProxy
+from .proxy import StoreHost, StoreProxy
 from .supervisor import Blocked, Output, Process, Supervisor
 from .writes import Writes
 
@@ -29,7 +29,7 @@ Launch = Callable[[Component, str, Places], Awaitable[Process]]
 
 
 @dataclass(eq=False)
-class Service:
+class RunningComponent:
     """A store or server that runs, or is about to: ``process`` is None for one that the harness does not start."""
 
     component: Component
@@ -41,14 +41,19 @@ class Services:
     """Those of one case. ``shared`` are the ones that run already."""
 
     def __init__(
-        self, manifest: Manifest, writes: Writes, host: Host, launch: Launch, shared: Mapping[str, Service]
+        self,
+        manifest: Manifest,
+        writes: Writes,
+        host: StoreHost,
+        launch: Launch,
+        shared: Mapping[str, RunningComponent],
     ) -> None:
         self._host = host
         self._launch = launch
         self._shared = shared
         self._expected: set[Process] = set()  # whose end is no surprise
         self._own = [
-            Service(component, component.port or free_port())
+            RunningComponent(component, component.port or free_port())
             for component in manifest.components
             if component.role != "worker" and component.name not in shared
         ]
@@ -59,7 +64,7 @@ class Services:
         }
 
     @property
-    def _all(self) -> list[Service]:
+    def _all(self) -> list[RunningComponent]:
         return [*self._shared.values(), *self._own]
 
     @property
@@ -120,7 +125,7 @@ class Services:
         for proxy in self._proxies.values():
             await proxy.close()
 
-    async def _start(self, service: Service) -> None:
+    async def _start(self, service: RunningComponent) -> None:
         name = service.component.name
         if not service.component.argv:
             return

@@ -1,4 +1,4 @@
-"""The harness's side of the nursery: processes as values that can be awaited, signalled and read."""
+"""The harness's side of the fork server: processes as values that can be awaited, signalled and read."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from ..errors import SagafuzzError
-from .nursery import MARK, MAX_MESSAGE
+from .fork_server import MARK, MAX_MESSAGE
 
 TAIL_BYTES: Final = 8 * 1024
 TAIL_LINES: Final = 8
@@ -79,7 +79,7 @@ class Output:
 
 
 class Process:
-    """A process that the nursery started. ``exited`` is done with its exit code (negative: a signal)."""
+    """A process that the fork server started. ``exited`` is done with its exit code (negative: a signal)."""
 
     def __init__(self, pid: int, name: str, output: Output, channel: int | None) -> None:
         self.pid = pid
@@ -111,7 +111,7 @@ class Process:
 
 
 class Supervisor:
-    """Starts a nursery, and processes through it. Use as ``async with``."""
+    """Starts a fork server, and processes through it. Use as ``async with``."""
 
     def __init__(self) -> None:
         self._replies: dict[int, asyncio.Future[dict[str, Any]]] = {}
@@ -123,7 +123,7 @@ class Supervisor:
     async def __aenter__(self) -> Self:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
-            words = [sys.executable, "-m", "sagafuzz.live.nursery", str(theirs.fileno())]
+            words = [sys.executable, "-m", "sagafuzz.live.fork_server", str(theirs.fileno())]
             self._popen = _started(words, theirs)
         ours.setblocking(False)
         self._sock = ours
@@ -141,7 +141,7 @@ class Supervisor:
 
     @property
     def pid(self) -> int:
-        """Of the nursery."""
+        """Of the fork server."""
         return self._popen.pid
 
     async def spawn(
@@ -274,7 +274,7 @@ class Supervisor:
             process.exited.set_result(status)
 
     def _gone(self) -> None:
-        """Somebody ended the nursery; its children die with it."""
+        """Somebody ended the fork server; its children die with it."""
         self._loop.remove_reader(self._sock)
         for reply in self._replies.values():
             if not reply.done():

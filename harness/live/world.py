@@ -17,7 +17,7 @@ from .case import Case, LiveRun
 from .manifest import Component, Manifest, manifest_of
 from .record import Record
 from .server import Server
-from .services import Places, Service, free_port, launch, until_reached, until_ready
+from .services import Places, RunningComponent, free_port, launch, until_reached, until_ready
 from .supervisor import Blocked, Supervisor
 
 JOBS_PER_CORE: Final = 4
@@ -32,7 +32,7 @@ class LiveWorld:
 
     async def __aenter__(self) -> Self:
         self._slots = asyncio.Semaphore(self.jobs)
-        self._ready: dict[tuple[Path, tuple[Component, ...]], asyncio.Task[Mapping[str, Service]]] = {}
+        self._ready: dict[tuple[Path, tuple[Component, ...]], asyncio.Task[Mapping[str, RunningComponent]]] = {}
         async with AsyncExitStack() as stack:
             self.folder = Path(tempfile.mkdtemp(prefix="sagafuzz-live-"))
             stack.callback(shutil.rmtree, self.folder, ignore_errors=True)
@@ -59,7 +59,7 @@ class LiveWorld:
             finally:
                 shutil.rmtree(folder, ignore_errors=True)
 
-    async def _prepared(self, manifest: Manifest) -> Mapping[str, Service]:
+    async def _prepared(self, manifest: Manifest) -> Mapping[str, RunningComponent]:
         """Before the first case of a system: build what is to be built, and start what all cases share. Raises
         Blocked."""
         key = (manifest.file, manifest.components)
@@ -67,8 +67,8 @@ class LiveWorld:
             self._ready[key] = asyncio.create_task(self._prepare(manifest))
         return await asyncio.shield(self._ready[key])
 
-    async def _prepare(self, manifest: Manifest) -> Mapping[str, Service]:
-        shared: dict[str, Service] = {}
+    async def _prepare(self, manifest: Manifest) -> Mapping[str, RunningComponent]:
+        shared: dict[str, RunningComponent] = {}
         places: Places = {"build": self.folder}
         for component in manifest.components:
             if component.preload and (failed := await self.supervisor.preload(component.preload)):
@@ -80,18 +80,18 @@ class LiveWorld:
                 places |= {f"{component.name}.port": service.port, f"{component.name}.direct": service.port}
         return shared
 
-    async def _share(self, manifest: Manifest, component: Component, places: Places) -> Service:
+    async def _share(self, manifest: Manifest, component: Component, places: Places) -> RunningComponent:
         """A store or server that all cases use."""
         port = component.port or free_port()
         if component.address:
             await until_reached(component, port)
-            return Service(component, port)
+            return RunningComponent(component, port)
         own = {**places, "port": port, "dir": self.folder}
         process = await launch(
             self.supervisor, manifest, component, component.name, own, env={}, case=f"shared {component.name}"
         )
         await until_ready(process, component)
-        return Service(component, port, process)
+        return RunningComponent(component, port, process)
 
     async def _build(self, manifest: Manifest, component: Component, places: Places) -> None:
         words = [manifest.fill(word, places) for word in component.build]

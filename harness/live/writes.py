@@ -13,9 +13,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
-from ..faults import FAULT_KINDS, LIVE_ONLY, LOG, LOGGED
-from ..history import LOG as LOG_ROW
-from ..history import LOGACK, TERMINAL
+from ..faults import AT_LOG, AT_LOGGED, FAULT_KINDS, LIVE_ONLY
+from ..history import LOG, LOGACK, TERMINAL
 from ..saga import Outcome
 from .record import Record
 
@@ -96,8 +95,8 @@ class Writes:
 
     def before(self, write: Write, impossible: Collection[str]) -> str:
         """The kind of fault that strikes before the commit, or ""."""
-        kind, number = self._visit(write, LOG, impossible)
-        self._note(write, LOG_ROW)
+        kind, number = self._visit(write, AT_LOG, impossible)
+        self._note(write, LOG)
         if not kind:
             self._under_way.add(write.key)
         return self._struck(kind, number)
@@ -106,7 +105,7 @@ class Writes:
         """The kind of fault that strikes after the commit, or ""."""
         self._over(write)
         self._note(write, LOGACK)
-        kind, number = self._visit(write, LOGGED, impossible)
+        kind, number = self._visit(write, AT_LOGGED, impossible)
         return self._struck(kind, number)
 
     def impossible(self, *, dead: bool, proxied: bool, errors: bool) -> tuple[str, ...]:

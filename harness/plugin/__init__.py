@@ -23,9 +23,9 @@ from . import hooks, marking, options
 from .marking import MARKER
 
 if TYPE_CHECKING:
-    from .running import Saga
+    from .running import SagaFixture
 
-OF_ITEM: Final = pytest.StashKey["Saga"]()
+OF_ITEM: Final = pytest.StashKey["SagaFixture"]()
 PREFIX: Final = "saga_"
 """Of the properties of a test that tell of its campaigns."""
 
@@ -66,9 +66,9 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
             f"{item.name}: @pytest.mark.{MARKER} names no adapter; write @pytest.mark.{MARKER}(YourAdapter) with a "
             f"class declared with @sagafuzz.adapter, or a name such as 'module:attr'"
         )
-    from .running import Saga
+    from .running import SagaFixture
 
-    item.stash[OF_ITEM] = Saga(item, asked)
+    item.stash[OF_ITEM] = SagaFixture(item, asked)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -93,14 +93,14 @@ def pytest_runtest_makereport(
 
 
 @pytest.fixture
-def saga(request: pytest.FixtureRequest) -> Saga:
+def saga(request: pytest.FixtureRequest) -> SagaFixture:
     """Run campaigns in a test: saga.check(Adapter, faults=2) fails it where the saga is violated.
 
     saga.run(...) only returns the report; saga.report is the last one, in a marked test the marker's.
     """
-    from .running import Saga
+    from .running import SagaFixture
 
-    found: Saga = request.node.stash.setdefault(OF_ITEM, Saga(request.node, {}))
+    found: SagaFixture = request.node.stash.setdefault(OF_ITEM, SagaFixture(request.node, {}))
     return found
 
 

@@ -32,7 +32,7 @@ from .summary import facts
 Scenarios = str | Scenario | Iterable[str | Scenario] | None
 
 
-class Saga:
+class SagaFixture:
     """What the fixture ``saga`` gives: campaigns run from within a test.
 
     Each argument that is left out is taken from the marker, if the test has one, then from the ini

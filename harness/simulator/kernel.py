@@ -275,7 +275,7 @@ class Kernel:
         process = task.process
         process.running += 1
         if process.running > 1:
-            process.taped = False
+            process.replayable = False
         try:
             if task.error is None and task.main is not None:
                 task.main()

@@ -12,9 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from greenlet import getcurrent
 
-from ..faults import ACK as ACK_PHASE
-from ..faults import EFFECT, FAULT_KINDS
-from ..faults import SEND as SEND_PHASE
+from ..faults import AT_ACK, AT_EFFECT, AT_SEND, FAULT_KINDS
 from ..history import ACK, APPLY, DELIVER, DOWN, ERROR, EXPIRE, LOST, REJECT, SEND, TIMEOUT
 from ..ports import CallTimeout, PortError, ProcessCrashed, Rejected, Unavailable
 from ..saga import COMPENSATION, FORWARD
@@ -43,10 +41,10 @@ MAX_ATTEMPT: Final = 6
 """Attempts of one call at which faults are injected; later ones are reported as not struck."""
 
 
-_EFFECT_KINDS: Final = tuple(kind.name for kind in FAULT_KINDS.values() if kind.phase == EFFECT)
+_EFFECT_KINDS: Final = tuple(kind.name for kind in FAULT_KINDS.values() if kind.phase == AT_EFFECT)
 _BEFORE_SENDING: Final = frozenset({"crash-before-send", "pause", "cancel", "clock-forward", "clock-back"})
 _IN_THE_NETWORK: Final = tuple(
-    kind.name for kind in FAULT_KINDS.values() if kind.phase == SEND_PHASE and kind.name not in _BEFORE_SENDING
+    kind.name for kind in FAULT_KINDS.values() if kind.phase == AT_SEND and kind.name not in _BEFORE_SENDING
 )
 OVERTAKEN: Final = {"overtaken": 1, "overtaken-twice": 2}
 _EXPIRY: Final = ("expiry",)
@@ -183,7 +181,7 @@ class Network:
             impossible = sim.setup.unshared(service, saga)
             if self._cut and self._cut.get(service, 0) > sim.kernel.now_us:
                 impossible = _IN_THE_NETWORK  # nothing gets there anyway
-            site = (saga, step, direction, SEND_PHASE, attempt)
+            site = (saga, step, direction, AT_SEND, attempt)
             kind = sim.visit(site, impossible)
             if sim.priorities is not None:
                 sim.priorities.reached(site)
@@ -316,7 +314,7 @@ class Network:
         self._note(msg, DELIVER, msg.service, (nth,))
         kind = None
         if nth == 1 and msg.step and not self.manual:
-            kind = sim.visit((msg.saga, msg.step, msg.direction, EFFECT, msg.attempt), self._impossible(msg))
+            kind = sim.visit((msg.saga, msg.step, msg.direction, AT_EFFECT, msg.attempt), self._impossible(msg))
         reply = self._handle(msg, kind)
         if self._held or self._late or self._waiting:
             self._let_others_go(msg, reply)
@@ -420,7 +418,7 @@ class Network:
             return
         kind = None
         if msg.step and not self.manual:
-            kind = sim.visit((msg.saga, msg.step, msg.direction, ACK_PHASE, msg.attempt))
+            kind = sim.visit((msg.saga, msg.step, msg.direction, AT_ACK, msg.attempt))
         if kind == "lost-ack":
             sim.struck()
             msg.deaf = True

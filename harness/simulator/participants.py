@@ -376,7 +376,7 @@ PLAIN: Final = frozenset({str, int, float, bool, type(None)})
 
 
 @dataclass(kw_only=True)
-class _Transaction:
+class ParticipantTransaction:
     """See `sagafuzz.Transaction`. ``versions`` count the writes of each entity, ``locks`` say which saga
     holds one; ``touched`` is what the transaction did so far."""
 
@@ -434,7 +434,7 @@ class UserParticipant:
     def __init__(self, factory: Callable[[], Participant], scenario: Scenario) -> None:
         self._factory = factory
         self.volatile = factory()
-        self.durable = _Transaction()
+        self.durable = ParticipantTransaction()
         self.refused = scenario.refused
         self.refusals: dict[tuple[str, str], str] = {}
         self.applied: set[tuple[str, str]] = set()

@@ -92,7 +92,7 @@ class _Dispatcher:
         if sim is None:
             return self._original(*args, **kwargs)
         if sim.kernel.current is not None:
-            sim.kernel.current.process.taped = False
+            sim.kernel.current.process.replayable = False
         return self._inside(sim, *args, **kwargs)
 
 

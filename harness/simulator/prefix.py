@@ -1,7 +1,7 @@
 """A run from the middle: the world at a moment when a process is about to act, to go on from many times.
 
 What the harness holds (stores, participants, messages and timers in flight, the record) is copied. The
-code under test cannot be; it is brought to the same place by its `Tape`. Both are exact, so a run that
+code under test cannot be; it is brought to the same place by its `ReplayLog`. Both are exact, so a run that
 goes on from a prefix is the run that starts at the beginning, row by row. Where that cannot be had (two
 processes alive, tasks that overlap, a database, chance, the time of day asked of the standard
 library), there is no prefix.
@@ -18,9 +18,9 @@ from .network import Message
 from .participants import Ledger
 from .patches import virtual
 from .process import Process
+from .replay_log import ReplayLog
 from .setup import Setup
 from .simulation import Run, Simulation
-from .tape import Tape
 
 _NETWORK: Final = frozenset({"deliver", "_answer", "_arrive", "_expire", "_wait_no_more", "_run_out"})
 
@@ -85,7 +85,7 @@ class Prefix:
         self._marks = (sim.recovery, sim.compensation, sim.capped, sim.wall_offset_s, sim.clock_read)
         self._head: bytes | None = None
         self._incarnations = (sim._incarnations, sim._healed_incarnation, sim.booted_at)
-        self._past = sim.past_by_now().copy()
+        self._projection = sim.projection_by_now().copy()
         self._orders = process.orders if process.booted else sim._waiting.copy()
 
     def resume(self, faults: Sequence[Fault], watch: Callable[[Simulation], bool] | None = None) -> Run:
@@ -99,7 +99,7 @@ class Prefix:
         with virtual(sim):
             process.spawn("boot", "", process.main)
             sim.finish()
-        if process.tape is not None:
+        if process.replay_log is not None:
             raise Strayed
         run = sim.result()
         sim.dissolve()
@@ -122,10 +122,10 @@ class Prefix:
         sim.record = _unrecorded
 
         def over() -> None:
-            process.tape = None
+            process.replay_log = None
             sim.record = sim.rows.append
 
-        process.tape = Tape(inputs, over, lambda: sim.kernel.abort(Strayed()))
+        process.replay_log = ReplayLog(inputs, over, lambda: sim.kernel.abort(Strayed()))
         return process
 
     def _restore_record(self, sim: Simulation) -> None:
@@ -139,7 +139,7 @@ class Prefix:
         sim._incarnations, sim._healed_incarnation, sim.booted_at = self._incarnations
         sim._next_look = self._next_look
         if sim.watch is not None and not sim.setup.judged_by_time:
-            sim.past_of_prefix = self._past
+            sim.projection_of_prefix = self._projection
         sim._waiting = self._orders.copy()
 
     def _restore_world(self, sim: Simulation, process: Process) -> None:
@@ -186,7 +186,7 @@ def _follows(sim: Simulation, process: Process) -> bool:
     kernel = sim.kernel
     return (
         sim.living == [process]
-        and process.taped
+        and process.replayable
         and not process.paused_until_us
         and not kernel._runnable
         and all(task is kernel.current or task.finished for task in kernel.tasks)

@@ -25,7 +25,7 @@ from ..saga import Outcome
 from ..scenario import Order
 from .aio import SimLoop, current_saga
 from .kernel import MAX_DEAD_CALLS, Task
-from .tape import SLEPT, Tape
+from .replay_log import SLEPT, ReplayLog
 from .world import SimWorld
 
 if TYPE_CHECKING:
@@ -58,10 +58,10 @@ class Process:
         self.paused_until_us = 0
         self.upgraded = False
         self.named = False  # whether its code has asked for its label
-        self.inputs: list[Any] = []  # every answer that a port gave it, in order: (port, ...), see `Tape`
+        self.inputs: list[Any] = []  # every answer that a port gave it, in order: (port, ...), see `ReplayLog`
         self.forgotten: list[tuple[int, int, tuple[Any, ...]]] = []  # see `forget_tries`
-        self.tape: Tape | None = None  # the answers of another run, while they are given again
-        self.taped = True  # whether what it did so far follows from its inputs, one task after the other
+        self.replay_log: ReplayLog | None = None  # the answers of another run, while they are given again
+        self.replayable = True  # whether what it did so far follows from its inputs, one task after the other
         self.orders: list[Order] = []  # those that it was handed when it had booted
         self._serving: dict[str, asyncio.Task[Any]] = {}
         self.booted = False
@@ -114,7 +114,7 @@ class Process:
         try:
             return marshal.dumps(value, 2)
         except ValueError:  # no plain data
-            self.taped = False
+            self.replayable = False
             return repr(value)
 
     def forget_tries(self, about: object, instead: tuple[Any, ...] = (), *, after: int = 0) -> None:

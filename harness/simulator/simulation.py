@@ -9,10 +9,7 @@ from typing import Any, Final, NamedTuple, NoReturn
 from greenlet import getcurrent
 
 from ..errors import UsageError
-from ..faults import BOOT as BOOT_PHASE
-from ..faults import LOG as LOG_PHASE
-from ..faults import SEND as SEND_PHASE
-from ..faults import Fault, Plan, Site
+from ..faults import AT_BOOT, AT_LOG, AT_SEND, Fault, Plan, Site
 from ..history import (
     ALERT,
     APPLY,
@@ -40,10 +37,10 @@ from ..saga import COMPENSATION, FORWARD, Outcome
 from ..scenario import Order
 from .kernel import MAX_TICKS, Kernel, Task
 from .network import MAX_ATTEMPT, Network
-from .past import Past
 from .patches import Spinning, virtual
 from .priorities import Priorities
 from .process import ORCHESTRATOR, Process, calling_line
+from .projection import Projection
 from .setup import Setup
 from .store import Durable
 
@@ -79,8 +76,8 @@ class Run(NamedTuple):
     site to the kinds that could not have taken effect there. ``capped`` says that there were more
     attempts or writes than are struck. ``site_rows`` are the rows before each site. ``known_at`` is the
     number of sites after which the run was ended because the caller knew the rest (-1: it ran to its
-    end), ``clock_read`` whether the code under test asked for the wall clock. ``past`` is what the invariants ask of
-    all this, as 16 bytes (see `Past`); empty where nobody compares pasts."""
+    end), ``clock_read`` whether the code under test asked for the wall clock. ``projection`` is what the
+    invariants ask of all this, as 16 bytes (see `Projection`); empty where nobody compares pasts."""
 
     rows: tuple[Row, ...]
     sites: tuple[Site, ...]
@@ -92,7 +89,7 @@ class Run(NamedTuple):
     site_rows: tuple[int, ...]
     known_at: int
     clock_read: bool
-    past: bytes = b""
+    projection: bytes = b""
 
     def history(self, setup: Setup, plan: Plan) -> History:
         return History(
@@ -169,11 +166,11 @@ class Simulation:
         "manual",
         "network",
         "on_close",
-        "past",
-        "past_of_prefix",
         "planned",
         "priorities",
         "process",
+        "projection",
+        "projection_of_prefix",
         "record",
         "recovery",
         "resources",
@@ -204,8 +201,8 @@ class Simulation:
         self.site_rows: list[int] = []
         self.watch: Callable[[Simulation], bool] | None = None
         self.checkpoint: Callable[[Simulation], object] | None = None  # told when a process is about to act
-        self.past: Past | None = None  # as far as it was asked for
-        self.past_of_prefix: Past | None = None  # that of the run from which this one goes on
+        self.projection: Projection | None = None  # as far as it was asked for
+        self.projection_of_prefix: Projection | None = None  # that of the run from which this one goes on
         self.about_to_write = False  # when `watch` is asked: whether a write is what the process is about to do
         self.known_at = -1
         self.planned = len(faults)
@@ -264,18 +261,20 @@ class Simulation:
     def _watched(self, site: tuple[str, str, str, str, int]) -> None:
         """At a moment when a process is about to act, and every fault has struck: does the caller know
         the rest? Then the run ends here."""
-        self.about_to_write = site[3] == LOG_PHASE
+        self.about_to_write = site[3] == AT_LOG
         if self.watch is not None and self.known_at < 0 and len(self.fired) >= self.planned and self.watch(self):
             self.known_at = len(self.sites)
             self.kernel.stopped = "known"
 
-    def past_by_now(self) -> Past:
+    def projection_by_now(self) -> Projection:
         """What the rows so far leave to the invariants."""
-        if self.past is None:
-            before = self.past_of_prefix
-            self.past = before.copy() if before else Past((), len(self.setup.orders), self.setup.forgets_retries)
-        self.past.follow(self.rows)
-        return self.past
+        if self.projection is None:
+            before = self.projection_of_prefix
+            self.projection = (
+                before.copy() if before else Projection((), len(self.setup.orders), self.setup.forgets_retries)
+            )
+        self.projection.follow(self.rows)
+        return self.projection
 
     def struck(self) -> None:
         """The fault of the site visited last takes its effect now."""
@@ -328,7 +327,7 @@ class Simulation:
         process.start(reason)
 
     def _strike_boot(self, process: Process) -> None:
-        kind = self.visit(("", ORCHESTRATOR, "", BOOT_PHASE, process.incarnation))
+        kind = self.visit(("", ORCHESTRATOR, "", AT_BOOT, process.incarnation))
         if kind is None:
             return
         self.struck()
@@ -375,7 +374,7 @@ class Simulation:
         data = (order.item, order.quantity, order.amount)
         self.record((self.kernel.now_us, SUBMIT, "client", order.id, "", "", 0, None, 0, data))
         if self.process is not None and self.process.booted:
-            self.process.taped = False  # when it comes is no answer of a port
+            self.process.replayable = False  # when it comes is no answer of a port
             self.process.submit(order)
         else:
             self._waiting.append(order)
@@ -499,7 +498,9 @@ class Simulation:
             site_rows=tuple(self.site_rows),
             known_at=self.known_at,
             clock_read=self.clock_read,
-            past=self.past_by_now().digest if (self.past or self.past_of_prefix) and self.known_at < 0 else b"",
+            projection=self.projection_by_now().digest
+            if (self.projection or self.projection_of_prefix) and self.known_at < 0
+            else b"",
         )
 
     def close(self) -> None:
@@ -522,7 +523,7 @@ class Simulation:
         del self.network.sim
 
 
-_ABOUT_TO_ACT: Final = (SEND_PHASE, LOG_PHASE)
+_ABOUT_TO_ACT: Final = (AT_SEND, AT_LOG)
 
 
 def simulate(

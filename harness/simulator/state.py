@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from ..saga import FORWARD
 from .network import MAX_ATTEMPT, Message
 from .participants import Ledger, UserParticipant
-from .past import Past
+from .projection import Projection
 
 if TYPE_CHECKING:
     from .simulation import Simulation
@@ -35,7 +35,7 @@ class _Moment(NamedTuple):
     """What is looked at: ``left`` is how many faults may strike yet, two standing for more."""
 
     sim: Simulation
-    past: Past
+    projection: Projection
     left: int
 
 
@@ -46,11 +46,11 @@ def state_keys(sim: Simulation, most: int = 2) -> tuple[bytes, ...]:
     hidden = sim.databases or sim.resources or sim.chance is not None
     if hidden or sim.setup.is_async or sim.setup.judged_by_time:
         return ()
-    past = sim.past_by_now()
+    projection = sim.projection_by_now()
     try:
-        world = (_processes(sim), _durable(sim), _services(sim), _healed(sim), past.lanes)
+        world = (_processes(sim), _durable(sim), _services(sim), _healed(sim), projection.lanes)
         whatever_follows = hashlib.blake2b(marshal.dumps(world, 2), digest_size=16)
-        return tuple(_key(whatever_follows.copy(), _Moment(sim, past, left)) for left in range(most + 1))
+        return tuple(_key(whatever_follows.copy(), _Moment(sim, projection, left)) for left in range(most + 1))
     except (_Opaque, ValueError):
         return ()
 
@@ -161,7 +161,7 @@ def _idle(at: _Moment, msg: Message) -> bool:
     its participant will answer as it has answered before, and no other request waits for this one."""
     network, service = at.sim.network, at.sim.services[msg.service]
     unheard = msg.done or msg.deaf or msg.process.dead
-    if not unheard or at.past.undone or network._waiting or not isinstance(service, Ledger) or service.since:
+    if not unheard or at.projection.undone or network._waiting or not isinstance(service, Ledger) or service.since:
         return False
     if msg.direction != FORWARD or msg.key is None or (at.left and not msg.deliveries):
         return False
@@ -174,7 +174,7 @@ def _message(at: _Moment, msg: Message) -> tuple[Any, ...]:
     payload = tuple(sorted((name, repr(value)) for name, value in msg.payload.items()))
     about = msg.operation, msg.saga, msg.step, msg.direction, msg.key, payload
     deliveries = 0 if not at.left else min(msg.deliveries, 2)
-    return about, waits, due, deliveries, at.past.sent(msg.id)
+    return about, waits, due, deliveries, at.projection.sent(msg.id)
 
 
 def _timers(at: _Moment) -> tuple[Any, ...]:

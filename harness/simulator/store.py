@@ -14,12 +14,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ..errors import UsageError
-from ..faults import LOG as LOG_PHASE
-from ..faults import LOGGED
+from ..faults import AT_LOG, AT_LOGGED
 from ..history import LOG, LOGACK, LOGLOST, TERMINAL
 from ..ports import Conflict, ProcessCrashed, StoreUnavailable
 from ..saga import Outcome
-from .tape import LIVE
+from .replay_log import LIVE
 
 if TYPE_CHECKING:
     from .process import Process
@@ -116,7 +115,7 @@ class StorePort:
         epoch: int = 0,
     ) -> None:
         process = self._process
-        if process.tape is not None and not self._batches and process.tape.answer("put") is not LIVE:
+        if process.replay_log is not None and not self._batches and process.replay_log.answer("put") is not LIVE:
             return
         try:
             text = as_text(value)
@@ -134,7 +133,7 @@ class StorePort:
         process = self._process
         if process.dead:
             process.check_alive()
-        if process.tape is not None and (answer := process.tape.answer("get")) is not LIVE:
+        if process.replay_log is not None and (answer := process.replay_log.answer("get")) is not LIVE:
             return default if answer is None else from_text(answer)
         durable = self._sim.durable
         text = durable.texts.get(key) if durable.stale is None else durable.view(process).get(key)
@@ -150,7 +149,7 @@ class StorePort:
     def items(self, prefix: str = "") -> list[tuple[str, Any]]:
         process = self._process
         process.check_alive()
-        if process.tape is not None and (answer := process.tape.answer("items")) is not LIVE:
+        if process.replay_log is not None and (answer := process.replay_log.answer("items")) is not LIVE:
             return [(key, from_text(text)) for key, text in answer]
         texts: dict[str, str | None] = dict(self._sim.durable.view(process))
         if self._batches:
@@ -189,7 +188,7 @@ class StorePort:
         first = writes[0]
         subject = subject_of(writes)
         sim, process = self._sim, self._process
-        if process.tape is not None and process.tape.answer("put") is not LIVE:
+        if process.replay_log is not None and process.replay_log.answer("put") is not LIVE:
             return  # a transaction, or a deletion
         if sim.checkpoint is not None:
             sim.checkpoint(sim)
@@ -266,7 +265,7 @@ def durable_write(
     occurrence = occurrences.get((saga, subject), 0) + 1
     occurrences[saga, subject] = occurrence
     kernel, record, label = sim.kernel, sim.record, process.label
-    kind = sim.visit((saga, subject, "", LOG_PHASE, occurrence), impossible)
+    kind = sim.visit((saga, subject, "", AT_LOG, occurrence), impossible)
     now = kernel.now_us
     for write in writes:
         data = (write[2], occurrence, write[7]) if write[7] else (write[2], occurrence)
@@ -290,7 +289,7 @@ def durable_write(
     for write in writes:
         data = (write[2], occurrence, write[7]) if write[7] else (write[2], occurrence)
         record((now, LOGACK, label, write[0], write[1], "", 0, None, 0, data))
-    kind = sim.visit((saga, subject, "", LOGGED, occurrence), _NOTHING if undo is not None else _NO_LOSS)
+    kind = sim.visit((saga, subject, "", AT_LOGGED, occurrence), _NOTHING if undo is not None else _NO_LOSS)
     if kind is not None:
         _strike_after(sim, process, subject, kind, writes, undo, occurrence)
 

@@ -17,9 +17,9 @@ from ..saga import Outcome
 from .aio import Answer, SimLoop, settle
 from .files import FilePort
 from .outside import act_outside, resource
+from .replay_log import LIVE, SLEPT
 from .sqlite import connect
 from .store import StorePort, declared_outcome
-from .tape import LIVE, SLEPT
 
 if TYPE_CHECKING:
     from .process import Process
@@ -54,7 +54,7 @@ class SimWorld:
         sim, process = self._sim, self._process
         if process.dead:
             process.check_alive()
-        if process.tape is not None and (answer := process.tape.answer("call")) is not LIVE:
+        if process.replay_log is not None and (answer := process.replay_log.answer("call")) is not LIVE:
             return answer
         task = sim.task()
         if saga is None or saga not in sim.setup.orders:
@@ -94,17 +94,17 @@ class SimWorld:
 
     def sqlite(self, name: str = "main") -> sqlite3.Connection:
         self._process.check_alive()
-        self._process.taped = False
+        self._process.replayable = False
         return connect(self._sim, self._process, name)
 
     def file(self, name: str = "log") -> FilePort:
         self._process.check_alive()
-        self._process.taped = False
+        self._process.replayable = False
         return FilePort(self._sim, self._process, name)
 
     def resource(self, name: str, make: Callable[[], AbstractContextManager[_T]]) -> _T:
         self._process.check_alive()
-        self._process.taped = False
+        self._process.replayable = False
         found: _T = resource(self._sim, name, make)
         return found
 
@@ -119,7 +119,7 @@ class SimWorld:
     ) -> _T:
         process = self._process
         process.check_alive()
-        process.taped = False
+        process.replayable = False
         about = process.current_saga() if saga is None else saga
         end = declared_outcome(outcome)
         return act_outside(self._sim, process, act, saga=about, records=records, epoch=epoch, outcome=end)
@@ -127,7 +127,7 @@ class SimWorld:
     def now(self) -> float:
         sim, process = self._sim, self._process
         process.check_alive()
-        if process.tape is not None and (answer := process.tape.answer("now")) is not LIVE:
+        if process.replay_log is not None and (answer := process.replay_log.answer("now")) is not LIVE:
             return float(answer)
         sim.clock_read = True
         now = EPOCH_S + sim.kernel.now_us / 1e6 + sim.wall_offset_s
@@ -141,7 +141,7 @@ class SimWorld:
             raise ValueError(f"world.sleep({seconds}): a time cannot be negative")
         if events._get_running_loop() is not None:
             return asyncio.sleep(seconds)
-        if process.tape is not None and process.tape.answer("sleep") is not LIVE:
+        if process.replay_log is not None and process.replay_log.answer("sleep") is not LIVE:
             return None
         self._sim.kernel.sleep(self._sim.task(), round(seconds * 1e6))
         process.inputs.append(SLEPT)

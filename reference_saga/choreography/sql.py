@@ -30,7 +30,7 @@ MIGRATIONS: Final = (
 """Open a `SQLiteDatabase` or a `PostgresDatabase` with these."""
 
 
-class Service:
+class EventService:
     """One service of a flow. Several can share a database, or have one each."""
 
     def __init__(self, name: str, database: Database, flow: Flow = CHECKOUT_FLOW) -> None:

@@ -18,7 +18,7 @@ from ...ports import Unavailable
 from ..services import Database
 from ..stores.redis import check_durability, redis_errors
 from .flow import Event
-from .sql import Service, published, unpublished
+from .sql import EventService, published, unpublished
 
 LOG = logging.getLogger("sagafuzz.reference_saga")
 
@@ -79,7 +79,7 @@ class Consumer:
     may be claimed while that one is only slow: then both handle it, and the inbox lets one of them.
     """
 
-    def __init__(self, stream: Stream, service: Service, name: str, *, takeover_ms: int = 30_000) -> None:
+    def __init__(self, stream: Stream, service: EventService, name: str, *, takeover_ms: int = 30_000) -> None:
         self._stream = stream
         self._service = service
         self._name = name

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from sagafuzz.exploration.tally import ScenarioTally, Tally
+from sagafuzz.exploration.statistics import ScenarioStatistics, Statistics
 from sagafuzz.invariants import INVARIANTS, Invariant, check
 from sagafuzz.invariants.facts import Facts
 from sagafuzz.invariants.registry import Checked, invariant
@@ -82,9 +82,9 @@ def test_judging_changes_nothing_and_repeats() -> None:
     ],
 )
 def test_a_campaign_is_not_vacuous_when(run: int, fired: int, status: str) -> None:
-    tally = Tally()
-    tally.scenarios.append(ScenarioTally(Scenario(), run=run, fired=fired))
-    results = {result.id: result for result in tally.invariants(type(tally.checked)())}
+    statistics = Statistics()
+    statistics.scenarios.append(ScenarioStatistics(Scenario(), run=run, fired=fired))
+    results = {result.id: result for result in statistics.invariants(type(statistics.checked)())}
     assert results["I27"].status == status
     assert results["I27"].note == f"{fired} of {run} plans fired in full"
     assert results["I1"].status == NOT_EXERCISED, "what was never exercised does not pass"

@@ -13,7 +13,7 @@ import pytest
 
 from sagafuzz.exploration.enumerator import Enumerator
 from sagafuzz.exploration.live import until_fired
-from sagafuzz.faults import EFFECT, Plan
+from sagafuzz.faults import AT_EFFECT, Plan
 from sagafuzz.invariants import check
 from sagafuzz.live.world import LiveWorld
 from sagafuzz.loading import load
@@ -79,7 +79,7 @@ def test_an_effect_site_is_seen_once_for_each_first_delivery() -> None:
     live = load("live:reference")
     setup = Setup(adapter=live, scenario=live.scenario("succeeds"))
     run = in_a_world(lambda world: world.run(setup)).run
-    assert [site[1] for site in run.sites if site[3] == EFFECT] == ["order", "inventory", "payment"]
+    assert [site[1] for site in run.sites if site[3] == AT_EFFECT] == ["order", "inventory", "payment"]
 
 
 def test_an_async_adapter_runs_on_an_event_loop_of_its_process() -> None:
@@ -87,7 +87,7 @@ def test_an_async_adapter_runs_on_an_event_loop_of_its_process() -> None:
     there, twin = load("live:simple-saga"), load("simple-saga")
     setup = Setup(adapter=there, scenario=there.scenario("declined"))
     here = Setup(adapter=twin, scenario=twin.scenario("declined"))
-    plans = [Plan(), fault("lost-ack", "inventory", "F", "ack"), fault("crash-after-effect", "order", "F", EFFECT)]
+    plans = [Plan(), fault("lost-ack", "inventory", "F", "ack"), fault("crash-after-effect", "order", "F", AT_EFFECT)]
     for plan, live in zip(plans, run_plans(setup, *plans), strict=True):
         assert live.blocked == "" and len(live.run.fired) == len(plan)
         assert classes(setup, plan, live.run) == classes(here, plan, simulate(here, plan)), plan

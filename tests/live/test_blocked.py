@@ -165,7 +165,7 @@ def test_a_worker_that_ignores_sigterm(small: Small) -> None:
 
 def test_a_worker_that_keeps_dying(small: Small) -> None:
     fragile = "import os\nfrom sagafuzz import worker\ndef die(saga): os._exit(9)\n"
-    fragile += "def again(): return [worker.Saga(id='saga-1')]\nworker.serve(die, pending=again)\n"
+    fragile += "def again(): return [worker.SagaRequest(id='saga-1')]\nworker.serve(die, pending=again)\n"
     live = run(small(fragile))
     assert "exit code 9" in live.blocked
 

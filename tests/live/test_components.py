@@ -33,7 +33,7 @@ def drive(saga):
 
 def pending():
     for (id,) in log.execute("SELECT DISTINCT saga FROM steps").fetchall():
-        yield worker.Saga(id=id, steps=("order", "payment"))
+        yield worker.SagaRequest(id=id, steps=("order", "payment"))
 
 %s
 worker.serve(drive, pending=pending)

@@ -12,7 +12,7 @@ from sagafuzz import Adapter
 from sagafuzz.adapters.postgres_server import binaries
 from sagafuzz.exploration.campaign import Settings
 from sagafuzz.exploration.live import LiveCampaign
-from sagafuzz.faults import LOG, LOGGED, Plan
+from sagafuzz.faults import AT_LOG, AT_LOGGED, Plan
 from sagafuzz.invariants import check
 from sagafuzz.loading import load
 from sagafuzz.simulator import Setup
@@ -88,9 +88,9 @@ def test_a_kill_or_a_cut_at_a_commit_of_dbos_is_survived(postgres: Adapter) -> N
     setup = Setup(adapter=postgres, scenario=postgres.scenario("succeeds"))
     recorded = "db: INSERT operation_outputs"
     plans = (
-        fault("crash-before-log", recorded, "", LOG),
-        fault("store-error-after-commit", recorded, "", LOGGED, attempt=2),
-        fault("crash-after-log", "db: INSERT workflow_status + INSERT workflow_input", "", LOGGED),
+        fault("crash-before-log", recorded, "", AT_LOG),
+        fault("store-error-after-commit", recorded, "", AT_LOGGED, attempt=2),
+        fault("crash-after-log", "db: INSERT workflow_status + INSERT workflow_input", "", AT_LOGGED),
     )
     for live, plan in zip(run_plans(setup, *plans), plans, strict=True):
         assert live.blocked == "" and len(live.run.fired) == 1

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from sagafuzz.faults import LOG, LOGGED, Fault, Site
+from sagafuzz.faults import AT_LOG, AT_LOGGED, Fault, Site
 from sagafuzz.live.manifest import manifest_of
 from sagafuzz.live.proxy import StoreProxy
 from sagafuzz.live.record import Record
@@ -150,10 +150,10 @@ def breaks(work: Callable[[], object]) -> float:
 @pytest.mark.parametrize(
     ("kind", "phase", "stays"),
     [
-        ("store-error-before-commit", LOG, []),
-        ("store-error-after-commit", LOGGED, ["order"]),
-        ("crash-before-log", LOG, []),
-        ("crash-after-log", LOGGED, ["order"]),
+        ("store-error-before-commit", AT_LOG, []),
+        ("store-error-after-commit", AT_LOGGED, ["order"]),
+        ("crash-before-log", AT_LOG, []),
+        ("crash-after-log", AT_LOGGED, ["order"]),
     ],
 )
 @pytest.mark.parametrize("explicit", [False, True])
@@ -185,7 +185,7 @@ def test_a_slow_commit_is_durable_and_answered_late(postgres: Any) -> None:
             insert(connection)
             return time.monotonic() - began
 
-    took, _, _ = behind(setup, work, at("slow-commit", "INSERT steps", LOGGED))
+    took, _, _ = behind(setup, work, at("slow-commit", "INSERT steps", AT_LOGGED))
     assert took >= 0.15 and rows(connect) == ["order"]
 
 
@@ -201,7 +201,7 @@ def test_an_outage_breaks_every_connection_and_lets_none_in_until_it_is_over(pos
         with connect(port) as again:
             insert(again, "again")
 
-    behind(setup, work, at("store-outage", "INSERT steps", LOG))
+    behind(setup, work, at("store-outage", "INSERT steps", AT_LOG))
     assert rows(connect) == ["again"]
 
 
@@ -230,8 +230,8 @@ def test_sites_are_what_becomes_durable_by_the_saga_that_it_mentions(postgres: A
     _, sites, _ = behind(setup, work)
     both = [("saga-1", "INSERT steps", 1), ("", "CREATE TABLE", 1), ("saga-1", "INSERT other + UPDATE steps", 1)]
     both.append(("saga-1", "INSERT steps", 2))
-    expected = [(saga, subject, phase, n) for saga, subject, n in both for phase in (LOG, LOGGED)]
-    expected.append(("saga-1", "INSERT steps", LOG, 3))  # asked for, and refused
+    expected = [(saga, subject, phase, n) for saga, subject, n in both for phase in (AT_LOG, AT_LOGGED)]
+    expected.append(("saga-1", "INSERT steps", AT_LOG, 3))  # asked for, and refused
     assert subjects(sites) == expected
     assert rows(connect) == ["order", "paid"]
 
@@ -253,8 +253,8 @@ def test_what_is_pipelined_and_copied_passes(postgres: Any) -> None:
 
     seen, sites, _ = behind(setup, work)
     assert seen == [*"abcde"]
-    assert ("saga-1", "COPY steps", LOGGED, 1) not in subjects(sites)  # what it copies is not looked into
-    assert ("", "COPY steps", LOGGED, 1) in subjects(sites)
+    assert ("saga-1", "COPY steps", AT_LOGGED, 1) not in subjects(sites)  # what it copies is not looked into
+    assert ("", "COPY steps", AT_LOGGED, 1) in subjects(sites)
 
 
 def test_a_query_can_be_cancelled_through_it(postgres: Any) -> None:
@@ -293,7 +293,7 @@ def redis(small: Small, tmp_path: Any) -> Any:
 
 @pytest.mark.parametrize(
     ("kind", "phase", "stays"),
-    [("store-error-before-commit", LOG, None), ("store-error-after-commit", LOGGED, "saga-1")],
+    [("store-error-before-commit", AT_LOG, None), ("store-error-after-commit", AT_LOGGED, "saga-1")],
 )
 @pytest.mark.parametrize("protocol", [2, 3])
 def test_a_write_to_redis_is_cut(redis: Any, kind: str, phase: str, stays: str | None, protocol: int) -> None:
@@ -342,10 +342,10 @@ def test_sites_of_redis_are_its_writes(redis: Any) -> None:
         listener.close()
 
     _, sites, _ = behind(setup, work)
-    assert [site for site in subjects(sites) if site[2] == LOGGED] == [
-        ("saga-1", "HSET", LOGGED, 1),
-        ("saga-1", "INCRBY + RPUSH", LOGGED, 1),
-        ("", "INCRBY", LOGGED, 1),
-        ("", "EVAL", LOGGED, 1),
+    assert [site for site in subjects(sites) if site[2] == AT_LOGGED] == [
+        ("saga-1", "HSET", AT_LOGGED, 1),
+        ("saga-1", "INCRBY + RPUSH", AT_LOGGED, 1),
+        ("", "INCRBY", AT_LOGGED, 1),
+        ("", "EVAL", AT_LOGGED, 1),
     ]
-    assert len([site for site in sites if site.phase == LOG]) == 6
+    assert len([site for site in sites if site.phase == AT_LOG]) == 6

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sagafuzz.faults import LOG, LOGGED, Fault, Plan, Site
+from sagafuzz.faults import AT_LOG, AT_LOGGED, Fault, Plan, Site
 from sagafuzz.live.case import LiveRun
 from sagafuzz.simulator import Setup
 
@@ -36,7 +36,7 @@ def drive(saga):
     return True
 
 def pending():
-    return [worker.Saga(id="saga-1", steps=("order", "payment"))] if again else []
+    return [worker.SagaRequest(id="saga-1", steps=("order", "payment"))] if again else []
 
 again = log.execute("SELECT 1 FROM steps").fetchone()
 worker.serve(drive, pending=pending)
@@ -72,10 +72,10 @@ def test_commits_of_a_shown_connection_are_sites(small: Small) -> None:
     assert writes(live) == [(event, insert, number) for number in (1, 2) for event in ("LOG", "LOGACK")]
     assert [site[1] for site in live.run.sites if site[0] == ""] == ["log: CREATE TABLE"] * 2
     plans = [
-        at("crash-before-log", insert, LOG),
-        at("crash-after-log", insert, LOGGED, number=2),
-        at("store-error-before-commit", insert, LOG),
-        at("store-error-after-commit", insert, LOGGED),
+        at("crash-before-log", insert, AT_LOG),
+        at("crash-after-log", insert, AT_LOGGED, number=2),
+        at("store-error-before-commit", insert, AT_LOG),
+        at("store-error-after-commit", insert, AT_LOGGED),
     ]
     before, after, error, late = run_plans(setup, *plans)
     assert writes(before)[0] == ("LOG", insert, 1)
@@ -151,7 +151,7 @@ def drive(saga):
     return True
 
 def pending():
-    return [worker.Saga(id=id, steps=("order", "payment")) for id in again(lambda: db.keys("saga-*"))]
+    return [worker.SagaRequest(id=id, steps=("order", "payment")) for id in again(lambda: db.keys("saga-*"))]
 
 worker.serve(drive, pending=pending)
 """
@@ -167,12 +167,12 @@ def on_redis(small: Small) -> Setup:
 
 def test_every_fault_at_a_commit_to_a_store_of_the_case(on_redis: Setup) -> None:
     plans = [
-        at("store-error-before-commit", "db: HSET", LOG),
-        at("store-error-after-commit", "db: HSET", LOGGED),
-        at("store-outage", "db: HSET", LOG),
-        at("slow-commit", "db: HSET", LOGGED),
-        at("store-restart", "db: HSET", LOGGED),
-        at("crash-after-log", "db: HSET", LOGGED),
+        at("store-error-before-commit", "db: HSET", AT_LOG),
+        at("store-error-after-commit", "db: HSET", AT_LOGGED),
+        at("store-outage", "db: HSET", AT_LOG),
+        at("slow-commit", "db: HSET", AT_LOGGED),
+        at("store-restart", "db: HSET", AT_LOGGED),
+        at("crash-after-log", "db: HSET", AT_LOGGED),
     ]
     runs = run_plans(on_redis, *plans)
     assert [fine(live) for live in runs] == [True] * 6

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from sagafuzz.live.nursery import children
+from sagafuzz.live.fork_server import children
 from sagafuzz.live.supervisor import Supervisor
 from sagafuzz.live.world import LiveWorld
 
@@ -78,9 +78,9 @@ def test_kill_9_of_the_harness_leaves_no_orphan(tmp_path: Path) -> None:
     code = HARNESS.format(program=SLEEPER)
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, cwd=tmp_path) as harness:
         assert harness.stdout is not None
-        nursery, worker = map(int, harness.stdout.readline().split())
-        started = [nursery, *descendants(nursery)]
-        assert worker in started and len(started) == 3  # the nursery, the worker, and what the worker started
+        fork_server, worker = map(int, harness.stdout.readline().split())
+        started = [fork_server, *descendants(fork_server)]
+        assert worker in started and len(started) == 3  # the fork server, the worker, and what the worker started
         harness.kill()
     assert [pid for pid in started if not gone(pid)] == []
 

@@ -31,14 +31,14 @@ from sagafuzz import (
 from sagafuzz.adapters.checkout import CHECKOUT
 from sagafuzz.adapters.zoo import ZOO
 from sagafuzz.adapters.zoo.barriers import AsksOnce, TombstoneUncommitted
-from sagafuzz.adapters.zoo.host import Host, RetryPolicy, Superseded
+from sagafuzz.adapters.zoo.host import MutableOrchestrator, RetryPolicy, Superseded
 from sagafuzz.adapters.zoo.parts import (
     DECLINED,
     LEASE_S,
     ONE_AFTER_THE_OTHER,
     SECOND_DECLINED,
     Keyed,
-    Service,
+    KeyedParticipant,
     system,
 )
 
@@ -48,7 +48,7 @@ WITH_CONFIRMATION = Saga("checkout", [*CHECKOUT.steps, Step("confirm", "inventor
 # -- how far did the dead owner's request come? ----------------------------------------------------
 
 
-class SlowService(Service):
+class SlowService(KeyedParticipant):
     """Takes a third of a second for each answer."""
 
     def handle(self, request: Request, tx: Transaction) -> Any:
@@ -153,7 +153,7 @@ class AsksRecordedAnew(Witnessed):
     distrusted = "recorded"
 
 
-class NotesTheCallBeforeCalling(Host):
+class NotesTheCallBeforeCalling(MutableOrchestrator):
     """Records that a person was called, and then calls."""
 
     def _undo(self, state: Any, step: Step, operation: str) -> bool:
@@ -164,7 +164,7 @@ class NotesTheCallBeforeCalling(Host):
         return False
 
 
-class Shipped(Service):
+class Shipped(KeyedParticipant):
     """Refuses to take anything back."""
 
     def undo(self, request: Request, tx: Transaction) -> Any:
@@ -190,7 +190,7 @@ class MarksRepetitions(Keyed):
         return f"{state.id}/{step.name}" + ("#again" if self.timed_out else "")
 
 
-class TakesMarkedForDone(Service):
+class TakesMarkedForDone(KeyedParticipant):
     """Takes an undo that is marked as a repetition for one that it has seen."""
 
     def handle(self, request: Request, tx: Transaction) -> Any:
@@ -227,7 +227,7 @@ class LooksBeforeItRepeats(Keyed):
                 self._world.sleep(1)
 
 
-class Counted(Service):
+class Counted(KeyedParticipant):
     """Counts orders down for each undo with a key of its own; tells whether one is there."""
 
     def handle(self, request: Request, tx: Transaction) -> Any:
@@ -241,7 +241,7 @@ class Counted(Service):
         return {}
 
 
-class LaggingIndex(Service):
+class LaggingIndex(KeyedParticipant):
     """Looks a key up in an index that is a millisecond behind."""
 
     def handle(self, request: Request, tx: Transaction) -> Any:
@@ -252,7 +252,7 @@ class LaggingIndex(Service):
         return self.undo(request, tx) if request.direction == "C" else self.do(request, tx)
 
 
-class TidiesUp(Host):
+class TidiesUp(MutableOrchestrator):
     """At the end it lets the keys of a saga be forgotten, where every request had its answer."""
 
     doubtful = False
@@ -271,7 +271,7 @@ class TidiesUp(Host):
         return outcome
 
 
-class Forgetful(Service):
+class Forgetful(KeyedParticipant):
     """Forgets a key when told so."""
 
     def handle(self, request: Request, tx: Transaction) -> Any:
@@ -280,7 +280,7 @@ class Forgetful(Service):
         return super().handle(request, tx)
 
 
-class ClosesAfterTimeouts(Host):
+class ClosesAfterTimeouts(MutableOrchestrator):
     """Takes the undo of an order for done when it has timed out three times."""
 
     def _undo(self, state: Any, step: Step, operation: str) -> bool:
@@ -299,7 +299,7 @@ class ClosesAfterTimeouts(Host):
         raise AssertionError("the waits have no end")
 
 
-class RemembersOnce(Service):
+class RemembersOnce(KeyedParticipant):
     """Drops a key with its first repetition, since a second one is not expected."""
 
     def handle(self, request: Request, tx: Transaction) -> Any:
@@ -312,7 +312,7 @@ class RemembersOnce(Service):
 # -- participants ------------------------------------------------------------------------------------
 
 
-class TakesRefusalsForSuccess(Host):
+class TakesRefusalsForSuccess(MutableOrchestrator):
     """Goes on after a refusal."""
 
     def _request(self, state: Any, step: Step) -> Any:
@@ -322,7 +322,7 @@ class TakesRefusalsForSuccess(Host):
             return {}
 
 
-class TrustsWhoAnswersPings(Host):
+class TrustsWhoAnswersPings(MutableOrchestrator):
     """After an error it asks whether the service is up; if so, the service will see to the request."""
 
     def _call(self, state: Any, step: Step, operation: str) -> Any:
@@ -352,7 +352,7 @@ class NewKeyAfterErrors(Keyed):
         return f"{state.id}/{step.name}" + "'" * self.errors.get(operation, 0)
 
 
-class SwallowsFailedUndos(Host):
+class SwallowsFailedUndos(MutableOrchestrator):
     """Counts every compensation as done when its budget is used up."""
 
     def _undo(self, state: Any, step: Step, operation: str) -> bool:
@@ -360,7 +360,7 @@ class SwallowsFailedUndos(Host):
         return True
 
 
-class TakesOutagesForRefusals(Host):
+class TakesOutagesForRefusals(MutableOrchestrator):
     """Takes a step that failed three times for refused, and so for one that has nothing to undo."""
 
     def _request(self, state: Any, step: Step) -> Any:
@@ -370,7 +370,7 @@ class TakesOutagesForRefusals(Host):
             raise Rejected(str(error)) from error
 
 
-class VolatileMemory(Service):
+class VolatileMemory(KeyedParticipant):
     """Keeps the keys that it has seen in its process's memory."""
 
     def __init__(self) -> None:
@@ -391,7 +391,7 @@ class ReleasesByQuantity(Keyed):
         return None if operation == "inventory.release" and state.refused == "confirm" else f"{state.id}/{step.name}"
 
 
-class AsksAgainAnHourLater(Host):
+class AsksAgainAnHourLater(MutableOrchestrator):
     """Makes sure an hour after the end that the charge was made: it asks again under the same key."""
 
     def _end(self, state: Any, outcome: Outcome) -> Outcome:
@@ -406,7 +406,7 @@ class AsksAgainAnHourLater(Host):
 # -- answers and time --------------------------------------------------------------------------------
 
 
-class TakesItsOwnForAnothers(Host):
+class TakesItsOwnForAnothers(MutableOrchestrator):
     """After a timeout it asks whether the payment exists, and takes its own for that of somebody else."""
 
     def _request(self, state: Any, step: Step) -> Any:
@@ -421,7 +421,7 @@ class TakesItsOwnForAnothers(Host):
         return super()._request(state, step)
 
 
-class KnowsRecentOnes(Service):
+class KnowsRecentOnes(KeyedParticipant):
     """Tells which keys it has seen since it was started."""
 
     def __init__(self) -> None:
@@ -435,7 +435,7 @@ class KnowsRecentOnes(Service):
         return super().handle(request, tx)
 
 
-class DropsSlowAnswers(Host):
+class DropsSlowAnswers(MutableOrchestrator):
     """An answer that took more than half a second it drops: the step has failed, and failed steps are not undone."""
 
     def _call(self, state: Any, step: Step, operation: str) -> Any:
@@ -446,7 +446,7 @@ class DropsSlowAnswers(Host):
         return answer
 
 
-class LeaseWithoutFence(Host):
+class LeaseWithoutFence(MutableOrchestrator):
     """Takes over when a lease of five seconds has run out; its writes name no revision and no epoch."""
 
     def _save(self, state: Any, record: str, step: str = "") -> None:
@@ -485,7 +485,7 @@ class LooksBeforeItLeaps(Keyed):
         return f"{state.id}/{step.name}" + (f"@{state.epoch}" if operation == "payment.charge" else "")
 
 
-class Fenced(Service):
+class Fenced(KeyedParticipant):
     """Refuses the requests of an owner when it has seen those of a later one; knows what is charged."""
 
     def handle(self, request: Request, tx: Transaction) -> Any:
@@ -499,14 +499,14 @@ class Fenced(Service):
         return super().handle(request, tx)
 
 
-class CancelForgets(Host):
+class CancelForgets(MutableOrchestrator):
     """Cancels a saga by deleting its record."""
 
     def cancel(self, saga_id: str) -> None:
         self._durably(lambda: self._store.delete(f"saga/{saga_id}", saga=saga_id))
 
 
-class DeadlineByTheWall(Host):
+class DeadlineByTheWall(MutableOrchestrator):
     """Closes a saga ten minutes after its start by the wall clock, since its reservations have run out."""
 
     def execute(self, saga_id: str, request: Mapping[str, Any]) -> Outcome:
@@ -537,7 +537,7 @@ class StampsByTheWall(Keyed):
         return self._world.call(operation, saga=state.id, key=self.key(state, step, operation), at=stamp)
 
 
-class LastWriterWins(Service):
+class LastWriterWins(KeyedParticipant):
     """Ignores what is older than what it holds."""
 
     def do(self, request: Request, tx: Transaction) -> Any:
@@ -551,7 +551,7 @@ class LastWriterWins(Service):
 # -- two sagas ---------------------------------------------------------------------------------------
 
 
-class LooksFirst(Host):
+class LooksFirst(MutableOrchestrator):
     """Lets the shelf be looked at before each attempt to reserve."""
 
     def _call(self, state: Any, step: Step, operation: str) -> Any:
@@ -560,7 +560,7 @@ class LooksFirst(Host):
         return super()._call(state, step, operation)
 
 
-class Shelf(Service):
+class Shelf(KeyedParticipant):
     """Writes back one less than what the saga saw when it looked; a look is good for a second."""
 
     def handle(self, request: Request, tx: Transaction) -> Any:
@@ -611,7 +611,7 @@ class LockedShelf(Shelf):
 # -- the store, and what comes after a restart ---------------------------------------------------------
 
 
-class IgnoresTheStore(Host):
+class IgnoresTheStore(MutableOrchestrator):
     """Takes every write for done."""
 
     def _save(self, state: Any, record: str, step: str = "") -> None:
@@ -619,7 +619,7 @@ class IgnoresTheStore(Host):
             self._store.put(f"saga/{state.id}", vars(state), record=record, saga=state.id, step=step)
 
 
-class UndoesOnceMore(Host):
+class UndoesOnceMore(MutableOrchestrator):
     """Makes sure an hour after the end that every undo was done. That is right, whether or not the keys are
     still known: there is nothing left to undo."""
 
@@ -632,7 +632,7 @@ class UndoesOnceMore(Host):
         return outcome
 
 
-class TakesItsOwnWriteForAnothers(Host):
+class TakesItsOwnWriteForAnothers(MutableOrchestrator):
     """Asks the store again after an error, and takes its own record for that of another owner."""
 
     def _durably(self, write: Callable[[], None]) -> None:
@@ -676,7 +676,7 @@ class Journal:
         self.file.sync(**about)
 
 
-class OnAFile(Host):
+class OnAFile(MutableOrchestrator):
     """The reference on a journal."""
 
     journal: type[Journal] = Journal
@@ -693,7 +693,7 @@ class ReadsTornLines(OnAFile):
         checked = False
 
 
-class ListsOnce(Host):
+class ListsOnce(MutableOrchestrator):
     """Looks for open sagas once after a restart."""
 
     def resume_pending(self) -> None:

@@ -29,7 +29,7 @@ from sagafuzz import (
     adapter,
 )
 from sagafuzz.adapters.checkout import CHECKOUT
-from sagafuzz.faults import BOOT, FAULT_KINDS
+from sagafuzz.faults import AT_BOOT, FAULT_KINDS
 from sagafuzz.simulator import Register
 
 SHIPPED = Saga(
@@ -462,8 +462,8 @@ def fault(words: str) -> Fault:
     """``lost-ack payment F``, ``crash-after-log 'create'``, ``upgrade`` (of the second start); of saga-1."""
     kind, _, where = words.partition(" ")
     phase = FAULT_KINDS[kind].phase
-    if phase == BOOT:
-        return Fault(kind=kind, site=Site("", "orchestrator", "", BOOT, 2))
+    if phase == AT_BOOT:
+        return Fault(kind=kind, site=Site("", "orchestrator", "", AT_BOOT, 2))
     subject, _, direction = where.strip("'").partition(" ")
     return Fault(kind=kind, site=Site("saga-1", subject, direction, phase, 1))
 

@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 
-from sagafuzz.exploration.tally import ScenarioTally, Tally
+from sagafuzz.exploration.statistics import ScenarioStatistics, Statistics
 from sagafuzz.invariants import INVARIANTS, blocking, check
 from sagafuzz.simulator import Setup, simulate
 from sagafuzz.verdict import CONSISTENT, GAVE_UP, HOLDS, Verdict
@@ -76,9 +76,9 @@ def test_a_fault_that_never_struck_shows_in_the_count_of_those_that_did_only() -
     setup = Setup(adapter=lone.adapter, scenario=lone.adapter.scenarios[0])
     run = simulate(setup, lone.plan)
     assert check(run.history(setup, lone.plan)).conclusion == CONSISTENT
-    tally = Tally()
-    tally.scenarios.append(ScenarioTally(setup.scenario, run=1, fired=len(run.fired)))
-    results = {result.id: result.status for result in tally.invariants(Counter())}
+    statistics = Statistics()
+    statistics.scenarios.append(ScenarioStatistics(setup.scenario, run=1, fired=len(run.fired)))
+    results = {result.id: result.status for result in statistics.invariants(Counter())}
     assert results["I27"] == GAVE_UP and HOLDS not in results.values()
 
 

@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from stores import open_event_database
 
 from sagafuzz.reference_saga.choreography import CHECKOUT_FLOW, Event
-from sagafuzz.reference_saga.choreography.sql import Service, unpublished
+from sagafuzz.reference_saga.choreography.sql import EventService, unpublished
 from sagafuzz.reference_saga.choreography.streams import Consumer, Stream, relay
 from sagafuzz.reference_saga.services import Database, Services
 
@@ -26,7 +26,7 @@ def main(kind: str, where: str, url: str, stream: str, name: str) -> None:
     database = open_event_database(kind, where)
     Services(database).endow(stock={"plenty": 10**6, "rare": 20}, accounts={"rich": 10**9, "poor": 0})
     consumers = [
-        Consumer(Stream(url, stream), Service(service, database), f"{service}/{name}", takeover_ms=TAKEOVER_MS)
+        Consumer(Stream(url, stream), EventService(service, database), f"{service}/{name}", takeover_ms=TAKEOVER_MS)
         for service in CHECKOUT_FLOW.services
     ]
     last = name == "-"
@@ -50,7 +50,7 @@ def publish(database: Database, stream: Stream, *, until_idle: bool) -> None:
 
 
 def keep_buying(database: Database, name: str) -> None:
-    order = Service("order", database)
+    order = EventService("order", database)
     for n in itertools.count():
         data = {
             "item": "rare" if n % 5 == 2 else "plenty",

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sagafuzz import Adapter, LocalTransaction, Outcome, Report, Saga, Step, UsageError, adapter
-from sagafuzz.adapters.choreography import FLOW, Choreography, Service, questions
+from sagafuzz.adapters.choreography import FLOW, Choreography, ChoreographyParticipant, questions
 from sagafuzz.exploration.campaign import Campaign, Settings
 from sagafuzz.exploration.quiet import quiet
 from sagafuzz.loading import as_adapter
@@ -26,7 +26,7 @@ def invariants(report: Report) -> set[str]:
     return {finding.violation.invariant for finding in report.findings}
 
 
-def twin(service: type[Service]) -> Adapter:
+def twin(service: type[ChoreographyParticipant]) -> Adapter:
     """The choreography with other code around its participants."""
     return as_adapter(
         adapter(
@@ -38,7 +38,7 @@ def twin(service: type[Service]) -> Adapter:
     )
 
 
-class PublishesAfterCommit(Service):
+class PublishesAfterCommit(ChoreographyParticipant):
     """Wrong: what is to be published is remembered by the process only."""
 
     def __init__(self) -> None:
@@ -50,7 +50,7 @@ class PublishesAfterCommit(Service):
         return memory
 
 
-class HasNoInbox(Service):
+class HasNoInbox(ChoreographyParticipant):
     """Wrong: it does not know an event that it has handled."""
 
     def inbox(self, tx: LocalTransaction) -> Any:

@@ -17,7 +17,7 @@ import pytest
 
 from sagafuzz import UsageError
 from sagafuzz.reference_saga.choreography import CHECKOUT_FLOW, Event
-from sagafuzz.reference_saga.choreography.sql import Service, published, unpublished
+from sagafuzz.reference_saga.choreography.sql import EventService, published, unpublished
 from sagafuzz.reference_saga.choreography.streams import Consumer, Stream, relay
 from sagafuzz.reference_saga.services import CHECKOUT, Services
 
@@ -50,12 +50,12 @@ def database(tmp_path: Path) -> Iterator[Any]:
 
 def buy(database: Any, saga: str, **data: Any) -> None:
     order = {"item": "plenty", "quantity": 1, "account": "rich", "amount": 100, **data}
-    Service("order", database).receive(Event(type=CHECKOUT_FLOW.begin, saga=saga, data=order))
+    EventService("order", database).receive(Event(type=CHECKOUT_FLOW.begin, saga=saga, data=order))
 
 
 def run_dry(database: Any, stream: Stream, takeover_ms: int = 0) -> None:
     """Relay and handle events until there are none."""
-    services = (Service(service, database) for service in CHECKOUT_FLOW.services)
+    services = (EventService(service, database) for service in CHECKOUT_FLOW.services)
     consumers = [Consumer(stream, service, "c", takeover_ms=takeover_ms) for service in services]
     while relay(database, stream) + sum(consumer.work(block_ms=1) for consumer in consumers):
         pass
@@ -106,9 +106,9 @@ def test_an_effect_its_memory_and_its_event_are_one_transaction(database: Any) -
     (created,) = unpublished(database)
     published(database, [created])
     with pytest.raises(KeyError):  # the effect fails after the inbox was written
-        Service("inventory", database).receive(Event(type="order.created", saga="s1", data={}))
+        EventService("inventory", database).receive(Event(type="order.created", saga="s1", data={}))
     assert unpublished(database) == []
-    assert Service("inventory", database).receive(created) == ""
+    assert EventService("inventory", database).receive(created) == ""
     assert [event.type for event in unpublished(database)] == ["stock.reserved"]
 
 

@@ -25,7 +25,7 @@ from sagafuzz.reference_saga.runtime import Request as Call
 from sagafuzz.reference_saga.runtime import Runtime
 from sagafuzz.reference_saga.stores.memory import MemoryStore
 from sagafuzz.simulator import Setup, simulate
-from sagafuzz.simulator.participants import _Transaction
+from sagafuzz.simulator.participants import ParticipantTransaction
 from sagafuzz.verdict import InvariantResult, Report
 
 from .broken_commits import RIGHT, Forgetful, Hasty, Unfenced, with_accounts, with_coordinator
@@ -184,7 +184,7 @@ class Bench:
 
     def __init__(self) -> None:
         self.store = MemoryStore()
-        self.data = {name: _Transaction() for name in ("a", "b")}
+        self.data = {name: ParticipantTransaction() for name in ("a", "b")}
         self.deaf: set[str] = set()
         operations = {f"{name}.{verb}": self.handle for name in self.data for verb in ("prepare", "commit", "abort")}
         self.runtime = Runtime(operations, report=lambda *about: None)

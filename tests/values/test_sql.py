@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sagafuzz.sql import Transaction, change, statements
+from sagafuzz.sql import SqlTransaction, change, statements
 
 
 @pytest.mark.parametrize(
@@ -57,13 +57,13 @@ def test_statements_end_at_semicolons_that_are_none_of_a_string_or_comment() -> 
     ],
 )
 def test_what_becomes_durable(texts: list[str], durable: list[str]) -> None:
-    transaction = Transaction()
+    transaction = SqlTransaction()
     assert [what for text in texts for what in transaction.run(text)] == durable
     assert not transaction.open
 
 
 def test_what_a_failed_transaction_wrote_is_lost() -> None:
-    transaction = Transaction()
+    transaction = SqlTransaction()
     transaction.run("BEGIN; INSERT INTO a VALUES (1)")
     transaction.settle(is_open=False, failed=True)
     assert transaction.open and transaction.run("COMMIT") == ()

@@ -94,7 +94,7 @@ def end(state, phase, outcome):
 def pending():
     for (text,) in log.execute("SELECT state FROM sagas").fetchall():
         state = json.loads(text)
-        yield worker.Saga(id=state["id"], order=state["order"], steps=tuple(state["steps"]))
+        yield worker.SagaRequest(id=state["id"], order=state["order"], steps=tuple(state["steps"]))
 
 
 worker.serve(checkout, pending=pending, engine="correct")

@@ -14,7 +14,7 @@ from typing import Any, Final
 from ..ports import CallTimeout, Conflict, PortError, Rejected, StoreUnavailable, Unavailable
 
 LIVE: Final = object()
-"""The tape is over: the port is to answer itself."""
+"""The log is over: the port is to answer itself."""
 
 _ERRORS: Final[dict[str, type[PortError]]] = {
     error.__name__: error for error in (CallTimeout, Conflict, Rejected, StoreUnavailable, Unavailable)
@@ -25,7 +25,7 @@ SLEPT: Final = ("sleep", None)
 """The input of a process that has slept."""
 
 
-class Tape:
+class ReplayLog:
     """``entries`` are the inputs of a process: (port, answer, for a call what it was about), or for an error
     (port, its type, its text, what it was about). ``over()`` is called before the first live answer,
     ``strayed()``, which does not return, where another port is asked than before."""

@@ -89,7 +89,7 @@ _GROWING: Final = (
 )
 
 
-class Past:
+class Projection:
     """The lanes of ``rows``, of a run of so many ``sagas``. ``undone`` says whether an undo took effect: from then on
     it matters who can know of it (I4). ``forgets`` says that nobody counts requests: then one that is made again in the
     same words, under a key, leaves what it would have left had it been the first."""
@@ -118,9 +118,9 @@ class Past:
         self.undone = False
         self.follow(rows)
 
-    def copy(self) -> Past:
+    def copy(self) -> Projection:
         """The same, to go on from apart."""
-        twin = Past.__new__(Past)
+        twin = Projection.__new__(Projection)
         for name in _PLAIN:
             setattr(twin, name, getattr(self, name))
         for name in _GROWING:

@@ -16,7 +16,7 @@ from sagafuzz.history import CRASH, DELIVER, LOGACK, LOGLOST, SEND, History, Row
 from sagafuzz.invariants import check
 from sagafuzz.loading import load
 from sagafuzz.simulator import Setup
-from sagafuzz.simulator.past import Past
+from sagafuzz.simulator.projection import Projection
 from sagafuzz.simulator.setup import TIMED
 
 from . import (  # noqa: F401 - they fill the tables
@@ -41,7 +41,7 @@ def findings(told: History) -> set[tuple[object, ...]]:
 
 def lanes(told: History, rows: Sequence[Row]) -> object:
     """With what is left out where retries are forgotten, unless requests are counted."""
-    return Past(rows, len(told.sagas), forgets="max_attempts" not in told.declared).lanes
+    return Projection(rows, len(told.sagas), forgets="max_attempts" not in told.declared).lanes
 
 
 def reordered(told: History, chance: random.Random) -> tuple[Row, ...]:

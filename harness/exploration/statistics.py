@@ -25,7 +25,7 @@ from ..verdict import (
     Violation,
 )
 from .blocked import Blocked
-from .coverage import CoverageTally, in_words, missing_orders
+from .coverage import CoverageStatistics, in_words, missing_orders
 from .enumerator import Case
 from .judge import outcome_of
 
@@ -56,7 +56,7 @@ class Sighting:
 
 
 @dataclass
-class ScenarioTally:
+class ScenarioStatistics:
     """Counts of one scenario's exhaustive search."""
 
     scenario: Scenario
@@ -86,39 +86,39 @@ class ScenarioTally:
         )
 
 
-class Tally:
+class Statistics:
     """Everything that is counted over a whole campaign."""
 
     def __init__(self) -> None:
-        self.scenarios: list[ScenarioTally] = []
+        self.scenarios: list[ScenarioStatistics] = []
         self.sightings: dict[Signature, Sighting] = {}
         self.checked: Counter[str] = Counter()
         self.violated: Counter[str] = Counter()
         self.explained_by: dict[str, set[str]] = {}
         self.gave_up: dict[str, str] = {}
         self.capped = False
-        self.coverage = CoverageTally()
+        self.coverage = CoverageStatistics()
         self.blocked = Blocked()
         self._run = self._histories = 0
         self._discovered: list[Discovery] = []
 
     # -- counting ----------------------------------------------------------------------------
 
-    def add(self, tally: ScenarioTally, setup: Setup, case: Case, verdict: Verdict, *, new: bool) -> None:
+    def add(self, statistics: ScenarioStatistics, setup: Setup, case: Case, verdict: Verdict, *, new: bool) -> None:
         """Count one judged case. ``new`` says that its history was not seen before."""
-        tally.run += 1
+        statistics.run += 1
         self._run += 1
-        tally.by_faults[len(case.plan)] += 1
-        tally.fired += case.fired
-        tally.consequential += case.consequential
+        statistics.by_faults[len(case.plan)] += 1
+        statistics.fired += case.fired
+        statistics.consequential += case.consequential
         self.capped = self.capped or case.run.capped
         self.coverage.add(case, new=new)
         if case.known:
             return
         if new:
-            tally.histories += 1
+            statistics.histories += 1
             self._histories += 1
-            tally.outcomes[outcome_of(case.run, setup)] += 1
+            statistics.outcomes[outcome_of(case.run, setup)] += 1
             self._count_verdict(verdict)
             self._measure(setup, case)
         known = len(self.sightings)
@@ -175,7 +175,7 @@ class Tally:
     # -- the report's values -----------------------------------------------------------------
 
     def counts(self) -> PlanCounts:
-        parts = [tally.result().counts for tally in self.scenarios]
+        parts = [statistics.result().counts for statistics in self.scenarios]
         longest = max((len(part.by_faults) for part in parts), default=0)
         return PlanCounts(
             planned=sum(part.planned for part in parts),

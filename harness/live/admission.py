@@ -15,7 +15,7 @@ from typing import Final
 GRACE_S: Final = 0.06
 
 
-class Turnstile:
+class AdmissionOrder:
     """``ended`` says whether nothing more is to be expected of a saga."""
 
     def __init__(self, sagas: Sequence[str], ended: Callable[[str], bool]) -> None:

@@ -47,7 +47,7 @@ class _Forked(BaseException):
         self.arguments = arguments
 
 
-class Nursery:
+class ForkServer:
     """Serves one harness. ``living`` maps the pid of each process started, and not yet reaped, to its case."""
 
     def __init__(self, sock: socket.socket, libc: Any) -> None:
@@ -250,13 +250,13 @@ def main() -> None:
     """Run until the harness is gone; in a forked child, go on as its script."""
     libc = ctypes.CDLL(None, use_errno=True)
     libc.prctl(_PR_SET_CHILD_SUBREAPER, 1)
-    nursery = Nursery(socket.socket(fileno=int(sys.argv[1])), libc)
+    fork_server = ForkServer(socket.socket(fileno=int(sys.argv[1])), libc)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the harness decides what an interrupt means
     try:
-        nursery.serve()
+        fork_server.serve()
     except _Forked as child:
         become_script(child.script, child.arguments)
-    nursery.sweep("")
+    fork_server.sweep("")
     os._exit(0)
 
 
