@@ -1,15 +1,14 @@
-"""The workers of a case, and a step as they are told of it."""
+"""The workers of a case: each incarnation as a member, and which of them can be asked."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..simulator import Setup
 from .control import Control
-from .supervisor import Process
+from .supervisor import Blocked, Process
 
 
 @dataclass(eq=False)
@@ -27,16 +26,36 @@ class Member:
     ending: bool = False
     stopped: bool = False
 
+    def blocked(self, what: str) -> Blocked:
+        """The error that ends the case with ``what``, and with the last lines that this worker wrote."""
+        return Blocked(what, self.process.output.lines if self.process is not None else ())
 
-def step_of(setup: Setup, name: str) -> dict[str, Any]:
-    """A step as the protocol has it."""
-    step = setup.adapter.saga.by_name[name]
-    base = f"/{name}"
-    return {
-        "id": name,
-        "after": list(setup.adapter.saga.predecessors[name]),
-        "do_url": f"{base}/do",
-        "undo_url": f"{base}/undo" if step.undo else None,
-        "kind": "pivot" if step.pivot else "retriable" if step.retriable else "compensatable",
-        "timeout_ms": setup.adapter.call_timeout_ms,
-    }
+
+class Members:
+    """All incarnations of the worker in one case, in the order of their start. ``starting`` counts those that were
+    started and do not answer yet."""
+
+    def __init__(self) -> None:
+        self._all: list[Member] = []
+        self.starting = 0
+
+    def __iter__(self) -> Iterator[Member]:
+        return iter(self._all)
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    def new(self) -> Member:
+        """Another incarnation, with the next label."""
+        number = len(self._all) + 1
+        member = Member(label="orchestrator" if number == 1 else f"orchestrator#{number}")
+        self._all.append(member)
+        return member
+
+    def named(self, label: str) -> Member | None:
+        """The one of that label; None where there is none."""
+        return next((member for member in self._all if member.label == label), None)
+
+    def able(self) -> list[Member]:
+        """Those that can be asked, the newest first."""
+        return [m for m in reversed(self._all) if m.ready and not (m.dead or m.ending or m.stopped)]

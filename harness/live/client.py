@@ -1,0 +1,189 @@
+"""The client of one case: it places the orders, asks how the sagas stand, and hears what it is told of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from ..history import ALERT, CLIENT_ACK, DEAD_LETTER, RAISED, SUBMIT
+from ..saga import Outcome
+from ..scenario import Order
+from ..simulator import Setup
+from .admission import AdmissionOrder
+from .background import Background
+from .control import STATUSES, ControlError
+from .manifest import Manifest
+from .member import Member, Members
+from .record import Record
+
+CANCEL_S: Final = 1.0
+"""How long a worker may take to answer a request to cancel."""
+
+SUBMITTED: Final = "submitted"
+"""The status of a saga that no worker has taken yet."""
+
+_OUTCOMES: Final[Mapping[str, Outcome]] = {
+    "completed": Outcome.COMPLETED,
+    "compensated": Outcome.COMPENSATED,
+    "failed_stuck": Outcome.STUCK,
+}
+
+
+class Client:
+    """Owns what is known of each saga: its status, and which worker has taken it."""
+
+    def __init__(
+        self,
+        setup: Setup,
+        manifest: Manifest,
+        record: Record,
+        members: Members,
+        background: Background,
+        admission: AdmissionOrder,
+    ) -> None:
+        self._setup = setup
+        self._resume = manifest.resume
+        self._patience_s = manifest.worker.ready_ms / 1000
+        self._record = record
+        self._members = members
+        self._background = background
+        self._admission = admission
+        self._status: dict[str, str] = {}
+        self._taken_by: dict[str, Member] = {}
+
+    # -- orders --------------------------------------------------------------------------------
+
+    async def submit(self, order: Order) -> None:
+        """Place an order; while no worker can take it, it waits for the next one."""
+        self._record.add(SUBMIT, "client", (order.item, order.quantity, order.amount), saga=order.id)
+        self._status[order.id] = SUBMITTED
+        await self._offer(order)
+
+    async def offer_waiting(self, member: Member) -> None:
+        """Offer a worker the orders that nobody has taken yet."""
+        for order in self._setup.scenario.orders:
+            if self._status.get(order.id) == SUBMITTED and order.id not in self._taken_by:
+                await self._start_saga(member, order)
+
+    async def _offer(self, order: Order) -> None:
+        if able := self._members.able():
+            await self._start_saga(able[0], order)
+
+    async def _start_saga(self, member: Member, order: Order) -> None:
+        """Ask a worker for a saga; one that dies over it leaves it to the next."""
+        assert member.control is not None
+        values = {
+            "item": order.item,
+            "quantity": order.quantity,
+            "amount": order.amount,
+            "account": order.account,
+            "data": dict(order.data),
+        }
+        self._taken_by[order.id] = member
+        steps = [_step_of(self._setup, name) for name in self._setup.adapter.saga.sequence]
+        try:
+            await member.control.ask("start", self._patience_s, saga_id=order.id, order=values, steps=steps)
+        except ControlError as error:
+            if error.definite:
+                raise member.blocked(f"{member.label} refused to start {order.id}: {error}") from None
+            if not (member.dead or member.ending):
+                raise member.blocked(f"{member.label}: {error}") from None
+            if self._status[order.id] == SUBMITTED:
+                del self._taken_by[order.id]
+                await self._offer(order)
+            return
+        if self._status[order.id] == SUBMITTED:
+            self._status[order.id] = "running"
+
+    async def cancel(self, saga: str) -> None:
+        """Ask the newest worker to cancel, and the next where that one gives no answer."""
+        for member in self._members.able():
+            try:
+                assert member.control is not None
+                await member.control.ask("cancel", CANCEL_S, saga_id=saga)
+                return
+            except ControlError as error:
+                if error.definite:
+                    return
+
+    # -- how the sagas stand -------------------------------------------------------------------
+
+    def ended(self, saga: str) -> bool:
+        """Whether nothing more is to be expected of a saga."""
+        status = self._status.get(saga, "")
+        if status in _OUTCOMES or status == "unknown":
+            return True
+        driver = self._taken_by.get(saga)
+        return self._resume == "none" and status == "running" and driver is not None and driver.dead
+
+    def all_ended(self) -> bool:
+        """Whether nothing more is to be expected of any saga."""
+        return all(self.ended(order.id) for order in self._setup.scenario.orders)
+
+    async def ask_for_statuses(self) -> None:
+        """Ask for what was not told. A worker that has just died will be asked in its next incarnation."""
+        for saga, status in list(self._status.items()):
+            if status not in ("running", SUBMITTED) or (status == SUBMITTED and saga not in self._taken_by):
+                continue
+            for member in self._members.able():
+                said = await self._status_by(member, saga)
+                if said is None:
+                    continue
+                last = self._members.able()[-1:] == [member]
+                if said.get("status") == "unknown" and (self._members.starting or not last):
+                    continue  # another may know
+                self.told(member, {**said, "event": "status", "saga_id": saga})
+                break
+
+    async def _status_by(self, member: Member, saga: str) -> Mapping[str, Any] | None:
+        """What a worker says of a saga; None where it can say nothing any more."""
+        assert member.control is not None
+        try:
+            return await member.control.ask("status", self._patience_s, saga_id=saga)
+        except ControlError as error:
+            if not (member.dead or member.ending or member.stopped or self._background.over):
+                self._background.fail(member.blocked(f"{member.label}: {error}"))
+            return None
+
+    def told(self, member: Member, said: Mapping[str, Any]) -> None:
+        """Hear from a worker how a saga stands, and note in the history what is new."""
+        saga, status = str(said.get("saga_id", "")), said.get("status")
+        if saga not in self._status:
+            return
+        if status not in STATUSES:
+            what = f"{member.label} calls {saga} {status!r}; a status is {', '.join(STATUSES)}"
+            self._background.fail(member.blocked(what))
+            return
+        before, self._status[saga] = self._status[saga], str(status)
+        if status == "running" and before in _OUTCOMES:
+            self._status[saga] = before  # an end is an end; what it does beside shows in its requests
+        elif before != status:
+            self._note(member, saga, str(status), said)
+        self._admission.look()
+        self._record.changed.set()
+
+    def _note(self, member: Member, saga: str, status: str, said: Mapping[str, Any]) -> None:
+        if status == "failed_stuck":
+            step, reason = str(said.get("step", "")), str(said.get("reason", "its compensation keeps failing"))
+            self._record.add(DEAD_LETTER, member.label, (reason,), saga=saga, step=step)
+            self._record.add(ALERT, member.label, (reason,), saga=saga, step=step)
+        if status in _OUTCOMES:
+            self._record.add(CLIENT_ACK, "client", (_OUTCOMES[status].value,), saga=saga)
+        elif status == "unknown" and self._taken_by.get(saga) is member:
+            reason = str(said.get("reason", "it does not know how the saga ended"))
+            raised = ("unknown", reason, "its driver", not said.get("stray", False))
+            self._record.add(RAISED, member.label, raised, saga=saga)
+
+
+def _step_of(setup: Setup, name: str) -> dict[str, Any]:
+    """A step as the protocol has it."""
+    step = setup.adapter.saga.by_name[name]
+    base = f"/{name}"
+    return {
+        "id": name,
+        "after": list(setup.adapter.saga.predecessors[name]),
+        "do_url": f"{base}/do",
+        "undo_url": f"{base}/undo" if step.undo else None,
+        "kind": "pivot" if step.pivot else "retriable" if step.retriable else "compensatable",
+        "timeout_ms": setup.adapter.call_timeout_ms,
+    }

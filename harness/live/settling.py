@@ -1,0 +1,112 @@
+"""How a case comes to its end: what is held arrives, what lasts is healed, who died starts again, and then it waits.
+
+Nothing is waited for blindly: each wait ends with the event that it is for, and is bounded by what the manifest says
+that the system needs at most.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Final
+
+from ..history import HEAL
+from .background import Background
+from .client import Client
+from .manifest import Manifest
+from .member import Members
+from .network import Network
+from .processes import Processes
+from .record import Record
+from .services import Services
+
+POLL_S: Final = (0.02, 0.2)
+"""How soon a worker is asked for a status that it does not tell of by itself, at first and in the end."""
+
+FACTOR: Final = 2
+"""A system gets so much more time than it says that it needs, since the machine may be slow."""
+
+QUIESCENT: Final = "quiescent"
+STILL_BUSY: Final = "still busy"
+
+
+class Settling:
+    """Brings one case to rest, and owns the one restart that every system is given after the last fault."""
+
+    def __init__(
+        self,
+        manifest: Manifest,
+        record: Record,
+        network: Network,
+        services: Services,
+        members: Members,
+        client: Client,
+        processes: Processes,
+        background: Background,
+    ) -> None:
+        self._manifest = manifest
+        self._record = record
+        self._network = network
+        self._services = services
+        self._members = members
+        self._client = client
+        self._processes = processes
+        self._background = background
+        self._restarted = False
+
+    async def to_rest(self) -> str:
+        """Let everything come to its end; QUIESCENT, or STILL_BUSY where the time ran out."""
+        bound = self._bound()
+        while True:
+            quiet = await self._until_quiet(bound)
+            if await self._network.flush():
+                continue
+            if any([self._network.heal(), self._services.heal()]):
+                self._record.add(HEAL, "harness")
+                bound = self._bound()
+                continue
+            if not quiet and self._worth_a_restart():
+                self._restarted = True
+                bound = self._bound()
+                await self._processes.restart_all()
+                continue
+            if not quiet:
+                return STILL_BUSY
+            if await self._stays_quiet():
+                return QUIESCENT
+
+    def _bound(self) -> float:
+        """Until when, by the monotonic clock, the system is to have recovered from what is done to it now."""
+        return time.monotonic() + FACTOR * self._manifest.max_recovery_ms / 1000
+
+    async def _until_quiet(self, bound: float) -> bool:
+        """Until nothing is in flight and every saga has come to its end; False where the time ran out."""
+        wait_s = POLL_S[0]
+        while True:
+            self._record.changed.clear()
+            if self._quiet():
+                return True
+            left = bound - time.monotonic()
+            if left <= 0:
+                return False
+            try:
+                async with asyncio.timeout(min(wait_s, left)):
+                    await self._record.changed.wait()
+            except TimeoutError:
+                wait_s = min(2 * wait_s, POLL_S[1])
+                await self._client.ask_for_statuses()
+
+    def _quiet(self) -> bool:
+        under_way = self._network.waiting or self._members.starting or self._background.busy
+        return not under_way and self._client.all_ended()
+
+    async def _stays_quiet(self) -> bool:
+        """Whether nothing happens for longer than a lease, so that late zombies are seen."""
+        before = len(self._record.rows)
+        if self._manifest.lease_ms:
+            await asyncio.sleep(1.2 * self._manifest.lease_ms / 1000)
+        return len(self._record.rows) == before and not self._network.waiting
+
+    def _worth_a_restart(self) -> bool:
+        """Liveness is judged after a restart without a fault; one is due where a fault struck since the last."""
+        return self._manifest.resume != "none" and bool(self._record.fired) and not self._restarted
