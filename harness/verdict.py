@@ -27,6 +27,9 @@ HOLDS: Final = "holds"
 NOT_EXERCISED: Final = "not exercised"
 GAVE_UP: Final = "gave up"
 
+MODES: Final = ("forward", "compensation", "recovery")
+"""Where in its life a saga is when a fault strikes."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Violation:
@@ -176,10 +179,10 @@ class PlanCounts:
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
-    """Coverage of one fault kind in one phase of the saga: forward, compensation or recovery."""
+    """Coverage of one fault kind in one mode of the saga: forward, compensation or recovery."""
 
     kind: str
-    phase: str
+    mode: str
     sites: int
     planned: int
     fired: int
@@ -188,12 +191,12 @@ class Cell:
 
 @dataclass(frozen=True, kw_only=True)
 class SiteCell:
-    """Coverage of one fault kind at one site of one scenario, in one phase of the saga."""
+    """Coverage of one fault kind at one site of one scenario, in one mode of the saga."""
 
     scenario: str
     site: Site
     kind: str
-    phase: str
+    mode: str
     planned: int
     fired: int
     consequential: int
@@ -201,7 +204,7 @@ class SiteCell:
 
 @dataclass(frozen=True, kw_only=True)
 class PairCell:
-    """Coverage of an ordered pair, of kinds or of phases: plans in which the second follows the first.
+    """Coverage of an ordered pair, of kinds or of modes: plans in which the second follows the first.
 
     ``consequential`` counts those whose last fault, the second, changed what happened."""
 
@@ -239,12 +242,12 @@ class Unreachable:
 
 @dataclass(frozen=True, kw_only=True)
 class Coverage:
-    """What the plans covered, beside ``Report.coverage``: site × kind, pairs of kinds and of phases, both orders
+    """What the plans covered, beside ``Report.coverage``: site × kind, pairs of kinds and of modes, both orders
     of every two operations that conflict, and what could not be reached."""
 
     sites: tuple[SiteCell, ...] = ()
     kinds: tuple[PairCell, ...] = ()
-    phases: tuple[PairCell, ...] = ()
+    modes: tuple[PairCell, ...] = ()
     orders: tuple[OrderCell, ...] = ()
     unreachable: tuple[Unreachable, ...] = ()
 

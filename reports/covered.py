@@ -1,10 +1,10 @@
-"""Coverage beyond fault kind × phase, in words and rows: sites, pairs, orders, and what could not be reached."""
+"""Coverage beyond fault kind × mode, in words and rows: sites, pairs, orders, and what could not be reached."""
 
 from __future__ import annotations
 
-from ..verdict import OrderCell, PairCell, Report
+from ..verdict import MODES, OrderCell, PairCell, Report
 from .clean import clean, plural
-from .facts import PHASES, Table
+from .facts import Table
 
 
 def notes(report: Report) -> list[str]:
@@ -22,8 +22,8 @@ def notes(report: Report) -> list[str]:
         )
     if covered.kinds:
         said.append(f"ordered pairs of kinds: {_pairs(covered.kinds)}")
-    if covered.phases:
-        said.append(f"ordered pairs of phases: {_pairs(covered.phases)}")
+    if covered.modes:
+        said.append(f"ordered pairs of phases: {_pairs(covered.modes)}")
     if covered.orders:
         seen = sum(1 for cell in covered.orders if cell.seen)
         said.append(
@@ -48,13 +48,11 @@ def _both(orders: tuple[OrderCell, ...]) -> str:
     return f"; both orders of {both:,} of {plural(len(orders) // 2, 'pair')}"
 
 
-def phase_table(report: Report) -> Table:
-    """First fault × second fault by phase, each as fired/planned; a dash where no plan has such a pair."""
-    cells = {(cell.first, cell.second): f"{cell.fired:,}/{cell.planned:,}" for cell in report.covered.phases}
-    rows = tuple(
-        (clean(first, 16), *(cells.get((first, second), "–") for second in PHASES)) for first in PHASES if cells
-    )
-    headers = ("first, then: fired/planned", *PHASES)
+def mode_table(report: Report) -> Table:
+    """First fault × second fault by mode, each as fired/planned; a dash where no plan has such a pair."""
+    cells = {(cell.first, cell.second): f"{cell.fired:,}/{cell.planned:,}" for cell in report.covered.modes}
+    rows = tuple((clean(first, 16), *(cells.get((first, second), "–") for second in MODES)) for first in MODES if cells)
+    headers = ("first, then: fired/planned", *MODES)
     return Table(headers=headers, rows=rows, numbers=frozenset({1, 2, 3}))
 
 

@@ -13,6 +13,7 @@ from ..verdict import (
     GAVE_UP,
     HOLDS,
     INCONCLUSIVE,
+    MODES,
     NOT_EXERCISED,
     VIOLATED,
     Finding,
@@ -30,7 +31,6 @@ SYMBOLS: Final = {HOLDS: "✓", VIOLATED: "✗", NOT_EXERCISED: "○", GAVE_UP: 
 
 LEGEND: Final = "✓ holds   ✗ violated   ○ not exercised   ? gave up"
 
-PHASES: Final = ("forward", "compensation", "recovery")
 FULL_FINDINGS: Final = 6
 NAME_COLUMNS: Final = 40
 SENTENCE_COLUMNS: Final = 300
@@ -184,23 +184,23 @@ def invariant_table(report: Report, *, note_columns: int) -> Table:
 
 
 def coverage_table(report: Report) -> Table:
-    """Fault kind × phase, each as fired/planned; a dash where no site of it exists. A kind without any site has no
+    """Fault kind × mode, each as fired/planned; a dash where no site of it exists. A kind without any site has no
     row; why, is told below what was not exercised."""
     cells: dict[tuple[str, str], tuple[int, int]] = {}
     for cell in report.coverage:
-        fired, planned = cells.get((cell.kind, cell.phase), (0, 0))
-        cells[cell.kind, cell.phase] = (fired + cell.fired, planned + cell.planned)
+        fired, planned = cells.get((cell.kind, cell.mode), (0, 0))
+        cells[cell.kind, cell.mode] = (fired + cell.fired, planned + cell.planned)
     struck = dict.fromkeys(kind for kind, _ in cells)
     kinds = dict.fromkeys([*(kind for kind in FAULT_KINDS if kind in struck), *struck])
-    phases = tuple(dict.fromkeys([*PHASES, *(phase for _, phase in cells)]))
+    modes = tuple(dict.fromkeys([*MODES, *(mode for _, mode in cells)]))
     rows = tuple(
         (
             clean(kind, 32),
-            *("{:,}/{:,}".format(*cells[kind, phase]) if (kind, phase) in cells else "–" for phase in phases),
+            *("{:,}/{:,}".format(*cells[kind, mode]) if (kind, mode) in cells else "–" for mode in modes),
         )
         for kind in kinds
     )
-    headers = ("fault, fired/planned", *(clean(phase, 16) for phase in phases))
+    headers = ("fault, fired/planned", *(clean(mode, 16) for mode in modes))
     return Table(headers=headers, rows=rows, numbers=frozenset(range(1, len(headers))))
 
 
@@ -208,7 +208,7 @@ def not_exercised(report: Report) -> list[str]:
     """What nobody should conclude anything about, one line each."""
     said = [clean(line, LIST_COLUMNS) for line in report.not_exercised]
     said.extend(
-        clean(f"{cell.kind} in {cell.phase}: {plural(cell.planned, 'plan')}, none fired", SENTENCE_COLUMNS)
+        clean(f"{cell.kind} in {cell.mode}: {plural(cell.planned, 'plan')}, none fired", SENTENCE_COLUMNS)
         for cell in report.coverage
         if cell.planned and not cell.fired
     )

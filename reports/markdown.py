@@ -57,7 +57,7 @@ def render(report: Report) -> str:
 def _coverage(report: Report) -> list[str]:
     parts = ["\n".join(f"- {escape(line)}" for line in covered.notes(report))]
     for heading, content, noun in (
-        ("### Pairs of faults by where they struck", covered.phase_table(report), "pair"),
+        ("### Pairs of faults by where they struck", covered.mode_table(report), "pair"),
         ("### Orders of conflicting operations", covered.order_table(report), "order"),
         ("### Not reached", covered.unreachable_table(report), "entry"),
     ):

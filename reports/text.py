@@ -35,7 +35,7 @@ def render(report: Report) -> str:
         parts.append(_section("Faults", _table(facts.coverage_table(report))))
     if said := covered.notes(report):
         parts.append(_section("Coverage", "\n".join(wrap(line, COLUMNS - 2, hanging=_INDENT) for line in said)))
-    if (pairs := covered.phase_table(report)).rows:
+    if (pairs := covered.mode_table(report)).rows:
         parts.append(_section("Pairs of faults by where they struck", _table(pairs)))
     parts.append(_section("What was not exercised", _not_exercised(report)))
     parts.append(_ending(report))

@@ -97,7 +97,7 @@ def to_value(report: Report) -> dict[str, Any]:
 def _phase_cell(cell: Cell) -> dict[str, Any]:
     return {
         "kind": cell.kind,
-        "phase": cell.phase,
+        "phase": cell.mode,
         "sites": cell.sites,
         "planned": cell.planned,
         "fired": cell.fired,
@@ -119,12 +119,12 @@ def _covered(covered: Coverage) -> dict[str, Any]:
     sites: dict[str, dict[str, dict[str, str]]] = {}
     for cell in covered.sites:
         at = sites.setdefault(cell.scenario, {}).setdefault(str(cell.site), {})
-        at[f"{cell.kind}, {cell.phase}"] = _cell(cell)
+        at[f"{cell.kind}, {cell.mode}"] = _cell(cell)
     return {
         "cells": "planned/fired/consequential",
         "sites": sites,
         "kinds": _pairs(covered.kinds),
-        "phases": _pairs(covered.phases),
+        "phases": _pairs(covered.modes),
         "orders": [
             {
                 "scenario": order.scenario,

@@ -10,9 +10,10 @@ import click
 
 from ..baseline import Known
 from ..errors import UsageError, nearest
-from ..exploration.campaign import Settings, choose_scenarios, command_line
+from ..exploration.campaign import choose_scenarios, command_line
 from ..exploration.fuzz import Budget
 from ..exploration.reductions import REDUCTIONS, SYMMETRY
+from ..exploration.settings import Settings
 from ..exploration.shards import parse
 from ..exploration.symmetry import with_every_order
 from ..faults import KIND_GROUPS, chosen_kinds

@@ -9,8 +9,9 @@ from typing import Any
 import click
 
 from ..errors import UsageError
-from ..exploration.campaign import Settings, choose_scenarios, command_line
+from ..exploration.campaign import choose_scenarios, command_line
 from ..exploration.fuzz import Budget
+from ..exploration.settings import Settings
 from ..live.manifest import manifest_of
 from ..loading import load
 from .arguments import ADAPTER

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UsageError
-from ..exploration.campaign import Settings
 from ..exploration.certificate import source_digest, versions
 from ..exploration.choosing import campaign_class
 from ..exploration.fuzz import Budget
 from ..exploration.quiet import nothing_kept, quiet
+from ..exploration.settings import Settings
 from ..exploration.shards import Shard
 from ..interrupt import Interrupt
 from ..live.manifest import manifest_of

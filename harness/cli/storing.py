@@ -11,11 +11,12 @@ from typing import Any
 import click
 
 from ..errors import UsageError
-from ..exploration.campaign import Campaign, Settings
+from ..exploration.campaign import Campaign
 from ..exploration.certificate import source_digest
 from ..exploration.choosing import campaign_class
 from ..exploration.fuzz import ENDED, Ending, MergedFuzz
 from ..exploration.quiet import quiet
+from ..exploration.settings import Settings
 from ..exploration.shards import Shard
 from ..interrupt import interruptible
 from ..live.manifest import manifest_of

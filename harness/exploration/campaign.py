@@ -22,7 +22,7 @@ from ..plain import from_plain, to_plain
 from ..ports import Adapter
 from ..scenario import Scenario
 from ..simulator import Setup, simulate
-from ..simulator.patches import SPIN_SECONDS, Watch, watchdog
+from ..simulator.patches import Watch, watchdog
 from ..verdict import (
     CONSISTENT,
     INCONCLUSIVE,
@@ -41,8 +41,9 @@ from .judge import Judge, NotDeterministic, first_difference, violates
 from .part_search import PartSearch, drawn_parts, drawn_together
 from .parts import Record, from_text, to_text
 from .quiet import fewer_collections
-from .random_plans import BEYOND, Drawn, unseen
-from .reductions import REDUCTIONS, SYMMETRY
+from .random_plans import Drawn, unseen
+from .reductions import SYMMETRY
+from .settings import Settings
 from .shrink import shrink, shrink_actions
 from .statistics import ScenarioStatistics, Sighting, Signature, Statistics
 from .symmetry import every_order, told_by_ids, with_every_order
@@ -65,27 +66,6 @@ class Progress:
     done: int
     expected: int
     findings: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class Settings:
-    """What to search: plans to ``max_faults``, then ``random_plans`` with up to ``beyond`` more, then ``examples`` of
-    the state machine, both from ``seed``. ``endless`` says that there is no last random plan (see `Fuzz`).
-
-    ``kinds`` restricts the fault kinds (none: all that the adapter can suffer), ``reductions`` names those
-    that spare plans. ``spin_s`` is the real time after which code under test that touches no port is ended."""
-
-    max_faults: int = 2
-    examples: int = 100
-    random_plans: int = 0
-    seed: int = 0
-    scenarios: tuple[Scenario, ...] = ()
-    command: str = ""
-    kinds: tuple[str, ...] = ()
-    reductions: tuple[str, ...] = REDUCTIONS
-    spin_s: float = SPIN_SECONDS
-    beyond: int = BEYOND
-    endless: bool = False
 
 
 class Campaign:

@@ -13,7 +13,8 @@ from ..history import ALERT, CLIENT_ACK, CRASH, DEAD_LETTER, LOGACK, SEND, TERMI
 from ..ports import Adapter
 from ..scenario import Scenario
 from ..simulator import Run, Setup, simulate
-from .enumerator import Case, Enumerator
+from .cases import Case
+from .enumerator import Enumerator
 from .judge import first_difference, outcome_of
 from .reductions import FEASIBLE, GONE_WITH_THE_PROCESS, LATER_BY
 from .symmetry import told_by_ids

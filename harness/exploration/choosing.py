@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from ..live.manifest import manifest_of
 from ..ports import Adapter
-from .campaign import Campaign, Settings
+from .campaign import Campaign
 from .fuzz import Fuzz
+from .settings import Settings
 
 
 def campaign_class(adapter: Adapter, settings: Settings) -> type[Campaign]:

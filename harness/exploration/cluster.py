@@ -20,6 +20,7 @@ from ..errors import UsageError
 from .certificate import versions
 from .part_worker import Facts, PartWorker
 from .pool import Done, Lost
+from .settings import Settings
 
 CONNECT_S: Final = 10
 """How long the scheduler, and then its first worker, may take to answer."""
@@ -38,14 +39,14 @@ class Job:
 
     id: str
     spec: str
-    settings: Any
+    settings: Settings
     folder: str
     loud: bool
 
 
 @contextmanager
 def cluster(
-    address: str, spec: str, settings: Any, source: str, complain: Callable[[str], None], *, loud: bool
+    address: str, spec: str, settings: Settings, source: str, complain: Callable[[str], None], *, loud: bool
 ) -> Iterator[Cluster]:
     """The workers of the scheduler at ``address``, now and later. Raises UsageError where nobody answers there, it has
     no worker, or one could not search the same: other versions, another file of the adapter."""

@@ -16,11 +16,9 @@ from ..faults import AT_EFFECT, AT_SEND, FAULT_KINDS, FaultKind, Site, infeasibl
 from ..history import APPLY, REJECT, Row
 from ..saga import DIRECTION_NAMES
 from ..simulator import Run, Setup
-from ..verdict import Cell, Coverage, OrderCell, PairCell, SiteCell, Unreachable
-from .enumerator import Case, phase_of
+from ..verdict import MODES, Cell, Coverage, OrderCell, PairCell, SiteCell, Unreachable
+from .cases import Case, mode_of
 from .reductions import CLOCK_JUMPS, CRASH_EQUIVALENCE, STATE_MEMO, UNREAD_CLOCK
-
-PHASES: Final = ("forward", "compensation", "recovery")
 
 NOT_REACHED: Final = "no site that it could strike was reached"
 SPARED: Final = "each of its plans is equivalent to one of another crash, which was run"
@@ -65,20 +63,20 @@ class ScenarioCoverage:
         self.reached: Counter[Site] = Counter()
         self.barred: Counter[tuple[Site, tuple[str, ...]]] = Counter()
         self.orders = Orders(setup) if len(setup.orders) > 1 else None
-        self._phases: dict[tuple[str, Site], str] = {}
+        self._modes: dict[tuple[str, Site], str] = {}
 
-    def add(self, case: Case, *, new: bool, kinds: dict[tuple[str, str], Counts], phases: dict[Any, Counts]) -> None:
-        """Count a case; ``kinds`` and ``phases`` take its ordered pairs."""
+    def add(self, case: Case, *, new: bool, kinds: dict[tuple[str, str], Counts], modes: dict[Any, Counts]) -> None:
+        """Count a case; ``kinds`` and ``modes`` take its ordered pairs."""
         faults = case.plan.faults
         if faults:
             last = faults[-1]
-            _count(self.cells, (last.kind, last.site, case.phase), case)
+            _count(self.cells, (last.kind, last.site, case.mode), case)
             if len(faults) == 1:
-                self._phases[last.kind, last.site] = case.phase
+                self._modes[last.kind, last.site] = case.mode
             for number, earlier in enumerate(faults[:-1]):
                 _count(kinds, (earlier.kind, last.kind), case)
-                before = self._phases.get((earlier.kind, earlier.site)) if number == 0 else None
-                _count(phases, (before or _phase_at(case.run, earlier.site), case.phase), case)
+                before = self._modes.get((earlier.kind, earlier.site)) if number == 0 else None
+                _count(modes, (before or _mode_at(case.run, earlier.site), case.mode), case)
         if len(faults) < self.max_faults:  # a leaf's sites are those that nothing strikes
             run = case.run
             self.reached.update(run.sites)
@@ -89,12 +87,12 @@ class ScenarioCoverage:
 
     def site_cells(self) -> Iterator[SiteCell]:
         name = self.setup.scenario.name
-        for (kind, site, phase), (planned, fired, consequential) in self.cells.items():
+        for (kind, site, mode), (planned, fired, consequential) in self.cells.items():
             yield SiteCell(
                 scenario=name,
                 site=site,
                 kind=kind,
-                phase=phase,
+                mode=mode,
                 planned=planned,
                 fired=fired,
                 consequential=consequential,
@@ -161,7 +159,7 @@ class CoverageStatistics:
     def __init__(self) -> None:
         self.scenarios: list[ScenarioCoverage] = []
         self._kinds: dict[tuple[str, str], Counts] = {}
-        self._phases: dict[tuple[str, str], Counts] = {}
+        self._modes: dict[tuple[str, str], Counts] = {}
 
     def begin(
         self,
@@ -175,30 +173,30 @@ class CoverageStatistics:
 
     def add(self, case: Case, *, new: bool) -> None:
         """Count one case of the scenario begun last; ``new`` says that its history was not seen before."""
-        self.scenarios[-1].add(case, new=new, kinds=self._kinds, phases=self._phases)
+        self.scenarios[-1].add(case, new=new, kinds=self._kinds, modes=self._modes)
 
     def cells(self) -> tuple[Cell, ...]:
-        """Kind × phase, over all scenarios."""
+        """Kind × mode, over all scenarios."""
         totals: dict[tuple[str, str], Counts] = {}
         sites: Counter[tuple[str, str]] = Counter()
         for scenario in self.scenarios:
-            for (kind, _, phase), counts in scenario.cells.items():
-                sums = totals.setdefault((kind, phase), [0, 0, 0])
+            for (kind, _, mode), counts in scenario.cells.items():
+                sums = totals.setdefault((kind, mode), [0, 0, 0])
                 for number, count in enumerate(counts):
                     sums[number] += count
-                sites[kind, phase] += 1
+                sites[kind, mode] += 1
         return tuple(
             Cell(
                 kind=kind,
-                phase=phase,
-                sites=sites[kind, phase],
+                mode=mode,
+                sites=sites[kind, mode],
                 planned=total[0],
                 fired=total[1],
                 consequential=total[2],
             )
             for kind in FAULT_KINDS
-            for phase in PHASES
-            if (total := totals.get((kind, phase))) is not None
+            for mode in MODES
+            if (total := totals.get((kind, mode))) is not None
         )
 
     def result(self) -> Coverage:
@@ -206,7 +204,7 @@ class CoverageStatistics:
         return Coverage(
             sites=tuple(cell for scenario in self.scenarios for cell in scenario.site_cells()),
             kinds=tuple(_pairs(self._kinds, list(FAULT_KINDS))),
-            phases=tuple(_pairs(self._phases, list(PHASES))),
+            modes=tuple(_pairs(self._modes, list(MODES))),
             orders=tuple(cell for scenario in self.scenarios if scenario.orders for cell in scenario.orders.cells()),
             unreachable=tuple(self.unreachable()),
         )
@@ -214,10 +212,10 @@ class CoverageStatistics:
     # -- what could not be reached ---------------------------------------------------------------
 
     def unreachable(self) -> Iterator[Unreachable]:
-        """Each kind and phase without a plan, with the reason; then what the steps and the moment ruled out."""
+        """Each kind and mode without a plan, with the reason; then what the steps and the moment ruled out."""
         if not self.scenarios or not any(scenario.max_faults for scenario in self.scenarios):
             return
-        seen = {(cell.kind, cell.phase) for cell in self.cells()}
+        seen = {(cell.kind, cell.mode) for cell in self.cells()}
         only = self.scenarios[0].only
         for kind in FAULT_KINDS.values():
             if only is not None and kind.name not in only:
@@ -225,13 +223,13 @@ class CoverageStatistics:
             elif all(kind.name not in scenario.setup.kinds for scenario in self.scenarios):
                 yield Unreachable(kind=kind.name, where="", reason=self.scenarios[0].setup.refusal(kind.name))
             else:
-                yield from self._phases_without(kind, seen)
+                yield from self._modes_without(kind, seen)
         yield from self._ruled_out_by_steps()
         yield from self._ruled_out_by_the_moment()
 
-    def _phases_without(self, kind: FaultKind, seen: Collection[tuple[str, str]]) -> Iterator[Unreachable]:
-        possible = [phase for phase in PHASES if phase not in _NEVER.get(kind.directions, ())]
-        missing = [phase for phase in possible if (kind.name, phase) not in seen]
+    def _modes_without(self, kind: FaultKind, seen: Collection[tuple[str, str]]) -> Iterator[Unreachable]:
+        possible = [mode for mode in MODES if mode not in _NEVER.get(kind.directions, ())]
+        missing = [mode for mode in possible if (kind.name, mode) not in seen]
         spared = kind.crash and any(
             any(s.pruned.get(name) for name in (CRASH_EQUIVALENCE, STATE_MEMO)) and s.could_strike(kind)
             for s in self.scenarios
@@ -242,12 +240,12 @@ class CoverageStatistics:
             if spared or not any(scenario.ruled_out(kind) for scenario in self.scenarios):  # else that is the reason
                 yield Unreachable(kind=kind.name, where="", reason=SPARED if spared else NOT_REACHED)
             return
-        for phase in PHASES:
-            if phase in missing:
-                yield Unreachable(kind=kind.name, where=phase, reason=f"{NOT_REACHED}{unless}")
-            elif phase not in possible:
+        for mode in MODES:
+            if mode in missing:
+                yield Unreachable(kind=kind.name, where=mode, reason=f"{NOT_REACHED}{unless}")
+            elif mode not in possible:
                 words = " and ".join(DIRECTION_NAMES.get(direction, "writes") for direction in kind.directions)
-                yield Unreachable(kind=kind.name, where=phase, reason=f"{STRIKES} {words} only")
+                yield Unreachable(kind=kind.name, where=mode, reason=f"{STRIKES} {words} only")
 
     def _ruled_out_by_steps(self) -> Iterator[Unreachable]:
         found: dict[tuple[str, str, str], int] = {}
@@ -356,8 +354,8 @@ def in_words(unreachable: Iterable[Unreachable]) -> Iterator[str]:
     together: dict[tuple[tuple[str, ...], str], list[str]] = {}
     for (kind, reason), where in places.items():
         together.setdefault((tuple(where), reason), []).append(kind)
-    for (phases, reason), kinds in together.items():
-        where_not = f"in {' and '.join(phases)}" if any(phases) else "anywhere"
+    for (modes, reason), kinds in together.items():
+        where_not = f"in {' and '.join(modes)}" if any(modes) else "anywhere"
         yield f"{', '.join(kinds)} {where_not}: {reason}"
     for (place, reason), kinds in at.items():
         yield f"{', '.join(kinds)} at {place}: {reason}"
@@ -375,7 +373,7 @@ def missing_orders(orders: Iterable[OrderCell]) -> Iterator[str]:
 _ORDERS_TOLD: Final = 4
 
 _NEVER: Final[Mapping[tuple[str, ...], tuple[str, ...]]] = {("F",): ("compensation",), ("C",): ("forward",)}
-"""The phases in which a kind that strikes one direction only can never be seen."""
+"""The modes in which a kind that strikes one direction only can never be seen."""
 
 
 def _count(table: dict[Any, Counts], key: Any, case: Case) -> None:
@@ -387,8 +385,8 @@ def _count(table: dict[Any, Counts], key: Any, case: Case) -> None:
     counts[2] += case.consequential
 
 
-def _phase_at(run: Run, site: Site) -> str:
-    return phase_of(run, run.sites.index(site)) if site in run.sites else PHASES[0]
+def _mode_at(run: Run, site: Site) -> str:
+    return mode_of(run, run.sites.index(site)) if site in run.sites else MODES[0]
 
 
 def _pairs(table: dict[tuple[str, str], Counts], order: list[str]) -> Iterator[PairCell]:

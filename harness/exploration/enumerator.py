@@ -12,7 +12,6 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import NamedTuple
 
 from ..faults import Fault, Plan, Site, feasible_kinds
 from ..history import BOOT, rows_digest
@@ -29,6 +28,7 @@ from ..simulator import (
     simulate,
     unsettled,
 )
+from .cases import Case, mode_of
 from .judge import NotDeterministic, difference
 from .reductions import (
     CLOCK_JUMPS,
@@ -45,20 +45,6 @@ from .reductions import (
     WHATEVER_IS_ASKED,
     StateMemo,
 )
-
-
-class Case(NamedTuple):
-    """One plan that was run. ``consequential`` says that its last fault changed what happened;
-    ``phase`` is where in the saga that fault struck: forward, compensation or recovery. ``known`` says that
-    the run was ended in a state whose future had been explored: it is not to be judged again."""
-
-    plan: Plan
-    run: Run
-    digest: bytes
-    fired: bool
-    consequential: bool
-    phase: str
-    known: bool = False
 
 
 @dataclass(slots=True)
@@ -233,7 +219,7 @@ class Enumerator:
             before = Plan(faults=node.faults)
             raise NotDeterministic(f"{before}: {difference(self.setup, before)}") from None
         known = run.known_at >= 0
-        case = Case(plan, run, digest, fired, digest != node.digest, phase_of(run, struck), known)
+        case = Case(plan, run, digest, fired, digest != node.digest, mode_of(run, struck), known)
         if not fired or len(faults) == self.max_faults:
             return case, None
         end = run.known_at if known else len(run.sites)
@@ -304,13 +290,3 @@ class Enumerator:
             done = rows_before
             counts.append(count)
         return tuple(counts)
-
-
-def phase_of(run: Run, index: int) -> str:
-    """Where in the life of a saga the site at ``index`` lies."""
-    if 0 <= run.recovery <= index:
-        return "recovery"
-    direction = run.sites[index][2]
-    if direction == "C" or (not direction and 0 <= run.compensation <= index):
-        return "compensation"
-    return "forward"

@@ -19,9 +19,10 @@ from typing import Any, Final
 from ..plain import to_plain
 from ..ports import Adapter
 from ..verdict import Report
-from .campaign import Campaign, Settings
+from .campaign import Campaign
 from .part_search import DRAWN_TOGETHER, NO_END
 from .parts import Record
+from .settings import Settings
 
 PLATEAU: Final = 0.01
 """On a plateau the next run shows a new class of histories with a chance below this, as Good and Turing estimate."""

@@ -24,11 +24,13 @@ from ..loading import load
 from ..ports import Adapter
 from ..simulator import Setup
 from ..verdict import Finding, Report, Violation
-from .campaign import Campaign, Settings, finding_id, replay_file
-from .enumerator import Case, Enumerator, phase_of
+from .campaign import Campaign, finding_id, replay_file
+from .cases import Case, mode_of
+from .enumerator import Enumerator
 from .judge import Judge, violates
 from .reductions import FEASIBLE
 from .replay import Replay, Replayed
+from .settings import Settings
 from .statistics import ScenarioStatistics, Sighting, Signature
 
 TRIES: Final = 3
@@ -152,7 +154,7 @@ class LiveCampaign(Campaign):
             digest=key,
             fired=len(run.fired) == len(plan),
             consequential=node is not None and key != node.digest,
-            phase=phase_of(run, run.sites.index(last)) if last in run.sites else "",
+            mode=mode_of(run, run.sites.index(last)) if last in run.sites else "",
         )
         verdict, new = judge.judge(plan, run, key)
         self._digest.update(key)

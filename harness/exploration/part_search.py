@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator
 from itertools import count as numbers
-from typing import Any, Final
+from typing import Final
 
 from ..simulator import Setup, simulate
 from ..verdict import Verdict
-from .enumerator import Case, Enumerator
+from .cases import Case
+from .enumerator import Enumerator
 from .judge import Judge, NotDeterministic, first_difference
 from .parts import Record
 from .random_plans import random_plans
+from .settings import Settings
 
 REPEAT_EVERY: Final = 101
 """One plan in so many runs twice, to see that the adapter is deterministic."""
@@ -27,7 +29,7 @@ KNOWN: Final = Verdict()
 """The verdict on a run that ended in a state whose future was judged before: nothing that is new."""
 
 
-def drawn_parts(settings: Any) -> Iterator[str]:
+def drawn_parts(settings: Settings) -> Iterator[str]:
     """The names of the parts of random plans, ``drawn/SCENARIO/FIRST``, in the order of the campaign: scenario by
     scenario; where there is no end, a part of each in turn."""
     scenarios = range(len(settings.scenarios))
@@ -39,7 +41,7 @@ def drawn_parts(settings: Any) -> Iterator[str]:
             yield f"drawn/{index}/{start}"
 
 
-def drawn_share(settings: Any, index: int) -> int:
+def drawn_share(settings: Settings, index: int) -> int:
     """How many random plans the scenario of that number has."""
     if settings.endless:
         return NO_END
@@ -47,7 +49,7 @@ def drawn_share(settings: Any, index: int) -> int:
     return int(settings.random_plans // scenarios + (index < settings.random_plans % scenarios))
 
 
-def drawn_together(settings: Any, index: int, start: int) -> int:
+def drawn_together(settings: Settings, index: int, start: int) -> int:
     """How many random plans are in the part that begins with number ``start``."""
     return min(DRAWN_TOGETHER, drawn_share(settings, index) - start)
 
@@ -57,7 +59,11 @@ class PartSearch:
     hears how many plans of the part were run."""
 
     def __init__(
-        self, setup: Setup, settings: Any, over: Callable[[], bool], tell: Callable[[int], None] = lambda done: None
+        self,
+        setup: Setup,
+        settings: Settings,
+        over: Callable[[], bool],
+        tell: Callable[[int], None] = lambda done: None,
     ) -> None:
         self.setup = setup
         self._settings = settings

@@ -22,11 +22,12 @@ from typing import Any
 from ..errors import UsageError
 from ..loading import load
 from ..simulator import Setup
-from ..simulator.patches import watchdog
+from ..simulator.patches import Watch, watchdog
 from .certificate import source_digest, versions
 from .part_search import PartSearch
 from .parts import to_text
 from .quiet import fewer_collections, quiet
+from .settings import Settings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +42,7 @@ class Facts:
 class PartWorker:
     """The process, as seen by the one that starts it. ``folder`` is where it runs, from which files are named."""
 
-    def __init__(self, spec: str, settings: Any, *, loud: bool, folder: Path | None = None) -> None:
+    def __init__(self, spec: str, settings: Settings, *, loud: bool, folder: Path | None = None) -> None:
         self.pipe, theirs = multiprocessing.Pipe()
         with theirs:
             self.process = subprocess.Popen(
@@ -99,7 +100,7 @@ def _listen(pipe: Connection[Any, Any], asked: queue.SimpleQueue[str | None]) ->
 
 
 def _serve(
-    pipe: Connection[Any, Any], asked: queue.SimpleQueue[str | None], spec: str, settings: Any, watch: Any
+    pipe: Connection[Any, Any], asked: queue.SimpleQueue[str | None], spec: str, settings: Settings, watch: Watch
 ) -> None:
     try:
         adapter = load(spec)

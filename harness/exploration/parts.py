@@ -18,7 +18,7 @@ from ..history import Row
 from ..plain import from_plain, to_plain
 from ..simulator import Run
 from ..verdict import Verdict
-from .enumerator import Case
+from .cases import Case
 
 
 @dataclass
@@ -64,7 +64,7 @@ def to_text(record: Record) -> str:
                 [sites.number(tuple(site)) for site in case.plan.yields],
                 case.digest.hex(),
                 [case.fired, case.consequential, case.known, run.capped],
-                case.phase,
+                case.mode,
                 verdicts.number(plain),
                 -1 if case.known else histories.number(case.digest, _numbers(rows, run)),
                 [sites.number(tuple(site)) for site in run.sites],
@@ -114,7 +114,7 @@ def _cases(data: dict[str, Any]) -> Iterator[tuple[Case, Verdict]]:
     verdicts: list[Verdict] = [from_plain(Verdict, json.loads(verdict)) for verdict in data["verdicts"]]
     events: list[Row] = _tuples(data["rows"])
     histories = [tuple(events[number] for number in numbers) for numbers in data["histories"]]
-    for plan, yields, digest, flags, phase, verdict, history, visited, marks, fired, impossible in data["cases"]:
+    for plan, yields, digest, flags, mode, verdict, history, visited, marks, fired, impossible in data["cases"]:
         run = Run(
             rows=histories[history] if history >= 0 else (),
             sites=tuple(sites[number] for number in visited),
@@ -135,7 +135,7 @@ def _cases(data: dict[str, Any]) -> Iterator[tuple[Case, Verdict]]:
             digest=bytes.fromhex(digest),
             fired=flags[0],
             consequential=flags[1],
-            phase=phase,
+            mode=mode,
             known=flags[2],
         )
         yield case, verdicts[verdict]

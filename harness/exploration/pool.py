@@ -12,10 +12,11 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from multiprocessing.connection import wait
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from .part_search import drawn_parts
 from .part_worker import PartWorker
+from .settings import Settings
 
 POLL_S: Final = 0.2
 """How long to wait for workers before it is asked again whether to stop."""
@@ -63,7 +64,7 @@ class Pool:
 
     def __init__(
         self,
-        settings: Any,
+        settings: Settings,
         crew: Crew,
         *,
         kept: Callable[[str], str | None],
@@ -163,7 +164,7 @@ def _in_words(parts: list[str]) -> str:
 class Processes:
     """A crew on this machine."""
 
-    def __init__(self, count: int, spec: str, settings: Any, *, loud: bool) -> None:
+    def __init__(self, count: int, spec: str, settings: Settings, *, loud: bool) -> None:
         workers = [PartWorker(spec, settings, loud=loud) for _ in range(count)]
         self._workers = {str(worker.process.pid): worker for worker in workers}
         self._given: dict[str, deque[str]] = {name: deque() for name in self._workers}
@@ -198,7 +199,7 @@ class Processes:
 
 
 @contextmanager
-def processes(count: int, spec: str, settings: Any, *, loud: bool = False) -> Iterator[Processes]:
+def processes(count: int, spec: str, settings: Settings, *, loud: bool = False) -> Iterator[Processes]:
     """So many workers on this machine; none is left afterwards."""
     crew = Processes(count, spec, settings, loud=loud)
     try:

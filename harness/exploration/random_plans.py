@@ -18,12 +18,10 @@ from ..faults import AT_SEND, Fault, Plan, Site
 from ..history import Row, rows_digest
 from ..simulator import Run, Setup, simulate
 from ..verdict import RandomPlans, Unseen, Verdict
-from .enumerator import Case, Enumerator, phase_of
+from .cases import Case, mode_of
+from .enumerator import Enumerator
 from .judge import NotDeterministic, difference
 from .reductions import FEASIBLE
-
-BEYOND: Final = 2
-"""A campaign draws plans with at most so many faults more than it enumerates."""
 
 SCHEDULED: Final = 3
 """From so many sagas on a plan carries priorities: of two, both orders of what conflicts are enumerated."""
@@ -109,8 +107,8 @@ def _walk(enumerator: Enumerator, run: Run, rng: random.Random, max_faults: int,
         struck = run.sites.index(fault.site)
         start = struck + 1
     fired = len(run.fired) == len(faults)
-    phase = phase_of(run, struck) if faults else ""
-    return Case(Plan(faults=faults, yields=yields), run, digest, fired, bool(faults) and digest != before, phase)
+    mode = mode_of(run, struck) if faults else ""
+    return Case(Plan(faults=faults, yields=yields), run, digest, fired, bool(faults) and digest != before, mode)
 
 
 def _next(enumerator: Enumerator, rng: random.Random, chosen: Swarm, run: Run, start: int) -> Fault | None:

@@ -25,8 +25,8 @@ from ..verdict import (
     Violation,
 )
 from .blocked import Blocked
+from .cases import Case
 from .coverage import CoverageStatistics, in_words, missing_orders
-from .enumerator import Case
 from .judge import outcome_of
 
 Signature = tuple[str, str, str, str]

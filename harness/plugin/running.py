@@ -13,9 +13,10 @@ import pytest
 
 from ..baseline import Judged, in_words
 from ..errors import InternalError, SagafuzzError, UsageError
-from ..exploration.campaign import Settings, choose_scenarios, command_line
+from ..exploration.campaign import choose_scenarios, command_line
 from ..exploration.choosing import campaign_class
 from ..exploration.quiet import quiet
+from ..exploration.settings import Settings
 from ..interrupt import interruptible
 from ..invariants import extended as judged_by
 from ..loading import as_adapter, with_spec

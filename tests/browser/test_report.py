@@ -10,8 +10,9 @@ import pytest
 
 from sagafuzz import Report
 from sagafuzz.detection import Acquittal, Detection, ZooReport
-from sagafuzz.exploration.campaign import Campaign, Settings
+from sagafuzz.exploration.campaign import Campaign
 from sagafuzz.exploration.quiet import quiet
+from sagafuzz.exploration.settings import Settings
 from sagafuzz.loading import load
 from sagafuzz.reports import COMPARISONS, REPORTS, zoo
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from sagafuzz.exploration.campaign import Campaign, Settings
+from sagafuzz.exploration.campaign import Campaign
+from sagafuzz.exploration.settings import Settings
 from sagafuzz.loading import load
 from sagafuzz.reports import REPORTS
 

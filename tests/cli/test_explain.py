@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from sagafuzz.cli.explaining import anomalies
-from sagafuzz.exploration.campaign import Campaign, Settings
+from sagafuzz.exploration.campaign import Campaign
+from sagafuzz.exploration.settings import Settings
 from sagafuzz.faults import FAULT_KINDS
 from sagafuzz.invariants import INVARIANTS
 from sagafuzz.loading import load

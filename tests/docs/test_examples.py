@@ -7,8 +7,9 @@ from textwrap import indent
 
 import pytest
 
-from sagafuzz.exploration.campaign import Campaign, Settings
+from sagafuzz.exploration.campaign import Campaign
 from sagafuzz.exploration.quiet import quiet
+from sagafuzz.exploration.settings import Settings
 from sagafuzz.loading import load
 from sagafuzz.verdict import Report
 

@@ -11,8 +11,9 @@ import pytest
 
 import sagafuzz
 from sagafuzz.adapters.checkout import CHECKOUT
-from sagafuzz.exploration.campaign import Campaign, Settings
+from sagafuzz.exploration.campaign import Campaign
 from sagafuzz.exploration.replay import from_text, replay, to_text
+from sagafuzz.exploration.settings import Settings
 from sagafuzz.loading import as_adapter, load
 from sagafuzz.verdict import Report
 
@@ -45,7 +46,8 @@ def test_a_finding_can_be_replayed_and_is_fixed_on_the_reference() -> None:
 
 
 ONE_FAULT = """
-from sagafuzz.exploration.campaign import Campaign, Settings
+from sagafuzz.exploration.campaign import Campaign
+from sagafuzz.exploration.settings import Settings
 from sagafuzz.loading import load
 reference = load("reference")
 settings = Settings(max_faults=1, examples=0, random_plans=20, scenarios=(reference.scenario("declined"),))

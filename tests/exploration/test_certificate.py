@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import sagafuzz
-from sagafuzz.exploration.campaign import Campaign, Settings
+from sagafuzz.exploration.campaign import Campaign
 from sagafuzz.exploration.certificate import (
     LIBRARIES,
     Certificate,
@@ -22,6 +22,7 @@ from sagafuzz.exploration.certificate import (
     to_text,
     verify,
 )
+from sagafuzz.exploration.settings import Settings
 from sagafuzz.loading import as_adapter, load
 from sagafuzz.verdict import Report
 

@@ -8,9 +8,10 @@ from functools import cache
 import pytest
 
 import sagafuzz
-from sagafuzz.exploration.campaign import Campaign, Settings
+from sagafuzz.exploration.campaign import Campaign
 from sagafuzz.exploration.coverage import LEFT_OUT, NOT_REACHED, SPARED, Orders, in_words
 from sagafuzz.exploration.enumerator import Enumerator
+from sagafuzz.exploration.settings import Settings
 from sagafuzz.faults import FAULT_KINDS, KIND_GROUPS
 from sagafuzz.loading import as_adapter, load
 from sagafuzz.simulator import Setup
@@ -39,7 +40,7 @@ def test_each_plan_is_counted_in_one_cell(faults: int) -> None:
 
 def test_each_plan_of_two_faults_is_counted_in_one_pair() -> None:
     report = campaign("seed", "succeeds", 2)
-    for pairs in (report.covered.kinds, report.covered.phases):
+    for pairs in (report.covered.kinds, report.covered.modes):
         assert sum(cell.planned for cell in pairs) == report.counts.by_faults[2]
         assert all(cell.consequential <= cell.fired == cell.planned for cell in pairs)
 
@@ -55,14 +56,14 @@ def test_pairs_are_those_of_the_plans() -> None:
 
 
 def test_a_pair_of_phases_is_where_each_of_its_faults_struck() -> None:
-    phases = {(cell.first, cell.second) for cell in campaign("reference", "declined", 2).covered.phases}
-    assert phases >= {("forward", "compensation"), ("forward", "recovery"), ("compensation", "recovery")}
-    assert not {pair for pair in phases if pair[0] == "recovery"}, "to be in recovery takes a fault before"
+    modes = {(cell.first, cell.second) for cell in campaign("reference", "declined", 2).covered.modes}
+    assert modes >= {("forward", "compensation"), ("forward", "recovery"), ("compensation", "recovery")}
+    assert not {pair for pair in modes if pair[0] == "recovery"}, "to be in recovery takes a fault before"
 
 
 def test_without_pairs_there_are_none() -> None:
     covered = campaign("seed", "succeeds", 1).covered
-    assert covered.kinds == covered.phases == covered.orders == ()
+    assert covered.kinds == covered.modes == covered.orders == ()
 
 
 # -- reasons -----------------------------------------------------------------------------------

@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 from sagafuzz import Fault, Plan, Site
-from sagafuzz.exploration.campaign import Campaign, Settings
+from sagafuzz.exploration.campaign import Campaign
 from sagafuzz.exploration.driver import perform
 from sagafuzz.exploration.explain import event_in_words, explain, explain_program
 from sagafuzz.exploration.judge import violates
 from sagafuzz.exploration.quiet import quiet
+from sagafuzz.exploration.settings import Settings
 from sagafuzz.history import DATA_FIELDS, Event
 from sagafuzz.invariants import INVARIANTS, check
 from sagafuzz.loading import load

@@ -10,9 +10,10 @@ import pytest
 
 import sagafuzz
 from sagafuzz import Plan, Request, Saga, Scenario, Site, Step, Transaction, UsageError
-from sagafuzz.exploration.campaign import Campaign, Settings
+from sagafuzz.exploration.campaign import Campaign
 from sagafuzz.exploration.random_plans import CHANGES, random_plans, schedule
 from sagafuzz.exploration.replay import from_text, replay, to_text
+from sagafuzz.exploration.settings import Settings
 from sagafuzz.loading import load
 from sagafuzz.simulator import Setup, simulate
 

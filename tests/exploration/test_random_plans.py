@@ -7,8 +7,9 @@ from collections import Counter
 
 import pytest
 
-from sagafuzz.exploration.campaign import Campaign, Settings
-from sagafuzz.exploration.random_plans import BEYOND, random_plans, swarm, trace_class, unseen
+from sagafuzz.exploration.campaign import Campaign
+from sagafuzz.exploration.random_plans import random_plans, swarm, trace_class, unseen
+from sagafuzz.exploration.settings import BEYOND, Settings
 from sagafuzz.loading import load
 from sagafuzz.simulator import Setup, simulate
 from sagafuzz.verdict import RandomPlans, Unseen, random_claims

@@ -8,11 +8,12 @@ import pytest
 
 from sagafuzz import Adapter, Plan, Scenario
 from sagafuzz.errors import UsageError
-from sagafuzz.exploration.campaign import Campaign, Settings
+from sagafuzz.exploration.campaign import Campaign
 from sagafuzz.exploration.enumerator import Enumerator
 from sagafuzz.exploration.judge import Judge, outcome_of
 from sagafuzz.exploration.quiet import fewer_collections, quiet
 from sagafuzz.exploration.reductions import FEASIBLE, REDUCTIONS, SYMMETRY
+from sagafuzz.exploration.settings import Settings
 from sagafuzz.exploration.symmetry import every_order, told_by_ids
 from sagafuzz.loading import load
 from sagafuzz.simulator import Setup

@@ -11,8 +11,8 @@ import pytest
 
 from sagafuzz.cli.main import main
 from sagafuzz.errors import UsageError
-from sagafuzz.exploration.campaign import Settings
 from sagafuzz.exploration.live import LiveCampaign
+from sagafuzz.exploration.settings import Settings
 from sagafuzz.loading import load
 
 from .conftest import EXAMPLES, Small

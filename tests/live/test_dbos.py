@@ -10,8 +10,8 @@ import os
 
 from sagafuzz import Adapter
 from sagafuzz.adapters.postgres_server import binaries
-from sagafuzz.exploration.campaign import Settings
 from sagafuzz.exploration.live import LiveCampaign
+from sagafuzz.exploration.settings import Settings
 from sagafuzz.faults import AT_LOG, AT_LOGGED, Plan
 from sagafuzz.invariants import check
 from sagafuzz.loading import load

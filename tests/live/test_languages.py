@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from sagafuzz.exploration.campaign import Settings
 from sagafuzz.exploration.live import LiveCampaign
+from sagafuzz.exploration.settings import Settings
 from sagafuzz.faults import Plan
 from sagafuzz.invariants import check
 from sagafuzz.loading import load

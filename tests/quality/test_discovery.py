@@ -8,8 +8,9 @@ from __future__ import annotations
 import pytest
 
 from sagafuzz import Adapter
-from sagafuzz.exploration.campaign import Campaign, Settings
+from sagafuzz.exploration.campaign import Campaign
 from sagafuzz.exploration.quiet import quiet
+from sagafuzz.exploration.settings import Settings
 from sagafuzz.loading import load
 
 from .broken_systems import BROKEN, CLASSICS

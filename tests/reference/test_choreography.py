@@ -9,8 +9,9 @@ import pytest
 
 from sagafuzz import Adapter, LocalTransaction, Outcome, Report, Saga, Step, UsageError, adapter
 from sagafuzz.adapters.choreography import FLOW, Choreography, ChoreographyParticipant, questions
-from sagafuzz.exploration.campaign import Campaign, Settings
+from sagafuzz.exploration.campaign import Campaign
 from sagafuzz.exploration.quiet import quiet
+from sagafuzz.exploration.settings import Settings
 from sagafuzz.loading import as_adapter
 from sagafuzz.reference_saga.choreography import Event, Flow, Reaction
 

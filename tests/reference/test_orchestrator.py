@@ -7,8 +7,9 @@ from dataclasses import replace
 import pytest
 
 from sagafuzz import Adapter, Fault, Plan, Site
-from sagafuzz.exploration.campaign import Campaign, Settings
+from sagafuzz.exploration.campaign import Campaign
 from sagafuzz.exploration.quiet import quiet
+from sagafuzz.exploration.settings import Settings
 from sagafuzz.reference_saga import Definition, RetryPolicy
 from sagafuzz.reference_saga.owner import Owner
 from sagafuzz.simulator import Setup, simulate

@@ -13,8 +13,9 @@ import pytest
 
 from sagafuzz import Adapter, Outcome, Rejected, Request, Transaction
 from sagafuzz.errors import UsageError
-from sagafuzz.exploration.campaign import Campaign, Settings
+from sagafuzz.exploration.campaign import Campaign
 from sagafuzz.exploration.quiet import quiet
+from sagafuzz.exploration.settings import Settings
 from sagafuzz.faults import Fault, Plan, Site
 from sagafuzz.invariants import blocking
 from sagafuzz.invariants.blocking import Hold

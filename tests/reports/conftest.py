@@ -164,8 +164,8 @@ def report(*found: Finding, **changes: Any) -> Report:
         "invariants": invariants(found),
         "findings": found,
         "coverage": (
-            Cell(kind="lost-ack", phase="forward", sites=2, planned=60, fired=60, consequential=40),
-            Cell(kind="lost-ack", phase="recovery", sites=1, planned=3, fired=0, consequential=0),
+            Cell(kind="lost-ack", mode="forward", sites=2, planned=60, fired=60, consequential=40),
+            Cell(kind="lost-ack", mode="recovery", sites=1, planned=3, fired=0, consequential=0),
         ),
         "not_exercised": ("I12 write ahead: the adapter names no records",),
         "digest": "9f86d081",
@@ -220,7 +220,7 @@ def hostile(make: SimpleNamespace) -> Report:
         **names,
         scenarios=(ScenarioResult(scenario=Scenario(name=ESCAPES), counts=PlanCounts(), outcomes={ESCAPES: 1}),),
         invariants=(InvariantResult(id=ESCAPES, name=ESCAPES, status="violated", note=ESCAPES),),
-        coverage=(Cell(kind=ESCAPES, phase=ESCAPES, sites=1, planned=1, fired=0, consequential=0),),
+        coverage=(Cell(kind=ESCAPES, mode=ESCAPES, sites=1, planned=1, fired=0, consequential=0),),
         not_exercised=(ESCAPES,) * 100,
         reasons=(ESCAPES,) * 100,
     )

@@ -9,7 +9,8 @@ from types import SimpleNamespace
 import pytest
 
 from sagafuzz import Report
-from sagafuzz.exploration.campaign import Campaign, Settings
+from sagafuzz.exploration.campaign import Campaign
+from sagafuzz.exploration.settings import Settings
 from sagafuzz.loading import load
 from sagafuzz.reports import REPORTS
 from sagafuzz.verdict import (
@@ -132,11 +133,11 @@ def covered(make: SimpleNamespace) -> Report:
         counts=PlanCounts(planned=7, run=7, fired=7, pruned={"state memo": 5}),
         covered=Coverage(
             sites=(
-                SiteCell(scenario="two", site=site, kind="lost-ack", phase="forward", **cell),
-                SiteCell(scenario="two", site=site, kind="lost-ack", phase="recovery", **cell),
+                SiteCell(scenario="two", site=site, kind="lost-ack", mode="forward", **cell),
+                SiteCell(scenario="two", site=site, kind="lost-ack", mode="recovery", **cell),
             ),
             kinds=(PairCell(first="lost-ack", second="reject", **cell),),
-            phases=(PairCell(first="forward", second="recovery", **cell),),
+            modes=(PairCell(first="forward", second="recovery", **cell),),
             orders=(
                 OrderCell(first=charge, second=refund, seen=4, **order),
                 OrderCell(first=refund, second=charge, seen=0, why="both were handled, never in this order", **order),

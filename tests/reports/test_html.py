@@ -172,7 +172,7 @@ def test_the_heatmap_tells_fired_from_planned_and_from_what_could_not_be(make: S
     def cell(kind: str, phase: str, fired: int, planned: int, direction: str = "F") -> SiteCell:
         site = Site("saga-1", "payment", direction, phase, 1)
         return SiteCell(
-            scenario="succeeds", site=site, kind=kind, phase="forward", planned=planned, fired=fired, consequential=0
+            scenario="succeeds", site=site, kind=kind, mode="forward", planned=planned, fired=fired, consequential=0
         )
 
     sites = (cell("lost-ack", "ack", 2, 3), cell("lost-ack", "ack", 0, 4, "C"), cell("timeout", "send", 5, 5))

@@ -16,8 +16,9 @@ from junitparser import Error, Failure, JUnitXml, Skipped
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from sagafuzz import Report
-from sagafuzz.exploration.campaign import Campaign, Settings
+from sagafuzz.exploration.campaign import Campaign
 from sagafuzz.exploration.quiet import quiet
+from sagafuzz.exploration.settings import Settings
 from sagafuzz.loading import load
 from sagafuzz.reports import REPORTS, SCHEDULES
 from sagafuzz.reports.hosts import MAX_ANNOTATIONS
