@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 from .. import __version__
 from ..faults import Plan
-from ..invariants import check
+from ..invariants import OURS, Catalogue
 from ..plain import from_plain, to_plain
 from ..ports import Adapter
 from ..scenario import Scenario
@@ -37,7 +37,7 @@ from ..verdict import (
 from .certificate import source_digest
 from .driver import expect_program_again, perform
 from .explain import explain, explain_program
-from .judge import Judge, NotDeterministic, first_difference, violates
+from .judge import Judge, NotDeterministic, first_difference, found_in, violates
 from .part_search import PartSearch, drawn_parts, drawn_together
 from .parts import Record, from_text, to_text
 from .quiet import fewer_collections
@@ -86,6 +86,7 @@ class Campaign:
         keep: Callable[[str, str], None] = lambda name, text: None,
         leave: Callable[[str], str] = lambda name: "",
         parts_only: bool = False,
+        catalogue: Catalogue = OURS,
     ) -> None:
         self.adapter = adapter
         scenarios = settings.scenarios or adapter.scenarios
@@ -97,8 +98,9 @@ class Campaign:
         self._keep = keep
         self._leave = leave
         self._parts_only = parts_only
+        self._catalogue = catalogue
         self._left: Counter[str] = Counter()
-        self._statistics = Statistics()
+        self._statistics = Statistics(catalogue)
         self._random = RandomResult(asked=settings.examples)
         self._drawn = Drawn(settings.random_plans, settings.max_faults + settings.beyond)
         self._place = 0  # how many random plans come before the next part of them, searched here or not
@@ -139,7 +141,11 @@ class Campaign:
         statistics = ScenarioStatistics(setup.scenario)
         self._statistics.scenarios.append(statistics)
         stage = f"{setup.scenario.name}: every plan with at most {settings.max_faults} faults"
-        search = PartSearch(setup, settings, self._over, lambda done: self._tell(stage, statistics.run + done, 0))
+
+        def tell(done: int) -> None:
+            self._tell(stage, statistics.run + done, 0)
+
+        search = PartSearch(setup, settings, self._over, tell, self._catalogue)
         judge, spared = Judge(setup), Counter[str]()
         self._statistics.coverage.begin(setup, settings.max_faults, settings.kinds or None, pruned=spared)
         number, parts, shallow = 0, 1, list[Plan]()
@@ -200,7 +206,7 @@ class Campaign:
             self._tell("random plans", self._drawn.run + done, self.settings.random_plans)
 
         setup = Setup(adapter=self.adapter, scenario=scenario)
-        return PartSearch(setup, self.settings, self._over, tell)
+        return PartSearch(setup, self.settings, self._over, tell, self._catalogue)
 
     def _enough(self) -> bool:
         """Whether to draw no more plans before the last one."""
@@ -262,8 +268,9 @@ class Campaign:
 
     def _shrunk(self, signature: Signature, sighting: Sighting) -> Finding:
         if self._watch.ended and signature[0] == "C3":
-            return _unshrunk(self.adapter.name, signature, sighting)  # each candidate could take seconds
-        small = shrink(sighting.setup, sighting.plan, signature)
+            # each candidate could take seconds
+            return _unshrunk(self.adapter.name, signature, sighting, self._catalogue)
+        small = shrink(sighting.setup, sighting.plan, signature, self._catalogue)
         setup = Setup(adapter=self.adapter, scenario=small.scenario)
         if found := first_difference(small.history, simulate(setup, small.plan)):
             raise NotDeterministic(f"{small.scenario.name}, {small.plan}: {found}")
@@ -280,7 +287,9 @@ class Campaign:
             first_events=sighting.events,
             first_faults=len(sighting.plan),
             replay=replay_file(finding_id(self.adapter.name, signature)),
-            explanation=self._explain(lambda: explain(setup, small.plan, small.violation, small.history)),
+            explanation=self._explain(
+                lambda: explain(setup, small.plan, small.violation, small.history, self._catalogue)
+            ),
         )
 
     def _explain(self, explanation: Callable[[], Explanation]) -> Explanation | None:
@@ -327,6 +336,7 @@ class Campaign:
                 ignore=known,
                 stopped=stopped,
                 classes=classes,
+                catalogue=self._catalogue,
             )
             if failure is not None:
                 known |= {failure.violation.signature}
@@ -348,9 +358,9 @@ class Campaign:
         expect_program_again(setup, failure.actions, failure.history)
         actions = failure.actions
         if not self._watch.ended:  # each candidate could take seconds
-            actions = shrink_actions(setup, failure.actions, violation.signature)
+            actions = shrink_actions(setup, failure.actions, violation.signature, self._catalogue)
         shown, history = perform(setup, actions)
-        violation = next((v for v in check(history).violations if v.signature == violation.signature), violation)
+        violation = found_in(history, violation.signature, self._catalogue) or violation
         id = finding_id(self.adapter.name, violation.signature)
         return Finding(
             id=id,
@@ -364,7 +374,9 @@ class Campaign:
             first_events=len(failure.history.rows),
             first_faults=failure.faults,
             replay=replay_file(id),
-            explanation=self._explain(lambda: explain_program(setup, actions, shown, violation, history)),
+            explanation=self._explain(
+                lambda: explain_program(setup, actions, shown, violation, history, self._catalogue)
+            ),
         )
 
     # -- what is known -------------------------------------------------------------------------
@@ -373,7 +385,7 @@ class Campaign:
         """Everything known by now."""
         for signature, sighting in self._worth_telling():
             if signature not in self._findings:
-                self._findings[signature] = _unshrunk(self.adapter.name, signature, sighting)
+                self._findings[signature] = _unshrunk(self.adapter.name, signature, sighting, self._catalogue)
         findings = (*self._findings.values(), *self._random_findings)
         found = Counter(finding.violation.invariant for finding in self._random_findings)
         invariants = self._statistics.invariants(found)
@@ -488,9 +500,9 @@ def replay_file(id: str) -> str:
     return f"{id}.json"
 
 
-def _unshrunk(adapter: str, signature: Signature, sighting: Sighting) -> Finding:
+def _unshrunk(adapter: str, signature: Signature, sighting: Sighting, catalogue: Catalogue) -> Finding:
     """A finding as it was first seen, for a campaign that was stopped before it could be shrunk."""
-    shown = violates(sighting.setup, sighting.plan, signature)
+    shown = violates(sighting.setup, sighting.plan, signature, catalogue)
     if shown is None:  # not deterministic: this run shows something else
         run = simulate(sighting.setup, sighting.plan)
         shown = (replace(sighting.violation, position=-1), run.history(sighting.setup, sighting.plan))

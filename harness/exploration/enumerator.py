@@ -15,7 +15,6 @@ from dataclasses import dataclass, replace
 
 from ..faults import Fault, Plan, Site, feasible_kinds
 from ..history import BOOT, rows_digest
-from ..invariants import only_ours
 from ..simulator import (
     HEALING,
     UNSHARED,
@@ -42,7 +41,6 @@ from .reductions import (
     REDUCTIONS,
     STATE_MEMO,
     UNREAD_CLOCK,
-    WHATEVER_IS_ASKED,
     StateMemo,
 )
 
@@ -80,8 +78,7 @@ class Enumerator:
     """Runs all plans of one setup, those with fewer faults first, in the order of discovery.
 
     ``only`` restricts the fault kinds. ``reductions`` names those in use (see REDUCTIONS); ``pruned``
-    counts the plans that each of them spared, ``resumed`` those that were run from a shared prefix. Invariants that
-    users add leave those of WHATEVER_IS_ASKED.
+    counts the plans that each of them spared, ``resumed`` those that were run from a shared prefix.
     """
 
     def __init__(
@@ -91,8 +88,6 @@ class Enumerator:
         only: Collection[str] | None = None,
         reductions: Collection[str] = REDUCTIONS,
     ) -> None:
-        if not only_ours():
-            reductions = [name for name in reductions if name in WHATEVER_IS_ASKED]
         independent = INDEPENDENCE in reductions and (only is None or DELAY in only)
         self.setup = replace(setup, every_pair=not independent, every_try=FORGOTTEN_RETRIES not in reductions)
         self.only = only

@@ -10,7 +10,7 @@ from .. import history as h
 from ..errors import UsageError
 from ..faults import Fault, Plan, Site, given_way
 from ..history import Event, History
-from ..invariants import INVARIANTS, check
+from ..invariants import OURS, Catalogue, check
 from ..invariants.facts import COMPENSATED, COMPLETED, Facts, SagaFacts
 from ..saga import COMPENSATION, FORWARD, Saga
 from ..simulator import Setup, line_of, simulate
@@ -39,22 +39,28 @@ class _Candidate:
     verdict: Verdict
 
 
-def explain(setup: Setup, plan: Plan, violation: Violation, history: History) -> Explanation:
+def explain(
+    setup: Setup, plan: Plan, violation: Violation, history: History, catalogue: Catalogue = OURS
+) -> Explanation:
     """Explain the violation that ``history``, the run of ``plan`` under ``setup``, shows."""
-    without = [_tried(setup, plan.without(index), f"without {fault}") for index, fault in enumerate(plan.faults)]
+
+    def tried(other: Plan, words: str) -> _Candidate:
+        near = simulate(setup, other).history(setup, other)
+        return _Candidate(words=words, plan=other, history=near, verdict=check(near, catalogue=catalogue))
+
+    without = [tried(plan.without(index), f"without {fault}") for index, fault in enumerate(plan.faults)]
     parts = list(map(str, plan.faults))
     for index, site in enumerate(plan.yields):
         parts.append(given_way(site))
-        without.append(_tried(setup, plan.without_yield(index), f"where not {given_way(site)}"))
+        without.append(tried(plan.without_yield(index), f"where not {given_way(site)}"))
     removed = tuple(
         Removed(what=part, then=_then(candidate.verdict, violation))
         for part, candidate in zip(parts, without, strict=True)
     )
-    near = [*without, *(_tried(setup, other, words) for other, words in _moved(setup, plan))]
+    near = [*without, *(tried(other, words) for other, words in _moved(setup, plan))]
     culprits = _culprits(history.saga, [str(fault.kind) for fault in plan.faults], [f.site for f in plan.faults])
-    return replace(
-        _explanation(violation, history, removed, near, culprits), code=sent_by(setup, plan, violation, history)
-    )
+    said = _explanation(violation, history, removed, near, culprits, catalogue)
+    return replace(said, code=sent_by(setup, plan, violation, history))
 
 
 def sent_by(setup: Setup, plan: Plan, violation: Violation, history: History) -> str:
@@ -66,7 +72,12 @@ def sent_by(setup: Setup, plan: Plan, violation: Violation, history: History) ->
 
 
 def explain_program(
-    setup: Setup, actions: Sequence[Action], shown: Sequence[str], violation: Violation, history: History
+    setup: Setup,
+    actions: Sequence[Action],
+    shown: Sequence[str],
+    violation: Violation,
+    history: History,
+    catalogue: Catalogue = OURS,
 ) -> Explanation:
     """The same for a program of the state machine; instead of a fault an action is taken back."""
     near, removed = [], []
@@ -79,22 +90,28 @@ def explain_program(
             other = replay_actions(setup, (*actions[:index], *instead, *actions[index + 1 :]))
         except UsageError:  # what comes after cannot be done without it
             continue
-        verdict = check(other)
+        verdict = check(other, catalogue=catalogue)
         plain = f"delivered plainly instead of '{words}'" if instead else f"without '{words}'"
         near.append(_Candidate(words=plain, plan=None, history=other, verdict=verdict))
         removed.append(Removed(what=words, then=_then(verdict, violation)))
     names = dict.fromkeys("a slow answer" if actions[i][0] == "advance" else actions[i][0] for i in faulty)
-    return _explanation(violation, history, tuple(removed), near, " and ".join(names).replace("_", " "))
+    culprits = " and ".join(names).replace("_", " ")
+    return _explanation(violation, history, tuple(removed), near, culprits, catalogue)
 
 
 def _explanation(
-    violation: Violation, history: History, removed: tuple[Removed, ...], near: Sequence[_Candidate], culprits: str
+    violation: Violation,
+    history: History,
+    removed: tuple[Removed, ...],
+    near: Sequence[_Candidate],
+    culprits: str,
+    catalogue: Catalogue,
 ) -> Explanation:
     passing, shared = None, -1
     for candidate in near:
         if candidate.verdict.conclusion == CONSISTENT and (same := _shared(history, candidate.history)) > shared:
             passing, shared = candidate, same
-    entry = INVARIANTS.get(violation.invariant)
+    entry = catalogue.by_id.get(violation.invariant)
     return Explanation(
         removed=removed,
         passing=passing.words if passing else "",
@@ -104,17 +121,12 @@ def _explanation(
         parting=_parting(history, passing.history, shared) if passing else "",
         steps=tuple(step.name for step in history.saga.steps),
         states=tuple(_states(history, violation)),
-        cause=_cause(history, violation, culprits),
+        cause=_cause(history, violation, culprits, entry.cause if entry else "unknown"),
         repair=entry.repair if entry else "",
     )
 
 
 # -- schedules nearby ------------------------------------------------------------------------------
-
-
-def _tried(setup: Setup, plan: Plan, words: str) -> _Candidate:
-    history = simulate(setup, plan).history(setup, plan)
-    return _Candidate(words=words, plan=plan, history=history, verdict=check(history))
 
 
 def _moved(setup: Setup, plan: Plan) -> Iterator[tuple[Plan, str]]:
@@ -287,9 +299,8 @@ def _culprits(saga: Saga, kinds: Sequence[str], sites: Sequence[Site]) -> str:
     return " and ".join(told)
 
 
-def _cause(history: History, violation: Violation, culprits: str) -> str:
-    entry = INVARIANTS.get(violation.invariant)
-    usual = entry.cause if entry else "unknown"
+def _cause(history: History, violation: Violation, culprits: str, usual: str) -> str:
+    """What brings it out, in which call, by which evidence; and the ``usual`` cause."""
     where = history.saga.operation(violation.step, violation.direction) if violation.step else violation.saga
     evidence = _evidence(history, violation)
     if culprits:

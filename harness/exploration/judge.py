@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from ..faults import Plan
 from ..history import CLIENT_ACK, DATA_FIELDS, Event, History, Row, rows_digest
-from ..invariants import check
+from ..invariants import OURS, Catalogue, check
 from ..simulator import Run, Setup, simulate
 from ..verdict import Verdict, Violation
 
@@ -23,8 +23,9 @@ class Judge:
     no invariant can tell apart, where a run tells its past: once one of them broke no rule, the others break none, and
     no check is counted for them."""
 
-    def __init__(self, setup: Setup) -> None:
+    def __init__(self, setup: Setup, catalogue: Catalogue = OURS) -> None:
         self.setup = setup
+        self._catalogue = catalogue
         self._verdicts: dict[tuple[bytes, bool], Verdict] = {}
         self._silent: dict[frozenset[str], Verdict] = {}
         self._sound: set[tuple[bytes, bool]] = set()  # the pasts of histories that break no rule
@@ -41,7 +42,8 @@ class Judge:
         if known is not None:
             return known, False
         past = (run.projection, bool(run.fired))
-        verdict = _ALIKE if run.projection and past in self._sound else check(run.history(self.setup, plan))
+        alike = run.projection and past in self._sound
+        verdict = _ALIKE if alike else check(run.history(self.setup, plan), catalogue=self._catalogue)
         if not (verdict.violations or verdict.gave_up):  # nearly all are; kept once for each set of ids, not each run
             verdict = self._silent.setdefault(verdict.exercised, verdict)
             if run.projection:
@@ -58,11 +60,20 @@ class Judge:
         return new
 
 
-def violates(setup: Setup, plan: Plan, signature: tuple[str, ...]) -> tuple[Violation, History] | None:
+def violates(
+    setup: Setup, plan: Plan, signature: tuple[str, ...], catalogue: Catalogue = OURS
+) -> tuple[Violation, History] | None:
     """Run ``plan`` and return its violation of that signature with the history, or None."""
     run = simulate(setup, plan)
     history = run.history(setup, plan)
-    return next(((v, history) for v in check(history).violations if v.signature == signature), None)
+    found = found_in(history, signature, catalogue)
+    return (found, history) if found is not None else None
+
+
+def found_in(history: History, signature: tuple[str, ...], catalogue: Catalogue = OURS) -> Violation | None:
+    """The violation of that signature among the causes that ``history`` shows, or None."""
+    violations = check(history, catalogue=catalogue).violations
+    return next((violation for violation in violations if violation.signature == signature), None)
 
 
 def outcome_of(run: Run, setup: Setup) -> str:

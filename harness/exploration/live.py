@@ -16,7 +16,7 @@ from typing import Any, Final
 from ..errors import UsageError
 from ..faults import Fault, Plan, Site
 from ..history import PAUSE, TIMEOUT, History, Row, rows_digest
-from ..invariants import check
+from ..invariants import OURS, Catalogue
 from ..live.case import LiveRun
 from ..live.manifest import manifest_of
 from ..live.world import LiveWorld
@@ -27,7 +27,7 @@ from ..verdict import Finding, Report, Violation
 from .campaign import Campaign, finding_id, replay_file
 from .cases import Case, mode_of
 from .enumerator import Enumerator
-from .judge import Judge, violates
+from .judge import Judge, found_in, violates
 from .reductions import FEASIBLE
 from .replay import Replay, Replayed
 from .settings import Settings
@@ -92,7 +92,7 @@ class LiveCampaign(Campaign):
     async def _all_plans(self, world: LiveWorld, setup: Setup) -> bool:
         statistics = ScenarioStatistics(setup.scenario)
         self._statistics.scenarios.append(statistics)
-        judge = Judge(setup)
+        judge = Judge(setup, self._catalogue)
         most, only = self.settings.max_faults, self.settings.kinds or None
         enumerator = Enumerator(setup, most, only, reductions=FEASIBLE)
         self._statistics.coverage.begin(setup, most, only)
@@ -171,7 +171,7 @@ class LiveCampaign(Campaign):
         if len(known) == SCHEDULES or (known and len(plan) > len(known[0].plan)):
             return
         history = live.run.history(setup, plan)
-        found = next((v for v in check(history).violations if v.signature == violation.signature), violation)
+        found = found_in(history, violation.signature, self._catalogue) or violation
         known.append(_Shown(setup=setup, plan=plan, live=live, history=history, violation=found))
 
     # -- findings ----------------------------------------------------------------------------
@@ -189,18 +189,22 @@ class LiveCampaign(Campaign):
         shown, again = await self._surest(world, signature)
         fewer = [shown.plan.without(number) for number in range(len(shown.plan))]
         others = await asyncio.gather(*(world.run(shown.setup, plan) for plan in fewer))
-        needed = not any(_shows(shown.setup, plan, live, signature) for plan, live in zip(fewer, others, strict=True))
+        tried = zip(fewer, others, strict=True)
+        needed = not any(self._shows(shown.setup, plan, live, signature) for plan, live in tried)
         flaky = "" if again == REPEATS else ": flaky"
         notes = [f"real processes; it came again in {again} of {REPEATS} runs{flaky}"]
         notes += [*self._simulated(shown, signature), *_output(shown.live)]
         return replace(self._finding(signature, sighting, shown), necessary=needed, notes=tuple(notes))
+
+    def _shows(self, setup: Setup, plan: Plan, live: LiveRun, signature: Signature) -> bool:
+        return found_in(live.run.history(setup, plan), signature, self._catalogue) is not None
 
     async def _surest(self, world: LiveWorld, signature: Signature) -> tuple[_Shown, int]:
         """The schedule that shows it most often, and how often: processes may race in one and not in another."""
         best = self._shown[signature][0], -1
         for shown in self._shown[signature]:
             runs = await _several(world, shown.setup, shown.plan)
-            again = sum(_shows(shown.setup, shown.plan, live, signature) for live in runs)
+            again = sum(self._shows(shown.setup, shown.plan, live, signature) for live in runs)
             best = max(best, (shown, again), key=lambda tried: tried[1])  # the first of equals
             if again == REPEATS:
                 break
@@ -229,7 +233,7 @@ class LiveCampaign(Campaign):
             return
         try:
             twin = load(manifest.simulated)
-            same = violates(Setup(adapter=twin, scenario=shown.setup.scenario), shown.plan, signature)
+            same = violates(Setup(adapter=twin, scenario=shown.setup.scenario), shown.plan, signature, self._catalogue)
         except UsageError as error:
             yield f"not run in the simulator: {error}"
             return
@@ -283,10 +287,6 @@ def _output(live: LiveRun) -> Iterable[str]:
             yield f"{name} wrote: {' | '.join(lines)}"
 
 
-def _shows(setup: Setup, plan: Plan, live: LiveRun, signature: Signature) -> bool:
-    return any(v.signature == signature for v in check(live.run.history(setup, plan)).violations)
-
-
 def _child(plan: Plan, live: LiveRun) -> _Node | None:
     """Where a plan whose faults all struck can be extended: at the sites after the last of them."""
     run = live.run
@@ -302,12 +302,12 @@ def digest(rows: Iterable[Row]) -> bytes:
     return rows_digest([(0, *row[1:9], () if row[1] in (TIMEOUT, PAUSE) else row[9]) for row in rows])
 
 
-def replay(recorded: Replay, adapter: Adapter) -> Replayed:
+def replay(recorded: Replay, adapter: Adapter, catalogue: Catalogue = OURS) -> Replayed:
     """Run a recorded schedule five times on real processes, and say what became of its violation."""
-    return asyncio.run(_replay(recorded, adapter))
+    return asyncio.run(_replay(recorded, adapter, catalogue))
 
 
-async def _replay(recorded: Replay, adapter: Adapter) -> Replayed:
+async def _replay(recorded: Replay, adapter: Adapter, catalogue: Catalogue) -> Replayed:
     if recorded.plan is None:
         return Replayed(result="CANNOT RUN", reason="it is a program of the state machine, which is simulated only")
     setup = Setup(adapter=adapter, scenario=recorded.scenario)
@@ -324,8 +324,7 @@ async def _replay(recorded: Replay, adapter: Adapter) -> Replayed:
         history = live.run.history(setup, recorded.plan)
         if len(live.run.fired) < len(recorded.plan):
             return Replayed(result="CANNOT RUN", reason="a fault never fired", history=history)
-        shown = (v for v in check(history).violations if v.signature == recorded.signature)
-        found.append((history, next(shown, None)))
+        found.append((history, found_in(history, recorded.signature, catalogue)))
     failing = [(history, violation) for history, violation in found if violation is not None]
     if not failing:
         return Replayed(result="FIXED", history=found[-1][0])

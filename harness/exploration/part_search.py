@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from itertools import count as numbers
 from typing import Final
 
+from ..invariants import OURS, Catalogue
 from ..simulator import Setup, simulate
 from ..verdict import Verdict
 from .cases import Case
@@ -14,6 +15,7 @@ from .enumerator import Enumerator
 from .judge import Judge, NotDeterministic, first_difference
 from .parts import Record
 from .random_plans import random_plans
+from .reductions import WHATEVER_IS_ASKED
 from .settings import Settings
 
 REPEAT_EVERY: Final = 101
@@ -64,14 +66,18 @@ class PartSearch:
         settings: Settings,
         over: Callable[[], bool],
         tell: Callable[[int], None] = lambda done: None,
+        catalogue: Catalogue = OURS,
     ) -> None:
         self.setup = setup
+        self._catalogue = catalogue
         self._settings = settings
         self._over = over
         self._tell = tell
-        self.enumerator = Enumerator(setup, settings.max_faults, settings.kinds or None, reductions=settings.reductions)
+        ours = catalogue.only_ours
+        reductions = [name for name in settings.reductions if ours or name in WHATEVER_IS_ASKED]
+        self.enumerator = Enumerator(setup, settings.max_faults, settings.kinds or None, reductions=reductions)
         self._rooted = False
-        self._judge_drawn = Judge(setup)
+        self._judge_drawn = Judge(setup, catalogue)
 
     def plans(self, number: int) -> Record:
         """Part ``number`` of the enumeration, whole unless it was to end."""
@@ -81,7 +87,8 @@ class PartSearch:
             self._rooted = True
         before = Counter(self.enumerator.pruned)
         cases = self.enumerator.subtree(number - 1) if number else self.enumerator.roots()
-        record = self._run(cases, Judge(self.setup), 37 * number)  # whose word depends on what was before: on this part
+        judge = Judge(self.setup, self._catalogue)  # whose word depends on what was before: on this part
+        record = self._run(cases, judge, 37 * number)
         self._rooted = self._rooted or record.whole
         spared = self.enumerator.pruned
         record.pruned = {name: spared[name] - before[name] for name in spared}

@@ -11,12 +11,13 @@ from .. import __version__
 from ..errors import UsageError
 from ..faults import Plan, Site
 from ..history import History, fault_from_json, fault_to_json
-from ..invariants import INVARIANTS, check
+from ..invariants import OURS, Catalogue
 from ..ports import Adapter
 from ..scenario import Scenario
 from ..simulator import Setup, simulate
 from ..verdict import Finding, Violation
 from .driver import Action, replay_actions
+from .judge import found_in
 
 REPLAY_VERSION: Final = 1
 REPEATS: Final = 3
@@ -110,10 +111,10 @@ def _plan(faults: Iterable[Mapping[str, Any]], yields: Iterable[Mapping[str, Any
     return Plan(faults=tuple(map(fault_from_json, faults)), yields=tuple(Site(**site) for site in yields))
 
 
-def replay(recorded: Replay, adapter: Adapter) -> Replayed:
+def replay(recorded: Replay, adapter: Adapter, catalogue: Catalogue = OURS) -> Replayed:
     """Run a recorded schedule again, a few times, and say what became of its violation."""
     setup = Setup(adapter=adapter, scenario=recorded.scenario)
-    if reason := _obstacle(recorded, setup):
+    if reason := _obstacle(recorded, setup, catalogue):
         return Replayed(result="CANNOT RUN", reason=reason)
     digests, violations, history = set(), [], None
     for _ in range(REPEATS):
@@ -129,7 +130,7 @@ def replay(recorded: Replay, adapter: Adapter) -> Replayed:
             except UsageError as error:
                 return Replayed(result="CANNOT RUN", reason=str(error))
         digests.add(history.digest)
-        violations.append(next((v for v in check(history).violations if v.signature == recorded.signature), None))
+        violations.append(found_in(history, recorded.signature, catalogue))
     if len(digests) > 1:
         return Replayed(result="FLAKY", reason=f"{len(digests)} different histories in {REPEATS} runs", history=history)
     if violations[-1] is None:
@@ -137,9 +138,9 @@ def replay(recorded: Replay, adapter: Adapter) -> Replayed:
     return Replayed(result="STILL FAILS", violation=violations[-1], history=history)
 
 
-def _obstacle(recorded: Replay, setup: Setup) -> str:
+def _obstacle(recorded: Replay, setup: Setup, catalogue: Catalogue) -> str:
     """Why it cannot even be begun, "" where it can."""
-    if recorded.signature[0] not in INVARIANTS:
+    if recorded.signature[0] not in catalogue.by_id:
         return f"nothing here judges by {recorded.signature[0]!r}; pytest --saga-replay asks plugins for it"
     plan = recorded.plan
     named = [*(fault.site for fault in plan.faults), *plan.yields] if plan is not None else []

@@ -12,13 +12,13 @@ from dataclasses import dataclass, replace
 from ..errors import UsageError
 from ..faults import Fault, Plan, Site
 from ..history import History
-from ..invariants import check
+from ..invariants import OURS, Catalogue
 from ..scenario import Scenario
 from ..simulator import Setup, simulate
 from ..verdict import Violation
 from .driver import Action, replay_actions
 from .enumerator import Enumerator
-from .judge import NotDeterministic, difference, violates
+from .judge import NotDeterministic, difference, found_in, violates
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,21 +32,21 @@ class Shrunk:
     necessary: bool
 
 
-def shrink(setup: Setup, plan: Plan, signature: tuple[str, ...]) -> Shrunk:
+def shrink(setup: Setup, plan: Plan, signature: tuple[str, ...], catalogue: Catalogue = OURS) -> Shrunk:
     """Shrink ``plan``, which must violate with ``signature`` under ``setup``."""
-    found = violates(setup, plan, signature)
+    found = violates(setup, plan, signature, catalogue)
     if found is None:
         raise NotDeterministic(f"the plan does not show {signature}: {plan}: {difference(setup, plan)}")
     changed = True
     while changed:
         changed = False
         for candidate_setup, candidate in _smaller(setup, plan):
-            better = violates(candidate_setup, candidate, signature)
+            better = violates(candidate_setup, candidate, signature, catalogue)
             if better is not None:
                 setup, plan, found, changed = candidate_setup, candidate, better, True
                 break
     fewer = [*map(plan.without, range(len(plan))), *map(plan.without_yield, range(len(plan.yields)))]
-    necessary = all(violates(setup, candidate, signature) is None for candidate in fewer)
+    necessary = all(violates(setup, candidate, signature, catalogue) is None for candidate in fewer)
     violation, history = found
     return Shrunk(scenario=setup.scenario, plan=plan, violation=violation, history=history, necessary=necessary)
 
@@ -110,7 +110,9 @@ def _earlier_sites(setup: Setup, plan: Plan, index: int) -> Iterator[Site]:
             yield Site._make(site)
 
 
-def shrink_actions(setup: Setup, actions: Sequence[Action], signature: tuple[str, ...]) -> tuple[Action, ...]:
+def shrink_actions(
+    setup: Setup, actions: Sequence[Action], signature: tuple[str, ...], catalogue: Catalogue = OURS
+) -> tuple[Action, ...]:
     """Leave out every action of a program that its violation does not need.
 
     Hypothesis shrinks what its choices were; this takes single actions away until none can go.
@@ -119,16 +121,18 @@ def shrink_actions(setup: Setup, actions: Sequence[Action], signature: tuple[str
     index = len(kept) - 1
     while index >= 0:
         candidate = kept[:index] + kept[index + 1 :]
-        if _program_violates(setup, candidate, signature):
+        if _program_violates(setup, candidate, signature, catalogue):
             kept = candidate
             index = len(kept)
         index -= 1
     return tuple(kept)
 
 
-def _program_violates(setup: Setup, actions: Sequence[Action], signature: tuple[str, ...]) -> bool:
+def _program_violates(
+    setup: Setup, actions: Sequence[Action], signature: tuple[str, ...], catalogue: Catalogue
+) -> bool:
     try:
         history = replay_actions(setup, actions)
     except UsageError:  # without the action that is gone another one cannot be done
         return False
-    return any(violation.signature == signature for violation in check(history).violations)
+    return found_in(history, signature, catalogue) is not None

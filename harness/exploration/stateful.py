@@ -30,7 +30,7 @@ from hypothesis.stateful import (
 
 from ..errors import UsageError
 from ..history import History
-from ..invariants import check
+from ..invariants import OURS, Catalogue, check
 from ..loading import as_adapter
 from ..ports import Adapter
 from ..scenario import Scenario
@@ -86,10 +86,11 @@ class Failure:
 
 class SagaMachine(RuleBasedStateMachine):
     """A state machine over one adapter. ``scenarios`` defaults to the adapter's; ``only`` restricts the
-    invariants by id, ``ignore`` holds signatures of violations that are known already."""
+    invariants of ``catalogue`` by id, ``ignore`` holds signatures of violations that are known already."""
 
     adapter: ClassVar[Any] = None
     scenarios: ClassVar[tuple[Scenario, ...]] = ()
+    catalogue: ClassVar[Catalogue] = OURS
     only: ClassVar[frozenset[str] | None] = None
     ignore: ClassVar[frozenset[tuple[str, str, str, str]]] = frozenset()
     steps_run: ClassVar[int] = 0
@@ -183,7 +184,7 @@ class SagaMachine(RuleBasedStateMachine):
         if self._driver is None or self._over:
             return
         wanted = ON_THE_WAY if self.only is None else ON_THE_WAY & self.only
-        violations = check(self._driver.history(), wanted).violations
+        violations = check(self._driver.history(), wanted, self.catalogue).violations
         if any(violation.signature not in self.ignore for violation in violations):
             self._come_to_rest()
 
@@ -212,7 +213,7 @@ class SagaMachine(RuleBasedStateMachine):
         history = self.driver.finish()
         if type(self).last_failure is None:  # what follows a failure are Hypothesis' attempts to shrink it
             type(self).classes[trace_class(history.rows)] += 1
-        for violation in check(history, self.only).violations:
+        for violation in check(history, self.only, self.catalogue).violations:
             if violation.signature in self.ignore or (violation.invariant == "C1" and self._faulty(violation, history)):
                 continue
             failure = Failure(
@@ -239,6 +240,7 @@ def search(
     scenarios: Iterable[Scenario] = (),
     ignore: frozenset[tuple[str, str, str, str]] = frozenset(),
     only: frozenset[str] | None = None,
+    catalogue: Catalogue = OURS,
     steps: int = 30,
     machine: type[SagaMachine] = SagaMachine,
     stopped: Callable[[], bool] = lambda: False,
@@ -257,6 +259,7 @@ def search(
             "scenarios": tuple(scenarios),
             "ignore": ignore,
             "only": only,
+            "catalogue": catalogue,
             "steps_run": 0,
             "stopped": staticmethod(stopped),
             "last_failure": None,

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from ..faults import Plan
-from ..invariants import INVARIANTS
+from ..invariants import OURS, Catalogue
 from ..scenario import Scenario
 from ..simulator import Setup
 from ..simulator.network import MAX_ATTEMPT
@@ -89,7 +89,8 @@ class ScenarioStatistics:
 class Statistics:
     """Everything that is counted over a whole campaign."""
 
-    def __init__(self) -> None:
+    def __init__(self, catalogue: Catalogue = OURS) -> None:
+        self._catalogue = catalogue
         self.scenarios: list[ScenarioStatistics] = []
         self.sightings: dict[Signature, Sighting] = {}
         self.checked: Counter[str] = Counter()
@@ -191,9 +192,10 @@ class Statistics:
 
     def invariants(self, found: Counter[str]) -> tuple[InvariantResult, ...]:
         """One result an invariant. ``found`` adds what the random part found, by id."""
-        return tuple(self._invariant(id, found[id]) for id in sorted(INVARIANTS, key=_by_number))
+        return tuple(self._invariant(id, found[id]) for id in sorted(self._catalogue.by_id, key=_by_number))
 
     def _invariant(self, id: str, found: int) -> InvariantResult:
+        name = self._catalogue.by_id[id].name
         violated = self.violated[id] + found
         status: Status
         note = ""
@@ -201,11 +203,11 @@ class Statistics:
             counts = self.counts()
             status = HOLDS if counts.fired == counts.run > 0 else (GAVE_UP if counts.run else NOT_EXERCISED)
             note = f"{counts.fired} of {counts.run} plans fired in full"
-            return InvariantResult(id=id, name=INVARIANTS[id].name, status=status, checked=counts.run, note=note)
+            return InvariantResult(id=id, name=name, status=status, checked=counts.run, note=note)
         if id == BLOCKING:
             checked, note = self.blocked.histories, self.blocked.note()
             status = HOLDS if checked else NOT_EXERCISED
-            return InvariantResult(id=id, name=INVARIANTS[id].name, status=status, checked=checked, note=note)
+            return InvariantResult(id=id, name=name, status=status, checked=checked, note=note)
         if violated:
             status = VIOLATED
             direct = found or any(signature[0] == id for signature in self.sightings)
@@ -215,9 +217,7 @@ class Statistics:
             status, note = GAVE_UP, self.gave_up[id]
         else:
             status = HOLDS if self.checked[id] else NOT_EXERCISED
-        return InvariantResult(
-            id=id, name=INVARIANTS[id].name, status=status, checked=self.checked[id], violated=violated, note=note
-        )
+        return InvariantResult(id=id, name=name, status=status, checked=self.checked[id], violated=violated, note=note)
 
     def not_exercised(self, max_faults: int) -> Iterator[str]:
         """In words: what this campaign cannot speak of."""

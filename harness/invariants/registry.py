@@ -1,11 +1,14 @@
-"""The one table of invariants, and what an entry of it says."""
+"""The one table of invariants, what an entry of it says, and what users bring beside it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Literal, TypeAlias
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Final, Literal, TypeAlias
 
+from ..errors import UsageError
 from ..verdict import Violation
 from .facts import Facts
 
@@ -68,3 +71,66 @@ def invariant(
         return check
 
     return register
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """What histories are judged by: the invariants of the table, and beside them those that a user brought (see
+    `catalogue_with`)."""
+
+    own: tuple[Invariant, ...] = ()
+
+    @property
+    def by_id(self) -> Mapping[str, Invariant]:
+        """All of them, those of the table first."""
+        return {**INVARIANTS, **{entry.id: entry for entry in self.own}} if self.own else INVARIANTS
+
+    @property
+    def only_ours(self) -> bool:
+        """Whether it is the table alone, whose questions to a history the search knows."""
+        return not self.own
+
+
+OURS: Final = Catalogue()
+
+
+def catalogue_with(own: Iterable[Invariant]) -> Catalogue:
+    """The table with ``own`` beside it. UsageError where one does not fit beside the others: its id is no capital
+    letter and a number, is taken, or it explains what there is not."""
+    given: dict[str, Invariant] = {}
+    for entry in own:
+        taken = entry.id in INVARIANTS or entry.id in given
+        if taken or not re.fullmatch(r"[A-Z][0-9]{1,4}", entry.id):
+            reason = "is taken" if taken else "is no capital letter and a number"
+            raise UsageError(f"invariant {entry.id!r}: its id {reason}; write another, S1 for instance")
+        given[entry.id] = replace(entry, check=_speaking_for_itself(entry))
+    for id, entry in given.items():
+        if unknown := set(entry.explains) - {*INVARIANTS, *given}:
+            raise UsageError(f"invariant {id!r} explains {min(unknown)!r}, which is none; take it out")
+    return Catalogue(own=tuple(given.values()))
+
+
+def _speaking_for_itself(entry: Invariant) -> Check:
+    """Its check, which may give no violation of another invariant."""
+
+    def check(facts: Facts) -> Checked:
+        exercised, violations = entry.check(facts)
+        for violation in violations:
+            if violation.invariant != entry.id:
+                raise ValueError(f"it gave a violation of {violation.invariant!r}")
+        return exercised, violations
+
+    return check
+
+
+@cache
+def consequences(id: str, catalogue: Catalogue = OURS) -> frozenset[str]:
+    """All invariants whose violation follows, directly or not, from that of ``id``."""
+    reached: set[str] = set()
+    todo = [id]
+    while todo:
+        for follower in catalogue.by_id[todo.pop()].explains:
+            if follower not in reached:
+                reached.add(follower)
+                todo.append(follower)
+    return frozenset(reached - {id})

@@ -8,16 +8,17 @@ from dataclasses import dataclass, replace
 import pytest
 
 from ..errors import UsageError
-from ..invariants import Invariant
+from ..invariants import Catalogue, Invariant, catalogue_with
 from ..ports import Adapter, Participant
 
 
 @dataclass(frozen=True, kw_only=True)
 class Extended:
-    """An adapter with the participants of the hooks, and the invariants to judge it by beside the built-in ones."""
+    """An adapter with the participants of the hooks, and what to judge it by: the invariants of the hooks beside the
+    built-in ones."""
 
     adapter: Adapter
-    invariants: tuple[Invariant, ...]
+    catalogue: Catalogue
     by_hooks: bool
     """Whether the hooks brought anything: then the command line, which does not know of them, shows something else."""
 
@@ -33,7 +34,7 @@ def extended(config: pytest.Config, adapter: Adapter) -> Extended:
     participants = _participants(config, adapter)
     return Extended(
         adapter=replace(adapter, participants={**participants, **adapter.participants}) if participants else adapter,
-        invariants=tuple(invariants),
+        catalogue=catalogue_with(invariants),
         by_hooks=bool(invariants or participants),
     )
 

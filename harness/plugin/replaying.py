@@ -12,7 +12,6 @@ import pytest
 from ..errors import SagafuzzError, UsageError
 from ..exploration.campaign import finding_id
 from ..exploration.replay import Replay, from_text
-from ..invariants import extended as judged_by
 from ..loading import as_adapter, load
 from ..ports import Adapter
 from ..regression import expect_fixed, recorded_file
@@ -75,8 +74,7 @@ class Schedule(pytest.Item):
         try:
             adapter = self._adapter or load(self._recorded.adapter)
             found = extended(self.config, adapter)
-            with judged_by(found.invariants):
-                expect_fixed(self._recorded, found.adapter)
+            expect_fixed(self._recorded, found.adapter, found.catalogue)
         except SagafuzzError as error:
             raise AssertionError(str(error)) from None
 

@@ -18,7 +18,6 @@ from ..exploration.choosing import campaign_class
 from ..exploration.quiet import quiet
 from ..exploration.settings import Settings
 from ..interrupt import interruptible
-from ..invariants import extended as judged_by
 from ..loading import as_adapter, with_spec
 from ..reports import REPORTS
 from ..reports.clean import clean
@@ -221,9 +220,9 @@ def _run(found: Extended, settings: Settings) -> tuple[Report, int | None]:
         interruptible(() if ignored else (signal.SIGINT,)) as interrupt,
         quiet(),
         warnings.catch_warnings(),
-        judged_by(found.invariants),
     ):
         # Once each: neither thousands of them, nor raised into the code under test, which would change the verdict.
         warnings.simplefilter("default")
         campaign = campaign_class(found.adapter, settings)
-        return campaign(found.adapter, settings, stopped=interrupt).run(), interrupt.signal
+        searched = campaign(found.adapter, settings, stopped=interrupt, catalogue=found.catalogue)
+        return searched.run(), interrupt.signal

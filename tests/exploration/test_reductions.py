@@ -7,6 +7,7 @@ from collections.abc import Collection
 import pytest
 
 from sagafuzz import Scenario
+from sagafuzz.exploration.campaign import Campaign
 from sagafuzz.exploration.enumerator import Enumerator
 from sagafuzz.exploration.judge import Judge, outcome_of
 from sagafuzz.exploration.quiet import fewer_collections, quiet
@@ -19,9 +20,10 @@ from sagafuzz.exploration.reductions import (
     STATE_MEMO,
     UNREAD_CLOCK,
 )
+from sagafuzz.exploration.settings import Settings
 from sagafuzz.faults import FAULT_KINDS
 from sagafuzz.history import CLOCK
-from sagafuzz.invariants import Invariant, extended
+from sagafuzz.invariants import Invariant, catalogue_with
 from sagafuzz.loading import load
 from sagafuzz.simulator import Setup, Simulation, kernel, simulate, simulation
 from sagafuzz.simulator.state import state_keys
@@ -211,8 +213,8 @@ def test_where_a_users_invariant_judges_too_no_run_is_spared_for_what_only_ours_
         nature="safety",
         check=lambda facts: (True, []),
     )
-    with extended([theirs]):
-        _, plans, enumerator = search("reference", "succeeds", REDUCTIONS, faults=1)
+    loaded = load("reference")
+    settings = Settings(max_faults=1, examples=0, scenarios=(loaded.scenario("succeeds"),))
+    counts = Campaign(loaded, settings, catalogue=catalogue_with([theirs])).run().counts
     _, every, _ = search("reference", "succeeds", (PREFIX_SHARING,), faults=1)
-    assert plans == every and not enumerator.pruned[CRASH_EQUIVALENCE]
-    assert enumerator.pruned[STATE_MEMO] == enumerator.pruned[UNREAD_CLOCK] == 0
+    assert counts.run == every and not any(counts.pruned.values())
