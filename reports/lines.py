@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
 
 from .. import history as h
-from ..faults import Fault
+from ..faults import FAULT_KINDS, Fault
 from ..history import Event, History
 from ..saga import COMPENSATION, FORWARD
 from .clean import clean
@@ -262,14 +262,8 @@ class _Narrator:
         verb = self._definition.operation(site.subject, site.direction).rpartition(".")[2] if site.direction else ""
         call = f"{saga} {clean(verb, LABEL_COLUMNS)}".lstrip()
         write = f'the write "{clean(site.subject, 32)}"' + (f" of {saga}" if saga else "")
-        return {
-            "crash-before-send": f"before sending {call}",
-            "crash-after-send": f"right after sending {call}",
-            "crash-after-effect": f"before the answer of {call}",
-            "crash-after-ack": f"with the answer of {call} not yet recorded",
-            "crash-before-log": f"before {write}",
-            "crash-after-log": f"right after {write}",
-        }.get(fault.kind, f"({fault.kind})")
+        kind = FAULT_KINDS.get(fault.kind)
+        return kind.moment.format(call=call, write=write) if kind and kind.moment else f"({fault.kind})"
 
     def logack(self, position: int, event: Event) -> None:
         if event.saga in self._writes_of or position in self._forced:

@@ -25,11 +25,7 @@ FORKED: Final = Saga(
 )
 """Stock and payment are asked for at the same time."""
 
-IN_MEMORY: Final = tuple(
-    kind.name
-    for kind in FAULT_KINDS.values()
-    if kind.name.startswith("crash") or kind.name in ("pause", "second-orchestrator", "stale-read", "lost-write")
-)
+IN_MEMORY: Final = tuple(kind.name for kind in FAULT_KINDS.values() if kind.takes_over)
 """What a system that keeps nothing on disk does not promise to survive."""
 
 

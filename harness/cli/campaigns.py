@@ -16,7 +16,7 @@ from ..exploration.reductions import REDUCTIONS, SYMMETRY
 from ..exploration.settings import Settings
 from ..exploration.shards import parse
 from ..exploration.symmetry import with_every_order
-from ..faults import KIND_GROUPS, chosen_kinds
+from ..faults import chosen_kinds, kind_groups
 from ..interrupt import interruptible
 from ..live.manifest import manifest_of
 from ..loading import load
@@ -253,7 +253,7 @@ def _settings(adapter: Adapter, options: Mapping[str, Any]) -> Settings:
 def limited_to(kinds: str) -> tuple[str, ...]:
     """The fault kinds that --kinds names, none for all."""
     chosen = chosen_kinds(kinds)
-    return () if chosen == KIND_GROUPS["all"] else chosen
+    return () if chosen == kind_groups()["all"] else chosen
 
 
 def how_of(

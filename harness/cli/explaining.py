@@ -12,7 +12,7 @@ from typing import Final
 import click
 
 from ..errors import UsageError, nearest
-from ..faults import CAPABILITIES, FAULT_KINDS, KIND_GROUPS, FaultKind
+from ..faults import CAPABILITIES, FAULT_KINDS, FaultKind, kind_groups
 from ..invariants import INVARIANTS, Invariant
 from ..reports.clean import wrap
 from ..reports.diagram import COLUMNS
@@ -81,7 +81,7 @@ def _of_invariant(entry: Invariant) -> str:
 
 
 def _of_kind(kind: FaultKind) -> str:
-    groups = [name for name, kinds in KIND_GROUPS.items() if kind.name in kinds and name != "all"]
+    groups = [name for name, kinds in kind_groups().items() if kind.name in kinds and name != "all"]
     pairs = [
         ("meaning", kind.meaning),
         ("strikes at", f"{kind.phase}, {' and '.join(_DIRECTIONS[direction] for direction in kind.directions)}"),

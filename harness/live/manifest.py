@@ -27,41 +27,6 @@ SIGNALS: Final = ("KILL", "TERM", "INT")
 LOOPBACK: Final = ("127.0.0.1", "localhost")
 KINDS: Final = ("compensatable", "pivot", "retriable")
 
-LIVE_KINDS: Final = frozenset(
-    {
-        "crash-before-send",
-        "crash-after-send",
-        "lost-request",
-        "timeout",
-        "duplicate",
-        "delayed-duplicate",
-        "reject",
-        "error-before-effect",
-        "error-after-effect",
-        "crash-after-effect",
-        "undo-fails",
-        "lost-ack",
-        "crash-after-ack",
-        "crash-before-log",
-        "crash-after-log",
-        "reordered",
-        "partition",
-        "partition-answers",
-        "pause",
-        "cancel",
-        "participant-outage",
-        "participant-restart",
-        "slow-answer",
-        "late-answer",
-        "store-error-before-commit",
-        "store-error-after-commit",
-        "store-outage",
-        "store-restart",
-        "slow-commit",
-    }
-)
-"""What a live system can be made to suffer from outside."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class Component:
@@ -371,7 +336,7 @@ class LiveSystem:
 
 def as_adapter(manifest: Manifest, spec: str) -> Adapter:
     """The system as the harness holds any other, with the kinds of faults that it can be made to suffer."""
-    excluded = {kind for kind in FAULT_KINDS if kind not in LIVE_KINDS} | set(manifest.cannot_suffer)
+    excluded = {kind.name for kind in FAULT_KINDS.values() if not kind.live} | set(manifest.cannot_suffer)
     if not manifest.records and not manifest.proxied:
         excluded |= {"crash-before-log", "crash-after-log"}
     if not manifest.store_errors and not manifest.proxied:

@@ -13,12 +13,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
-from ..faults import AT_LOG, AT_LOGGED, FAULT_KINDS, LIVE_ONLY
+from ..faults import AT_LOG, AT_LOGGED, FAULT_KINDS
 from ..history import LOG, LOGACK, TERMINAL
 from ..saga import Outcome
 from .record import Record
 
-PROXIED: Final = tuple(kind.name for kind in FAULT_KINDS.values() if kind.needs in LIVE_ONLY)
+PROXIED: Final = tuple(kind.name for kind in FAULT_KINDS.values() if not kind.simulated)
 """What can strike a write only where a proxy stands before its store."""
 
 STORE_ERRORS: Final = ("store-error-before-commit", "store-error-after-commit")

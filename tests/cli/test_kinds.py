@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from sagafuzz.faults import KIND_GROUPS
+from sagafuzz.faults import kind_groups
 
 PLAIN = ("--faults", 1, "--random", 0, "--scenario", "declined")
 
@@ -29,7 +29,7 @@ def test_only_the_kinds_that_are_named(sagafuzz: Any) -> None:
 
 def test_a_group_and_all(sagafuzz: Any) -> None:
     sagafuzz("run", "seed", *PLAIN, "--kinds", "basic")
-    assert planned() <= set(KIND_GROUPS["basic"])
+    assert planned() <= set(kind_groups()["basic"])
     basic = report()["plans"]["run"]
     sagafuzz("run", "seed", *PLAIN, "--kinds", "basic,partition")
     assert "partition" in planned()

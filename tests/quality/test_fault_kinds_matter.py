@@ -8,7 +8,7 @@ import pytest
 
 from sagafuzz import Adapter, Plan
 from sagafuzz.exploration.enumerator import Enumerator
-from sagafuzz.faults import FAULT_KINDS, LIVE_ONLY
+from sagafuzz.faults import FAULT_KINDS
 from sagafuzz.history import PAUSE
 from sagafuzz.invariants import check
 from sagafuzz.loading import load
@@ -17,7 +17,7 @@ from sagafuzz.verdict import CONSISTENT
 
 from .broken_systems import BROKEN, KEPT_FOR_A_DAY, SOUND
 
-SIMULATED = [kind.name for kind in FAULT_KINDS.values() if kind.needs not in LIVE_ONLY]
+SIMULATED = [kind.name for kind in FAULT_KINDS.values() if kind.simulated]
 """The others are struck in tests/live."""
 
 

@@ -1,0 +1,359 @@
+"""What a fault does: the words of which the table of kinds is made, and that each world carries out.
+
+An effect is data. A world that can do it has one function for it; a world that has none raises.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Final, Literal
+
+# The phases at which a site can lie.
+AT_SEND: Final = "send"  # the orchestrator is about to send a request
+AT_EFFECT: Final = "effect"  # the participant is about to handle the first delivery of it
+AT_ACK: Final = "ack"  # its answer is about to reach the orchestrator
+AT_LOG: Final = "log"  # the orchestrator asks its store to make a record durable
+AT_LOGGED: Final = "logged"  # that record has just become durable
+AT_BOOT: Final = "boot"  # a new incarnation of the orchestrator starts
+
+SIMULATED: Final = "simulated"
+LIVE: Final = "live"
+WORLDS: Final = frozenset({SIMULATED, LIVE})
+"""The worlds in which a system can run."""
+
+BEFORE: Final = "before"
+AFTER: Final = "after"
+When = Literal["before", "after"]
+"""Whether an effect comes before or after what its site stands for: the request leaves, the participant applies,
+the answer arrives, the record is durable."""
+
+# Circumstances in which an effect cannot act. Each is a bit, so that several make one number.
+NO_EXPIRY: Final = 1 << 0
+NO_RESERVATION: Final = 1 << 1
+NO_FILE: Final = 1 << 2
+NO_LOSS: Final = 1 << 3
+NO_PROXY: Final = 1 << 4
+NO_STORE_ERRORS: Final = 1 << 5
+UNSHARED: Final = 1 << 6
+CUT_OFF: Final = 1 << 7
+FAILING: Final = 1 << 8
+DECIDED: Final = 1 << 9
+KEY_KEPT: Final = 1 << 10
+DEAD: Final = 1 << 11
+
+REASONS: Final = {
+    NO_EXPIRY: "the participant is not declared in expiring=",
+    NO_RESERVATION: "the request makes no reservation",
+    NO_FILE: "this store writes a record whole or not at all",
+    NO_LOSS: "this store does not acknowledge before a write is safe",
+    NO_PROXY: "no proxy stands before this store",
+    NO_STORE_ERRORS: "the worker cannot be told that a write failed",
+    UNSHARED: "no other saga works on the same data",
+    CUT_OFF: "nothing gets to the participant anyway",
+    FAILING: "the participant fails already",
+    DECIDED: "the answer is already fixed by what the participant remembers",
+    KEY_KEPT: "no key is remembered for longer than the declared retention",
+    DEAD: "the sender is dead already",
+}
+"""Each circumstance in words. Where several hold, the first of this order is told: what lasts before what passes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Effect:
+    """One thing that a fault does.
+
+    ``phases`` are those of the sites at which it can be done, ``worlds`` who can do it, ``barred`` the circumstances
+    in which it changes nothing. Times are milliseconds of the simulated clock.
+    """
+
+    phases: ClassVar[tuple[str, ...]] = ()
+    worlds: ClassVar[frozenset[str]] = WORLDS
+    barred: ClassVar[int] = 0
+    on_the_way: ClassVar[bool] = False  # it befalls a request in the network: nothing where none gets through
+
+    def fits(self, phase: str) -> bool:
+        """Whether it can be done at a site of that phase."""
+        return phase in self.phases
+
+    def barred_by(self, phase: str) -> int:
+        """The circumstances in which it changes nothing at a site of that phase."""
+        if phase == AT_SEND and self.on_the_way:
+            return self.barred | CUT_OFF
+        return self.barred | FAILING if phase == AT_EFFECT else self.barred
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lasting(Effect):
+    """An effect that lasts: ``for_ms`` in the simulator, ``live_ms`` on real processes, where 0 stands for what the
+    manifest calls ``partition_ms``."""
+
+    for_ms: float
+    live_ms: float = 0
+
+
+# -- what befalls the orchestrator's process ---------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Crash(Effect):
+    """The orchestrator dies, ``when`` says on which side of what its site stands for."""
+
+    phases: ClassVar[tuple[str, ...]] = (AT_SEND, AT_EFFECT, AT_ACK, AT_LOG, AT_LOGGED)
+    barred: ClassVar[int] = DEAD
+    when: When
+
+    def fits(self, phase: str) -> bool:
+        only = {AT_LOG: BEFORE, AT_LOGGED: AFTER}.get(phase, self.when)
+        return phase in self.phases and self.when == only
+
+    def barred_by(self, phase: str) -> int:
+        sent = phase == AT_SEND and self.when == AFTER
+        return super().barred_by(phase) | (CUT_OFF if sent else 0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pause(Effect):
+    """The process stands still while another one starts; then it goes on."""
+
+    phases: ClassVar[tuple[str, ...]] = (AT_SEND,)
+    barred: ClassVar[int] = DEAD
+    for_ms: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cancel(Effect):
+    """The client cancels the saga."""
+
+    phases: ClassVar[tuple[str, ...]] = (AT_SEND,)
+
+
+@dataclass(frozen=True, kw_only=True)
+class JumpClock(Effect):
+    """The wall clock jumps by so many seconds; the monotonic one does not."""
+
+    phases: ClassVar[tuple[str, ...]] = (AT_SEND,)
+    worlds: ClassVar[frozenset[str]] = frozenset({SIMULATED})
+    by_s: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class StartSecond(Effect):
+    """Another process starts and recovers while this one lives on."""
+
+    phases: ClassVar[tuple[str, ...]] = (AT_LOGGED,)
+    worlds: ClassVar[frozenset[str]] = frozenset({SIMULATED})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lag(Effect):
+    """The process that starts reads what was there before the last write, for so long."""
+
+    phases: ClassVar[tuple[str, ...]] = (AT_BOOT,)
+    worlds: ClassVar[frozenset[str]] = frozenset({SIMULATED})
+    for_ms: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Upgrade(Effect):
+    """The process that starts runs the next version of the definition."""
+
+    phases: ClassVar[tuple[str, ...]] = (AT_BOOT,)
+    worlds: ClassVar[frozenset[str]] = frozenset({SIMULATED})
+
+
+# -- what befalls a request on its way ---------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoseRequest(Effect):
+    """The request is never delivered."""
+
+    phases: ClassVar[tuple[str, ...]] = (AT_SEND,)
+    on_the_way: ClassVar[bool] = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class DelayRequest(Effect):
+    """The request arrives so long after its caller gave up."""
+
+    phases: ClassVar[tuple[str, ...]] = (AT_SEND,)
+    on_the_way: ClassVar[bool] = True
+    beyond_ms: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class HoldUntilUndone(Effect):
+    """The request arrives after its own compensation was handled, or at the very end."""
+
+    phases: ClassVar[tuple[str, ...]] = (AT_SEND,)
+    on_the_way: ClassVar[bool] = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class LetOthersGo(Effect):
+    """The request waits until so many requests of other sagas on the same data were handled."""
+
+    phases: ClassVar[tuple[str, ...]] = (AT_SEND,)
+    worlds: ClassVar[frozenset[str]] = frozenset({SIMULATED})
+    barred: ClassVar[int] = UNSHARED
+    on_the_way: ClassVar[bool] = True
+    others: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeliverAgain(Effect):
+    """A second copy of the request arrives: right after the first, or ``held`` until its compensation was handled."""
+
+    phases: ClassVar[tuple[str, ...]] = (AT_SEND,)
+    on_the_way: ClassVar[bool] = True
+    held: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class CutOff(Lasting):
+    """No request reaches the participant, nor do its answers leave it, for so long from here on."""
+
+    phases: ClassVar[tuple[str, ...]] = (AT_SEND,)
+    on_the_way: ClassVar[bool] = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mute(Lasting):
+    """The participant's answers are lost for so long from here on."""
+
+    phases: ClassVar[tuple[str, ...]] = (AT_SEND,)
+    on_the_way: ClassVar[bool] = True
+
+
+# -- what the participant does with it ---------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fail(Effect):
+    """The participant answers with a transient error, before it applies or after it did."""
+
+    phases: ClassVar[tuple[str, ...]] = (AT_EFFECT,)
+    when: When
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refuse(Effect):
+    """The participant refuses for a business reason, and remembers that it did."""
+
+    phases: ClassVar[tuple[str, ...]] = (AT_EFFECT,)
+    barred: ClassVar[int] = DECIDED
+
+
+@dataclass(frozen=True, kw_only=True)
+class FailUntilRepaired(Effect):
+    """The participant fails at every attempt of this call until an operator steps in."""
+
+    phases: ClassVar[tuple[str, ...]] = (AT_EFFECT,)
+
+
+@dataclass(frozen=True, kw_only=True)
+class GoDown(Lasting):
+    """The participant refuses connections for so long, this request's too; it forgets nothing."""
+
+    phases: ClassVar[tuple[str, ...]] = (AT_EFFECT,)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RestartParticipant(Lasting):
+    """The participant applies, loses what it held in memory only, its answer too, and is away for so long."""
+
+    phases: ClassVar[tuple[str, ...]] = (AT_EFFECT,)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Expire(Effect):
+    """What the request reserved runs out so long after it was applied, unless it was confirmed or undone."""
+
+    phases: ClassVar[tuple[str, ...]] = (AT_EFFECT,)
+    worlds: ClassVar[frozenset[str]] = frozenset({SIMULATED})
+    barred: ClassVar[int] = NO_EXPIRY | NO_RESERVATION | DECIDED
+    after_ms: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class ForgetKey(Effect):
+    """The participant has forgotten the idempotency key."""
+
+    phases: ClassVar[tuple[str, ...]] = (AT_EFFECT,)
+    worlds: ClassVar[frozenset[str]] = frozenset({SIMULATED})
+    barred: ClassVar[int] = KEY_KEPT
+
+
+# -- what befalls the answer -------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoseAnswer(Effect):
+    """The answer never arrives."""
+
+    phases: ClassVar[tuple[str, ...]] = (AT_ACK,)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DelayAnswer(Effect):
+    """The answer comes so long before its caller would give up, or ``when`` says so after."""
+
+    phases: ClassVar[tuple[str, ...]] = (AT_ACK,)
+    when: When
+    by_ms: float
+
+
+# -- what befalls a durable write --------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoreError(Effect):
+    """The store answers with an error."""
+
+    phases: ClassVar[tuple[str, ...]] = (AT_LOG, AT_LOGGED)
+    barred: ClassVar[int] = NO_STORE_ERRORS
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tear(Effect):
+    """A part of the record becomes durable."""
+
+    phases: ClassVar[tuple[str, ...]] = (AT_LOG,)
+    worlds: ClassVar[frozenset[str]] = frozenset({SIMULATED})
+    barred: ClassVar[int] = NO_FILE
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoseWrite(Effect):
+    """The record is gone again, although the store had acknowledged it."""
+
+    phases: ClassVar[tuple[str, ...]] = (AT_LOGGED,)
+    worlds: ClassVar[frozenset[str]] = frozenset({SIMULATED})
+    barred: ClassVar[int] = NO_LOSS
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoreOutage(Effect):
+    """Nobody can reach the store from here on, for a while."""
+
+    phases: ClassVar[tuple[str, ...]] = (AT_LOG,)
+    worlds: ClassVar[frozenset[str]] = frozenset({LIVE})
+    barred: ClassVar[int] = NO_PROXY
+
+
+@dataclass(frozen=True, kw_only=True)
+class RestartStore(Effect):
+    """The store is killed before it can answer, and starts again."""
+
+    phases: ClassVar[tuple[str, ...]] = (AT_LOGGED,)
+    worlds: ClassVar[frozenset[str]] = frozenset({LIVE})
+    barred: ClassVar[int] = NO_PROXY
+
+
+@dataclass(frozen=True, kw_only=True)
+class SlowCommit(Effect):
+    """The store is slow to say that the record is durable."""
+
+    phases: ClassVar[tuple[str, ...]] = (AT_LOGGED,)
+    worlds: ClassVar[frozenset[str]] = frozenset({LIVE})
+    barred: ClassVar[int] = NO_PROXY

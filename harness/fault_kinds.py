@@ -1,0 +1,204 @@
+"""What a row of the table of kinds says, and what follows from it. The rows are in `sagafuzz.fault_table`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Final
+
+from .effects import (
+    AFTER,
+    AT_EFFECT,
+    AT_SEND,
+    BEFORE,
+    LIVE,
+    REASONS,
+    SIMULATED,
+    WORLDS,
+    Crash,
+    DelayAnswer,
+    Effect,
+    JumpClock,
+    Lag,
+    Pause,
+    StartSecond,
+)
+from .saga import COMPENSATION, FORWARD
+
+CAPABILITIES: Final[Mapping[str, str]] = {
+    "recover": "the adapter has a method recover",
+    "cancel": "the adapter has a method cancel, or is async",
+    "upgrade": "the adapter declares upgrade=",
+    "expiry": "the adapter declares expiring=",
+    "retention": "the adapter declares key_retention_ms=",
+    "sagas": "the scenario runs more than one saga",
+    "proxy": "the manifest of a live system puts a store behind a proxy",
+    "store": "the manifest of a live system starts such a store anew for each case",
+}
+"""What an adapter or scenario may be able to suffer, and how that is known."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FaultKind:
+    """A row of the table.
+
+    ``phase`` is where it strikes, ``directions`` which calls can suffer it ("" for writes and starts), ``effects`` what
+    it does, in this order. ``unless`` names the step properties (``retriable``, ``pivot``) under which the kind is
+    impossible, with the reason. ``needs`` is the capability (a key of CAPABILITIES) without which an adapter cannot
+    suffer it. ``basic``: any saga must survive it, wherever it runs. ``got_over``: whoever asks once more has got over
+    it. ``moment`` says when it strikes, with {call} or {write} for what.
+    """
+
+    name: str
+    phase: str
+    effects: tuple[Effect, ...]
+    meaning: str
+    directions: tuple[str, ...] = (FORWARD, COMPENSATION)
+    needs: str = ""
+    unless: Mapping[str, str] = field(default_factory=dict, hash=False)
+    basic: bool = False
+    got_over: bool = False
+    moment: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.effects:
+            raise ValueError(f"fault kind {self.name!r} has no effect; name one of sagafuzz.effects in effects=")
+        for effect in self.effects:
+            if not effect.fits(self.phase):
+                raise ValueError(f"fault kind {self.name!r}: {effect} cannot be done at {self.phase!r}")
+        if not self.worlds:
+            raise ValueError(f"fault kind {self.name!r}: no world can do all of {self.effects}")
+        if self.needs and self.needs not in CAPABILITIES:
+            raise ValueError(f"fault kind {self.name!r} needs {self.needs!r}, which is none of {list(CAPABILITIES)}")
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def worlds(self) -> frozenset[str]:
+        """The worlds in which it can strike: those that can do each of its effects."""
+        return WORLDS.intersection(*(effect.worlds for effect in self.effects))
+
+    @property
+    def simulated(self) -> bool:
+        return SIMULATED in self.worlds
+
+    @property
+    def live(self) -> bool:
+        return LIVE in self.worlds
+
+    @property
+    def crash(self) -> bool:
+        """Whether the orchestrator dies of it."""
+        return any(isinstance(effect, Crash) for effect in self.effects)
+
+    @property
+    def takes_over(self) -> bool:
+        """Whether another process goes on with what the orchestrator was about: it died, paused, was doubled, or the
+        one that starts reads old records."""
+        return any(isinstance(effect, Crash | Pause | StartSecond | Lag) for effect in self.effects)
+
+    @property
+    def only_crash(self) -> Crash | None:
+        """The crash, where that is all that it does."""
+        (first, *others) = self.effects
+        return first if isinstance(first, Crash) and not others else None
+
+    @property
+    def visible_first(self) -> int | None:
+        """Of a kind that is a crash and no more: how many events that outlive the process happen at its own site
+        before it dies. None for every other kind."""
+        if self.only_crash is None:
+            return None
+        return int(self.only_crash.when == AFTER and self.phase in (AT_SEND, AT_EFFECT))
+
+    @property
+    def only_delays(self) -> bool:
+        """Whether it keeps a saga waiting for as long as being overtaken does, and does no more."""
+        return all(isinstance(effect, DelayAnswer) and effect.when == BEFORE for effect in self.effects)
+
+    @property
+    def only_jumps_clock(self) -> bool:
+        """Whether nobody can notice it who does not read the wall clock."""
+        return all(isinstance(effect, JumpClock) for effect in self.effects)
+
+    @property
+    def barred_by(self) -> int:
+        """The circumstances in which one of its effects changes nothing: bits of `sagafuzz.effects.REASONS`."""
+        found = 0
+        for effect in self.effects:
+            found |= effect.barred_by(self.phase)
+        return found
+
+
+_table: Final[dict[str, FaultKind]] = {}
+
+FAULT_KINDS: Final[Mapping[str, FaultKind]] = MappingProxyType(_table)
+"""All kinds by name, in the order in which they are searched and shown."""
+
+
+def register(*kinds: FaultKind) -> None:
+    """Add rows to the table. ValueError for a name that it has."""
+    for kind in kinds:
+        if kind.name in _table:
+            raise ValueError(f"fault kind {kind.name!r} is registered twice")
+        _table[kind.name] = kind
+    _impossible.clear()
+
+
+@contextmanager
+def registered(*kinds: FaultKind) -> Iterator[None]:
+    """Have more rows in the table meanwhile."""
+    register(*kinds)
+    try:
+        yield
+    finally:
+        for kind in kinds:
+            del _table[kind.name]
+        _impossible.clear()
+
+
+def kind_groups() -> dict[str, tuple[str, ...]]:
+    """Names for several kinds at once: ``basic`` are those that any saga must survive, wherever it runs."""
+    return {"all": tuple(_table), "basic": tuple(kind.name for kind in _table.values() if kind.basic)}
+
+
+# -- what cannot act as things stand -----------------------------------------------------------------
+
+
+class Impossible(dict[str, str]):
+    """Kinds that could not take effect at a site, each with the reason. Many runs share one: never change it."""
+
+    __slots__ = ("_hash",)
+
+    def __init__(self, reasons: Mapping[str, str] | Iterable[tuple[str, str]] = ()) -> None:
+        super().__init__(reasons)
+        self._hash = hash(tuple(self.items()))
+
+    def __hash__(self) -> int:  # type: ignore[override]
+        return self._hash
+
+    def __reduce__(self) -> tuple[type[Impossible], tuple[dict[str, str]]]:
+        return Impossible, (dict(self),)
+
+
+NOTHING: Final = Impossible()
+"""All kinds can act."""
+
+_impossible: Final[dict[tuple[str, int], Impossible]] = {}
+
+
+def impossible(phase: str, circumstances: int) -> Impossible:
+    """The kinds that change nothing at a site of that phase in those circumstances (bits of REASONS), each with the
+    reason. The same ones are one object, so that a search may ask at each site."""
+    found = _impossible.get((phase, circumstances))
+    if found is None:
+        reasons = {
+            kind.name: next(text for bit, text in REASONS.items() if kind.barred_by & circumstances & bit)
+            for kind in _table.values()
+            if kind.phase == phase and kind.barred_by & circumstances
+        }
+        found = _impossible[phase, circumstances] = Impossible(reasons)
+    return found
