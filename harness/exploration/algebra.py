@@ -25,7 +25,7 @@ from ..errors import UsageError, nearest
 from ..ports import Participant
 from ..saga import COMPENSATION, FORWARD, Saga
 from ..scenario import Scenario
-from ..simulator.network import Message
+from ..simulator.message import Message
 from ..simulator.participants import LEDGERS, REJECTED, Ledger, UserParticipant
 from ..verdict import Violation
 

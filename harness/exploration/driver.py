@@ -12,7 +12,7 @@ from ..errors import UsageError, nearest
 from ..faults import Plan
 from ..history import History
 from ..simulator import Setup, Simulation
-from ..simulator.network import Message
+from ..simulator.message import Message
 from ..simulator.patches import virtual
 from .judge import NotDeterministic, first_difference
 

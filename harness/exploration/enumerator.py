@@ -18,10 +18,10 @@ from ..history import BOOT, rows_digest
 from ..simulator import (
     HEALING,
     UNSHARED,
+    Observer,
     Prefix,
     Run,
     Setup,
-    Simulation,
     Strayed,
     prefixes,
     simulate,
@@ -264,7 +264,7 @@ class Enumerator:
         memo.end_last()
         return run
 
-    def _run(self, plan: Plan, prefix: Prefix | None, watch: Callable[[Simulation], bool] | None = None) -> Run:
+    def _run(self, plan: Plan, prefix: Prefix | None, watch: Callable[[Observer], bool] | None = None) -> Run:
         if prefix is not None:
             try:
                 run = prefix.resume(plan.faults, watch)

@@ -46,7 +46,7 @@ from copy import copy
 from typing import Final
 
 from ..history import ACK, CLOCK, DELIVER, DOWN, LOG, LOST, TIMEOUT
-from ..simulator import Simulation
+from ..simulator import Observer
 from ..simulator.state import restart_due, state_keys
 
 CRASH_EQUIVALENCE: Final = "crash equivalence"
@@ -132,17 +132,17 @@ class StateMemo:
         self._new = []
         self._spared = 0
 
-    def watch(self, sim: Simulation) -> bool:
+    def watch(self, observer: Observer) -> bool:
         """Is the state known? Only earlier runs count: a state that recurs within one run is a loop."""
-        keys = state_keys(sim, min(self._remaining, 2))
+        keys = state_keys(observer, min(self._remaining, 2))
         if not keys:
             return False
-        due = restart_due(sim)
+        due = restart_due(observer.sim)
         known = self._known.get((keys[-1], due))
         if known is not None and known[0] >= self._remaining:
             self._spared = known[1]
             return True
-        self._new.append((keys, due, len(sim.sites)))
+        self._new.append((keys, due, len(observer.sim.trace.sites)))
         return False
 
     def end(self, after: list[int], *, settled: bool) -> int:
@@ -167,18 +167,18 @@ class StateMemo:
         self._place = (kind, 0)
         self._seen = []
 
-    def glance(self, sim: Simulation) -> bool:
+    def glance(self, observer: Observer) -> bool:
         """Is the state known, if it is looked at? Only earlier runs count, as with `watch`."""
         kind, number = place = self._place
         self._place = (kind, number + 1)
         if number + 1 >= GLANCES:
-            sim.watch = None
+            observer.watch = None
         if self._found[place] * WORTH < self._asked[place] >= TRIALS:
             return False
-        keys = state_keys(sim, 0)
+        keys = state_keys(observer, 0)
         if not keys:
             return False
-        seen = (keys[0], restart_due(sim))
+        seen = (keys[0], restart_due(observer.sim))
         self._asked[place] += 1
         if seen in self._ends:
             self._found[place] += 1

@@ -10,7 +10,7 @@ from ..faults import Plan
 from ..invariants import OURS, Catalogue
 from ..scenario import Scenario
 from ..simulator import Setup
-from ..simulator.network import MAX_ATTEMPT
+from ..trace import MAX_ATTEMPT
 from ..verdict import (
     GAVE_UP,
     HOLDS,

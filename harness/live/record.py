@@ -1,39 +1,27 @@
-"""What a case leaves while it runs: the events so far, and the sites that it reached."""
+"""What a case leaves while it runs: the trace of a live system."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any
 
 from ..faults import Fault
-from ..history import Row
-from ..saga import COMPENSATION
-from ..simulator import Run, Setup
+from ..simulator import Setup
+from ..trace import UNHARMED, Run, SiteKey, Strike, Trace
 from .ledger import Call
 
-MAX_ATTEMPT: Final = 6
-"""Attempts of one call at which faults are injected, as in the simulator."""
 
+class Record(Trace):
+    """A trace by the wall clock. ``changed`` is set at each event; ``disturbed`` says that a caller gave up although no
+    fault was done to its request."""
 
-@dataclass
-class Record:
-    """See above. ``fired`` has, for each fault that struck, how many events there were before, and its number."""
-
-    setup: Setup
-    faults: tuple[Fault, ...]
-    rows: list[Row] = field(default_factory=list)
-    sites: list[Any] = field(default_factory=list)
-    site_rows: list[int] = field(default_factory=list)
-    impossible: dict[int, tuple[str, ...]] = field(default_factory=dict)
-    fired: list[tuple[int, int]] = field(default_factory=list)
-    recovery: int = -1
-    compensation: int = -1
-    capped: bool = False
-    disturbed: bool = False
-    started: float = field(default_factory=time.monotonic)
-    changed: asyncio.Event = field(default_factory=asyncio.Event)
+    def __init__(self, setup: Setup, faults: tuple[Fault, ...]) -> None:
+        self.setup = setup
+        self.started = time.monotonic()
+        self.changed = asyncio.Event()
+        self.disturbed = False
+        super().__init__(faults, lambda: int((time.monotonic() - self.started) * 1e6))
 
     def add(
         self,
@@ -45,47 +33,19 @@ class Record:
         step: str = "",
         call: Call | None = None,
     ) -> None:
-        """Note an event, now."""
-        t_us = int((time.monotonic() - self.started) * 1e6)
+        """Note an event, of a request where there is one, now."""
         if call is not None:
-            row: Row = (
-                t_us, kind, process, call.saga, call.step, call.direction, call.attempt, call.key, call.id, data,
-            )  # fmt: skip
+            self.add_of(call, kind, process, data)
         else:
-            row = (t_us, kind, process, saga, step, "", 0, None, 0, data)
-        self.rows.append(row)
+            super().add(kind, process, data, saga=saga, step=step)
         self.changed.set()
 
-    def visit(self, site: tuple[str, str, str, str, int], impossible: tuple[str, ...] = ()) -> tuple[str, int]:
-        """A site is reached: the kind of fault planned for it with its number, or ("", -1)."""
-        if site[4] > MAX_ATTEMPT:
-            self.capped = True
-            return "", -1
-        if self.compensation < 0 and site[2] == COMPENSATION:
-            self.compensation = len(self.sites)
-        if impossible:
-            self.impossible[len(self.sites)] = impossible
-        self.sites.append(site)
-        self.site_rows.append(len(self.rows))
-        for number, fault in enumerate(self.faults):
-            if tuple(fault.site) == site and number not in {index for _, index in self.fired}:
-                return ("", -1) if fault.kind in impossible else (fault.kind, number)
-        return "", -1
-
-    def struck(self, number: int) -> None:
-        """The fault of that number takes its effect now."""
-        self.fired.append((len(self.rows), number))
+    def visit(self, site: SiteKey, impossible: tuple[str, ...] = ()) -> Strike:
+        """See `Trace.visit`. A fault strikes once, and not where it could take no effect."""
+        strike = super().visit(site, impossible)
+        spent = any(number == strike.number for _, number in self.fired)
+        return UNHARMED if spent or strike.kind in impossible else strike
 
     def run(self) -> Run:
-        return Run(
-            rows=tuple(self.rows),
-            sites=tuple(self.sites),
-            recovery=self.recovery,
-            compensation=self.compensation,
-            fired=tuple(sorted(self.fired)),
-            capped=self.capped,
-            impossible=self.impossible,
-            site_rows=tuple(self.site_rows),
-            known_at=-1,
-            clock_read=False,
-        )
+        run = super().run()
+        return run._replace(fired=tuple(sorted(run.fired)))

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from ..trace import Run
+from .observer import Observer, simulate
 from .prefix import Prefix, Strayed, prefixes
 from .registers import Register
+from .settled import unsettled
 from .setup import UNSHARED, Setup
-from .simulation import HEALING, Run, Simulation, line_of, simulate, unsettled
+from .simulation import HEALING, Simulation, line_of
 
 __all__ = [
     "HEALING",
     "UNSHARED",
+    "Observer",
     "Prefix",
     "Register",
     "Run",

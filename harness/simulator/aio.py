@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from ..ports import ProcessCrashed
 from .kernel import Kernel, Task
+from .timers import LOOP
 
 FREE_TURNS: Final = 100
 """Turns that an event loop with work to do may take in a row before each takes virtual time."""
@@ -73,12 +74,17 @@ class _VirtualSelector:
         return []
 
 
+def _loop_timer(of: tuple[SimLoop, int]) -> None:
+    of[0]._timer(of[1])
+
+
 class SimLoop(asyncio.BaseEventLoop):
     """The event loop of one task of the kernel. ``poke`` is how the world outside calls into it."""
 
     def __init__(self, kernel: Kernel, task: Task) -> None:
         super().__init__()
         self._kernel = kernel
+        kernel.acts[LOOP] = _loop_timer
         self._task = task
         self._selector = _VirtualSelector(self)
         self._asleep = False
@@ -107,7 +113,7 @@ class SimLoop(asyncio.BaseEventLoop):
         self._asleep = True
         self._wait_id += 1
         if delay_us is not None:
-            kernel.at(delay_us, self._timer, self._wait_id)
+            kernel.at(delay_us, LOOP, (self, self._wait_id))
         try:
             kernel.block(task)
         finally:

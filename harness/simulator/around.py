@@ -6,7 +6,7 @@ The participant acts only where that code lets it, and as often: to do so no mor
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from greenlet import GreenletExit
 
@@ -14,11 +14,9 @@ from ..errors import SagafuzzError, UsageError
 from ..ports import Rejected, Surrounding
 from ..saga import FORWARD
 from ..scenario import Order
+from .kernel import Spinning
+from .message import Message
 from .participants import ERROR, OK, REJECTED, Ledger, Reply, as_request, copied
-from .patches import Spinning
-
-if TYPE_CHECKING:
-    from .network import Message
 
 
 class _Local:

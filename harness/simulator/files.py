@@ -5,16 +5,13 @@ Unlike the key-value store it keeps what half a write leaves: a torn tail is the
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Sequence
+from typing import Final
 
 from ..errors import UsageError
+from .host import Host
+from .incarnation import Incarnation
 from .store import Write, durable_write
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from .process import Process
-    from .simulation import Simulation
 
 _CAN_TEAR: Final[tuple[str, ...]] = ()
 
@@ -22,10 +19,11 @@ _CAN_TEAR: Final[tuple[str, ...]] = ()
 class FilePort:
     """`sagafuzz.DurableFile` for one incarnation of a process. What it appended and did not sync is its own."""
 
-    __slots__ = ("_name", "_pending", "_process", "_sim")
+    __slots__ = ("_durable", "_host", "_name", "_pending", "_process")
 
-    def __init__(self, sim: Simulation, process: Process, name: str) -> None:
-        self._sim = sim
+    def __init__(self, host: Host, process: Incarnation, name: str) -> None:
+        self._host = host
+        self._durable = host.durable
         self._process = process
         self._name = name
         self._pending = b""
@@ -33,12 +31,12 @@ class FilePort:
     def append(self, data: bytes) -> None:
         self._process.check_alive()
         if not isinstance(data, (bytes, bytearray)):
-            self._sim.refuse(UsageError(f"world.file({self._name!r}).append({data!r}): write bytes, str.encode() it"))
+            self._host.refuse(UsageError(f"world.file({self._name!r}).append({data!r}): write bytes, str.encode() it"))
         self._pending += bytes(data)
 
     def read(self) -> bytes:
         self._process.check_alive()
-        content = self._sim.durable.files.get(self._name, b"") + self._pending
+        content = self._durable.files.get(self._name, b"") + self._pending
         self._process.inputs.append(content)
         return content
 
@@ -49,17 +47,17 @@ class FilePort:
         about = self._process.current_saga() if saga is None else saga
         write = Write(about, step, record or f"file {self._name}")
         subject = f"{write.record} {step}".rstrip()
-        before = self._sim.durable.files.get(self._name, b"")
+        before = self._durable.files.get(self._name, b"")
 
         def undo() -> None:
-            self._sim.durable.files[self._name] = before
+            self._durable.files[self._name] = before
 
-        durable_write(self._sim, self._process, about, subject, (write,), self._commit, _CAN_TEAR, undo)
+        durable_write(self._host, self._process, about, subject, (write,), self._commit, _CAN_TEAR, undo)
 
     def _commit(self, writes: Sequence[Write]) -> None:
         """All that is pending; half of it where the write is torn."""
         torn = writes[0].text == "torn"
         kept = self._pending[: len(self._pending) // 2] if torn else self._pending
-        files = self._sim.durable.files
+        files = self._durable.files
         files[self._name] = files.get(self._name, b"") + kept
         self._pending = b""

@@ -14,21 +14,27 @@ from asyncio import events
 from collections import deque
 from collections.abc import Callable
 from heapq import heappop, heappush
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final, NamedTuple, Protocol
 
 from greenlet import GreenletExit, getcurrent, greenlet
 from greenlet import error as greenlet_error
 
 from ..ports import ProcessCrashed
+from .timers import RESUME, WAKE, Entry
 
-if TYPE_CHECKING:
-    from .process import Process
+EPOCH_S: Final = 1_700_000_000.0
+"""The wall clock at the start of every run, in Unix seconds."""
 
 MAX_TICKS: Final = 50_000
 """Timers fired in one run before it is called a livelock."""
 
 MAX_DEAD_CALLS: Final = 1_000
 """Port calls that a dead incarnation may try before its task is abandoned."""
+
+
+class Spinning(BaseException):
+    """Raised by the watchdog inside code under test that computes for ever."""
+
 
 _ABANDONED: list[greenlet] = []  # tasks that swallow their own death; kept, since collecting one would run it
 
@@ -62,12 +68,28 @@ def _work(job: Any) -> None:
         job = hub.switch()
 
 
+class Owner(Protocol):
+    """The process that a task is of, as far as the scheduler is concerned."""
+
+    dead: bool
+    paused_until_us: int
+    running: int
+    replayable: bool
+    inputs: list[Any]
+
+    def check_alive(self) -> None:
+        """Raise ProcessCrashed where it is dead."""
+
+    def spawn(self, label: str, saga: str, main: Callable[[], object]) -> Task:
+        """Start a further task of the process."""
+
+
 class Task:
     """A thread of control of the code under test. ``saga`` is the saga it works for, if one."""
 
     __slots__ = ("error", "finished", "glet", "label", "loop", "main", "process", "saga", "value", "waiting")
 
-    def __init__(self, process: Process, label: str, saga: str) -> None:
+    def __init__(self, process: Owner, label: str, saga: str) -> None:
         self.process = process
         self.label = label
         self.saga = saga
@@ -87,13 +109,23 @@ class Task:
         return error
 
 
+class Moment(NamedTuple):
+    """Where the clock and the counters of a kernel stand."""
+
+    order: int
+    ticks: int
+    now_us: int
+    horizon_us: int
+
+
 class Kernel:
-    """One run's clock, timers and tasks. Created on, and driven from, the hub greenlet."""
+    """One run's clock, timers and tasks. Created on, and driven from, the hub greenlet. ``timers`` is a heap;
+    ``acts`` has, for each kind of timer that the run uses, what happens."""
 
     __slots__ = (
-        "_heap",
+        "_order",
         "_runnable",
-        "_seq",
+        "acts",
         "current",
         "fatal",
         "handler",
@@ -105,6 +137,7 @@ class Kernel:
         "stopped",
         "tasks",
         "ticks",
+        "timers",
     )
 
     def __init__(self, *, horizon_us: int, max_ticks: int = MAX_TICKS) -> None:
@@ -119,16 +152,31 @@ class Kernel:
         self.handler_delay_us = 0
         self.hub = getcurrent()
         self.tasks: list[Task] = []
-        self._heap: list[tuple[int, int, Callable[[Any], None], Any]] = []
-        self._seq = 0
+        self.timers: list[Entry] = []
+        self.acts: dict[str, Callable[[Any], object]] = {WAKE: self.wake, RESUME: self._resume}
+        self._order = 0
         self._runnable: deque[Task] = deque()
 
     # -- timers and tasks ------------------------------------------------------------------
 
-    def at(self, delay_us: int, function: Callable[[Any], None], argument: Any = None) -> None:
-        """Call ``function(argument)`` after ``delay_us`` of virtual time."""
-        self._seq += 1
-        heappush(self._heap, (self.now_us + delay_us, self._seq, function, argument))
+    def at(self, delay_us: int, what: str, whom: Any = None) -> None:
+        """Let ``what``, a name of TIMERS, happen to ``whom`` after ``delay_us`` of virtual time."""
+        self._order += 1
+        heappush(self.timers, (self.now_us + delay_us, self._order, what, whom))
+
+    def moment(self) -> Moment:
+        """Where its clock and counters stand, for `restore`."""
+        return Moment(order=self._order, ticks=self.ticks, now_us=self.now_us, horizon_us=self.horizon_us)
+
+    def restore(self, moment: Moment, timers: list[Entry]) -> None:
+        """Go on from ``moment`` of another run, with these timers as they lie in its heap."""
+        self._order, self.ticks, self.now_us, self.horizon_us = moment
+        self.timers += timers
+
+    @property
+    def at_rest_but_for_timers(self) -> bool:
+        """Whether no task is about to run, and each that has not ended is the one that runs."""
+        return not self._runnable and all(task is self.current or task.finished for task in self.tasks)
 
     def spawn(self, task: Task, main: Callable[[], object]) -> None:
         """Make ``main`` runnable as ``task``."""
@@ -139,7 +187,7 @@ class Kernel:
         else:
             self._runnable.append(task)
 
-    def pause(self, process: Process) -> None:
+    def pause(self, process: Owner) -> None:
         """Keep the tasks of a process that were about to run from it until its pause is over."""
         for task in [task for task in self._runnable if task.process is process]:
             self._runnable.remove(task)
@@ -147,7 +195,7 @@ class Kernel:
 
     def _hold(self, task: Task) -> None:
         task.waiting = True
-        self.at(task.process.paused_until_us - self.now_us, self._resume, task)
+        self.at(task.process.paused_until_us - self.now_us, RESUME, task)
 
     def wake(self, task: Task, value: Any = None, error: BaseException | None = None) -> None:
         """Let a blocked task go on; a second wake before it runs is ignored, save for an error."""
@@ -160,7 +208,7 @@ class Kernel:
         if task.waiting:
             paused_us = task.process.paused_until_us - self.now_us
             if paused_us > 0 and task.error is None:
-                self.at(paused_us, self._resume, task)
+                self.at(paused_us, RESUME, task)
                 return
             task.waiting = False
             self._runnable.append(task)
@@ -198,7 +246,7 @@ class Kernel:
     def sleep(self, me: Task, delay_us: int) -> None:
         """Suspend the calling task for that long, and for a microsecond at least: who polls lets time pass."""
         until_us = self.now_us + (delay_us if delay_us > 0 else 1)
-        heap = self._heap
+        heap = self.timers
         if (
             self._runnable
             or (heap and heap[0][0] <= until_us)
@@ -207,10 +255,10 @@ class Kernel:
             or self.stopped
             or me.error is not None
         ):
-            self.at(until_us - self.now_us, self.wake, me)
+            self.at(until_us - self.now_us, WAKE, me)
             self.block(me)
         else:  # nothing else happens meanwhile
-            self._seq += 1
+            self._order += 1
             self.ticks += 1
             self.now_us = until_us
 
@@ -246,7 +294,7 @@ class Kernel:
     def _schedule(self, me: Task | None) -> bool:
         """Fire timers until a task may run, and run it. Returns when ``me`` is that task (or, on the
         hub, after each task); on the hub False when nothing is left."""
-        runnable, heap = self._runnable, self._heap
+        runnable, heap, acts = self._runnable, self.timers, self.acts
         while True:
             if runnable:
                 task = runnable.popleft()
@@ -263,11 +311,11 @@ class Kernel:
                     return False
                 self.hub.switch()
                 return True
-            self.now_us, _, function, argument = heappop(heap)
+            self.now_us, _, what, whom = heappop(heap)
             self.ticks += 1
             if self.ticks > self.max_ticks:
                 self.stopped = "livelock"
-            function(argument)
+            acts[what](whom)
 
     def carry_out(self, task: Task) -> None:
         """Run ``task`` to its end, in the calling greenlet."""
@@ -296,7 +344,7 @@ class Kernel:
     @property
     def idle(self) -> bool:
         """No timer and no runnable task is left."""
-        return not self._heap and not self._runnable
+        return not self.timers and not self._runnable
 
     def bury(self, tasks: list[Task]) -> None:
         """Unwind what is left of ``tasks``, called on the hub. ``finally`` blocks of the code under

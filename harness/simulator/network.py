@@ -7,8 +7,8 @@ state machine) messages wait in ``pending`` until somebody delivers, drops or du
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable, Mapping
+from typing import Any, Final, NamedTuple
 
 from greenlet import getcurrent
 
@@ -16,12 +16,15 @@ from ..faults import AT_ACK, AT_EFFECT, AT_SEND, FAULT_KINDS
 from ..history import ACK, APPLY, DELIVER, DOWN, ERROR, EXPIRE, LOST, REJECT, SEND, TIMEOUT
 from ..ports import CallTimeout, PortError, ProcessCrashed, Rejected, Unavailable
 from ..saga import COMPENSATION, FORWARD
+from ..trace import UNHARMED, Strike, Trace
 from . import participants as p
-from .patches import Spinning
-
-if TYPE_CHECKING:
-    from .process import Process
-    from .simulation import Simulation
+from .host import Host
+from .incarnation import Incarnation
+from .kernel import Kernel, Spinning
+from .message import Message
+from .priorities import Priorities
+from .setup import OVERTAKEN, Setup
+from .timers import ANSWERING, ARRIVAL, DELIVERY, GIVE_UP, RUN_OUT, TURN, WAIT_OVER
 
 LATENCY_US: Final = 1_000
 ROUND_TRIP_US: Final = 2 * LATENCY_US
@@ -37,16 +40,12 @@ RESTART_US: Final = 500_000
 EXPIRY_US: Final = 1_500
 """How long these last: a partition, a participant's outage, its restart, a reservation that runs out."""
 
-MAX_ATTEMPT: Final = 6
-"""Attempts of one call at which faults are injected; later ones are reported as not struck."""
-
 
 _EFFECT_KINDS: Final = tuple(kind.name for kind in FAULT_KINDS.values() if kind.phase == AT_EFFECT)
 _BEFORE_SENDING: Final = frozenset({"crash-before-send", "pause", "cancel", "clock-forward", "clock-back"})
 _IN_THE_NETWORK: Final = tuple(
     kind.name for kind in FAULT_KINDS.values() if kind.phase == AT_SEND and kind.name not in _BEFORE_SENDING
 )
-OVERTAKEN: Final = {"overtaken": 1, "overtaken-twice": 2}
 _EXPIRY: Final = ("expiry",)
 _NOTHING: Final[tuple[str, ...]] = ()
 _REJECT: Final = ("reject",)
@@ -54,114 +53,102 @@ _CRASH: Final = ("crash-after-effect",)
 _KEY_EXPIRY: Final = ("key-expiry",)
 
 
-class Message:
-    """One request in the network; its deliveries and its answer. ``done`` once the caller went on."""
+class Carried(NamedTuple):
+    """What a network holds and remembers: the fields of `Network` of the same names."""
 
-    __slots__ = (
-        "asked",
-        "attempt",
-        "deaf",
-        "deliveries",
-        "direction",
-        "done",
-        "due_us",
-        "id",
-        "key",
-        "on_done",
-        "operation",
-        "payload",
-        "process",
-        "saga",
-        "service",
-        "step",
-        "timeout_us",
-    )
-
-    def __init__(
-        self,
-        id: int,
-        process: Process,
-        service: str,
-        operation: str,
-        saga: str,
-        step: str,
-        direction: str,
-        attempt: int,
-        key: str | None,
-        payload: dict[str, Any],
-        asked: tuple[Any, ...],
-        now_us: int,
-        timeout_us: int,
-        on_done: Callable[[Any, PortError | None], object],
-    ) -> None:
-        self.id = id
-        self.process = process
-        self.service = service
-        self.operation = operation
-        self.saga = saga
-        self.step = step
-        self.direction = direction
-        self.attempt = attempt
-        self.key = key
-        self.payload = payload
-        self.asked = asked  # as its SEND tells
-        self.timeout_us = timeout_us
-        self.on_done = on_done
-        self.due_us = now_us + timeout_us
-        self.deliveries = 0
-        self.done = False
-        self.deaf = False
-
-    @property
-    def words(self) -> tuple[Any, ...]:
-        """What it asks for, and under which key: two requests in the same words are one that is made again."""
-        return self.saga, self.key, *self.asked
-
-    def copy(self) -> Message:
-        """The same request in a copy of the world. Its caller has gone on, or is dead."""
-        twin = Message.__new__(Message)
-        for name in Message.__slots__:
-            setattr(twin, name, getattr(self, name))
-        return twin
+    held: list[Message]
+    late: list[Message]
+    waiting: list[list[Any]]
+    stuck: set[tuple[str, str]]
+    cut: dict[str, int]
+    mute: dict[str, int]
+    down: dict[str, int]
+    attempts: dict[tuple[str, str, str], int]
+    sent: int
 
 
 class Network:
     """Carries messages for one run."""
 
     __slots__ = (
-        "_attempts",
-        "_cut",
-        "_down",
-        "_held",
-        "_late",
-        "_mute",
-        "_next",
-        "_waiting",
+        "attempts",
+        "cut",
+        "down",
+        "held",
+        "host",
+        "kernel",
+        "late",
         "manual",
+        "mute",
         "pending",
-        "sim",
+        "priorities",
+        "sent",
+        "services",
+        "setup",
         "stuck",
+        "trace",
+        "waiting",
     )
 
-    def __init__(self, sim: Simulation, *, manual: bool) -> None:
-        self.sim = sim
+    def __init__(self, host: Host, services: Mapping[str, Any], *, manual: bool) -> None:
+        self.host = host
+        self.setup: Setup = host.setup
+        self.kernel: Kernel = host.kernel
+        self.trace: Trace = host.trace
+        self.services = services
+        self.priorities: Priorities | None = None
         self.manual = manual
         self.pending: list[Message] = []
         self.stuck: set[tuple[str, str]] = set()  # (saga, step) whose compensation fails until healed
-        self._held: list[Message] = []  # delayed duplicates
-        self._late: list[Message] = []  # requests that wait for their own compensation to be handled first
-        self._waiting: list[list[Any]] = []  # [request that lets others go first, how many more]
-        self._cut: dict[str, int] = {}  # participant -> until when (µs) no request reaches it
-        self._mute: dict[str, int] = {}  # participant -> until when no answer of it arrives
-        self._down: dict[str, int] = {}  # participant -> until when it refuses connections
-        self._attempts: dict[tuple[str, str, str], int] = {}
-        self._next = 0
+        self.held: list[Message] = []  # delayed duplicates
+        self.late: list[Message] = []  # requests that wait for their own compensation to be handled first
+        self.waiting: list[list[Any]] = []  # [request that lets others go first, how many more]
+        self.cut: dict[str, int] = {}  # participant -> until when (µs) no request reaches it
+        self.mute: dict[str, int] = {}  # participant -> until when no answer of it arrives
+        self.down: dict[str, int] = {}  # participant -> until when it refuses connections
+        self.attempts: dict[tuple[str, str, str], int] = {}  # (saga, step or operation, direction) -> how often asked
+        self.sent = 0  # requests
+        self.kernel.acts |= {
+            DELIVERY: self.deliver,
+            TURN: self._in_turn,
+            ANSWERING: self._answer,
+            ARRIVAL: self._arrive,
+            GIVE_UP: self._expire,
+            WAIT_OVER: self._wait_no_more,
+            RUN_OUT: self._run_out,
+        }
+
+    def snapshot(self, twin: Callable[[Message], Message]) -> Carried:
+        """What it holds and remembers, with ``twin(message)`` in the place of each message."""
+        return Carried(
+            held=[twin(msg) for msg in self.held],
+            late=[twin(msg) for msg in self.late],
+            waiting=[[twin(msg), left] for msg, left in self.waiting],
+            stuck=self.stuck.copy(),
+            cut=self.cut.copy(),
+            mute=self.mute.copy(),
+            down=self.down.copy(),
+            attempts=self.attempts.copy(),
+            sent=self.sent,
+        )
+
+    def restore(self, carried: Carried, twin: Callable[[Message], Message]) -> None:
+        """Go on from what another network held."""
+        self.held = [twin(msg) for msg in carried.held]
+        self.late = [twin(msg) for msg in carried.late]
+        self.waiting = [[twin(msg), left] for msg, left in carried.waiting]
+        self.stuck |= carried.stuck
+        self.cut |= carried.cut
+        self.mute |= carried.mute
+        self.down |= carried.down
+        self.attempts |= carried.attempts
+        self.sent = carried.sent
 
     # -- the caller's side -------------------------------------------------------------------
 
     def request(
         self,
-        process: Process,
+        process: Incarnation,
         operation: str,
         saga: str,
         key: str | None,
@@ -171,26 +158,25 @@ class Network:
         epoch: int = 0,
     ) -> Message:
         """Send one request. ``on_done(value, error)`` is called once, unless the process dies first."""
-        sim = self.sim
-        service, step, direction = sim.setup.routes[operation]
+        service, step, direction = self.setup.routes[operation]
         counter = (saga, step or operation, direction)
-        attempt = self._attempts.get(counter, 0) + 1
-        self._attempts[counter] = attempt
-        kind = None
+        attempt = self.attempts.get(counter, 0) + 1
+        self.attempts[counter] = attempt
+        strike = UNHARMED
         if step:
-            impossible = sim.setup.unshared(service, saga)
-            if self._cut and self._cut.get(service, 0) > sim.kernel.now_us:
+            impossible = self.setup.unshared(service, saga)
+            if self.cut and self.cut.get(service, 0) > self.kernel.now_us:
                 impossible = _IN_THE_NETWORK  # nothing gets there anyway
             site = (saga, step, direction, AT_SEND, attempt)
-            kind = sim.visit(site, impossible)
-            if sim.priorities is not None:
-                sim.priorities.reached(site)
-            if kind in _BEFORE_SENDING:
-                self._strike_before_sending(process, saga, kind)
-                kind = None
-        self._next = nth = self._next + 1
+            strike = self.trace.visit(site, impossible)
+            if self.priorities is not None:
+                self.priorities.reached(site)
+            if strike.kind in _BEFORE_SENDING:
+                self._strike_before_sending(process, saga, strike)
+                strike = UNHARMED
+        self.sent = nth = self.sent + 1
         shown, payload = _frozen_payload(payload)
-        now = sim.kernel.now_us
+        now = self.kernel.now_us
         data = (operation, shown, epoch) if epoch else (operation, shown)
         msg = Message(
             nth,
@@ -208,82 +194,82 @@ class Network:
             timeout_us,
             on_done,
         )
-        sim.record((now, SEND, process.label, saga, step, direction, attempt, key, nth, data))
-        if sim.priorities is not None:
-            sim.priorities.stir(saga, now)
+        self.trace.record((now, SEND, process.label, saga, step, direction, attempt, key, nth, data))
+        if self.priorities is not None:
+            self.priorities.stir(saga, now)
         if self.manual:
             self.pending.append(msg)
             self._arm(msg)
             return msg
         if timeout_us <= ROUND_TRIP_US:  # else an answer on time is the rule, and only what delays it arms the clock
             self._arm(msg)
-        if self._cut and self._cut.get(service, 0) > now:
+        if self.cut and self.cut.get(service, 0) > now:
             self._lose(msg, "request")
-        elif kind is None:
-            sim.kernel.at(LATENCY_US, self.deliver if sim.priorities is None else self._in_turn, msg)
+        elif strike is UNHARMED:
+            self.kernel.at(LATENCY_US, DELIVERY if self.priorities is None else TURN, msg)
         else:
-            self._send_struck(msg, kind)
+            self._send_struck(msg, strike)
         return msg
 
     def _in_turn(self, msg: Message) -> None:
         """Deliver a request when no saga that goes first is under way, or while its caller is still patient."""
-        priorities, kernel = self.sim.priorities, self.sim.kernel
+        priorities, kernel = self.priorities, self.kernel
         patient = kernel.now_us < msg.due_us - 2 * SLOW_US
         if priorities is not None and patient and priorities.waits(msg.saga, kernel.now_us):
             priorities.stir(msg.saga, kernel.now_us)
-            kernel.at(LATENCY_US, self._in_turn, msg)
+            kernel.at(LATENCY_US, TURN, msg)
         else:
             self.deliver(msg)
 
-    def _strike_before_sending(self, process: Process, saga: str, kind: str) -> None:
+    def _strike_before_sending(self, process: Incarnation, saga: str, strike: Strike) -> None:
         """The faults of the moment before a request leaves; but for a crash it leaves afterwards."""
-        sim = self.sim
-        sim.struck()
+        kind = strike.kind
+        self.trace.struck(strike.number)
         if kind == "crash-before-send":
-            sim.crash(process, kind)
+            self.host.crash(process, kind)
             raise ProcessCrashed
         if kind == "pause":
-            sim.pause(process)
+            self.host.pause(process)
         elif kind == "cancel":
-            sim.cancel(process, saga)
+            self.host.cancel(process, saga)
         else:
-            sim.jump_clock(3600 if kind == "clock-forward" else -3600)
+            self.host.jump_clock(3600 if kind == "clock-forward" else -3600)
 
-    def _send_struck(self, msg: Message, kind: str) -> None:
-        sim = self.sim
-        sim.struck()
+    def _send_struck(self, msg: Message, strike: Strike) -> None:
+        kind = strike.kind
+        self.trace.struck(strike.number)
         if kind == "lost-request":
             self._lose(msg, "request")
             return
         if kind == "timeout":
             self._arm(msg)
-            sim.kernel.at(msg.timeout_us + SLOW_US, self.deliver, msg)
+            self.kernel.at(msg.timeout_us + SLOW_US, DELIVERY, msg)
             return
         if kind == "partition":
-            self._cut[msg.service] = self._mute[msg.service] = sim.kernel.now_us + PARTITION_US
+            self.cut[msg.service] = self.mute[msg.service] = self.kernel.now_us + PARTITION_US
             self._lose(msg, "request")
             return
         if kind == "reordered":
             self._arm(msg)
-            self._late.append(msg)
+            self.late.append(msg)
             return
         if kind in OVERTAKEN:
-            self._waiting.append([msg, OVERTAKEN[kind]])
-            sim.kernel.at(max(msg.timeout_us - 2 * SLOW_US, 0), self._wait_no_more, msg)
+            self.waiting.append([msg, OVERTAKEN[kind]])
+            self.kernel.at(max(msg.timeout_us - 2 * SLOW_US, 0), WAIT_OVER, msg)
             return
-        sim.kernel.at(LATENCY_US, self.deliver, msg)
+        self.kernel.at(LATENCY_US, DELIVERY, msg)
         if kind == "partition-answers":
-            self._mute[msg.service] = sim.kernel.now_us + PARTITION_US
+            self.mute[msg.service] = self.kernel.now_us + PARTITION_US
         elif kind == "duplicate":
-            sim.kernel.at(LATENCY_US, self.deliver, msg)
+            self.kernel.at(LATENCY_US, DELIVERY, msg)
         elif kind == "delayed-duplicate":
-            self._held.append(msg)
+            self.held.append(msg)
         elif kind == "crash-after-send":
-            sim.crash(msg.process, kind)
+            self.host.crash(msg.process, kind)
             raise ProcessCrashed
 
     def _arm(self, msg: Message) -> None:
-        self.sim.kernel.at(max(msg.due_us - self.sim.kernel.now_us, 0), self._expire, msg)
+        self.kernel.at(max(msg.due_us - self.kernel.now_us, 0), GIVE_UP, msg)
 
     def _lose(self, msg: Message, what: str) -> None:
         self._note(msg, LOST, msg.process.label, (what,))
@@ -300,7 +286,7 @@ class Network:
         if msg.done or msg.process.dead:
             return False
         msg.done = True
-        waited_us = self.sim.kernel.now_us - (msg.due_us - msg.timeout_us)
+        waited_us = self.kernel.now_us - (msg.due_us - msg.timeout_us)
         self._note(msg, TIMEOUT, msg.process.label, (waited_us / 1000,))
         return True
 
@@ -308,84 +294,76 @@ class Network:
 
     def deliver(self, msg: Message) -> None:
         """Hand one copy of a request to its participant, and let the answer travel back."""
-        sim = self.sim
-        sim.kernel.handler_delay_us = 0
+        self.kernel.handler_delay_us = 0
         msg.deliveries = nth = msg.deliveries + 1
         self._note(msg, DELIVER, msg.service, (nth,))
-        kind = None
+        strike = UNHARMED
         if nth == 1 and msg.step and not self.manual:
-            kind = sim.visit((msg.saga, msg.step, msg.direction, AT_EFFECT, msg.attempt), self._impossible(msg))
-        reply = self._handle(msg, kind)
-        if self._held or self._late or self._waiting:
+            site = (msg.saga, msg.step, msg.direction, AT_EFFECT, msg.attempt)
+            strike = self.trace.visit(site, self._impossible(msg))
+        reply = self._handle(msg, strike)
+        if self.held or self.late or self.waiting:
             self._let_others_go(msg, reply)
-        if kind == "crash-after-effect" and not msg.process.dead:
-            sim.struck()
-            sim.crash(msg.process, kind)
-        elif kind == "participant-restart":
-            self._restart(msg)
-        elif kind == "expiry":
-            sim.struck()
-            if reply.effective:
-                sim.kernel.at(EXPIRY_US, self._run_out, msg)
-        elif kind == "error-after-effect":
-            sim.struck()
-            reply = p.Reply(p.ERROR, "internal error")
+        if strike is not UNHARMED:
+            reply = self._strike_handled(msg, reply, strike)
         if msg.process.dead or msg.done or msg.deaf:
             return
-        delay = LATENCY_US + sim.kernel.handler_delay_us
+        delay = LATENCY_US + self.kernel.handler_delay_us
         if self.manual:
             self._answer((msg, reply))
         else:
             if delay > LATENCY_US:
                 self._arm(msg)
-            sim.kernel.at(delay, self._answer, (msg, reply))
+            self.kernel.at(delay, ANSWERING, (msg, reply))
+
+    def _strike_handled(self, msg: Message, reply: p.Reply, strike: Strike) -> p.Reply:
+        """The faults of the moment after a participant handled a request; its reply as it is then."""
+        kind = strike.kind
+        if kind == "crash-after-effect" and not msg.process.dead:
+            self.trace.struck(strike.number)
+            self.host.crash(msg.process, kind)
+        elif kind == "participant-restart":
+            self.trace.struck(strike.number)
+            self._restart(msg)
+        elif kind == "expiry":
+            self.trace.struck(strike.number)
+            if reply.effective:
+                self.kernel.at(EXPIRY_US, RUN_OUT, msg)
+        elif kind == "error-after-effect":
+            self.trace.struck(strike.number)
+            return p.Reply(p.ERROR, "internal error")
+        return reply
 
     def _impossible(self, msg: Message) -> tuple[str, ...]:
         """What cannot strike this delivery: a refusal where the answer is already fixed, the end of a
         reservation that it does not make, the death of a sender that is dead."""
-        sim = self.sim
-        service = sim.services[msg.service]
-        if (self._down and self._down.get(msg.service, 0) > sim.kernel.now_us) or (
+        service = self.services[msg.service]
+        if (self.down and self.down.get(msg.service, 0) > self.kernel.now_us) or (
             msg.direction == COMPENSATION and (msg.saga, msg.step) in self.stuck
         ):
             return _EFFECT_KINDS  # it fails already
         decided = msg.direction == COMPENSATION or service.decided(msg)
         excluded = _REJECT if decided else _NOTHING
-        if decided or msg.service not in sim.setup.adapter.expiring or msg.operation.endswith(".confirm"):
+        if decided or msg.service not in self.setup.adapter.expiring or msg.operation.endswith(".confirm"):
             excluded += _EXPIRY
         if msg.process.dead:
             excluded += _CRASH
-        retention_ms = sim.setup.adapter.key_retention_ms
-        if retention_ms is not None and not service.forgettable(msg, sim.kernel.now_us, int(retention_ms * 1000)):
+        retention_ms = self.setup.adapter.key_retention_ms
+        if retention_ms is not None and not service.forgettable(msg, self.kernel.now_us, int(retention_ms * 1000)):
             excluded += _KEY_EXPIRY
         return excluded
 
-    def _handle(self, msg: Message, kind: str | None) -> p.Reply:
-        sim = self.sim
-        service = sim.services[msg.service]
-        if self._down and self._down.get(msg.service, 0) > sim.kernel.now_us:
+    def _handle(self, msg: Message, strike: Strike) -> p.Reply:
+        service = self.services[msg.service]
+        if self.down and self.down.get(msg.service, 0) > self.kernel.now_us:
             return self._note_reply(msg, p.Reply(p.ERROR, "connection refused"))
-        if kind == "participant-outage":
-            sim.struck()
-            self._down[msg.service] = sim.kernel.now_us + OUTAGE_US
-            self._note(msg, DOWN, msg.service, ("down",))
-            return self._note_reply(msg, p.Reply(p.ERROR, "connection refused"))
-        if kind == "key-expiry":
-            sim.struck()
-            service.forget(msg)
-        elif kind == "undo-fails":
-            sim.struck()
-            self.stuck.add((msg.saga, msg.step))
-            sim.call_operator()
-        elif kind == "error-before-effect":
-            sim.struck()
-            return self._note_reply(msg, p.Reply(p.ERROR, "internal error"))
-        elif kind == "reject" and not service.decided(msg):
-            sim.struck()
-            return self._note_reply(msg, service.refuse(msg, "refused by the business"))
+        if strike is not UNHARMED:
+            instead = self._strike_before_handling(msg, strike)
+            if instead is not None:
+                return self._note_reply(msg, instead)
         if msg.direction == COMPENSATION and (msg.saga, msg.step) in self.stuck:
             return self._note_reply(msg, p.Reply(p.ERROR, "cannot undo"))
-        kernel = sim.kernel
+        kernel = self.kernel
         kernel.handler = getcurrent()
         try:
             reply = service.handle(msg)
@@ -394,6 +372,30 @@ class Network:
         finally:
             kernel.handler = None
         return self._note_reply(msg, reply)
+
+    def _strike_before_handling(self, msg: Message, strike: Strike) -> p.Reply | None:
+        """The faults of the moment before a participant handles a request: the reply in place of its own, if any."""
+        kind, service = strike.kind, self.services[msg.service]
+        if kind == "participant-outage":
+            self.trace.struck(strike.number)
+            self.down[msg.service] = self.kernel.now_us + OUTAGE_US
+            self._note(msg, DOWN, msg.service, ("down",))
+            return p.Reply(p.ERROR, "connection refused")
+        if kind == "key-expiry":
+            self.trace.struck(strike.number)
+            service.forget(msg)
+        elif kind == "undo-fails":
+            self.trace.struck(strike.number)
+            self.stuck.add((msg.saga, msg.step))
+            self.host.call_operator()
+        elif kind == "error-before-effect":
+            self.trace.struck(strike.number)
+            return p.Reply(p.ERROR, "internal error")
+        elif kind == "reject" and not service.decided(msg):
+            self.trace.struck(strike.number)
+            refused: p.Reply = service.refuse(msg, "refused by the business")
+            return refused
+        return None
 
     def _note_reply(self, msg: Message, reply: p.Reply) -> p.Reply:
         if reply.answer == p.OK:
@@ -409,44 +411,44 @@ class Network:
 
     def _answer(self, pair: tuple[Message, p.Reply]) -> None:
         msg, reply = pair
-        sim = self.sim
         if msg.done or msg.deaf or msg.process.dead:
             return
-        if self._mute and self._mute.get(msg.service, 0) > sim.kernel.now_us:
+        if self.mute and self.mute.get(msg.service, 0) > self.kernel.now_us:
             msg.deaf = True
             self._lose(msg, "answer")
             return
-        kind = None
+        strike = UNHARMED
         if msg.step and not self.manual:
-            kind = sim.visit((msg.saga, msg.step, msg.direction, AT_ACK, msg.attempt))
+            strike = self.trace.visit((msg.saga, msg.step, msg.direction, AT_ACK, msg.attempt))
+        kind = strike.kind
         if kind == "lost-ack":
-            sim.struck()
+            self.trace.struck(strike.number)
             msg.deaf = True
             self._lose(msg, "answer")
             return
         if kind in ("slow-answer", "late-answer"):
-            sim.struck()
+            self.trace.struck(strike.number)
             msg.deaf = True  # this answer is the one that counts, whatever copies there are
             self._arm(msg)
-            late_us = msg.due_us - sim.kernel.now_us + (JUST_US if kind == "late-answer" else -JUST_US)
-            sim.kernel.at(max(late_us, 0), self._arrive, (msg, reply, None))
+            late_us = msg.due_us - self.kernel.now_us + (JUST_US if kind == "late-answer" else -JUST_US)
+            self.kernel.at(max(late_us, 0), ARRIVAL, (msg, reply, UNHARMED))
             return
-        self._arrive((msg, reply, kind))
+        self._arrive((msg, reply, strike))
 
-    def _arrive(self, what: tuple[Message, p.Reply, str | None]) -> None:
+    def _arrive(self, what: tuple[Message, p.Reply, Strike]) -> None:
         """The caller has its answer, if it still waits for it."""
-        msg, reply, kind = what
+        msg, reply, strike = what
         if msg.done or msg.process.dead:
             return
         msg.done = True
-        if self.sim.priorities is not None:
-            self.sim.priorities.stir(msg.saga, self.sim.kernel.now_us)
+        if self.priorities is not None:
+            self.priorities.stir(msg.saga, self.kernel.now_us)
         self._note(msg, ACK, msg.process.label, (reply.answer,))
-        if kind == "crash-after-ack":
-            self.sim.struck()
-            self.sim.crash(msg.process, kind)
+        if strike.kind == "crash-after-ack":
+            self.trace.struck(strike.number)
+            self.host.crash(msg.process, strike.kind)
             return
-        if reply.answer != p.ERROR and self.sim.setup.forgets_retries and msg.process.may_forget:
+        if reply.answer != p.ERROR and self.setup.forgets_retries and msg.process.may_forget:
             msg.process.forget_tries(msg.words)
         if reply.answer == p.OK:
             msg.process.inputs.append(("call", msg.process.packed(reply.value), (msg.saga, msg.operation)))
@@ -462,11 +464,11 @@ class Network:
         """A request was handled: deliver what was waiting for that."""
         due: list[Message] = []
         if handled.direction == COMPENSATION:
-            same = [m for m in self._late if (m.saga, m.step) == (handled.saga, handled.step)]
+            same = [m for m in self.late if (m.saga, m.step) == (handled.saga, handled.step)]
             if reply.effective:
-                same += [m for m in self._held if (m.saga, m.step) == (handled.saga, handled.step) and m is not handled]
+                same += [m for m in self.held if (m.saga, m.step) == (handled.saga, handled.step) and m is not handled]
             due += same
-        for entry in self._waiting:
+        for entry in self.waiting:
             msg, _ = entry
             if msg.service == handled.service and msg.saga != handled.saga and handled.step:
                 entry[1] -= 1
@@ -476,21 +478,19 @@ class Network:
 
     def _wait_no_more(self, msg: Message) -> None:
         """Nobody overtook the request while its caller was patient."""
-        self._deliver_held([entry[0] for entry in self._waiting if entry[0] is msg])
+        self._deliver_held([entry[0] for entry in self.waiting if entry[0] is msg])
 
     def _deliver_held(self, due: list[Message]) -> None:
         for msg in due:
-            self._held = [m for m in self._held if m is not msg]
-            self._late = [m for m in self._late if m is not msg]
-            self._waiting = [entry for entry in self._waiting if entry[0] is not msg]
-            self.sim.kernel.at(LATENCY_US, self.deliver, msg)
+            self.held = [m for m in self.held if m is not msg]
+            self.late = [m for m in self.late if m is not msg]
+            self.waiting = [entry for entry in self.waiting if entry[0] is not msg]
+            self.kernel.at(LATENCY_US, DELIVERY, msg)
 
     def _restart(self, msg: Message) -> None:
         """The participant restarts: it forgets what was in memory only, and its answer is lost."""
-        sim = self.sim
-        sim.struck()
-        sim.services[msg.service].restart()
-        self._down[msg.service] = sim.kernel.now_us + RESTART_US
+        self.services[msg.service].restart()
+        self.down[msg.service] = self.kernel.now_us + RESTART_US
         self._note(msg, DOWN, msg.service, ("restart",))
         if not msg.done and not msg.process.dead:
             msg.deaf = True
@@ -498,16 +498,16 @@ class Network:
 
     def _run_out(self, msg: Message) -> None:
         """The reservation that ``msg`` made is withdrawn by its participant, unless it was confirmed or undone."""
-        gone = self.sim.services[msg.service].expire(msg)
+        gone = self.services[msg.service].expire(msg)
         if gone is not None:
             self._note(msg, EXPIRE, msg.service, gone)
 
     def flush(self) -> bool:
         """Deliver every request that still waits for another; False when there was none."""
-        due = [*self._held, *self._late, *(entry[0] for entry in self._waiting)]
-        self._held, self._late, self._waiting = [], [], []
+        due = [*self.held, *self.late, *(entry[0] for entry in self.waiting)]
+        self.held, self.late, self.waiting = [], [], []
         for msg in due:
-            self.sim.kernel.at(LATENCY_US, self.deliver, msg)
+            self.kernel.at(LATENCY_US, DELIVERY, msg)
         return bool(due)
 
     # -- by hand (the state machine) ---------------------------------------------------------
@@ -528,8 +528,8 @@ class Network:
     def reject(self, msg: Message) -> bool:
         """Let the participant refuse ``msg``; False where it cannot: the step is of those that are never refused, or
         it has already decided otherwise."""
-        service = self.sim.services[msg.service]
-        step = self.sim.setup.adapter.saga.by_name.get(msg.step)
+        service = self.services[msg.service]
+        step = self.setup.adapter.saga.by_name.get(msg.step)
         never = msg.direction == COMPENSATION or (step is not None and step.retriable)
         if never or service.decided(msg):
             return False
@@ -543,12 +543,11 @@ class Network:
         self.manual = False
         due, self.pending = self.pending, []
         for msg in due:
-            self.sim.kernel.at(LATENCY_US, self.deliver, msg)
+            self.kernel.at(LATENCY_US, DELIVERY, msg)
 
     def _note(self, msg: Message, kind: str, process: str, data: tuple[Any, ...]) -> None:
-        sim = self.sim
-        now = sim.kernel.now_us
-        sim.record((now, kind, process, msg.saga, msg.step, msg.direction, msg.attempt, msg.key, msg.id, data))
+        now = self.kernel.now_us
+        self.trace.record((now, kind, process, msg.saga, msg.step, msg.direction, msg.attempt, msg.key, msg.id, data))
 
 
 def _frozen_payload(payload: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:

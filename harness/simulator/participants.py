@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from greenlet import GreenletExit
 
@@ -19,10 +19,8 @@ from ..history import HOLD, READ, RELEASE, WRITE
 from ..ports import Participant, Rejected, Request
 from ..saga import COMPENSATION, FORWARD
 from ..scenario import Order, Scenario
-from .patches import Spinning
-
-if TYPE_CHECKING:
-    from .network import Message
+from .kernel import Spinning
+from .message import Message
 
 OK: Final = "ok"
 REJECTED: Final = "rejected"

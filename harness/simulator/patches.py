@@ -17,26 +17,23 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from greenlet import getcurrent
 
-if TYPE_CHECKING:
-    from .simulation import Simulation
+from .aio import SimLoop
+from .host import Host
+from .kernel import EPOCH_S, Spinning
 
 SPIN_SECONDS: Final = 10.0
 """Real time after which code under test that touches no port is taken to spin."""
 
 
-class Spinning(BaseException):
-    """Raised by the watchdog inside code under test that computes for ever."""
-
-
-_current: Simulation | None = None
+_current: Host | None = None
 _installed = False
 
 
-def _simulation() -> Simulation | None:
+def _simulation() -> Host | None:
     """The simulation whose code is running in this very thread and greenlet, or None."""
     sim = _current
     if sim is None:
@@ -48,7 +45,7 @@ def _simulation() -> Simulation | None:
 
 
 @contextmanager
-def virtual(sim: Simulation) -> Iterator[None]:
+def virtual(sim: Host) -> Iterator[None]:
     """Answer the standard library's questions from ``sim`` meanwhile."""
     global _current  # noqa: PLW0603
     install()
@@ -110,7 +107,7 @@ def _replace_references(replacements: dict[int, Callable[..., Any]]) -> None:
 # -- what the answers are inside ---------------------------------------------------------------
 
 
-def _sleep(sim: Simulation, seconds: float) -> None:
+def _sleep(sim: Host, seconds: float) -> None:
     if seconds < 0:
         raise ValueError("sleep length must be non-negative")
     delay_us = round(seconds * 1e6)
@@ -122,35 +119,31 @@ def _sleep(sim: Simulation, seconds: float) -> None:
     sim.kernel.sleep(task, delay_us)
 
 
-def _now_us(sim: Simulation) -> int:
+def _now_us(sim: Host) -> int:
     """Virtual time as the running code sees it: for a participant's, with what it has slept."""
     kernel = sim.kernel
     return kernel.now_us if kernel.current is not None else kernel.now_us + kernel.handler_delay_us
 
 
-def _wall_s(sim: Simulation) -> float:
-    from .world import EPOCH_S
-
+def _wall_s(sim: Host) -> float:
     sim.clock_read = True
     return EPOCH_S + _asked_us(sim) / 1e6 + sim.wall_offset_s
 
 
-def _wall_ns(sim: Simulation) -> int:
-    from .world import EPOCH_S
-
+def _wall_ns(sim: Host) -> int:
     sim.clock_read = True
     return (int(EPOCH_S) + sim.wall_offset_s) * 1_000_000_000 + _asked_us(sim) * 1000
 
 
-def _monotonic_s(sim: Simulation) -> float:
+def _monotonic_s(sim: Host) -> float:
     return _asked_us(sim) / 1e6
 
 
-def _monotonic_ns(sim: Simulation) -> int:
+def _monotonic_ns(sim: Host) -> int:
     return _asked_us(sim) * 1000
 
 
-def _asked_us(sim: Simulation) -> int:
+def _asked_us(sim: Host) -> int:
     """The time, noted as something that the process now knows."""
     now = _now_us(sim)
     if sim.kernel.current is not None:
@@ -158,19 +151,17 @@ def _asked_us(sim: Simulation) -> int:
     return now
 
 
-def _urandom(sim: Simulation, size: int) -> bytes:
+def _urandom(sim: Host, size: int) -> bytes:
     return sim.random.randbytes(size)
 
 
-def _new_event_loop(sim: Simulation) -> asyncio.AbstractEventLoop:
+def _new_event_loop(sim: Host) -> asyncio.AbstractEventLoop:
     """For `asyncio.run` inside a synchronous adapter."""
-    from .aio import SimLoop
-
     return SimLoop(sim.kernel, sim.task())
 
 
 def _chance(name: str) -> Callable[..., Any]:
-    def inside(sim: Simulation, *args: Any, **kwargs: Any) -> Any:
+    def inside(sim: Host, *args: Any, **kwargs: Any) -> Any:
         return getattr(sim.random, name)(*args, **kwargs)
 
     return inside
@@ -239,7 +230,7 @@ def watchdog(seconds: float = SPIN_SECONDS) -> Iterator[Watch]:
     def alarm(signum: int, frame: Any) -> None:
         sim = _simulation()
         # The simulation itself, not its id: another one may come to lie where the last one lay.
-        seen = (sim, sim.kernel.ticks, len(sim.rows)) if sim is not None else None
+        seen = (sim, sim.kernel.ticks, len(sim.trace.rows)) if sim is not None else None
         if sim is None or seen != last[0]:
             last[0] = seen
             return

@@ -10,91 +10,82 @@ library), there is no prefix.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any
 
 from ..faults import Fault, Plan
 from ..history import Row, marshalled, rows_digest
-from .network import Message
+from ..trace import Run
+from .message import Message
+from .observer import Observer
 from .participants import Ledger
 from .patches import virtual
 from .process import Process
 from .replay_log import ReplayLog
 from .setup import Setup
-from .simulation import Run, Simulation
-
-_NETWORK: Final = frozenset({"deliver", "_answer", "_arrive", "_expire", "_wait_no_more", "_run_out"})
+from .simulation import Simulation
+from .timers import TASK, TIMERS, Entry
 
 
 class Strayed(Exception):
     """The code under test did not ask again what it had asked: it is not deterministic."""
 
 
-class _Flight(NamedTuple):
-    """What is under way by itself: the messages that the network holds, and the timers by their owner
-    ("network", "sim", "kernel") and method."""
+class _Twins:
+    """Copies of the messages of ``process`` and of others, one for each, that belong to ``twin`` in its place."""
 
-    held: list[Message]
-    late: list[Message]
-    waiting: list[list[Any]]
-    timers: list[tuple[int, int, str, str, Any]]
+    def __init__(self, process: Process, twin: Process) -> None:
+        self._process = process
+        self._twin = twin
+        self._known: dict[int, Message] = {}
 
-    def copy(self, process: Process, twin: Process) -> _Flight:
-        """The same, with ``twin`` in the place of ``process``."""
-        known: dict[int, Message] = {}
+    def of(self, msg: Message) -> Message:
+        """The copy of a message."""
+        found = self._known.get(id(msg))
+        if found is None:
+            found = self._known[id(msg)] = msg.copy()
+            if msg.process is self._process:
+                found.process = self._twin
+        return found
 
-        def of(thing: Any) -> Any:
-            if isinstance(thing, tuple):
-                return tuple(map(of, thing))
-            if not isinstance(thing, Message):
-                return thing
-            found = known.get(id(thing))
-            if found is None:
-                found = known[id(thing)] = thing.copy()
-                if thing.process is process:
-                    found.process = twin
-            return found
+    def of_timers(self, timers: Sequence[Entry]) -> list[Entry]:
+        """The same timers, for the copies."""
+        return [(due_us, order, what, self._of_any(whom)) for due_us, order, what, whom in timers]
 
-        return _Flight(
-            [of(msg) for msg in self.held],
-            [of(msg) for msg in self.late],
-            [[of(msg), left] for msg, left in self.waiting],
-            [(at, seq, owner, name, of(argument)) for at, seq, owner, name, argument in self.timers],
-        )
+    def _of_any(self, thing: Any) -> Any:
+        if isinstance(thing, Message):
+            return self.of(thing)
+        return tuple(map(self._of_any, thing)) if isinstance(thing, tuple) else thing
 
 
 class Prefix:
-    """One moment of the run ``sim``, which may go on. ``sites`` is how many it has visited."""
+    """One moment of the run that ``observer`` looks at, which may go on. ``sites`` is how many it has visited."""
 
-    def __init__(self, sim: Simulation, process: Process, timers: list[tuple[int, int, str, str, Any]]) -> None:
-        kernel, network, durable = sim.kernel, sim.network, sim.durable
-        self.sites = len(sim.sites)
+    def __init__(self, observer: Observer, process: Process) -> None:
+        sim = observer.sim
+        twins = _Twins(process, process)
+        self.sites = len(sim.trace.sites)
         self._sim = sim
         self._process = process
-        self._lengths = (len(sim.rows), len(sim.fired), len(process.inputs))
-        self._impossible = sim.impossible.copy()
-        self._texts = durable.texts.copy()
-        self._before = durable.before
-        self._occurrences = durable.occurrences.copy()
+        self._inputs = len(process.inputs)
+        self._extent = sim.trace.extent()
+        self._kept = sim.durable.snapshot()
         self._services = {name: service.copy() for name, service in sim.services.items()}
-        self._flight = _Flight(network._held, network._late, network._waiting, timers).copy(process, process)
-        self._stuck = network.stuck.copy()
-        self._until = (network._cut.copy(), network._mute.copy(), network._down.copy())
-        self._attempts = network._attempts.copy()
-        self._numbers = (network._next, kernel._seq, kernel.ticks, kernel.now_us, kernel.horizon_us)
-        self._next_look = sim._next_look
-        self._marks = (sim.recovery, sim.compensation, sim.capped, sim.wall_offset_s, sim.clock_read)
+        self._carried = sim.network.snapshot(twins.of)
+        self._timers = twins.of_timers(sim.kernel.timers)
+        self._moment = sim.kernel.moment()
+        self._progress = sim.progress()
+        self._projection = observer.projection_by_now().copy()
         self._head: bytes | None = None
-        self._incarnations = (sim._incarnations, sim._healed_incarnation, sim.booted_at)
-        self._projection = sim.projection_by_now().copy()
-        self._orders = process.orders if process.booted else sim._waiting.copy()
 
-    def resume(self, faults: Sequence[Fault], watch: Callable[[Simulation], bool] | None = None) -> Run:
+    def resume(self, faults: Sequence[Fault], watch: Callable[[Observer], bool] | None = None) -> Run:
         """Run on under a plan that strikes the same until here. Raises Strayed."""
         services = {name: service.copy() for name, service in self._services.items()}
         sim = Simulation(self._sim.setup, faults, seed=self._sim.seed, services=services)
-        sim.watch = watch
+        before = self._projection if watch is not None and not sim.setup.judged_by_time else None
+        observer = Observer(sim, len(faults), watch, before) if watch is not None else None
         process = self._revived(sim)
-        self._restore_record(sim)
+        sim.trace.repeat(self._sim.trace, self._extent)
+        sim.restore(self._progress)
         self._restore_world(sim, process)
         with virtual(sim):
             process.spawn("boot", "", process.main)
@@ -102,127 +93,108 @@ class Prefix:
         if process.replay_log is not None:
             raise Strayed
         run = sim.result()
+        if observer is not None:
+            run = observer.completed(run)
         sim.dissolve()
         return run
 
     def digest(self, rows: Sequence[Row]) -> bytes:
         """`rows_digest` of a run that went on from here."""
         if self._head is None:
-            self._head = marshalled(self._sim.rows[: self._lengths[0]])
-        return rows_digest(rows, self._lengths[0], self._head)
+            self._head = marshalled(self._sim.trace.rows[: self._extent.rows])
+        return rows_digest(rows, self._extent.rows, self._head)
 
     def _revived(self, sim: Simulation) -> Process:
         """The process, about to boot, with the answers that it is to be given."""
-        inputs = self._process.inputs[: self._lengths[2]]
-        process = sim.process = Process(sim, self._process.incarnation)
+        inputs = self._process.inputs[: self._inputs]
+        process = sim.process = sim.incarnate(self._process.incarnation)
         process.upgraded = self._process.upgraded
         process.inputs = inputs
-        process.forgotten = [each for each in self._process.forgotten if each[1] <= self._lengths[2]]
-        sim.living.append(process)
-        sim.record = _unrecorded
+        process.forgotten = [each for each in self._process.forgotten if each[1] <= self._inputs]
+        sim.trace.record = _unrecorded
 
         def over() -> None:
             process.replay_log = None
-            sim.record = sim.rows.append
+            sim.trace.record = sim.trace.rows.append
 
         process.replay_log = ReplayLog(inputs, over, lambda: sim.kernel.abort(Strayed()))
         return process
 
-    def _restore_record(self, sim: Simulation) -> None:
-        rows, fired, _ = self._lengths
-        sim.rows += self._sim.rows[:rows]
-        sim.sites += self._sim.sites[: self.sites]
-        sim.site_rows += self._sim.site_rows[: self.sites]
-        sim.fired += self._sim.fired[:fired]
-        sim.impossible.update(self._impossible)
-        sim.recovery, sim.compensation, sim.capped, sim.wall_offset_s, sim.clock_read = self._marks
-        sim._incarnations, sim._healed_incarnation, sim.booted_at = self._incarnations
-        sim._next_look = self._next_look
-        if sim.watch is not None and not sim.setup.judged_by_time:
-            sim.projection_of_prefix = self._projection
-        sim._waiting = self._orders.copy()
-
     def _restore_world(self, sim: Simulation, process: Process) -> None:
-        kernel, network, durable = sim.kernel, sim.network, sim.durable
-        durable.texts.update(self._texts)
-        durable.before = self._before
-        durable.occurrences.update(self._occurrences)
-        network._next, kernel._seq, kernel.ticks, kernel.now_us, kernel.horizon_us = self._numbers
-        network.stuck |= self._stuck
-        for table, until in zip((network._cut, network._mute, network._down), self._until, strict=True):
-            table.update(until)
-        network._attempts.update(self._attempts)
-        flight = self._flight.copy(self._process, process)
-        network._held, network._late, network._waiting, timers = flight
-        owners = {"network": network, "sim": sim, "kernel": kernel}
-        kernel._heap += [(at, seq, getattr(owners[owner], name), thing) for at, seq, owner, name, thing in timers]
+        twins = _Twins(self._process, process)
+        sim.durable.restore(self._kept)
+        sim.network.restore(self._carried, twins.of)
+        sim.kernel.restore(self._moment, twins.of_timers(self._timers))
 
 
 def _unrecorded(row: object) -> None:
     """What the process does again is in the record already."""
 
 
-def prefix(sim: Simulation) -> Prefix | None:
-    """This moment of ``sim``, when the running task asks a port to act; None where it cannot be had exactly."""
+def _prefix(observer: Observer) -> Prefix | None:
+    """This moment of a run, when the running task asks a port to act; None where it cannot be had exactly."""
+    sim = observer.sim
     process = sim.process
     if process is None or not (_follows(sim, process) and _copyable(sim)):
         return None
-    timers = []
-    for at, seq, function, argument in sim.kernel._heap:
-        name = function.__name__
-        if name in _NETWORK:
-            timers.append((at, seq, "network", name, argument))
-        elif name == "submit":
-            timers.append((at, seq, "sim", name, argument))
-        elif name == "wake" and argument.finished:
-            timers.append((at, seq, "kernel", name, argument))
-        else:
-            return None
-    return Prefix(sim, process, timers)
+    return Prefix(observer, process)
 
 
 def _follows(sim: Simulation, process: Process) -> bool:
     """Whether all that code under test is doing follows from what ``process`` was answered."""
-    kernel = sim.kernel
     return (
         sim.living == [process]
         and process.replayable
         and not process.paused_until_us
-        and not kernel._runnable
-        and all(task is kernel.current or task.finished for task in kernel.tasks)
+        and sim.kernel.at_rest_but_for_timers
     )
 
 
 def _copyable(sim: Simulation) -> bool:
     """Whether the rest of the world is of a kind that can be copied."""
-    stale = sim.durable.stale
     return not (
         sim.setup.is_async
         or sim.on_close
         or sim.durable.files
         or sim.chance is not None
-        or (stale is not None and stale[2]())
+        or sim.durable.lags
         or any(not isinstance(service, Ledger) for service in sim.services.values())
-    )
+    ) and all(_can_be_had(what, whom) for _, _, what, whom in sim.kernel.timers)
+
+
+def _can_be_had(what: str, whom: Any) -> bool:
+    """Whether a copy of the run can have a timer; of those for a task only one that does nothing any more."""
+    timer = TIMERS[what]
+    return timer.copyable and (timer.to != TASK or whom.finished)
+
+
+class _Keeper(Observer):
+    """Keeps the moments of a run until it visits site number ``until``, where it ends."""
+
+    __slots__ = ("_until", "found")
+
+    def __init__(self, sim: Simulation, planned: int, until: int) -> None:
+        super().__init__(sim, planned)
+        self._until = until
+        self.found: list[Prefix] = []
+
+    def about_to_ask(self) -> None:
+        trace = self.sim.trace
+        if len(trace.sites) >= self._until:
+            self.sim.kernel.stopped = "known"
+            return
+        here = _prefix(self)
+        if here is not None:
+            if len(trace.fired) < self.planned:
+                self.found.clear()
+            self.found.append(here)
 
 
 def prefixes(setup: Setup, plan: Plan, until: int, *, seed: int = 0) -> list[Prefix]:
     """Run ``plan`` as far as its site number ``until``: the moments from which its extensions can go on, the last
     one before its last fault strikes and those that follow."""
     sim = Simulation(setup, plan.faults, seed=seed)
-    found: list[Prefix] = []
-
-    def keep(sim: Simulation) -> None:
-        if len(sim.sites) >= until:
-            sim.kernel.stopped = "known"
-            return
-        here = prefix(sim)
-        if here is not None:
-            if len(sim.fired) < sim.planned:
-                found.clear()
-            found.append(here)
-
-    sim.checkpoint = keep
+    keeper = _Keeper(sim, len(plan.faults), until)
     sim.complete()
     sim.dissolve()
-    return found
+    return keeper.found

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import marshal
 import os
 import re
 import sys
@@ -14,7 +13,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from greenlet import GreenletExit
 
@@ -24,81 +23,44 @@ from ..ports import PortError, ProcessCrashed
 from ..saga import Outcome
 from ..scenario import Order
 from .aio import SimLoop, current_saga
-from .kernel import MAX_DEAD_CALLS, Task
-from .replay_log import SLEPT, ReplayLog
+from .host import Host
+from .incarnation import Incarnation
+from .kernel import Spinning
+from .network import Network
 from .world import SimWorld
-
-if TYPE_CHECKING:
-    from .simulation import Simulation
-
-ORCHESTRATOR: Final = "orchestrator"
 
 BESIDE: Final = "spawned task"
 """Work that nobody waits for: a task that polls for ever does not keep a run from its end."""
-
-_FAILED_TRIES: Final = frozenset({"CallTimeout", "Unavailable", "StoreUnavailable"})
 
 _FAILED: Final = object()
 """What a guarded call gives when the adapter raised."""
 
 
-def _failed(entry: Any) -> bool:
-    """Whether an input says that what was asked came to nothing, or nobody knows to what."""
-    return type(entry) is tuple and len(entry) == 4 and entry[1] in _FAILED_TRIES
+class Process(Incarnation):
+    """The adapter's object, its tasks, its world. ``on_booted(process)`` is called when it has booted."""
 
-
-class Process:
-    """The state that dies with a crash: the adapter's object, its tasks, its world."""
-
-    def __init__(self, sim: Simulation, incarnation: int) -> None:
-        self.sim = sim
-        self.incarnation = incarnation
-        self.label = ORCHESTRATOR if incarnation == 1 else f"{ORCHESTRATOR}#{incarnation}"
-        self.dead = False
-        self.paused_until_us = 0
-        self.upgraded = False
-        self.named = False  # whether its code has asked for its label
-        self.inputs: list[Any] = []  # every answer that a port gave it, in order: (port, ...), see `ReplayLog`
-        self.forgotten: list[tuple[int, int, tuple[Any, ...]]] = []  # see `forget_tries`
-        self.replay_log: ReplayLog | None = None  # the answers of another run, while they are given again
-        self.replayable = True  # whether what it did so far follows from its inputs, one task after the other
+    def __init__(
+        self, host: Host, network: Network, number: int, on_booted: Callable[[Process], object] = lambda _: None
+    ) -> None:
+        super().__init__(host.kernel, number)
+        self._host = host
+        self._on_booted = on_booted
         self.orders: list[Order] = []  # those that it was handed when it had booted
         self._serving: dict[str, asyncio.Task[Any]] = {}
         self.booted = False
-        self.running = 0  # tasks that have begun and not ended
         self.serving = 0  # calls of boot, run and recover that have not returned
-        self.tasks: list[Task] = []
-        self.loop: SimLoop | None = None
-        self.on_death: list[Callable[[], None]] = []
-        self._dead_calls = 0
         self._subject: Any = None
-        self.world = SimWorld(sim, self)
+        self.world = SimWorld(host, network, self)
 
     # -- life and death ----------------------------------------------------------------------
 
     def start(self, reason: str) -> None:
-        self.sim.booted_at = len(self.sim.rows)
-        self.sim.record((self.sim.kernel.now_us, BOOT, self.label, "", "", "", 0, None, 0, (self.incarnation, reason)))
-        if self.sim.setup.is_async:
+        """Boot the adapter."""
+        self._host.trace.add(BOOT, self.label, (self.incarnation, reason))
+        if self._host.setup.is_async:
             self.spawn("loop", "", self._async_main)
         else:
             self.spawn("boot", "", self.main)
-
-    def spawn(self, label: str, saga: str, main: Callable[[], object]) -> Task:
-        task = Task(self, label, saga)
-        self.tasks.append(task)
-        self.sim.kernel.spawn(task, main)
-        return task
-
-    def die(self) -> None:
-        """Kill every task. They unwind when the scheduler reaches them; the caller must raise
-        ProcessCrashed itself where it is one of them."""
-        self.dead = True
-        kernel = self.sim.kernel
-        for release in self.on_death:
-            release()
-        for task in self.tasks:
-            kernel.wake(task, None, ProcessCrashed())
 
     def dissolve(self) -> None:
         """See `Simulation.dissolve`."""
@@ -107,74 +69,7 @@ class Process:
         self.tasks.clear()
         self.on_death.clear()
         self._serving.clear()
-        del self._subject, self.world, self.sim
-
-    def packed(self, value: Any) -> Any:
-        """An answer's value as it is kept among the inputs."""
-        try:
-            return marshal.dumps(value, 2)
-        except ValueError:  # no plain data
-            self.replayable = False
-            return repr(value)
-
-    def forget_tries(self, about: object, instead: tuple[Any, ...] = (), *, after: int = 0) -> None:
-        """What is ``about`` this is being answered: the failed tries in the same words before it, and the waits between
-        them, are no longer part of what the process knows. So are the ``after`` last inputs, which settled it;
-        ``instead`` is what it knows in place of them all."""
-        end = len(self.inputs)
-        start = end - after
-        while start:
-            last = start - 1
-            while last and self.inputs[last] == SLEPT:
-                last -= 1
-            entry = self.inputs[last]
-            if not _failed(entry) or entry[3] != about:
-                break
-            start = last
-        if start < end - after:
-            self.forgotten.append((start, end, instead))
-
-    @property
-    def may_forget(self) -> bool:
-        """Whether what comes next can be a retry."""
-        return bool(self.inputs) and (self.inputs[-1] == SLEPT or _failed(self.inputs[-1]))
-
-    @property
-    def known(self) -> tuple[Any, ...]:
-        """Its inputs without what is forgotten."""
-        if not self.forgotten:
-            return tuple(self.inputs)
-        left: list[Any] = []
-        done = 0
-        for start, end, instead in self.forgotten:
-            left += self.inputs[done:start]
-            left += instead
-            done = end
-        return (*left, *self.inputs[done:])
-
-    def check_alive(self) -> None:
-        """Every port begins with this: a dead incarnation can do nothing more."""
-        if self.dead:
-            self._dead_calls += 1
-            if self._dead_calls > MAX_DEAD_CALLS:
-                self.sim.kernel.abandon()
-            raise ProcessCrashed
-
-    def current_saga(self) -> str:
-        """The saga that the calling code works for; "" where it works for none in particular."""
-        if self.loop is not None:
-            saga = current_saga.get()
-            if saga:
-                return saga
-        task = self.sim.kernel.current
-        return task.saga if task is not None else ""
-
-    def current_task(self) -> object:
-        """The thread of control that is calling: asyncio's task where there is one, else the kernel's."""
-        task = self.sim.kernel.current
-        if task is not None and task.loop is not None:
-            return asyncio.current_task(task.loop) or task
-        return task
+        del self._subject, self.world, self._host, self._on_booted
 
     # -- the adapter's methods ---------------------------------------------------------------
 
@@ -202,7 +97,7 @@ class Process:
             task.cancel()
 
     def _factory(self) -> Any:
-        adapter = self.sim.setup.adapter
+        adapter = self._host.setup.adapter
         return (adapter.upgrade if self.upgraded and adapter.upgrade is not None else adapter.factory)()
 
     def main(self) -> None:
@@ -218,7 +113,7 @@ class Process:
 
     def _after_boot(self) -> None:
         self.booted = True
-        self.sim.serve_waiting(self)
+        self._on_booted(self)
 
     def _serve(self, order: Order) -> None:
         answer = self._guarded("run", order.id, self._subject.run, order)
@@ -244,25 +139,26 @@ class Process:
     def _raised(self, method: str, saga: str, error: BaseException) -> None:
         if self.dead:
             raise ProcessCrashed
-        if self.sim.stopped_by(error):
+        if isinstance(error, Spinning):  # the watchdog's, which ends the run
+            self.kernel.stopped = "spins"
             return
         data = (type(error).__name__, _message(error), f"{method}: {user_frame(error)}", from_a_port(error))
-        self.sim.record((self.sim.kernel.now_us, RAISED, self.label, saga, "", "", 0, None, 0, data))
+        self._host.trace.add(RAISED, self.label, data, saga=saga)
 
     def _finish(self, order: Order, answer: Any) -> None:
         outcome = as_outcome(answer)
         if inspect.iscoroutine(answer):
             answer.close()
-            name = self.sim.setup.adapter.name
-            self.sim.refuse(UsageError(f"adapter {name!r}: run gives a coroutine; write 'async def run(self, order)'"))
+            text = f"adapter {self._host.setup.adapter.name!r}: run gives a coroutine"
+            self._host.refuse(UsageError(f"{text}; write 'async def run(self, order)'"))
         kind, data = (CLIENT_ACK, outcome.value) if outcome is not None else (NONSENSE, _shown(answer))
-        self.sim.record((self.sim.kernel.now_us, kind, "client", order.id, "", "", 0, None, 0, (data,)))
+        self._host.trace.add(kind, "client", (data,), saga=order.id)
 
     # -- the same, on a deterministic event loop ---------------------------------------------
 
     def _async_main(self) -> None:
-        task = self.sim.task()
-        self.loop = SimLoop(self.sim.kernel, task)
+        task = self._host.task()
+        self.loop = SimLoop(self.kernel, task)
         try:
             self.loop.run_until_dead(self._async_body())
         except _OURS:
@@ -321,7 +217,9 @@ class Process:
         if self.loop is not None:
             self._start_coroutine(self._guarded_async(BESIDE, saga, function, *args), saga)
         elif inspect.iscoroutinefunction(function):
-            self.sim.refuse(UsageError(f"world.spawn({function.__name__}): run is not async, so pass a plain function"))
+            self._host.refuse(
+                UsageError(f"world.spawn({function.__name__}): run is not async, so pass a plain function")
+            )
         else:
             self.spawn("spawned", saga, partial(self._guarded, BESIDE, saga, function, *args))
 

@@ -14,11 +14,13 @@ from ..faults import CAPABILITIES, FAULT_KINDS
 from ..ports import Adapter
 from ..scenario import Order, Scenario
 from .around import Around
-from .network import OVERTAKEN
 from .participants import LEDGERS, Ledger, UserParticipant
 
 TIMED: Final = frozenset({"deadline_ms", "min_backoff_ms", "key_retention_ms"})
 """Promises on which the time of each event is judged."""
+
+OVERTAKEN: Final = {"overtaken": 1, "overtaken-twice": 2}
+"""By how many requests of other sagas one is overtaken."""
 
 UNSHARED: Final = tuple(OVERTAKEN)
 """The kinds that need another saga on the same data."""

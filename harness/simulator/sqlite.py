@@ -6,14 +6,12 @@ import itertools
 import re
 import sqlite3
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from ..ports import StoreUnavailable
+from .host import Host
+from .incarnation import Incarnation
 from .store import Write, durable_write
-
-if TYPE_CHECKING:
-    from .process import Process
-    from .simulation import Simulation
 
 _WRITES: Final = re.compile(
     r"\s*(INSERT(?:\s+OR\s+\w+)?\s+INTO|REPLACE\s+INTO|UPDATE(?:\s+OR\s+\w+)?|DELETE\s+FROM"
@@ -27,18 +25,18 @@ _RETRY_US: Final = 1_000
 _databases = itertools.count()
 
 
-def connect(sim: Simulation, process: Process, name: str) -> sqlite3.Connection:
+def connect(host: Host, process: Incarnation, name: str) -> sqlite3.Connection:
     """A connection to the database ``name`` of this run. It dies with its process."""
-    path = sim.databases.get(name)
+    path = host.databases.get(name)
     if path is None:
         path = f"file:sagafuzz-{next(_databases)}?mode=memory&cache=shared"
-        sim.databases[name] = path
+        host.databases[name] = path
         keeper = sqlite3.connect(path, uri=True)  # the database lives as long as one connection does
-        sim.on_close.append(keeper.close)
+        host.on_close.append(keeper.close)
     connection = sqlite3.connect(path, uri=True, factory=SimConnection, timeout=0)
-    connection.attach(sim, process)
+    connection.attach(host, process)
     process.on_death.append(connection.shut)
-    sim.on_close.append(connection.shut)
+    host.on_close.append(connection.shut)
     return connection
 
 
@@ -65,12 +63,12 @@ class SimCursor(sqlite3.Cursor):
 class SimConnection(sqlite3.Connection):
     """Commits are durable writes of the process: a crash before loses the transaction, one after keeps it."""
 
-    _sim: Simulation
-    _process: Process
+    _host: Host
+    _process: Incarnation
     _touched: str
 
-    def attach(self, sim: Simulation, process: Process) -> None:
-        self._sim, self._process, self._touched = sim, process, ""
+    def attach(self, host: Host, process: Incarnation) -> None:
+        self._host, self._process, self._touched = host, process, ""
 
     def cursor(self, factory: Any = SimCursor) -> Any:
         return super().cursor(factory)
@@ -123,7 +121,7 @@ class SimConnection(sqlite3.Connection):
         saga = self._process.current_saga()
         writes = (Write(saga, "", subject),)
         try:
-            durable_write(self._sim, self._process, saga, subject, writes, lambda _: self._patiently(commit))
+            durable_write(self._host, self._process, saga, subject, writes, lambda _: self._patiently(commit))
         except StoreUnavailable as error:
             raise sqlite3.OperationalError("disk I/O error") from error
 
@@ -138,7 +136,7 @@ class SimConnection(sqlite3.Connection):
                 if "locked" not in str(error) or waited >= _BUSY_US:
                     raise
             waited += _RETRY_US
-            self._sim.kernel.sleep(self._sim.task(), _RETRY_US)
+            self._host.kernel.sleep(self._host.task(), _RETRY_US)
 
     def shut(self) -> None:
         """Roll back and close, as the death of the process does."""

@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import hashlib
 import marshal
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from ..saga import FORWARD
-from .network import MAX_ATTEMPT, Message
+from ..trace import MAX_ATTEMPT
+from .message import Message
+from .observer import Observer
 from .participants import Ledger, UserParticipant
 from .projection import Projection
-
-if TYPE_CHECKING:
-    from .simulation import Simulation
+from .simulation import Simulation
+from .timers import ANSWER, BEGINNING, DELIVERY, OPEN_REQUEST, REQUEST, TASK, TIMERS
 
 _SPARE: Final = 3
 """Attempts that must be left to be struck for their number not to matter."""
@@ -37,20 +38,23 @@ class _Moment(NamedTuple):
     sim: Simulation
     projection: Projection
     left: int
+    about_to_write: bool
 
 
-def state_keys(sim: Simulation, most: int = 2) -> tuple[bytes, ...]:
+def state_keys(observer: Observer, most: int = 2) -> tuple[bytes, ...]:
     """What two runs share only if their futures, and what the invariants know of their pasts, are the same: 16 bytes
     each for futures in which no fault strikes, one, or more, as far as ``most`` (0, 1, or 2 for more) asks for.
     Empty where that cannot be told."""
+    sim = observer.sim
     hidden = sim.databases or sim.resources or sim.chance is not None
     if hidden or sim.setup.is_async or sim.setup.judged_by_time:
         return ()
-    projection = sim.projection_by_now()
+    projection = observer.projection_by_now()
     try:
         world = (_processes(sim), _durable(sim), _services(sim), _healed(sim), projection.lanes)
         whatever_follows = hashlib.blake2b(marshal.dumps(world, 2), digest_size=16)
-        return tuple(_key(whatever_follows.copy(), _Moment(sim, projection, left)) for left in range(most + 1))
+        writes = observer.about_to_write
+        return tuple(_key(whatever_follows.copy(), _Moment(sim, projection, left, writes)) for left in range(most + 1))
     except (_Opaque, ValueError):
         return ()
 
@@ -81,19 +85,17 @@ def _processes(sim: Simulation) -> tuple[Any, ...]:
 def restart_due(sim: Simulation) -> bool:
     """Whether `Simulation` would restart the last process if the run came to its end unsettled and no further fault
     struck. No part of the keys, since it matters only where that end is not settled."""
-    if _healed(sim) or not sim.fired:
-        return False
-    return sim.fired[-1][0] >= sim.booted_at
+    fired = sim.trace.fired
+    return not _healed(sim) and bool(fired) and fired[-1][0] >= sim.booted_at
 
 
 def _healed(sim: Simulation) -> bool:
-    return sim._healed_incarnation >= sim._incarnations
+    return sim.healed_incarnation >= sim.incarnations
 
 
 def _durable(sim: Simulation) -> tuple[Any, ...]:
     durable = sim.durable
-    stale = durable.stale is not None and durable.stale[2]()
-    if stale:
+    if durable.lags:
         raise _Opaque
     return tuple(sorted(durable.texts.items())), tuple(sorted(durable.files.items())), sim.wall_offset_s
 
@@ -104,8 +106,8 @@ def _replaced(at: _Moment) -> bool:
     if at.left != 1:
         return at.left == 0
     sim = at.sim
-    alone = len(sim.living) == 1 and not any(entry[2].__name__ == "start" for entry in sim.kernel._heap)
-    return alone and sim.about_to_write
+    alone = len(sim.living) == 1 and not any(TIMERS[what].starts for _, _, what, _ in sim.kernel.timers)
+    return alone and at.about_to_write
 
 
 def _services(sim: Simulation) -> tuple[Any, ...]:
@@ -144,15 +146,15 @@ def _network(at: _Moment) -> tuple[Any, ...]:
     network, now = sim.network, sim.kernel.now_us
     lasting = tuple(
         tuple(sorted((service, until - now) for service, until in table.items() if until > now))
-        for table in (network._cut, network._mute, network._down)
+        for table in (network.cut, network.mute, network.down)
     )
     spent = (
-        [] if not at.left else sorted((*call, n) for call, n in network._attempts.items() if n > MAX_ATTEMPT - _SPARE)
+        [] if not at.left else sorted((*call, n) for call, n in network.attempts.items() if n > MAX_ATTEMPT - _SPARE)
     )
     held = tuple(
-        tuple(_message(at, msg) for msg in some if not _idle(at, msg)) for some in (network._held, network._late)
+        tuple(_message(at, msg) for msg in some if not _idle(at, msg)) for some in (network.held, network.late)
     )
-    waiting = tuple((_message(at, entry[0]), entry[1]) for entry in network._waiting)
+    waiting = tuple((_message(at, entry[0]), entry[1]) for entry in network.waiting)
     return lasting, tuple(sorted(network.stuck)), tuple(spent), held, waiting
 
 
@@ -161,7 +163,7 @@ def _idle(at: _Moment, msg: Message) -> bool:
     its participant will answer as it has answered before, and no other request waits for this one."""
     network, service = at.sim.network, at.sim.services[msg.service]
     unheard = msg.done or msg.deaf or msg.process.dead
-    if not unheard or at.projection.undone or network._waiting or not isinstance(service, Ledger) or service.since:
+    if not unheard or at.projection.undone or network.waiting or not isinstance(service, Ledger) or service.since:
         return False
     if msg.direction != FORWARD or msg.key is None or (at.left and not msg.deliveries):
         return False
@@ -180,35 +182,28 @@ def _message(at: _Moment, msg: Message) -> tuple[Any, ...]:
 def _timers(at: _Moment) -> tuple[Any, ...]:
     """What will still happen by itself, in order, relative to now."""
     found, sim = [], at.sim
-    for due_us, _, function, argument in sorted(sim.kernel._heap, key=lambda entry: entry[:2]):
-        shown = _timer(at, function.__name__, argument)
+    for due_us, _, what, whom in sorted(sim.kernel.timers, key=lambda entry: entry[:2]):
+        shown = _timer(at, what, whom)
         if shown is not None:
-            found.append((due_us - sim.kernel.now_us, function.__name__, shown))
-    waiting = tuple(order.id for order in sim._waiting)
+            found.append((due_us - sim.kernel.now_us, what, shown))
+    waiting = tuple(order.id for order in sim.waiting)
     left_us = sim.kernel.horizon_us - sim.kernel.now_us
     return tuple(found), waiting, left_us if left_us < _FAR_US else -1
 
 
-def _timer(at: _Moment, name: str, argument: Any) -> Any:
+def _timer(at: _Moment, what: str, whom: Any) -> Any:
     """A timer as a value; None for one that will do nothing."""
-    shown: Any = None
-    if name == "deliver":
-        if not _idle(at, argument):
-            shown = _message(at, argument)
-    elif name == "_run_out":
-        shown = _message(at, argument)
-    elif name in {"_answer", "_arrive"}:
-        msg, reply = argument[0], argument[1]
-        if not (msg.done or msg.process.dead):
-            shown = (_message(at, msg), reply.answer, repr(reply.value), msg.deaf)
-    elif name in {"_expire", "_wait_no_more"}:
-        if not (argument.done or argument.process.dead):
-            shown = _message(at, argument)
-    elif name in {"wake", "_resume"}:
-        if not (argument.finished or argument.process.dead):
-            shown = (argument.label, argument.saga)
-    elif name in {"start", "submit"}:
-        shown = str(getattr(argument, "id", argument))
-    else:
-        raise _Opaque
-    return shown
+    to = TIMERS[what].to
+    if to == REQUEST:
+        return None if what == DELIVERY and _idle(at, whom) else _message(at, whom)
+    if to == ANSWER:
+        msg, reply = whom[0], whom[1]
+        heard = not (msg.done or msg.process.dead)
+        return (_message(at, msg), reply.answer, repr(reply.value), msg.deaf) if heard else None
+    if to == OPEN_REQUEST:
+        return None if whom.done or whom.process.dead else _message(at, whom)
+    if to == TASK:
+        return None if whom.finished or whom.process.dead else (whom.label, whom.saga)
+    if to == BEGINNING:
+        return str(getattr(whom, "id", whom))
+    raise _Opaque

@@ -1,7 +1,6 @@
 """The orchestrator's durable store, with a crash point at each write.
 
-What is durable lives in `Durable`, which outlives every process; a `StorePort` is one
-incarnation's way to it.
+A `StorePort` is one incarnation's way to what is durable.
 """
 
 from __future__ import annotations
@@ -11,18 +10,17 @@ import marshal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from ..errors import UsageError
 from ..faults import AT_LOG, AT_LOGGED
 from ..history import LOG, LOGACK, LOGLOST, TERMINAL
 from ..ports import Conflict, ProcessCrashed, StoreUnavailable
 from ..saga import Outcome
+from ..trace import UNHARMED, Strike
+from .host import Host
+from .incarnation import Incarnation
 from .replay_log import LIVE
-
-if TYPE_CHECKING:
-    from .process import Process
-    from .simulation import Simulation
 
 WRITE_US: Final = 200
 """How long a durable write takes."""
@@ -34,44 +32,6 @@ _NOTHING: Final[tuple[str, ...]] = ()
 _NO_FILE: Final = ("torn-write",)  # a store that checks its records discards a torn one
 _NO_LOSS: Final = ("lost-write",)
 _WRITTEN: Final = ("put", None)
-
-
-class Durable:
-    """The bytes on disk: JSON texts by key, and how often each kind of record was written."""
-
-    __slots__ = ("before", "files", "occurrences", "stale", "texts")
-
-    def __init__(self) -> None:
-        self.texts: dict[str, str] = {}
-        self.files: dict[str, bytes] = {}
-        self.before: list[tuple[str, str | None]] = []  # what the last write replaced
-        self.stale: tuple[Process, dict[str, str], Callable[[], bool]] | None = None
-        self.occurrences: dict[tuple[str, str], int] = {}
-
-    def undo_last(self) -> None:
-        """Take the last write back: the store had acknowledged it and not kept it."""
-        for key, text in self.before:
-            if text is None:
-                self.texts.pop(key, None)
-            else:
-                self.texts[key] = text
-        self.before = []
-
-    def lag(self, process: Process, lasts: Callable[[], bool]) -> None:
-        """Let ``process`` read, as long as ``lasts()``, what was there before the last write."""
-        behind = dict(self.texts)
-        for key, text in self.before:
-            if text is None:
-                behind.pop(key, None)
-            else:
-                behind[key] = text
-        self.stale = (process, behind, lasts)
-
-    def view(self, process: Process) -> dict[str, str]:
-        """The texts as ``process`` reads them now."""
-        if self.stale is None or self.stale[0] is not process or not self.stale[2]():
-            return self.texts
-        return self.stale[1]
 
 
 class Write(NamedTuple):
@@ -96,10 +56,12 @@ _write = partial(tuple.__new__, Write)
 class StorePort:
     """`sagafuzz.Store` for one incarnation of a process."""
 
-    __slots__ = ("_batches", "_process", "_sim")
+    __slots__ = ("_batches", "_durable", "_host", "_process", "_trace")
 
-    def __init__(self, sim: Simulation, process: Process) -> None:
-        self._sim = sim
+    def __init__(self, host: Host, process: Incarnation) -> None:
+        self._host = host
+        self._durable = host.durable
+        self._trace = host.trace
         self._process = process
         self._batches: dict[object, list[Write]] = {}  # what each task in a transaction has asked for so far
 
@@ -120,7 +82,7 @@ class StorePort:
         try:
             text = as_text(value)
         except (TypeError, ValueError, RecursionError) as error:
-            self._sim.refuse(UsageError(f"world.store.put({key!r}, ...): the value is no JSON data ({error})"))
+            self._host.refuse(UsageError(f"world.store.put({key!r}, ...): the value is no JSON data ({error})"))
         outcome = declared_outcome(value) if record == "terminal" else None
         if saga is None or not isinstance(key, str):
             saga = self._saga_of(key, saga)
@@ -135,14 +97,14 @@ class StorePort:
             process.check_alive()
         if process.replay_log is not None and (answer := process.replay_log.answer("get")) is not LIVE:
             return default if answer is None else from_text(answer)
-        durable = self._sim.durable
+        durable = self._durable
         text = durable.texts.get(key) if durable.stale is None else durable.view(process).get(key)
         if self._batches:
             for write in self._batches.get(process.current_task(), ()):
                 if write.key == key:
                     text = write.text
         process.inputs.append(("get", text))
-        if self._sim.setup.forgets_retries and len(process.inputs) > 1:
+        if self._host.setup.forgets_retries and len(process.inputs) > 1:
             _forget_write(process, key, text)
         return default if text is None else from_text(text)
 
@@ -151,7 +113,7 @@ class StorePort:
         process.check_alive()
         if process.replay_log is not None and (answer := process.replay_log.answer("items")) is not LIVE:
             return [(key, from_text(text)) for key, text in answer]
-        texts: dict[str, str | None] = dict(self._sim.durable.view(process))
+        texts: dict[str, str | None] = dict(self._durable.view(process))
         if self._batches:
             texts.update((write.key, write.text) for write in self._batches.get(process.current_task(), ()))
         found = sorted((key, text) for key, text in texts.items() if text is not None and key.startswith(prefix))
@@ -163,7 +125,7 @@ class StorePort:
         self._process.check_alive()
         task = self._process.current_task()
         if task in self._batches:
-            self._sim.refuse(UsageError("world.store.transaction() inside another one; close the outer one first"))
+            self._host.refuse(UsageError("world.store.transaction() inside another one; close the outer one first"))
         self._batches[task] = []
         try:
             yield
@@ -187,45 +149,45 @@ class StorePort:
     def _commit(self, writes: Sequence[Write]) -> None:
         first = writes[0]
         subject = subject_of(writes)
-        sim, process = self._sim, self._process
+        process, watcher = self._process, self._trace.watcher
         if process.replay_log is not None and process.replay_log.answer("put") is not LIVE:
             return  # a transaction, or a deletion
-        if sim.checkpoint is not None:
-            sim.checkpoint(sim)
+        if watcher is not None:
+            watcher.about_to_ask()
+        undo = self._durable.undo_last
         try:
-            durable_write(sim, process, first.saga, subject, writes, self._apply, _NO_FILE, sim.durable.undo_last)
+            durable_write(self._host, process, first.saga, subject, writes, self._apply, _NO_FILE, undo)
         except Conflict as conflict:
             process.inputs.append(("put", "Conflict", str(conflict), _words(writes)))
             raise
-        if sim.setup.forgets_retries and process.may_forget:
+        if self._host.setup.forgets_retries and process.may_forget:
             process.forget_tries(_words(writes))
         process.inputs.append(_WRITTEN)
 
     def _apply(self, writes: Sequence[Write]) -> None:
-        sim = self._sim
-        texts = sim.durable.texts
+        texts = self._durable.texts
         before = []
         for _, _, _, key, _, _, guard, _ in writes:
             text = texts.get(key)
             before.append((key, text))
             if guard is not None and not _allows(guard, text):
                 raise Conflict(f"{key!r} is not as the guard says: {dict(guard)}")
-        sim.durable.before = before
+        self._durable.before = before
         for saga, _, _, key, text, outcome, _, _ in writes:
             if text is not None:
                 texts[key] = text
             else:
                 texts.pop(key, None)
             if outcome is not None:  # the orchestrator's durable word on the saga's end
-                sim.record((sim.kernel.now_us, TERMINAL, self._process.label, saga, "", "", 0, None, 0, (outcome,)))
+                self._trace.add(TERMINAL, self._process.label, (outcome,), saga=saga)
 
     def _saga_of(self, key: str, saga: str | None) -> str:
         """Which saga a record is about: as said, else as the key spells it, else the one being run."""
         if not isinstance(key, str):
-            self._sim.refuse(UsageError(f"world.store: the key {key!r} is no string; write {str(key)!r}"))
+            self._host.refuse(UsageError(f"world.store: the key {key!r} is no string; write {str(key)!r}"))
         if saga is not None:
             return saga
-        orders = self._sim.setup.orders
+        orders = self._host.setup.orders
         for part in key.replace(":", "/").split("/"):
             if part in orders:
                 return part
@@ -249,8 +211,8 @@ def _allows(guard: Mapping[str, Any], text: str | None) -> bool:
 
 
 def durable_write(
-    sim: Simulation,
-    process: Process,
+    host: Host,
+    process: Incarnation,
     saga: str,
     subject: str,
     writes: Sequence[Write],
@@ -261,52 +223,61 @@ def durable_write(
     """Make one change durable: the crash point of every kind of store. ``writes`` lists what it
     holds, ``commit(writes)`` does it, and ``undo()`` takes it back; without it a durable write cannot
     be lost. ``impossible`` are the kinds that this store cannot suffer."""
-    occurrences = sim.durable.occurrences
+    occurrences = host.durable.occurrences
     occurrence = occurrences.get((saga, subject), 0) + 1
     occurrences[saga, subject] = occurrence
-    kernel, record, label = sim.kernel, sim.record, process.label
-    kind = sim.visit((saga, subject, "", AT_LOG, occurrence), impossible)
+    kernel, trace, label = host.kernel, host.trace, process.label
+    strike = trace.visit((saga, subject, "", AT_LOG, occurrence), impossible)
     now = kernel.now_us
     for write in writes:
         data = (write[2], occurrence, write[7]) if write[7] else (write[2], occurrence)
-        record((now, LOG, label, write[0], write[1], "", 0, None, 0, data))
-    if kind == "crash-before-log":
-        sim.struck()
-        sim.crash(process, kind)
-        raise ProcessCrashed
-    if kind == "store-error-before-commit":
-        sim.struck()
-        raise _unavailable(process, f"writing {subject!r}: the store is not available", writes)
-    if kind == "torn-write":
-        sim.struck()
-        commit((writes[0]._replace(text="torn"),))
-        sim.crash(process, kind)
-        raise ProcessCrashed
-    if not sim.manual:
-        kernel.sleep(sim.task(), WRITE_US)
+        trace.record((now, LOG, label, write[0], write[1], "", 0, None, 0, data))
+    if strike is not UNHARMED:
+        _strike_before(host, process, subject, strike, writes, commit)
+    if not host.manual:
+        kernel.sleep(host.task(), WRITE_US)
     commit(writes)
     now = kernel.now_us
     for write in writes:
         data = (write[2], occurrence, write[7]) if write[7] else (write[2], occurrence)
-        record((now, LOGACK, label, write[0], write[1], "", 0, None, 0, data))
-    kind = sim.visit((saga, subject, "", AT_LOGGED, occurrence), _NOTHING if undo is not None else _NO_LOSS)
-    if kind is not None:
-        _strike_after(sim, process, subject, kind, writes, undo, occurrence)
+        trace.record((now, LOGACK, label, write[0], write[1], "", 0, None, 0, data))
+    strike = trace.visit((saga, subject, "", AT_LOGGED, occurrence), _NOTHING if undo is not None else _NO_LOSS)
+    if strike is not UNHARMED:
+        _strike_after(host, process, subject, strike, writes, undo, occurrence)
+
+
+def _strike_before(
+    host: Host,
+    process: Incarnation,
+    subject: str,
+    strike: Strike,
+    writes: Sequence[Write],
+    commit: Callable[[Sequence[Write]], object],
+) -> None:
+    """The faults of the moment before a write is durable."""
+    host.trace.struck(strike.number)
+    if strike.kind == "store-error-before-commit":
+        raise _unavailable(process, f"writing {subject!r}: the store is not available", writes)
+    if strike.kind == "torn-write":
+        commit((writes[0]._replace(text="torn"),))
+    host.crash(process, strike.kind)
+    raise ProcessCrashed
 
 
 def _strike_after(
-    sim: Simulation,
-    process: Process,
+    host: Host,
+    process: Incarnation,
     subject: str,
-    kind: str,
+    strike: Strike,
     writes: Sequence[Write],
     undo: Callable[[], object] | None,
     occurrence: int,
 ) -> None:
     """The faults of the moment after a write is durable."""
-    sim.struck()
+    kind, trace = strike.kind, host.trace
+    trace.struck(strike.number)
     if kind == "second-orchestrator":
-        sim.start("second")
+        host.start("second")
         return
     if kind == "store-error-after-commit":
         raise _unavailable(process, f"writing {subject!r}: the store did not answer", writes)
@@ -314,12 +285,12 @@ def _strike_after(
         undo()
         for write in writes:
             data = (write[2], occurrence)
-            sim.record((sim.kernel.now_us, LOGLOST, process.label, write[0], write[1], "", 0, None, 0, data))
-    sim.crash(process, kind)
+            trace.add(LOGLOST, process.label, data, saga=write[0], step=write[1])
+    host.crash(process, kind)
     raise ProcessCrashed
 
 
-def _unavailable(process: Process, text: str, writes: Sequence[Write]) -> StoreUnavailable:
+def _unavailable(process: Incarnation, text: str, writes: Sequence[Write]) -> StoreUnavailable:
     process.inputs.append(("put", "StoreUnavailable", text, _words(writes)))
     return StoreUnavailable(text)
 
@@ -329,7 +300,7 @@ def _words(writes: Sequence[Write]) -> tuple[Any, ...]:
     return tuple((*write[:6], None if write.guard is None else tuple(sorted(write.guard.items()))) for write in writes)
 
 
-def _forget_write(process: Process, key: str, text: str | None) -> None:
+def _forget_write(process: Incarnation, key: str, text: str | None) -> None:
     """A record was read just after its guard had refused a write that had been tried before: where it holds what was
     to be written, the first try had done it."""
     entry = process.inputs[-2]

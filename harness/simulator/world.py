@@ -9,25 +9,21 @@ from asyncio import events
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from ..errors import UsageError, nearest
 from ..history import ADOPT, ALERT, CLIENT_ACK, DEAD_LETTER
 from ..saga import Outcome
 from .aio import Answer, SimLoop, settle
 from .files import FilePort
+from .host import Host
+from .incarnation import Incarnation
+from .kernel import EPOCH_S
+from .network import Network
 from .outside import act_outside, resource
 from .replay_log import LIVE, SLEPT
 from .sqlite import connect
 from .store import StorePort, declared_outcome
-
-if TYPE_CHECKING:
-    from .process import Process
-    from .simulation import Simulation
-
-EPOCH_S = 1_700_000_000.0
-"""The wall clock at the start of every run, in Unix seconds."""
-
 
 _T = TypeVar("_T")
 
@@ -35,10 +31,11 @@ _T = TypeVar("_T")
 class SimWorld:
     """See `sagafuzz.World`. ``call`` and ``sleep`` are awaitable inside a running event loop."""
 
-    def __init__(self, sim: Simulation, process: Process) -> None:
-        self._sim = sim
+    def __init__(self, host: Host, network: Network, process: Incarnation) -> None:
+        self._host = host
+        self._network = network
         self._process = process
-        self.store = StorePort(sim, process)
+        self.store = StorePort(host, process)
 
     def call(
         self,
@@ -51,40 +48,40 @@ class SimWorld:
         epoch: int = 0,
         **payload: Any,
     ) -> Any:
-        sim, process = self._sim, self._process
+        host, process = self._host, self._process
         if process.dead:
             process.check_alive()
         if process.replay_log is not None and (answer := process.replay_log.answer("call")) is not LIVE:
             return answer
-        task = sim.task()
-        if saga is None or saga not in sim.setup.orders:
+        task = host.task()
+        if saga is None or saga not in host.setup.orders:
             saga = self._known_saga(saga, f"call({operation!r}, ...)")
-        if operation not in sim.setup.routes:
+        if operation not in host.setup.routes:
             self._undeclared(operation)
-        timeout_us = int((sim.setup.adapter.call_timeout_ms if timeout_ms is None else timeout_ms) * 1000)
+        timeout_us = int((host.setup.adapter.call_timeout_ms if timeout_ms is None else timeout_ms) * 1000)
         loop = events._get_running_loop()
         if loop is None:
-            kernel = sim.kernel
-            if sim.checkpoint is not None:
-                sim.checkpoint(sim)
-            sim.network.request(process, operation, saga, key, timeout_us, payload, partial(kernel.wake, task), epoch)
+            kernel, watcher = host.kernel, host.trace.watcher
+            if watcher is not None:
+                watcher.about_to_ask()
+            self._network.request(process, operation, saga, key, timeout_us, payload, partial(kernel.wake, task), epoch)
             return kernel.block(task)
         if not isinstance(loop, SimLoop):
-            sim.refuse(
+            host.refuse(
                 UsageError(
-                    f"adapter {sim.setup.adapter.name!r} calls {operation!r} on an event loop of its own making "
+                    f"adapter {host.setup.adapter.name!r} calls {operation!r} on an event loop of its own making "
                     f"({type(loop).__name__}), which knows no virtual time; write 'async def run', or use asyncio.run"
                 )
             )
         future = loop.create_future()
         resolve = partial(loop.poke, settle, future)
-        msg = sim.network.request(process, operation, saga, key, timeout_us, payload, resolve, epoch)
-        future.add_done_callback(lambda done: sim.network.give_up(msg) if done.cancelled() else None)
+        msg = self._network.request(process, operation, saga, key, timeout_us, payload, resolve, epoch)
+        future.add_done_callback(lambda done: self._network.give_up(msg) if done.cancelled() else None)
         return Answer(future)
 
     def _undeclared(self, operation: str) -> NoReturn:
-        setup = self._sim.setup
-        self._sim.refuse(
+        setup = self._host.setup
+        self._host.refuse(
             UsageError(
                 f"adapter {setup.adapter.name!r} calls {operation!r}, which saga {setup.adapter.saga.name!r} does not "
                 f"declare{nearest(str(operation), setup.routes)}; give it a Step, or list it in "
@@ -95,17 +92,17 @@ class SimWorld:
     def sqlite(self, name: str = "main") -> sqlite3.Connection:
         self._process.check_alive()
         self._process.replayable = False
-        return connect(self._sim, self._process, name)
+        return connect(self._host, self._process, name)
 
     def file(self, name: str = "log") -> FilePort:
         self._process.check_alive()
         self._process.replayable = False
-        return FilePort(self._sim, self._process, name)
+        return FilePort(self._host, self._process, name)
 
     def resource(self, name: str, make: Callable[[], AbstractContextManager[_T]]) -> _T:
         self._process.check_alive()
         self._process.replayable = False
-        found: _T = resource(self._sim, name, make)
+        found: _T = resource(self._host, name, make)
         return found
 
     def outside(
@@ -122,15 +119,15 @@ class SimWorld:
         process.replayable = False
         about = process.current_saga() if saga is None else saga
         end = declared_outcome(outcome)
-        return act_outside(self._sim, process, act, saga=about, records=records, epoch=epoch, outcome=end)
+        return act_outside(self._host, process, act, saga=about, records=records, epoch=epoch, outcome=end)
 
     def now(self) -> float:
-        sim, process = self._sim, self._process
+        host, process = self._host, self._process
         process.check_alive()
         if process.replay_log is not None and (answer := process.replay_log.answer("now")) is not LIVE:
             return float(answer)
-        sim.clock_read = True
-        now = EPOCH_S + sim.kernel.now_us / 1e6 + sim.wall_offset_s
+        host.clock_read = True
+        now = EPOCH_S + host.kernel.now_us / 1e6 + host.wall_offset_s
         process.inputs.append(("now", now))
         return now
 
@@ -143,7 +140,7 @@ class SimWorld:
             return asyncio.sleep(seconds)
         if process.replay_log is not None and process.replay_log.answer("sleep") is not LIVE:
             return None
-        self._sim.kernel.sleep(self._sim.task(), round(seconds * 1e6))
+        self._host.kernel.sleep(self._host.task(), round(seconds * 1e6))
         process.inputs.append(SLEPT)
         return None
 
@@ -152,8 +149,8 @@ class SimWorld:
 
     def adopt(self, saga: str, *, epoch: int = 0, definition: str = "") -> None:
         self._process.check_alive()
-        saga, sim = self._known_saga(saga, f"adopt({saga!r}, ...)"), self._sim
-        sim.record((sim.kernel.now_us, ADOPT, self._process.label, saga, "", "", 0, None, 0, (epoch, definition)))
+        saga = self._known_saga(saga, f"adopt({saga!r}, ...)")
+        self._host.trace.add(ADOPT, self._process.label, (epoch, definition), saga=saga)
 
     def dead_letter(self, saga: str, *, step: str = "", reason: str = "") -> None:
         self._say(DEAD_LETTER, saga, step, reason)
@@ -161,7 +158,7 @@ class SimWorld:
     def _say(self, kind: str, saga: str, step: str, reason: str) -> None:
         self._process.check_alive()
         saga = self._known_saga(saga, f"{kind.lower()}({saga!r}, ...)")
-        self._sim.record((self._sim.kernel.now_us, kind, self._process.label, saga, step, "", 0, None, 0, (reason,)))
+        self._host.trace.add(kind, self._process.label, (reason,), saga=saga, step=step)
 
     def reply(self, saga: str, outcome: Outcome | bool) -> None:
         self._process.check_alive()
@@ -169,8 +166,8 @@ class SimWorld:
         if isinstance(outcome, bool):
             outcome = Outcome.COMPLETED if outcome else Outcome.COMPENSATED
         if not isinstance(outcome, Outcome):
-            self._sim.refuse(UsageError(f"world.reply({saga!r}, {outcome!r}): write True, False or an Outcome"))
-        self._sim.record((self._sim.kernel.now_us, CLIENT_ACK, "client", saga, "", "", 0, None, 0, (outcome.value,)))
+            self._host.refuse(UsageError(f"world.reply({saga!r}, {outcome!r}): write True, False or an Outcome"))
+        self._host.trace.add(CLIENT_ACK, "client", (outcome.value,), saga=saga)
 
     def spawn(self, function: Callable[..., Any], *args: Any) -> None:
         self._process.check_alive()
@@ -183,15 +180,15 @@ class SimWorld:
 
     @property
     def random(self) -> random.Random:
-        return self._sim.random
+        return self._host.random
 
     def _known_saga(self, saga: str | None, where: str) -> str:
-        sim = self._sim
+        host = self._host
         found = self._process.current_saga() if saga is None else saga
-        if found not in sim.setup.orders:
-            sim.refuse(
+        if found not in host.setup.orders:
+            host.refuse(
                 UsageError(
-                    f"world.{where}: saga={found!r} is none of {', '.join(sim.setup.orders)}; pass saga=order.id"
+                    f"world.{where}: saga={found!r} is none of {', '.join(host.setup.orders)}; pass saga=order.id"
                     + (" (outside of run it cannot be guessed)" if saga is None else "")
                 )
             )

@@ -25,7 +25,7 @@ from sagafuzz.faults import FAULT_KINDS
 from sagafuzz.history import CLOCK
 from sagafuzz.invariants import Invariant, catalogue_with
 from sagafuzz.loading import load
-from sagafuzz.simulator import Setup, Simulation, kernel, simulate, simulation
+from sagafuzz.simulator import Observer, Setup, kernel, simulate, simulation
 from sagafuzz.simulator.state import state_keys
 
 from ..quality.every_system import EVERY_SETUP, EXPOSING
@@ -187,14 +187,14 @@ def test_two_states_are_told_apart_by_what_a_process_was_answered() -> None:
         plan = next(case.plan for case in cases if case.plan.faults[0].kind == kind)
         seen: dict[tuple[bytes, ...], None] = {}
 
-        def watch(sim: Simulation, seen: dict[tuple[bytes, ...], None] = seen) -> bool:
-            seen[state_keys(sim)] = None
+        def watch(seen_by: Observer, seen: dict[tuple[bytes, ...], None] = seen) -> bool:
+            seen[state_keys(seen_by)] = None
             return False
 
         simulate(setup, plan, watch=watch)
         keys.append(seen)
     base: set[tuple[bytes, ...]] = set()
-    simulate(setup, watch=lambda sim: bool(base.add(state_keys(sim))))
+    simulate(setup, watch=lambda seen_by: bool(base.add(state_keys(seen_by))))
     answer_lost, answer_late, request_lost = keys
     assert all(() not in seen for seen in keys)
     assert not answer_lost.keys() & base, "an orchestrator that waited in vain once is not one that did not"

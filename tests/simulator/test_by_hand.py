@@ -36,7 +36,7 @@ class Hand:
         return [message.operation for message in self.network.pending]
 
     def kinds(self, *wanted: str) -> list[str]:
-        return [row[1] for row in self.sim.rows if not wanted or row[1] in wanted]
+        return [row[1] for row in self.sim.trace.rows if not wanted or row[1] in wanted]
 
     def submit(self) -> None:
         self.do(lambda: self.sim.submit(self.orders.pop(0)))
@@ -78,7 +78,7 @@ def test_messages_are_delivered_in_any_order(hand: Hand) -> None:
     hand.submit()
     hand.deliver(1)
     hand.deliver(1)
-    assert [row[3] for row in hand.sim.rows if row[1] == "CLIENT_ACK"] == ["saga-2"]
+    assert [row[3] for row in hand.sim.trace.rows if row[1] == "CLIENT_ACK"] == ["saga-2"]
     assert hand.pending == ["order.create"]
 
 
@@ -115,7 +115,7 @@ def test_a_message_can_be_delivered_and_left_in_the_network(hand: Hand) -> None:
     hand.do(lambda: hand.network.deliver(hand.network.pending[0]))
     assert hand.pending == ["order.create", "payment.charge"]
     hand.deliver(0)
-    assert [row[9][0] for row in hand.sim.rows if row[1] == "APPLY"] == [True, False]
+    assert [row[9][0] for row in hand.sim.trace.rows if row[1] == "APPLY"] == [True, False]
     assert hand.kinds("ACK") == ["ACK"]
 
 
@@ -186,8 +186,8 @@ def test_finishing_delivers_starts_and_heals_all(hand: Hand) -> None:
     hand.crash()
     hand.finish()
     assert hand.pending == []
-    assert sorted(row[3] for row in hand.sim.rows if row[1] == "TERMINAL") == ["saga-1", "saga-2"]
-    assert hand.sim.rows[-1][1] == "END"
+    assert sorted(row[3] for row in hand.sim.trace.rows if row[1] == "TERMINAL") == ["saga-1", "saga-2"]
+    assert hand.sim.trace.rows[-1][1] == "END"
 
 
 def test_what_is_left_in_the_middle_is_unwound(lab: Any) -> None:

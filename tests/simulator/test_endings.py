@@ -234,7 +234,7 @@ def test_the_watchdog_takes_no_run_for_the_one_before_that_lay_in_the_same_place
 
     class Running:
         def __init__(self) -> None:
-            self.rows: list[Any] = []
+            self.trace = SimpleNamespace(rows=[])
             self.kernel = SimpleNamespace(ticks=7, stopped="", current=None)
 
     with monkeypatch.context() as patch, watchdog(60.0) as watch:

@@ -1,0 +1,58 @@
+"""What a port may ask of the run around it: its parts, and what a fault does to a process."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import Any, NoReturn, Protocol
+
+from ..trace import Trace
+from .durable import Durable
+from .incarnation import Incarnation
+from .kernel import Kernel, Task
+from .setup import Setup
+
+
+class Host(Protocol):
+    """A run, as its ports see it. ``manual`` says that somebody moves the messages by hand; ``wall_offset_s`` is by how
+    much the wall clock was set ahead, and ``clock_read`` whether the code under test has asked for it; ``on_close`` is
+    called when the run ends, the last first."""
+
+    setup: Setup
+    kernel: Kernel
+    trace: Trace
+    durable: Durable
+    manual: bool
+    wall_offset_s: int
+    clock_read: bool
+    on_close: list[Callable[[], None]]
+    resources: dict[str, Any]
+    databases: dict[str, str]
+
+    @property
+    def random(self) -> random.Random:
+        """The run's source of randomness."""
+
+    def task(self) -> Task:
+        """The task that is running; UsageError where a port is used outside of any."""
+
+    def refuse(self, error: Exception) -> NoReturn:
+        """End the run: the adapter is used wrongly. Not catchable by the code under test."""
+
+    def start(self, reason: str) -> None:
+        """Start a new incarnation of the orchestrator."""
+
+    def crash(self, process: Incarnation, reason: str) -> None:
+        """Kill an orchestrator. Where it was the newest one, another starts after the adapter's restart time."""
+
+    def pause(self, process: Incarnation) -> None:
+        """Let a process stand still, with all its tasks, while another one starts."""
+
+    def cancel(self, process: Incarnation, saga: str) -> None:
+        """The client cancels its saga."""
+
+    def jump_clock(self, by_s: int) -> None:
+        """Set the wall clock ahead or back."""
+
+    def call_operator(self) -> None:
+        """A compensation fails for good: somebody is to repair it, an hour from now at the latest."""

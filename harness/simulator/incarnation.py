@@ -1,0 +1,139 @@
+"""What one incarnation of a process is to the world around it: whether it lives, and what it was answered."""
+
+from __future__ import annotations
+
+import asyncio
+import marshal
+from abc import abstractmethod
+from collections.abc import Callable
+from typing import Any, Final
+
+from ..ports import ProcessCrashed
+from ..scenario import Order
+from .aio import SimLoop, current_saga
+from .kernel import MAX_DEAD_CALLS, Kernel, Task
+from .replay_log import SLEPT, ReplayLog
+
+ORCHESTRATOR: Final = "orchestrator"
+
+_FAILED_TRIES: Final = frozenset({"CallTimeout", "Unavailable", "StoreUnavailable"})
+
+
+def _failed(entry: Any) -> bool:
+    """Whether an input says that what was asked came to nothing, or nobody knows to what."""
+    return type(entry) is tuple and len(entry) == 4 and entry[1] in _FAILED_TRIES
+
+
+class Incarnation:
+    """The state that dies with a crash, as ports, messages and the scheduler see it."""
+
+    def __init__(self, kernel: Kernel, number: int) -> None:
+        self.kernel = kernel
+        self.incarnation = number
+        self.label = ORCHESTRATOR if number == 1 else f"{ORCHESTRATOR}#{number}"
+        self.dead = False
+        self.paused_until_us = 0
+        self.upgraded = False
+        self.named = False  # whether its code has asked for its label
+        self.inputs: list[Any] = []  # every answer that a port gave it, in order: (port, ...), see `ReplayLog`
+        self.forgotten: list[tuple[int, int, tuple[Any, ...]]] = []  # see `forget_tries`
+        self.replay_log: ReplayLog | None = None  # the answers of another run, while they are given again
+        self.replayable = True  # whether what it did so far follows from its inputs, one task after the other
+        self.running = 0  # tasks that have begun and not ended
+        self.tasks: list[Task] = []
+        self.loop: SimLoop | None = None
+        self.on_death: list[Callable[[], None]] = []
+        self._dead_calls = 0
+
+    def spawn(self, label: str, saga: str, main: Callable[[], object]) -> Task:
+        """Start a further task of the process."""
+        task = Task(self, label, saga)
+        self.tasks.append(task)
+        self.kernel.spawn(task, main)
+        return task
+
+    @abstractmethod
+    def spawn_user(self, function: Callable[..., Any], *args: Any) -> None:
+        """`World.spawn`: a task of the user's own beside the sagas."""
+
+    @abstractmethod
+    def cancel(self, order: Order) -> None:
+        """The client cancels ``order``."""
+
+    def die(self) -> None:
+        """Kill every task. They unwind when the scheduler reaches them; the caller must raise
+        ProcessCrashed itself where it is one of them."""
+        self.dead = True
+        for release in self.on_death:
+            release()
+        for task in self.tasks:
+            self.kernel.wake(task, None, ProcessCrashed())
+
+    def check_alive(self) -> None:
+        """Every port begins with this: a dead incarnation can do nothing more."""
+        if self.dead:
+            self._dead_calls += 1
+            if self._dead_calls > MAX_DEAD_CALLS:
+                self.kernel.abandon()
+            raise ProcessCrashed
+
+    def current_saga(self) -> str:
+        """The saga that the calling code works for; "" where it works for none in particular."""
+        if self.loop is not None:
+            saga = current_saga.get()
+            if saga:
+                return saga
+        task = self.kernel.current
+        return task.saga if task is not None else ""
+
+    def current_task(self) -> object:
+        """The thread of control that is calling: asyncio's task where there is one, else the kernel's."""
+        task = self.kernel.current
+        if task is not None and task.loop is not None:
+            return asyncio.current_task(task.loop) or task
+        return task
+
+    # -- what it was answered ----------------------------------------------------------------
+
+    def packed(self, value: Any) -> Any:
+        """An answer's value as it is kept among the inputs."""
+        try:
+            return marshal.dumps(value, 2)
+        except ValueError:  # no plain data
+            self.replayable = False
+            return repr(value)
+
+    def forget_tries(self, about: object, instead: tuple[Any, ...] = (), *, after: int = 0) -> None:
+        """What is ``about`` this is being answered: the failed tries in the same words before it, and the waits between
+        them, are no longer part of what the process knows. So are the ``after`` last inputs, which settled it;
+        ``instead`` is what it knows in place of them all."""
+        end = len(self.inputs)
+        start = end - after
+        while start:
+            last = start - 1
+            while last and self.inputs[last] == SLEPT:
+                last -= 1
+            entry = self.inputs[last]
+            if not _failed(entry) or entry[3] != about:
+                break
+            start = last
+        if start < end - after:
+            self.forgotten.append((start, end, instead))
+
+    @property
+    def may_forget(self) -> bool:
+        """Whether what comes next can be a retry."""
+        return bool(self.inputs) and (self.inputs[-1] == SLEPT or _failed(self.inputs[-1]))
+
+    @property
+    def known(self) -> tuple[Any, ...]:
+        """Its inputs without what is forgotten."""
+        if not self.forgotten:
+            return tuple(self.inputs)
+        left: list[Any] = []
+        done = 0
+        for start, end, instead in self.forgotten:
+            left += self.inputs[done:start]
+            left += instead
+            done = end
+        return (*left, *self.inputs[done:])

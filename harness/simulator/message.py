@@ -1,0 +1,80 @@
+"""One request in the network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ..ports import PortError
+from .incarnation import Incarnation
+
+
+class Message:
+    """One request in the network; its deliveries and its answer. ``done`` once the caller went on."""
+
+    __slots__ = (
+        "asked",
+        "attempt",
+        "deaf",
+        "deliveries",
+        "direction",
+        "done",
+        "due_us",
+        "id",
+        "key",
+        "on_done",
+        "operation",
+        "payload",
+        "process",
+        "saga",
+        "service",
+        "step",
+        "timeout_us",
+    )
+
+    def __init__(
+        self,
+        id: int,
+        process: Incarnation,
+        service: str,
+        operation: str,
+        saga: str,
+        step: str,
+        direction: str,
+        attempt: int,
+        key: str | None,
+        payload: dict[str, Any],
+        asked: tuple[Any, ...],
+        now_us: int,
+        timeout_us: int,
+        on_done: Callable[[Any, PortError | None], object],
+    ) -> None:
+        self.id = id
+        self.process = process
+        self.service = service
+        self.operation = operation
+        self.saga = saga
+        self.step = step
+        self.direction = direction
+        self.attempt = attempt
+        self.key = key
+        self.payload = payload
+        self.asked = asked  # as its SEND tells
+        self.timeout_us = timeout_us
+        self.on_done = on_done
+        self.due_us = now_us + timeout_us
+        self.deliveries = 0
+        self.done = False
+        self.deaf = False
+
+    @property
+    def words(self) -> tuple[Any, ...]:
+        """What it asks for, and under which key: two requests in the same words are one that is made again."""
+        return self.saga, self.key, *self.asked
+
+    def copy(self) -> Message:
+        """The same request in a copy of the world. Its caller has gone on, or is dead."""
+        twin = Message.__new__(Message)
+        for name in Message.__slots__:
+            setattr(twin, name, getattr(self, name))
+        return twin

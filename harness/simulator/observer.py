@@ -1,0 +1,81 @@
+"""Somebody who looks at a run while it goes on, for a search: the run itself knows nothing of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from ..faults import AT_LOG, AT_SEND, Plan
+from ..trace import Run, SiteKey
+from .projection import Projection
+from .setup import Setup
+from .simulation import Simulation, begun
+
+_ABOUT_TO_ACT: Final = (AT_SEND, AT_LOG)
+
+
+class Observer:
+    """Asks ``watch(observer)`` whenever a process of ``sim`` is about to act after all ``planned`` faults have struck,
+    and ends the run where the answer is True: the caller knows the rest. ``known_at`` is the number of sites visited by
+    then (-1: the run came to its end), ``about_to_write`` whether a write is what the process is about to do."""
+
+    __slots__ = ("_before", "about_to_write", "known_at", "planned", "projection", "sim", "watch")
+
+    def __init__(
+        self,
+        sim: Simulation,
+        planned: int,
+        watch: Callable[[Observer], bool] | None = None,
+        before: Projection | None = None,
+    ) -> None:
+        self.sim = sim
+        self.planned = planned
+        self.watch = watch
+        self.projection: Projection | None = None  # as far as it was asked for
+        self._before = before  # that of the run from which this one goes on
+        self.about_to_write = False
+        self.known_at = -1
+        sim.trace.watcher = self
+
+    def reached(self, site: SiteKey) -> None:
+        """See `Watcher`."""
+        if self.watch is None or site[3] not in _ABOUT_TO_ACT:
+            return
+        trace = self.sim.trace
+        self.about_to_write = site[3] == AT_LOG
+        if self.known_at < 0 and len(trace.fired) >= self.planned and self.watch(self):
+            self.known_at = len(trace.sites)
+            self.sim.kernel.stopped = "known"
+
+    def about_to_ask(self) -> None:
+        """See `Watcher`."""
+
+    def projection_by_now(self) -> Projection:
+        """What the rows so far leave to the invariants."""
+        if self.projection is None:
+            setup = self.sim.setup
+            self.projection = (
+                self._before.copy() if self._before else Projection((), len(setup.orders), setup.forgets_retries)
+            )
+        self.projection.follow(self.sim.trace.rows)
+        return self.projection
+
+    def completed(self, run: Run) -> Run:
+        """The run with what was seen of it."""
+        asked = (self.projection or self._before) and self.known_at < 0
+        return run._replace(known_at=self.known_at, projection=self.projection_by_now().digest if asked else b"")
+
+
+def simulate(
+    setup: Setup, plan: Plan = Plan(), *, seed: int = 0, watch: Callable[[Observer], bool] | None = None
+) -> Run:
+    """Run ``setup`` under ``plan`` in the simulator. ``watch`` is asked whenever a process is about to act
+    after every fault has struck, and ends the run by answering True."""
+    sim = begun(setup, plan, seed)
+    if watch is None:
+        run = sim.complete()
+    else:
+        observer = Observer(sim, len(plan.faults), watch)
+        run = observer.completed(sim.complete())
+    sim.dissolve()
+    return run

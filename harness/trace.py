@@ -1,0 +1,215 @@
+"""What a run records while it goes on, in the simulator as in the live world.
+
+A `Trace` holds the events, the sites that were reached, and the faults that struck; in the end it makes a `Run` of
+them. It knows neither world: the time comes from a clock that it is given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, NamedTuple, Protocol
+
+from .faults import Fault, Plan, Site
+from .history import Fired, History, Row
+from .ports import Adapter
+from .saga import COMPENSATION
+from .scenario import Order, Scenario
+
+MAX_ATTEMPT: Final = 6
+"""Attempts of one call at which faults are injected; later ones are reported as not struck."""
+
+MAX_OCCURRENCE: Final = 64
+"""The same for the writes of one record, and the starts of a process."""
+
+SiteKey = tuple[str, str, str, str, int]
+"""A site as a plain tuple: (saga, subject, direction, phase, occurrence)."""
+
+
+class Tried(Protocol):
+    """An adapter and a scenario of it."""
+
+    @property
+    def adapter(self) -> Adapter: ...
+    @property
+    def scenario(self) -> Scenario: ...
+    @property
+    def orders(self) -> Mapping[str, Order]: ...
+
+
+class Call(Protocol):
+    """A request, as far as its events tell of it."""
+
+    saga: str
+    step: str
+    direction: str
+    attempt: int
+    key: str | None
+    id: int
+
+
+class Run(NamedTuple):
+    """What one run leaves. ``sites`` are those it reached; from ``recovery`` on they lie after a restart, from
+    ``compensation`` on after the first undo was asked (-1: none). ``fired`` are (rows before it, index of the fault in
+    the plan). ``impossible`` maps the index of a site to the kinds that could not have taken effect there. ``capped``
+    says that there were more attempts or writes than are struck. ``site_rows`` are the rows before each site.
+    ``known_at`` is the number of sites after which the run was ended because the caller knew the rest (-1: it ran to
+    its end), ``clock_read`` whether the code under test asked for the wall clock. ``projection`` is what the invariants
+    ask of all this, as 16 bytes (see `Projection`); empty where nobody compares pasts."""
+
+    rows: tuple[Row, ...]
+    sites: tuple[Site, ...]
+    recovery: int
+    compensation: int
+    fired: tuple[tuple[int, int], ...]
+    capped: bool
+    impossible: Mapping[int, tuple[str, ...]]
+    site_rows: tuple[int, ...]
+    known_at: int = -1
+    clock_read: bool = False
+    projection: bytes = b""
+
+    def history(self, setup: Tried, plan: Plan) -> History:
+        return History(
+            saga=setup.adapter.saga,
+            sagas=tuple(setup.orders),
+            rows=self.rows,
+            fired=tuple(Fired(position=position, fault=plan.faults[index]) for position, index in self.fired),
+            adapter=setup.adapter.name,
+            scenario=setup.scenario.name,
+            declared=setup.adapter.declared,
+        )
+
+
+class Strike(NamedTuple):
+    """A fault that the plan has for a site: its kind, and its number in the plan; UNHARMED where there is none."""
+
+    kind: str
+    number: int
+
+
+UNHARMED: Final = Strike("", -1)
+
+
+class Watcher(Protocol):
+    """Who looks at a run while it goes on."""
+
+    def reached(self, site: SiteKey) -> None:
+        """A site is about to be visited."""
+
+    def about_to_ask(self) -> None:
+        """A process is about to ask a port to act."""
+
+
+class Extent(NamedTuple):
+    """How far a trace had come: how many rows, sites and strikes there were, and the fields of `Trace`."""
+
+    rows: int
+    sites: int
+    fired: int
+    impossible: dict[int, tuple[str, ...]]
+    recovery: int
+    compensation: int
+    capped: bool
+
+
+class Trace:
+    """See above. ``clock`` gives the time in µs since the run began. ``record`` takes a row as it is; ``watcher`` is
+    told of each site before it counts."""
+
+    __slots__ = (
+        "_clock",
+        "_faults",
+        "capped",
+        "compensation",
+        "fired",
+        "impossible",
+        "record",
+        "recovery",
+        "rows",
+        "site_rows",
+        "sites",
+        "watcher",
+    )
+
+    def __init__(self, faults: Sequence[Fault], clock: Callable[[], int]) -> None:
+        self._clock = clock
+        self._faults = {tuple(fault.site): Strike(fault.kind, number) for number, fault in enumerate(faults)}
+        self.rows: list[Row] = []
+        self.record = self.rows.append
+        self.sites: list[Any] = []
+        self.site_rows: list[int] = []
+        self.impossible: dict[int, tuple[str, ...]] = {}
+        self.fired: list[tuple[int, int]] = []
+        self.recovery = -1
+        self.compensation = -1
+        self.capped = False
+        self.watcher: Watcher | None = None
+
+    def add(self, kind: str, process: str, data: tuple[Any, ...] = (), *, saga: str = "", step: str = "") -> None:
+        """Note an event of ``process``, now."""
+        self.record((self._clock(), kind, process, saga, step, "", 0, None, 0, data))
+
+    def add_of(self, call: Call, kind: str, process: str, data: tuple[Any, ...]) -> None:
+        """Note an event of a request, now."""
+        about = (call.saga, call.step, call.direction, call.attempt, call.key, call.id)
+        self.record((self._clock(), kind, process, *about, data))
+
+    def visit(self, site: SiteKey, impossible: tuple[str, ...] = ()) -> Strike:
+        """A site is reached: what the plan has for it. ``impossible`` are the kinds that could not take
+        effect here, as things stand."""
+        if site[4] > (MAX_ATTEMPT if site[2] else MAX_OCCURRENCE):
+            self.capped = True
+            return UNHARMED
+        sites = self.sites
+        if self.compensation < 0 and site[2] == COMPENSATION:
+            self.compensation = len(sites)
+        if self.watcher is not None:
+            self.watcher.reached(site)
+        if impossible:
+            self.impossible[len(sites)] = impossible
+        sites.append(site)
+        self.site_rows.append(len(self.rows))
+        return self._faults.get(site, UNHARMED)
+
+    def struck(self, number: int) -> None:
+        """The fault of that number takes its effect now."""
+        self.fired.append((len(self.rows), number))
+
+    def restarted(self) -> None:
+        """A process starts in place of another: the sites from here on lie after a restart."""
+        if self.recovery < 0:
+            self.recovery = len(self.sites)
+
+    def extent(self) -> Extent:
+        """How far it has come, for `repeat`."""
+        return Extent(
+            rows=len(self.rows),
+            sites=len(self.sites),
+            fired=len(self.fired),
+            impossible=self.impossible.copy(),
+            recovery=self.recovery,
+            compensation=self.compensation,
+            capped=self.capped,
+        )
+
+    def repeat(self, other: Trace, until: Extent) -> None:
+        """Take over what ``other`` had recorded by then."""
+        self.rows += other.rows[: until.rows]
+        self.sites += other.sites[: until.sites]
+        self.site_rows += other.site_rows[: until.sites]
+        self.fired += other.fired[: until.fired]
+        self.impossible.update(until.impossible)
+        self.recovery, self.compensation, self.capped = until[4:]
+
+    def run(self) -> Run:
+        """What is recorded so far."""
+        return Run(
+            rows=tuple(self.rows),
+            sites=tuple(self.sites),
+            recovery=self.recovery,
+            compensation=self.compensation,
+            fired=tuple(self.fired),
+            capped=self.capped,
+            impossible=self.impossible,
+            site_rows=tuple(self.site_rows),
+        )
