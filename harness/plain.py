@@ -1,84 +1,280 @@
-"""Values as plain data, for files: what `to_plain` makes of a value is what JSON can hold, and `from_plain` makes the
-value of it again, by the annotations of its class. No code is run but the constructors of this package's values."""
+"""Values as plain data, for files: what `to_plain` and `to_brief` make of a value is what JSON can hold, and
+`from_plain` makes the value of it again, by the annotations of its class. cattrs does it; no code is run but the
+constructors of values."""
 
 from __future__ import annotations
 
-import types
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields, is_dataclass
 from functools import cache
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from types import NoneType, UnionType
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, Union, get_args, get_origin
 
-from .errors import UsageError
-from .history import History, saga_from_json, saga_to_json
-from .saga import Saga
+from .errors import UsageError, nearest
+
+if TYPE_CHECKING:
+    from cattrs import Converter  # it is slow to import, and many a command reads no file
+
+Path: TypeAlias = "tuple[str | int, ...]"
+Hook: TypeAlias = Callable[[Any, Any], Any]
+
+SCALARS: Final[Mapping[type, str]] = {
+    str: "a string",
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+}
+"""What is held as it is, and how a person is asked for it."""
 
 
-def to_plain(value: Any) -> Any:  # noqa: PLR0911
-    """Lists, objects, strings, numbers, None. A value of any other kind becomes its repr."""
-    if value is None or isinstance(value, (bool, int, float, str)):
-        return value
-    if isinstance(value, Saga):
-        return saga_to_json(value)
-    if isinstance(value, History):
-        return value.to_ndjson()
-    if is_dataclass(value) and not isinstance(value, type):
-        return {entry.name: to_plain(getattr(value, entry.name)) for entry in fields(value)}
-    if isinstance(value, Mapping):
-        return {str(key): to_plain(inner) for key, inner in value.items()}
-    if isinstance(value, (set, frozenset)):
-        return sorted(map(to_plain, value))
-    return [to_plain(inner) for inner in value] if isinstance(value, (tuple, list)) else repr(value)
+SHOWN: Final = 100
+"""So many characters of what is wrong are quoted."""
+
+
+class Malformed(UsageError):
+    """Data that is not of its form. ``path`` leads to the place, by keys and by numbers from 0; ``problem`` says what
+    is wrong there, and what to write."""
+
+    def __init__(self, path: Path, problem: str) -> None:
+        self.path = path
+        self.problem = problem
+        super().__init__(f"{dotted(path)}: {problem}" if path else problem)
+
+
+class _Unfit(Exception):
+    """A value that is not of its type."""
+
+
+def to_plain(value: Any) -> Any:
+    """The value as lists, objects, strings, numbers and None, whole, for a program to read again. What is none of the
+    project's values becomes its repr."""
+    return _converter().unstructure(value)
+
+
+def to_brief(value: Any) -> Any:
+    """The same for people: without the fields that are as by default, but always with its name; and with the names
+    of what is a tuple of named entries."""
+    return _brief_converter().unstructure(value)
 
 
 def from_plain(kind: Any, data: Any) -> Any:
-    """The value of type ``kind``. Raises UsageError for data that is not of its form."""
+    """The value of type ``kind``. Raises Malformed for data that is not of its form, and UsageError where a
+    constructor does not take it."""
+    from cattrs.errors import BaseValidationError
+
     try:
-        return _value(kind, data)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise UsageError(f"no {getattr(kind, '__name__', kind)}: {type(error).__name__} {error}") from None
+        return _converter().structure(data, kind)
+    except (BaseValidationError, _Unfit) as error:
+        raise _told((), kind, data, error) from None
 
 
-def _value(kind: Any, data: Any) -> Any:  # noqa: PLR0911
-    if isinstance(kind, type) and get_origin(kind) is None:
-        return _instance(kind, data)
-    origin, inner = get_origin(kind), get_args(kind)
-    if origin in (Union, types.UnionType):
-        return None if data is None else _value(next(one for one in inner if one is not type(None)), data)
-    if origin is Literal:
-        if data not in inner:
-            raise ValueError(f"{data!r} is none of {', '.join(map(repr, inner))}")
-        return data
-    if origin is tuple:
-        if inner[-1] is Ellipsis:
-            return tuple(_value(inner[0], entry) for entry in data)
-        return tuple(_value(one, entry) for one, entry in zip(inner, data, strict=True))
-    if origin is frozenset:
-        return frozenset(_value(inner[0], entry) for entry in data)
-    if origin is not None and issubclass(origin, Mapping):
-        return {key: _value(inner[1], entry) for key, entry in data.items()}
-    return _frozen(data)
+def dotted(path: Path) -> str:
+    """``scenarios[0].name``."""
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).removeprefix(".")
 
 
-def _instance(kind: type, data: Any) -> Any:
-    if kind is Saga:
-        return saga_from_json(data)
-    if kind is History:
-        return History.from_ndjson(data)
-    if is_dataclass(kind):
-        known = _hints(kind)
-        return kind(**{name: _value(known[name], entry) for name, entry in data.items()})
-    if issubclass(kind, tuple) and hasattr(kind, "_fields"):
-        return kind(*data)
-    if kind in (bool, int, float, str) and type(data) is not kind and not (kind is float and type(data) is int):
-        raise ValueError(f"{data!r} is no {kind.__name__}")
-    return _frozen(data)
+# -- the converter ---------------------------------------------------------------------------------
 
 
 @cache
-def _hints(kind: type) -> dict[str, Any]:
-    return get_type_hints(kind)
+def _converter() -> Converter:
+    from cattrs import Converter
+    from cattrs.cols import (
+        homogenous_tuple_structure_factory,
+        is_mapping,
+        is_namedtuple,
+        namedtuple_dict_structure_factory,
+    )
+
+    made = Converter(
+        forbid_extra_keys=True,
+        unstruct_collection_overrides={frozenset: sorted, set: sorted, tuple: list, Mapping: _by_text},
+        unstructure_fallback_factory=lambda kind: _as_it_is if _is_plain(kind) else repr,
+    )
+    made.register_unstructure_hook_func(
+        _is_vague, lambda value: repr(value) if type(value) is object else made.unstructure(value)
+    )
+    made.register_unstructure_hook(bytes, repr)
+    made.register_unstructure_hook_func(_is_named, lambda value: [made.unstructure(entry) for entry in value])
+    made.register_unstructure_hook_factory(_is_text, lambda _: lambda value: value.to_ndjson())
+    made.register_structure_hook_factory(_is_text, lambda _: lambda data, kind: kind.from_ndjson(data))
+    for scalar in SCALARS:
+        made.register_structure_hook(scalar, _scalar)
+    made.register_structure_hook_func(_is_vague, lambda data, _: frozen(data))
+    made.register_structure_hook_func(_is_choice, _choice)
+
+    def tuple_hook(kind: Any) -> Hook:
+        if get_args(kind)[-1:] == (Ellipsis,):
+            return homogenous_tuple_structure_factory(kind, made)
+        return made.gen_structure_hetero_tuple(kind)
+
+    def namedtuple_hook(kind: Any) -> Hook:
+        hook = namedtuple_dict_structure_factory(kind, made, True, True)
+        return lambda data, kind: hook(data if isinstance(data, dict) else _by_name(kind, data), kind)
+
+    def accept(forms: tuple[type, ...], is_one: Callable[[Any], bool], make: Callable[[Any], Hook]) -> None:
+        made.register_structure_hook_factory(is_one, lambda kind: _only(forms, make(kind)))
+
+    accept((list, tuple), lambda kind: get_origin(kind) is tuple, tuple_hook)
+    accept((list, tuple, dict), is_namedtuple, namedtuple_hook)
+    accept((dict,), is_mapping, made.gen_structure_mapping)
+    accept((dict,), _is_table, made.gen_structure_attrs_fromdict)
+    return made
 
 
-def _frozen(data: Any) -> Any:
-    return tuple(map(_frozen, data)) if isinstance(data, list) else data
+@cache
+def _brief_converter() -> Converter:
+    from cattrs.gen import make_dict_unstructure_fn, override
+
+    made = _converter().copy(omit_if_default=True)
+
+    def table_hook(kind: Any) -> Any:
+        named: dict[str, Any] = {"name": override(omit_if_default=False)} if "name" in _names(kind) else {}
+        return make_dict_unstructure_fn(kind, made, _cattrs_omit_if_default=True, **named)
+
+    made.register_unstructure_hook_factory(_is_table, table_hook)
+    made.register_unstructure_hook_func(_is_named, lambda value: made.unstructure(value._asdict()))
+    return made
+
+
+def _only(forms: tuple[type, ...], hook: Hook) -> Hook:
+    """A hook that takes data in these forms only: a string is no list of characters."""
+
+    def checked(data: Any, kind: Any) -> Any:
+        if not isinstance(data, forms):
+            raise _Unfit
+        return hook(data, kind)
+
+    return checked
+
+
+def _by_name(kind: Any, entries: Any) -> dict[str, Any]:
+    if len(entries) > len(kind._fields):
+        raise _Unfit
+    return dict(zip(kind._fields, entries, strict=False))
+
+
+def _by_text(pairs: Iterable[tuple[Any, Any]]) -> dict[str, Any]:
+    return {str(key): value for key, value in pairs}
+
+
+def _is_vague(kind: Any) -> bool:
+    return kind is Any or kind is object
+
+
+def _is_named(kind: Any) -> bool:
+    """Whether it is a class of named tuples, with types or without."""
+    return isinstance(kind, type) and issubclass(kind, tuple) and hasattr(kind, "_fields")
+
+
+def _is_table(kind: Any) -> bool:
+    return is_dataclass(kind) and not _is_text(kind)
+
+
+def _is_text(kind: Any) -> bool:
+    """Whether values of that class are written as lines of JSON, as histories are."""
+    return hasattr(kind, "from_ndjson")
+
+
+def _is_plain(kind: Any) -> bool:
+    return kind in SCALARS or kind is NoneType or _is_choice(kind)
+
+
+def _is_choice(kind: Any) -> bool:
+    return get_origin(kind) is Literal
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
+
+
+def _scalar(data: Any, kind: type) -> Any:
+    if type(data) is not kind and not (kind is float and type(data) is int):
+        raise _Unfit
+    return data
+
+
+def _choice(data: Any, kind: Any) -> Any:
+    if data not in get_args(kind):
+        raise _Unfit
+    return data
+
+
+def frozen(data: Any) -> Any:
+    """The same with tuples for lists: values hold no other."""
+    if isinstance(data, dict):
+        return {name: frozen(entry) for name, entry in data.items()}
+    return tuple(map(frozen, data)) if isinstance(data, list) else data
+
+
+# -- what is wrong ---------------------------------------------------------------------------------
+
+
+def _told(path: Path, kind: Any, data: Any, error: BaseException) -> UsageError:
+    """The first thing that is wrong with ``data``, which stands at ``path`` and is to be of type ``kind``."""
+    from cattrs.errors import (
+        AttributeValidationNote,
+        ClassValidationError,
+        ForbiddenExtraKeysError,
+        IterableValidationError,
+    )
+
+    if isinstance(error, UsageError):
+        return error  # by a constructor, which says best what it takes
+    if isinstance(error, (ClassValidationError, IterableValidationError)):
+        found, others = error.group_exceptions()
+        if others:
+            return _told(path, error.cl, data, others[0])
+        inner, note = found[0]
+        part: str | int = note.name if isinstance(note, AttributeValidationNote) else note.index
+        return _told((*path, part), note.type, _entry(error.cl, data, part), inner)
+    if isinstance(error, ForbiddenExtraKeysError):
+        known, key = _names(error.cl), min(error.extra_fields)
+        return Malformed(path, f"unknown key {key!r}{nearest(key, known)}; known are {', '.join(known)}")
+    if isinstance(error, KeyError) and error.args == path[-1:]:
+        return Malformed(path[:-1], f"{path[-1]} is missing; write {wanted(kind)}")
+    place, name = _place(path)
+    return Malformed(place, f"{name}{' = ' if name else ''}{_short(data)}; write {wanted(kind)}")
+
+
+def wanted(kind: Any) -> str:  # noqa: PLR0911
+    """What to write where a value of that type is to stand: ``a list of strings``."""
+    origin, inner = get_origin(kind), get_args(kind)
+    if kind in SCALARS:
+        return SCALARS[kind]
+    if origin is Literal:
+        return f"one of {', '.join(word for word in inner if word)}"
+    if origin in (Union, UnionType):
+        return " or ".join(wanted(one) for one in inner if one is not NoneType)
+    if origin is tuple and inner[-1] is Ellipsis:
+        return f"a list of {wanted(inner[0]).removeprefix('a ')}s"
+    if origin is tuple:
+        return f"a list of {' and '.join(map(wanted, inner))}"
+    if _is_named(kind):
+        return f"a list of {', '.join(_names(kind))}"
+    return "a list" if origin is frozenset else "a table"
+
+
+def _names(kind: Any) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(kind)) if is_dataclass(kind) else tuple(kind._fields)
+
+
+def _entry(kind: Any, data: Any, part: str | int) -> Any:
+    """What stands in ``data``, which is to be of type ``kind``, under that key or number; None where nothing does."""
+    if isinstance(part, str) and isinstance(data, (list, tuple)):
+        part = _names(kind).index(part)
+    try:
+        return data[part]
+    except (LookupError, TypeError):
+        return None
+
+
+def _place(path: Path) -> tuple[Path, str]:
+    """The table in which an entry stands, and what it is called there: ``argv[1]``."""
+    last = max((number for number, part in enumerate(path) if isinstance(part, str)), default=0)
+    return path[:last], dotted(path[last:])
+
+
+def _short(data: Any) -> str:
+    text = repr(data)
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
