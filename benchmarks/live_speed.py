@@ -22,7 +22,8 @@ from pathlib import Path
 
 from sagafuzz.faults import Fault, Plan, Site
 from sagafuzz.invariants import check
-from sagafuzz.live.manifest import Manifest, as_adapter, read
+from sagafuzz.live.manifest import Manifest, as_adapter
+from sagafuzz.live.manifest_file import read
 from sagafuzz.live.world import LiveWorld
 from sagafuzz.simulator import Setup
 

@@ -19,7 +19,7 @@ from typing import Any
 from . import adapters, errors
 from .adapters import BUILT_IN, ZOO_MODULE
 from .errors import UsageError, nearest
-from .live import manifest
+from .live import manifest, manifest_file
 from .ports import ADAPTER_ATTRIBUTE, Adapter, check_shape
 
 GROUP = "sagafuzz.adapters"
@@ -56,7 +56,7 @@ def load(spec: str) -> Adapter:
     if spec.startswith(LIVE_PREFIX):
         return manifest.hosted(load(spec.removeprefix(LIVE_PREFIX)), spec)
     if spec.endswith(".toml"):
-        return manifest.as_adapter(manifest.read(spec), spec)
+        return manifest.as_adapter(manifest_file.read(spec), spec)
     if ":" in spec:
         return _load_path(spec, spec)
     known = names()
@@ -66,7 +66,8 @@ def load(spec: str) -> Adapter:
             f"or write module:attr, file.py:attr or manifest.toml"
         )
     if known[spec].endswith(".toml"):
-        return manifest.as_adapter(manifest.read(str(Path(adapters.__file__).resolve().parent / known[spec])), spec)
+        file = Path(adapters.__file__).resolve().parent / known[spec]
+        return manifest.as_adapter(manifest_file.read(str(file)), spec)
     return _load_path(known[spec], spec)
 
 

@@ -59,7 +59,7 @@ def to_brief(value: Any) -> Any:
 
 def from_plain(kind: Any, data: Any) -> Any:
     """The value of type ``kind``. Raises Malformed for data that is not of its form, and UsageError where a
-    constructor does not take it."""
+    constructor does not take it; one that raises Malformed leaves it to this to say where."""
     from cattrs.errors import BaseValidationError
 
     try:
@@ -210,7 +210,7 @@ def frozen(data: Any) -> Any:
 # -- what is wrong ---------------------------------------------------------------------------------
 
 
-def _told(path: Path, kind: Any, data: Any, error: BaseException) -> UsageError:
+def _told(path: Path, kind: Any, data: Any, error: BaseException) -> UsageError:  # noqa: PLR0911
     """The first thing that is wrong with ``data``, which stands at ``path`` and is to be of type ``kind``."""
     from cattrs.errors import (
         AttributeValidationNote,
@@ -219,6 +219,8 @@ def _told(path: Path, kind: Any, data: Any, error: BaseException) -> UsageError:
         IterableValidationError,
     )
 
+    if isinstance(error, Malformed):
+        return Malformed((*path, *error.path), error.problem)
     if isinstance(error, UsageError):
         return error  # by a constructor, which says best what it takes
     if isinstance(error, (ClassValidationError, IterableValidationError)):

@@ -13,7 +13,8 @@ pytest.importorskip("uvicorn", reason="live mode needs: pip install 'sagafuzz[li
 
 from sagafuzz.faults import Fault, Plan, Site
 from sagafuzz.live.case import LiveRun
-from sagafuzz.live.manifest import as_adapter, read
+from sagafuzz.live.manifest import as_adapter
+from sagafuzz.live.manifest_file import read
 from sagafuzz.live.world import LiveWorld
 from sagafuzz.simulator import Setup
 
