@@ -51,10 +51,8 @@ class Run(NamedTuple):
     """What one run leaves. ``sites`` are those it reached; from ``recovery`` on they lie after a restart, from
     ``compensation`` on after the first undo was asked (-1: none). ``fired`` are (rows before it, index of the fault in
     the plan). ``impossible`` maps the index of a site to the kinds that could not have taken effect there. ``capped``
-    says that there were more attempts or writes than are struck. ``site_rows`` are the rows before each site.
-    ``known_at`` is the number of sites after which the run was ended because the caller knew the rest (-1: it ran to
-    its end), ``clock_read`` whether the code under test asked for the wall clock. ``projection`` is what the invariants
-    ask of all this, as 16 bytes (see `Projection`); empty where nobody compares pasts."""
+    says that there were more attempts or writes than are struck. ``site_rows`` are the rows before each site,
+    ``clock_read`` says whether the code under test asked for the wall clock."""
 
     rows: tuple[Row, ...]
     sites: tuple[Site, ...]
@@ -64,9 +62,7 @@ class Run(NamedTuple):
     capped: bool
     impossible: Mapping[int, tuple[str, ...]]
     site_rows: tuple[int, ...]
-    known_at: int = -1
     clock_read: bool = False
-    projection: bytes = b""
 
     def history(self, setup: Tried, plan: Plan) -> History:
         return History(

@@ -15,7 +15,8 @@ FORWARD, COMPENSATING, RECOVERY = MODES
 class Case(NamedTuple):
     """One plan that was run. ``consequential`` says that its last fault changed what happened;
     ``mode`` is where in the saga that fault struck: forward, compensation or recovery. ``known`` says that
-    the run was ended in a state whose future had been explored: it is not to be judged again."""
+    the run was ended in a state whose future had been explored: it is not to be judged again.
+    ``projection`` is what the invariants ask of the run, as `Observed` has it; empty where it is not known."""
 
     plan: Plan
     run: Run
@@ -24,6 +25,7 @@ class Case(NamedTuple):
     consequential: bool
     mode: str
     known: bool = False
+    projection: bytes = b""
 
 
 def mode_of(run: Run, index: int) -> str:

@@ -37,7 +37,7 @@ def find_out(adapter: Adapter, invariants: Collection[str], max_faults: int) -> 
                 count += 1
                 if case.known:
                     continue
-                verdict, _ = judge.judge(case.plan, case.run, case.digest)
+                verdict, _ = judge.judge(case.plan, case.run, case.digest, case.projection)
                 named = next((found for found in verdict.violations if found.invariant in invariants), None)
                 if named is not None:
                     shrunk = shrink(setup, case.plan, named.signature)
@@ -58,7 +58,7 @@ def acquit(adapter: Adapter, max_faults: int) -> tuple[int, tuple[str, ...], flo
                 count += 1
                 if case.known:
                     continue
-                verdict, _ = judge.judge(case.plan, case.run, case.digest)
+                verdict, _ = judge.judge(case.plan, case.run, case.digest, case.projection)
                 for found in verdict.violations:
                     blamed.setdefault(found.signature, _blame(found, case.plan))
                 for id, reason in verdict.gave_up.items():

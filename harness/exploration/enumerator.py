@@ -18,11 +18,13 @@ from ..history import BOOT, rows_digest
 from ..simulator import (
     HEALING,
     UNSHARED,
+    Observed,
     Observer,
     Prefix,
     Run,
     Setup,
     Strayed,
+    observe,
     prefixes,
     simulate,
     unsettled,
@@ -111,7 +113,7 @@ class Enumerator:
 
     def roots(self) -> Iterator[Case]:
         """The plan without faults and those with one. Then ``nodes`` are the latter that can be extended."""
-        run = self._simulate(Plan(), self.max_faults)
+        run = self._simulate(Plan(), self.max_faults).run
         digest = rows_digest(run.rows)
         yield Case(Plan(), run, digest, True, False, "")
         self.nodes = []
@@ -204,7 +206,8 @@ class Enumerator:
     def _extend(self, node: _Node, fault: Fault, prefix: Prefix | None) -> tuple[Case, _Node | None]:
         faults = (*node.faults, fault)
         plan = Plan(faults=faults)
-        run = self._simulate(plan, self.max_faults - len(faults), prefix)
+        observed = self._simulate(plan, self.max_faults - len(faults), prefix)
+        run, known_at = observed.run, observed.known_at
         self._clock_read = self._clock_read or (run.clock_read and len(faults) == 1)
         digest = prefix.digest(run.rows) if prefix is not None else rows_digest(run.rows)
         fired = len(run.fired) == len(faults)
@@ -213,14 +216,14 @@ class Enumerator:
         except ValueError:
             before = Plan(faults=node.faults)
             raise NotDeterministic(f"{before}: {difference(self.setup, before)}") from None
-        known = run.known_at >= 0
-        case = Case(plan, run, digest, fired, digest != node.digest, mode_of(run, struck), known)
+        known, changed = known_at >= 0, digest != node.digest
+        case = Case(plan, run, digest, fired, changed, mode_of(run, struck), known, observed.projection)
         if not fired or len(faults) == self.max_faults:
             return case, None
-        end = run.known_at if known else len(run.sites)
+        end = known_at if known else len(run.sites)
         rest = {index - struck - 1: kinds for index, kinds in run.impossible.items() if struck < index < end}
         sites, visible = run.sites[struck + 1 : end], self._visible(run)[struck + 1 : end]
-        unread = len(faults) + 1 == self.max_faults and self._unread(run)
+        unread = len(faults) + 1 == self.max_faults and not known and self._unread(run)
         return case, _Node(faults, struck + 1, sites, rest, digest, visible, unread)
 
     def _only_a_jump(self, node: _Node) -> bool:
@@ -230,11 +233,10 @@ class Enumerator:
         return jump and self._spares_clock and not self._clock_read
 
     def _unread(self, run: Run) -> bool:
-        """Whether the clock is asked nowhere in a run that came to its end, and that end needs no restart."""
-        ended = run.known_at < 0 and not run.clock_read
-        return self._spares_clock and ended and not unsettled(self.setup, run.rows)
+        """Whether the clock is asked nowhere in a run, and its end needs no restart."""
+        return self._spares_clock and not run.clock_read and not unsettled(self.setup, run.rows)
 
-    def _simulate(self, plan: Plan, remaining: int, prefix: Prefix | None = None) -> Run:
+    def _simulate(self, plan: Plan, remaining: int, prefix: Prefix | None = None) -> Observed:
         """Run a plan; where more faults are to follow, only until a state that is known."""
         memo = self._memo
         if memo is None or not self.max_faults:
@@ -242,37 +244,39 @@ class Enumerator:
         if remaining == 0:
             return self._run_last(memo, plan, prefix)
         memo.begin(remaining)
-        run = self._run(plan, prefix, memo.watch)
+        run, known_at, _ = self._run(plan, prefix, memo.watch)
         after = [0]  # how many faults can strike at or after each site
         for index in range(len(run.sites) - 1, -1, -1):
             after.append(after[-1] + sum(1 for _ in self._possible(run.sites[index], run.impossible.get(index, ()))))
         after.reverse()
-        self.pruned[STATE_MEMO] += memo.end(after, settled=run.known_at < 0 and self._settled(run))
-        return run._replace(projection=b"")  # each of these is judged, and what it exercises counted
+        self.pruned[STATE_MEMO] += memo.end(after, settled=known_at < 0 and self._settled(run))
+        return Observed(run, known_at)  # each of these is judged, and what it exercises counted
 
     def _settled(self, run: Run) -> bool:
         """Whether the run came to its end without a restart that only an open saga was the reason for."""
         restarted = any(row[1] == BOOT and row[9][1] == HEALING for row in run.rows)
         return not restarted and not unsettled(self.setup, run.rows)
 
-    def _run_last(self, memo: StateMemo, plan: Plan, prefix: Prefix | None) -> Run:
+    def _run_last(self, memo: StateMemo, plan: Plan, prefix: Prefix | None) -> Observed:
         """Run a plan that is not extended; one with a single fault to its end, since it shows what the fault does."""
         if len(plan) < 2:
             return self._run(plan, prefix)
         memo.begin_last(plan.faults[-1].kind)
-        run = self._run(plan, prefix, memo.glance)
+        observed = self._run(plan, prefix, memo.glance)
         memo.end_last()
-        return run
+        return observed
 
-    def _run(self, plan: Plan, prefix: Prefix | None, watch: Callable[[Observer], bool] | None = None) -> Run:
+    def _run(self, plan: Plan, prefix: Prefix | None, watch: Callable[[Observer], bool] | None = None) -> Observed:
         if prefix is not None:
             try:
-                run = prefix.resume(plan.faults, watch)
+                observed = prefix.resume(plan.faults, watch)
                 self.resumed += 1
-                return run
+                return observed
             except Strayed:  # it is not deterministic; then the run from the start shows how
                 pass
-        return simulate(self.setup, plan, watch=watch)
+        if watch is None:
+            return Observed(simulate(self.setup, plan))
+        return observe(self.setup, plan, watch)
 
     def _visible(self, run: Run) -> tuple[int, ...]:
         """Before each site, the number of events that outlive the orchestrator."""

@@ -35,18 +35,18 @@ class Judge:
         """How many distinct histories were judged."""
         return len(self._verdicts)
 
-    def judge(self, plan: Plan, run: Run, digest: bytes) -> tuple[Verdict, bool]:
-        """The verdict on a run, and whether its history is new."""
+    def judge(self, plan: Plan, run: Run, digest: bytes, projection: bytes = b"") -> tuple[Verdict, bool]:
+        """The verdict on a run, and whether its history is new. ``projection`` is what tells its past, where known."""
         key = (digest, bool(run.fired))
         known = self._verdicts.get(key)
         if known is not None:
             return known, False
-        past = (run.projection, bool(run.fired))
-        alike = run.projection and past in self._sound
+        past = (projection, bool(run.fired))
+        alike = projection and past in self._sound
         verdict = _ALIKE if alike else check(run.history(self.setup, plan), catalogue=self._catalogue)
         if not (verdict.violations or verdict.gave_up):  # nearly all are; kept once for each set of ids, not each run
             verdict = self._silent.setdefault(verdict.exercised, verdict)
-            if run.projection:
+            if projection:
                 self._sound.add(past)
         self._verdicts[key] = verdict
         return verdict, True

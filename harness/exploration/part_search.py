@@ -116,7 +116,7 @@ class PartSearch:
                 done = len(record.cases)
                 if repeat_from is not None and (repeat_from + done) % REPEAT_EVERY == 0 and not case.known:
                     self._repeat(case)
-                verdict = KNOWN if case.known else judge.judge(case.plan, case.run, case.digest)[0]
+                verdict = KNOWN if case.known else judge.judge(case.plan, case.run, case.digest, case.projection)[0]
                 record.cases.append((case, verdict))
                 if done % 50 == 0:
                     self._tell(done)

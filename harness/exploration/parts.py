@@ -68,7 +68,7 @@ def to_text(record: Record) -> str:
                 verdicts.number(plain),
                 -1 if case.known else histories.number(case.digest, _numbers(rows, run)),
                 [sites.number(tuple(site)) for site in run.sites],
-                [run.recovery, run.compensation, run.known_at],
+                [run.recovery, run.compensation],
                 [list(fired) for fired in run.fired],
                 [[index, *kinds] for index, kinds in run.impossible.items()],
             ]
@@ -124,8 +124,6 @@ def _cases(data: dict[str, Any]) -> Iterator[tuple[Case, Verdict]]:
             capped=flags[3],
             impossible={index: tuple(kinds) for index, *kinds in impossible},
             site_rows=(),
-            known_at=marks[2],
-            clock_read=False,
         )
         case = Case(
             plan=Plan(

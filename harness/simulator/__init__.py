@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from ..trace import Run
-from .observer import Observer, simulate
+from .observer import Observed, Observer, observe
 from .prefix import Prefix, Strayed, prefixes
 from .registers import Register
 from .settled import unsettled
 from .setup import UNSHARED, Setup
-from .simulation import HEALING, Simulation, line_of
+from .simulation import HEALING, Simulation, line_of, simulate
 
 __all__ = [
     "HEALING",
     "UNSHARED",
+    "Observed",
     "Observer",
     "Prefix",
     "Register",
@@ -21,6 +22,7 @@ __all__ = [
     "Simulation",
     "Strayed",
     "line_of",
+    "observe",
     "prefixes",
     "simulate",
     "unsettled",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from typing import Final, NamedTuple
 
 from ..faults import AT_LOG, AT_SEND, Plan
 from ..trace import Run, SiteKey
@@ -14,10 +14,20 @@ from .simulation import Simulation, begun
 _ABOUT_TO_ACT: Final = (AT_SEND, AT_LOG)
 
 
+class Observed(NamedTuple):
+    """A run, and what was seen of it. ``known_at`` is the number of sites visited when it was ended because the caller
+    knew the rest (-1: it ran to its end). ``projection`` is what the invariants ask of it, as 16 bytes (see
+    `Projection`); empty where nobody compares pasts."""
+
+    run: Run
+    known_at: int = -1
+    projection: bytes = b""
+
+
 class Observer:
-    """Asks ``watch(observer)`` whenever a process of ``sim`` is about to act after all ``planned`` faults have struck,
-    and ends the run where the answer is True: the caller knows the rest. ``known_at`` is the number of sites visited by
-    then (-1: the run came to its end), ``about_to_write`` whether a write is what the process is about to do."""
+    """Asks ``watch(observer)`` whenever a process of ``sim`` is about to act after all ``planned`` faults struck,
+    and ends the run where the answer is True: the caller knows the rest. ``about_to_write`` says whether a write is
+    what the process is about to do."""
 
     __slots__ = ("_before", "about_to_write", "known_at", "planned", "projection", "sim", "watch")
 
@@ -60,22 +70,17 @@ class Observer:
         self.projection.follow(self.sim.trace.rows)
         return self.projection
 
-    def completed(self, run: Run) -> Run:
+    def completed(self, run: Run) -> Observed:
         """The run with what was seen of it."""
         asked = (self.projection or self._before) and self.known_at < 0
-        return run._replace(known_at=self.known_at, projection=self.projection_by_now().digest if asked else b"")
+        return Observed(run, self.known_at, self.projection_by_now().digest if asked else b"")
 
 
-def simulate(
-    setup: Setup, plan: Plan = Plan(), *, seed: int = 0, watch: Callable[[Observer], bool] | None = None
-) -> Run:
-    """Run ``setup`` under ``plan`` in the simulator. ``watch`` is asked whenever a process is about to act
-    after every fault has struck, and ends the run by answering True."""
+def observe(setup: Setup, plan: Plan, watch: Callable[[Observer], bool], *, seed: int = 0) -> Observed:
+    """What ``simulate`` does. ``watch`` is asked whenever a process is about to act after every fault has struck, and
+    ends the run by answering True."""
     sim = begun(setup, plan, seed)
-    if watch is None:
-        run = sim.complete()
-    else:
-        observer = Observer(sim, len(plan.faults), watch)
-        run = observer.completed(sim.complete())
+    observer = Observer(sim, len(plan.faults), watch)
+    observed = observer.completed(sim.complete())
     sim.dissolve()
-    return run
+    return observed

@@ -14,9 +14,8 @@ from typing import Any
 
 from ..faults import Fault, Plan
 from ..history import Row, marshalled, rows_digest
-from ..trace import Run
 from .message import Message
-from .observer import Observer
+from .observer import Observed, Observer
 from .participants import Ledger
 from .patches import virtual
 from .process import Process
@@ -77,7 +76,7 @@ class Prefix:
         self._projection = observer.projection_by_now().copy()
         self._head: bytes | None = None
 
-    def resume(self, faults: Sequence[Fault], watch: Callable[[Observer], bool] | None = None) -> Run:
+    def resume(self, faults: Sequence[Fault], watch: Callable[[Observer], bool] | None = None) -> Observed:
         """Run on under a plan that strikes the same until here. Raises Strayed."""
         services = {name: service.copy() for name, service in self._services.items()}
         sim = Simulation(self._sim.setup, faults, seed=self._sim.seed, services=services)
@@ -93,10 +92,9 @@ class Prefix:
         if process.replay_log is not None:
             raise Strayed
         run = sim.result()
-        if observer is not None:
-            run = observer.completed(run)
+        observed = observer.completed(run) if observer is not None else Observed(run)
         sim.dissolve()
-        return run
+        return observed
 
     def digest(self, rows: Sequence[Row]) -> bytes:
         """`rows_digest` of a run that went on from here."""

@@ -406,6 +406,14 @@ def begun(setup: Setup, plan: Plan, seed: int = 0) -> Simulation:
     return sim
 
 
+def simulate(setup: Setup, plan: Plan = Plan(), *, seed: int = 0) -> Run:
+    """Run ``setup`` under ``plan`` in the simulator."""
+    sim = begun(setup, plan, seed)
+    run = sim.complete()
+    sim.dissolve()
+    return run
+
+
 def line_of(setup: Setup, plan: Plan, position: int) -> str:
     """Run the plan and say which line of the code under test recorded the row at ``position``."""
     sim = begun(setup, plan)

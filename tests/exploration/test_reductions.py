@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 import pytest
 
-from sagafuzz import Scenario
+from sagafuzz import Plan, Scenario
 from sagafuzz.exploration.campaign import Campaign
 from sagafuzz.exploration.enumerator import Enumerator
 from sagafuzz.exploration.judge import Judge, outcome_of
@@ -25,7 +25,7 @@ from sagafuzz.faults import FAULT_KINDS
 from sagafuzz.history import CLOCK
 from sagafuzz.invariants import Invariant, catalogue_with
 from sagafuzz.loading import load
-from sagafuzz.simulator import Observer, Setup, kernel, simulate, simulation
+from sagafuzz.simulator import Observer, Setup, kernel, observe, simulation
 from sagafuzz.simulator.state import state_keys
 
 from ..quality.every_system import EVERY_SETUP, EXPOSING
@@ -191,10 +191,10 @@ def test_two_states_are_told_apart_by_what_a_process_was_answered() -> None:
             seen[state_keys(seen_by)] = None
             return False
 
-        simulate(setup, plan, watch=watch)
+        observe(setup, plan, watch)
         keys.append(seen)
     base: set[tuple[bytes, ...]] = set()
-    simulate(setup, watch=lambda seen_by: bool(base.add(state_keys(seen_by))))
+    observe(setup, Plan(), lambda seen_by: bool(base.add(state_keys(seen_by))))
     answer_lost, answer_late, request_lost = keys
     assert all(() not in seen for seen in keys)
     assert not answer_lost.keys() & base, "an orchestrator that waited in vain once is not one that did not"

@@ -51,7 +51,7 @@ def test_a_run_from_a_prefix_is_the_run_from_the_start(name: str, scenario: str,
             count += 1
             if prefix is not None:
                 resumed += 1
-                run = prefix.resume(extended.faults)
+                run = prefix.resume(extended.faults).run
                 assert run == simulate(setup, extended), str(extended)
                 assert prefix.digest(run.rows) == rows_digest(run.rows)
     assert resumed >= share * count > 0
