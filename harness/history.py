@@ -15,8 +15,9 @@ from functools import cached_property
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from .errors import UsageError
-from .faults import Fault, Site
-from .saga import Saga, Step
+from .faults import Fault
+from .plain import from_plain, to_brief, to_plain
+from .saga import Saga
 
 VERSION: Final = 1
 
@@ -168,9 +169,9 @@ class History:
             "sagafuzz_history": VERSION,
             "adapter": self.adapter,
             "scenario": self.scenario,
-            "saga": saga_to_json(self.saga),
+            "saga": to_plain(self.saga),
             "sagas": list(self.sagas),
-            "fired": [{"position": f.position, "fault": fault_to_json(f.fault)} for f in self.fired],
+            "fired": to_brief(self.fired),
             **({"declared": dict(self.declared)} if self.declared else {}),
         }
         lines = [_line(header), *(_line(_event_to_json(event)) for event in self.events)]
@@ -187,19 +188,31 @@ class History:
                 f"write it again with this version"
             )
         try:
-            return cls(
-                saga=saga_from_json(header["saga"]),
-                sagas=tuple(header["sagas"]),
-                rows=tuple(_row_from_json(line, n) for n, line in enumerate(lines[1:], 2) if line),
-                fired=tuple(
-                    Fired(position=f["position"], fault=fault_from_json(f["fault"])) for f in header.get("fired", ())
-                ),
-                adapter=header.get("adapter", ""),
-                scenario=header.get("scenario", ""),
-                declared={name: _frozen(value) for name, value in header.get("declared", {}).items()},
-            )
-        except (KeyError, TypeError, AttributeError) as error:
-            raise UsageError(f"history: its header lacks or misspells {error}; write it with to_ndjson()") from None
+            read: _Header = from_plain(_Header, header)
+        except UsageError as error:
+            raise UsageError(f"history: line 1: {error}; write it with to_ndjson()") from None
+        return cls(
+            saga=read.saga,
+            sagas=read.sagas,
+            rows=tuple(_row_from_json(line, n) for n, line in enumerate(lines[1:], 2) if line),
+            fired=read.fired,
+            adapter=read.adapter,
+            scenario=read.scenario,
+            declared=read.declared,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Header:
+    """The first line of a history's file."""
+
+    sagafuzz_history: int
+    adapter: str = ""
+    scenario: str = ""
+    saga: Saga
+    sagas: tuple[str, ...]
+    fired: tuple[Fired, ...] = ()
+    declared: Mapping[str, object] = field(default_factory=dict, hash=False)
 
 
 def rows_digest(rows: Sequence[Row], known: int = 0, head: bytes = b"") -> bytes:
@@ -212,40 +225,6 @@ def marshalled(rows: Sequence[Row]) -> bytes:
     """The rows one after the other, as marshal's version 2 writes a tuple's items. It keeps no references, so equal
     rows give equal bytes."""
     return marshal.dumps(tuple(rows), 2)[5:]
-
-
-def fault_to_json(fault: Fault) -> dict[str, Any]:
-    return {"kind": fault.kind, "site": fault.site._asdict()}
-
-
-def fault_from_json(data: Mapping[str, Any]) -> Fault:
-    try:
-        return Fault(kind=data["kind"], site=Site(**data["site"]))
-    except (KeyError, TypeError) as error:
-        raise UsageError(
-            f"fault {data!r}: {error}; write {{'kind': ..., 'site': {{{', '.join(Site._fields)}}}}}"
-        ) from None
-
-
-def saga_to_json(saga: Saga) -> dict[str, Any]:
-    return {
-        "name": saga.name,
-        "steps": [
-            {
-                "name": step.name,
-                "operation": step.operation,
-                "undo": step.undo,
-                "pivot": step.pivot,
-                "retriable": step.retriable,
-                "after": None if step.after is None else list(step.after),
-            }
-            for step in saga.steps
-        ],
-    }
-
-
-def saga_from_json(data: Mapping[str, Any]) -> Saga:
-    return Saga(data["name"], [Step(**step) for step in data["steps"]])
 
 
 def _event_to_json(event: Event) -> dict[str, Any]:
@@ -264,20 +243,11 @@ def _row_from_json(line: str, number: int) -> Row:
         raise UsageError(f"line {number} of the history: {kind!r} is no kind of event")
     values = data.pop("data", {})
     try:
-        event = Event(**data, data=tuple(_frozen(values[name]) for name in DATA_FIELDS[kind] if name in values))
-    except TypeError as error:
+        given = [values[name] for name in DATA_FIELDS[kind] if name in values]
+        event: Event = from_plain(Event, {**data, "data": given})
+    except (UsageError, TypeError) as error:
         raise UsageError(f"line {number} of the history is no event: {error}") from None
-    for name, types in _FIELD_TYPES.items():
-        if type(getattr(event, name)) not in types:
-            raise UsageError(f"line {number} of the history is no event: its {name} is {getattr(event, name)!r}")
     return tuple(event)  # type: ignore[return-value]
-
-
-_FIELD_TYPES: Final[Mapping[str, tuple[type, ...]]] = {
-    **dict.fromkeys(("t_us", "attempt", "msg"), (int,)),
-    **dict.fromkeys(("process", "saga", "step", "direction"), (str,)),
-    "key": (str, type(None)),
-}
 
 
 def _line(data: Mapping[str, Any]) -> str:
@@ -294,10 +264,3 @@ def _json_object(line: str, where: str) -> dict[str, Any]:
     if not isinstance(data, dict):
         raise UsageError(f"{where} is {type(data).__name__}, not an object")
     return data
-
-
-def _frozen(value: Any) -> Any:
-    """JSON has lists only; rows hold tuples."""
-    if isinstance(value, dict):
-        return {name: _frozen(inner) for name, inner in value.items()}
-    return tuple(map(_frozen, value)) if isinstance(value, list) else value

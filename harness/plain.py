@@ -88,7 +88,7 @@ def _converter() -> Converter:
 
     made = Converter(
         forbid_extra_keys=True,
-        unstruct_collection_overrides={frozenset: sorted, set: sorted, tuple: list, Mapping: _by_text},
+        unstruct_collection_overrides={frozenset: _in_turn, set: _in_turn, tuple: list, Mapping: _by_text},
         unstructure_fallback_factory=lambda kind: _as_it_is if _is_plain(kind) else repr,
     )
     made.register_unstructure_hook_func(
@@ -104,9 +104,15 @@ def _converter() -> Converter:
     made.register_structure_hook_func(_is_choice, _choice)
 
     def tuple_hook(kind: Any) -> Hook:
+        if _is_vague(get_args(kind)[0]):
+            return lambda data, _: frozen(list(data))
         if get_args(kind)[-1:] == (Ellipsis,):
             return homogenous_tuple_structure_factory(kind, made)
         return made.gen_structure_hetero_tuple(kind)
+
+    def mapping_hook(kind: Any) -> Hook:
+        vague = _is_vague(get_args(kind)[1])
+        return (lambda data, _: frozen(data)) if vague else made.gen_structure_mapping(kind)
 
     def namedtuple_hook(kind: Any) -> Hook:
         hook = namedtuple_dict_structure_factory(kind, made, True, True)
@@ -117,7 +123,7 @@ def _converter() -> Converter:
 
     accept((list, tuple), lambda kind: get_origin(kind) is tuple, tuple_hook)
     accept((list, tuple, dict), is_namedtuple, namedtuple_hook)
-    accept((dict,), is_mapping, made.gen_structure_mapping)
+    accept((dict,), is_mapping, mapping_hook)
     accept((dict,), _is_table, made.gen_structure_attrs_fromdict)
     return made
 
@@ -129,12 +135,18 @@ def _brief_converter() -> Converter:
     made = _converter().copy(omit_if_default=True)
 
     def table_hook(kind: Any) -> Any:
-        named: dict[str, Any] = {"name": override(omit_if_default=False)} if "name" in _names(kind) else {}
-        return make_dict_unstructure_fn(kind, made, _cattrs_omit_if_default=True, **named)
+        names = _names(kind)
+        always: dict[str, Any] = {"name": override(omit_if_default=False)} if "name" in names else {}
+        hook = make_dict_unstructure_fn(kind, made, _cattrs_omit_if_default=True, **always)
+        return lambda value: _in_order(names, hook(value))  # what can be left out comes last otherwise
 
     made.register_unstructure_hook_factory(_is_table, table_hook)
     made.register_unstructure_hook_func(_is_named, lambda value: made.unstructure(value._asdict()))
     return made
+
+
+def _in_order(names: Iterable[str], table: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: table[name] for name in names if name in table}
 
 
 def _only(forms: tuple[type, ...], hook: Hook) -> Hook:
@@ -152,6 +164,10 @@ def _by_name(kind: Any, entries: Any) -> dict[str, Any]:
     if len(entries) > len(kind._fields):
         raise _Unfit
     return dict(zip(kind._fields, entries, strict=False))
+
+
+def _in_turn(entries: Iterable[Any]) -> list[Any]:
+    return sorted(entries, key=lambda entry: (type(entry).__name__, entry))
 
 
 def _by_text(pairs: Iterable[tuple[Any, Any]]) -> dict[str, Any]:

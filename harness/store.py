@@ -18,7 +18,7 @@ from . import __version__
 from .errors import UsageError
 
 STORE_FILE: Final = "campaign.sqlite"
-SCHEMA: Final = 2
+SCHEMA: Final = 3
 APPLICATION: Final = 0x5A6AF022
 """SQLite's application_id, by which a file is known for a store of ours."""
 

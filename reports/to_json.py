@@ -1,20 +1,26 @@
-"""The report for machines: JSON whose keys stand in a fixed order, the same bytes on every machine."""
+"""The report for machines: JSON whose keys stand in a fixed order, the same bytes on every machine.
+
+A value that is written as it is, `to_plain` writes; here stands what the report calls or orders otherwise.
+"""
 
 from __future__ import annotations
 
 import json
 from typing import Any
 
-from ..history import fault_to_json
+from ..plain import to_brief, to_plain
 from ..verdict import (
     REPORT_VERSION,
     Cell,
     Coverage,
     Explanation,
     Finding,
+    InvariantResult,
     PairCell,
     PlanCounts,
+    RandomPlans,
     Report,
+    ScenarioResult,
     SiteCell,
     Unseen,
     random_claims,
@@ -47,46 +53,13 @@ def to_value(report: Report) -> dict[str, Any]:
         "engine": report.engine,
         "packages": dict(report.packages),
         "plans": _counts(report.counts),
-        "scenarios": [
-            {
-                "name": result.scenario.name,
-                "about": result.scenario.about,
-                "sagas": result.scenario.sagas,
-                "plans": _counts(result.counts),
-                "outcomes": dict(sorted(result.outcomes.items())),
-            }
-            for result in report.scenarios
-        ],
-        "random": {
-            "asked": report.random.asked,
-            "run": report.random.run,
-            "steps": report.random.steps,
-            "violated": report.random.violated,
-            "unseen": _unseen(report.random.unseen),
-        },
-        "random_plans": {
-            "asked": report.random_plans.asked,
-            "run": report.random_plans.run,
-            "fired": report.random_plans.fired,
-            "violated": report.random_plans.violated,
-            "max_faults": report.random_plans.max_faults,
-            "by_faults": list(report.random_plans.by_faults),
-            "unseen": _unseen(report.random_plans.unseen),
-            "bound": report.random_plans.bound,
-        },
+        "scenarios": [_scenario(result) for result in report.scenarios],
+        "random": {**to_plain(report.random), "unseen": _unseen(report.random.unseen)},
+        "random_plans": _random_plans(report.random_plans),
         "statements": list(random_claims(report)),
-        "invariants": {
-            result.id: {
-                "name": result.name,
-                "status": result.status,
-                "checked": result.checked,
-                "violated": result.violated,
-                "note": result.note,
-            }
-            for result in report.invariants
-        },
+        "invariants": {result.id: _invariant(result) for result in report.invariants},
         "findings": [_finding(finding) for finding in report.findings],
-        "coverage": [_phase_cell(cell) for cell in report.coverage],
+        "coverage": [_mode_cell(cell) for cell in report.coverage],
         "covered": _covered(report.covered),
         "kinds": list(report.kinds),
         "not_exercised": list(report.not_exercised),
@@ -94,24 +67,34 @@ def to_value(report: Report) -> dict[str, Any]:
     }
 
 
-def _phase_cell(cell: Cell) -> dict[str, Any]:
+def _scenario(result: ScenarioResult) -> dict[str, Any]:
     return {
-        "kind": cell.kind,
-        "phase": cell.mode,
-        "sites": cell.sites,
-        "planned": cell.planned,
-        "fired": cell.fired,
-        "consequential": cell.consequential,
+        "name": result.scenario.name,
+        "about": result.scenario.about,
+        "sagas": result.scenario.sagas,
+        "plans": _counts(result.counts),
+        "outcomes": dict(sorted(result.outcomes.items())),
     }
+
+
+def _random_plans(plans: RandomPlans) -> dict[str, Any]:
+    written = {**to_plain(plans), "unseen": _unseen(plans.unseen), "bound": plans.bound}
+    del written["ended"]
+    return written
+
+
+def _invariant(result: InvariantResult) -> dict[str, Any]:
+    written: dict[str, Any] = to_plain(result)
+    del written["id"]
+    return written
+
+
+def _mode_cell(cell: Cell) -> dict[str, Any]:
+    return {"phase" if name == "mode" else name: value for name, value in to_plain(cell).items()}
 
 
 def _unseen(unseen: Unseen) -> dict[str, Any]:
-    return {
-        "runs": unseen.runs,
-        "classes": unseen.classes,
-        "singletons": unseen.singletons,
-        "next_new": unseen.next_new if unseen.runs else None,
-    }
+    return {**to_plain(unseen), "next_new": unseen.next_new if unseen.runs else None}
 
 
 def _covered(covered: Coverage) -> dict[str, Any]:
@@ -125,21 +108,8 @@ def _covered(covered: Coverage) -> dict[str, Any]:
         "sites": sites,
         "kinds": _pairs(covered.kinds),
         "phases": _pairs(covered.modes),
-        "orders": [
-            {
-                "scenario": order.scenario,
-                "participant": order.participant,
-                "first": order.first,
-                "second": order.second,
-                "seen": order.seen,
-                "why": order.why,
-            }
-            for order in covered.orders
-        ],
-        "unreachable": [
-            {"kind": entry.kind, "where": entry.where, "reason": entry.reason, "sites": entry.sites}
-            for entry in covered.unreachable
-        ],
+        "orders": to_plain(covered.orders),
+        "unreachable": to_plain(covered.unreachable),
     }
 
 
@@ -157,9 +127,9 @@ def _cell(cell: Cell | SiteCell | PairCell) -> str:
 def _explanation(explanation: Explanation) -> dict[str, Any]:
     plan = explanation.passing_plan
     return {
-        "removed": [{"what": entry.what, "then": entry.then} for entry in explanation.removed],
+        "removed": to_plain(explanation.removed),
         "passing": explanation.passing,
-        "passing_faults": [fault_to_json(fault) for fault in plan.faults] if plan is not None else None,
+        "passing_faults": to_brief(plan.faults) if plan is not None else None,
         "shared_events": explanation.shared,
         "parting": explanation.parting,
         "net_effects": [
@@ -177,15 +147,9 @@ def _explanation(explanation: Explanation) -> dict[str, Any]:
 
 
 def _counts(counts: PlanCounts) -> dict[str, Any]:
-    return {
-        "planned": counts.planned,
-        "run": counts.run,
-        "fired": counts.fired,
-        "consequential": counts.consequential,
-        "histories": counts.histories,
-        "by_faults": list(counts.by_faults),
-        **({"pruned": dict(sorted(counts.pruned.items()))} if counts.pruned else {}),
-    }
+    written: dict[str, Any] = to_plain(counts)
+    pruned = written.pop("pruned")
+    return {**written, **({"pruned": dict(sorted(pruned.items()))} if pruned else {})}
 
 
 def _finding(finding: Finding) -> dict[str, Any]:
@@ -201,8 +165,8 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "step": violation.step,
         "direction": violation.direction,
         "scenario": finding.scenario.name,
-        "faults": [fault_to_json(fault) for fault in plan.faults] if plan is not None else [],
-        **({"yields": [site._asdict() for site in plan.yields]} if plan is not None and plan.yields else {}),
+        "faults": to_brief(plan.faults) if plan is not None else [],
+        **({"yields": to_brief(plan.yields)} if plan is not None and plan.yields else {}),
         "actions": [[name, number] for name, number in finding.actions],
         "shown": list(finding.shown),
         "seed": finding.seed,

@@ -54,7 +54,7 @@ def replay(file: str, adapter: str | None, form: str | None, emit_test: bool, sh
         say(SCHEDULES[form].render(outcome.history).rstrip("\n"))
         return EXIT_CODES[outcome.result]
     say(headline(recorded, loaded, outcome))
-    for part in shown(outcome) or [f"it was: {clean(recorded.sentence, 600)}"]:
+    for part in shown(outcome) or [f"it was: {clean(recorded.violation.sentence, 600)}"]:
         say(part if "\n" in part else f"  {part}")
     return EXIT_CODES[outcome.result]
 
@@ -63,7 +63,7 @@ def as_test(recorded: Replay, text: str) -> str:
     """A Python file with one test, whole in itself: it runs the schedule and asserts the invariant."""
     known = INVARIANTS.get(recorded.signature[0])
     name = re.sub(r"\W", "_", clean(f"{recorded.id} {known.name if known else ''}".lower(), 80).strip())
-    about = f"{recorded.id}: {clean(recorded.sentence, 400)}"
+    about = f"{recorded.id}: {clean(recorded.violation.sentence, 400)}"
     schedule = pprint.pformat(json.loads(text), width=110, sort_dicts=False)
     head = f"{about!r}\n\nimport sagafuzz\n\nSCHEDULE = {schedule}\n"
     return f"{head}\n\ndef test_{name}():\n    sagafuzz.assert_fixed(SCHEDULE)\n"

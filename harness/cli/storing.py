@@ -71,7 +71,10 @@ def stored_report(store: Store) -> Report:
     """The report of what is in the store."""
     text = store.get(REPORT) if store.last == REPORT else None
     if text is not None:
-        known: Report = from_plain(Report, json.loads(text))
+        try:
+            known: Report = from_plain(Report, json.loads(text))
+        except UsageError as error:
+            raise UsageError(f"the store {str(store.path)!r} holds a report that is none: {error}") from None
         return known
     adapter, settings = campaign_of(store)
     shard = shard_of(store)
@@ -92,8 +95,8 @@ def campaign_of(store: Store) -> tuple[Adapter, Settings]:
         settings: Settings = from_plain(Settings, campaign["settings"])
         spec = str(campaign["adapter"])
         source = campaign["source"]
-    except KeyError as error:
-        raise UsageError(f"the store {str(store.path)!r} lacks {error}; run the campaign again") from None
+    except (KeyError, UsageError) as error:
+        raise UsageError(f"the store {str(store.path)!r} holds no campaign: {error}; run it again") from None
     adapter = load(spec)
     if manifest_of(adapter) is not None:
         raise UsageError(f"the campaign in {str(store.path)!r} was killed, and runs of real processes are not kept")

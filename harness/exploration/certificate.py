@@ -13,22 +13,23 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Final, Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from .. import __version__
 from ..errors import UsageError
 from ..faults import FAULT_KINDS, Plan
 from ..history import History
 from ..invariants import check
+from ..plain import Malformed, from_plain, frozen, to_brief, to_plain
 from ..ports import Adapter
 from ..scenario import Scenario
 from ..simulator import Setup, simulate
 from ..verdict import CONSISTENT, Report, Violation, exhaustive_claim, random_claims
+from ..versioned import FileForm
 from .enumerator import Enumerator
 from .judge import NotDeterministic
 from .random_plans import random_plans
 from .reductions import FEASIBLE
-from .replay import scenario_from_json, scenario_to_json
 
 CERTIFICATE_VERSION: Final = 1
 CERTIFICATE_FILE: Final = "certificate.json"
@@ -37,7 +38,78 @@ LIBRARIES: Final = ("hypothesis", "networkx", "greenlet")
 Result: TypeAlias = Literal["CONFIRMED", "REFUTED", "CANNOT RUN"]
 
 
-# -- writing it --------------------------------------------------------------------------------
+# -- what stands in it -------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class CertifiedSaga:
+    """The saga; each step as (name, operation, undo)."""
+
+    name: str
+    steps: tuple[tuple[str, str, str], ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CertifiedPlans:
+    """How many plans were run, and spared; ``fired_share`` is the share of those in which every fault struck."""
+
+    run: int
+    by_faults: tuple[int, ...]
+    pruned: Mapping[str, int]
+    fired_share: float | None
+    histories: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class CertifiedScenario:
+    """A scenario as `to_brief` writes it, how many plans were run of it, and how many with one fault it has."""
+
+    scenario: Mapping[str, object]
+    run: int
+    plans_with_one_fault: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class CertifiedRandom:
+    """How many random plans were run, and how many examples of the state machine."""
+
+    plans: int
+    examples: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Certificate:
+    """All that stands in the file. ``kinds`` are the kinds of faults that were planned, ``limited_to`` those to which
+    the campaign was limited, none where it was not; ``source`` is the hash of the adapter's file."""
+
+    sagafuzz_certificate: int
+    adapter: str
+    saga: CertifiedSaga
+    statements: tuple[str, ...]
+    max_faults: int
+    seed: int
+    kinds: tuple[str, ...]
+    limited_to: tuple[str, ...]
+    sites: int
+    plans: CertifiedPlans
+    scenarios: tuple[CertifiedScenario, ...]
+    random: CertifiedRandom
+    digest: str
+    versions: Mapping[str, str]
+    source: str
+
+    def __post_init__(self) -> None:
+        if not self.scenarios:
+            raise Malformed((), "it names no scenario; write it again")
+
+
+FORM: Final = FileForm(
+    called="certificate",
+    marker="sagafuzz_certificate",
+    version=CERTIFICATE_VERSION,
+    kind=Certificate,
+    instead="the one of a report folder",
+)
 
 
 def certifies(report: Report) -> bool:
@@ -48,37 +120,41 @@ def certifies(report: Report) -> bool:
 def to_text(report: Report) -> str:
     """The certificate of a report that `certifies`, as JSON that is the same for the same campaign."""
     counts = report.counts
-    content = {
-        "sagafuzz_certificate": CERTIFICATE_VERSION,
-        "adapter": report.spec,
-        "saga": {"name": report.saga, "steps": [list(step) for step in report.steps]},
-        "statements": [exhaustive_claim(report), *random_claims(report)],
-        "max_faults": report.max_faults,
-        "seed": report.seed,
-        "kinds": sorted({cell.kind for cell in report.coverage if cell.planned}, key=list(FAULT_KINDS).index),
-        "limited_to": list(report.kinds),
-        "sites": len({(cell.scenario, cell.site) for cell in report.covered.sites}),
-        "plans": {
-            "run": counts.run,
-            "by_faults": list(counts.by_faults),
-            "pruned": dict(sorted(counts.pruned.items())),
-            "fired_share": counts.fired / counts.run if counts.run else None,
-            "histories": counts.histories,
-        },
-        "scenarios": [
-            {
-                "scenario": scenario_to_json(result.scenario),
-                "run": result.counts.run,
-                "plans_with_one_fault": result.singles,
-            }
+    certificate = Certificate(
+        sagafuzz_certificate=CERTIFICATE_VERSION,
+        adapter=report.spec,
+        saga=CertifiedSaga(name=report.saga, steps=report.steps),
+        statements=(exhaustive_claim(report), *random_claims(report)),
+        max_faults=report.max_faults,
+        seed=report.seed,
+        kinds=tuple(sorted({cell.kind for cell in report.coverage if cell.planned}, key=list(FAULT_KINDS).index)),
+        limited_to=report.kinds,
+        sites=len({(cell.scenario, cell.site) for cell in report.covered.sites}),
+        plans=CertifiedPlans(
+            run=counts.run,
+            by_faults=counts.by_faults,
+            pruned=dict(sorted(counts.pruned.items())),
+            fired_share=counts.fired / counts.run if counts.run else None,
+            histories=counts.histories,
+        ),
+        scenarios=tuple(
+            CertifiedScenario(
+                scenario=to_brief(result.scenario), run=result.counts.run, plans_with_one_fault=result.singles
+            )
             for result in report.scenarios
-        ],
-        "random": {"plans": report.random_plans.run, "examples": report.random.run},
-        "digest": report.digest,
-        "versions": versions(),
-        "source": report.source,
-    }
-    return json.dumps(content, indent=2, default=repr) + "\n"
+        ),
+        random=CertifiedRandom(plans=report.random_plans.run, examples=report.random.run),
+        digest=report.digest,
+        versions=versions(),
+        source=report.source,
+    )
+    return json.dumps(to_plain(certificate), indent=2) + "\n"
+
+
+def from_text(text: str, name: str) -> Certificate:
+    """Read the certificate called ``name``. Raises UsageError in one line for anything else."""
+    certificate: Certificate = FORM.read(text, name)
+    return certificate
 
 
 def versions() -> dict[str, str]:
@@ -99,63 +175,6 @@ def source_digest(adapter: Adapter) -> str:
         return hashlib.blake2b(Path(file or "").read_bytes(), digest_size=16).hexdigest()
     except (OSError, TypeError):
         return ""
-
-
-# -- reading it --------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, kw_only=True)
-class Certified:
-    """A scenario of a certificate, as it was written, and how many plans with one fault it had."""
-
-    scenario: Mapping[str, Any]
-    singles: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class Certificate:
-    """What is needed to run a part of it again."""
-
-    adapter: str
-    steps: tuple[tuple[str, ...], ...]
-    max_faults: int
-    kinds: tuple[str, ...]
-    scenarios: tuple[Certified, ...]
-    versions: Mapping[str, str]
-    source: str
-
-
-def from_text(text: str, name: str) -> Certificate:
-    """Read the certificate called ``name``. Raises UsageError in one line for anything else."""
-    try:
-        data = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise UsageError(f"{name} is no certificate: it is not JSON ({error.msg}, line {error.lineno})") from None
-    if not isinstance(data, dict) or "sagafuzz_certificate" not in data:
-        raise UsageError(f"{name} is no certificate: it lacks 'sagafuzz_certificate'; name the one of a report folder")
-    if data["sagafuzz_certificate"] != CERTIFICATE_VERSION:
-        raise UsageError(
-            f"{name} is a certificate of version {data['sagafuzz_certificate']}, and this sagafuzz ({__version__}) "
-            f"reads version {CERTIFICATE_VERSION}; run the campaign again to write a new one"
-        )
-    try:
-        certificate = Certificate(
-            adapter=str(data["adapter"]),
-            steps=tuple(tuple(map(str, step)) for step in data["saga"]["steps"]),
-            max_faults=int(data["max_faults"]),
-            kinds=tuple(map(str, data["limited_to"])),
-            scenarios=tuple(
-                Certified(scenario=dict(entry["scenario"]), singles=int(entry["plans_with_one_fault"]))
-                for entry in data["scenarios"]
-            ),
-            versions={str(key): str(value) for key, value in data["versions"].items()},
-            source=str(data["source"]),
-        )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise UsageError(f"{name} is no whole certificate: {type(error).__name__} {error}; write it again") from None
-    if not certificate.scenarios:
-        raise UsageError(f"{name} is no whole certificate: it names no scenario; write it again")
-    return certificate
 
 
 # -- verifying it ------------------------------------------------------------------------------
@@ -233,7 +252,7 @@ class _Checker:
     def check(self, adapter: Adapter) -> Verified:
         certificate = self._certificate
         steps = tuple((step.name, step.operation, step.undo or "") for step in adapter.saga.steps)
-        if steps != certificate.steps:
+        if steps != certificate.saga.steps:
             return Verified(result="CANNOT RUN", reason=f"the saga of {adapter.name!r} has other steps now")
         setups = [Setup(adapter=adapter, scenario=_scenario(adapter, entry)) for entry in certificate.scenarios]
         for setup, entry in zip(setups, certificate.scenarios, strict=True):
@@ -247,7 +266,7 @@ class _Checker:
                 return found
         return Verified(result="CONFIRMED")
 
-    def _one_fault(self, setup: Setup, entry: Certified) -> Verified | None:
+    def _one_fault(self, setup: Setup, entry: CertifiedScenario) -> Verified | None:
         """The plan without faults, and every plan with one."""
         run = simulate(setup)
         found = self._judge(setup, Plan(), run.history(setup, Plan()), complete=True)
@@ -265,9 +284,9 @@ class _Checker:
                 return found
             count += 1
             self.singles += 1
-        if count != entry.singles:
+        if count != entry.plans_with_one_fault:
             where = f"scenario {setup.scenario.name!r} has {count:,} plans with one fault"
-            return Verified(result="REFUTED", reason=f"{where}; the certificate counts {entry.singles:,}")
+            return Verified(result="REFUTED", reason=f"{where}; the certificate counts {entry.plans_with_one_fault:,}")
         return None
 
     def _random(self, setup: Setup, share: int) -> Verified | None:
@@ -302,15 +321,16 @@ class _Checker:
 
     @property
     def _only(self) -> Collection[str] | None:
-        return self._certificate.kinds or None
+        return self._certificate.limited_to or None
 
 
 _STOPPED: Final = Verified(result="CANNOT RUN", reason="it was interrupted")
 
 
-def _scenario(adapter: Adapter, entry: Certified) -> Scenario:
+def _scenario(adapter: Adapter, entry: CertifiedScenario) -> Scenario:
     """The adapter's own scenario where it reads the same (it may hold what JSON does not), else as written."""
     for own in adapter.scenarios:
-        if json.loads(json.dumps(scenario_to_json(own), default=repr)) == entry.scenario:
+        if frozen(to_brief(own)) == entry.scenario:
             return own
-    return scenario_from_json(entry.scenario)
+    scenario: Scenario = from_plain(Scenario, entry.scenario)
+    return scenario

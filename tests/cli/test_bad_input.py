@@ -143,7 +143,18 @@ def test_a_plain_file_is_no_folder(sagafuzz: Any) -> None:
     assert "is a file" in sagafuzz("run", "reference", "--report-dir", "taken").complaint
 
 
-REPLAY = {"sagafuzz_replay": 1, "id": "F-x", "adapter": "seed", "scenario": {"name": "succeeds"}}
+REPLAY = {
+    "sagafuzz_replay": 1,
+    "sagafuzz": "0.1.0",
+    "id": "F-x",
+    "adapter": "seed",
+    "scenario": {"name": "succeeds"},
+    "faults": [],
+    "actions": None,
+    "violation": {"invariant": "I1", "anomaly": "", "step": "", "direction": "", "sentence": ""},
+    "history_digest": "",
+}
+WHOLE = "F-x.json is no whole replay file: "
 
 
 @pytest.mark.parametrize(
@@ -153,10 +164,14 @@ REPLAY = {"sagafuzz_replay": 1, "id": "F-x", "adapter": "seed", "scenario": {"na
         ("[1]", "F-x.json is no replay file: it lacks 'sagafuzz_replay'"),
         ('{"verdict": "violated"}', "F-x.json is no replay file: it lacks 'sagafuzz_replay'"),
         (json.dumps({**REPLAY, "sagafuzz_replay": 2}), "F-x.json is a replay file of version 2, and this sagafuzz ("),
-        (json.dumps(REPLAY), "F-x.json is no whole replay file"),
-        (json.dumps({**REPLAY, "scenario": {"nmae": 1}}), "no whole replay file"),
-        (json.dumps({**REPLAY, "violation": []}), "no whole replay file"),
-        (json.dumps({**REPLAY, "violation": {}, "faults": [{"kind": "crush"}]}), "write {'kind': ..., 'site':"),
+        (json.dumps({**REPLAY, "scenario": {"nmae": 1}}), f"{WHOLE}scenario: unknown key 'nmae' (did you mean"),
+        (json.dumps({**REPLAY, "scenario": {"sagas": 0}}), f"{WHOLE}scenario 'succeeds': sagas=0; write a whole"),
+        (json.dumps({**REPLAY, "violation": []}), f"{WHOLE}violation = []; write a table"),
+        (json.dumps({**REPLAY, "violation": {}}), f"{WHOLE}violation: invariant is missing; write a string"),
+        (json.dumps({**REPLAY, "faults": [{"kind": "reject"}]}), f"{WHOLE}faults[0]: site is missing; write a list of"),
+        (json.dumps({**REPLAY, "faults": None}), f"{WHOLE}faults = None and actions = None; write a list"),
+        (json.dumps({**REPLAY, "actions": [["deliver"]]}), f"{WHOLE}actions[0] = ['deliver']; write a list of"),
+        (json.dumps({k: REPLAY[k] for k in REPLAY if k != "adapter"}), f"{WHOLE}adapter is missing; write a string"),
     ],
 )
 def test_a_file_that_is_no_replay_file(sagafuzz: Any, text: str, expected: str) -> None:
@@ -167,8 +182,7 @@ def test_a_file_that_is_no_replay_file(sagafuzz: Any, text: str, expected: str) 
 
 
 def test_an_unknown_action_in_a_replay_file(sagafuzz: Any) -> None:
-    violation = {"invariant": "I1", "anomaly": "", "step": "", "direction": "", "sentence": ""}
-    data = {**REPLAY, "violation": violation, "faults": None, "actions": [["dleiver", 0]]}
+    data = {**REPLAY, "faults": None, "actions": [["dleiver", 0]]}
     write(json.dumps(data), "F-x.json")
     result = sagafuzz("replay", "F-x.json")
     assert result.code in (2, 3)

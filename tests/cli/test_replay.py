@@ -77,7 +77,14 @@ def test_it_is_flaky_where_the_adapter_is_not_deterministic(sagafuzz: Any, found
 def of_the_state_machine(*actions: tuple[str, int]) -> Path:
     """A replay file as a finding of the state machine leaves it."""
     violation = {"invariant": "I1", "anomaly": "duplicate effect", "step": "order", "direction": "F", "sentence": "two"}
-    data = {"sagafuzz_replay": 1, "id": "F-machine", "adapter": "seed", "scenario": {"name": "succeeds"}}
+    data: dict[str, Any] = {
+        "sagafuzz_replay": 1,
+        "sagafuzz": "0.1.0",
+        "id": "F-machine",
+        "adapter": "seed",
+        "scenario": {"name": "succeeds"},
+        "history_digest": "",
+    }
     file = Path("F-machine.json")
     file.write_text(json.dumps({**data, "faults": None, "actions": actions, "violation": violation}))
     return file

@@ -15,6 +15,7 @@ from sagafuzz.exploration.campaign import Campaign
 from sagafuzz.exploration.certificate import (
     LIBRARIES,
     Certificate,
+    CertifiedSaga,
     certifies,
     differences,
     from_text,
@@ -75,7 +76,7 @@ def test_one_campaign_gives_one_certificate() -> None:
 def test_a_sample_confirms_it() -> None:
     outcome = verify(certificate(), REFERENCE, sample=30, seed=3)
     assert (outcome.result, outcome.differences, outcome.sampled) == ("CONFIRMED", (), 30)
-    assert outcome.singles == certificate().scenarios[0].singles
+    assert outcome.singles == certificate().scenarios[0].plans_with_one_fault
 
 
 def test_a_system_that_fails_refutes_it_with_the_violation() -> None:
@@ -87,10 +88,10 @@ def test_a_system_that_fails_refutes_it_with_the_violation() -> None:
 
 def test_another_count_refutes_it_where_nothing_else_differs() -> None:
     (scenario,) = certificate().scenarios
-    wrong = certificate(scenarios=(replace(scenario, singles=scenario.singles + 1),))
+    wrong = certificate(scenarios=(replace(scenario, plans_with_one_fault=scenario.plans_with_one_fault + 1),))
     outcome = verify(wrong, REFERENCE, sample=5, seed=0)
     assert outcome.result == "REFUTED"
-    assert f"the certificate counts {scenario.singles + 1}" in outcome.reason
+    assert f"the certificate counts {scenario.plans_with_one_fault + 1}" in outcome.reason
     outcome = verify(replace(wrong, source="other"), REFERENCE, sample=5, seed=0)
     assert outcome.result == "CANNOT RUN" and outcome.reason.startswith("it is of another system")
 
@@ -136,7 +137,7 @@ def test_what_differs_is_said() -> None:
 
 
 def test_a_saga_with_other_steps_cannot_be_run() -> None:
-    outcome = verify(certificate(steps=()), REFERENCE, sample=5, seed=0)
+    outcome = verify(certificate(saga=CertifiedSaga(name="x", steps=())), REFERENCE, sample=5, seed=0)
     assert (outcome.result, outcome.reason) == ("CANNOT RUN", "the saga of 'reference' has other steps now")
 
 
@@ -156,10 +157,10 @@ def broken() -> Iterator[tuple[str, str]]:
     yield "[]", "lacks 'sagafuzz_certificate'"
     yield '{"sagafuzz_replay": 1}', "lacks 'sagafuzz_certificate'"
     yield '{"sagafuzz_certificate": 2}', "is a certificate of version 2, and this sagafuzz"
-    yield '{"sagafuzz_certificate": 1}', "is no whole certificate: KeyError"
+    yield '{"sagafuzz_certificate": 1}', "is no whole certificate: adapter is missing; write a string"
     said = json.loads(to_text(report()))
     yield json.dumps({**said, "scenarios": []}), "names no scenario"
-    yield json.dumps({**said, "versions": 3}), "is no whole certificate: AttributeError"
+    yield json.dumps({**said, "versions": 3}), "is no whole certificate: versions = 3; write a table"
 
 
 @pytest.mark.parametrize("number", range(7))
@@ -171,6 +172,6 @@ def test_what_is_no_certificate_is_refused_in_one_line(number: int) -> None:
 
 
 def test_what_json_has_no_form_for_is_kept_as_words() -> None:
-    odd = sagafuzz.Scenario(name="odd", data={"when": {1, 2}})
+    odd = sagafuzz.Scenario(name="odd", data={"when": range(2), "which": {2, 1}})
     said = Campaign(REFERENCE, Settings(max_faults=0, examples=0, scenarios=(odd,))).run()
-    assert json.loads(to_text(said))["scenarios"][0]["scenario"]["data"] == {"when": "{1, 2}"}
+    assert json.loads(to_text(said))["scenarios"][0]["scenario"]["data"] == {"when": "range(0, 2)", "which": [1, 2]}

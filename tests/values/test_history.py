@@ -100,7 +100,7 @@ def test_another_version_is_refused() -> None:
         ('{"kind": ["SEND"]}', "line 4 of the history: ['SEND'] is no kind of event"),
         ('{"kind": "SEND", "process": "p"}', "line 4 of the history is no event"),
         ('{"kind": "SEND", "process": "p", "t_us": 1, "colour": 1}', "line 4 of the history is no event"),
-        ('{"kind": "SEND", "process": "p", "t_us": "1"}', "line 4 of the history is no event: its t_us is '1'"),
+        ('{"kind": "SEND", "process": "p", "t_us": "1"}', "line 4 of the history is no event: t_us = '1'; write"),
         ('{"kind": "SEND", "process": "p", "t_us": 1, "data": 5}', "line 4 of the history is no event"),
         ('{"kind": "SEND", "process": "p", "t_us": 1, "data": ["operation"]}', "line 4 of the history is no event"),
     ],

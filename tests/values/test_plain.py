@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
@@ -37,11 +38,15 @@ class Sample:
     pairs: tuple[Pair, ...] = ()
     inner: Sample | None = None
     anything: dict[str, object] = field(default_factory=dict)
+    whatever: Mapping[str, Any] = field(default_factory=dict)
+    more: tuple[Any, ...] = ()
+    other: object = None
 
 
 VALUES = {
     "a sample": Sample(name="a", size=3, kind="small", words=("x", "y"), pairs=(Pair(1, ("z",)),), share=2.0),
     "a nested one": Sample(name="a", inner=Sample(name="b", anything={"list": (1, (2,)), "none": None})),
+    "anything": Sample(name="a", whatever={"x": ((1,), {"y": (2,)})}, more=((), ("z", (None,))), other=((1,), 2.0)),
     "a fault": Fault(kind="lost-ack", site=SITE),
     "a saga": SAGA,
     "a scenario": Scenario(name="odd", limit=3, rejections=((1, "payment.charge"),), data={"a": ("b", 1)}),
@@ -69,9 +74,9 @@ def test_for_people_a_value_has_its_name_what_is_not_as_by_default_and_names_for
 def test_sets_are_written_in_order_and_what_is_unknown_as_its_repr() -> None:
     assert to_plain(Verdict(exercised=frozenset({"I2", "C1", "I1"})))["exercised"] == ["C1", "I1", "I2"]
     thing = object()
-    given = {"set": {3, 1}, "thing": thing, "raw": b"x", 1: None, "range": range(2)}
+    given = {"set": {3, 1, "x"}, "thing": thing, "raw": b"x", 1: None, "range": range(2)}
     assert to_plain(Scenario(data=given))["data"] == {  # type: ignore[arg-type]
-        "set": [1, 3],
+        "set": [1, 3, "x"],
         "thing": repr(thing),
         "raw": "b'x'",
         "1": None,
