@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
+
+from .conftest import Run
 
 SAGA = 'import sagafuzz\nSAGA = sagafuzz.Saga("shop", [sagafuzz.Step("order", "order.create")])\n'
 
@@ -36,13 +37,13 @@ def write(text: str, name: str = "shop.py") -> None:
         (["replay", "absent.json"], "cannot read 'absent.json'"),
     ],
 )
-def test_one_line_says_what_is_wrong(sagafuzz: Any, arguments: list[str], expected: str) -> None:
+def test_one_line_says_what_is_wrong(sagafuzz: Run, arguments: list[str], expected: str) -> None:
     result = sagafuzz(*arguments)
     assert result.code == 2
     assert expected in result.complaint
 
 
-def test_without_a_command_the_help_is_shown(sagafuzz: Any) -> None:
+def test_without_a_command_the_help_is_shown(sagafuzz: Run) -> None:
     result = sagafuzz()
     assert (result.code, result.out) == (2, "")
     assert "Commands:\n" in result.err
@@ -92,7 +93,7 @@ SAGA = Saga("shop", [ORDER, Step("pay", "payment.charge", after=("order",))])
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_a_file_that_is_no_adapter(sagafuzz: Any, name: str) -> None:
+def test_a_file_that_is_no_adapter(sagafuzz: Run, name: str) -> None:
     text, expected = FILES[name]
     write(text)
     result = sagafuzz("run", "shop.py:Shop")
@@ -100,7 +101,7 @@ def test_a_file_that_is_no_adapter(sagafuzz: Any, name: str) -> None:
     assert expected in result.complaint
 
 
-def test_an_operation_that_nobody_declared(sagafuzz: Any, shop: Callable[..., str]) -> None:
+def test_an_operation_that_nobody_declared(sagafuzz: Run, shop: Callable[..., str]) -> None:
     result = sagafuzz("run", shop('return self.world.call("payment.chrage")'))
     assert result.code == 2
     assert (
@@ -109,19 +110,19 @@ def test_an_operation_that_nobody_declared(sagafuzz: Any, shop: Callable[..., st
     )
 
 
-def test_an_undeclared_operation_cannot_be_swallowed(sagafuzz: Any, shop: Callable[..., str]) -> None:
+def test_an_undeclared_operation_cannot_be_swallowed(sagafuzz: Run, shop: Callable[..., str]) -> None:
     body = 'try:\n    self.world.call("payment.chrage")\nexcept BaseException:\n    return True'
     assert sagafuzz("run", shop(body)).code == 2
 
 
-def test_a_file_is_loaded_beside_a_module_of_its_name(sagafuzz: Any, shop: Callable[..., str]) -> None:
+def test_a_file_is_loaded_beside_a_module_of_its_name(sagafuzz: Run, shop: Callable[..., str]) -> None:
     shop("return False")
     Path("shop.py").rename("json.py")
     assert sagafuzz("run", "json.py:Shop", "--faults", 0, "--random", 0).code == 0
     assert json.loads("[1]") == [1]
 
 
-def test_a_file_finds_its_neighbours(sagafuzz: Any, shop: Callable[..., str]) -> None:
+def test_a_file_finds_its_neighbours(sagafuzz: Run, shop: Callable[..., str]) -> None:
     shop("import neighbour_of_shop\nreturn neighbour_of_shop.ANSWER")
     write("ANSWER = False\n", "neighbour_of_shop.py")
     Path("below").mkdir()
@@ -131,14 +132,14 @@ def test_a_file_finds_its_neighbours(sagafuzz: Any, shop: Callable[..., str]) ->
 
 
 @pytest.mark.parametrize("command", ["run", "compare"])
-def test_a_folder_that_cannot_be_written_is_told_before_the_campaign(sagafuzz: Any, command: str) -> None:
+def test_a_folder_that_cannot_be_written_is_told_before_the_campaign(sagafuzz: Run, command: str) -> None:
     Path("taken").write_text("a file")
     result = sagafuzz(command, "reference", "--report-dir", "taken/below")
     assert result.code == 2
     assert "--report-dir: cannot make the folder 'taken/below': Not a directory; name another" in result.complaint
 
 
-def test_a_plain_file_is_no_folder(sagafuzz: Any) -> None:
+def test_a_plain_file_is_no_folder(sagafuzz: Run) -> None:
     Path("taken").write_text("a file")
     assert "is a file" in sagafuzz("run", "reference", "--report-dir", "taken").complaint
 
@@ -174,14 +175,14 @@ WHOLE = "F-x.json is no whole replay file: "
         (json.dumps({k: REPLAY[k] for k in REPLAY if k != "adapter"}), f"{WHOLE}adapter is missing; write a string"),
     ],
 )
-def test_a_file_that_is_no_replay_file(sagafuzz: Any, text: str, expected: str) -> None:
+def test_a_file_that_is_no_replay_file(sagafuzz: Run, text: str, expected: str) -> None:
     write(text, "F-x.json")
     result = sagafuzz("replay", "F-x.json")
     assert result.code == 2
     assert expected in result.complaint
 
 
-def test_an_unknown_action_in_a_replay_file(sagafuzz: Any) -> None:
+def test_an_unknown_action_in_a_replay_file(sagafuzz: Run) -> None:
     data = {**REPLAY, "faults": None, "actions": [["dleiver", 0]]}
     write(json.dumps(data), "F-x.json")
     result = sagafuzz("replay", "F-x.json")

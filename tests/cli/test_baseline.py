@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
+
+from .conftest import Run
 
 SEARCH = ("run", "seed", "--faults", 1, "--random", 0, "--scenario", "declined")
 
 
 @pytest.fixture
-def ids(sagafuzz: Any) -> list[str]:
+def ids(sagafuzz: Run) -> list[str]:
     """Of the findings of the seed."""
     assert sagafuzz(*SEARCH).code == 1
     return [entry["id"] for entry in json.loads(Path("sagafuzz-report/report.json").read_text())["findings"]]
@@ -25,7 +26,7 @@ def baseline(ids: list[str], more: str = "") -> tuple[str, str]:
     return ("--baseline", "known.toml")
 
 
-def test_where_all_is_known_the_build_is_green_and_the_report_is_not(sagafuzz: Any, ids: list[str]) -> None:
+def test_where_all_is_known_the_build_is_green_and_the_report_is_not(sagafuzz: Run, ids: list[str]) -> None:
     result = sagafuzz(*SEARCH, *baseline(ids))
     assert result.code == 0
     assert result.out.startswith("checkout on seed: VIOLATED")
@@ -38,20 +39,20 @@ def test_where_all_is_known_the_build_is_green_and_the_report_is_not(sagafuzz: A
     assert "known: PAY-12: it waits" in junit
 
 
-def test_a_new_finding_is_red(sagafuzz: Any, ids: list[str]) -> None:
+def test_a_new_finding_is_red(sagafuzz: Run, ids: list[str]) -> None:
     result = sagafuzz(*SEARCH, *baseline(ids[1:]))
     assert result.code == 1
     assert f"baseline: {len(ids) - 1} of the findings known, 1 new" in result.out
 
 
 @pytest.mark.parametrize(("date", "code"), [("2000-01-31", 1), ("9999-12-31", 0)])
-def test_what_is_known_may_expire(sagafuzz: Any, ids: list[str], date: str, code: int) -> None:
+def test_what_is_known_may_expire(sagafuzz: Run, ids: list[str], date: str, code: int) -> None:
     result = sagafuzz(*SEARCH, *baseline(ids, f"expires = {date}\n"))
     assert result.code == code
     assert (f"baseline: {ids[-1]} expired on 2000-01-31: PAY-12: it waits" in result.out) is (code == 1)
 
 
-def test_a_stale_entry_is_red(sagafuzz: Any, ids: list[str]) -> None:
+def test_a_stale_entry_is_red(sagafuzz: Run, ids: list[str]) -> None:
     result = sagafuzz(*SEARCH, *baseline([*ids, "F-gone1"]))
     assert result.code == 1
     assert "baseline: F-gone1 is stale" in result.out
@@ -60,7 +61,7 @@ def test_a_stale_entry_is_red(sagafuzz: Any, ids: list[str]) -> None:
     assert sagafuzz(*clean, *baseline(["F-gone1"])).code == 1
 
 
-def test_the_reports_of_a_store_are_judged_by_a_baseline_too(sagafuzz: Any, ids: list[str]) -> None:
+def test_the_reports_of_a_store_are_judged_by_a_baseline_too(sagafuzz: Run, ids: list[str]) -> None:
     assert sagafuzz("report", "sagafuzz-report").code == 1
     assert sagafuzz("report", "sagafuzz-report", *baseline(ids)).code == 0
     assert json.loads(Path("sagafuzz-report/report.json").read_text())["findings"][0]["known"] == "PAY-12: it waits"
@@ -87,7 +88,7 @@ def test_the_reports_of_a_store_are_judged_by_a_baseline_too(sagafuzz: Any, ids:
         ("= 1", "it is no TOML"),
     ],
 )
-def test_a_baseline_that_says_nothing_useful_is_refused(sagafuzz: Any, text: str, complaint: str) -> None:
+def test_a_baseline_that_says_nothing_useful_is_refused(sagafuzz: Run, text: str, complaint: str) -> None:
     Path("known.toml").write_text(text)
     result = sagafuzz(*SEARCH, "--baseline", "known.toml")
     assert result.code == 2
@@ -95,5 +96,5 @@ def test_a_baseline_that_says_nothing_useful_is_refused(sagafuzz: Any, text: str
     assert not Path("sagafuzz-report").exists()
 
 
-def test_a_baseline_that_is_not_there_is_told(sagafuzz: Any) -> None:
+def test_a_baseline_that_is_not_there_is_told(sagafuzz: Run) -> None:
     assert "cannot read 'known.toml'" in sagafuzz(*SEARCH, "--baseline", "known.toml").complaint

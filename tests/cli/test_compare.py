@@ -7,16 +7,17 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 import sagafuzz as package
 
+from .conftest import Run
+
 ONE = ("--faults", 1, "--random", 0, "--scenario", "succeeds")
 
 
-def test_it_writes_a_report_for_each_and_a_comparison(sagafuzz: Any) -> None:
+def test_it_writes_a_report_for_each_and_a_comparison(sagafuzz: Run) -> None:
     result = sagafuzz("compare", "seed", "reference", *ONE, "--report-dir", "both")
     assert (result.code, result.err) == (1, "")
     assert "checkout on seed: VIOLATED" in result.out
@@ -38,19 +39,19 @@ def test_it_writes_a_report_for_each_and_a_comparison(sagafuzz: Any) -> None:
         ("violated,inconclusive", 1),
     ],
 )
-def test_the_verdicts_may_be_expected(sagafuzz: Any, expected: str, code: int) -> None:
+def test_the_verdicts_may_be_expected(sagafuzz: Run, expected: str, code: int) -> None:
     result = sagafuzz("compare", "seed", "reference", *ONE, "--expect", expected)
     assert result.code == code
     assert ("as expected: seed violated, reference consistent\n" in result.out) is (code == 0)
     assert ("not as expected: " in result.err) is (code == 1)
 
 
-def test_the_worst_verdict_decides(sagafuzz: Any) -> None:
+def test_the_worst_verdict_decides(sagafuzz: Run) -> None:
     assert sagafuzz("compare", "reference", *ONE).code == 0
     assert sagafuzz("compare", "seed", "seed", *ONE).code == 1
 
 
-def test_two_of_one_name_do_not_share_a_folder(sagafuzz: Any) -> None:
+def test_two_of_one_name_do_not_share_a_folder(sagafuzz: Run) -> None:
     sagafuzz("compare", "reference", "reference", "--faults", 0, "--random", 0, "--report-dir", "both")
     assert sorted(path.name for path in Path("both").iterdir()) == [
         "comparison.html",
@@ -60,13 +61,13 @@ def test_two_of_one_name_do_not_share_a_folder(sagafuzz: Any) -> None:
     ]
 
 
-def test_not_deterministic_outweighs_violated(sagafuzz: Any, shop: Callable[..., str]) -> None:
+def test_not_deterministic_outweighs_violated(sagafuzz: Run, shop: Callable[..., str]) -> None:
     body = 'self.world.call("order.create", number=next(NUMBERS))\nreturn True'
     name = shop(body, before="import itertools\nNUMBERS = itertools.count()\n")
     assert sagafuzz("compare", "seed", name, "--faults", 1, "--random", 0).code == 4
 
 
-def test_the_adapters_are_listed(sagafuzz: Any) -> None:
+def test_the_adapters_are_listed(sagafuzz: Run) -> None:
     result = sagafuzz("adapters")
     assert (result.code, result.err) == (0, "")
     for name in ("reference", "seed", "simple-saga", "over-the-limit"):
@@ -74,7 +75,7 @@ def test_the_adapters_are_listed(sagafuzz: Any) -> None:
 
 
 def test_an_adapter_that_cannot_be_loaded_is_listed_all_the_same(
-    sagafuzz: Any, monkeypatch: pytest.MonkeyPatch
+    sagafuzz: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(package.adapters.BUILT_IN, "broken", "absent_module:Shop")
     result = sagafuzz("adapters")

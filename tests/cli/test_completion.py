@@ -12,6 +12,8 @@ import pytest
 
 from sagafuzz.adapters import BUILT_IN
 
+from .conftest import Run
+
 
 def completions(process: Any, *words: str) -> list[str]:
     """What bash is answered when the last of ``words`` is to be completed."""
@@ -41,7 +43,7 @@ def test_findings_are_completed_from_the_reports_that_are_here(process: Any) -> 
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_each_shell_takes_its_script(sagafuzz: Any, shell: str) -> None:
+def test_each_shell_takes_its_script(sagafuzz: Run, shell: str) -> None:
     result = sagafuzz("completion", shell)
     assert result.code == 0
     assert f"_SAGAFUZZ_COMPLETE={shell}_complete" in result.out
@@ -50,7 +52,7 @@ def test_each_shell_takes_its_script(sagafuzz: Any, shell: str) -> None:
         assert (checked.returncode, checked.stderr) == (0, "")
 
 
-def test_bash_runs_the_function_that_it_was_given(sagafuzz: Any, tmp_path: Path) -> None:
+def test_bash_runs_the_function_that_it_was_given(sagafuzz: Run, tmp_path: Path) -> None:
     bash = shutil.which("bash")
     if bash is None:
         pytest.skip("there is no bash")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -13,6 +12,8 @@ from sagafuzz.exploration.campaign import Campaign
 from sagafuzz.exploration.settings import Settings
 from sagafuzz.loading import load
 from sagafuzz.reports import REPORTS
+
+from .conftest import Run
 
 BODIES = {
     "raises": ("raise ZeroDivisionError('theirs')", "C1", "run: shop.py:16 raised ZeroDivisionError: theirs"),
@@ -31,7 +32,7 @@ BODIES = {
 
 
 @pytest.mark.parametrize("name", BODIES)
-def test_it_is_judged(sagafuzz: Any, shop: Callable[..., str], name: str) -> None:
+def test_it_is_judged(sagafuzz: Run, shop: Callable[..., str], name: str) -> None:
     body, invariant, sentence = BODIES[name]
     result = sagafuzz("run", shop(body), "--faults", 0, "--random", 0)
     assert (result.code, result.err) == (1, "")
@@ -41,13 +42,13 @@ def test_it_is_judged(sagafuzz: Any, shop: Callable[..., str], name: str) -> Non
     assert "Traceback" not in result.out
 
 
-def test_it_is_judged_in_the_state_machine_too(sagafuzz: Any, shop: Callable[..., str]) -> None:
+def test_it_is_judged_in_the_state_machine_too(sagafuzz: Run, shop: Callable[..., str]) -> None:
     result = sagafuzz("run", shop("raise ZeroDivisionError('theirs')"), "--faults", 0, "--random", 5)
     assert result.code == 1
     assert "state machine: 5 of 5 examples" in result.out
 
 
-def test_it_may_fail_at_its_first_line(sagafuzz: Any) -> None:
+def test_it_may_fail_at_its_first_line(sagafuzz: Run) -> None:
     Path("shop.py").write_text(
         "import sagafuzz\n\nSAGA = sagafuzz.Saga('shop', [sagafuzz.Step('order', 'order.create')])\n\n\n"
         "@sagafuzz.adapter(saga=SAGA)\nclass Shop:\n    def __init__(self):\n        self.absent()\n\n"

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import Any
 
 import pytest
+
+from .conftest import Run
 
 QUICK = ("run", "reference", "--scenario", "declined")
 
@@ -22,7 +23,7 @@ def shown(out: str) -> dict[str, tuple[str, str]]:
     return {option: (value, source) for option, value, source in rows}
 
 
-def test_each_value_is_shown_with_where_it_comes_from(sagafuzz: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_value_is_shown_with_where_it_comes_from(sagafuzz: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     configure(
         '[tool.sagafuzz]\nfaults = 1\nreport_dir = "build/sagas"\n\n[tool.sagafuzz.run]\nrandom = 5\nfaults = 3\n'
     )
@@ -41,14 +42,14 @@ def test_each_value_is_shown_with_where_it_comes_from(sagafuzz: Any, monkeypatch
     assert f"read: [tool.sagafuzz] of {Path.cwd() / 'pyproject.toml'}" in result.out
 
 
-def test_all_commands_with_options_are_shown(sagafuzz: Any) -> None:
+def test_all_commands_with_options_are_shown(sagafuzz: Run) -> None:
     out = sagafuzz("config", "show").out
     headings = re.findall(r"(?m)^sagafuzz (\S+)$", out)
     assert {"run", "compare", "replay"} <= set(headings)
     assert "read: no pyproject.toml with a table [tool.sagafuzz]" in out
 
 
-def test_what_is_shown_is_what_runs(sagafuzz: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_shown_is_what_runs(sagafuzz: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     configure('[tool.sagafuzz]\nfaults = 0\nrandom = 0\nreport-dir = "here"\nscenario = "declined"\n')
     assert sagafuzz("run", "reference").code == 0
     report = json.loads(Path("here/report.json").read_text())
@@ -61,7 +62,7 @@ def test_what_is_shown_is_what_runs(sagafuzz: Any, monkeypatch: pytest.MonkeyPat
 
 
 def test_a_file_further_up_counts_and_its_paths_are_from_there(
-    sagafuzz: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    sagafuzz: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     configure('[tool.sagafuzz]\nfaults = 0\nrandom = 0\nreport-dir = "top"\n')
     below = tmp_path / "a" / "b"
@@ -72,7 +73,7 @@ def test_a_file_further_up_counts_and_its_paths_are_from_there(
     assert shown(sagafuzz("config", "show", "run").out)["--faults"] == ("0", "../../pyproject.toml:5")
 
 
-def test_what_is_configured_for_campaigns_is_not_written_over_by_report(sagafuzz: Any) -> None:
+def test_what_is_configured_for_campaigns_is_not_written_over_by_report(sagafuzz: Run) -> None:
     configure('[tool.sagafuzz]\nfaults = 0\nrandom = 0\nreport-dir = "top"\n')
     assert sagafuzz(*QUICK, "--report-dir", "kept").code == 0
     assert sagafuzz("report", "kept").code == 0
@@ -98,7 +99,7 @@ def test_what_is_configured_for_campaigns_is_not_written_over_by_report(sagafuzz
 )
 @pytest.mark.parametrize("command", [QUICK, ("config", "show")], ids=["run", "config show"])
 def test_what_no_command_knows_is_named_with_its_line(
-    sagafuzz: Any, text: str, expected: str, command: tuple[str, ...]
+    sagafuzz: Run, text: str, expected: str, command: tuple[str, ...]
 ) -> None:
     configure(text)
     result = sagafuzz(*command)
@@ -106,20 +107,20 @@ def test_what_no_command_knows_is_named_with_its_line(
     assert expected in result.complaint
 
 
-def test_a_wrong_variable_is_named(sagafuzz: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wrong_variable_is_named(sagafuzz: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SAGAFUZZ_FAULTS", "many")
     result = sagafuzz(*QUICK)
     assert result.code == 2
     assert "'many' is not a valid integer range. (it is in SAGAFUZZ_FAULTS)" in result.complaint
 
 
-def test_an_unknown_command_is_told(sagafuzz: Any) -> None:
+def test_an_unknown_command_is_told(sagafuzz: Run) -> None:
     result = sagafuzz("config", "show", "rnu")
     assert result.code == 2
     assert "config show: there is no command 'rnu' with options (did you mean 'run'?)" in result.complaint
 
 
-def test_lists_are_taken_where_an_option_takes_several(sagafuzz: Any) -> None:
+def test_lists_are_taken_where_an_option_takes_several(sagafuzz: Run) -> None:
     configure('[tool.sagafuzz]\nkinds = ["lost-ack", "timeout"]\nscenario = ["succeeds", "declined"]\n')
     found = shown(sagafuzz("config", "show", "run").out)
     assert found["--kinds"][0] == "lost-ack,timeout"

@@ -9,11 +9,13 @@ from typing import Any
 
 import pytest
 
+from .conftest import Run
+
 SEARCH = ("--random", 0, "--scenario", "declined")
 
 
 @pytest.fixture
-def written(sagafuzz: Any) -> Callable[..., Any]:
+def written(sagafuzz: Run) -> Callable[..., Any]:
     """Run a campaign on the seed into a folder; what its report.json says."""
 
     def run(folder: str, *options: object, adapter: str = "seed") -> Any:
@@ -23,7 +25,7 @@ def written(sagafuzz: Any) -> Callable[..., Any]:
     return run
 
 
-def test_the_same_campaign_twice_differs_in_nothing(sagafuzz: Any, written: Any) -> None:
+def test_the_same_campaign_twice_differs_in_nothing(sagafuzz: Run, written: Any) -> None:
     found = written("a", "--faults", 1)
     written("b", "--faults", 1)
     result = sagafuzz("diff", "a", "b/report.json")
@@ -33,7 +35,7 @@ def test_the_same_campaign_twice_differs_in_nothing(sagafuzz: Any, written: Any)
     assert "lost coverage: none" in result.out
 
 
-def test_a_new_finding_is_told_first_and_gives_one(sagafuzz: Any, written: Any) -> None:
+def test_a_new_finding_is_told_first_and_gives_one(sagafuzz: Run, written: Any) -> None:
     fewer = written("a", "--faults", 0)
     more = written("b", "--faults", 1)
     assert len(more["findings"]) > len(fewer["findings"])
@@ -43,7 +45,7 @@ def test_a_new_finding_is_told_first_and_gives_one(sagafuzz: Any, written: Any) 
     assert f"  {one['id']}  {one['invariant']}: {one['sentence']}" in result.out
 
 
-def test_a_fixed_finding_with_lost_coverage_is_no_success(sagafuzz: Any, written: Any) -> None:
+def test_a_fixed_finding_with_lost_coverage_is_no_success(sagafuzz: Run, written: Any) -> None:
     written("a", "--faults", 1)
     written("b", "--faults", 0)
     result = sagafuzz("diff", "a", "b")
@@ -54,7 +56,7 @@ def test_a_fixed_finding_with_lost_coverage_is_no_success(sagafuzz: Any, written
     assert "so what counts as fixed may only not have been looked for" in result.out
 
 
-def test_fixed_with_the_same_coverage_is_a_success(sagafuzz: Any, written: Any) -> None:
+def test_fixed_with_the_same_coverage_is_a_success(sagafuzz: Run, written: Any) -> None:
     data = written("a", "--faults", 1)
     fixed = data["findings"].pop()
     Path("b.json").write_text(json.dumps(data))
@@ -72,7 +74,7 @@ def test_fixed_with_the_same_coverage_is_a_success(sagafuzz: Any, written: Any) 
         (lambda data: data.update(adapter="other"), "another adapter: other, it was seed"),
     ],
 )
-def test_what_is_covered_no_more_is_inconclusive(sagafuzz: Any, written: Any, change: Any, told: str) -> None:
+def test_what_is_covered_no_more_is_inconclusive(sagafuzz: Run, written: Any, change: Any, told: str) -> None:
     data = written("a", "--faults", 1)
     change(data)
     Path("b.json").write_text(json.dumps(data))
@@ -90,7 +92,7 @@ def test_what_is_covered_no_more_is_inconclusive(sagafuzz: Any, written: Any, ch
         ('{"verdict": "violated", "version": 1}', "a report lacks or misspells 'findings'"),
     ],
 )
-def test_what_is_no_report_is_told_in_a_line(sagafuzz: Any, text: str, complaint: str) -> None:
+def test_what_is_no_report_is_told_in_a_line(sagafuzz: Run, text: str, complaint: str) -> None:
     Path("b.json").write_text(text)
     result = sagafuzz("diff", "b.json", "b.json")
     assert result.code == 2
@@ -98,7 +100,7 @@ def test_what_is_no_report_is_told_in_a_line(sagafuzz: Any, text: str, complaint
     assert sagafuzz("diff", "nowhere", "b.json").code == 2
 
 
-def test_hostile_names_are_inert(sagafuzz: Any, written: Any) -> None:
+def test_hostile_names_are_inert(sagafuzz: Run, written: Any) -> None:
     data = written("a", "--faults", 1)
     data["findings"][0]["sentence"] = data["adapter"] = "\x1b[31m\n<b>" + "A" * 10_000
     data["findings"][0]["id"] = "\x1b[2J"

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
+
+from .conftest import Run
 
 ADAPTERS = '''
 import itertools
@@ -74,7 +75,7 @@ class Retrying:
 """
 
 
-def test_a_fit_adapter(sagafuzz: Any) -> None:
+def test_a_fit_adapter(sagafuzz: Run) -> None:
     result = sagafuzz("doctor", "reference")
     assert result.code == 0
     assert "fit: two runs of each plan were equal" in result.out
@@ -82,21 +83,21 @@ def test_a_fit_adapter(sagafuzz: Any) -> None:
     assert "key-expiry: it needs that the adapter declares key_retention_ms=" in result.out
 
 
-def test_one_that_does_something_else_each_time(sagafuzz: Any) -> None:
+def test_one_that_does_something_else_each_time(sagafuzz: Run) -> None:
     Path("mine.py").write_text(ADAPTERS)
     result = sagafuzz("doctor", "mine.py:Fickle")
     assert result.code == 4
     assert "NOT DETERMINISTIC" in result.out
 
 
-def test_one_that_touches_nothing(sagafuzz: Any) -> None:
+def test_one_that_touches_nothing(sagafuzz: Run) -> None:
     Path("mine.py").write_text(ADAPTERS)
     result = sagafuzz("doctor", "mine.py:Idle")
     assert result.code == 3
     assert "NOTHING TO STRIKE" in result.out
 
 
-def test_one_that_recovers_by_more_than_its_store(sagafuzz: Any) -> None:
+def test_one_that_recovers_by_more_than_its_store(sagafuzz: Run) -> None:
     Path("mine.py").write_text(ADAPTERS)
     result = sagafuzz("doctor", "mine.py:Remembers")
     assert result.code == 3
@@ -106,12 +107,12 @@ def test_one_that_recovers_by_more_than_its_store(sagafuzz: Any) -> None:
 
 
 @pytest.mark.parametrize("counts", [False, True])
-def test_one_that_says_that_it_forgets_retries(sagafuzz: Any, counts: bool) -> None:
+def test_one_that_says_that_it_forgets_retries(sagafuzz: Run, counts: bool) -> None:
     Path("mine.py").write_text(RETRYING.replace("LEFT = 2", "left = self.left" if counts else "left = 2"))
     result = sagafuzz("doctor", "mine.py:Retrying")
     assert result.code == (3 if counts else 0)
     assert ("leave forgets_retries out" in result.out) is counts
 
 
-def test_one_that_does_not_load(sagafuzz: Any) -> None:
+def test_one_that_does_not_load(sagafuzz: Run) -> None:
     assert sagafuzz("doctor", "nothing.py:Here").code == 2

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from sagafuzz.cli.explaining import anomalies
@@ -13,9 +11,11 @@ from sagafuzz.faults import FAULT_KINDS
 from sagafuzz.invariants import INVARIANTS
 from sagafuzz.loading import load
 
+from .conftest import Run
+
 
 @pytest.mark.parametrize("id", INVARIANTS)
-def test_every_invariant_by_id_and_name(sagafuzz: Any, id: str) -> None:
+def test_every_invariant_by_id_and_name(sagafuzz: Run, id: str) -> None:
     entry = INVARIANTS[id]
     by_id, by_name = sagafuzz("explain", id.lower()), sagafuzz("explain", *entry.name.split())
     assert by_id.code == 0 and by_id.out == by_name.out
@@ -27,13 +27,13 @@ def test_every_invariant_by_id_and_name(sagafuzz: Any, id: str) -> None:
 
 
 @pytest.mark.parametrize("kind", FAULT_KINDS)
-def test_every_kind_of_fault(sagafuzz: Any, kind: str) -> None:
+def test_every_kind_of_fault(sagafuzz: Run, kind: str) -> None:
     result = sagafuzz("explain", kind)
     assert result.code == 0
     assert FAULT_KINDS[kind].meaning in " ".join(result.out.split())
 
 
-def test_every_anomaly_that_a_campaign_finds(sagafuzz: Any) -> None:
+def test_every_anomaly_that_a_campaign_finds(sagafuzz: Run) -> None:
     found = {f.violation for f in Campaign(load("seed"), Settings(max_faults=1, examples=0)).run().findings}
     assert found
     for violation in found:
@@ -42,12 +42,12 @@ def test_every_anomaly_that_a_campaign_finds(sagafuzz: Any) -> None:
         assert f"{violation.anomaly!r} is an anomaly of {violation.invariant}\n" in result.out
 
 
-def test_an_anomaly_that_is_put_together(sagafuzz: Any) -> None:
+def test_an_anomaly_that_is_put_together(sagafuzz: Run) -> None:
     assert "told …" in anomalies()
     assert sagafuzz("explain", "told", "completed").out.startswith("'told completed' is an anomaly of I16\n")
 
 
-def test_the_nearest_is_named(sagafuzz: Any) -> None:
+def test_the_nearest_is_named(sagafuzz: Run) -> None:
     result = sagafuzz("explain", "leaked efect")
     assert result.code == 2
     assert result.complaint.startswith("nothing is called 'leaked efect' (did you mean 'leaked effect'?)")

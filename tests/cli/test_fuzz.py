@@ -12,6 +12,8 @@ import pytest
 
 from sagafuzz.store import find
 
+from .conftest import Run
+
 NAIVE = "self.world.call('order.create', key=order.id)\nself.world.call('payment.charge', key=order.id)\nreturn True"
 
 
@@ -27,7 +29,7 @@ def without_the_reason(folder: str) -> dict[str, Any]:
     return said
 
 
-def test_it_ends_after_so_many_plans_deeper_than_run_goes(sagafuzz: Any, shop: Any) -> None:
+def test_it_ends_after_so_many_plans_deeper_than_run_goes(sagafuzz: Run, shop: Any) -> None:
     result = sagafuzz("fuzz", shop(NAIVE), "--max-plans", 250, "--seed", 3)
     said = report()
     assert (result.code, said["complete"]) == (1, True)
@@ -37,7 +39,7 @@ def test_it_ends_after_so_many_plans_deeper_than_run_goes(sagafuzz: Any, shop: A
     assert {finding["invariant"] for finding in said["findings"]} >= {"I2", "I13"}
 
 
-def test_the_command_of_a_report_that_the_clock_ended_ends_there_again(sagafuzz: Any, shop: Any) -> None:
+def test_the_command_of_a_report_that_the_clock_ended_ends_there_again(sagafuzz: Run, shop: Any) -> None:
     result = sagafuzz("fuzz", shop(NAIVE), "--max-time", "2s", "--report-dir", "timed")
     said = report("timed")
     assert said["complete"] is True
@@ -48,7 +50,7 @@ def test_the_command_of_a_report_that_the_clock_ended_ends_there_again(sagafuzz:
     assert without_the_reason("counted") == without_the_reason("timed")
 
 
-def test_the_seed_says_what_is_run(sagafuzz: Any, shop: Any) -> None:
+def test_the_seed_says_what_is_run(sagafuzz: Run, shop: Any) -> None:
     name = shop(NAIVE)
     for folder, seed, jobs in (("a", 1, 1), ("b", 1, 3), ("c", 2, 1)):
         sagafuzz("fuzz", name, "--max-plans", 500, "--seed", seed, "-j", jobs, "--report-dir", folder)
@@ -56,7 +58,7 @@ def test_the_seed_says_what_is_run(sagafuzz: Any, shop: Any) -> None:
     assert report("a")["digest"] != report("c")["digest"]
 
 
-def test_a_resumed_search_goes_on_after_the_last_plan(sagafuzz: Any, shop: Any) -> None:
+def test_a_resumed_search_goes_on_after_the_last_plan(sagafuzz: Run, shop: Any) -> None:
     name = shop(NAIVE)
     sagafuzz("fuzz", name, "--max-plans", 300, "--report-dir", "kept")
     result = sagafuzz("fuzz", name, "--max-plans", 700, "--resume", "--report-dir", "kept")
@@ -66,7 +68,7 @@ def test_a_resumed_search_goes_on_after_the_last_plan(sagafuzz: Any, shop: Any) 
     assert "max_faults was 1 and is 2" in sagafuzz("fuzz", name, "-k", 2, "--resume", "--report-dir", "kept").complaint
 
 
-def test_it_ends_where_nothing_new_comes(sagafuzz: Any, shop: Any) -> None:
+def test_it_ends_where_nothing_new_comes(sagafuzz: Run, shop: Any) -> None:
     name = shop("return self.world.call('order.create', key=order.id) is not None")
     sagafuzz("fuzz", name, "--until-plateau", "--beyond", 1, "--kinds", "basic", "--max-plans", 20_000)
     said = report()
@@ -76,7 +78,7 @@ def test_it_ends_where_nothing_new_comes(sagafuzz: Any, shop: Any) -> None:
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_an_interrupted_search_leaves_whole_reports_and_goes_on(
-    process: Any, sagafuzz: Any, shop: Any, number: int, code: int
+    process: Any, sagafuzz: Run, shop: Any, number: int, code: int
 ) -> None:
     name = shop(NAIVE)
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have its jobs ignore it
@@ -100,7 +102,7 @@ def test_an_interrupted_search_leaves_whole_reports_and_goes_on(
     assert report("kept") == report("unbroken")
 
 
-def test_a_killed_search_is_reported_from_its_store(process: Any, sagafuzz: Any, shop: Any) -> None:
+def test_a_killed_search_is_reported_from_its_store(process: Any, sagafuzz: Run, shop: Any) -> None:
     campaign = process("fuzz", shop(NAIVE), "--max-time", "1h", "--report-dir", "kept")
     until = time.monotonic() + 60
     while time.monotonic() < until and ((store := find(Path("kept"))) is None or store.get("drawn/0/200") is None):
@@ -113,21 +115,21 @@ def test_a_killed_search_is_reported_from_its_store(process: Any, sagafuzz: Any,
     assert said["random_plans"]["run"] >= 400
 
 
-def test_time_that_ends_before_the_first_random_plan_is_told(sagafuzz: Any) -> None:
+def test_time_that_ends_before_the_first_random_plan_is_told(sagafuzz: Run) -> None:
     result = sagafuzz("fuzz", "reference", "-k", 3, "--max-time", "0.2s")
     assert result.code == 3
     assert report()["reasons"] == ["its 0.2 s were over before every plan with at most 3 faults was run"]
 
 
 @pytest.mark.parametrize("time", ["", "soon", "10d", "0s", "-1"])
-def test_a_time_that_is_none_is_told(sagafuzz: Any, time: str) -> None:
+def test_a_time_that_is_none_is_told(sagafuzz: Run, time: str) -> None:
     assert (
         f"--max-time: {time!r} is no time; write a number with s, m or h"
         in sagafuzz("fuzz", "seed", "--max-time", time).complaint
     )
 
 
-def test_a_baseline_counts_as_in_run(sagafuzz: Any, shop: Any) -> None:
+def test_a_baseline_counts_as_in_run(sagafuzz: Run, shop: Any) -> None:
     name = shop(NAIVE)
     sagafuzz("fuzz", name, "--max-plans", 50)
     entries = [f'[[known]]\nid = "{finding["id"]}"\nreason = "known"\n' for finding in report()["findings"]]

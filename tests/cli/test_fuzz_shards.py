@@ -12,6 +12,8 @@ import pytest
 
 from sagafuzz.store import STORE_FILE, Store, find
 
+from .conftest import Run
+
 NAIVE = "self.world.call('order.create', key=order.id)\nself.world.call('payment.charge', key=order.id)\nreturn True"
 PLANS = 1100
 
@@ -37,7 +39,7 @@ def drawn(folder: str) -> set[str]:
 
 
 @pytest.fixture
-def shard(sagafuzz: Any, shop: Any) -> Callable[..., str]:
+def shard(sagafuzz: Run, shop: Any) -> Callable[..., str]:
     """Search a shard of one campaign; its folder."""
 
     def search(share: str, *options: object) -> str:
@@ -49,7 +51,7 @@ def shard(sagafuzz: Any, shop: Any) -> Callable[..., str]:
     return search
 
 
-def test_shards_put_together_report_as_one_process_does(shard: Any, sagafuzz: Any, shop: Any) -> None:
+def test_shards_put_together_report_as_one_process_does(shard: Any, sagafuzz: Run, shop: Any) -> None:
     budget = ("--max-plans", PLANS)
     folders = [shard("2/3", *budget), shard("1/3", *budget, "--jobs", 2), shard("3/3", *budget)]
     assert not Path("1", "report.json").exists()
@@ -62,7 +64,7 @@ def test_shards_put_together_report_as_one_process_does(shard: Any, sagafuzz: An
     assert files("again") == files("alone")
 
 
-def test_a_shard_goes_on_after_its_last_plan(shard: Any, sagafuzz: Any, shop: Any) -> None:
+def test_a_shard_goes_on_after_its_last_plan(shard: Any, sagafuzz: Run, shop: Any) -> None:
     for share in ("1/2", "2/2"):
         shard(share, "--max-plans", 300)
         shard(share, "--max-plans", PLANS, "--resume")
@@ -73,7 +75,7 @@ def test_a_shard_goes_on_after_its_last_plan(shard: Any, sagafuzz: Any, shop: An
     assert "is of another campaign" in other.complaint
 
 
-def test_shards_that_end_apart_are_all_counted(shard: Any, sagafuzz: Any) -> None:
+def test_shards_that_end_apart_are_all_counted(shard: Any, sagafuzz: Run) -> None:
     shard("1/2", "--max-time", "2s")
     shard("2/2", "--until-plateau", "--max-plans", 8000)
     result = sagafuzz("merge", "1", "2", "--report-dir", "whole")
@@ -88,7 +90,7 @@ def test_shards_that_end_apart_are_all_counted(shard: Any, sagafuzz: Any) -> Non
     assert ("of the first" in ended) == (plans["run"] < reach)
 
 
-def test_a_number_that_time_did_not_leave_room_for_is_not_said_to_be_reached(shard: Any, sagafuzz: Any) -> None:
+def test_a_number_that_time_did_not_leave_room_for_is_not_said_to_be_reached(shard: Any, sagafuzz: Run) -> None:
     for share in ("1/2", "2/2"):
         shard(share, "--max-time", "2s", "--max-plans", 1_000_000)
     sagafuzz("merge", "1", "2", "--report-dir", "whole")
@@ -97,7 +99,7 @@ def test_a_number_that_time_did_not_leave_room_for_is_not_said_to_be_reached(sha
     assert any("its 2 s were over" in text for text in said("whole")["statements"])
 
 
-def test_a_shard_by_itself_is_reported_from_its_store(shard: Any, sagafuzz: Any) -> None:
+def test_a_shard_by_itself_is_reported_from_its_store(shard: Any, sagafuzz: Run) -> None:
     shard("1/2", "--max-plans", 600)
     sagafuzz("report", "1", "--report-dir", "seen")
     assert (said("seen")["verdict"], said("seen")["complete"]) == ("violated", False)
@@ -108,7 +110,7 @@ def test_a_shard_by_itself_is_reported_from_its_store(shard: Any, sagafuzz: Any)
     assert "sagafuzz merge does that" in said("seen")["reasons"][-1]
 
 
-def test_a_missing_shard_is_never_silently_green(sagafuzz: Any) -> None:
+def test_a_missing_shard_is_never_silently_green(sagafuzz: Run) -> None:
     for share in ("1/3", "3/3"):
         campaign = ("fuzz", "reference", "--scenario", "declined", "--faults", 0, "--beyond", 1, "--kinds", "basic")
         assert sagafuzz(*campaign, "--max-plans", 600, "--shard", share, "--report-dir", share[0]).code == 0
@@ -117,7 +119,7 @@ def test_a_missing_shard_is_never_silently_green(sagafuzz: Any) -> None:
     assert said("whole")["reasons"][0] == "shard 2/3 is missing"
 
 
-def test_a_killed_shard_is_told_and_can_be_resumed(shard: Any, process: Any, sagafuzz: Any, shop: Any) -> None:
+def test_a_killed_shard_is_told_and_can_be_resumed(shard: Any, process: Any, sagafuzz: Run, shop: Any) -> None:
     shard("1/2", "--max-plans", PLANS)
     campaign = process("fuzz", shop(NAIVE), "--max-time", "1h", "--shard", "2/2", "--report-dir", "2")
     until = time.monotonic() + 60
@@ -134,7 +136,7 @@ def test_a_killed_shard_is_told_and_can_be_resumed(shard: Any, process: Any, sag
     assert files("whole") == files("alone")
 
 
-def test_what_a_shard_cannot_do_is_told(sagafuzz: Any, shop: Any) -> None:
+def test_what_a_shard_cannot_do_is_told(sagafuzz: Run, shop: Any) -> None:
     name = shop(NAIVE)
     Path("known.toml").write_text("")
     told = sagafuzz("fuzz", name, "--shard", "1/2", "--baseline", "known.toml").complaint

@@ -15,6 +15,8 @@ import pytest
 
 from sagafuzz.reports import COMPARISONS, REPORTS, SCHEDULES
 
+from .conftest import Run
+
 ADAPTER = r"""
 import sagafuzz
 
@@ -85,7 +87,7 @@ def acting(name: str, text: str, *, whole: bool = False) -> Iterator[str]:
 
 
 @pytest.fixture
-def evil(sagafuzz: Any, monkeypatch: pytest.MonkeyPatch) -> Path:
+def evil(sagafuzz: Run, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder of a campaign on an adapter whose every name means harm."""
     Path("evil.py").write_text(ADAPTER, encoding="utf-8")
     monkeypatch.setenv("GITHUB_ACTIONS", "true")
@@ -107,7 +109,7 @@ def test_every_file_is_inert(evil: Path) -> None:
         json.loads(files[name])
 
 
-def test_every_form_of_a_schedule_is_inert(sagafuzz: Any, evil: Path) -> None:
+def test_every_form_of_a_schedule_is_inert(sagafuzz: Run, evil: Path) -> None:
     file = min(evil.glob("F-*.json"))
     plain = sagafuzz("replay", file)
     assert "STILL FAILS" in plain.out
@@ -117,7 +119,7 @@ def test_every_form_of_a_schedule_is_inert(sagafuzz: Any, evil: Path) -> None:
     assert ills == []
 
 
-def test_an_emitted_test_is_one_that_runs(sagafuzz: Any, evil: Path) -> None:
+def test_an_emitted_test_is_one_that_runs(sagafuzz: Run, evil: Path) -> None:
     text = sagafuzz("replay", min(evil.glob("F-*.json")), "--emit-test").out
     assert list(acting("test", text, whole=True)) == []
     names = [node.name for node in ast.parse(text).body if isinstance(node, ast.FunctionDef)]
@@ -129,7 +131,7 @@ def test_an_emitted_test_is_one_that_runs(sagafuzz: Any, evil: Path) -> None:
     assert list(acting("assertion", str(failed.value))) == []
 
 
-def test_every_other_command_is_inert(sagafuzz: Any, evil: Path) -> None:
+def test_every_other_command_is_inert(sagafuzz: Run, evil: Path) -> None:
     name = ADAPTER.partition("EVIL = ")[2].partition("\n")[0]
     text = eval(name)
     Path("known.toml").write_text(f"[[known]]\nid = 'F-gone1'\nreason = {json.dumps(text)}\n", encoding="utf-8")

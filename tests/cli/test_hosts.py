@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
+
+from .conftest import Run
 
 SEED = ("run", "seed", "--faults", 1, "--random", 0, "--scenario", "succeeds")
 
 
-def test_in_github_actions_findings_are_annotated(sagafuzz: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_in_github_actions_findings_are_annotated(sagafuzz: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "::error" not in sagafuzz(*SEED).out
     Path("summary.md").write_text("# before\n")
     monkeypatch.setenv("GITHUB_ACTIONS", "true")
@@ -22,7 +23,7 @@ def test_in_github_actions_findings_are_annotated(sagafuzz: Any, monkeypatch: py
     assert summary.startswith("# before\n# checkout on seed: VIOLATED\n")
 
 
-def test_a_summary_that_cannot_be_written_changes_no_verdict(sagafuzz: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_summary_that_cannot_be_written_changes_no_verdict(sagafuzz: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GITHUB_ACTIONS", "true")
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", "no/such/folder.md")
     result = sagafuzz(*SEED)

@@ -12,6 +12,8 @@ import pytest
 
 from sagafuzz.cli.creating import SKELETONS
 
+from .conftest import Run
+
 NEEDS = {"live": "uvicorn", "dbos": "dbos"}
 
 
@@ -26,7 +28,7 @@ def needed(engine: str) -> None:
 
 
 @pytest.mark.parametrize("engine", SKELETONS)
-def test_what_it_writes_passes_its_own_test_without_a_fault(sagafuzz: Any, engine: str) -> None:
+def test_what_it_writes_passes_its_own_test_without_a_fault(sagafuzz: Run, engine: str) -> None:
     needed(engine)
     result = sagafuzz("init", "--engine", engine)
     assert result.code == 0
@@ -39,7 +41,7 @@ def test_what_it_writes_passes_its_own_test_without_a_fault(sagafuzz: Any, engin
 
 
 @pytest.mark.parametrize("engine", ["plain", "live"])
-def test_its_test_runs_from_a_folder_above_and_whatever_pytest_imports_by(sagafuzz: Any, engine: str) -> None:
+def test_its_test_runs_from_a_folder_above_and_whatever_pytest_imports_by(sagafuzz: Run, engine: str) -> None:
     needed(engine)
     Path("pyproject.toml").write_text('[tool.pytest.ini_options]\naddopts = ["--import-mode=importlib"]\n')
     sagafuzz("init", "shop", "--engine", engine)
@@ -50,7 +52,7 @@ def test_its_test_runs_from_a_folder_above_and_whatever_pytest_imports_by(sagafu
 
 @pytest.mark.slow
 @pytest.mark.parametrize("engine", ["plain", "live"])
-def test_what_it_writes_passes_its_own_test(sagafuzz: Any, engine: str) -> None:
+def test_what_it_writes_passes_its_own_test(sagafuzz: Run, engine: str) -> None:
     needed(engine)
     assert sagafuzz("init", "--engine", engine).code == 0
     ran = session("--saga-random", "5")
@@ -67,7 +69,7 @@ def test_what_it_writes_survives_two_faults(process: Any) -> None:
     assert "CONSISTENT" in result.out
 
 
-def test_nothing_is_overwritten(sagafuzz: Any) -> None:
+def test_nothing_is_overwritten(sagafuzz: Run) -> None:
     Path("checkout.py").write_text("mine")
     result = sagafuzz("init")
     assert result.code == 2
@@ -76,11 +78,11 @@ def test_nothing_is_overwritten(sagafuzz: Any) -> None:
     assert Path("checkout.py").read_text() == "mine"
 
 
-def test_a_folder_can_be_named(sagafuzz: Any) -> None:
+def test_a_folder_can_be_named(sagafuzz: Run) -> None:
     result = sagafuzz("init", "shop")
     assert "cd shop && pytest" in result.out
     assert Path("shop/saga_adapter.py").exists()
 
 
-def test_an_engine_says_what_is_to_be_installed(sagafuzz: Any) -> None:
+def test_an_engine_says_what_is_to_be_installed(sagafuzz: Run) -> None:
     assert "it needs: pip install 'sagafuzz[dbos,pytest]'" in sagafuzz("init", "--engine", "dbos").out

@@ -8,6 +8,8 @@ from typing import Any
 
 from sagafuzz.faults import kind_groups
 
+from .conftest import Run
+
 PLAIN = ("--faults", 1, "--random", 0, "--scenario", "declined")
 
 
@@ -19,7 +21,7 @@ def planned() -> set[str]:
     return {cell["kind"] for cell in report()["coverage"]}
 
 
-def test_only_the_kinds_that_are_named(sagafuzz: Any) -> None:
+def test_only_the_kinds_that_are_named(sagafuzz: Run) -> None:
     result = sagafuzz("run", "seed", *PLAIN, "--kinds", "lost-ack, duplicate")
     assert planned() == {"lost-ack", "duplicate"}
     assert report()["kinds"] == ["duplicate", "lost-ack"], "in the order of the table"
@@ -27,7 +29,7 @@ def test_only_the_kinds_that_are_named(sagafuzz: Any) -> None:
     assert "--kinds 'lost-ack, duplicate'" in result.out
 
 
-def test_a_group_and_all(sagafuzz: Any) -> None:
+def test_a_group_and_all(sagafuzz: Run) -> None:
     sagafuzz("run", "seed", *PLAIN, "--kinds", "basic")
     assert planned() <= set(kind_groups()["basic"])
     basic = report()["plans"]["run"]
@@ -38,7 +40,7 @@ def test_a_group_and_all(sagafuzz: Any) -> None:
     assert "--kinds" not in result.out
 
 
-def test_the_nearest_is_named_before_anything_runs(sagafuzz: Any) -> None:
+def test_the_nearest_is_named_before_anything_runs(sagafuzz: Run) -> None:
     for command in ("run", "compare"):
         result = sagafuzz(command, "seed", *PLAIN, "--kinds", "lost-akc")
         assert result.code == 2
@@ -47,7 +49,7 @@ def test_the_nearest_is_named_before_anything_runs(sagafuzz: Any) -> None:
     assert not Path("sagafuzz-report").exists()
 
 
-def test_compare_has_them_too(sagafuzz: Any) -> None:
+def test_compare_has_them_too(sagafuzz: Run) -> None:
     sagafuzz("compare", "seed", "reference", *PLAIN, "--kinds", "lost-ack", "--random-plans", 8)
     for name in ("seed", "reference"):
         said = report(f"sagafuzz-report/{name}")
@@ -55,7 +57,7 @@ def test_compare_has_them_too(sagafuzz: Any) -> None:
         assert said["random_plans"]["run"] == 8
 
 
-def test_random_plans_are_reported_with_both_statements(sagafuzz: Any) -> None:
+def test_random_plans_are_reported_with_both_statements(sagafuzz: Run) -> None:
     result = sagafuzz("run", "reference", *PLAIN, "--random-plans", 20)
     text = " ".join(result.out.split())
     assert result.code == 0
@@ -68,5 +70,5 @@ def test_random_plans_are_reported_with_both_statements(sagafuzz: Any) -> None:
     assert said["bound"] > 0.1
 
 
-def test_without_random_plans_nothing_is_said_of_them(sagafuzz: Any) -> None:
+def test_without_random_plans_nothing_is_said_of_them(sagafuzz: Run) -> None:
     assert "random plans" not in sagafuzz("run", "reference", *PLAIN).out

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from .conftest import Run
+
 
 def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
@@ -27,7 +29,7 @@ def test_every_file_is_the_same(process: Any, adapter: str) -> None:
     assert {(result.code, result.err) for result in results} == {(int(adapter == "seed"), "")}
 
 
-def test_another_seed_gives_other_examples(sagafuzz: Any) -> None:
+def test_another_seed_gives_other_examples(sagafuzz: Run) -> None:
     for seed in (0, 1):
         sagafuzz("run", "reference", "--faults", 0, "--random", 20, "--seed", seed, "--report-dir", f"seed-{seed}")
     assert contents(Path("seed-0"))["report.json"] != contents(Path("seed-1"))["report.json"]

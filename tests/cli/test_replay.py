@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 
+from .conftest import Run
+
 
 @pytest.fixture
-def found(sagafuzz: Any) -> Path:
+def found(sagafuzz: Run) -> Path:
     """The folder of a campaign on the seed."""
     sagafuzz("run", "seed", "--faults", 1, "--random", 0, "--scenario", "declined", "--report-dir", "found")
     return Path("found")
@@ -25,7 +27,7 @@ def file_of(folder: Path, invariant: str) -> Path:
 
 
 @pytest.mark.parametrize("invariant", ["I1", "I5", "I13"])
-def test_what_was_found_still_fails(sagafuzz: Any, found: Path, invariant: str) -> None:
+def test_what_was_found_still_fails(sagafuzz: Run, found: Path, invariant: str) -> None:
     file = file_of(found, invariant)
     result = sagafuzz("replay", file)
     assert (result.code, result.err) == (1, "")
@@ -33,7 +35,7 @@ def test_what_was_found_still_fails(sagafuzz: Any, found: Path, invariant: str) 
     assert "◀── violation" in result.out
 
 
-def test_it_is_fixed_where_another_adapter_does_it_right(sagafuzz: Any, found: Path) -> None:
+def test_it_is_fixed_where_another_adapter_does_it_right(sagafuzz: Run, found: Path) -> None:
     file = file_of(found, "I1")
     result = sagafuzz("replay", file, "--adapter", "reference")
     assert result.code == 0
@@ -46,7 +48,7 @@ def change(file: Path, edit: Callable[[Any], object]) -> None:
     file.write_text(json.dumps(data))
 
 
-def test_it_cannot_run_where_a_fault_never_fires(sagafuzz: Any, found: Path) -> None:
+def test_it_cannot_run_where_a_fault_never_fires(sagafuzz: Run, found: Path) -> None:
     file = file_of(found, "I1")
     change(file, lambda data: data["faults"][0]["site"].update(occurrence=5))
     result = sagafuzz("replay", file)
@@ -54,14 +56,14 @@ def test_it_cannot_run_where_a_fault_never_fires(sagafuzz: Any, found: Path) -> 
     assert "CANNOT RUN (never fired: " in result.out
 
 
-def test_it_cannot_run_without_the_saga_of_a_fault(sagafuzz: Any, found: Path) -> None:
+def test_it_cannot_run_without_the_saga_of_a_fault(sagafuzz: Run, found: Path) -> None:
     file = file_of(found, "I1")
     change(file, lambda data: data["faults"][0]["site"].update(saga="saga-9"))
     result = sagafuzz("replay", file)
     assert (result.code, "CANNOT RUN (the scenario has no saga-9)" in result.out) == (3, True)
 
 
-def test_it_is_flaky_where_the_adapter_is_not_deterministic(sagafuzz: Any, found: Path) -> None:
+def test_it_is_flaky_where_the_adapter_is_not_deterministic(sagafuzz: Run, found: Path) -> None:
     Path("shop.py").write_text(
         "import itertools\nimport sagafuzz\nfrom sagafuzz.adapters.checkout import CHECKOUT\n\n"
         "NUMBERS = itertools.count()\n\n\n@sagafuzz.adapter(saga=CHECKOUT)\nclass Shop:\n"
@@ -100,7 +102,7 @@ def of_the_state_machine(*actions: tuple[str, int]) -> Path:
     ],
 )
 def test_a_finding_of_the_state_machine_is_replayed_by_its_actions(
-    sagafuzz: Any, actions: list[tuple[str, int]], code: int, said: str
+    sagafuzz: Run, actions: list[tuple[str, int]], code: int, said: str
 ) -> None:
     result = sagafuzz("replay", of_the_state_machine(*actions))
     assert (result.code, result.err) == (code, "")
@@ -108,7 +110,7 @@ def test_a_finding_of_the_state_machine_is_replayed_by_its_actions(
 
 
 @pytest.mark.slow
-def test_what_the_state_machine_found_can_be_replayed(sagafuzz: Any) -> None:
+def test_what_the_state_machine_found_can_be_replayed(sagafuzz: Run) -> None:
     sagafuzz("run", "seed", "--faults", 0, "--random", 50)
     files = sorted(Path("sagafuzz-report").glob("F-*.json"))
     assert files
@@ -118,7 +120,7 @@ def test_what_the_state_machine_found_can_be_replayed(sagafuzz: Any) -> None:
         assert sagafuzz("replay", file).code == 1
 
 
-def test_the_adapter_is_named_as_it_was_given(sagafuzz: Any, shop: Callable[..., str]) -> None:
+def test_the_adapter_is_named_as_it_was_given(sagafuzz: Run, shop: Callable[..., str]) -> None:
     name = shop('self.world.call("order.create")\nreturn True')
     sagafuzz("run", name, "--faults", 1, "--random", 0)
     file = min(Path("sagafuzz-report").glob("F-*.json"))
@@ -127,7 +129,7 @@ def test_the_adapter_is_named_as_it_was_given(sagafuzz: Any, shop: Callable[...,
 
 
 @pytest.mark.parametrize("form", ["mermaid", "chrome-trace", "otlp", "ndjson", "text"])
-def test_it_prints_what_happened_in_another_form(sagafuzz: Any, form: str) -> None:
+def test_it_prints_what_happened_in_another_form(sagafuzz: Run, form: str) -> None:
     sagafuzz("run", "seed", "--faults", 1, "--random", 0, "--scenario", "succeeds")
     (file, *_) = sorted(Path("sagafuzz-report").glob("F-*.json"))
     result = sagafuzz("replay", file, "--as", form)

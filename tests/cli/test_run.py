@@ -13,6 +13,8 @@ import pytest
 
 from sagafuzz.invariants import INVARIANTS
 
+from .conftest import Run
+
 QUICK = ("--faults", 1, "--random", 5)
 ONE = (*QUICK, "--scenario", "succeeds")
 PLANS = ("--faults", 1, "--random", 0, "--scenario", "declined")
@@ -24,7 +26,7 @@ def report(folder: str = "sagafuzz-report") -> Any:
     return json.loads(Path(folder, "report.json").read_text(encoding="utf-8"))
 
 
-def test_the_reference_is_consistent(sagafuzz: Any) -> None:
+def test_the_reference_is_consistent(sagafuzz: Run) -> None:
     result = sagafuzz("run", "reference", *QUICK)
     assert (result.code, result.err) == (0, "")
     assert result.out.startswith("checkout on reference: CONSISTENT")
@@ -35,7 +37,7 @@ def test_the_reference_is_consistent(sagafuzz: Any) -> None:
     assert files == sorted(["campaign.sqlite", "certificate.json", *REPORT_FILES])
 
 
-def test_the_seed_is_violated(sagafuzz: Any) -> None:
+def test_the_seed_is_violated(sagafuzz: Run) -> None:
     result = sagafuzz("run", "seed", "--faults", 1, "--random", 0, "--report-dir", "found")
     assert result.code == 1
     said = report("found")
@@ -48,12 +50,12 @@ def test_the_seed_is_violated(sagafuzz: Any) -> None:
     assert "written: found/report.md, found/report.html, found/report.json" in result.out
 
 
-def test_the_report_says_which_command_makes_it_again(sagafuzz: Any) -> None:
+def test_the_report_says_which_command_makes_it_again(sagafuzz: Run) -> None:
     result = sagafuzz("run", "seed", *PLANS, "--seed", 3, "--sagas", 1)
     assert "again: sagafuzz run seed --faults 1 --random 0 --seed 3 --scenario declined --sagas 1\n" in result.out
 
 
-def test_a_checker_that_crashes_makes_it_inconclusive(sagafuzz: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_checker_that_crashes_makes_it_inconclusive(sagafuzz: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     def crash(facts: object) -> Any:
         raise RuntimeError("out of order")
 
@@ -76,7 +78,7 @@ COUNTER = "import itertools\n\nNUMBERS = itertools.count()\n"
         'if next(NUMBERS) > 20:\n    return True\nself.world.call("order.create")\nreturn False',
     ],
 )
-def test_an_adapter_that_is_not_deterministic(sagafuzz: Any, shop: Callable[..., str], body: str) -> None:
+def test_an_adapter_that_is_not_deterministic(sagafuzz: Run, shop: Callable[..., str], body: str) -> None:
     result = sagafuzz("run", shop(body, before=COUNTER), *QUICK)
     assert result.code == 4
     said = report()
@@ -86,7 +88,7 @@ def test_an_adapter_that_is_not_deterministic(sagafuzz: Any, shop: Callable[...,
     assert "Traceback" not in result.err
 
 
-def test_the_first_differing_event_is_named(sagafuzz: Any, shop: Callable[..., str]) -> None:
+def test_the_first_differing_event_is_named(sagafuzz: Run, shop: Callable[..., str]) -> None:
     sagafuzz("run", shop('self.world.call("order.create", number=next(NUMBERS))\nreturn True', before=COUNTER), *QUICK)
     (reason,) = report()["reasons"]
     assert reason == (
@@ -96,7 +98,7 @@ def test_the_first_differing_event_is_named(sagafuzz: Any, shop: Callable[..., s
     )
 
 
-def test_a_defect_of_ours_says_so(sagafuzz: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_defect_of_ours_says_so(sagafuzz: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     def break_down(*arguments: object, **options: object) -> None:
         raise ZeroDivisionError("ours")
 
@@ -107,14 +109,14 @@ def test_a_defect_of_ours_says_so(sagafuzz: Any, monkeypatch: pytest.MonkeyPatch
     assert "ZeroDivisionError: ours" in result.err
 
 
-def test_there_is_always_the_plan_without_faults_to_run(sagafuzz: Any) -> None:
+def test_there_is_always_the_plan_without_faults_to_run(sagafuzz: Run) -> None:
     result = sagafuzz("run", "reference", "--faults", 0, "--random", 0)
     assert result.code == 0
     assert report()["plans"]["run"] == 4
     assert "every fault: the search was bounded to none" in result.out
 
 
-def test_what_an_earlier_run_found_is_cleared_away(sagafuzz: Any) -> None:
+def test_what_an_earlier_run_found_is_cleared_away(sagafuzz: Run) -> None:
     folder = Path("sagafuzz-report")
     sagafuzz("run", "seed", *PLANS)
     (folder / "notes.json").write_text("{}")
@@ -128,13 +130,13 @@ def test_what_an_earlier_run_found_is_cleared_away(sagafuzz: Any) -> None:
     ]
 
 
-def test_the_code_under_test_is_not_heard_unless_asked(sagafuzz: Any, shop: Callable[..., str]) -> None:
+def test_the_code_under_test_is_not_heard_unless_asked(sagafuzz: Run, shop: Callable[..., str]) -> None:
     name = shop('print("loud")\nimport logging\nlogging.warning("loud")\nreturn False')
     assert "loud" not in "".join(sagafuzz("run", name, "--faults", 0, "--random", 5)[1:])
     assert "loud\n" in sagafuzz("run", name, "--faults", 0, "--random", 5, "--show-output").out
 
 
-def test_a_scenario_given_twice_is_run_once(sagafuzz: Any) -> None:
+def test_a_scenario_given_twice_is_run_once(sagafuzz: Run) -> None:
     sagafuzz("run", "reference", "--faults", 0, "--random", 0, "--scenario", "declined", "--scenario", "declined")
     assert [entry["name"] for entry in report()["scenarios"]] == ["declined"]
 

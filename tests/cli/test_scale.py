@@ -18,6 +18,8 @@ from sagafuzz.exploration.cluster import Job, unfit
 from sagafuzz.exploration.part_worker import Facts
 from sagafuzz.exploration.shards import Shard, owner_of
 
+from .conftest import Run
+
 SHOP = '''
 import os
 import sys
@@ -82,7 +84,7 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
 
 
 @pytest.fixture
-def shard(sagafuzz: Any) -> Callable[..., str]:
+def shard(sagafuzz: Run) -> Callable[..., str]:
     """Search a shard; its folder."""
 
     def search(share: str, *options: object, folder: str = "") -> str:
@@ -95,7 +97,7 @@ def shard(sagafuzz: Any) -> Callable[..., str]:
     return search
 
 
-def test_shards_put_together_report_as_one_process_does(shard: Any, sagafuzz: Any, alone: Any) -> None:
+def test_shards_put_together_report_as_one_process_does(shard: Any, sagafuzz: Run, alone: Any) -> None:
     folders = [shard("2/3"), shard("1/3", "--jobs", 2), shard("3/3")]
     assert sagafuzz("merge", *folders, "--report-dir", "whole").code == 1
     assert reports("whole") == alone
@@ -103,7 +105,7 @@ def test_shards_put_together_report_as_one_process_does(shard: Any, sagafuzz: An
     assert reports("again") == alone
 
 
-def test_a_shard_searches_its_share_only(shard: Any, sagafuzz: Any) -> None:
+def test_a_shard_searches_its_share_only(shard: Any, sagafuzz: Run) -> None:
     sagafuzz("report", shard("1/3"))
     said = json.loads(Path("shard-1/report.json").read_text())
     assert (said["verdict"], said["complete"]) == ("violated", False)
@@ -121,7 +123,7 @@ def test_every_part_has_one_owner() -> None:
     assert {owner_of(part, 3) for part in parts} == {1, 2, 3}
 
 
-def test_a_missing_shard_is_never_silently_green(sagafuzz: Any) -> None:
+def test_a_missing_shard_is_never_silently_green(sagafuzz: Run) -> None:
     campaign = ("run", "reference", "--scenario", "declined", "--faults", 0, "--random", 0, "--random-plans", 410)
     for share in ("1/3", "3/3"):
         assert sagafuzz(*campaign, "--shard", share, "--report-dir", share[0]).code == 0
@@ -133,7 +135,7 @@ def test_a_missing_shard_is_never_silently_green(sagafuzz: Any) -> None:
     assert said["not_exercised"][0] == "1 of the campaign's parts: shard 2/3 is missing"
 
 
-def test_a_shard_cut_short_is_told_and_can_be_resumed(shard: Any, process: Any, sagafuzz: Any, alone: Any) -> None:
+def test_a_shard_cut_short_is_told_and_can_be_resumed(shard: Any, process: Any, sagafuzz: Run, alone: Any) -> None:
     folders = [shard("1/2"), "cut"]
     campaign = process(*CAMPAIGN, "--shard", "2/2", "--report-dir", "cut", "--resume")
     until = time.monotonic() + 60
@@ -150,7 +152,7 @@ def test_a_shard_cut_short_is_told_and_can_be_resumed(shard: Any, process: Any, 
     assert reports("whole") == alone
 
 
-def test_what_cannot_be_merged_is_told(sagafuzz: Any) -> None:
+def test_what_cannot_be_merged_is_told(sagafuzz: Run) -> None:
     small = ("run", "seed", "--scenario", "declined", "--random", 0)
     sagafuzz(*small, "--faults", 0, "--shard", "1/2", "--report-dir", "one")
     sagafuzz(*small, "--faults", 1, "--shard", "2/2", "--report-dir", "other")
@@ -171,7 +173,7 @@ def test_what_cannot_be_merged_is_told(sagafuzz: Any) -> None:
 
 
 def test_shards_that_found_different_things_are_not_merged(
-    sagafuzz: Any, shop: Any, monkeypatch: pytest.MonkeyPatch
+    sagafuzz: Run, shop: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     name = shop("self.world.call('order.create', host=os.environ['HOST'])\nreturn True", before="import os\n")
     for share in ("1/2", "2/2"):
@@ -183,7 +185,7 @@ def test_shards_that_found_different_things_are_not_merged(
 
 
 @pytest.mark.parametrize("share", ["0/3", "4/3", "1", "a/b", "1/0"])
-def test_a_share_that_is_none_is_told(sagafuzz: Any, share: str) -> None:
+def test_a_share_that_is_none_is_told(sagafuzz: Run, share: str) -> None:
     result = sagafuzz("run", "seed", "--shard", share)
     assert result.code == 2
     assert f"--shard: {share!r} is no share; write I/N" in result.complaint
@@ -256,14 +258,14 @@ def test_a_cluster_that_does_not_answer_or_has_no_worker_is_told(process: Any, d
     assert "has no worker; start one with: dask worker tcp://127.0.0.1" in empty.result().complaint
 
 
-def test_without_the_extra_it_is_named(sagafuzz: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_extra_it_is_named(sagafuzz: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "distributed", None)
     result = sagafuzz("run", "seed", "--cluster", "tcp://127.0.0.1:8786")
     assert result.code == 2
     assert result.complaint.endswith("install it with: pip install 'sagafuzz[cluster]'")
 
 
-def test_here_or_there_is_a_choice(sagafuzz: Any) -> None:
+def test_here_or_there_is_a_choice(sagafuzz: Run) -> None:
     assert "choose one of the two" in sagafuzz("run", "seed", "--cluster", "tcp://127.0.0.1:1", "-j", 2).complaint
 
 

@@ -20,6 +20,8 @@ import pytest
 from sagafuzz.errors import UsageError
 from sagafuzz.store import SCHEMA, create, find
 
+from .conftest import Run
+
 CAMPAIGN = ("run", "seed", "--faults", 1, "--random", 10, "--random-plans", 30)
 
 
@@ -43,7 +45,7 @@ def unbroken(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("adapter", ["seed", "reference"])
-def test_every_report_is_made_again_byte_for_byte(sagafuzz: Any, adapter: str) -> None:
+def test_every_report_is_made_again_byte_for_byte(sagafuzz: Run, adapter: str) -> None:
     first = sagafuzz("run", adapter, "--faults", 1, "--random", 10, "--random-plans", 20, "--report-dir", "kept")
     files = reports("kept")
     for name in files:
@@ -55,7 +57,7 @@ def test_every_report_is_made_again_byte_for_byte(sagafuzz: Any, adapter: str) -
     assert reports("elsewhere") == files
 
 
-def test_nothing_of_the_adapter_is_needed(sagafuzz: Any, shop: Any) -> None:
+def test_nothing_of_the_adapter_is_needed(sagafuzz: Run, shop: Any) -> None:
     name = shop("self.world.call('order.create')\nreturn True")
     sagafuzz("run", name, "--faults", 1, "--random", 0, "--report-dir", "kept")
     files = reports("kept")
@@ -147,7 +149,7 @@ def test_a_hundred_kills_harm_nothing(forks: Forks) -> None:
     killed_and_resumed(forks, 100, seed=8)
 
 
-def test_a_killed_campaign_is_reported_as_incomplete(process: Any, sagafuzz: Any) -> None:
+def test_a_killed_campaign_is_reported_as_incomplete(process: Any, sagafuzz: Run) -> None:
     campaign = process("run", "seed", "--faults", 3, "--random", 0, "--report-dir", "kept")
     until = time.monotonic() + 60
     while time.monotonic() < until and ((store := find(Path("kept"))) is None or store.get("0/3") is None):
@@ -174,13 +176,13 @@ def test_an_interrupted_campaign_goes_on_to_the_same_end(process: Any, unbroken:
     assert reports("kept") == unbroken
 
 
-def test_without_a_store_a_resumed_campaign_starts(sagafuzz: Any) -> None:
+def test_without_a_store_a_resumed_campaign_starts(sagafuzz: Run) -> None:
     result = sagafuzz("run", "seed", "--faults", 0, "--random", 0, "--report-dir", "kept", "--resume")
     assert result.err == "--resume: kept holds no campaign yet; this one starts at its beginning\n"
     assert find(Path("kept")) is not None
 
 
-def test_another_campaign_is_not_gone_on_with(sagafuzz: Any) -> None:
+def test_another_campaign_is_not_gone_on_with(sagafuzz: Run) -> None:
     sagafuzz("run", "seed", "--faults", 0, "--random", 0, "--report-dir", "kept")
     result = sagafuzz("run", "seed", "--faults", 1, "--random", 0, "--report-dir", "kept", "--resume")
     assert result.code == 2
@@ -191,7 +193,7 @@ def test_another_campaign_is_not_gone_on_with(sagafuzz: Any) -> None:
 
 
 @pytest.mark.parametrize(("schema", "age"), [(SCHEMA + 1, "newer"), (SCHEMA - 1, "older")])
-def test_another_schema_is_told(sagafuzz: Any, schema: int, age: str) -> None:
+def test_another_schema_is_told(sagafuzz: Run, schema: int, age: str) -> None:
     create(Path(), {}).close()
     with closing(sqlite3.connect("campaign.sqlite")) as opened:
         opened.execute(f"PRAGMA user_version = {schema}")
@@ -202,14 +204,14 @@ def test_another_schema_is_told(sagafuzz: Any, schema: int, age: str) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"no database, and long enough to be looked at" * 30])
-def test_what_is_no_store_is_told(sagafuzz: Any, content: bytes) -> None:
+def test_what_is_no_store_is_told(sagafuzz: Run, content: bytes) -> None:
     Path("campaign.sqlite").write_bytes(content)
     result = sagafuzz("report", "campaign.sqlite")
     assert result.code == 2
     assert "campaign.sqlite" in result.complaint
 
 
-def test_a_database_of_another_program_is_told(sagafuzz: Any) -> None:
+def test_a_database_of_another_program_is_told(sagafuzz: Run) -> None:
     with closing(sqlite3.connect("campaign.sqlite")) as opened:
         opened.execute("CREATE TABLE theirs (x)")
     assert "is no campaign store" in sagafuzz("report", ".").complaint

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+
+from .conftest import Run
 
 QUICK = ("--faults", 1, "--random", 0, "--scenario", "succeeds")
 CERTIFICATE = Path("sagafuzz-report", "certificate.json")
 
 
-def test_a_consistent_campaign_leaves_a_certificate_that_holds(sagafuzz: Any) -> None:
+def test_a_consistent_campaign_leaves_a_certificate_that_holds(sagafuzz: Run) -> None:
     result = sagafuzz("run", "reference", *QUICK)
     assert result.out.rstrip().endswith("sagafuzz-report/certificate.json")
     result = sagafuzz("verify", CERTIFICATE, "--sample", 20, "--seed", 4)
@@ -21,7 +22,7 @@ def test_a_consistent_campaign_leaves_a_certificate_that_holds(sagafuzz: Any) ->
     assert second.endswith(" plans with one fault, 20 random plans of seed 4")
 
 
-def test_a_violated_campaign_takes_an_old_certificate_away(sagafuzz: Any) -> None:
+def test_a_violated_campaign_takes_an_old_certificate_away(sagafuzz: Run) -> None:
     sagafuzz("run", "reference", *QUICK)
     assert CERTIFICATE.is_file()
     result = sagafuzz("run", "seed", *QUICK)
@@ -29,7 +30,7 @@ def test_a_violated_campaign_takes_an_old_certificate_away(sagafuzz: Any) -> Non
     assert "certificate" not in result.out
 
 
-def test_it_is_refuted_by_a_system_that_fails(sagafuzz: Any) -> None:
+def test_it_is_refuted_by_a_system_that_fails(sagafuzz: Run) -> None:
     sagafuzz("run", "reference", *QUICK)
     result = sagafuzz("verify", CERTIFICATE, "--adapter", "seed")
     assert result.code == 1
@@ -39,7 +40,7 @@ def test_it_is_refuted_by_a_system_that_fails(sagafuzz: Any) -> None:
     assert "◀── violation" in result.out
 
 
-def test_a_change_of_the_source_is_said(sagafuzz: Any, shop: Callable[..., str]) -> None:
+def test_a_change_of_the_source_is_said(sagafuzz: Run, shop: Callable[..., str]) -> None:
     spec = shop('self.world.call("order.create", key="o")\nself.world.call("payment.charge", key="p")\nreturn True')
     sagafuzz("run", spec, "--faults", 0, "--random", 0)
     with Path("shop.py").open("a", encoding="utf-8") as file:
@@ -49,14 +50,14 @@ def test_a_change_of_the_source_is_said(sagafuzz: Any, shop: Callable[..., str])
     assert "differs: the file of the adapter was" in result.out
 
 
-def test_another_saga_cannot_be_run(sagafuzz: Any, shop: Callable[..., str]) -> None:
+def test_another_saga_cannot_be_run(sagafuzz: Run, shop: Callable[..., str]) -> None:
     sagafuzz("run", "reference", *QUICK)
     result = sagafuzz("verify", CERTIFICATE, "--adapter", shop("return True"))
     assert result.code == 3
     assert "CANNOT RUN (the saga of 'Shop' has other steps now)" in result.out
 
 
-def test_another_version_is_one_clear_line(sagafuzz: Any) -> None:
+def test_another_version_is_one_clear_line(sagafuzz: Run) -> None:
     sagafuzz("run", "reference", *QUICK)
     said = json.loads(CERTIFICATE.read_text(encoding="utf-8"))
     CERTIFICATE.write_text(json.dumps({**said, "sagafuzz_certificate": 9}), encoding="utf-8")
@@ -65,7 +66,7 @@ def test_another_version_is_one_clear_line(sagafuzz: Any) -> None:
     assert "is a certificate of version 9" in result.complaint
 
 
-def test_what_cannot_be_read_is_named(sagafuzz: Any) -> None:
+def test_what_cannot_be_read_is_named(sagafuzz: Run) -> None:
     result = sagafuzz("verify", "nothing.json")
     assert result.code == 2
     assert result.complaint.startswith("verify: cannot read 'nothing.json'")

@@ -5,17 +5,18 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from sagafuzz.adapters.zoo import ZOO
 from sagafuzz.cli import zoo as command
 
+from .conftest import Run
+
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "detection-table.md"
 
 
-def test_it_says_what_was_found_and_by_what(sagafuzz: Any) -> None:
+def test_it_says_what_was_found_and_by_what(sagafuzz: Run) -> None:
     result = sagafuzz("zoo", "unstable-key", "duplicate-instance", "--json", "table.json")
     assert result.code == 0
     assert "2 of 2 mutants found" in result.out
@@ -29,7 +30,7 @@ def test_it_says_what_was_found_and_by_what(sagafuzz: Any) -> None:
     assert [twin["flagged"] for twin in table["correct"]] == [[], []]
 
 
-def test_the_table_is_an_html_page_as_well(sagafuzz: Any) -> None:
+def test_the_table_is_an_html_page_as_well(sagafuzz: Run) -> None:
     assert sagafuzz("zoo", "duplicate-instance", "--html", "zoo.html").code == 0
     page = Path("zoo.html").read_text(encoding="utf-8")
     assert page.startswith("<!doctype html>")
@@ -38,7 +39,7 @@ def test_the_table_is_an_html_page_as_well(sagafuzz: Any) -> None:
     assert "all found, nothing invented" in page
 
 
-def test_a_mutant_that_is_not_found_fails(sagafuzz: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_mutant_that_is_not_found_fails(sagafuzz: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     tame = replace(ZOO["unstable-key"], name="tame", adapter=ZOO["unstable-key"].twin)
     monkeypatch.setattr(command, "ZOO", {"tame": tame})
     result = sagafuzz("zoo")
@@ -47,7 +48,7 @@ def test_a_mutant_that_is_not_found_fails(sagafuzz: Any, monkeypatch: pytest.Mon
     assert "0 of 1 mutant found" in result.out
 
 
-def test_a_correct_system_that_is_flagged_fails(sagafuzz: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_correct_system_that_is_flagged_fails(sagafuzz: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     guilty = replace(ZOO["unstable-key"], twin=ZOO["unstable-key"].adapter)
     monkeypatch.setattr(command, "ZOO", {"unstable-key": guilty})
     result = sagafuzz("zoo")
@@ -55,14 +56,14 @@ def test_a_correct_system_that_is_flagged_fails(sagafuzz: Any, monkeypatch: pyte
     assert "FLAGGED although correct" in result.out
 
 
-def test_an_unknown_name_is_answered_with_the_nearest(sagafuzz: Any) -> None:
+def test_an_unknown_name_is_answered_with_the_nearest(sagafuzz: Run) -> None:
     result = sagafuzz("zoo", "unstable-kex")
     assert result.code == 2
     assert "did you mean 'unstable-key'?" in result.err
     assert "did you mean 'unstable-key'?" in sagafuzz("run", "zoo:unstable-kex").err
 
 
-def test_a_mutant_runs_like_any_adapter_and_its_finding_replays(sagafuzz: Any) -> None:
+def test_a_mutant_runs_like_any_adapter_and_its_finding_replays(sagafuzz: Run) -> None:
     result = sagafuzz("run", "zoo:unstable-key", "--faults", 1, "--random", 0, "--report-dir", "out")
     assert result.code == 1
     replay = next(Path("out").glob("F-*.json"))
@@ -70,6 +71,6 @@ def test_a_mutant_runs_like_any_adapter_and_its_finding_replays(sagafuzz: Any) -
 
 
 @pytest.mark.slow
-def test_the_page_of_the_documentation_is_what_it_writes(sagafuzz: Any) -> None:
+def test_the_page_of_the_documentation_is_what_it_writes(sagafuzz: Run) -> None:
     assert sagafuzz("zoo", "--markdown", "table.md").code == 0
     assert Path("table.md").read_text(encoding="utf-8") == PAGE.read_text(encoding="utf-8")

@@ -8,6 +8,8 @@ import pytest
 
 from sagafuzz import LocalTransaction, PortError, Rejected, Request, Scenario, UsageError, adapter
 
+from .conftest import Laboratory, Trial
+
 
 class Door:
     """Lets through what it has not noted yet, and counts its deliveries in the memory of the process."""
@@ -39,7 +41,7 @@ class NotesThenFails(Door):
 
 
 @pytest.fixture
-def ask(lab: Any) -> Any:
+def ask(lab: Laboratory) -> Any:
     """Charge ``times`` times with one key; the trial and what came back."""
 
     def make(door: Any, *faults: str, times: int = 1, scenario: Scenario | None = None, **data: Any) -> Any:
@@ -58,7 +60,7 @@ def ask(lab: Any) -> Any:
     return make
 
 
-def effects(trial: Any) -> int:
+def effects(trial: Trial) -> int:
     return sum(event.data[0] for event in trial.of("APPLY"))
 
 
@@ -107,7 +109,7 @@ def test_a_delivery_is_one_request(ask: Any) -> None:
         ask(Twice)
 
 
-def test_a_question_has_no_effect_to_apply(lab: Any) -> None:
+def test_a_question_has_no_effect_to_apply(lab: Laboratory) -> None:
     system = lab.system(
         lambda world, order: world.call("payment.ask"), around={"payment": OpenDoor}, operations=("payment.ask",)
     )
@@ -121,7 +123,7 @@ def test_a_planned_refusal_is_given_where_it_is_let_through(ask: Any) -> None:
     assert effects(trial) == 0
 
 
-def test_a_participant_is_ones_own_or_has_code_around_it(lab: Any) -> None:
+def test_a_participant_is_ones_own_or_has_code_around_it(lab: Laboratory) -> None:
     system = lab.system(lambda world, order: True)
     with pytest.raises(UsageError, match="name it in one of them"):
         adapter(saga=system.saga, participants={"payment": Door}, around={"payment": Door})(system.factory)

@@ -15,8 +15,10 @@ import pytest
 from sagafuzz import CallTimeout, Rejected, Scenario, UsageError, adapter
 from sagafuzz.simulator import Setup, simulate
 
+from .conftest import Laboratory
 
-def test_boot_run_and_recover_may_be_coroutines(lab: Any) -> None:
+
+def test_boot_run_and_recover_may_be_coroutines(lab: Laboratory) -> None:
     said: list[str] = []
 
     async def boot(world: Any) -> None:
@@ -37,7 +39,7 @@ def test_boot_run_and_recover_may_be_coroutines(lab: Any) -> None:
     assert [event.data[0] for event in trial.of("APPLY")] == [True, False]
 
 
-def test_gathered_calls_are_in_flight_at_the_same_time(lab: Any) -> None:
+def test_gathered_calls_are_in_flight_at_the_same_time(lab: Laboratory) -> None:
     async def run(world: Any, order: Any) -> bool:
         answers = await asyncio.gather(
             world.call("order.create", saga=order.id), world.call("payment.charge", saga=order.id)
@@ -51,7 +53,7 @@ def test_gathered_calls_are_in_flight_at_the_same_time(lab: Any) -> None:
     assert trial.answers == ["completed"]
 
 
-def test_a_call_can_be_made_a_task_of(lab: Any) -> None:
+def test_a_call_can_be_made_a_task_of(lab: Laboratory) -> None:
     async def run(world: Any, order: Any) -> bool:
         async with asyncio.TaskGroup() as group:
             first = group.create_task(world.call("order.create", saga=order.id))
@@ -64,7 +66,7 @@ def test_a_call_can_be_made_a_task_of(lab: Any) -> None:
     assert lab.trial(lab.system(run)).answers == ["completed"]
 
 
-def test_a_call_raises_what_the_port_says(lab: Any) -> None:
+def test_a_call_raises_what_the_port_says(lab: Laboratory) -> None:
     async def run(world: Any, order: Any) -> bool:
         with pytest.raises(Rejected):
             await world.call("payment.charge", saga=order.id)
@@ -76,7 +78,7 @@ def test_a_call_raises_what_the_port_says(lab: Any) -> None:
     assert lab.trial(lab.system(run), "lost-ack order F", scenario=scenario).answers == ["compensated"]
 
 
-def test_wait_for_gives_a_call_up_and_that_is_a_timeout(lab: Any) -> None:
+def test_wait_for_gives_a_call_up_and_that_is_a_timeout(lab: Laboratory) -> None:
     async def run(world: Any, order: Any) -> bool:
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(world.call("payment.charge", saga=order.id), 0.25)
@@ -87,7 +89,7 @@ def test_wait_for_gives_a_call_up_and_that_is_a_timeout(lab: Any) -> None:
     assert (gave_up.t_us, gave_up.data) == (250_000, (250.0,))
 
 
-def test_a_call_that_is_cancelled_is_given_up(lab: Any) -> None:
+def test_a_call_that_is_cancelled_is_given_up(lab: Laboratory) -> None:
     async def run(world: Any, order: Any) -> bool:
         call = asyncio.ensure_future(world.call("payment.charge", saga=order.id))
         await asyncio.sleep(0.0015)
@@ -98,7 +100,7 @@ def test_a_call_that_is_cancelled_is_given_up(lab: Any) -> None:
     assert lab.trial(lab.system(run)).story("pay") == ["SEND", "DELIVER", "APPLY", "TIMEOUT"]
 
 
-def test_sleeping_costs_no_real_time(lab: Any) -> None:
+def test_sleeping_costs_no_real_time(lab: Laboratory) -> None:
     seen: list[float] = []
 
     async def run(world: Any, order: Any) -> bool:
@@ -113,7 +115,7 @@ def test_sleeping_costs_no_real_time(lab: Any) -> None:
     assert time.perf_counter() - real < 5
 
 
-def test_two_sagas_interleave(lab: Any) -> None:
+def test_two_sagas_interleave(lab: Laboratory) -> None:
     async def run(world: Any, order: Any) -> bool:
         await world.call("order.create", key=order.id)
         await world.call("payment.charge", key=order.id)
@@ -128,7 +130,7 @@ def test_two_sagas_interleave(lab: Any) -> None:
     ]
 
 
-def test_a_crash_in_the_middle_runs_finally_blocks_that_can_do_nothing(lab: Any) -> None:
+def test_a_crash_in_the_middle_runs_finally_blocks_that_can_do_nothing(lab: Laboratory) -> None:
     said: list[str] = []
 
     async def careful(world: Any, order: Any, name: str) -> None:
@@ -153,7 +155,7 @@ def test_a_crash_in_the_middle_runs_finally_blocks_that_can_do_nothing(lab: Any)
     assert sorted(said) == ["GeneratorExit", "ProcessCrashed", "ProcessCrashed", "ProcessCrashed"]
 
 
-def test_background_tasks_of_boot_run_beside_the_sagas_and_die_with_the_process(lab: Any) -> None:
+def test_background_tasks_of_boot_run_beside_the_sagas_and_die_with_the_process(lab: Laboratory) -> None:
     ticks: list[int] = []
 
     async def poll(world: Any) -> None:
@@ -175,7 +177,7 @@ def test_background_tasks_of_boot_run_beside_the_sagas_and_die_with_the_process(
     assert len(ticks) > 6
 
 
-def test_a_busy_event_loop_lets_time_pass(lab: Any) -> None:
+def test_a_busy_event_loop_lets_time_pass(lab: Laboratory) -> None:
     async def run(world: Any, order: Any) -> bool:
         call = asyncio.ensure_future(world.call("payment.charge", saga=order.id))
         while not call.done():  # noqa: ASYNC110
@@ -187,7 +189,7 @@ def test_a_busy_event_loop_lets_time_pass(lab: Any) -> None:
     assert trial.events[-1].t_us < 10_000
 
 
-def test_a_thread_of_asyncio_is_a_task_of_the_simulation(lab: Any) -> None:
+def test_a_thread_of_asyncio_is_a_task_of_the_simulation(lab: Laboratory) -> None:
     def work(world: Any, order: Any) -> str:
         time.sleep(5)
         return str(world.call("payment.charge", saga=order.id)["id"])
@@ -204,7 +206,7 @@ def test_a_thread_of_asyncio_is_a_task_of_the_simulation(lab: Any) -> None:
     assert [event.t_us for event in trial.of("SEND")] == [5_000_000, 5_000_000]
 
 
-def test_an_async_generator_left_open_is_closed(lab: Any) -> None:
+def test_an_async_generator_left_open_is_closed(lab: Laboratory) -> None:
     async def numbers() -> Any:
         n = 0
         while True:
@@ -227,7 +229,7 @@ def test_an_async_generator_left_open_is_closed(lab: Any) -> None:
 # -- asyncio.run inside a synchronous adapter --------------------------------------------------
 
 
-def test_asyncio_run_inside_a_synchronous_adapter_is_simulated(lab: Any) -> None:
+def test_asyncio_run_inside_a_synchronous_adapter_is_simulated(lab: Laboratory) -> None:
     async def place(world: Any, order: Any) -> bool:
         await asyncio.sleep(10)
         await asyncio.gather(world.call("order.create", saga=order.id), world.call("payment.charge", saga=order.id))
@@ -242,7 +244,7 @@ def test_asyncio_run_inside_a_synchronous_adapter_is_simulated(lab: Any) -> None
     assert lab.trial(system, "lost-ack pay F").raised[0][0] == "CallTimeout"
 
 
-def test_it_can_be_used_where_an_event_loop_runs_already(lab: Any) -> None:
+def test_it_can_be_used_where_an_event_loop_runs_already(lab: Laboratory) -> None:
     async def place(world: Any, order: Any) -> bool:
         await world.call("payment.charge", saga=order.id)
         return True
@@ -257,7 +259,7 @@ def test_it_can_be_used_where_an_event_loop_runs_already(lab: Any) -> None:
     assert asyncio.run(outer()) == (["completed"], ["completed"])
 
 
-def test_an_event_loop_of_another_make_is_refused(lab: Any) -> None:
+def test_an_event_loop_of_another_make_is_refused(lab: Laboratory) -> None:
     async def place(world: Any, order: Any) -> bool:
         await world.call("payment.charge", saga=order.id)
         return True
@@ -273,7 +275,7 @@ def test_an_event_loop_of_another_make_is_refused(lab: Any) -> None:
     gc.collect()
 
 
-def test_a_coroutine_behind_a_plain_function_is_refused(lab: Any) -> None:
+def test_a_coroutine_behind_a_plain_function_is_refused(lab: Laboratory) -> None:
     async def place(world: Any, order: Any) -> bool:
         return True
 
@@ -281,7 +283,7 @@ def test_a_coroutine_behind_a_plain_function_is_refused(lab: Any) -> None:
         lab.trial(lab.system(lambda world, order: place(world, order)))  # noqa: PLW0108
 
 
-def test_what_is_half_asynchronous_is_refused(lab: Any) -> None:
+def test_what_is_half_asynchronous_is_refused(lab: Laboratory) -> None:
     @adapter(saga=lab.saga)
     class Half:
         async def boot(self, world: Any) -> None: ...

@@ -12,6 +12,8 @@ from sagafuzz.loading import as_adapter
 from sagafuzz.simulator import Setup, Simulation
 from sagafuzz.simulator.patches import virtual
 
+from .conftest import Laboratory
+
 
 class Hand:
     """A simulation whose actions are methods."""
@@ -165,7 +167,7 @@ def test_a_crash_loses_what_is_volatile_and_a_restart_takes_it_up(hand: Hand) ->
     assert hand.kinds("TERMINAL", "APPLY") == ["APPLY", "APPLY", "APPLY", "TERMINAL"]
 
 
-def test_a_crash_while_booting_is_a_crash_like_any_other(lab: Any) -> None:
+def test_a_crash_while_booting_is_a_crash_like_any_other(lab: Laboratory) -> None:
     def boot(world: Any) -> None:
         world.call("order.create", saga="saga-1")
 
@@ -190,7 +192,7 @@ def test_finishing_delivers_starts_and_heals_all(hand: Hand) -> None:
     assert hand.sim.trace.rows[-1][1] == "END"
 
 
-def test_what_is_left_in_the_middle_is_unwound(lab: Any) -> None:
+def test_what_is_left_in_the_middle_is_unwound(lab: Laboratory) -> None:
     said: list[str] = []
 
     def run(world: Any, order: Any) -> bool:
@@ -207,7 +209,7 @@ def test_what_is_left_in_the_middle_is_unwound(lab: Any) -> None:
     assert hand.kinds() == ["BOOT", "SUBMIT", "SEND"]
 
 
-def test_coroutines_are_driven_the_same_way(lab: Any) -> None:
+def test_coroutines_are_driven_the_same_way(lab: Laboratory) -> None:
     async def run(world: Any, order: Any) -> bool:
         await world.call("order.create")
         await world.sleep(5)
@@ -226,7 +228,7 @@ def test_coroutines_are_driven_the_same_way(lab: Any) -> None:
     assert hand.kinds("CLIENT_ACK", "END") == ["END"]
 
 
-def test_databases_are_driven_the_same_way(lab: Any) -> None:
+def test_databases_are_driven_the_same_way(lab: Laboratory) -> None:
     def run(world: Any, order: Any) -> bool:
         with world.sqlite() as db:
             db.execute("CREATE TABLE t (k)")

@@ -9,17 +9,19 @@ import pytest
 
 from sagafuzz import Scenario
 
+from .conftest import Laboratory, Trial
+
 CRASHES = ("crash-before-send pay F", "crash-after-send pay F", "crash-after-effect pay F", "crash-after-ack pay F")
 
 
-def after_the_crash(trial: Any) -> list[str]:
+def after_the_crash(trial: Trial) -> list[str]:
     """What the first incarnation did after it died."""
     crash = trial.position("CRASH")
     return [event.kind for event in trial.events[crash + 1 :] if event.process == "orchestrator"]
 
 
 @pytest.mark.parametrize("crash", CRASHES)
-def test_finally_and_except_blocks_can_do_nothing(lab: Any, crash: str) -> None:
+def test_finally_and_except_blocks_can_do_nothing(lab: Laboratory, crash: str) -> None:
     reached: list[str] = []
 
     def run(world: Any, order: Any) -> bool:
@@ -57,7 +59,7 @@ def test_finally_and_except_blocks_can_do_nothing(lab: Any, crash: str) -> None:
     assert trial.answers == []
 
 
-def test_an_answer_given_after_death_is_not_heard(lab: Any) -> None:
+def test_an_answer_given_after_death_is_not_heard(lab: Laboratory) -> None:
     def run(world: Any, order: Any) -> bool:
         try:
             world.call("payment.charge", saga=order.id)
@@ -69,7 +71,7 @@ def test_an_answer_given_after_death_is_not_heard(lab: Any) -> None:
     assert (trial.answers, trial.of("NONSENSE"), trial.raised) == ([], [], [])
 
 
-def test_an_exception_raised_after_death_is_not_heard(lab: Any) -> None:
+def test_an_exception_raised_after_death_is_not_heard(lab: Laboratory) -> None:
     def run(world: Any, order: Any) -> bool:
         try:
             return bool(world.call("payment.charge", saga=order.id))
@@ -79,7 +81,7 @@ def test_an_exception_raised_after_death_is_not_heard(lab: Any) -> None:
     assert lab.trial(lab.system(run), "crash-after-effect pay F").raised == []
 
 
-def test_a_boot_that_swallows_its_own_death_serves_nobody(lab: Any) -> None:
+def test_a_boot_that_swallows_its_own_death_serves_nobody(lab: Laboratory) -> None:
     boots: list[int] = []
 
     def boot(world: Any) -> None:
@@ -98,7 +100,7 @@ def test_a_boot_that_swallows_its_own_death_serves_nobody(lab: Any) -> None:
     ]
 
 
-def test_who_catches_his_own_death_for_ever_is_abandoned(lab: Any) -> None:
+def test_who_catches_his_own_death_for_ever_is_abandoned(lab: Laboratory) -> None:
     tries: list[int] = []
 
     def run(world: Any, order: Any) -> bool:
@@ -115,7 +117,7 @@ def test_who_catches_his_own_death_for_ever_is_abandoned(lab: Any) -> None:
     assert len(tries) < 5_000
 
 
-def test_who_catches_his_own_death_for_ever_on_an_event_loop_is_abandoned_too(lab: Any) -> None:
+def test_who_catches_his_own_death_for_ever_on_an_event_loop_is_abandoned_too(lab: Laboratory) -> None:
     async def run(world: Any, order: Any) -> bool:
         while True:
             try:
@@ -128,7 +130,7 @@ def test_who_catches_his_own_death_for_ever_on_an_event_loop_is_abandoned_too(la
     assert lab.trial(lab.system(run), "crash-after-effect pay F").run.rows == trial.run.rows
 
 
-def test_all_tasks_of_the_process_die_together(lab: Any) -> None:
+def test_all_tasks_of_the_process_die_together(lab: Laboratory) -> None:
     steps: list[str] = []
 
     def run(world: Any, order: Any) -> bool:
@@ -149,7 +151,7 @@ def test_all_tasks_of_the_process_die_together(lab: Any) -> None:
     assert 5 < steps.count("tick") < 12
 
 
-def test_what_was_sent_before_the_crash_arrives_after_it(lab: Any) -> None:
+def test_what_was_sent_before_the_crash_arrives_after_it(lab: Laboratory) -> None:
     def run(world: Any, order: Any) -> bool:
         world.call("payment.charge", saga=order.id)
         return True
@@ -159,7 +161,7 @@ def test_what_was_sent_before_the_crash_arrives_after_it(lab: Any) -> None:
     assert trial.of("ACK") == []
 
 
-def test_orders_that_come_while_it_is_down_wait_for_the_next_incarnation(lab: Any) -> None:
+def test_orders_that_come_while_it_is_down_wait_for_the_next_incarnation(lab: Laboratory) -> None:
     def run(world: Any, order: Any) -> bool:
         world.call("payment.charge", saga=order.id, key=order.id)
         return True

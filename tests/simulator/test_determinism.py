@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -15,6 +14,8 @@ from hypothesis import strategies as st
 from sagafuzz import Adapter, Fault, Plan, Scenario, Site
 from sagafuzz.faults import feasible_kinds
 from sagafuzz.simulator import Setup, simulate
+
+from .conftest import Laboratory
 
 SCENARIOS = {
     "succeeds": Scenario(),
@@ -72,7 +73,7 @@ meant, pin the new ones."""
 
 
 @pytest.mark.parametrize("name", sorted(PLANS))
-def test_runs_go_as_they_always_went(lab: Any, careful: Adapter, name: str) -> None:
+def test_runs_go_as_they_always_went(lab: Laboratory, careful: Adapter, name: str) -> None:
     digests = [lab.trial(careful, *faults, scenario=SCENARIOS[name]).history.digest for faults in PLANS[name]]
     assert digests == PINNED[name]
 
@@ -137,7 +138,7 @@ def test_other_processes_and_other_hash_seeds_see_the_same(tmp_path: Path) -> No
     assert len(outputs.pop().splitlines()) > 50
 
 
-def test_runs_do_not_depend_on_what_ran_before(lab: Any, careful: Adapter) -> None:
+def test_runs_do_not_depend_on_what_ran_before(lab: Laboratory, careful: Adapter) -> None:
     alone = lab.trial(careful, "lost-ack pay F").run
     for faults in PLANS["succeeds"]:
         lab.trial(careful, *faults)

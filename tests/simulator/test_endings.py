@@ -17,13 +17,15 @@ from sagafuzz.invariants import check
 from sagafuzz.simulator import patches
 from sagafuzz.simulator.patches import watchdog
 
+from .conftest import Laboratory
+
 needs_alarms = pytest.mark.skipif(
     not hasattr(signal, "setitimer") or sys.gettrace() is not None, reason="needs alarm signals, undisturbed"
 )
 
 
 @pytest.mark.parametrize("interval", [0.001, 1, 3600])
-def test_a_task_that_polls_for_ever_does_not_keep_a_run_from_its_end(lab: Any, interval: float) -> None:
+def test_a_task_that_polls_for_ever_does_not_keep_a_run_from_its_end(lab: Laboratory, interval: float) -> None:
     def boot(world: Any) -> None:
         world.spawn(poll, world)
 
@@ -41,7 +43,7 @@ def test_a_task_that_polls_for_ever_does_not_keep_a_run_from_its_end(lab: Any, i
     assert (trial.answers, trial.end) == (["completed"], "quiescent")
 
 
-def test_a_poller_that_calls_is_at_rest_when_the_sagas_are(lab: Any) -> None:
+def test_a_poller_that_calls_is_at_rest_when_the_sagas_are(lab: Laboratory) -> None:
     def poll(world: Any, saga: str) -> None:
         while True:
             world.call("payment.balance", saga=saga)
@@ -55,7 +57,7 @@ def test_a_poller_that_calls_is_at_rest_when_the_sagas_are(lab: Any) -> None:
     assert (trial.answers, trial.end) == (["completed"], "quiescent")
 
 
-def test_a_poller_does_not_cut_a_saga_short_that_waits_for_hours(lab: Any) -> None:
+def test_a_poller_does_not_cut_a_saga_short_that_waits_for_hours(lab: Laboratory) -> None:
     def poll(world: Any) -> None:
         while True:
             world.sleep(1)
@@ -68,7 +70,7 @@ def test_a_poller_does_not_cut_a_saga_short_that_waits_for_hours(lab: Any) -> No
     assert trial.answers == ["completed"]
 
 
-def test_a_saga_left_open_beside_a_poller_comes_to_rest_and_stays_open(lab: Any) -> None:
+def test_a_saga_left_open_beside_a_poller_comes_to_rest_and_stays_open(lab: Laboratory) -> None:
     def poll(world: Any) -> None:
         while True:
             world.sleep(1)
@@ -80,7 +82,7 @@ def test_a_saga_left_open_beside_a_poller_comes_to_rest_and_stays_open(lab: Any)
     assert (trial.answers, trial.end) == ([], "quiescent")
 
 
-def test_a_worker_that_ends_what_run_has_only_accepted_is_waited_for(lab: Any) -> None:
+def test_a_worker_that_ends_what_run_has_only_accepted_is_waited_for(lab: Laboratory) -> None:
     def work(world: Any, saga: str) -> None:
         for _ in range(3_000):
             world.sleep(1)
@@ -93,7 +95,7 @@ def test_a_worker_that_ends_what_run_has_only_accepted_is_waited_for(lab: Any) -
     assert lab.trial(lab.system(run)).answers == ["pending", "completed"]
 
 
-def test_who_waits_for_what_never_comes_is_at_rest(lab: Any) -> None:
+def test_who_waits_for_what_never_comes_is_at_rest(lab: Laboratory) -> None:
     async def run(world: Any, order: Any) -> bool:
         await asyncio.get_running_loop().create_future()
         return True
@@ -103,7 +105,7 @@ def test_who_waits_for_what_never_comes_is_at_rest(lab: Any) -> None:
     assert trial.events[-1].t_us < 1_000_000
 
 
-def test_asking_again_for_ever_with_waits_is_a_livelock(lab: Any) -> None:
+def test_asking_again_for_ever_with_waits_is_a_livelock(lab: Laboratory) -> None:
     def run(world: Any, order: Any) -> bool:
         while True:
             try:
@@ -115,7 +117,7 @@ def test_asking_again_for_ever_with_waits_is_a_livelock(lab: Any) -> None:
     assert (trial.answers, trial.end) == ([], "livelock")
 
 
-def test_asking_again_for_ever_without_waits_is_one_too(lab: Any) -> None:
+def test_asking_again_for_ever_without_waits_is_one_too(lab: Laboratory) -> None:
     def run(world: Any, order: Any) -> bool:
         while True:
             try:
@@ -126,7 +128,7 @@ def test_asking_again_for_ever_without_waits_is_one_too(lab: Any) -> None:
     assert lab.trial(lab.system(run), scenario=Scenario(rejections=((1, "payment.charge"),))).end == "livelock"
 
 
-def test_asking_again_at_growing_intervals_ends_after_thirty_days(lab: Any) -> None:
+def test_asking_again_at_growing_intervals_ends_after_thirty_days(lab: Laboratory) -> None:
     def run(world: Any, order: Any) -> bool:
         wait = 1.0
         while True:
@@ -141,7 +143,7 @@ def test_asking_again_at_growing_intervals_ends_after_thirty_days(lab: Any) -> N
     assert len(trial.of("SEND")) == 22
 
 
-def test_a_coroutine_that_never_waits_is_a_livelock(lab: Any) -> None:
+def test_a_coroutine_that_never_waits_is_a_livelock(lab: Laboratory) -> None:
     async def run(world: Any, order: Any) -> bool:
         while True:
             world.alert(order.id)
@@ -150,7 +152,7 @@ def test_a_coroutine_that_never_waits_is_a_livelock(lab: Any) -> None:
     assert lab.trial(lab.system(run)).end == "livelock"
 
 
-def test_writing_for_ever_is_a_livelock(lab: Any) -> None:
+def test_writing_for_ever_is_a_livelock(lab: Laboratory) -> None:
     def run(world: Any, order: Any) -> bool:
         while True:
             world.store.put("k", 1)
@@ -168,7 +170,7 @@ def spin(*args: Any) -> None:
 
 @needs_alarms
 @pytest.mark.parametrize("where", ["boot", "run", "spawned", "coroutine", "task", "participant", "stubborn"])
-def test_the_watchdog_ends_what_computes_for_ever(lab: Any, where: str) -> None:
+def test_the_watchdog_ends_what_computes_for_ever(lab: Laboratory, where: str) -> None:
     async def in_a_coroutine(world: Any, order: Any) -> bool:
         await world.call("order.create")
         spin()
@@ -213,7 +215,7 @@ def test_the_watchdog_ends_what_computes_for_ever(lab: Any, where: str) -> None:
 
 
 @needs_alarms
-def test_the_watchdog_leaves_alone_what_is_only_long(lab: Any) -> None:
+def test_the_watchdog_leaves_alone_what_is_only_long(lab: Laboratory) -> None:
     def run(world: Any, order: Any) -> bool:
         for _ in range(60):
             sum(range(200_000))
@@ -245,7 +247,7 @@ def test_the_watchdog_takes_no_run_for_the_one_before_that_lay_in_the_same_place
     assert watch.ended == 0
 
 
-def test_without_signals_there_is_no_watchdog_and_no_harm(lab: Any) -> None:
+def test_without_signals_there_is_no_watchdog_and_no_harm(lab: Laboratory) -> None:
     answers: list[Any] = []
 
     def work() -> None:
@@ -264,7 +266,7 @@ PIVOT_FIRST = Saga(
 )
 
 
-def test_a_saga_left_open_after_a_pivot_without_an_undo_gets_its_restart(lab: Any) -> None:
+def test_a_saga_left_open_after_a_pivot_without_an_undo_gets_its_restart(lab: Laboratory) -> None:
     def run(world: Any, order: Any) -> Outcome:
         world.store.put(order.id, {}, record="create", saga=order.id)
         world.call("payment.charge", key="p")

@@ -8,11 +8,13 @@ import pytest
 
 from sagafuzz import Adapter, Outcome, PortError, Rejected, Scenario
 
+from .conftest import Laboratory, Trial
+
 DECLINED = Scenario(rejections=((1, "payment.charge"),))
 
 
 @pytest.fixture
-def once(lab: Any) -> Adapter:
+def once(lab: Laboratory) -> Adapter:
     """Asks each step once and tells the client in a word what came of it; the second step's charge
     is undone, where it was refused or is unknown, as is the order."""
 
@@ -31,18 +33,20 @@ def once(lab: Any) -> Adapter:
     return lab.system(run)
 
 
-def seen(trial: Any) -> list[str]:
+def seen(trial: Trial) -> list[str]:
     """The exceptions that the code under test met."""
     return [event.data[0] for event in trial.of("ALERT")]
 
 
-def test_without_a_fault_each_call_is_sent_delivered_applied_and_acknowledged_once(lab: Any, once: Adapter) -> None:
+def test_without_a_fault_each_call_is_sent_delivered_applied_and_acknowledged_once(
+    lab: Laboratory, once: Adapter
+) -> None:
     trial = lab.trial(once)
     assert trial.story("order") == trial.story("pay") == ["SEND", "DELIVER", "APPLY", "ACK"]
     assert (trial.answers, trial.end, trial.fired) == (["completed"], "quiescent", [])
 
 
-def test_lost_request_is_never_delivered_and_the_caller_times_out(lab: Any, once: Adapter) -> None:
+def test_lost_request_is_never_delivered_and_the_caller_times_out(lab: Laboratory, once: Adapter) -> None:
     trial = lab.trial(once, "lost-request pay F")
     assert trial.story("pay") == ["SEND", "LOST", "TIMEOUT"]
     assert trial.of("TIMEOUT")[0].t_us - trial.of("SEND", step="pay")[0].t_us == 1_000_000
@@ -50,18 +54,18 @@ def test_lost_request_is_never_delivered_and_the_caller_times_out(lab: Any, once
     assert seen(trial) == ["CallTimeout"]
 
 
-def test_lost_ack_is_applied_and_the_caller_times_out_all_the_same(lab: Any, once: Adapter) -> None:
+def test_lost_ack_is_applied_and_the_caller_times_out_all_the_same(lab: Laboratory, once: Adapter) -> None:
     trial = lab.trial(once, "lost-ack pay F")
     assert trial.story("pay") == ["SEND", "DELIVER", "APPLY", "LOST", "TIMEOUT"]
     assert seen(trial) == ["CallTimeout"]
 
 
-def test_the_caller_cannot_tell_a_lost_request_from_a_lost_ack(lab: Any, once: Adapter) -> None:
+def test_the_caller_cannot_tell_a_lost_request_from_a_lost_ack(lab: Laboratory, once: Adapter) -> None:
     request, ack = lab.trial(once, "lost-request pay F"), lab.trial(once, "lost-ack pay F")
     assert request.of("TIMEOUT", "ALERT", "CLIENT_ACK") == ack.of("TIMEOUT", "ALERT", "CLIENT_ACK")
 
 
-def test_duplicate_is_delivered_twice_one_right_after_the_other(lab: Any, once: Adapter) -> None:
+def test_duplicate_is_delivered_twice_one_right_after_the_other(lab: Laboratory, once: Adapter) -> None:
     trial = lab.trial(once, "duplicate pay F")
     first, second = trial.of("DELIVER", step="pay")
     assert (first.data, second.data, second.t_us) == ((1,), (2,), first.t_us)
@@ -69,7 +73,7 @@ def test_duplicate_is_delivered_twice_one_right_after_the_other(lab: Any, once: 
     assert trial.answers == ["completed"]
 
 
-def test_delayed_duplicate_arrives_after_the_compensation(lab: Any, once: Adapter) -> None:
+def test_delayed_duplicate_arrives_after_the_compensation(lab: Laboratory, once: Adapter) -> None:
     trial = lab.trial(once, "delayed-duplicate order F", scenario=DECLINED)
     late = trial.of("DELIVER", step="order", direction="F")[1]
     undone = trial.of("APPLY", step="order", direction="C")[0]
@@ -78,26 +82,26 @@ def test_delayed_duplicate_arrives_after_the_compensation(lab: Any, once: Adapte
     assert trial.of("REJECT", step="order")[0].data == ("already compensated",)
 
 
-def test_delayed_duplicate_of_what_is_never_compensated_arrives_at_the_very_end(lab: Any, once: Adapter) -> None:
+def test_delayed_duplicate_of_what_is_never_compensated_arrives_at_the_very_end(lab: Laboratory, once: Adapter) -> None:
     trial = lab.trial(once, "delayed-duplicate order F")
     assert trial.events[-3:-1] == tuple(trial.events[trial.position("CLIENT_ACK") + 1 :][:2])
     assert [event.kind for event in trial.events[-3:]] == ["DELIVER", "APPLY", "END"]
 
 
-def test_timeout_is_applied_after_the_caller_gave_up(lab: Any, once: Adapter) -> None:
+def test_timeout_is_applied_after_the_caller_gave_up(lab: Laboratory, once: Adapter) -> None:
     trial = lab.trial(once, "timeout pay F")
     assert trial.story("pay") == ["SEND", "TIMEOUT", "DELIVER", "REJECT"]  # the refund was quicker, the key is closed
     assert lab.trial(once, "timeout order F").story("order") == ["SEND", "TIMEOUT", "DELIVER", "APPLY"]
     assert seen(trial) == ["CallTimeout"]
 
 
-def test_reject_is_definite_and_without_effect(lab: Any, once: Adapter) -> None:
+def test_reject_is_definite_and_without_effect(lab: Laboratory, once: Adapter) -> None:
     trial = lab.trial(once, "reject pay F")
     assert trial.story("pay") == ["SEND", "DELIVER", "REJECT", "ACK"]
     assert seen(trial) == ["Rejected"]
 
 
-def test_reject_does_not_strike_where_the_key_was_applied_already(lab: Any) -> None:
+def test_reject_does_not_strike_where_the_key_was_applied_already(lab: Laboratory) -> None:
     def run(world: Any, order: Any) -> bool:
         world.call("payment.charge", saga=order.id, key="k")
         world.call("payment.charge", saga=order.id, key="k")
@@ -114,20 +118,20 @@ def test_reject_does_not_strike_where_the_key_was_applied_already(lab: Any) -> N
     assert impossible in ([(2, True)], [(1, False), (2, True)])
 
 
-def test_error_before_effect_applies_nothing(lab: Any, once: Adapter) -> None:
+def test_error_before_effect_applies_nothing(lab: Laboratory, once: Adapter) -> None:
     trial = lab.trial(once, "error-before-effect pay F")
     assert trial.story("pay") == ["SEND", "DELIVER", "ERROR", "ACK"]
     assert seen(trial) == ["Unavailable"]
 
 
-def test_error_after_effect_applies_and_the_caller_sees_the_same_error(lab: Any, once: Adapter) -> None:
+def test_error_after_effect_applies_and_the_caller_sees_the_same_error(lab: Laboratory, once: Adapter) -> None:
     trial = lab.trial(once, "error-after-effect pay F")
     assert trial.story("pay") == ["SEND", "DELIVER", "APPLY", "ACK"]
     assert trial.of("ACK", step="pay")[0].data == ("error",)
     assert seen(trial) == ["Unavailable"]
 
 
-def test_undo_fails_at_every_attempt_until_an_operator_steps_in(lab: Any, careful: Adapter) -> None:
+def test_undo_fails_at_every_attempt_until_an_operator_steps_in(lab: Laboratory, careful: Adapter) -> None:
     trial = lab.trial(careful, "undo-fails order C", scenario=DECLINED)
     story = [event.kind for event in trial.events if event.direction == "C" or event.kind == "HEAL"]
     healed = story.index("HEAL")
@@ -139,7 +143,7 @@ def test_undo_fails_at_every_attempt_until_an_operator_steps_in(lab: Any, carefu
     assert (trial.answers, trial.end) == (["compensated"], "quiescent")
 
 
-def test_undo_fails_is_repaired_also_for_who_asks_again_all_the_time(lab: Any) -> None:
+def test_undo_fails_is_repaired_also_for_who_asks_again_all_the_time(lab: Laboratory) -> None:
     def run(world: Any, order: Any) -> bool:
         world.call("payment.charge", saga=order.id, key="k")
         while True:
@@ -154,7 +158,7 @@ def test_undo_fails_is_repaired_also_for_who_asks_again_all_the_time(lab: Any) -
     assert (len(trial.of("HEAL")), trial.answers, trial.end) == (1, ["compensated"], "quiescent")
 
 
-def test_undo_fails_is_repaired_at_rest_for_who_has_given_up(lab: Any, once: Adapter) -> None:
+def test_undo_fails_is_repaired_at_rest_for_who_has_given_up(lab: Laboratory, once: Adapter) -> None:
     trial = lab.trial(once, "undo-fails order C", scenario=DECLINED)
     assert [event.kind for event in trial.events[-3:]] == ["RAISED", "HEAL", "END"]
     assert trial.events[-1].t_us < 1_000_000
@@ -169,7 +173,9 @@ def test_undo_fails_is_repaired_at_rest_for_who_has_given_up(lab: Any, once: Ada
         ("crash-after-ack", ["SEND", "DELIVER", "APPLY", "ACK", "CRASH"]),
     ],
 )
-def test_a_crash_around_a_call_comes_at_its_exact_moment(lab: Any, once: Adapter, kind: str, story: list[str]) -> None:
+def test_a_crash_around_a_call_comes_at_its_exact_moment(
+    lab: Laboratory, once: Adapter, kind: str, story: list[str]
+) -> None:
     trial = lab.trial(once, f"{kind} pay F")
     of_the_call = [event.kind for event in trial.events if event.step == "pay" or event.kind == "CRASH"]
     assert of_the_call == (story or ["CRASH"])
@@ -180,7 +186,7 @@ def test_a_crash_around_a_call_comes_at_its_exact_moment(lab: Any, once: Adapter
 
 
 @pytest.mark.parametrize(("kind", "durable"), [("crash-before-log", False), ("crash-after-log", True)])
-def test_a_crash_around_a_write_leaves_the_record_or_does_not(lab: Any, kind: str, durable: bool) -> None:
+def test_a_crash_around_a_write_leaves_the_record_or_does_not(lab: Laboratory, kind: str, durable: bool) -> None:
     found: list[Any] = []
 
     def run(world: Any, order: Any) -> bool:
@@ -196,7 +202,7 @@ def test_a_crash_around_a_write_leaves_the_record_or_does_not(lab: Any, kind: st
     )
 
 
-def test_key_expiry_makes_a_late_retry_a_new_request(lab: Any) -> None:
+def test_key_expiry_makes_a_late_retry_a_new_request(lab: Laboratory) -> None:
     def system(wait: float) -> Adapter:
         def run(world: Any, order: Any) -> bool:
             for _ in range(2):
@@ -218,7 +224,9 @@ def test_key_expiry_makes_a_late_retry_a_new_request(lab: Any) -> None:
 # -- faults in recovery and compensation, and what is recorded of them -------------------------
 
 
-def test_a_crash_inside_recovery_starts_a_third_incarnation_that_ends_the_saga(lab: Any, careful: Adapter) -> None:
+def test_a_crash_inside_recovery_starts_a_third_incarnation_that_ends_the_saga(
+    lab: Laboratory, careful: Adapter
+) -> None:
     trial = lab.trial(careful, "crash-after-effect pay F", "crash-before-send pay F #2")
     assert [event.process for event in trial.of("BOOT")] == ["orchestrator", "orchestrator#2", "orchestrator#3"]
     assert [event.data[0] for event in trial.of("TERMINAL")] == ["completed"]
@@ -227,7 +235,7 @@ def test_a_crash_inside_recovery_starts_a_third_incarnation_that_ends_the_saga(l
     assert recovery[0] == ("saga-1", "intent pay", "", "log", 2)
 
 
-def test_a_crash_inside_compensation_does_not_end_it(lab: Any, careful: Adapter) -> None:
+def test_a_crash_inside_compensation_does_not_end_it(lab: Laboratory, careful: Adapter) -> None:
     trial = lab.trial(careful, "crash-after-effect order C", scenario=DECLINED)
     assert [event.data[0] for event in trial.of("APPLY", direction="C")] == [True, False]
     assert [event.data[0] for event in trial.of("TERMINAL")] == ["compensated"]
@@ -243,12 +251,12 @@ def test_a_crash_inside_compensation_does_not_end_it(lab: Any, careful: Adapter)
         ("delayed-duplicate order F", "reject pay F", "undo-fails order C"),
     ],
 )
-def test_a_site_is_reported_once(lab: Any, careful: Adapter, faults: tuple[str, ...]) -> None:
+def test_a_site_is_reported_once(lab: Laboratory, careful: Adapter, faults: tuple[str, ...]) -> None:
     trial = lab.trial(careful, *faults)
     assert len(set(trial.sites)) == len(trial.sites)
 
 
-def test_a_fired_fault_is_recorded_where_it_struck(lab: Any, careful: Adapter) -> None:
+def test_a_fired_fault_is_recorded_where_it_struck(lab: Laboratory, careful: Adapter) -> None:
     trial = lab.trial(careful, "lost-request order F", "crash-before-log 'terminal'")
     lost, crash = trial.history.fired
     assert trial.events[lost.position].kind == "LOST"
@@ -256,13 +264,13 @@ def test_a_fired_fault_is_recorded_where_it_struck(lab: Any, careful: Adapter) -
     assert (lost.fault.kind, crash.fault.kind) == ("lost-request", "crash-before-log")
 
 
-def test_a_fault_whose_site_is_not_reached_does_not_fire(lab: Any, once: Adapter) -> None:
+def test_a_fault_whose_site_is_not_reached_does_not_fire(lab: Laboratory, once: Adapter) -> None:
     trial = lab.unchecked(once, "undo-fails pay C", "lost-ack order F #4")
     assert trial.fired == []
     assert trial.run.rows == lab.trial(once).run.rows
 
 
-def test_a_saga_left_open_by_faults_gets_one_restart_without_a_fault(lab: Any) -> None:
+def test_a_saga_left_open_by_faults_gets_one_restart_without_a_fault(lab: Laboratory) -> None:
     def run(world: Any, order: Any) -> bool:
         world.store.put(order.id, 1, record="create")
         world.call("payment.charge", saga=order.id, key="k")  # a timeout goes up to the client

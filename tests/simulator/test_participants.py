@@ -9,6 +9,8 @@ import pytest
 
 from sagafuzz import PortError, Saga, Scenario, Step
 
+from .conftest import Laboratory, Trial
+
 SHOP = Saga(
     "shop",
     [
@@ -21,7 +23,7 @@ SHOP = Saga(
 
 
 @pytest.fixture
-def calls(lab: Any) -> Callable[..., Any]:
+def calls(lab: Laboratory) -> Callable[..., Any]:
     """Make calls one after the other, each (operation, arguments); the trial and the answers."""
 
     def make(*requests: tuple[str, dict[str, Any]], scenario: Scenario | None = None) -> tuple[Any, list[Any]]:
@@ -41,7 +43,7 @@ def calls(lab: Any) -> Callable[..., Any]:
     return make
 
 
-def effects(trial: Any) -> list[bool]:
+def effects(trial: Trial) -> list[bool]:
     return [event.data[0] for event in trial.of("APPLY")]
 
 
@@ -57,7 +59,7 @@ def test_without_a_key_it_is_applied_each_time(calls: Callable[..., Any]) -> Non
     assert [answer["id"] for answer in answers] == ["pay-1", "pay-2"]
 
 
-def test_what_the_caller_does_to_an_answer_does_not_change_the_memory_of_it(lab: Any) -> None:
+def test_what_the_caller_does_to_an_answer_does_not_change_the_memory_of_it(lab: Laboratory) -> None:
     answers: list[Any] = []
 
     def run(world: Any, order: Any) -> bool:
@@ -155,7 +157,7 @@ def test_an_operation_of_no_step_is_answered_and_has_neither_effect_nor_sites(ca
     assert {site.subject for site in trial.sites} == {"pay"}
 
 
-def test_the_payload_travels_as_it_was_sent(lab: Any) -> None:
+def test_the_payload_travels_as_it_was_sent(lab: Laboratory) -> None:
     def run(world: Any, order: Any) -> bool:
         lines = [1]
         world.spawn(lines.append, 2)
@@ -166,7 +168,7 @@ def test_the_payload_travels_as_it_was_sent(lab: Any) -> None:
     assert sent.get("payload") == (("lines", "[1]"), ("note", "n"), ("things", '"<set>"'))
 
 
-def test_two_sagas_interleave_at_every_port(lab: Any) -> None:
+def test_two_sagas_interleave_at_every_port(lab: Laboratory) -> None:
     def run(world: Any, order: Any) -> bool:
         for operation in ("order.create", "payment.charge"):
             world.call(operation, saga=order.id, key=order.id + operation)

@@ -10,6 +10,8 @@ from sagafuzz import Adapter, Rejected, Request, Saga, Scenario, Step, Transacti
 from sagafuzz.invariants import blocking
 from sagafuzz.simulator import Register
 
+from .conftest import Laboratory
+
 COUNTER = Saga(
     "counter",
     [
@@ -35,7 +37,7 @@ class Careless:
 
 
 @pytest.fixture
-def acts(lab: Any) -> Any:
+def acts(lab: Laboratory) -> Any:
     """Let one saga's requests do things; what the participant showed of it."""
 
     def make(*requests: tuple[str, list[Any], bool], sagas: int = 1) -> list[tuple[Any, ...]]:
@@ -92,7 +94,9 @@ def test_a_lock_marks_the_value_for_others_until_it_is_taken_away(acts: Any) -> 
 # -- isolation, from end to end ----------------------------------------------------------------
 
 
-def counting(lab: Any, participant: Any, *, add: bool, isolation: tuple[str, ...], final: bool = False) -> Adapter:
+def counting(
+    lab: Laboratory, participant: Any, *, add: bool, isolation: tuple[str, ...], final: bool = False
+) -> Adapter:
     """Each saga reads a number and puts the next one; where the second step is refused it is undone."""
 
     def run(world: Any, order: Any) -> bool:
@@ -129,7 +133,7 @@ FIRST_IS_UNDONE = Scenario(sagas=2, rejections=((1, "shipping.ship"),))
     ],
 )
 def test_two_sagas_that_count_lose_what_they_do_not_add(
-    lab: Any, participant: Any, add: bool, scenario: Scenario, found: set[str]
+    lab: Laboratory, participant: Any, add: bool, scenario: Scenario, found: set[str]
 ) -> None:
     system = counting(lab, participant, add=add, isolation=("lost-update", "undo-clobber"))
     verdict = check(lab.trial(system, scenario=scenario).history)
@@ -137,7 +141,7 @@ def test_two_sagas_that_count_lose_what_they_do_not_add(
     assert "I25" in verdict.exercised
 
 
-def test_a_saga_that_meets_a_mark_is_refused_and_nothing_is_lost(lab: Any) -> None:
+def test_a_saga_that_meets_a_mark_is_refused_and_nothing_is_lost(lab: Laboratory) -> None:
     system = counting(lab, Locking, add=False, isolation=("lost-update", "undo-clobber"), final=True)
     trial = lab.trial(system, scenario=BOTH)
     assert sorted(trial.answers) == ["compensated", "completed"]
@@ -147,7 +151,7 @@ def test_a_saga_that_meets_a_mark_is_refused_and_nothing_is_lost(lab: Any) -> No
     assert held.waits == 1
 
 
-def test_a_mark_that_nobody_takes_away_is_left(lab: Any) -> None:
+def test_a_mark_that_nobody_takes_away_is_left(lab: Laboratory) -> None:
     system = counting(lab, Locking, add=False, isolation=())
     found = check(lab.trial(system).history).violations
     assert [violation.anomaly for violation in found] == ["lock left"]
@@ -176,7 +180,7 @@ def test_a_promise_about_nothing_is_refused(options: dict[str, Any], complaint: 
         adapter(saga=COUNTER, **options)(System)
 
 
-def test_what_is_promised_is_told_in_the_history_and_read_back(lab: Any) -> None:
+def test_what_is_promised_is_told_in_the_history_and_read_back(lab: Laboratory) -> None:
     other = Saga("counter-2", [Step("look", "account.look"), Step("put", "account.set", undo="account.put-back")])
 
     def run(world: Any, order: Any) -> bool:

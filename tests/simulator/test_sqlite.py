@@ -11,6 +11,8 @@ import pytest
 
 from sagafuzz import Scenario
 
+from .conftest import Laboratory
+
 
 def boot(world: Any) -> None:
     world.db = world.sqlite()
@@ -18,7 +20,7 @@ def boot(world: Any) -> None:
     world.found = world.db.execute("SELECT note FROM notes ORDER BY note").fetchall()
 
 
-def system(lab: Any, body: Any, found: list[Any] | None = None, **options: Any) -> Any:
+def system(lab: Laboratory, body: Any, found: list[Any] | None = None, **options: Any) -> Any:
     """An adapter with a table ``notes`` whose saga is ``body(db, world, order)``; what each boot finds."""
 
     def booted(world: Any) -> None:
@@ -63,7 +65,7 @@ WAYS = [in_a_block, by_commit, by_statement, by_itself]
 
 
 @pytest.mark.parametrize("body", [*WAYS, by_script])
-def test_each_commit_is_one_crash_point(lab: Any, body: Any) -> None:
+def test_each_commit_is_one_crash_point(lab: Laboratory, body: Any) -> None:
     trial = lab.trial(system(lab, body))
     subject = "script" if body is by_script else "insert notes"
     assert [(site.saga, site.subject, site.phase) for site in trial.sites if site.subject != "create notes"] == [
@@ -76,7 +78,7 @@ def test_each_commit_is_one_crash_point(lab: Any, body: Any) -> None:
 @pytest.mark.parametrize("body", [*WAYS, by_script])
 @pytest.mark.parametrize(("kind", "left"), [("crash-before-log", []), ("crash-after-log", ["a", "b", "c"])])
 def test_a_crash_before_the_commit_loses_all_and_one_after_it_nothing(
-    lab: Any, body: Any, kind: str, left: list[str]
+    lab: Laboratory, body: Any, kind: str, left: list[str]
 ) -> None:
     found: list[Any] = []
     subject = "script" if body is by_script else "insert notes"
@@ -85,7 +87,7 @@ def test_a_crash_before_the_commit_loses_all_and_one_after_it_nothing(
     assert trial.end == "quiescent"
 
 
-def test_what_is_not_committed_dies_with_the_process(lab: Any) -> None:
+def test_what_is_not_committed_dies_with_the_process(lab: Laboratory) -> None:
     found: list[Any] = []
 
     def body(db: Any, world: Any, order: Any) -> None:
@@ -97,7 +99,7 @@ def test_what_is_not_committed_dies_with_the_process(lab: Any) -> None:
     assert trial.raised == []
 
 
-def test_the_idiom_of_rolling_back_what_failed_can_do_nothing_when_dead(lab: Any) -> None:
+def test_the_idiom_of_rolling_back_what_failed_can_do_nothing_when_dead(lab: Laboratory) -> None:
     def body(db: Any, world: Any, order: Any) -> None:
         db.execute("INSERT INTO notes VALUES ('s', 'n')")
         try:
@@ -114,7 +116,7 @@ def test_the_idiom_of_rolling_back_what_failed_can_do_nothing_when_dead(lab: Any
     assert (found, trial.raised, trial.answers) == ([[], []], [], [])
 
 
-def test_an_exception_in_the_block_rolls_back(lab: Any) -> None:
+def test_an_exception_in_the_block_rolls_back(lab: Laboratory) -> None:
     def body(db: Any, world: Any, order: Any) -> None:
         try:
             with db:
@@ -129,12 +131,12 @@ def test_an_exception_in_the_block_rolls_back(lab: Any) -> None:
     assert "insert notes" not in {site.subject for site in trial.sites}
 
 
-def test_a_commit_of_nothing_is_no_crash_point(lab: Any) -> None:
+def test_a_commit_of_nothing_is_no_crash_point(lab: Laboratory) -> None:
     trial = lab.trial(system(lab, lambda db, world, order: db.commit()))
     assert {site.subject for site in trial.sites} == {"create notes"}
 
 
-def test_a_writer_waits_for_another_connection_in_virtual_time(lab: Any) -> None:
+def test_a_writer_waits_for_another_connection_in_virtual_time(lab: Laboratory) -> None:
     waited: list[float] = []
 
     def body(db: Any, world: Any, order: Any) -> None:
@@ -152,7 +154,7 @@ def test_a_writer_waits_for_another_connection_in_virtual_time(lab: Any) -> None
     assert waited[1] == pytest.approx(1, abs=0.01)
 
 
-def test_who_waits_too_long_is_told_that_the_database_is_locked(lab: Any) -> None:
+def test_who_waits_too_long_is_told_that_the_database_is_locked(lab: Laboratory) -> None:
     def body(db: Any, world: Any, order: Any) -> None:
         own = world.sqlite()
         with own:
@@ -165,7 +167,7 @@ def test_who_waits_too_long_is_told_that_the_database_is_locked(lab: Any) -> Non
     assert trial.answers == ["completed"]
 
 
-def test_a_lock_held_by_the_dead_is_released(lab: Any) -> None:
+def test_a_lock_held_by_the_dead_is_released(lab: Laboratory) -> None:
     def body(db: Any, world: Any, order: Any) -> None:
         db.execute("INSERT INTO notes VALUES (?, 'n')", (order.id,))
         world.call("payment.charge", saga=order.id)
@@ -176,7 +178,7 @@ def test_a_lock_held_by_the_dead_is_released(lab: Any) -> None:
     assert trial.of("CLIENT_ACK")[0].t_us < 5_100_000
 
 
-def test_databases_are_apart_by_name_and_by_run(lab: Any) -> None:
+def test_databases_are_apart_by_name_and_by_run(lab: Laboratory) -> None:
     counts: list[Any] = []
 
     def body(db: Any, world: Any, order: Any) -> None:
@@ -190,7 +192,7 @@ def test_databases_are_apart_by_name_and_by_run(lab: Any) -> None:
     assert counts == [0, 3, 0, 3]
 
 
-def test_reading_is_sqlite_as_usual(lab: Any) -> None:
+def test_reading_is_sqlite_as_usual(lab: Laboratory) -> None:
     def body(db: Any, world: Any, order: Any) -> None:
         in_a_block(db, world, order)
         db.row_factory = sqlite3.Row
@@ -204,7 +206,7 @@ def test_reading_is_sqlite_as_usual(lab: Any) -> None:
     assert (trial.raised, trial.answers) == ([], ["completed"])
 
 
-def test_it_serves_coroutines_too(lab: Any) -> None:
+def test_it_serves_coroutines_too(lab: Laboratory) -> None:
     async def run(world: Any, order: Any) -> bool:
         with world.db:
             world.db.execute("INSERT INTO notes VALUES (?, 'n')", (order.id,))
@@ -216,7 +218,7 @@ def test_it_serves_coroutines_too(lab: Any) -> None:
     assert {site.saga for site in trial.sites if site.subject == "insert notes"} == {"saga-1", "saga-2"}
 
 
-def test_all_connections_are_closed_at_the_end(lab: Any) -> None:
+def test_all_connections_are_closed_at_the_end(lab: Laboratory) -> None:
     kept: list[Any] = []
 
     def body(db: Any, world: Any, order: Any) -> None:

@@ -9,20 +9,22 @@ import pytest
 
 from sagafuzz import Outcome, Scenario, UsageError
 
+from .conftest import Laboratory
 
-def inside(lab: Any, body: Any, *faults: str, boot: Any = None, scenario: Scenario | None = None) -> Any:
+
+def inside(lab: Laboratory, body: Any, *faults: str, boot: Any = None, scenario: Scenario | None = None) -> Any:
     """Run ``body(world)`` as the saga."""
     return lab.trial(lab.system(lambda world, order: body(world) or True, boot=boot), *faults, scenario=scenario)
 
 
-def returned(lab: Any, body: Any) -> Any:
+def returned(lab: Laboratory, body: Any) -> Any:
     """What ``body(store)`` returns inside the simulation."""
     found: list[Any] = []
     inside(lab, lambda world: found.append(body(world.store)))
     return found[0]
 
 
-def test_a_put_keeps_a_copy(lab: Any) -> None:
+def test_a_put_keeps_a_copy(lab: Laboratory) -> None:
     def body(store: Any) -> Any:
         value = {"list": [1]}
         store.put("k", value)
@@ -32,7 +34,7 @@ def test_a_put_keeps_a_copy(lab: Any) -> None:
     assert returned(lab, body) == {"list": [1]}
 
 
-def test_a_get_gives_a_copy(lab: Any) -> None:
+def test_a_get_gives_a_copy(lab: Laboratory) -> None:
     def body(store: Any) -> Any:
         store.put("k", {"list": [1]})
         store.get("k")["list"].append(2)
@@ -41,7 +43,7 @@ def test_a_get_gives_a_copy(lab: Any) -> None:
     assert returned(lab, body) == {"list": [1]}
 
 
-def test_what_is_got_is_what_json_makes_of_it(lab: Any) -> None:
+def test_what_is_got_is_what_json_makes_of_it(lab: Laboratory) -> None:
     value = {"tuple": (1, 2), 3: "three", "none": None, "float": 1.5, "true": True, "text": "é\ud800"}
     got = returned(lab, lambda store: (store.put("k", value), store.get("k"))[1])
     assert got == {"tuple": [1, 2], "3": "three", "none": None, "float": 1.5, "true": True, "text": "é\ud800"}
@@ -49,7 +51,7 @@ def test_what_is_got_is_what_json_makes_of_it(lab: Any) -> None:
 
 
 @pytest.mark.parametrize(("first", "second"), [(1, True), (1, 1.0), ((1,), [1]), ("1", 1), (0.0, -0.0)])
-def test_values_that_look_alike_are_not_mixed_up(lab: Any, first: Any, second: Any) -> None:
+def test_values_that_look_alike_are_not_mixed_up(lab: Laboratory, first: Any, second: Any) -> None:
     def body(store: Any) -> Any:
         store.put("a", first)
         store.put("b", second)
@@ -59,11 +61,11 @@ def test_values_that_look_alike_are_not_mixed_up(lab: Any, first: Any, second: A
     assert returned(lab, body) == (as_json.get(repr(first), repr(first)), repr(second))
 
 
-def test_an_absent_key_gives_the_default(lab: Any) -> None:
+def test_an_absent_key_gives_the_default(lab: Laboratory) -> None:
     assert returned(lab, lambda store: (store.get("k"), store.get("k", 7))) == (None, 7)
 
 
-def test_what_was_deleted_is_gone_and_deleting_nothing_is_no_error(lab: Any) -> None:
+def test_what_was_deleted_is_gone_and_deleting_nothing_is_no_error(lab: Laboratory) -> None:
     def body(store: Any) -> Any:
         store.put("k", 1)
         store.delete("k")
@@ -73,7 +75,7 @@ def test_what_was_deleted_is_gone_and_deleting_nothing_is_no_error(lab: Any) -> 
     assert returned(lab, body) == ("gone", [])
 
 
-def test_items_are_sorted_and_chosen_by_prefix(lab: Any) -> None:
+def test_items_are_sorted_and_chosen_by_prefix(lab: Laboratory) -> None:
     def body(store: Any) -> Any:
         for key in ("saga/b", "other", "saga/a"):
             store.put(key, key)
@@ -82,7 +84,7 @@ def test_items_are_sorted_and_chosen_by_prefix(lab: Any) -> None:
     assert returned(lab, body) == ([("saga/a", "saga/a"), ("saga/b", "saga/b")], ["other", "saga/a", "saga/b"])
 
 
-def test_a_transaction_sees_its_own_writes_and_nobody_else_does(lab: Any) -> None:
+def test_a_transaction_sees_its_own_writes_and_nobody_else_does(lab: Laboratory) -> None:
     seen: list[Any] = []
 
     def body(world: Any) -> None:
@@ -99,7 +101,7 @@ def test_a_transaction_sees_its_own_writes_and_nobody_else_does(lab: Any) -> Non
     assert seen == [("own", 1, [("k", 1)]), ("other", None, [("gone", 0)]), ("after", 1, [("k", 1)])]
 
 
-def test_two_sagas_have_a_transaction_each(lab: Any) -> None:
+def test_two_sagas_have_a_transaction_each(lab: Laboratory) -> None:
     def run(world: Any, order: Any) -> bool:
         with world.store.transaction():
             world.store.put(f"{order.id}/a", 1, record="intent", saga=order.id, step="pay")
@@ -117,7 +119,7 @@ def test_two_sagas_have_a_transaction_each(lab: Any) -> None:
     ]
 
 
-def test_two_coroutines_have_a_transaction_each(lab: Any) -> None:
+def test_two_coroutines_have_a_transaction_each(lab: Laboratory) -> None:
     async def run(world: Any, order: Any) -> bool:
         with world.store.transaction():
             world.store.put(f"{order.id}/a", 1)
@@ -136,7 +138,7 @@ def test_two_coroutines_have_a_transaction_each(lab: Any) -> None:
         ("crash-after-log 'write + write'", [("a", 1), ("b", 2)]),
     ],
 )
-def test_a_transaction_is_durable_as_a_whole_or_not_at_all(lab: Any, fault: str, left: list[Any]) -> None:
+def test_a_transaction_is_durable_as_a_whole_or_not_at_all(lab: Laboratory, fault: str, left: list[Any]) -> None:
     found: list[Any] = []
 
     def body(world: Any) -> None:
@@ -149,7 +151,7 @@ def test_a_transaction_is_durable_as_a_whole_or_not_at_all(lab: Any, fault: str,
     assert found == [[], left]
 
 
-def test_a_transaction_with_several_kinds_of_record_is_one_site(lab: Any) -> None:
+def test_a_transaction_with_several_kinds_of_record_is_one_site(lab: Laboratory) -> None:
     def body(world: Any) -> None:
         with world.store.transaction():
             world.store.put("a", 1, record="outcome", saga="saga-1", step="order")
@@ -160,7 +162,7 @@ def test_a_transaction_with_several_kinds_of_record_is_one_site(lab: Any) -> Non
     assert [event.t_us for event in trial.of("LOG", "LOGACK")] == [0, 0, 200, 200]
 
 
-def test_an_exception_in_a_transaction_leaves_nothing(lab: Any) -> None:
+def test_an_exception_in_a_transaction_leaves_nothing(lab: Laboratory) -> None:
     def body(world: Any) -> None:
         try:
             with world.store.transaction():
@@ -175,7 +177,7 @@ def test_an_exception_in_a_transaction_leaves_nothing(lab: Any) -> None:
     assert (len(trial.of("ALERT")), trial.answers) == (1, ["completed"])
 
 
-def test_a_record_belongs_to_the_saga_that_it_names_or_its_key_or_that_runs(lab: Any) -> None:
+def test_a_record_belongs_to_the_saga_that_it_names_or_its_key_or_that_runs(lab: Laboratory) -> None:
     def run(world: Any, order: Any) -> bool:
         if order.id == "saga-2":
             world.store.put("log:saga-1:x", 1)
@@ -198,13 +200,13 @@ def test_a_record_belongs_to_the_saga_that_it_names_or_its_key_or_that_runs(lab:
         (["completed"], []),
     ],
 )
-def test_a_durable_terminal_record_declares_an_outcome(lab: Any, value: Any, declared: list[str]) -> None:
+def test_a_durable_terminal_record_declares_an_outcome(lab: Laboratory, value: Any, declared: list[str]) -> None:
     trial = inside(lab, lambda world: world.store.put("saga-1", value, record="terminal"))
     assert [event.data[0] for event in trial.of("TERMINAL")] == declared
     assert trial.raised == []
 
 
-def test_a_terminal_record_that_did_not_become_durable_declares_nothing(lab: Any) -> None:
+def test_a_terminal_record_that_did_not_become_durable_declares_nothing(lab: Laboratory) -> None:
     trial = inside(
         lab,
         lambda world: world.store.put("saga-1", "completed", record="terminal"),
@@ -226,18 +228,18 @@ def inside_itself() -> list[Any]:
 @pytest.mark.parametrize(
     "value", [object(), {1, 2}, b"bytes", 1j, Outcome.COMPLETED, Colour.RED, {(1, 2): 3}, inside_itself()]
 )
-def test_what_is_no_json_data_is_refused(lab: Any, value: Any) -> None:
+def test_what_is_no_json_data_is_refused(lab: Laboratory, value: Any) -> None:
     for _ in range(2):
         with pytest.raises(UsageError, match=r"world\.store\.put\('k', \.\.\.\): the value is no JSON data"):
             inside(lab, lambda world: world.store.put("k", value))
 
 
-def test_a_key_that_is_no_string_is_refused(lab: Any) -> None:
+def test_a_key_that_is_no_string_is_refused(lab: Laboratory) -> None:
     with pytest.raises(UsageError, match="the key 5 is no string; write '5'"):
         inside(lab, lambda world: world.store.put(5, 1))
 
 
-def test_a_transaction_inside_a_transaction_is_refused(lab: Any) -> None:
+def test_a_transaction_inside_a_transaction_is_refused(lab: Laboratory) -> None:
     def body(world: Any) -> None:
         with world.store.transaction(), world.store.transaction():
             pass
@@ -246,7 +248,7 @@ def test_a_transaction_inside_a_transaction_is_refused(lab: Any) -> None:
         inside(lab, body)
 
 
-def test_the_store_of_one_run_is_not_that_of_the_next(lab: Any) -> None:
+def test_the_store_of_one_run_is_not_that_of_the_next(lab: Laboratory) -> None:
     found: list[Any] = []
 
     def body(world: Any) -> None:

@@ -18,10 +18,12 @@ from sagafuzz import Request, Scenario, Transaction
 from sagafuzz.simulator import Setup, Simulation, simulate
 from sagafuzz.simulator.patches import virtual
 
+from .conftest import Laboratory
+
 THREE_HOURS = 3 * 3600
 
 
-def elapsed(lab: Any, wait: Any) -> float:
+def elapsed(lab: Laboratory, wait: Any) -> float:
     """Virtual seconds that ``wait(world)`` takes, and next to none of the real ones."""
     measured: list[float] = []
 
@@ -50,11 +52,11 @@ def elapsed(lab: Any, wait: Any) -> float:
     ],
     ids=["time.sleep", "from time import sleep", "world.sleep", "asyncio.run"],
 )
-def test_three_hours_of_waiting_cost_no_real_time(lab: Any, wait: Any) -> None:
+def test_three_hours_of_waiting_cost_no_real_time(lab: Laboratory, wait: Any) -> None:
     assert elapsed(lab, wait) == pytest.approx(THREE_HOURS)
 
 
-def test_a_wait_of_nothing_lets_the_others_go_on(lab: Any) -> None:
+def test_a_wait_of_nothing_lets_the_others_go_on(lab: Laboratory) -> None:
     done: list[int] = []
 
     def run(world: Any, order: Any) -> bool:
@@ -66,13 +68,13 @@ def test_a_wait_of_nothing_lets_the_others_go_on(lab: Any) -> None:
     assert lab.trial(lab.system(run)).answers == ["completed"]
 
 
-def test_a_negative_wait_is_the_error_that_it_is_outside(lab: Any) -> None:
+def test_a_negative_wait_is_the_error_that_it_is_outside(lab: Laboratory) -> None:
     for wait in (lambda world: time.sleep(-1), lambda world: world.sleep(-1)):
         trial = lab.trial(lab.system(lambda world, order, wait=wait: wait(world)))
         assert trial.raised[0][0] == "ValueError"
 
 
-def test_the_wall_clock_starts_at_the_same_moment_in_every_run(lab: Any) -> None:
+def test_the_wall_clock_starts_at_the_same_moment_in_every_run(lab: Laboratory) -> None:
     times: list[float] = []
     system = lab.system(lambda world, order: times.extend([time.time(), world.now()]) or True)
     lab.trial(system)
@@ -80,7 +82,7 @@ def test_the_wall_clock_starts_at_the_same_moment_in_every_run(lab: Any) -> None
     assert times == [1_700_000_000.0] * 4
 
 
-def test_a_clock_kept_in_a_class_is_no_method(lab: Any) -> None:
+def test_a_clock_kept_in_a_class_is_no_method(lab: Laboratory) -> None:
     simulate(Setup(adapter=lab.system(lambda world, order: True), scenario=Scenario()))  # the clocks are replaced now
 
     class Limiter:
@@ -90,7 +92,7 @@ def test_a_clock_kept_in_a_class_is_no_method(lab: Any) -> None:
     assert not isinstance(Limiter().clock, types.MethodType)
 
 
-def test_outside_of_the_simulation_time_is_real(lab: Any) -> None:
+def test_outside_of_the_simulation_time_is_real(lab: Laboratory) -> None:
     lab.trial(lab.system(lambda world, order: True))
     before = time.time()
     time.sleep(0.01)
@@ -98,7 +100,7 @@ def test_outside_of_the_simulation_time_is_real(lab: Any) -> None:
     assert before > 1_700_000_001
 
 
-def test_time_is_real_in_another_thread_while_a_simulation_runs(lab: Any) -> None:
+def test_time_is_real_in_another_thread_while_a_simulation_runs(lab: Laboratory) -> None:
     inside, outside = threading.Event(), threading.Event()
     real: list[float] = []
 
@@ -132,7 +134,7 @@ def test_time_is_real_in_another_thread_while_a_simulation_runs(lab: Any) -> Non
     assert min(real) > 1_700_000_001
 
 
-def test_the_simulation_is_virtual_only_while_its_own_code_runs(lab: Any) -> None:
+def test_the_simulation_is_virtual_only_while_its_own_code_runs(lab: Laboratory) -> None:
     sim = Simulation(Setup(adapter=lab.system(lambda world, order: True), scenario=Scenario()), manual=True)
     with virtual(sim):
         assert time.time() > 1_700_000_001
@@ -159,7 +161,7 @@ def draw(world: Any) -> list[Any]:
     ]
 
 
-def test_chance_repeats_with_the_seed_and_differs_with_another(lab: Any) -> None:
+def test_chance_repeats_with_the_seed_and_differs_with_another(lab: Laboratory) -> None:
     drawn: list[Any] = []
     system = lab.system(lambda world, order: drawn.append(draw(world)) or True)
     for seed in (0, 0, 1):
@@ -169,7 +171,7 @@ def test_chance_repeats_with_the_seed_and_differs_with_another(lab: Any) -> None
     assert all(a != b for a, b in zip(first, other, strict=True))
 
 
-def test_chance_inside_does_not_touch_chance_outside(lab: Any) -> None:
+def test_chance_inside_does_not_touch_chance_outside(lab: Laboratory) -> None:
     def run(world: Any, order: Any) -> bool:
         random.seed(99)
         random.random()
@@ -182,7 +184,7 @@ def test_chance_inside_does_not_touch_chance_outside(lab: Any) -> None:
     assert random.random() == expected
 
 
-def test_a_seed_set_inside_holds_inside(lab: Any) -> None:
+def test_a_seed_set_inside_holds_inside(lab: Laboratory) -> None:
     drawn: list[float] = []
 
     def run(world: Any, order: Any) -> bool:

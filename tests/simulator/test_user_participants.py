@@ -10,6 +10,8 @@ import pytest
 
 from sagafuzz import PortError, Rejected, Request, Scenario, Transaction
 
+from .conftest import Laboratory
+
 
 class Bank:
     """Keeps balances in its transaction and a count of its calls in the process's memory."""
@@ -38,7 +40,7 @@ class Forgetful(Bank):
 
 
 @pytest.fixture
-def ask(lab: Any) -> Any:
+def ask(lab: Laboratory) -> Any:
     """Charge ``times`` times with one key; the trial and what came back."""
 
     def make(bank: Any, *faults: str, times: int = 1, scenario: Scenario | None = None) -> tuple[Any, list[Any]]:
@@ -124,7 +126,7 @@ def test_the_scenario_can_have_it_refuse(ask: Any) -> None:
     assert trial.of("APPLY") == []
 
 
-def test_its_state_is_its_own_whatever_the_caller_does_to_answers_and_payloads(lab: Any) -> None:
+def test_its_state_is_its_own_whatever_the_caller_does_to_answers_and_payloads(lab: Laboratory) -> None:
     class Open:
         def handle(self, request: Request, tx: Transaction) -> Any:
             request.payload["lines"].append("seen")  # type: ignore[union-attr]

@@ -9,8 +9,10 @@ import pytest
 
 from sagafuzz import Outcome, Request, Scenario, Transaction, UsageError
 
+from .conftest import Laboratory
 
-def test_spawned_work_runs_beside_the_saga_and_for_it(lab: Any) -> None:
+
+def test_spawned_work_runs_beside_the_saga_and_for_it(lab: Laboratory) -> None:
     def run(world: Any, order: Any) -> bool:
         world.spawn(lambda amount: world.call("payment.charge", amount=amount), 5)
         world.call("order.create")
@@ -23,7 +25,7 @@ def test_spawned_work_runs_beside_the_saga_and_for_it(lab: Any) -> None:
     ]
 
 
-def test_what_spawned_work_raises_is_a_fact_about_the_adapter(lab: Any) -> None:
+def test_what_spawned_work_raises_is_a_fact_about_the_adapter(lab: Laboratory) -> None:
     def work() -> None:
         raise KeyError("lost")
 
@@ -32,7 +34,7 @@ def test_what_spawned_work_raises_is_a_fact_about_the_adapter(lab: Any) -> None:
     assert where.startswith("spawned task: test_world.py:")
 
 
-def test_a_coroutine_function_is_not_spawned_by_synchronous_code(lab: Any) -> None:
+def test_a_coroutine_function_is_not_spawned_by_synchronous_code(lab: Laboratory) -> None:
     async def work() -> None: ...
 
     with pytest.raises(UsageError, match=r"world\.spawn\(work\): run is not async, so pass a plain function"):
@@ -43,7 +45,7 @@ def test_a_coroutine_function_is_not_spawned_by_synchronous_code(lab: Any) -> No
     ("said", "heard"),
     [(True, "completed"), (False, "compensated"), (Outcome.PENDING, "pending"), (Outcome.STUCK, "stuck")],
 )
-def test_the_client_hears_what_run_returns_and_what_reply_says(lab: Any, said: Any, heard: str) -> None:
+def test_the_client_hears_what_run_returns_and_what_reply_says(lab: Laboratory, said: Any, heard: str) -> None:
     assert lab.trial(lab.system(lambda world, order: said)).answers == [heard]
 
     def run(world: Any, order: Any) -> Outcome:
@@ -57,13 +59,13 @@ def test_the_client_hears_what_run_returns_and_what_reply_says(lab: Any, said: A
     ("answer", "shown"),
     [(None, "None"), ("ok", "'ok'"), (1, "1"), ([], "an object of type list"), (object(), "an object of type object")],
 )
-def test_an_answer_that_makes_no_sense_is_a_fact_about_the_adapter(lab: Any, answer: Any, shown: str) -> None:
+def test_an_answer_that_makes_no_sense_is_a_fact_about_the_adapter(lab: Laboratory, answer: Any, shown: str) -> None:
     trial = lab.trial(lab.system(lambda world, order: answer))
     assert [event.data for event in trial.of("NONSENSE")] == [(shown,)]
     assert trial.answers == []
 
 
-def test_alerts_and_dead_letters_are_written_down(lab: Any) -> None:
+def test_alerts_and_dead_letters_are_written_down(lab: Laboratory) -> None:
     def run(world: Any, order: Any) -> Outcome:
         world.dead_letter(order.id, step="pay", reason="it keeps failing")
         world.alert(order.id, reason="look")
@@ -88,7 +90,7 @@ def boom(*args: Any) -> Any:
     raise RuntimeError(f"broken at {object()!r}")
 
 
-def test_boot_run_and_recover_that_raise_are_told_by_the_users_frame(lab: Any) -> None:
+def test_boot_run_and_recover_that_raise_are_told_by_the_users_frame(lab: Laboratory) -> None:
     in_boot = lab.trial(lab.system(lambda world, order: True, boot=boom))
     in_run = lab.trial(lab.system(boom))
     in_recover = lab.trial(
@@ -102,7 +104,7 @@ def test_boot_run_and_recover_that_raise_are_told_by_the_users_frame(lab: Any) -
     assert in_boot.answers == in_run.answers == []
 
 
-def test_coroutines_that_raise_are_told_the_same_way(lab: Any) -> None:
+def test_coroutines_that_raise_are_told_the_same_way(lab: Laboratory) -> None:
     async def run(world: Any, order: Any) -> bool:
         await world.call("payment.charge")
         return boom()  # type: ignore[no-any-return]
@@ -111,7 +113,7 @@ def test_coroutines_that_raise_are_told_the_same_way(lab: Any) -> None:
     assert (kind, where) == ("RuntimeError", f"run: test_world.py:{boom.__code__.co_firstlineno + 1}")
 
 
-def test_what_a_port_raised_is_told_apart_from_the_adapters_own(lab: Any) -> None:
+def test_what_a_port_raised_is_told_apart_from_the_adapters_own(lab: Laboratory) -> None:
     def run(world: Any, order: Any) -> bool:
         return bool(world.call("payment.charge"))
 
@@ -121,7 +123,7 @@ def test_what_a_port_raised_is_told_apart_from_the_adapters_own(lab: Any) -> Non
 
 
 @pytest.mark.parametrize("error", [SystemExit(3), GeneratorExit(), AssertionError("no"), Odd()])
-def test_any_exception_will_do(lab: Any, error: BaseException) -> None:
+def test_any_exception_will_do(lab: Laboratory, error: BaseException) -> None:
     def run(world: Any, order: Any) -> bool:
         raise error
 
@@ -129,7 +131,7 @@ def test_any_exception_will_do(lab: Any, error: BaseException) -> None:
     assert kind == type(error).__name__
 
 
-def test_a_frame_in_the_library_that_was_called_is_not_the_users(lab: Any) -> None:
+def test_a_frame_in_the_library_that_was_called_is_not_the_users(lab: Laboratory) -> None:
     import json
 
     def run(world: Any, order: Any) -> bool:
@@ -140,7 +142,7 @@ def test_a_frame_in_the_library_that_was_called_is_not_the_users(lab: Any) -> No
 
 
 @pytest.mark.parametrize("where", ["run", "coroutine", "participant"])
-def test_ctrl_c_is_no_fact_about_the_adapter(lab: Any, where: str) -> None:
+def test_ctrl_c_is_no_fact_about_the_adapter(lab: Laboratory, where: str) -> None:
     def interrupt(*args: Any) -> None:
         raise KeyboardInterrupt
 
@@ -187,7 +189,9 @@ def test_ctrl_c_is_no_fact_about_the_adapter(lab: Any, where: str) -> None:
     ],
 )
 @pytest.mark.parametrize("swallow", [False, True])
-def test_a_port_used_wrongly_ends_the_run_with_what_to_write(lab: Any, use: Any, message: str, swallow: bool) -> None:
+def test_a_port_used_wrongly_ends_the_run_with_what_to_write(
+    lab: Laboratory, use: Any, message: str, swallow: bool
+) -> None:
     def run(world: Any, order: Any) -> bool:
         while True:
             try:
@@ -201,13 +205,13 @@ def test_a_port_used_wrongly_ends_the_run_with_what_to_write(lab: Any, use: Any,
     assert message in str(refusal.value)
 
 
-def test_outside_of_run_a_call_must_name_its_saga(lab: Any) -> None:
+def test_outside_of_run_a_call_must_name_its_saga(lab: Laboratory) -> None:
     system = lab.system(lambda world, order: True, boot=lambda world: world.call("payment.charge"))
     with pytest.raises(UsageError, match=r"saga='' is none of saga-1; pass saga=order.id \(outside of run it cannot"):
         lab.trial(system)
 
 
-def test_a_coroutine_that_uses_a_port_wrongly_ends_the_run_too(lab: Any) -> None:
+def test_a_coroutine_that_uses_a_port_wrongly_ends_the_run_too(lab: Laboratory) -> None:
     async def run(world: Any, order: Any) -> bool:
         await world.call("payment.chrage")
         return True
@@ -216,7 +220,7 @@ def test_a_coroutine_that_uses_a_port_wrongly_ends_the_run_too(lab: Any) -> None
         lab.trial(lab.system(run))
 
 
-def test_a_port_used_by_a_participant_is_refused(lab: Any) -> None:
+def test_a_port_used_by_a_participant_is_refused(lab: Laboratory) -> None:
     worlds: list[Any] = []
 
     class Meddling:
@@ -231,7 +235,7 @@ def test_a_port_used_by_a_participant_is_refused(lab: Any) -> None:
         lab.trial(lab.system(run, participants={"payment": Meddling}))
 
 
-def test_a_port_used_by_a_thread_is_refused(lab: Any) -> None:
+def test_a_port_used_by_a_thread_is_refused(lab: Laboratory) -> None:
     errors: list[BaseException] = []
 
     def run(world: Any, order: Any) -> bool:
@@ -251,6 +255,6 @@ def test_a_port_used_by_a_thread_is_refused(lab: Any) -> None:
     assert [type(error) for error in errors] == [UsageError]
 
 
-def test_an_error_of_ours_inside_the_code_under_test_is_not_blamed_on_it(lab: Any) -> None:
+def test_an_error_of_ours_inside_the_code_under_test_is_not_blamed_on_it(lab: Laboratory) -> None:
     with pytest.raises(UsageError, match="sagas=0"):
         lab.trial(lab.system(lambda world, order: bool(Scenario(sagas=0))))
