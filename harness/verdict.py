@@ -23,6 +23,9 @@ CONSISTENT: Final = "consistent"
 VIOLATED: Final = "violated"
 INCONCLUSIVE: Final = "inconclusive"
 
+Signature: TypeAlias = tuple[str, str, str, str]
+"""What makes two violations one finding: invariant, anomaly, step, direction."""
+
 HOLDS: Final = "holds"
 NOT_EXERCISED: Final = "not exercised"
 GAVE_UP: Final = "gave up"
@@ -51,7 +54,7 @@ class Violation:
     position: int = -1
 
     @property
-    def signature(self) -> tuple[str, str, str, str]:
+    def signature(self) -> Signature:
         """What makes two violations the same finding: all but which saga it happened to."""
         return (self.invariant, self.anomaly, self.step, self.direction)
 

@@ -9,11 +9,11 @@ from typing import Any
 import click
 
 from ..baseline import Known
+from ..commands import command_line
 from ..errors import UsageError, nearest
-from ..exploration.campaign import choose_scenarios, command_line
 from ..exploration.fuzz import Budget
 from ..exploration.reductions import REDUCTIONS, SYMMETRY
-from ..exploration.settings import Settings
+from ..exploration.settings import Settings, choose_scenarios
 from ..exploration.shards import parse
 from ..exploration.symmetry import with_every_order
 from ..faults import chosen_kinds, kind_groups
@@ -162,7 +162,8 @@ def run(adapter: str, report_dir: Path, baseline: Path | None, shard: str | None
     known = known_findings(baseline)
     loaded = load(adapter)
     settings = _settings(loaded, options)
-    return search_and_conclude(loaded, settings, report_dir, how_of(loaded, options, shard=shard), known)
+    how = how_of(loaded, options, command=_command(loaded, options), shard=shard)
+    return search_and_conclude(loaded, settings, report_dir, how, known)
 
 
 def search_and_conclude(
@@ -199,7 +200,9 @@ def compare(adapters: Sequence[str], expect: str | None, report_dir: Path, **opt
     """
     expected = _expectation(expect, adapters)
     loaded = [load(name) for name in adapters]
-    campaigns = [(found, _settings(found, options), how_of(found, options)) for found in loaded]
+    campaigns = [
+        (found, _settings(found, options), how_of(found, options, command=_command(found, options))) for found in loaded
+    ]
     folders = _folders(loaded, report_dir)
     make_folder(report_dir, "--report-dir")
     reports: list[Report] = []
@@ -236,17 +239,22 @@ def _settings(adapter: Adapter, options: Mapping[str, Any]) -> Settings:
         kinds=limited_to(kinds),
         scenarios=with_every_order(scenarios) if SYMMETRY in without else scenarios,
         reductions=tuple(name for name in REDUCTIONS if name not in without),
-        command=command_line(
-            adapter,
-            scenarios=names,
-            sagas=sagas,
-            kinds=kinds,
-            faults=faults,
-            random=examples,
-            seed=seed,
-            **({"random_plans": random_plans} if random_plans else {}),
-            without=without,
-        ),
+    )
+
+
+def _command(adapter: Adapter, options: Mapping[str, Any]) -> str:
+    """The command that makes the report again."""
+    random_plans = options["random_plans"]
+    return command_line(
+        adapter,
+        scenarios=options["scenario_names"],
+        sagas=options["sagas"],
+        kinds=options["kinds"],
+        faults=options["faults"],
+        random=options["examples"],
+        seed=options["seed"],
+        **({"random_plans": random_plans} if random_plans else {}),
+        without=options["without"],
     )
 
 
@@ -257,10 +265,16 @@ def limited_to(kinds: str) -> tuple[str, ...]:
 
 
 def how_of(
-    adapter: Adapter, options: Mapping[str, Any], *, shard: str | None = None, budget: Budget | None = None
+    adapter: Adapter,
+    options: Mapping[str, Any],
+    *,
+    command: str,
+    shard: str | None = None,
+    budget: Budget | None = None,
 ) -> How:
     """How the options say that a campaign is to be carried out. Raises UsageError."""
     how = How(
+        command=command,
         jobs=options["jobs"],
         cluster=options["cluster"] or "",
         resume=options["resume"],

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
-from ..exploration.campaign import Progress
+from ..exploration.progress import Progress
 from ..reports import REPORTS
 from ..reports.clean import clean, printable
 from ..verdict import Report

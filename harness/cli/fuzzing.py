@@ -8,10 +8,10 @@ from typing import Any
 
 import click
 
+from ..commands import command_line
 from ..errors import UsageError
-from ..exploration.campaign import choose_scenarios, command_line
 from ..exploration.fuzz import Budget
-from ..exploration.settings import Settings
+from ..exploration.settings import Settings, choose_scenarios
 from ..live.manifest import manifest_of
 from ..loading import load
 from .arguments import ADAPTER
@@ -95,11 +95,11 @@ def fuzz(
         seed=seed,
         kinds=limited_to(kinds),
         scenarios=choose_scenarios(loaded, names, sagas),
-        command=command_line(
-            loaded, command="fuzz", faults=faults, beyond=beyond, seed=seed, scenarios=names, sagas=sagas, kinds=kinds
-        ),
     )
-    how = how_of(loaded, options, shard=shard, budget=budget)
+    command = command_line(
+        loaded, command="fuzz", faults=faults, beyond=beyond, seed=seed, scenarios=names, sagas=sagas, kinds=kinds
+    )
+    how = how_of(loaded, options, command=command, shard=shard, budget=budget)
     return search_and_conclude(loaded, settings, report_dir, how, known)
 
 

@@ -12,11 +12,13 @@ from typing import Any
 
 from ..errors import UsageError
 from ..exploration.certificate import source_digest, versions
-from ..exploration.choosing import campaign_class
-from ..exploration.fuzz import Budget
+from ..exploration.choosing import run_campaign
+from ..exploration.fuzz import Budget, EndOfBudget
+from ..exploration.keeping import Archive, Keeper
+from ..exploration.progress import EVERY, Teller
 from ..exploration.quiet import nothing_kept, quiet
 from ..exploration.settings import Settings
-from ..exploration.shards import Shard
+from ..exploration.shards import ALL, Shard
 from ..interrupt import Interrupt
 from ..live.manifest import manifest_of
 from ..plain import to_plain
@@ -32,8 +34,10 @@ REPORT = "report"
 
 @dataclass(frozen=True, kw_only=True)
 class How:
-    """How a campaign is carried out; of all this only ``shard`` and ``budget`` change what is in its report."""
+    """How a campaign is carried out; of all this only ``shard`` and ``budget`` change what is in its report, and
+    ``command``, which makes it again (one without an end of its own with the number of its last random plan)."""
 
+    command: str = ""
     jobs: int = 1
     cluster: str = ""
     resume: bool = False
@@ -46,6 +50,8 @@ def search(adapter: Adapter, settings: Settings, folder: Path, how: How, interru
     """Run a campaign whose store is in ``folder``. The report is kept there too, but a shard's: `merge` makes it."""
     budget = how.budget or Budget()
     late = budget.clock()
+    limits = EndOfBudget(budget=budget, faults=settings.max_faults, late=late, shard=how.shard is not None)
+    live = manifest_of(adapter) is not None
     with (
         closing(open_store(folder, adapter, settings, how)) as store,
         progress(adapter.name) as listener,
@@ -55,15 +61,24 @@ def search(adapter: Adapter, settings: Settings, folder: Path, how: How, interru
             _parts_of(store, adapter, settings, how, lambda: interrupt() or late()) as kept,
             nullcontext() if how.loud else quiet(),
         ):
-            listeners: dict[str, Any] = {"listen": listener, "stopped": interrupt, "kept": kept, "keep": store.add}
-            if settings.endless:
-                listeners |= {"budget": budget, "late": late}
-            if how.shard is not None:
-                listeners |= {"leave": how.shard.leave, "parts_only": True}
-            report = campaign_class(adapter, settings)(adapter, settings, **listeners).run()
+            report = run_campaign(
+                adapter,
+                settings,
+                stopped=interrupt,
+                listeners=(Keeper(store.add), Teller(listener, 1 if live else EVERY)),
+                archive=Archive(kept),
+                share=how.shard or ALL,
+                budget=limits if settings.endless else None,
+            )
+        report = replace(report, command=repeating(how.command, settings, report.random_plans.run))
         if how.shard is None:
             keep_report(store, report)
         return report
+
+
+def repeating(command: str, settings: Settings, drawn: int) -> str:
+    """The command that makes a report again; of a campaign without an end of its own after so many random plans."""
+    return f"{command} --max-plans {drawn}" if command and settings.endless else command
 
 
 def keep_report(store: Store, report: Report) -> None:
@@ -85,7 +100,7 @@ def open_store(folder: Path, adapter: Adapter, settings: Settings, how: How) -> 
     """The store in ``folder`` to go on with, or an empty one. Raises UsageError where ``how.resume`` cannot be: the
     store is of another campaign, or real processes run."""
     make_folder(folder, "--report-dir")
-    campaign = identity(adapter, settings, how.shard)
+    campaign = identity(adapter, settings, how.shard, how.command)
     if not how.resume:
         return create(folder, campaign)
     if manifest_of(adapter) is not None:
@@ -103,14 +118,15 @@ def open_store(folder: Path, adapter: Adapter, settings: Settings, how: How) -> 
     return store
 
 
-def identity(adapter: Adapter, settings: Settings, shard: Shard | None) -> dict[str, Any]:
-    """All that a campaign's results depend on."""
+def identity(adapter: Adapter, settings: Settings, shard: Shard | None, command: str) -> dict[str, Any]:
+    """All that a campaign's results depend on, and the command that makes its report again."""
     return {
         "adapter": adapter.spec or adapter.name,
         "source": source_digest(adapter),
         "versions": versions(),
         "settings": to_plain(replace(settings, scenarios=settings.scenarios or adapter.scenarios)),
         "shard": to_plain(shard),
+        "command": command,
     }
 
 
@@ -157,13 +173,9 @@ def _parts_of(
         stderr.write(f"{text}\n")
         stderr.flush()
 
-    leave = how.shard.leave if how.shard is not None else _none_left
+    share = how.shard or ALL
     with _crew(adapter, settings, how, complain) as crew:
-        yield Pool(settings, crew, kept=store.get, keep=store.add, stopped=stopped, complain=complain, leave=leave).get
-
-
-def _none_left(part: str) -> str:
-    return ""
+        yield Pool(settings, crew, kept=store.get, keep=store.add, stopped=stopped, complain=complain, share=share).get
 
 
 def _crew(

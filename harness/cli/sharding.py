@@ -10,10 +10,12 @@ from typing import Any, Final
 import click
 
 from ..errors import UsageError
+from ..exploration.campaign import Campaign
 from ..exploration.certificate import versions
-from ..exploration.fuzz import ENDED
+from ..exploration.keeping import ENDED, Archive, Keeper
+from ..exploration.progress import Teller
 from ..exploration.quiet import nothing_kept, quiet
-from ..exploration.shards import Shard, owner_of
+from ..exploration.shards import Merged, Shard
 from ..interrupt import interruptible
 from ..store import CAMPAIGN, STORE_FILE, Store, create
 from ..verdict import Report
@@ -21,7 +23,7 @@ from ..writing import make_folder
 from .concluding import baseline_option, conclude, judged_today, known_findings
 from .console import progress, say
 from .searching import REPORT, differences, identity, keep_report
-from .storing import campaign_of, existing, of_shards, shard_of
+from .storing import campaign_of, counted, end_of, existing, shard_of, with_command
 
 NO_PARTS: Final = (CAMPAIGN, REPORT, ENDED)
 """The names of the records that are no parts of the campaign."""
@@ -136,13 +138,11 @@ def _merged(
     if any(store.path.parent.resolve() == folder.resolve() for store in stores):
         raise UsageError(f"merge: --report-dir {str(folder)!r} holds one of the shards; name another folder")
     of = stores[0].campaign["shard"]["of"]
-
-    def leave(part: str) -> str:
-        number = owner_of(part, of) if not part.endswith("/0") or part.startswith("drawn/") else min(shards)
-        return f"shard {number}/{of} {'does not hold them: it was cut short' if number in shards else 'is missing'}"
-
+    command = str(stores[0].campaign.get("command", ""))
+    missing = [f"shard {number}/{of} is missing" for number in range(1, of + 1) if number not in shards]
+    ended = end_of(stores, settings, missing)
     with (
-        closing(create(folder, identity(adapter, settings, None))) as store,
+        closing(create(folder, identity(adapter, settings, None, command))) as store,
         progress(adapter.name) as listener,
         nothing_kept() if settings.examples else nullcontext(),
         nullcontext() if loud else quiet(),
@@ -151,8 +151,15 @@ def _merged(
             for name in shard.names():
                 if name not in NO_PARTS and store.get(name) is None:
                     store.add(name, shard.get(name) or "")
-        listeners: dict[str, Any] = {"listen": listener, "stopped": stopped, "kept": store.get, "keep": store.add}
-        missing = [f"shard {number}/{of} is missing" for number in range(1, of + 1) if number not in shards]
-        report = of_shards(adapter, settings, stores, missing, leave=leave, **listeners).run()
+        campaign = Campaign(
+            adapter,
+            settings,
+            stopped=stopped,
+            archive=Archive(store.get),
+            share=counted(Merged(of=of, present=tuple(shards)), settings),
+            limits=ended,
+            listeners=(Keeper(store.add), Teller(listener)),
+        )
+        report = with_command(campaign.run(), stores[0], settings, ended)
         keep_report(store, report)
     return report

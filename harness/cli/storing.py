@@ -5,19 +5,20 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import click
 
 from ..errors import UsageError
 from ..exploration.campaign import Campaign
 from ..exploration.certificate import source_digest
-from ..exploration.choosing import campaign_class
-from ..exploration.fuzz import ENDED, Ending, MergedFuzz
+from ..exploration.fuzz import Budget, EndOfBudget, EndOfShards, end_of_shards
+from ..exploration.keeping import ENDED, Archive
 from ..exploration.quiet import quiet
 from ..exploration.settings import Settings
-from ..exploration.shards import Shard
+from ..exploration.shards import ALL, OnlyDrawnSoFar, Shard, Share, is_drawn
+from ..exploration.stopping import Ending
 from ..interrupt import interruptible
 from ..live.manifest import manifest_of
 from ..loading import load
@@ -27,7 +28,7 @@ from ..store import STORE_FILE, Store, find
 from ..verdict import Report
 from ..writing import make_folder
 from .concluding import baseline_option, conclude, judged_today, known_findings
-from .searching import REPORT
+from .searching import REPORT, repeating
 
 
 @click.command(short_help="Make the reports of a campaign again from its store.")
@@ -78,13 +79,19 @@ def stored_report(store: Store) -> Report:
         return known
     adapter, settings = campaign_of(store)
     shard = shard_of(store)
-    listeners: dict[str, Any] = {"stopped": lambda: True, "kept": store.get}
-    if shard is None:
-        campaign = campaign_class(adapter, settings)(adapter, settings, **listeners)
-    else:
-        campaign = of_shards(adapter, settings, [store], (), leave=shard.leave, parts_only=True, **listeners)
+    limits = EndOfBudget(budget=Budget(), faults=settings.max_faults) if settings.endless else None
+    ended = end_of([store], settings, alone=True) if shard is not None else None
+    campaign = Campaign(
+        adapter,
+        settings,
+        stopped=lambda: True,
+        archive=Archive(store.get),
+        share=counted(shard or ALL, settings),
+        limits=ended or limits,
+    )
     with interruptible(), quiet():
-        return campaign.run()
+        found = campaign.run()
+    return with_command(found, store, settings, ended)
 
 
 def campaign_of(store: Store) -> tuple[Adapter, Settings]:
@@ -108,24 +115,33 @@ def campaign_of(store: Store) -> tuple[Adapter, Settings]:
     return adapter, settings
 
 
-def of_shards(
-    adapter: Adapter, settings: Settings, stores: Sequence[Store], missing: Sequence[str], **listeners: Any
-) -> Campaign:
-    """The campaign that counts what shards searched; ``missing`` tells in words of each that has no store."""
+def end_of(
+    stores: Sequence[Store], settings: Settings, missing: Sequence[str] = (), *, alone: bool = False
+) -> EndOfShards | None:
+    """Where the random plans of shards ended, None for a campaign with an end of its own; ``missing`` tells in words
+    of each shard that has no store, ``alone`` says that it is one of several that is asked for."""
     if not settings.endless:
-        return Campaign(adapter, settings, **listeners)
+        return None
     texts = [(store.get(ENDED) if store.last == ENDED else None) for store in stores]
-    return MergedFuzz(
-        adapter,
-        settings,
-        held={name for store in stores for name in store.names() if name.startswith("drawn/")},
-        endings=[from_plain(Ending, json.loads(text)) for text in texts if text],
-        unended=[
-            *(f"shard {shard_of(store)} was cut short" for store, text in zip(stores, texts, strict=True) if not text),
-            *missing,
-        ],
-        **listeners,
+    cut = [f"shard {shard_of(store)} was cut short" for store, text in zip(stores, texts, strict=True) if not text]
+    return end_of_shards(
+        [from_plain(Ending, json.loads(text)) for text in texts if text],
+        {name for store in stores for name in store.names() if is_drawn(name)},
+        len(settings.scenarios),
+        [*cut, *missing],
+        alone=alone,
     )
+
+
+def counted(share: Share, settings: Settings) -> Share:
+    """What there is of a share to be counted."""
+    return OnlyDrawnSoFar(share) if settings.endless and share is not ALL else share
+
+
+def with_command(report: Report, store: Store, settings: Settings, ended: EndOfShards | None) -> Report:
+    """The report of what is in stores such as this one, with the command that makes it again."""
+    last = report.random_plans.run if ended is None else ended.last
+    return replace(report, command=repeating(str(store.campaign.get("command", "")), settings, last))
 
 
 def shard_of(store: Store) -> Shard | None:

@@ -2,17 +2,45 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from ..invariants import OURS, Catalogue
 from ..live.manifest import manifest_of
 from ..ports import Adapter
+from ..verdict import Report
 from .campaign import Campaign
-from .fuzz import Fuzz
+from .events import Listener
+from .fuzz import EndOfBudget
+from .keeping import NOTHING_KEPT, Archive
 from .settings import Settings
+from .shards import ALL, Share
+from .stopping import never
 
 
-def campaign_class(adapter: Adapter, settings: Settings) -> type[Campaign]:
-    """Real processes for a manifest, the simulator for everything else."""
+def run_campaign(
+    adapter: Adapter,
+    settings: Settings,
+    *,
+    catalogue: Catalogue = OURS,
+    stopped: Callable[[], bool] = never,
+    listeners: tuple[Listener, ...] = (),
+    archive: Archive = NOTHING_KEPT,
+    share: Share = ALL,
+    budget: EndOfBudget | None = None,
+) -> Report:
+    """Search on real processes for a manifest, of which nothing is kept and there are no shares; else in the
+    simulator, to the end of ``budget`` where there is one."""
     if manifest_of(adapter) is None:
-        return Fuzz if settings.endless else Campaign
+        return Campaign(
+            adapter,
+            settings,
+            catalogue=catalogue,
+            stopped=stopped,
+            listeners=listeners,
+            archive=archive,
+            share=share,
+            limits=budget,
+        ).run()
     from .live import LiveCampaign  # its HTTP server is an extra
 
-    return LiveCampaign
+    return LiveCampaign(adapter, settings, catalogue=catalogue, stopped=stopped, listeners=listeners).run()

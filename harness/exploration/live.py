@@ -8,8 +8,10 @@ be simulated, its schedule is run there too.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
+from contextlib import aclosing
+from dataclasses import KW_ONLY, dataclass, replace
+from functools import cached_property
 from importlib.metadata import distributions
 from typing import Any, Final
 
@@ -23,15 +25,30 @@ from ..live.world import LiveWorld
 from ..loading import load
 from ..ports import Adapter
 from ..simulator import Setup
-from ..verdict import Finding, Report, Violation
-from .campaign import Campaign, finding_id, replay_file
+from ..simulator.patches import Watch
+from ..verdict import Finding, Report, Signature, Violation
 from .cases import Case, mode_of
 from .enumerator import Enumerator
+from .events import (
+    CaseJudged,
+    Event,
+    FindingShrunk,
+    Listener,
+    ScenarioBegan,
+    SinglesCounted,
+    Stage,
+    StageBegan,
+    StageEnded,
+)
+from .findings import shown_by, worth_telling
 from .judge import Judge, found_in, violates
 from .reductions import FEASIBLE
 from .replay import Replay, Replayed
+from .report_builder import ReportBuilder
 from .settings import Settings
-from .statistics import ScenarioStatistics, Sighting, Signature
+from .statistics import Sighting, Statistics
+from .stopping import Over, Why, never, over_by
+from .symmetry import every_scenario
 
 TRIES: Final = 3
 """How often a plan is run until all of its faults strike."""
@@ -64,58 +81,111 @@ class _Shown:
     violation: Violation
 
 
-class LiveCampaign(Campaign):
-    """Searches one live system. See `Campaign`; it has no random part."""
+@dataclass(frozen=True)
+class LiveCampaign:
+    """Searches one live system, with ``jobs`` runs at once (0: as many as suit the machine). See `Campaign`; there is
+    no random part, and nothing is kept."""
 
-    def __init__(self, adapter: Adapter, settings: Settings, *, jobs: int = 0, **listeners: Any) -> None:
-        super().__init__(adapter, replace(settings, examples=0, random_plans=0), **listeners)
-        self._jobs = jobs
-        self._blocked = ""
-        self._engine = ""
-        self._shown: dict[Signature, list[_Shown]] = {}
+    adapter: Adapter
+    settings: Settings
+    _: KW_ONLY
+    catalogue: Catalogue = OURS
+    stopped: Callable[[], bool] = never
+    listeners: tuple[Listener, ...] = ()
+    jobs: int = 0
+
+    @cached_property
+    def settled(self) -> Settings:
+        """The settings with the scenarios that are searched, and without a random part."""
+        scenarios = every_scenario(self.adapter, self.settings)
+        return replace(self.settings, scenarios=scenarios, examples=0, random_plans=0)
 
     def run(self) -> Report:
         """Search to the end, or until stopped."""
-        asyncio.run(self._searched())
-        return replace(self.report(), live=True)
+        known = Statistics(self.settled, self.catalogue)
+        builder = ReportBuilder(self.adapter, self.settled, known)
+        search = _LiveSearch(self.adapter, self.settled, self.catalogue, over_by(self.stopped, Watch()), known)
 
-    async def _searched(self) -> None:
-        async with LiveWorld(jobs=self._jobs) as world:
-            for scenario in self.scenarios:
-                setup = Setup(adapter=self.adapter, scenario=scenario)
-                if not await self._all_plans(world, setup):
+        listeners: tuple[Listener, ...] = (known, builder, *self.listeners)
+
+        async def hear() -> None:
+            async with LiveWorld(jobs=self.jobs) as world, aclosing(search.events(world)) as events:
+                async for event in events:
+                    for listen in listeners:
+                        listen(event)
+
+        asyncio.run(hear())
+        return replace(builder.report(), live=True, engine=search.engine, packages=installed())
+
+
+class _LiveSearch:
+    """A campaign under way. ``over`` is asked before each plan, ``known`` are the statistics of what has happened."""
+
+    def __init__(
+        self, adapter: Adapter, settings: Settings, catalogue: Catalogue, over: Over, known: Statistics
+    ) -> None:
+        self._adapter = adapter
+        self._settings = settings
+        self._catalogue = catalogue
+        self._over = over
+        self._known = known
+        self.engine = ""
+        self._shown: dict[Signature, list[_Shown]] = {}
+
+    async def events(self, world: LiveWorld) -> AsyncGenerator[Event, None]:
+        """All that happens; in the end each violation that was seen is told."""
+        told: set[Signature] = set()
+        async for event in self._searched(world):
+            if isinstance(event, FindingShrunk):
+                told.add(event.signature)
+            yield event
+        for signature, sighting in worth_telling(self._known.sightings):
+            if signature not in told:
+                seen_once = ("seen once; the campaign was stopped before it ran again",)
+                finding = self._finding(signature, sighting, self._shown[signature][0])
+                yield FindingShrunk(signature, replace(finding, notes=seen_once), whole=False)
+
+    async def _searched(self, world: LiveWorld) -> AsyncIterator[Event]:
+        """Stage by stage, to the last one or to what ends the campaign."""
+        for scenario in self._settings.scenarios:
+            async for event in self._all_plans(world, Setup(adapter=self._adapter, scenario=scenario)):
+                yield event
+                if isinstance(event, StageEnded) and event.stop is not None:
                     return
-            self._finished = await self._repeat_all(world)
+        async for event in self._repeat_all(world):
+            yield event
 
     # -- every plan --------------------------------------------------------------------------
 
-    async def _all_plans(self, world: LiveWorld, setup: Setup) -> bool:
-        statistics = ScenarioStatistics(setup.scenario)
-        self._statistics.scenarios.append(statistics)
+    async def _all_plans(self, world: LiveWorld, setup: Setup) -> AsyncIterator[Event]:
         judge = Judge(setup, self._catalogue)
-        most, only = self.settings.max_faults, self.settings.kinds or None
+        most, only = self._settings.max_faults, self._settings.kinds or None
         enumerator = Enumerator(setup, most, only, reductions=FEASIBLE)
-        self._statistics.coverage.begin(setup, most, only)
+        yield StageBegan(Stage.EVERY_PLAN, f"{setup.scenario.name}: the plan without faults", 1)
+        yield ScenarioBegan(setup)
         first = await world.run(setup, gentle=True)
-        if not self._count(statistics, judge, setup, Plan(), first, None):
-            return False
+        yield (happened := self._judged(judge, Plan(), first, None))
+        if isinstance(happened, StageEnded):
+            return
         run = first.run
-        statistics.singles = sum(1 for _ in enumerator.extensions(run.sites, run.impossible)) if most else 0
+        yield SinglesCounted(sum(1 for _ in enumerator.extensions(run.sites, run.impossible)) if most else 0)
         level = [_Node((), run.sites, dict(run.impossible), digest(run.rows))]
         for depth in range(1, most + 1):
             following: list[_Node] = []
             plans = [(node, fault) for node in level for fault in enumerator.extensions(node.sites, node.impossible)]
-            stage = f"{setup.scenario.name}: plans with {depth} fault{'s' if depth > 1 else ''}"
+            words = f"{setup.scenario.name}: plans with {depth} fault{'s' if depth > 1 else ''}"
+            yield StageBegan(Stage.EVERY_PLAN, words, len(plans))
             async for node, plan, live in self._run_all(world, setup, plans):
-                if not self._count(statistics, judge, setup, plan, live, node):
-                    return False
+                yield (happened := self._judged(judge, plan, live, node))
+                if isinstance(happened, StageEnded):
+                    return
                 if depth < most and (child := _child(plan, live)) is not None:
                     following.append(child)
-                self._tell(stage, statistics.run, len(plans) + 1)
-            if self._over():
-                return False
+            if stop := self._over():
+                yield StageEnded(Stage.EVERY_PLAN, stop)
+                return
             level = following
-        return True
+        yield StageEnded(Stage.EVERY_PLAN)
 
     async def _run_all(
         self, world: LiveWorld, setup: Setup, plans: Sequence[tuple[_Node, Fault]]
@@ -124,7 +194,7 @@ class LiveCampaign(Campaign):
         ahead: list[tuple[_Node, Plan, asyncio.Task[LiveRun]]] = []
         waiting = iter(plans)
         try:
-            while not self._over():
+            while self._over() is None:
                 while len(ahead) < 2 * world.jobs and (entry := next(waiting, None)) is not None:
                     node, fault = entry
                     plan = Plan(faults=(*node.faults, fault))
@@ -138,14 +208,13 @@ class LiveCampaign(Campaign):
                 task.cancel()
             await asyncio.gather(*(task for _, _, task in ahead), return_exceptions=True)
 
-    def _count(
-        self, statistics: ScenarioStatistics, judge: Judge, setup: Setup, plan: Plan, live: LiveRun, node: _Node | None
-    ) -> bool:
-        """Judge and count one run; False where it could not be made."""
-        self._engine = live.engine or self._engine
+    def _judged(self, judge: Judge, plan: Plan, live: LiveRun, node: _Node | None) -> CaseJudged | StageEnded:
+        """One run, judged; the end of the campaign where it could not be made."""
+        self.engine = live.engine or self.engine
+        setup = judge.setup
         if live.blocked:
-            self._blocked = f"{setup.scenario.name}, {plan}: {live.blocked}"
-            return False
+            stop = Why.BLOCKED.stop(detail=f"{setup.scenario.name}, {plan}: {live.blocked}")
+            return StageEnded(Stage.EVERY_PLAN, stop)
         run, key = live.run, digest(live.run.rows)
         last = plan.faults[-1].site if plan.faults else None
         case = Case(
@@ -157,11 +226,9 @@ class LiveCampaign(Campaign):
             mode=mode_of(run, run.sites.index(last)) if last in run.sites else "",
         )
         verdict, new = judge.judge(plan, run, key)
-        self._digest.update(key)
-        self._statistics.add(statistics, setup, case, verdict, new=new)
         for violation in verdict.violations:
             self._remember(setup, plan, live, violation)
-        return True
+        return CaseJudged(setup, case, verdict, new)
 
     def _remember(self, setup: Setup, plan: Plan, live: LiveRun, violation: Violation) -> None:
         """Keep the first runs that show a violation, of those with the fewest faults."""
@@ -176,14 +243,15 @@ class LiveCampaign(Campaign):
 
     # -- findings ----------------------------------------------------------------------------
 
-    async def _repeat_all(self, world: LiveWorld) -> bool:
-        worth = self._worth_telling()
-        for number, (signature, sighting) in enumerate(worth):
-            if self._over():
-                return False
-            self._tell("repeating findings", number, len(worth))
-            self._findings[signature] = await self._repeated(world, signature, sighting)
-        return True
+    async def _repeat_all(self, world: LiveWorld) -> AsyncIterator[Event]:
+        worth = worth_telling(self._known.sightings)
+        yield StageBegan(Stage.REPEATING, "repeating findings", len(worth))
+        for signature, sighting in worth:
+            if stop := self._over():
+                yield StageEnded(Stage.REPEATING, stop)
+                return
+            yield FindingShrunk(signature, await self._repeated(world, signature, sighting))
+        yield StageEnded(Stage.REPEATING)
 
     async def _repeated(self, world: LiveWorld, signature: Signature, sighting: Sighting) -> Finding:
         shown, again = await self._surest(world, signature)
@@ -211,24 +279,11 @@ class LiveCampaign(Campaign):
         return best
 
     def _finding(self, signature: Signature, sighting: Sighting, shown: _Shown) -> Finding:
-        id = finding_id(self.adapter.name, signature)
-        return Finding(
-            id=id,
-            violation=shown.violation,
-            scenario=shown.setup.scenario,
-            history=shown.history,
-            plan=shown.plan,
-            hits=sighting.hits,
-            explains=sighting.explains,
-            necessary=False,
-            first_events=sighting.events,
-            first_faults=len(sighting.plan),
-            replay=replay_file(id),
-        )
+        return shown_by(sighting, signature, shown.violation, shown.history, shown.setup, shown.plan)
 
     def _simulated(self, shown: _Shown, signature: Signature) -> Iterable[str]:
         """What the simulator says of the same schedule, where it has the system too."""
-        manifest = manifest_of(self.adapter)
+        manifest = manifest_of(self._adapter)
         if manifest is None or not manifest.simulated:
             return
         try:
@@ -239,23 +294,6 @@ class LiveCampaign(Campaign):
             return
         where = f"in the simulator ({manifest.simulated})"
         yield f"{where} the same schedule shows the same" if same else f"{where} the same schedule does not show it"
-
-    # -- what is known -------------------------------------------------------------------------
-
-    def report(self) -> Report:
-        """Everything known by now."""
-        for signature, sighting in self._worth_telling():
-            if signature not in self._findings:
-                seen_once = ("seen once; the campaign was stopped before it ran again",)
-                finding = self._finding(signature, sighting, self._shown[signature][0])
-                self._findings[signature] = replace(finding, notes=seen_once)
-        return replace(super().report(), engine=self._engine, packages=installed())
-
-    def _reasons(self) -> Iterable[str]:
-        if self._blocked:
-            yield f"blocked: {self._blocked}"
-            return
-        yield from super()._reasons()
 
 
 def installed() -> tuple[tuple[str, str], ...]:

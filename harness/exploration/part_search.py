@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import count as numbers
 from typing import Final
 
@@ -17,6 +17,7 @@ from .parts import Record
 from .random_plans import random_plans
 from .reductions import WHATEVER_IS_ASKED
 from .settings import Settings
+from .stopping import Over, Why
 
 REPEAT_EVERY: Final = 101
 """One plan in so many runs twice, to see that the adapter is deterministic."""
@@ -56,31 +57,26 @@ def drawn_together(settings: Settings, index: int, start: int) -> int:
     return min(DRAWN_TOGETHER, drawn_share(settings, index) - start)
 
 
-class PartSearch:
-    """Searches parts of ``setup`` as the settings of a campaign say. ``over`` is asked before each plan, ``tell``
-    hears how many plans of the part were run."""
+Judged = tuple[Case, Verdict]
 
-    def __init__(
-        self,
-        setup: Setup,
-        settings: Settings,
-        over: Callable[[], bool],
-        tell: Callable[[int], None] = lambda done: None,
-        catalogue: Catalogue = OURS,
-    ) -> None:
+
+class PartSearch:
+    """Searches parts of ``setup`` as the settings of a campaign say. ``over`` is asked before each plan."""
+
+    def __init__(self, setup: Setup, settings: Settings, over: Over, catalogue: Catalogue = OURS) -> None:
         self.setup = setup
-        self._catalogue = catalogue
         self._settings = settings
         self._over = over
-        self._tell = tell
+        self._catalogue = catalogue
         ours = catalogue.only_ours
         reductions = [name for name in settings.reductions if ours or name in WHATEVER_IS_ASKED]
         self.enumerator = Enumerator(setup, settings.max_faults, settings.kinds or None, reductions=reductions)
         self._rooted = False
         self._judge_drawn = Judge(setup, catalogue)
 
-    def plans(self, number: int) -> Record:
-        """Part ``number`` of the enumeration, whole unless it was to end."""
+    def plans(self, number: int, record: Record) -> Iterator[Judged]:
+        """The cases of part ``number`` of the enumeration with their verdicts. They are written into ``record``, which
+        is whole in the end unless the search was to stop."""
         if number and not self._rooted:  # another process ran part 0, or an earlier one
             for _ in self.enumerator.roots():
                 pass
@@ -88,41 +84,38 @@ class PartSearch:
         before = Counter(self.enumerator.pruned)
         cases = self.enumerator.subtree(number - 1) if number else self.enumerator.roots()
         judge = Judge(self.setup, self._catalogue)  # whose word depends on what was before: on this part
-        record = self._run(cases, judge, 37 * number)
+        yield from self._run(cases, judge, record, 37 * number)
         self._rooted = self._rooted or record.whole
         spared = self.enumerator.pruned
         record.pruned = {name: spared[name] - before[name] for name in spared}
         record.parts = 0 if number else len(self.enumerator.nodes)
-        return record
 
-    def drawn(self, start: int) -> Record:
-        """The part of random plans from number ``start`` on."""
+    def drawn(self, start: int, record: Record) -> Iterator[Judged]:
+        """The same of the part of random plans from number ``start`` on."""
         settings = self._settings
         count = drawn_together(settings, settings.scenarios.index(self.setup.scenario), start)
         most = settings.max_faults + settings.beyond
         cases = random_plans(
             self.setup, count, settings.seed, most, settings.kinds or None, priorities=True, start=start
         )
-        return self._run(cases, self._judge_drawn, None)
+        yield from self._run(cases, self._judge_drawn, record, None)
 
-    def _run(self, cases: Iterator[Case], judge: Judge, repeat_from: int | None) -> Record:
-        record = Record()
+    def _run(self, cases: Iterator[Case], judge: Judge, record: Record, repeat_from: int | None) -> Iterator[Judged]:
         try:
-            while not self._over():
+            while (stop := self._over()) is None:
                 case = next(cases, None)
                 if case is None:
                     record.whole = True
-                    break
-                done = len(record.cases)
-                if repeat_from is not None and (repeat_from + done) % REPEAT_EVERY == 0 and not case.known:
+                    return
+                if repeat_from is not None and repeat_from % REPEAT_EVERY == 0 and not case.known:
                     self._repeat(case)
+                repeat_from = repeat_from + 1 if repeat_from is not None else None
                 verdict = KNOWN if case.known else judge.judge(case.plan, case.run, case.digest, case.projection)[0]
                 record.cases.append((case, verdict))
-                if done % 50 == 0:
-                    self._tell(done)
+                yield case, verdict
         except NotDeterministic as error:
-            record.nondeterministic = str(error)
-        return record
+            stop = Why.NOT_DETERMINISTIC.stop(detail=error)
+        record.stop = stop
 
     def _repeat(self, case: Case) -> None:
         """Run a case again; NotDeterministic, with the first difference, where it is another."""

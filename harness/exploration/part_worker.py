@@ -25,9 +25,10 @@ from ..simulator import Setup
 from ..simulator.patches import Watch, watchdog
 from .certificate import source_digest, versions
 from .part_search import PartSearch
-from .parts import to_text
+from .parts import Record, to_text
 from .quiet import fewer_collections, quiet
 from .settings import Settings
+from .stopping import Stop, Why
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,9 +109,12 @@ def _serve(
         if asked.get() is None:
             pipe.send(Facts(versions=versions(), source="", complaint=str(error)))
         raise
+
+    def spun() -> Stop | None:
+        return Why.SPINS.stop(spins=watch.ended) if watch.ended else None
+
     searches = [
-        PartSearch(Setup(adapter=adapter, scenario=scenario), settings, lambda: watch.ended > 0)
-        for scenario in settings.scenarios
+        PartSearch(Setup(adapter=adapter, scenario=scenario), settings, spun) for scenario in settings.scenarios
     ]
     while True:
         name = asked.get()
@@ -120,5 +124,7 @@ def _serve(
         watch.ended = 0
         *drawn, index, number = name.split("/")
         search = searches[int(index)]
-        record = search.drawn(int(number)) if drawn else search.plans(int(number))
+        record = Record()
+        for _ in search.drawn(int(number), record) if drawn else search.plans(int(number), record):
+            pass  # each is in the record
         pipe.send(to_text(record) if record.whole and not watch.ended else None)

@@ -19,6 +19,7 @@ from ..plain import from_plain, to_plain
 from ..simulator import Run
 from ..verdict import Verdict
 from .cases import Case
+from .stopping import Stop
 
 
 @dataclass
@@ -26,15 +27,15 @@ class Record:
     """The cases of one part with their verdicts, in their order.
 
     ``pruned`` counts the plans that reductions spared in it, ``parts`` (of part 0) the parts that extend it,
-    ``spins`` the runs that the watchdog had to end. ``whole`` says that none is missing, ``nondeterministic`` how the
-    adapter was seen not to do the same again; only a whole record is written down."""
+    ``spins`` the runs that the watchdog had to end. ``whole`` says that none is missing, else ``stop`` says why; only a
+    whole record is written down."""
 
     cases: list[tuple[Case, Verdict]] = field(default_factory=list)
     pruned: dict[str, int] = field(default_factory=dict)
     parts: int = 0
     spins: int = 0
     whole: bool = False
-    nondeterministic: str = ""
+    stop: Stop | None = None
 
 
 class _Table:

@@ -17,6 +17,7 @@ from typing import Final, NamedTuple, Protocol
 from .part_search import drawn_parts
 from .part_worker import PartWorker
 from .settings import Settings
+from .shards import ALL, Share, is_drawn
 
 POLL_S: Final = 0.2
 """How long to wait for workers before it is asked again whether to stop."""
@@ -59,8 +60,8 @@ class Crew(Protocol):
 class Pool:
     """Has a crew search the parts of one campaign; they are kept by ``keep`` as they come and found by ``kept``.
 
-    ``drawn`` are the parts of random plans, in the order in which the campaign will ask for them. ``leave`` says of
-    a part why it is not searched at all, "" for most. ``complain`` hears of workers that died, in words."""
+    ``drawn`` are the parts of random plans, in the order in which the campaign will ask for them. ``share``
+    says of a part whether it is searched at all. ``complain`` hears of workers that died, in words."""
 
     def __init__(
         self,
@@ -71,18 +72,18 @@ class Pool:
         keep: Callable[[str, str], None],
         stopped: Callable[[], bool],
         complain: Callable[[str], None],
-        leave: Callable[[str], str] = lambda part: "",
+        share: Share = ALL,
     ) -> None:
         self._crew = crew
         self._kept = kept
         self._keep = keep
         self._stopped = stopped
         self._complain = complain
-        self._leave = leave
+        self._leave = share.leave
         self._given: dict[str, list[str]] = {}
         self._waiting: deque[str] = deque()
         self._open: set[str] = set()  # given, or to be given, to a worker
-        self._drawn = (part for part in drawn_parts(settings) if not leave(part))
+        self._drawn = (part for part in drawn_parts(settings) if share.leave(part) is None)
         self._next_drawn = next(self._drawn, None)
         self._ahead = 0  # random parts that were planned and not yet asked for
         for index in range(len(settings.scenarios)):
@@ -90,7 +91,7 @@ class Pool:
 
     def get(self, part: str) -> str | None:
         """The part of that name, as soon as it is there; None where no worker brings it."""
-        if part.startswith("drawn/") and not self._leave(part):
+        if is_drawn(part) and self._leave(part) is None:
             self._ahead -= 1
             while self._next_drawn is not None and self._ahead < 0:
                 self._plan_drawn()
@@ -103,7 +104,7 @@ class Pool:
         text = self._kept(part)
         if text is not None:
             self._plan_more(part, text)
-        elif not self._leave(part):
+        elif self._leave(part) is None:
             self._open.add(part)
             self._waiting.append(part)
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
+from ..ports import Adapter
 from ..scenario import Scenario
 from ..simulator.patches import SPIN_SECONDS
 from .reductions import REDUCTIONS
@@ -26,9 +28,15 @@ class Settings:
     random_plans: int = 0
     seed: int = 0
     scenarios: tuple[Scenario, ...] = ()
-    command: str = ""
     kinds: tuple[str, ...] = ()
     reductions: tuple[str, ...] = REDUCTIONS
     spin_s: float = SPIN_SECONDS
     beyond: int = BEYOND
     endless: bool = False
+
+
+def choose_scenarios(adapter: Adapter, names: Iterable[str | Scenario], sagas: int | None) -> tuple[Scenario, ...]:
+    """Those of the adapter with these ``names``, or all; with that many sagas each, where ``sagas`` says so."""
+    wanted = dict.fromkeys(names)
+    chosen = tuple(adapter.scenario(name) if isinstance(name, str) else name for name in wanted) or adapter.scenarios
+    return chosen if sagas is None else tuple(scenario.with_sagas(sagas) for scenario in chosen)

@@ -3,10 +3,36 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Final, Protocol
 
 from ..errors import UsageError
 from .part_search import DRAWN_TOGETHER
+
+
+class Share(Protocol):
+    """Which parts of a campaign are searched. ``parts_only`` says that nothing is made of them here: no finding is
+    made small, no example of the state machine run."""
+
+    @property
+    def parts_only(self) -> bool: ...
+
+    def leave(self, part: str) -> str | None:
+        """Why that part is left, "" where that is not worth a word; None for one that is searched."""
+
+
+@dataclass(frozen=True)
+class Whole:
+    """All of it."""
+
+    parts_only: bool = False
+
+    def leave(self, part: str) -> str | None:
+        return None
+
+
+ALL: Final = Whole()
 
 
 @dataclass(frozen=True)
@@ -19,14 +45,49 @@ class Shard:
     def __str__(self) -> str:
         return f"{self.number}/{self.of}"
 
-    def leave(self, part: str) -> str:
-        """Why it does not search that part, "" where it does. Part 0 of a scenario is for each:
-        the others extend it."""
-        *drawn, _, number = part.split("/")
-        if not drawn and number == "0":
-            return ""
-        owner = owner_of(part, self.of)
-        return "" if owner == self.number else f"this is shard {self} only"
+    @property
+    def parts_only(self) -> bool:
+        return True
+
+    def leave(self, part: str) -> str | None:
+        """Part 0 of a scenario is for each: the others extend it."""
+        if part.endswith("/0") and not is_drawn(part):
+            return None
+        return None if owner_of(part, self.of) == self.number else f"this is shard {self} only"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Merged:
+    """What the shards with the numbers ``present``, of ``of``, have searched; none of it is searched here."""
+
+    of: int
+    present: Collection[int]
+    parts_only: bool = False
+
+    def leave(self, part: str) -> str | None:
+        of_all = part.endswith("/0") and not is_drawn(part)
+        number = min(self.present) if of_all else owner_of(part, self.of)
+        why = "does not hold them: it was cut short" if number in self.present else "is missing"
+        return f"shard {number}/{self.of} {why}"
+
+
+@dataclass(frozen=True)
+class OnlyDrawnSoFar:
+    """A share of a campaign without an end, of whose random plans there are those that were drawn by now."""
+
+    share: Share
+
+    @property
+    def parts_only(self) -> bool:
+        return self.share.parts_only
+
+    def leave(self, part: str) -> str | None:
+        return "" if is_drawn(part) else self.share.leave(part)
+
+
+def is_drawn(part: str) -> bool:
+    """Whether it is a part of random plans."""
+    return part.startswith("drawn/")
 
 
 def owner_of(part: str, shards: int) -> int:

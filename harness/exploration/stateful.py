@@ -36,9 +36,9 @@ from ..ports import Adapter
 from ..scenario import Scenario
 from ..simulator import Setup
 from ..verdict import Violation
+from .drawn import trace_class
 from .driver import FAULTY_ACTIONS, Driver, expect_program_again
 from .judge import NotDeterministic
-from .random_plans import trace_class
 
 ON_THE_WAY: Final = frozenset(
     {"I1", "I4", "I6", "I7", "I8", "I9", "I12", "I14", "I15", "I17", "I18", "I19", "I20", "I23", "C2"}

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from ..faults import Plan
@@ -20,6 +21,7 @@ from ..verdict import (
     InvariantResult,
     PlanCounts,
     ScenarioResult,
+    Signature,
     Status,
     Verdict,
     Violation,
@@ -27,10 +29,10 @@ from ..verdict import (
 from .blocked import Blocked
 from .cases import Case
 from .coverage import CoverageStatistics, in_words, missing_orders
+from .drawn import Drawn
+from .events import CaseJudged, Event, PlansSpared, ScenarioBegan, SinglesCounted
 from .judge import outcome_of
-
-Signature = tuple[str, str, str, str]
-
+from .settings import Settings
 
 NOT_VACUOUS = "I27"
 """The invariant that is about the campaign itself: it is judged on the counts."""
@@ -67,7 +69,7 @@ class ScenarioStatistics:
     singles: int = 0
     by_faults: Counter[int] = field(default_factory=Counter)
     outcomes: Counter[str] = field(default_factory=Counter)
-    pruned: Mapping[str, int] = field(default_factory=dict)
+    pruned: Counter[str] = field(default_factory=Counter)
 
     def result(self) -> ScenarioResult:
         return ScenarioResult(
@@ -87,10 +89,14 @@ class ScenarioStatistics:
 
 
 class Statistics:
-    """Everything that is counted over a whole campaign."""
+    """Everything that is counted over a whole campaign, whose events it listens to. ``asked`` random plans are to be
+    run."""
 
-    def __init__(self, catalogue: Catalogue = OURS) -> None:
+    def __init__(self, settings: Settings | None = None, catalogue: Catalogue = OURS, asked: int = 0) -> None:
+        self._settings = settings or Settings()
         self._catalogue = catalogue
+        self.drawn = Drawn(asked, self._settings.max_faults + self._settings.beyond)
+        self.digest = hashlib.blake2b(digest_size=16)
         self.scenarios: list[ScenarioStatistics] = []
         self.sightings: dict[Signature, Sighting] = {}
         self.checked: Counter[str] = Counter()
@@ -105,8 +111,30 @@ class Statistics:
 
     # -- counting ----------------------------------------------------------------------------
 
-    def add(self, statistics: ScenarioStatistics, setup: Setup, case: Case, verdict: Verdict, *, new: bool) -> None:
+    def __call__(self, event: Event) -> None:
+        """Count what happened."""
+        match event:
+            case CaseJudged(drawn=False):
+                self._add(event.setup, event.case, event.verdict, new=event.new)
+            case CaseJudged():
+                self._add_drawn(event.setup, event.case, event.verdict, new=event.new)
+            case ScenarioBegan():
+                self._begin(event.setup)
+            case PlansSpared():
+                self.scenarios[-1].pruned.update(event.counts)
+            case SinglesCounted():
+                self.scenarios[-1].singles = event.plans
+
+    def _begin(self, setup: Setup) -> None:
+        found = ScenarioStatistics(setup.scenario)
+        self.scenarios.append(found)
+        kinds = self._settings.kinds or None
+        self.coverage.begin(setup, self._settings.max_faults, kinds, pruned=found.pruned)
+
+    def _add(self, setup: Setup, case: Case, verdict: Verdict, *, new: bool) -> None:
         """Count one judged case. ``new`` says that its history was not seen before."""
+        statistics = self.scenarios[-1]
+        self.digest.update(case.digest)
         statistics.run += 1
         self._run += 1
         statistics.by_faults[len(case.plan)] += 1
@@ -136,8 +164,10 @@ class Statistics:
         last = (self._discovery(),)
         return (*self._discovered, *last) if self._run and last[0] not in self._discovered else (*self._discovered,)
 
-    def add_drawn(self, setup: Setup, case: Case, verdict: Verdict, *, new: bool) -> None:
+    def _add_drawn(self, setup: Setup, case: Case, verdict: Verdict, *, new: bool) -> None:
         """Count what a random plan showed; it is no part of the plans that were enumerated."""
+        self.digest.update(case.digest)
+        self.drawn.add(case, verdict)
         self.capped = self.capped or case.run.capped
         if new:
             self._count_verdict(verdict)
@@ -219,9 +249,9 @@ class Statistics:
             status = HOLDS if self.checked[id] else NOT_EXERCISED
         return InvariantResult(id=id, name=name, status=status, checked=self.checked[id], violated=violated, note=note)
 
-    def not_exercised(self, max_faults: int) -> Iterator[str]:
+    def not_exercised(self) -> Iterator[str]:
         """In words: what this campaign cannot speak of."""
-        if not max_faults:
+        if not self._settings.max_faults:
             yield "every fault: the search was bounded to none"
             return
         covered = self.coverage.result()

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from ..errors import SagafuzzError, UsageError
-from ..exploration.campaign import finding_id
+from ..exploration.findings import finding_id
 from ..exploration.replay import Replay, from_text
 from ..loading import as_adapter, load
 from ..ports import Adapter

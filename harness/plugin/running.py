@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 from ..baseline import Judged, in_words
+from ..commands import command_line
 from ..errors import InternalError, SagafuzzError, UsageError
-from ..exploration.campaign import choose_scenarios, command_line
-from ..exploration.choosing import campaign_class
+from ..exploration.choosing import run_campaign
 from ..exploration.quiet import quiet
-from ..exploration.settings import Settings
+from ..exploration.settings import Settings, choose_scenarios
 from ..interrupt import interruptible
 from ..loading import as_adapter, with_spec
 from ..reports import REPORTS
@@ -117,7 +117,9 @@ class SagaFixture:
             make_folder(folder, "--saga-report-dir")
         found = extended(self._item.config, with_spec(as_adapter(beside(asked["adapter"], self._item.path.parent))))
         self._by_hooks = found.by_hooks
-        report, interrupted = _run(found, self._settings(found, asked))
+        settings = self._settings(found, asked)
+        report, interrupted = _run(found, settings)
+        report = replace(report, command=_command(found, settings, asked))
         baseline = self._baseline(asked.get("baseline"))
         self._has_baseline = baseline is not None
         judged = known.judged(report, baseline, self._item.nodeid)
@@ -132,27 +134,15 @@ class SagaFixture:
         return judged.report
 
     def _settings(self, found: Extended, asked: Mapping[str, Any]) -> Settings:
-        adapter = found.adapter
         numbers = {name: self._number(name, asked.get(name)) for name in options.NUMBERS}
         sagas = asked.get("sagas")
         if sagas is not None and (not isinstance(sagas, int) or isinstance(sagas, bool) or not 1 <= sagas <= 8):
             raise UsageError(f"sagas is {sagas!r}; write a whole number from 1 to 8")
-        given = asked.get("scenarios") or ()
-        names = (given,) if isinstance(given, str | Scenario) else tuple(given)
-        command = command_line(
-            adapter,
-            faults=numbers["faults"],
-            random=numbers["random"],
-            seed=numbers["seed"],
-            scenarios=names,
-            sagas=sagas,
-        )
         return Settings(
             max_faults=numbers["faults"],
             examples=numbers["random"],
             seed=numbers["seed"],
-            scenarios=choose_scenarios(adapter, names, sagas),
-            command="" if found.by_hooks else command,
+            scenarios=choose_scenarios(found.adapter, _scenarios(asked), sagas),
         )
 
     def _number(self, name: str, asked: object) -> int:
@@ -201,6 +191,26 @@ class SagaFixture:
         return "\n".join([REPORTS["text"].render(shown), *(clean(line, 300) for line in of_baseline), last])
 
 
+def _scenarios(asked: Mapping[str, Any]) -> tuple[str | Scenario, ...]:
+    """Those that a test asks for; none for all."""
+    given = asked.get("scenarios") or ()
+    return (given,) if isinstance(given, str | Scenario) else tuple(given)
+
+
+def _command(found: Extended, settings: Settings, asked: Mapping[str, Any]) -> str:
+    """The command that makes the report again; "" where the hooks bring what the command line does not know."""
+    if found.by_hooks:
+        return ""
+    return command_line(
+        found.adapter,
+        faults=settings.max_faults,
+        random=settings.examples,
+        seed=settings.seed,
+        scenarios=_scenarios(asked),
+        sagas=asked.get("sagas"),
+    )
+
+
 def _folder_name(name: str) -> str:
     """A part of a node id as the name of a folder; what had to be changed is told apart by a digest."""
     plain = folder_name(name)
@@ -223,6 +233,5 @@ def _run(found: Extended, settings: Settings) -> tuple[Report, int | None]:
     ):
         # Once each: neither thousands of them, nor raised into the code under test, which would change the verdict.
         warnings.simplefilter("default")
-        campaign = campaign_class(found.adapter, settings)
-        searched = campaign(found.adapter, settings, stopped=interrupt, catalogue=found.catalogue)
-        return searched.run(), interrupt.signal
+        report = run_campaign(found.adapter, settings, stopped=interrupt, catalogue=found.catalogue)
+        return report, interrupt.signal

@@ -102,7 +102,7 @@ def test_a_defect_of_ours_says_so(sagafuzz: Run, monkeypatch: pytest.MonkeyPatch
     def break_down(*arguments: object, **options: object) -> None:
         raise ZeroDivisionError("ours")
 
-    monkeypatch.setattr("sagafuzz.cli.searching.campaign_class", lambda *arguments: break_down)
+    monkeypatch.setattr("sagafuzz.cli.searching.run_campaign", break_down)
     result = sagafuzz("run", "reference", *QUICK)
     assert result.code == 70
     assert result.err.startswith("sagafuzz: this is a defect of sagafuzz itself")

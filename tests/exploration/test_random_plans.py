@@ -8,7 +8,8 @@ from collections import Counter
 import pytest
 
 from sagafuzz.exploration.campaign import Campaign
-from sagafuzz.exploration.random_plans import random_plans, swarm, trace_class, unseen
+from sagafuzz.exploration.drawn import trace_class, unseen
+from sagafuzz.exploration.random_plans import random_plans, swarm
 from sagafuzz.exploration.settings import BEYOND, Settings
 from sagafuzz.loading import load
 from sagafuzz.simulator import Setup, simulate

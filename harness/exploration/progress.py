@@ -1,0 +1,50 @@
+"""How far a campaign is, for people who wait."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from ..verdict import Signature
+from .events import CaseJudged, Event, FindingShrunk, StageBegan
+
+EVERY: Final = 50
+"""After so many plans it is told how many there were."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """Where a campaign is: ``done`` of ``expected`` (0: not known) in ``stage``."""
+
+    stage: str
+    done: int
+    expected: int
+    findings: int
+
+
+class Teller:
+    """Listens to a campaign, and tells ``listen`` now and then how far it is."""
+
+    def __init__(self, listen: Callable[[Progress], None], every: int = EVERY) -> None:
+        self._listen = listen
+        self._every = every
+        self._words, self._expected, self._done = "", 0, 0
+        self._seen: set[Signature] = set()
+
+    def __call__(self, event: Event) -> None:
+        match event:
+            case CaseJudged():
+                self._seen.update(violation.signature for violation in event.verdict.violations)
+                self._done += 1
+                if self._done % self._every == 0:
+                    self._tell()
+            case FindingShrunk():
+                self._done += 1
+                self._tell()
+            case StageBegan():
+                self._words, self._expected, self._done = event.words, event.expected, 0
+                self._tell()
+
+    def _tell(self) -> None:
+        self._listen(Progress(stage=self._words, done=self._done, expected=self._expected, findings=len(self._seen)))
