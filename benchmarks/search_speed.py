@@ -30,7 +30,7 @@ from sagafuzz.exploration.checkup import extensions
 from sagafuzz.exploration.enumerator import Enumerator
 from sagafuzz.exploration.judge import Judge, outcome_of
 from sagafuzz.exploration.quiet import fewer_collections
-from sagafuzz.exploration.reductions import REDUCTIONS
+from sagafuzz.exploration.reductions import ALL, Reduction
 from sagafuzz.loading import load
 from sagafuzz.simulator import Setup
 
@@ -45,7 +45,7 @@ class Searched(NamedTuple):
     outcomes: set[str]
 
 
-def enumerate_plans(adapter: Adapter, max_faults: int, reductions: Collection[str]) -> Searched:
+def enumerate_plans(adapter: Adapter, max_faults: int, reductions: Collection[Reduction]) -> Searched:
     """Run and judge every plan that the reductions leave."""
     setup = Setup(adapter=adapter, scenario=adapter.scenario("succeeds"))
     judge, count, outcomes = Judge(setup), 0, set()
@@ -90,7 +90,7 @@ def deep(max_faults: int, examples: int) -> None:
     every = every_plan(CORRECT, max_faults)
     # Before the search, which leaves memory in pieces: afterwards they would be slower by that.
     ran = [run_handwritten(examples, seed=seed) for seed in range(100, 105)]
-    found = enumerate_plans(CORRECT, max_faults, REDUCTIONS)
+    found = enumerate_plans(CORRECT, max_faults, ALL)
     covered, theirs = every / found.seconds, statistics.median(done / seconds for done, seconds in ran)
     print(
         f"plans with at most {max_faults} faults: {every:,}; with the reductions {found.plans:,} are run, "
@@ -107,7 +107,7 @@ def main() -> None:
     parser.add_argument("--deep", type=int, default=3, help="faults of the search that is the headline; 0: none")
     parser.add_argument("--examples", type=int, default=100, help="of the hand-written machine, each time")
     arguments = parser.parse_args()
-    enumerate_plans(CORRECT, 1, REDUCTIONS)  # warm up both
+    enumerate_plans(CORRECT, 1, ALL)  # warm up both
     run_handwritten(10, seed=0)
     two_faults(arguments.rounds, arguments.examples)
     if arguments.deep:
@@ -120,9 +120,9 @@ def two_faults(rounds: int, examples: int) -> None:
     every, of_reference = every_plan(CORRECT, 2), every_plan(REFERENCE, 2)
     for number in range(rounds):
         ours.append(every / enumerate_plans(CORRECT, 2, ()).seconds)
-        found = enumerate_plans(CORRECT, 2, REDUCTIONS)
+        found = enumerate_plans(CORRECT, 2, ALL)
         reduced.append(every / found.seconds)  # it covers the same plans
-        reference.append(of_reference / enumerate_plans(REFERENCE, 2, REDUCTIONS).seconds)
+        reference.append(of_reference / enumerate_plans(REFERENCE, 2, ALL).seconds)
         done, seconds = run_handwritten(examples, seed=number)
         theirs.append(done / seconds)
     print(f"plans with at most 2 faults: {every:,}; with the reductions {found.plans:,} are run (medians of {rounds})")

@@ -38,7 +38,7 @@ from sagafuzz import Adapter, Plan, SagaMachine
 from sagafuzz.exploration.enumerator import Enumerator
 from sagafuzz.exploration.judge import Judge
 from sagafuzz.exploration.quiet import fewer_collections, quiet
-from sagafuzz.exploration.reductions import FEASIBLE
+from sagafuzz.exploration.reductions import SHAPING
 from sagafuzz.exploration.shrink import shrink, shrink_actions
 from sagafuzz.exploration.stateful import SagaViolation, search
 from sagafuzz.history import rows_digest
@@ -208,7 +208,7 @@ class Chance:
         self.ended = False
         self._row = row
         self._rng = random.Random(seed)
-        self._enumerator = Enumerator(row.setup, 2, reductions=FEASIBLE)
+        self._enumerator = Enumerator(row.setup, 2, reductions=SHAPING)
         self._judge = Judge(self._enumerator.setup)
         self._plain = simulate(self._enumerator.setup)
 

@@ -1,4 +1,4 @@
-"""Rewrites the marked regions of docs/reference.md from the tables in the code.
+"""Rewrites the marked regions of docs/reference.md and docs/search.md from the tables in the code.
 
 A region lies between ``<!-- begin NAME -->`` and ``<!-- end NAME -->``.
 
@@ -12,7 +12,7 @@ import dataclasses
 import inspect
 import re
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ import click
 import sagafuzz
 from sagafuzz.cli.main import cli
 from sagafuzz.exploration.driver import ACTIONS, FAULTY_ACTIONS
+from sagafuzz.exploration.reductions import ALL
 from sagafuzz.faults import AT_ACK, AT_BOOT, AT_EFFECT, AT_LOG, AT_LOGGED, AT_SEND, CAPABILITIES, FAULT_KINDS
 from sagafuzz.invariants import INVARIANTS, Invariant
 from sagafuzz.plugin import hooks
@@ -30,7 +31,7 @@ from sagafuzz.ports import DurableFile, Store, Transaction, World
 from sagafuzz.reports import COMPARISONS, REPORTS
 from sagafuzz.saga import COMPENSATION, FORWARD, Outcome
 
-PAGE = Path(__file__).resolve().parent.parent / "docs" / "reference.md"
+DOCS = Path(__file__).resolve().parent.parent / "docs"
 
 PHASES = {
     AT_SEND: "a request is about to be sent",
@@ -189,6 +190,13 @@ def rules() -> str:
     return table(("rule", "a fault", "what happens"), rows)
 
 
+def reductions() -> str:
+    return table(
+        ("reduction", "what it spares", "its condition", "why that loses nothing"),
+        ((row.name, row.spares, row.assumes, row.because) for row in ALL),
+    )
+
+
 def commands() -> str:
     parts = []
     for name, command in sorted(walked(cli)):
@@ -242,7 +250,9 @@ def files() -> str:
     return table(("file", "what it holds"), rows)
 
 
-REGIONS: dict[str, Callable[[], str]] = {
+Regions = Mapping[str, Callable[[], str]]
+
+REGIONS: Regions = {
     "faults": faults,
     "invariants": invariants,
     "explanations": explanations,
@@ -257,6 +267,9 @@ REGIONS: dict[str, Callable[[], str]] = {
     "plugin": plugin,
     "files": files,
 }
+
+PAGES: Mapping[str, Regions] = {"reference.md": REGIONS, "search.md": {"reductions": reductions}}
+"""The regions of each page."""
 
 
 # -- from code to rows -------------------------------------------------------------------------
@@ -333,14 +346,14 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 # -- the page ----------------------------------------------------------------------------------
 
 
-def rewritten(text: str) -> str:
+def rewritten(text: str, regions: Regions = REGIONS) -> str:
     """The page with every region made anew. SystemExit where a region is missing or unknown."""
     marked = set(re.findall(r"<!-- begin (\S+) -->", text))
-    if marked != set(REGIONS):
+    if marked != set(regions):
         raise SystemExit(
-            f"tools/make_reference.py: regions that are marked, or made, but not both: {marked ^ set(REGIONS)}"
+            f"tools/make_reference.py: regions that are marked, or made, but not both: {marked ^ set(regions)}"
         )
-    for name, make in REGIONS.items():
+    for name, make in regions.items():
         begin, end = f"<!-- begin {name} -->", f"<!-- end {name} -->"
         before, _, rest = text.partition(begin)
         _, found, after = rest.partition(end)
@@ -350,15 +363,18 @@ def rewritten(text: str) -> str:
     return text
 
 
-def stale(text: str) -> list[str]:
+def stale(text: str, regions: Regions = REGIONS) -> list[str]:
     """The names of the regions that are not what the code says now."""
-    new = rewritten(text)
-    parts = (re.compile(rf"<!-- begin {name} -->(.*?)<!-- end {name} -->", re.DOTALL) for name in REGIONS)
-    return [name for name, part in zip(REGIONS, parts, strict=True) if part.findall(text) != part.findall(new)]
+    new = rewritten(text, regions)
+    parts = (re.compile(rf"<!-- begin {name} -->(.*?)<!-- end {name} -->", re.DOTALL) for name in regions)
+    return [name for name, part in zip(regions, parts, strict=True) if part.findall(text) != part.findall(new)]
 
 
 if __name__ == "__main__":
-    page = PAGE.read_text(encoding="utf-8")
-    if "--check" in sys.argv[1:]:
-        sys.exit(f"docs/reference.md is stale: {', '.join(stale(page))}; run it again" if stale(page) else 0)
-    PAGE.write_text(rewritten(page), encoding="utf-8", newline="\n")
+    for page, made in PAGES.items():
+        path = DOCS / page
+        old = path.read_text(encoding="utf-8")
+        if "--check" not in sys.argv[1:]:
+            path.write_text(rewritten(old, made), encoding="utf-8", newline="\n")
+        elif found := stale(old, made):
+            sys.exit(f"docs/{page} is stale: {', '.join(found)}; run it again")

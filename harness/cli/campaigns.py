@@ -13,9 +13,10 @@ from ..commands import command_line
 from ..errors import UsageError, nearest
 from ..exploration.fuzz import Budget
 from ..exploration.reductions import REDUCTIONS, SYMMETRY
-from ..exploration.settings import Settings, choose_scenarios
+from ..exploration.reductions.symmetry import with_every_order
+from ..exploration.scenarios import choose_scenarios
+from ..exploration.settings import Settings
 from ..exploration.shards import parse
-from ..exploration.symmetry import with_every_order
 from ..faults import chosen_kinds, kind_groups
 from ..interrupt import interruptible
 from ..live.manifest import manifest_of
@@ -101,7 +102,7 @@ def _options(command: Any) -> Any:
         click.option(
             "--without",
             multiple=True,
-            type=click.Choice(REDUCTIONS),
+            type=click.Choice(list(REDUCTIONS)),
             metavar="REDUCTION",
             help=f"Do not spare plans by this reduction; may be given again. One of {', '.join(REDUCTIONS)}.",
         ),
@@ -237,7 +238,7 @@ def _settings(adapter: Adapter, options: Mapping[str, Any]) -> Settings:
         random_plans=random_plans,
         seed=seed,
         kinds=limited_to(kinds),
-        scenarios=with_every_order(scenarios) if SYMMETRY in without else scenarios,
+        scenarios=with_every_order(scenarios) if SYMMETRY.name in without else scenarios,
         reductions=tuple(name for name in REDUCTIONS if name not in without),
     )
 

@@ -11,7 +11,8 @@ import click
 from ..commands import command_line
 from ..errors import UsageError
 from ..exploration.fuzz import Budget
-from ..exploration.settings import Settings, choose_scenarios
+from ..exploration.scenarios import choose_scenarios
+from ..exploration.settings import Settings
 from ..live.manifest import manifest_of
 from ..loading import load
 from .arguments import ADAPTER

@@ -20,12 +20,12 @@ from .judge import NotDeterministic
 from .keeping import NOTHING_KEPT, Archive
 from .quiet import fewer_collections
 from .report_builder import ReportBuilder
+from .scenarios import every_scenario
 from .settings import Settings
 from .shards import ALL, Share
 from .stages import Search
 from .statistics import Statistics
 from .stopping import AsPlanned, Ends, Limits, Why, never, over_by
-from .symmetry import every_scenario
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ from ..versioned import FileForm
 from .enumerator import Enumerator
 from .judge import NotDeterministic
 from .random_plans import random_plans
-from .reductions import FEASIBLE
+from .reductions import SHAPING
 
 CERTIFICATE_VERSION: Final = 1
 CERTIFICATE_FILE: Final = "certificate.json"
@@ -272,7 +272,7 @@ class _Checker:
         found = self._judge(setup, Plan(), run.history(setup, Plan()), complete=True)
         if found is not None or not self._certificate.max_faults:
             return found
-        enumerator = Enumerator(setup, 1, self._only, reductions=FEASIBLE)
+        enumerator = Enumerator(setup, 1, self._only, reductions=SHAPING)
         count = 0
         for fault in enumerator.extensions(run.sites, run.impossible):
             if self._stopped():

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Final
 
-from ..faults import Plan, Site
+from ..faults import FAULT_KINDS, Plan, Site
 from ..history import ALERT, CLIENT_ACK, CRASH, DEAD_LETTER, LOGACK, SEND, TERMINAL, Row
 from ..ports import Adapter
 from ..scenario import Scenario
@@ -16,13 +16,9 @@ from ..simulator import Run, Setup, simulate
 from .cases import Case
 from .enumerator import Enumerator
 from .judge import first_difference, outcome_of
-from .reductions import FEASIBLE, GONE_WITH_THE_PROCESS, LATER_BY
-from .symmetry import told_by_ids
-
-_GOT_OVER: Final = frozenset(
-    {"lost-request", "lost-ack", "error-before-effect", "store-error-before-commit", "store-error-after-commit"}
-)
-"""Kinds that a system may get over by asking again."""
+from .reductions import SHAPING
+from .reductions.crashes import GONE_WITH_THE_PROCESS, visible_before
+from .reductions.symmetry import told_by_ids
 
 _DOINGS: Final = frozenset({SEND, LOGACK, TERMINAL, CLIENT_ACK, DEAD_LETTER, ALERT})
 
@@ -54,7 +50,7 @@ class Checkup:
 def check_up(adapter: Adapter, scenario: Scenario) -> Checkup:
     """Run every plan with at most one fault, each twice, and pairs of those that a retry gets over."""
     setup = Setup(adapter=adapter, scenario=scenario)
-    enumerator = Enumerator(setup, 1, reductions=FEASIBLE)
+    enumerator = Enumerator(setup, 1, reductions=SHAPING)
     cases = list(enumerator.cases())
     plain, *struck = cases
     twice = (first_difference(case.run, simulate(setup, case.plan)) for case in cases)
@@ -83,20 +79,15 @@ def _undurable(struck: list[Case]) -> list[str]:
     first: dict[int, tuple[Plan, list[object]]] = {}
     found = []
     for case in struck:
-        later = LATER_BY.get(case.plan.faults[0].kind)
+        later = FAULT_KINDS[case.plan.faults[0].kind].visible_first
         if later is None or not case.fired:
             continue
-        moment = _visible(case.run, case.run.sites.index(case.plan.faults[0].site)) + later
+        moment = visible_before(case.run)[case.run.sites.index(case.plan.faults[0].site)] + later
         after = _after_the_crash(case.run)
         plan, expected = first.setdefault(moment, (case.plan, after))
         if expected != after:
             found.append(f"{plan}, and {case.plan}")
     return found
-
-
-def _visible(run: Run, index: int) -> int:
-    """The number of events before a site that outlive the orchestrator."""
-    return sum(row[1] not in GONE_WITH_THE_PROCESS for row in run.rows[: run.site_rows[index]])
 
 
 def _after_the_crash(run: Run) -> list[object]:
@@ -115,7 +106,7 @@ def _remembered(setup: Setup, struck: list[Case]) -> Iterator[str]:
     another order after a retry, so only one is looked at."""
     if setup.scenario.sagas > 1:
         return
-    passing = [case for case in struck if case.plan.faults[0].kind in _GOT_OVER and case.fired]
+    passing = [case for case in struck if FAULT_KINDS[case.plan.faults[0].kind].got_over and case.fired]
     for first in passing:
         fault = first.plan.faults[0]
         later = first.run.sites[first.run.sites.index(fault.site) + 1 :]

@@ -18,7 +18,7 @@ from ..saga import DIRECTION_NAMES
 from ..simulator import Run, Setup
 from ..verdict import MODES, Cell, Coverage, OrderCell, PairCell, SiteCell, Unreachable
 from .cases import Case, mode_of
-from .reductions import CLOCK_JUMPS, CRASH_EQUIVALENCE, STATE_MEMO, UNREAD_CLOCK
+from .reductions import CRASH_EQUIVALENCE, STATE_MEMO, UNREAD_CLOCK
 
 NOT_REACHED: Final = "no site that it could strike was reached"
 SPARED: Final = "each of its plans is equivalent to one of another crash, which was run"
@@ -231,10 +231,10 @@ class CoverageStatistics:
         possible = [mode for mode in MODES if mode not in _NEVER.get(kind.directions, ())]
         missing = [mode for mode in possible if (kind.name, mode) not in seen]
         spared = kind.crash and any(
-            any(s.pruned.get(name) for name in (CRASH_EQUIVALENCE, STATE_MEMO)) and s.could_strike(kind)
+            any(s.pruned.get(row.name) for row in (CRASH_EQUIVALENCE, STATE_MEMO)) and s.could_strike(kind)
             for s in self.scenarios
         )
-        unread = kind.name in CLOCK_JUMPS and any(s.pruned.get(UNREAD_CLOCK) for s in self.scenarios)
+        unread = kind.only_jumps_clock and any(s.pruned.get(UNREAD_CLOCK.name) for s in self.scenarios)
         unless = OR_UNREAD if unread else OR_SPARED if spared else ""
         if len(missing) == len(possible):
             if spared or not any(scenario.ruled_out(kind) for scenario in self.scenarios):  # else that is the reason

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from ..faults import Fault, Plan, Site, feasible_kinds
+from ..faults import FAULT_KINDS, Fault, Plan, Site, feasible_kinds
 from ..history import BOOT, rows_digest
 from ..simulator import (
     HEALING,
@@ -32,19 +32,17 @@ from ..simulator import (
 from .cases import Case, mode_of
 from .judge import NotDeterministic, difference
 from .reductions import (
-    CLOCK_JUMPS,
+    ALL,
     CRASH_EQUIVALENCE,
-    DELAY,
     FORGOTTEN_RETRIES,
-    GONE_WITH_THE_PROCESS,
     INDEPENDENCE,
-    LATER_BY,
     PREFIX_SHARING,
-    REDUCTIONS,
     STATE_MEMO,
     UNREAD_CLOCK,
-    StateMemo,
+    Reduction,
 )
+from .reductions.crashes import visible_before
+from .reductions.state_memo import StateMemo
 
 
 @dataclass(slots=True)
@@ -79,7 +77,7 @@ class _Shared:
 class Enumerator:
     """Runs all plans of one setup, those with fewer faults first, in the order of discovery.
 
-    ``only`` restricts the fault kinds. ``reductions`` names those in use (see REDUCTIONS); ``pruned``
+    ``only`` restricts the fault kinds. ``reductions`` are those in use; ``pruned``
     counts the plans that each of them spared, ``resumed`` those that were run from a shared prefix.
     """
 
@@ -88,21 +86,22 @@ class Enumerator:
         setup: Setup,
         max_faults: int,
         only: Collection[str] | None = None,
-        reductions: Collection[str] = REDUCTIONS,
+        reductions: Collection[Reduction] = ALL,
     ) -> None:
-        independent = INDEPENDENCE in reductions and (only is None or DELAY in only)
-        self.setup = replace(setup, every_pair=not independent, every_try=FORGOTTEN_RETRIES not in reductions)
+        used = {row for row in reductions if row.on(setup, only)}
+        independent = INDEPENDENCE in used
+        self.setup = replace(setup, every_pair=not independent, every_try=FORGOTTEN_RETRIES not in used)
         self.only = only
         self.max_faults = max_faults
         self.pruned: Counter[str] = Counter()
-        self._crash_classes = CRASH_EQUIVALENCE in reductions and setup.adapter.durable_recovery
+        self._crash_classes = CRASH_EQUIVALENCE in used
         self.resumed = 0
         self.nodes: list[_Node] = []
-        self._shares = PREFIX_SHARING in reductions and not setup.is_async
-        self._spares_clock = UNREAD_CLOCK in reductions
+        self._shares = PREFIX_SHARING in used
+        self._spares_clock = UNREAD_CLOCK in used
         self._clock_read = False  # by any run of a plan with at most one fault
         self._spares_pairs = independent and setup.scenario.sagas > 1
-        self._memo = StateMemo() if STATE_MEMO in reductions else None
+        self._memo = StateMemo() if STATE_MEMO in used else None
         self._kinds: dict[tuple[str, str, str], tuple[str, ...]] = {}
         self._faults: dict[tuple[str, Site], Fault] = {}
 
@@ -142,7 +141,7 @@ class Enumerator:
     def _extended(self, node: _Node, following: list[_Node]) -> Iterator[Case]:
         """The plans with one fault more; those that can be extended go into ``following``."""
         if self._only_a_jump(node):
-            self.pruned[UNREAD_CLOCK] += sum(1 for _ in self.extensions(node.sites, node.impossible))
+            self.pruned[UNREAD_CLOCK.name] += sum(1 for _ in self.extensions(node.sites, node.impossible))
             return
         shared = self._prefixes(node)
         for index, fault in self._distinct_extensions(node):
@@ -169,17 +168,17 @@ class Enumerator:
         seen: set[int] = set()
         for index, site in enumerate(node.sites):
             if self._spares_pairs and node.impossible.get(index) == UNSHARED:
-                self.pruned[INDEPENDENCE] += len(set(UNSHARED).intersection(self.kinds(site)))
+                self.pruned[INDEPENDENCE.name] += len(set(UNSHARED).intersection(self.kinds(site)))
             for kind in self._possible(site, node.impossible.get(index, ())):
-                later = LATER_BY.get(kind) if self._crash_classes else None
+                later = FAULT_KINDS[kind].visible_first if self._crash_classes else None
                 if later is not None:
                     moment = node.visible[index] + later
                     if moment in seen:
-                        self.pruned[CRASH_EQUIVALENCE] += 1
+                        self.pruned[CRASH_EQUIVALENCE.name] += 1
                         continue
                     seen.add(moment)
-                elif node.unread and kind in CLOCK_JUMPS:
-                    self.pruned[UNREAD_CLOCK] += 1
+                elif node.unread and FAULT_KINDS[kind].only_jumps_clock:
+                    self.pruned[UNREAD_CLOCK.name] += 1
                     continue
                 yield index, self.fault(kind, site)
 
@@ -229,7 +228,8 @@ class Enumerator:
     def _only_a_jump(self, node: _Node) -> bool:
         """Whether each extension of the node is the plan with one fault less that comes of leaving out a jump of the
         clock: none of those reads it."""
-        jump = self.max_faults == 2 and len(node.faults) == 1 and node.faults[0].kind in CLOCK_JUMPS
+        first = FAULT_KINDS[node.faults[0].kind] if self.max_faults == 2 and len(node.faults) == 1 else None
+        jump = first is not None and first.only_jumps_clock
         return jump and self._spares_clock and not self._clock_read
 
     def _unread(self, run: Run) -> bool:
@@ -249,7 +249,7 @@ class Enumerator:
         for index in range(len(run.sites) - 1, -1, -1):
             after.append(after[-1] + sum(1 for _ in self._possible(run.sites[index], run.impossible.get(index, ()))))
         after.reverse()
-        self.pruned[STATE_MEMO] += memo.end(after, settled=known_at < 0 and self._settled(run))
+        self.pruned[STATE_MEMO.name] += memo.end(after, settled=known_at < 0 and self._settled(run))
         return Observed(run, known_at)  # each of these is judged, and what it exercises counted
 
     def _settled(self, run: Run) -> bool:
@@ -282,10 +282,4 @@ class Enumerator:
         """Before each site, the number of events that outlive the orchestrator."""
         if not self._crash_classes:
             return run.site_rows
-        counts, count, done = [], 0, 0
-        for rows_before in run.site_rows:
-            for row in run.rows[done:rows_before]:
-                count += row[1] not in GONE_WITH_THE_PROCESS
-            done = rows_before
-            counts.append(count)
-        return tuple(counts)
+        return visible_before(run)

@@ -17,7 +17,7 @@ from ..simulator import Setup, line_of, simulate
 from ..verdict import CONSISTENT, Explanation, Removed, StateRow, Verdict, Violation
 from .driver import FAULTY_ACTIONS, MESSAGE_ACTIONS, Action, replay_actions
 from .enumerator import Enumerator
-from .reductions import FEASIBLE
+from .reductions import SHAPING
 
 LATER_SITES: Final = 3
 """How many of the next sites are tried for the last fault, in search of a plan that passes."""
@@ -137,7 +137,7 @@ def _moved(setup: Setup, plan: Plan) -> Iterator[tuple[Plan, str]]:
     run = simulate(setup, replace(plan, faults=tuple(before)))
     if last.site not in run.sites:
         return
-    enumerator = Enumerator(setup, 0, reductions=FEASIBLE)
+    enumerator = Enumerator(setup, 0, reductions=SHAPING)
     at = run.sites.index(last.site)
     for kind in enumerator.kinds(last.site):
         if kind != last.kind and kind not in run.impossible.get(at, ()):

@@ -42,13 +42,13 @@ from .events import (
 )
 from .findings import shown_by, worth_telling
 from .judge import Judge, found_in, violates
-from .reductions import FEASIBLE
+from .reductions import SHAPING
 from .replay import Replay, Replayed
 from .report_builder import ReportBuilder
+from .scenarios import every_scenario
 from .settings import Settings
 from .statistics import Sighting, Statistics
 from .stopping import Over, Why, never, over_by
-from .symmetry import every_scenario
 
 TRIES: Final = 3
 """How often a plan is run until all of its faults strike."""
@@ -160,7 +160,7 @@ class _LiveSearch:
     async def _all_plans(self, world: LiveWorld, setup: Setup) -> AsyncIterator[Event]:
         judge = Judge(setup, self._catalogue)
         most, only = self._settings.max_faults, self._settings.kinds or None
-        enumerator = Enumerator(setup, most, only, reductions=FEASIBLE)
+        enumerator = Enumerator(setup, most, only, reductions=SHAPING)
         yield StageBegan(Stage.EVERY_PLAN, f"{setup.scenario.name}: the plan without faults", 1)
         yield ScenarioBegan(setup)
         first = await world.run(setup, gentle=True)

@@ -15,7 +15,7 @@ from .enumerator import Enumerator
 from .judge import Judge, NotDeterministic, first_difference
 from .parts import Record
 from .random_plans import random_plans
-from .reductions import WHATEVER_IS_ASKED
+from .reductions.table import judged_by_others, named
 from .settings import Settings
 from .stopping import Over, Why
 
@@ -68,8 +68,7 @@ class PartSearch:
         self._settings = settings
         self._over = over
         self._catalogue = catalogue
-        ours = catalogue.only_ours
-        reductions = [name for name in settings.reductions if ours or name in WHATEVER_IS_ASKED]
+        reductions = (named if catalogue.only_ours else judged_by_others)(settings.reductions)
         self.enumerator = Enumerator(setup, settings.max_faults, settings.kinds or None, reductions=reductions)
         self._rooted = False
         self._judge_drawn = Judge(setup, catalogue)

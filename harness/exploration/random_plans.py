@@ -19,7 +19,7 @@ from ..simulator import Run, Setup, simulate
 from .cases import Case, mode_of
 from .enumerator import Enumerator
 from .judge import NotDeterministic, difference
-from .reductions import FEASIBLE
+from .reductions import SHAPING
 
 SCHEDULED: Final = 3
 """From so many sagas on a plan carries priorities: of two, both orders of what conflicts are enumerated."""
@@ -54,7 +54,7 @@ def random_plans(
     """``count`` independent plans of at most ``max_faults`` faults, each run, in the order of their numbers from
     ``start`` on. With ``priorities`` each carries a schedule of them, where so many sagas run at once that the search
     does not go through their orders."""
-    enumerator = Enumerator(setup, max_faults, only, reductions=FEASIBLE)
+    enumerator = Enumerator(setup, max_faults, only, reductions=SHAPING)
     plain = simulate(setup)
     for number in range(start, start + count):
         rng = random.Random(f"{seed}/{setup.scenario.name}/{number}")

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from ..ports import Adapter
 from ..scenario import Scenario
 from ..simulator.patches import SPIN_SECONDS
 from .reductions import REDUCTIONS
@@ -29,14 +27,7 @@ class Settings:
     seed: int = 0
     scenarios: tuple[Scenario, ...] = ()
     kinds: tuple[str, ...] = ()
-    reductions: tuple[str, ...] = REDUCTIONS
+    reductions: tuple[str, ...] = tuple(REDUCTIONS)
     spin_s: float = SPIN_SECONDS
     beyond: int = BEYOND
     endless: bool = False
-
-
-def choose_scenarios(adapter: Adapter, names: Iterable[str | Scenario], sagas: int | None) -> tuple[Scenario, ...]:
-    """Those of the adapter with these ``names``, or all; with that many sagas each, where ``sagas`` says so."""
-    wanted = dict.fromkeys(names)
-    chosen = tuple(adapter.scenario(name) if isinstance(name, str) else name for name in wanted) or adapter.scenarios
-    return chosen if sagas is None else tuple(scenario.with_sagas(sagas) for scenario in chosen)

@@ -36,11 +36,11 @@ from .keeping import Archive, finding_record
 from .part_search import Judged, PartSearch, drawn_parts, drawn_together
 from .parts import Record
 from .reductions import SYMMETRY
+from .reductions.symmetry import every_order, told_by_ids
 from .settings import Settings
 from .shards import Share
 from .statistics import Sighting, Statistics
 from .stopping import Limits, Over, Stop
-from .symmetry import every_order, told_by_ids
 
 Happened = Generator[Event, None, Stop | None]
 """What happens; returns why it came to no end of its own, None where it did."""
@@ -100,12 +100,12 @@ class Search:
     def _mirrored(self, setup: Setup, shallow: list[Plan]) -> dict[str, int]:
         """How many plans symmetry spared beside those of this order of submission: those of the others, where no plan
         of the ``shallow`` ones shows a difference. It is not looked for where it takes as long as the search."""
-        others = len(every_order(setup.scenario)) - 1 if SYMMETRY in self.settings.reductions else 0
+        others = len(every_order(setup.scenario)) - 1 if SYMMETRY.name in self.settings.reductions else 0
         told = self.watch.ended or self.settings.max_faults < 2 or not others or told_by_ids(setup, shallow)
         if told or not shallow:
             return {}
         counted = self.known.scenarios[-1]
-        return {SYMMETRY: others * (counted.run + sum(counted.pruned.values()))}
+        return {SYMMETRY.name: others * (counted.run + sum(counted.pruned.values()))}
 
     # -- random plans ------------------------------------------------------------------------
 

@@ -16,7 +16,8 @@ from ..commands import command_line
 from ..errors import InternalError, SagafuzzError, UsageError
 from ..exploration.choosing import run_campaign
 from ..exploration.quiet import quiet
-from ..exploration.settings import Settings, choose_scenarios
+from ..exploration.scenarios import choose_scenarios
+from ..exploration.settings import Settings
 from ..interrupt import interruptible
 from ..loading import as_adapter, with_spec
 from ..reports import REPORTS

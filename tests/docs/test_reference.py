@@ -27,9 +27,11 @@ def tool() -> ModuleType:
     return module
 
 
-def test_no_region_is_stale(tool: ModuleType) -> None:
-    stale = tool.stale(PAGE.read_text(encoding="utf-8"))
-    assert not stale, f"docs/reference.md is stale: {', '.join(stale)}; run python tools/make_reference.py"
+@pytest.mark.parametrize("page", ["reference.md", "search.md"])
+def test_no_region_is_stale(tool: ModuleType, page: str) -> None:
+    assert page in tool.PAGES
+    stale = tool.stale((TOP / "docs" / page).read_text(encoding="utf-8"), tool.PAGES[page])
+    assert not stale, f"docs/{page} is stale: {', '.join(stale)}; run python tools/make_reference.py"
 
 
 def test_a_stale_region_is_named_and_made_anew(tool: ModuleType) -> None:

@@ -9,7 +9,7 @@ import pytest
 from sagafuzz import Plan
 from sagafuzz.exploration.enumerator import Enumerator
 from sagafuzz.exploration.judge import Judge, outcome_of
-from sagafuzz.exploration.reductions import REDUCTIONS
+from sagafuzz.exploration.reductions import ALL, Reduction
 from sagafuzz.loading import load
 from sagafuzz.simulator import Setup, simulate
 
@@ -83,7 +83,7 @@ def test_plans_and_histories_of_the_reference_with_one_fault_are_pinned() -> Non
 THREE = ("crash-after-send", "crash-after-ack", "crash-before-log", "lost-write", "timeout", "reject", "undo-fails")
 
 
-def three_faults(reductions: tuple[str, ...]) -> tuple[int, int, set[str]]:
+def three_faults(reductions: tuple[Reduction, ...]) -> tuple[int, int, set[str]]:
     """Of up to three faults of some kinds on the reference: plans, distinct histories, distinct outcomes."""
     setup = setup_of("reference", "succeeds")
     cases = list(Enumerator(setup, 3, (*THREE, "duplicate"), reductions=reductions).cases())
@@ -95,7 +95,7 @@ def three_faults(reductions: tuple[str, ...]) -> tuple[int, int, set[str]]:
 def test_plans_histories_and_outcomes_with_three_faults_are_pinned_with_and_without_reductions() -> None:
     outcomes = {"completed", "compensated", "stuck", "no answer"}
     assert three_faults(()) == (4060, 4060, outcomes)
-    assert three_faults(REDUCTIONS) == (2025, 1795, outcomes)
+    assert three_faults(ALL) == (2025, 1795, outcomes)
 
 
 @pytest.mark.slow

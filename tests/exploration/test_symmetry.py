@@ -12,9 +12,9 @@ from sagafuzz.exploration.campaign import Campaign
 from sagafuzz.exploration.enumerator import Enumerator
 from sagafuzz.exploration.judge import Judge, outcome_of
 from sagafuzz.exploration.quiet import fewer_collections, quiet
-from sagafuzz.exploration.reductions import FEASIBLE, REDUCTIONS, SYMMETRY
+from sagafuzz.exploration.reductions import REDUCTIONS, SHAPING, SYMMETRY
+from sagafuzz.exploration.reductions.symmetry import every_order, told_by_ids
 from sagafuzz.exploration.settings import Settings
-from sagafuzz.exploration.symmetry import every_order, told_by_ids
 from sagafuzz.loading import load
 from sagafuzz.simulator import Setup
 
@@ -30,7 +30,7 @@ def search(adapter: Adapter, scenario: Scenario, faults: int = 1) -> Found:
     setup = Setup(adapter=adapter, scenario=scenario)
     judge, signatures, outcomes = Judge(setup), set(), set()
     with quiet(), fewer_collections():
-        for case in Enumerator(setup, faults, reductions=FEASIBLE).cases():
+        for case in Enumerator(setup, faults, reductions=SHAPING).cases():
             verdict, _ = judge.judge(case.plan, case.run, case.digest)
             signatures.update(violation.signature for violation in verdict.violations)
             outcomes.add(outcome_of(case.run, setup))
@@ -38,7 +38,7 @@ def search(adapter: Adapter, scenario: Scenario, faults: int = 1) -> Found:
 
 
 def plans(setup: Setup) -> list[Plan]:
-    return [case.plan for case in Enumerator(setup, 1, reductions=FEASIBLE).cases()]
+    return [case.plan for case in Enumerator(setup, 1, reductions=SHAPING).cases()]
 
 
 # -- the other orders ------------------------------------------------------------------------------------
@@ -119,15 +119,17 @@ def counted(name: str, reductions: tuple[str, ...]) -> dict[str, tuple[int, int]
     with quiet():
         report = Campaign(load(name), settings).run()
     return {
-        result.scenario.name: (result.counts.run, result.counts.pruned.get(SYMMETRY, 0)) for result in report.scenarios
+        result.scenario.name: (result.counts.run, result.counts.pruned.get(SYMMETRY.name, 0))
+        for result in report.scenarios
     }
 
 
 def test_what_symmetry_spares_is_what_a_campaign_without_it_runs() -> None:
-    without = counted("seed", tuple(name for name in FEASIBLE if name != SYMMETRY))
-    assert counted("seed", FEASIBLE) == {"both": (without["both"][0], without["both (saga-2, saga-1)"][0])}
+    without = counted("seed", tuple(row.name for row in SHAPING if row is not SYMMETRY))
+    spared = {"both": (without["both"][0], without["both (saga-2, saga-1)"][0])}
+    assert counted("seed", tuple(row.name for row in SHAPING)) == spared
     assert without["both"][0] == without["both (saga-2, saga-1)"][0] > 20
 
 
 def test_where_ids_are_told_apart_nothing_counts_as_spared() -> None:
-    assert [spared for _, spared in counted("reference", REDUCTIONS).values()] == [0]
+    assert [spared for _, spared in counted("reference", tuple(REDUCTIONS)).values()] == [0]

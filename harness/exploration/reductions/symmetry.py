@@ -12,13 +12,10 @@ from dataclasses import replace
 from itertools import permutations
 from typing import Any
 
-from ..faults import Plan
-from ..ports import Adapter
-from ..scenario import Scenario
-from ..simulator import Setup, simulate
-from .judge import first_difference
-from .reductions import SYMMETRY
-from .settings import Settings
+from ...faults import Plan
+from ...scenario import Scenario
+from ...simulator import Setup, simulate
+from ..judge import first_difference
 
 _ID = re.compile(r"\bsaga-\d+\b")
 
@@ -45,13 +42,6 @@ def _but_for_its_id(scenario: Scenario, number: int) -> object:
 def with_every_order(scenarios: Iterable[Scenario]) -> tuple[Scenario, ...]:
     """Each of ``scenarios`` in every order of submission, and none twice."""
     return tuple(dict.fromkeys(other for scenario in scenarios for other in every_order(scenario)))
-
-
-def every_scenario(adapter: Adapter, settings: Settings) -> tuple[Scenario, ...]:
-    """The scenarios that a campaign searches: those of the settings, or of the adapter; in every order of submission
-    where symmetry does not spare the others."""
-    scenarios = settings.scenarios or adapter.scenarios
-    return scenarios if SYMMETRY in settings.reductions else with_every_order(scenarios)
 
 
 def told_by_ids(setup: Setup, plans: Iterable[Plan]) -> str:

@@ -1,0 +1,22 @@
+"""Which crashes leave the same world behind: those with no event between them that outlives the process."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from ...history import ACK, CLOCK, DELIVER, DOWN, LOG, LOST, TIMEOUT
+from ...simulator import Run
+
+GONE_WITH_THE_PROCESS: Final = frozenset({LOG, ACK, TIMEOUT, DELIVER, LOST, DOWN, CLOCK})
+"""Events that leave nothing behind when the orchestrator dies: it knew of them, or nobody did."""
+
+
+def visible_before(run: Run) -> tuple[int, ...]:
+    """Before each site of a run, the number of events that outlive the orchestrator."""
+    counts, count, done = [], 0, 0
+    for rows_before in run.site_rows:
+        for row in run.rows[done:rows_before]:
+            count += row[1] not in GONE_WITH_THE_PROCESS
+        done = rows_before
+        counts.append(count)
+    return tuple(counts)
