@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import json
 import os
 import random
 import selectors
@@ -26,7 +25,8 @@ from typing import Any, Final
 
 from sagafuzz import worker
 from sagafuzz.errors import UsageError
-from sagafuzz.ports import Adapter, Conflict, Store, World
+from sagafuzz.ports import Adapter, Store, World
+from sagafuzz.records import Write, as_text, check_guards, check_key, declared_outcome, from_text, listed, read
 from sagafuzz.saga import FORWARD, Outcome
 from sagafuzz.scenario import Order
 
@@ -39,7 +39,7 @@ class HostStore:
         self._db = worker.database("store.sqlite")
         self._db.execute("CREATE TABLE IF NOT EXISTS store (key TEXT PRIMARY KEY, value TEXT)")
         self._lock = threading.Lock()
-        self._batch = threading.local()
+        self._batches: dict[object, list[tuple[Write, bool]]] = {}
 
     def put(
         self,
@@ -52,76 +52,93 @@ class HostStore:
         guard: Mapping[str, Any] | None = None,
         epoch: int = 0,
     ) -> None:
-        text = json.dumps(value)
-        about = {"record": record or "write", "saga": self._world.saga_of(saga), "step": step, "epoch": epoch}
-        if record == "terminal" and isinstance(value, Mapping) and value.get("outcome"):
-            about["outcome"] = self._world.ended[str(about["saga"])] = value["outcome"]
-        self._write(about, key, text, guard)
+        text, outcome = as_text(key, value), declared_outcome(value) if record == "terminal" else None
+        about = self._world.saga_of(saga)
+        self._write(Write(about, step, record or "write", key, text, outcome, guard, epoch), saga is not None)
 
     def delete(self, key: str, *, record: str | None = None, saga: str | None = None) -> None:
-        self._write({"record": record or "delete", "saga": self._world.saga_of(saga)}, key, None, None)
+        self._write(Write(self._world.saga_of(saga), "", record or "delete", key), saga is not None)
 
-    def _write(self, about: Mapping[str, Any], key: str, text: str | None, guard: Mapping[str, Any] | None) -> None:
-        batch = getattr(self._batch, "writes", None)
+    def _write(self, write: Write, named: bool) -> None:
+        check_key(write.key)
+        batch = self._batches.get(_control())
         if batch is not None:
-            batch.append((about, key, text, guard))
-            return
-        worker.post("log", {**about, "phase": "log"})
-        with self._lock:
-            self._commit([(about, key, text, guard)])
-        worker.post("log", {**about, "phase": "logged"})
+            batch.append((write, named))
+        else:
+            self._commit([(write, named)])
 
-    def _commit(self, writes: Sequence[tuple[Mapping[str, Any], str, str | None, Mapping[str, Any] | None]]) -> None:
+    def _commit(self, asked: Sequence[tuple[Write, bool]]) -> None:
+        writes = [write for write, _ in asked]
+        with worker.showing({"writes": [_shown(write, named) for write, named in asked]}), self._lock:
+            self._apply(writes)
+        for write in writes:
+            if write.outcome is not None:
+                self._world.ended[write.saga] = write.outcome
+
+    def _apply(self, writes: Sequence[Write]) -> None:
         self._db.execute("BEGIN IMMEDIATE")
         try:
-            for _, key, _, guard in writes:  # guards are about what was there before
-                if guard is not None:
-                    self._check(key, guard)
-            for _, key, text, _ in writes:
-                if text is None:
-                    self._db.execute("DELETE FROM store WHERE key = ?", (key,))
+            check_guards(writes, self._held)
+            for write in writes:
+                if write.text is None:
+                    self._db.execute("DELETE FROM store WHERE key = ?", (write.key,))
                 else:
-                    self._db.execute("INSERT OR REPLACE INTO store VALUES (?, ?)", (key, text))
+                    self._db.execute("INSERT OR REPLACE INTO store VALUES (?, ?)", (write.key, write.text))
         except BaseException:
             self._db.execute("ROLLBACK")
             raise
         self._db.execute("COMMIT")
 
-    def _check(self, key: str, guard: Mapping[str, Any]) -> None:
+    def _held(self, key: str) -> str | None:
         found = self._db.execute("SELECT value FROM store WHERE key = ?", (key,)).fetchone()
-        held = None if found is None else json.loads(found[0])
-        fits = held is None if not guard else isinstance(held, dict) and guard.items() <= held.items()
-        if not fits:
-            raise Conflict(f"{key!r} is not what the guard names")
+        return None if found is None else str(found[0])
 
     def get(self, key: str, default: Any = None) -> Any:
-        for _, other, text, _ in reversed(getattr(self._batch, "writes", None) or []):
-            if other == key:
-                return default if text is None else json.loads(text)
         with self._lock:
-            found = self._db.execute("SELECT value FROM store WHERE key = ?", (key,)).fetchone()
-        return default if found is None else json.loads(found[0])
+            kept = self._held(key)
+        text = read(self._batch(), key, kept)
+        return default if text is None else from_text(text)
 
     def items(self, prefix: str = "") -> list[tuple[str, Any]]:
         with self._lock:
-            rows = self._db.execute("SELECT key, value FROM store ORDER BY key").fetchall()
-        return [(key, json.loads(text)) for key, text in rows if key.startswith(prefix)]
+            texts = dict(self._db.execute("SELECT key, value FROM store").fetchall())
+        return [(key, from_text(text)) for key, text in listed(self._batch(), texts, prefix)]
+
+    def _batch(self) -> list[Write]:
+        return [write for write, _ in self._batches.get(_control(), ())]
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        self._batch.writes = []
+        control = _control()
+        if control in self._batches:
+            raise UsageError("world.store.transaction() inside another one; close the outer one first")
+        self._batches[control] = []
         try:
             yield
-            writes = self._batch.writes
         finally:
-            self._batch.writes = None
-        if not writes:
-            return
-        shown = [about for about, _, _, _ in writes]
-        worker.post("log", {"writes": shown, "phase": "log"})
-        with self._lock:
+            writes = self._batches.pop(control)
+        if writes:
             self._commit(writes)
-        worker.post("log", {"writes": shown, "phase": "logged"})
+
+
+def _shown(write: Write, named: bool) -> dict[str, Any]:
+    """A write as the harness is shown it. Where its saga was not ``named``, the key may tell it."""
+    about = {"record": write.record, "saga": write.saga, "step": write.step, "epoch": write.epoch}
+    return {**about, "outcome": write.outcome, **({} if named else {"key": write.key})}
+
+
+def _control() -> object:
+    """The thread of control that is calling: asyncio's task where there is one."""
+    return asyncio.current_task() if _in_a_loop() else threading.get_ident()
+
+
+class HostConnection(worker.ShownConnection):
+    """A connection whose commits are for the saga that is being run."""
+
+    world: HostWorld
+
+    def about(self) -> dict[str, str]:
+        return {"saga": self.world.saga_of(None)}
 
 
 class HostWorld:
@@ -175,7 +192,11 @@ class HostWorld:
         return self._random
 
     def sqlite(self, name: str = "main") -> sqlite3.Connection:
-        return worker.database(f"{name}.sqlite")
+        level = ""  # as sqlite3 has it where nothing is said
+        connection = worker.connect(f"{name}.sqlite", HostConnection, level)
+        connection.world = self
+        connection.label = "" if name == "main" else name
+        return connection
 
     def file(self, name: str = "log") -> Any:
         raise UsageError("world.file is simulated only")

@@ -120,7 +120,8 @@ class Store(Protocol):
     """A durable key-value store. Every write is a crash point; values are JSON data.
 
     A write may raise StoreUnavailable (unknown) and, with a ``guard``, Conflict (definite). ``guard`` names
-    fields that the record must have when the write commits; an empty one says that there must be no record.
+    fields that the record must have when the write commits, where one that it has not counts as None; an empty guard
+    says that there must be no record. In a transaction all guards are about what there was before it.
     ``epoch`` is the fencing token of the writer, where it has one.
     ``record`` names the kind of record, ``saga`` and ``step`` what it is about. The invariants on
     write-ahead logging know the kinds "create", "intent", "outcome", "compensating", "terminal".
@@ -149,7 +150,7 @@ class Store(Protocol):
         """All durable (key, value) whose key starts with ``prefix``, sorted by key."""
 
     def transaction(self) -> AbstractContextManager[None]:
-        """Writes inside become durable together, or not at all."""
+        """Writes inside become durable together, or not at all. What is read inside shows them already."""
 
 
 class DurableFile(Protocol):
@@ -185,7 +186,7 @@ class World(Protocol):
         caller's fencing token, where it has one."""
 
     def sqlite(self, name: str = "main") -> sqlite3.Connection:
-        """A durable SQLite database; every commit is a crash point."""
+        """A durable SQLite database; every commit is a crash point, named by what it writes, as ``insert orders``."""
 
     def file(self, name: str = "log") -> DurableFile:
         """A file that survives crashes as far as it was synced; each sync is a crash point."""

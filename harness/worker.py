@@ -20,16 +20,15 @@ import os
 import sqlite3
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Final, Literal, cast
+from typing import Any, Final, TypeVar, cast
 from urllib.parse import urlsplit
 
 from .ports import CallTimeout, PortError, Rejected, StoreUnavailable, Unavailable
 from .saga import Outcome
-from .sql import SqlTransaction, change
+from .sqlite import WatchedConnection
 
 __all__ = [
     "CallTimeout",
@@ -48,6 +47,9 @@ __all__ = [
     "post",
     "serve",
 ]
+
+_T = TypeVar("_T")
+_Connection = TypeVar("_Connection", bound=sqlite3.Connection)
 
 PROTOCOL: Final = 1
 
@@ -143,16 +145,16 @@ def _connection() -> http.client.HTTPConnection:
 def durable(record: str, *, saga: str = "", step: str = "") -> Iterator[None]:
     """Show a durable write to the harness: around the commit, so that crashes can strike on either side of it.
     Raises StoreUnavailable where the store is to fail, before or after it (``store_errors`` in the manifest)."""
-    with _shown({"record": record, "saga": saga, "step": step}):
+    with showing({"record": record, "saga": saga, "step": step}):
         yield
 
 
 @contextmanager
-def _shown(write: Mapping[str, Any]) -> Iterator[None]:
+def showing(write: Mapping[str, Any]) -> Iterator[None]:
     for phase in ("log", "logged"):
         status, _ = post("log", {**write, "phase": phase})
         if status == 503:
-            raise StoreUnavailable(f"{write['record']}: the store does not answer")
+            raise StoreUnavailable(f"{write.get('record', 'a transaction')}: the store does not answer")
         if phase == "log":
             yield
 
@@ -167,101 +169,53 @@ def folder() -> str:
     return os.environ["SAGAFUZZ_DIR"]
 
 
-def database(name: str = "log.sqlite", *, shown: bool = False) -> sqlite3.Connection:
+def database(
+    name: str = "log.sqlite", *, shown: bool = False, isolation_level: str | None = None
+) -> sqlite3.Connection:
     """A SQLite database in the case's folder, which survives crashes; one thread at a time may use it. ``shown``: its
     commits are sites, see `ShownConnection`."""
+    return connect(name, ShownConnection if shown else sqlite3.Connection, isolation_level)
+
+
+def connect(name: str, factory: type[_Connection], isolation_level: str | None) -> _Connection:
+    """A connection of that class to a database in the case's folder."""
     path = os.path.join(folder(), name)  # noqa: PTH118
-    factory = ShownConnection if shown else sqlite3.Connection
-    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10, factory=factory)
+    level = cast("Any", isolation_level)  # typeshed knows fewer than SQLite takes
+    connection = sqlite3.connect(path, isolation_level=level, check_same_thread=False, timeout=10, factory=factory)
     connection.execute("PRAGMA synchronous=OFF")  # a commit outlives every process; not the machine's power
     connection.execute("PRAGMA journal_mode=WAL")
     return connection
 
 
-class ShownConnection(sqlite3.Connection):
-    """A connection that shows each commit that makes something durable, as a proxy does for a server's: crashes and
-    errors can strike on both sides of it. For ``sqlite3.connect(…, factory=ShownConnection)``."""
+class ShownConnection(WatchedConnection):
+    """A connection that shows what becomes durable, as a proxy does for a server's: crashes and errors can strike on
+    both sides of it. A site is named by its changes, as ``insert orders + update stock``, after the connection's
+    ``label`` where it has one. For ``sqlite3.connect(…, factory=ShownConnection)``."""
+
+    label = ""
+    """Tells databases apart, where a worker has several with the same tables."""
 
     def __init__(self, database: Any, *args: Any, **options: Any) -> None:
-        super().__init__(database, *args, **options)
-        self._called = Path(str(database)).stem
-        self._transaction = SqlTransaction()
         self._text: list[str] = []
+        super().__init__(database, *args, **options)
 
-    def cursor(self, factory: Any = None) -> Any:
-        return super().cursor(factory or _ShownCursor)
+    def about(self) -> dict[str, str]:
+        """For which saga it is: what was said since the last commit, where a saga's id may stand."""
+        text, self._text = "\n".join(self._text), []
+        return {"text": text}
 
-    def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
-        return self.cursor().execute(sql, parameters)  # type: ignore[no-any-return]
-
-    def executemany(self, sql: str, parameters: Any, /) -> sqlite3.Cursor:
-        return self.cursor().executemany(sql, parameters)  # type: ignore[no-any-return]
-
-    def executescript(self, sql: str, /) -> sqlite3.Cursor:
-        return self.cursor().executescript(sql)  # type: ignore[no-any-return]
-
-    def commit(self) -> None:
-        with self.committing(self._transaction.commit()):
-            super().commit()
-
-    def rollback(self) -> None:
-        super().rollback()
-        self._transaction.ended()
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> Literal[False]:
-        if kind is None:
-            self.commit()
-        else:
-            self.rollback()
-        return False
-
-    @contextmanager
-    def running(self, sql: str, parameters: Any) -> Iterator[None]:
-        """Around a statement."""
-        autocommit = getattr(self, "autocommit", -1)  # since Python 3.12
-        implicit = autocommit is False or (self.isolation_level is not None and autocommit == -1 and _is_dml(sql))
-        self._transaction.open = self._transaction.open or implicit
+    def told(self, sql: str, parameters: Any) -> None:
+        if not self.in_transaction:
+            self._text.clear()
         self._text.append(f"{sql} {parameters!r}"[:4000])
-        try:
-            with self.committing(self._transaction.run(sql)):
-                yield
-        finally:
-            self._transaction.settle(is_open=self.in_transaction)
-            if not self.in_transaction:
-                self._text.clear()
 
-    @contextmanager
-    def committing(self, changes: Sequence[str]) -> Iterator[None]:
-        """Around what makes these changes durable."""
-        if not changes:
-            yield
-            return
-        write = {"record": f"{self._called}: {' + '.join(changes)}", "text": "\n".join(self._text)}
-        self._text.clear()
+    def durable(self, changes: tuple[str, ...], act: Callable[[], _T]) -> _T:
+        record = " + ".join(changes)
         try:
-            with _shown(write):
-                yield
+            with showing({"record": f"{self.label}: {record}" if self.label else record, **self.about()}):
+                return act()
         except StoreUnavailable as error:
             raise sqlite3.OperationalError(f"disk I/O error ({error})") from None
-
-
-class _ShownCursor(sqlite3.Cursor):
-    def execute(self, sql: str, parameters: Any = (), /) -> Any:
-        with cast("ShownConnection", self.connection).running(sql, parameters):
-            return super().execute(sql, parameters)
-
-    def executemany(self, sql: str, parameters: Any, /) -> Any:
-        rows = list(parameters)
-        with cast("ShownConnection", self.connection).running(sql, rows):
-            return super().executemany(sql, rows)
-
-    def executescript(self, sql: str, /) -> Any:
-        with cast("ShownConnection", self.connection).running(sql, ()):
-            return super().executescript(sql)
-
-
-def _is_dml(sql: str) -> bool:
-    return change(sql).partition(" ")[0] in ("INSERT", "UPDATE", "DELETE")
 
 
 Drive = Callable[[SagaRequest], "bool | Outcome"]

@@ -219,6 +219,7 @@ def hosted(adapter: Adapter, spec: str) -> Adapter:
         resume="auto" if hasattr(adapter.factory, "recover") else "none",
         cancel=hasattr(adapter.factory, "cancel"),
         records=True,
+        store_errors=True,
         call_timeout_ms=500,
         max_recovery_ms=10_000,
         cannot_suffer=adapter.cannot_suffer,

@@ -12,7 +12,7 @@ import asyncio
 import struct
 from typing import Final
 
-from ..sql import SqlTransaction
+from ..sql import Transaction
 from .link import Link
 
 _SSL, _GSS, _CANCEL = 80877103, 80877104, 80877102
@@ -28,7 +28,7 @@ class PostgresSession:
 
     def __init__(self, link: Link) -> None:
         self._link = link
-        self._transaction = SqlTransaction()
+        self._transaction = Transaction()
         self._prepared: dict[bytes, str] = {}  # statement -> SQL
         self._portals: dict[bytes, str] = {}
         self._asked = 0  # how many times the server is to be ready

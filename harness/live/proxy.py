@@ -77,7 +77,9 @@ class StoreProxy:
     # -- commits -------------------------------------------------------------------------------
 
     async def before(self, label: str, changes: Sequence[str], text: bytes) -> Write:
-        record = f"{self._component.name}: {' + '.join(changes)}"
+        record = " + ".join(changes)
+        if len(self._manifest.proxied) > 1:  # they may have tables of the same names
+            record = f"{self._component.name}: {record}"
         write = self.writes.write(label, [{"record": record, "text": text.decode("utf-8", "replace")}], begins=True)
         kind = self.writes.before(write, self._impossible(label))
         if kind == "store-outage":

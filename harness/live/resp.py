@@ -68,8 +68,8 @@ class RedisSession:
         elif verb in WRITES:
             self._text += raw
             if self._queued is None:
-                return (verb,)
-            self._queued.append(verb)
+                return (verb.lower(),)
+            self._queued.append(verb.lower())
         return ()
 
     async def _write(self, raw: bytes, changes: tuple[str, ...]) -> None:

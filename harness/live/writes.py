@@ -1,7 +1,7 @@
 """The durable writes of one case: sites on both sides of each commit, and the faults that strike there.
 
 A write is known by the saga that it is for and by what it holds, with a number where there are several alike: the
-third ``INSERT steps`` of saga-1. A worker shows it (``POST /log``), or the proxy before a store sees it.
+third ``insert steps`` of saga-1. A worker shows it (``POST /log``), or the proxy before a store sees it.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
+from .. import records
 from ..faults import AT_LOG, AT_LOGGED, FAULT_KINDS
 from ..history import LOG, LOGACK, TERMINAL
-from ..saga import Outcome
 from .record import Record
 
 PROXIED: Final = tuple(kind.name for kind in FAULT_KINDS.values() if not kind.simulated)
@@ -26,7 +26,6 @@ STORE_ERRORS: Final = ("store-error-before-commit", "store-error-after-commit")
 UNDER_WAY_S: Final = 0.5
 
 _CRASHES: Final = tuple(kind.name for kind in FAULT_KINDS.values() if kind.crash)
-_OUTCOMES: Final = frozenset(outcome.value for outcome in Outcome)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,8 +56,9 @@ class Writes:
 
     def write(self, label: str, entries: Sequence[Mapping[str, Any]], *, begins: bool) -> Write:
         """What a process is about to commit, or (not ``begins``) has just committed."""
-        saga = str(entries[0].get("saga", "")) or self._mentioned(str(entries[0].get("text", "")).encode())
-        subject = " + ".join(dict.fromkeys(map(_subject, entries)))
+        entries = [{**entry, "saga": self._saga_of(entry)} for entry in entries]
+        saga = entries[0]["saga"]
+        subject = records.subject_of([asked(entry) for entry in entries])
         if begins:
             self._seen[saga, subject] = self._seen.get((saga, subject), 0) + 1
         occurrence = self._seen.get((saga, subject), 1)
@@ -87,6 +87,11 @@ class Writes:
     def _over(self, write: Write) -> None:
         self._under_way.discard(write.key)
         self._finished.set()
+
+    def _saga_of(self, entry: Mapping[str, Any]) -> str:
+        """The saga that a record's key tells, else the one that the worker names, else the one that is mentioned."""
+        told = records.saga_in(str(entry.get("key", "")), self._record.setup.orders) or str(entry.get("saga", ""))
+        return told or self._mentioned(str(entry.get("text", "")).encode())
 
     def _mentioned(self, text: bytes) -> str:
         """The saga whose id stands in what is written; "" for none, or several."""
@@ -129,18 +134,19 @@ class Writes:
 
     def _note(self, write: Write, event: str) -> None:
         for entry in write.entries:
-            saga, step = str(entry.get("saga", "")) or write.saga, str(entry.get("step", ""))
-            data: tuple[Any, ...] = (str(entry.get("record", "write")), write.occurrence)
+            one = asked(entry)
+            saga, step = one.saga or write.saga, one.step
+            data: tuple[Any, ...] = (one.record, write.occurrence)
             if epoch := whole_number(entry.get("epoch")):
                 data += (epoch,)
-            if event == LOGACK and entry.get("outcome") in _OUTCOMES:
+            if event == LOGACK and entry.get("outcome") in records.OUTCOMES:
                 self._record.add(TERMINAL, write.label, (entry["outcome"],), saga=saga)
             self._record.add(event, write.label, data, saga=saga, step=step)
 
 
-def _subject(entry: Mapping[str, Any]) -> str:
-    """By what a durable write is known: the kind of record, and the step that it is about."""
-    return f"{entry.get('record', 'write')} {entry.get('step', '')}".rstrip()
+def asked(entry: Mapping[str, Any]) -> records.Write:
+    """What a worker says that it is about to write."""
+    return records.Write(str(entry.get("saga", "")), str(entry.get("step", "")), str(entry.get("record", "write")))
 
 
 def whole_number(text: Any) -> int:

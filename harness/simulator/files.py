@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from typing import Final
 
 from ..errors import UsageError
+from ..records import Write
 from .host import Host
 from .incarnation import Incarnation
-from .store import Write, durable_write
+from .store import durable_write
 
 _CAN_TEAR: Final[tuple[str, ...]] = ()
 

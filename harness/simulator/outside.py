@@ -9,9 +9,10 @@ from typing import Any, TypeVar
 from ..errors import UsageError
 from ..history import TERMINAL
 from ..ports import StoreUnavailable
+from ..records import Write, subject_of
 from .host import Host
 from .incarnation import Incarnation
-from .store import Write, durable_write, subject_of
+from .store import durable_write
 
 _T = TypeVar("_T")
 

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import itertools
-import re
 import sqlite3
-from collections.abc import Callable, Iterable
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
 
 from ..ports import StoreUnavailable
+from ..records import Write
+from ..sqlite import WatchedConnection
 from .host import Host
 from .incarnation import Incarnation
-from .store import Write, durable_write
+from .store import durable_write
 
-_WRITES: Final = re.compile(
-    r"\s*(INSERT(?:\s+OR\s+\w+)?\s+INTO|REPLACE\s+INTO|UPDATE(?:\s+OR\s+\w+)?|DELETE\s+FROM"
-    r"|CREATE\s+\w+(?:\s+IF\s+NOT\s+EXISTS)?|DROP\s+\w+(?:\s+IF\s+EXISTS)?|ALTER\s+TABLE)\s+[\"'`\[]?(\w+)",
-    re.IGNORECASE,
-)
-_COMMIT: Final = re.compile(r"\s*(COMMIT|END)\b", re.IGNORECASE)
-_DDL: Final = ("CREATE", "DROP", "ALTER")
+_T = TypeVar("_T")
+
+MAIN: Final = "main"
+"""The database whose name does not stand in the names of its sites."""
+
 _BUSY_US: Final = 5_000_000
 _RETRY_US: Final = 1_000
 _databases = itertools.count()
@@ -34,104 +33,50 @@ def connect(host: Host, process: Incarnation, name: str) -> sqlite3.Connection:
         keeper = sqlite3.connect(path, uri=True)  # the database lives as long as one connection does
         host.on_close.append(keeper.close)
     connection = sqlite3.connect(path, uri=True, factory=SimConnection, timeout=0)
-    connection.attach(host, process)
+    connection.attach(host, process, "" if name == MAIN else f"{name}: ")
     process.on_death.append(connection.shut)
     host.on_close.append(connection.shut)
     return connection
 
 
-class SimCursor(sqlite3.Cursor):
-    """A cursor whose statements pass the crash points of its connection."""
-
-    def execute(self, sql: str, parameters: Any = ()) -> SimCursor:
-        connection: SimConnection = self.connection  # type: ignore[assignment]
-        connection.statement(sql, lambda: super(SimCursor, self).execute(sql, parameters))
-        return self
-
-    def executemany(self, sql: str, parameters: Iterable[Any]) -> SimCursor:
-        connection: SimConnection = self.connection  # type: ignore[assignment]
-        rows = list(parameters)
-        connection.statement(sql, lambda: super(SimCursor, self).executemany(sql, rows))
-        return self
-
-    def executescript(self, sql: str) -> SimCursor:
-        connection: SimConnection = self.connection  # type: ignore[assignment]
-        connection.durable("script", lambda: super(SimCursor, self).executescript(sql))
-        return self
-
-
-class SimConnection(sqlite3.Connection):
+class SimConnection(WatchedConnection):
     """Commits are durable writes of the process: a crash before loses the transaction, one after keeps it."""
 
     _host: Host
     _process: Incarnation
-    _touched: str
+    _label: str
 
-    def attach(self, host: Host, process: Incarnation) -> None:
-        self._host, self._process, self._touched = host, process, ""
+    def attach(self, host: Host, process: Incarnation, label: str) -> None:
+        self._host, self._process, self._label = host, process, label
 
-    def cursor(self, factory: Any = SimCursor) -> Any:
-        return super().cursor(factory)
-
-    def execute(self, sql: str, parameters: Any = ()) -> Any:
-        return self.cursor().execute(sql, parameters)
-
-    def executemany(self, sql: str, parameters: Iterable[Any]) -> Any:
-        return self.cursor().executemany(sql, parameters)
-
-    def executescript(self, sql: str) -> Any:
-        return self.cursor().executescript(sql)
+    def told(self, sql: str, parameters: Any) -> None:
+        self._process.check_alive()
 
     def commit(self) -> None:
         self._process.check_alive()
-        if self.in_transaction:
-            touched, self._touched = self._touched or "commit", ""
-            self.durable(touched, super().commit)
+        super().commit()
 
-    def __exit__(self, kind: object, error: object, trace: object) -> Any:
-        if kind is None:
-            self.commit()
-        elif not self._process.dead:
-            self.rollback()
-        return False
+    def rollback(self) -> None:
+        if not self._process.dead:  # else it is rolled back already
+            super().rollback()
 
-    def statement(self, sql: str, run: Callable[[], object]) -> None:
-        """Run one statement; what makes it durable at once is a durable write."""
-        self._process.check_alive()
-        if self.in_transaction and _COMMIT.match(sql):
-            touched, self._touched = self._touched or "commit", ""
-            self.durable(touched, run)
-            return
-        found = _WRITES.match(sql)
-        label = ""
-        if found:
-            verb = found.group(1).split()[0]
-            label = f"{verb.lower()} {found.group(2)}"
-            autocommit = not self.in_transaction and (self.isolation_level is None or verb.upper() in _DDL)
-            if autocommit:
-                self.durable(label, run)
-                return
-        self._patiently(run)
-        if label and not self._touched:
-            self._touched = label
-
-    def durable(self, subject: str, commit: Callable[[], object]) -> None:
-        """One crash point around ``commit``."""
-        self._process.check_alive()
-        saga = self._process.current_saga()
+    def durable(self, changes: tuple[str, ...], act: Callable[[], _T]) -> _T:
+        """One crash point around ``act``."""
+        saga, subject = self._process.current_saga(), self._label + " + ".join(changes)
         writes = (Write(saga, "", subject),)
+        done: list[_T] = []
         try:
-            durable_write(self._host, self._process, saga, subject, writes, lambda _: self._patiently(commit))
+            durable_write(self._host, self._process, saga, subject, writes, lambda _: done.append(self.patiently(act)))
         except StoreUnavailable as error:
             raise sqlite3.OperationalError("disk I/O error") from error
+        return done[0]
 
-    def _patiently(self, run: Callable[[], object]) -> None:
+    def patiently(self, act: Callable[[], _T]) -> _T:
         """Wait for another connection's lock as SQLite's busy timeout would, in virtual time."""
         waited = 0
         while True:
             try:
-                run()
-                return
+                return act()
             except sqlite3.OperationalError as error:
                 if "locked" not in str(error) or waited >= _BUSY_US:
                     raise

@@ -5,18 +5,27 @@ A `StorePort` is one incarnation's way to what is durable.
 
 from __future__ import annotations
 
-import json
-import marshal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from ..errors import UsageError
 from ..faults import AT_LOG, AT_LOGGED
 from ..history import LOG, LOGACK, LOGLOST, TERMINAL
 from ..ports import Conflict, ProcessCrashed, StoreUnavailable
-from ..saga import Outcome
+from ..records import (
+    Write,
+    as_text,
+    check_guards,
+    check_key,
+    declared_outcome,
+    from_text,
+    listed,
+    read,
+    saga_in,
+    subject_of,
+)
 from ..trace import UNHARMED, Strike
 from .host import Host
 from .incarnation import Incarnation
@@ -25,29 +34,10 @@ from .replay_log import LIVE
 WRITE_US: Final = 200
 """How long a durable write takes."""
 
-OUTCOMES: Final = frozenset(outcome.value for outcome in Outcome)
-
-
 _NOTHING: Final[tuple[str, ...]] = ()
 _NO_FILE: Final = ("torn-write",)  # a store that checks its records discards a torn one
 _NO_LOSS: Final = ("lost-write",)
 _WRITTEN: Final = ("put", None)
-
-
-class Write(NamedTuple):
-    """One write that is asked for: what the record is about, and its text (None: delete the key).
-
-    ``outcome`` is what a "terminal" record declares.
-    """
-
-    saga: str
-    step: str
-    record: str
-    key: str = ""
-    text: str | None = None
-    outcome: str | None = None
-    guard: Mapping[str, Any] | None = None
-    epoch: int = 0
 
 
 _write = partial(tuple.__new__, Write)
@@ -80,9 +70,9 @@ class StorePort:
         if process.replay_log is not None and not self._batches and process.replay_log.answer("put") is not LIVE:
             return
         try:
-            text = as_text(value)
-        except (TypeError, ValueError, RecursionError) as error:
-            self._host.refuse(UsageError(f"world.store.put({key!r}, ...): the value is no JSON data ({error})"))
+            text = as_text(key, value)
+        except UsageError as error:
+            self._host.refuse(error)
         outcome = declared_outcome(value) if record == "terminal" else None
         if saga is None or not isinstance(key, str):
             saga = self._saga_of(key, saga)
@@ -100,9 +90,7 @@ class StorePort:
         durable = self._durable
         text = durable.texts.get(key) if durable.stale is None else durable.view(process).get(key)
         if self._batches:
-            for write in self._batches.get(process.current_task(), ()):
-                if write.key == key:
-                    text = write.text
+            text = read(self._batches.get(process.current_task(), ()), key, text)
         process.inputs.append(("get", text))
         if self._host.setup.forgets_retries and len(process.inputs) > 1:
             _forget_write(process, key, text)
@@ -113,10 +101,8 @@ class StorePort:
         process.check_alive()
         if process.replay_log is not None and (answer := process.replay_log.answer("items")) is not LIVE:
             return [(key, from_text(text)) for key, text in answer]
-        texts: dict[str, str | None] = dict(self._durable.view(process))
-        if self._batches:
-            texts.update((write.key, write.text) for write in self._batches.get(process.current_task(), ()))
-        found = sorted((key, text) for key, text in texts.items() if text is not None and key.startswith(prefix))
+        batch = self._batches.get(process.current_task(), ()) if self._batches else ()
+        found = listed(batch, self._durable.view(process), prefix)
         process.inputs.append(("items", tuple(found)))
         return [(key, from_text(text)) for key, text in found]
 
@@ -166,13 +152,8 @@ class StorePort:
 
     def _apply(self, writes: Sequence[Write]) -> None:
         texts = self._durable.texts
-        before = []
-        for _, _, _, key, _, _, guard, _ in writes:
-            text = texts.get(key)
-            before.append((key, text))
-            if guard is not None and not _allows(guard, text):
-                raise Conflict(f"{key!r} is not as the guard says: {dict(guard)}")
-        self._durable.before = before
+        check_guards(writes, texts.get)
+        self._durable.before = [(write.key, texts.get(write.key)) for write in writes]
         for saga, _, _, key, text, outcome, _, _ in writes:
             if text is not None:
                 texts[key] = text
@@ -183,31 +164,13 @@ class StorePort:
 
     def _saga_of(self, key: str, saga: str | None) -> str:
         """Which saga a record is about: as said, else as the key spells it, else the one being run."""
-        if not isinstance(key, str):
-            self._host.refuse(UsageError(f"world.store: the key {key!r} is no string; write {str(key)!r}"))
+        try:
+            check_key(key)
+        except UsageError as error:
+            self._host.refuse(error)
         if saga is not None:
             return saga
-        orders = self._host.setup.orders
-        for part in key.replace(":", "/").split("/"):
-            if part in orders:
-                return part
-        return self._process.current_saga()
-
-
-def _allows(guard: Mapping[str, Any], text: str | None) -> bool:
-    """Whether the record is as the guard says; an empty guard says that there is none."""
-    if text is None or not guard:
-        return text is None and not guard
-    found = _parsed.get(text)
-    if found is None:
-        found = _remember(text)
-    record = found[0]
-    if not isinstance(record, dict):
-        return False
-    for name, value in guard.items():  # noqa: SIM110, a generator costs more than the comparison
-        if record.get(name) != value:
-            return False
-    return True
+        return saga_in(key, self._host.setup.orders) or self._process.current_saga()
 
 
 def durable_write(
@@ -312,57 +275,3 @@ def _forget_write(process: Incarnation, key: str, text: str | None) -> None:
         and entry[3][0][3:5] == (key, text)
     ):
         process.forget_tries(entry[3], (_WRITTEN,), after=2)
-
-
-def from_text(text: str) -> Any:
-    """The value of a JSON text, a fresh copy at each call; each text is parsed once."""
-    found = _parsed.get(text)
-    if found is None:
-        found = _remember(text)
-    return marshal.loads(found[1])
-
-
-def _remember(text: str) -> tuple[Any, bytes]:
-    value = json.loads(text)
-    if len(_parsed) >= _MAX_TEXTS:
-        _parsed.clear()
-    found = _parsed[text] = (value, marshal.dumps(value, 2))
-    return found
-
-
-def as_text(value: Any) -> str:
-    """``value`` as JSON. A search writes the same records again and again, so the texts are kept by the
-    bytes that marshal makes of the value, which is several times faster and tells all JSON data apart."""
-    try:
-        shape = marshal.dumps(value, 2)
-    except ValueError:
-        return json.dumps(value)
-    text = _texts.get(shape)
-    if text is None:
-        text = json.dumps(value)
-        if len(_texts) >= _MAX_TEXTS:
-            _texts.clear()
-        _texts[shape] = text
-    return text
-
-
-_MAX_TEXTS: Final = 4_096
-_parsed: Final[dict[str, tuple[Any, bytes]]] = {}  # JSON text -> its value, never handed out, and that as bytes
-_texts: Final[dict[bytes, str]] = {}
-
-
-def subject_of(writes: Sequence[Write]) -> str:
-    """What a durable write is about, as its site is named."""
-    if len(writes) == 1:
-        return _subject(writes[0])
-    return " + ".join(dict.fromkeys(map(_subject, writes)))
-
-
-def _subject(write: Write) -> str:
-    return f"{write.record} {write.step}" if write.step else write.record
-
-
-def declared_outcome(value: Any) -> str | None:
-    """The outcome that a "terminal" record declares, where it names one that clients know."""
-    outcome = value.get("outcome") if isinstance(value, dict) else value
-    return outcome if isinstance(outcome, str) and outcome in OUTCOMES else None

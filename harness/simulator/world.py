@@ -13,6 +13,7 @@ from typing import Any, NoReturn, TypeVar
 
 from ..errors import UsageError, nearest
 from ..history import ADOPT, ALERT, CLIENT_ACK, DEAD_LETTER
+from ..records import declared_outcome
 from ..saga import Outcome
 from .aio import Answer, SimLoop, settle
 from .files import FilePort
@@ -23,7 +24,7 @@ from .network import Network
 from .outside import act_outside, resource
 from .replay_log import LIVE, SLEPT
 from .sqlite import connect
-from .store import StorePort, declared_outcome
+from .store import StorePort
 
 _T = TypeVar("_T")
 

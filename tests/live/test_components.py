@@ -142,7 +142,7 @@ def test_a_server_is_killed_at_its_own_durable_write_and_starts_again(small: Sma
     assert completed(live)
     assert {row[2] for row in live.run.rows if row[1] == "LOGACK"} == {"engine"}
     for kind, phase in (("crash-before-log", "log"), ("crash-after-log", "logged")):
-        plan = fault(kind, "server: INSERT steps", "", phase, saga="")
+        plan = fault(kind, "insert steps", "", phase, saga="")
         live = run(setup, plan)
         assert completed(live) and len(live.run.fired) == 1
         assert events(live, "CRASH") == [("CRASH", "engine")]

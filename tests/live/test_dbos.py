@@ -86,11 +86,11 @@ def postgres() -> Adapter:
 
 def test_a_kill_or_a_cut_at_a_commit_of_dbos_is_survived(postgres: Adapter) -> None:
     setup = Setup(adapter=postgres, scenario=postgres.scenario("succeeds"))
-    recorded = "db: INSERT operation_outputs"
+    recorded = "insert operation_outputs"
     plans = (
         fault("crash-before-log", recorded, "", AT_LOG),
         fault("store-error-after-commit", recorded, "", AT_LOGGED, attempt=2),
-        fault("crash-after-log", "db: INSERT workflow_status + INSERT workflow_input", "", AT_LOGGED),
+        fault("crash-after-log", "insert workflow_status + insert workflow_input", "", AT_LOGGED),
     )
     for live, plan in zip(run_plans(setup, *plans), plans, strict=True):
         assert live.blocked == "" and len(live.run.fired) == 1

@@ -76,11 +76,11 @@ def behind(setup: Setup, work: Callable[[int], Any], *faults: Fault) -> tuple[An
 
 
 def at(kind: str, subject: str, phase: str, *, saga: str = "saga-1", number: int = 1) -> Fault:
-    return Fault(kind=kind, site=Site(saga, f"db: {subject}", "", phase, number))
+    return Fault(kind=kind, site=Site(saga, subject, "", phase, number))
 
 
 def subjects(sites: list[Site]) -> list[tuple[str, str, str, int]]:
-    return [(site.saga, site.subject.removeprefix("db: "), site.phase, site.occurrence) for site in sites]
+    return [(site.saga, site.subject, site.phase, site.occurrence) for site in sites]
 
 
 @pytest.mark.parametrize("turns", range(8))
@@ -171,7 +171,7 @@ def test_a_commit_is_cut_before_or_after_it_is_durable(
         insert(connection)
         breaks(lambda: connection.execute("COMMIT"))
 
-    _, _, host = behind(setup, work, at(kind, "INSERT steps", phase))
+    _, _, host = behind(setup, work, at(kind, "insert steps", phase))
     assert rows(connect) == stays
     assert host.asked == ([(kind, "orchestrator")] if kind.startswith("crash") else [])
 
@@ -185,7 +185,7 @@ def test_a_slow_commit_is_durable_and_answered_late(postgres: Any) -> None:
             insert(connection)
             return time.monotonic() - began
 
-    took, _, _ = behind(setup, work, at("slow-commit", "INSERT steps", AT_LOGGED))
+    took, _, _ = behind(setup, work, at("slow-commit", "insert steps", AT_LOGGED))
     assert took >= 0.15 and rows(connect) == ["order"]
 
 
@@ -201,7 +201,7 @@ def test_an_outage_breaks_every_connection_and_lets_none_in_until_it_is_over(pos
         with connect(port) as again:
             insert(again, "again")
 
-    behind(setup, work, at("store-outage", "INSERT steps", AT_LOG))
+    behind(setup, work, at("store-outage", "insert steps", AT_LOG))
     assert rows(connect) == ["again"]
 
 
@@ -228,10 +228,10 @@ def test_sites_are_what_becomes_durable_by_the_saga_that_it_mentions(postgres: A
                 insert(connection, "order")
 
     _, sites, _ = behind(setup, work)
-    both = [("saga-1", "INSERT steps", 1), ("", "CREATE TABLE", 1), ("saga-1", "INSERT other + UPDATE steps", 1)]
-    both.append(("saga-1", "INSERT steps", 2))
+    both = [("saga-1", "insert steps", 1), ("", "create other", 1), ("saga-1", "insert other + update steps", 1)]
+    both.append(("saga-1", "insert steps", 2))
     expected = [(saga, subject, phase, n) for saga, subject, n in both for phase in (AT_LOG, AT_LOGGED)]
-    expected.append(("saga-1", "INSERT steps", AT_LOG, 3))  # asked for, and refused
+    expected.append(("saga-1", "insert steps", AT_LOG, 3))  # asked for, and refused
     assert subjects(sites) == expected
     assert rows(connect) == ["order", "paid"]
 
@@ -253,8 +253,8 @@ def test_what_is_pipelined_and_copied_passes(postgres: Any) -> None:
 
     seen, sites, _ = behind(setup, work)
     assert seen == [*"abcde"]
-    assert ("saga-1", "COPY steps", AT_LOGGED, 1) not in subjects(sites)  # what it copies is not looked into
-    assert ("", "COPY steps", AT_LOGGED, 1) in subjects(sites)
+    assert ("saga-1", "copy steps", AT_LOGGED, 1) not in subjects(sites)  # what it copies is not looked into
+    assert ("", "copy steps", AT_LOGGED, 1) in subjects(sites)
 
 
 def test_a_query_can_be_cancelled_through_it(postgres: Any) -> None:
@@ -305,7 +305,7 @@ def test_a_write_to_redis_is_cut(redis: Any, kind: str, phase: str, stays: str |
         with pytest.raises(Exception, match=r"(?i)connection|reset|closed"):
             client.set(f"{prefix}order", "saga-1")
 
-    behind(setup, work, at(kind, "SET", phase))
+    behind(setup, work, at(kind, "set", phase))
     assert connect().get(f"{prefix}order") == stays
 
 
@@ -343,9 +343,9 @@ def test_sites_of_redis_are_its_writes(redis: Any) -> None:
 
     _, sites, _ = behind(setup, work)
     assert [site for site in subjects(sites) if site[2] == AT_LOGGED] == [
-        ("saga-1", "HSET", AT_LOGGED, 1),
-        ("saga-1", "INCRBY + RPUSH", AT_LOGGED, 1),
-        ("", "INCRBY", AT_LOGGED, 1),
-        ("", "EVAL", AT_LOGGED, 1),
+        ("saga-1", "hset", AT_LOGGED, 1),
+        ("saga-1", "incrby + rpush", AT_LOGGED, 1),
+        ("", "incrby", AT_LOGGED, 1),
+        ("", "eval", AT_LOGGED, 1),
     ]
     assert len([site for site in sites if site.phase == AT_LOG]) == 6

@@ -68,9 +68,9 @@ def fine(live: LiveRun) -> bool:
 def test_commits_of_a_shown_connection_are_sites(small: Small) -> None:
     setup = small(SQLITE, capabilities="store_errors = true\nrecords = true")
     live = run(setup)
-    insert = "log: INSERT steps"
+    insert = "insert steps"
     assert writes(live) == [(event, insert, number) for number in (1, 2) for event in ("LOG", "LOGACK")]
-    assert [site[1] for site in live.run.sites if site[0] == ""] == ["log: CREATE TABLE"] * 2
+    assert [site[1] for site in live.run.sites if site[0] == ""] == ["create steps"] * 2
     plans = [
         at("crash-before-log", insert, AT_LOG),
         at("crash-after-log", insert, AT_LOGGED, number=2),
@@ -108,9 +108,9 @@ worker.serve(drive)
 """
     live = run(small(program, capabilities="records = true"))
     assert [record for event, record, _ in writes(live) if event == "LOGACK"] == [
-        "own: INSERT steps + UPDATE steps",
-        "own: DELETE steps",
-        "own: INSERT steps",
+        "insert steps + update steps",
+        "delete steps",
+        "insert steps",
     ]
     assert "CLIENT_ACK" in {row[1] for row in live.run.rows}
 
@@ -167,12 +167,12 @@ def on_redis(small: Small) -> Setup:
 
 def test_every_fault_at_a_commit_to_a_store_of_the_case(on_redis: Setup) -> None:
     plans = [
-        at("store-error-before-commit", "db: HSET", AT_LOG),
-        at("store-error-after-commit", "db: HSET", AT_LOGGED),
-        at("store-outage", "db: HSET", AT_LOG),
-        at("slow-commit", "db: HSET", AT_LOGGED),
-        at("store-restart", "db: HSET", AT_LOGGED),
-        at("crash-after-log", "db: HSET", AT_LOGGED),
+        at("store-error-before-commit", "hset", AT_LOG),
+        at("store-error-after-commit", "hset", AT_LOGGED),
+        at("store-outage", "hset", AT_LOG),
+        at("slow-commit", "hset", AT_LOGGED),
+        at("store-restart", "hset", AT_LOGGED),
+        at("crash-after-log", "hset", AT_LOGGED),
     ]
     runs = run_plans(on_redis, *plans)
     assert [fine(live) for live in runs] == [True] * 6

@@ -21,14 +21,10 @@ from sagafuzz.reference_saga import Definition, Orchestrator
 from sagafuzz.reference_saga.runtime import Request, Runtime
 from sagafuzz.reference_saga.stores import sqlite as on_sqlite
 
+from ..live.store_contract import SAGA_CHECKS, STEP, record
 from .stores import DURABLE, KINDS, POSTGRES, REDIS, Opener, address, open_store, opener, place
 
 WRITER = Path(__file__).with_name("writer.py")
-STEP = (("outcome", "step"),)
-
-
-def record(saga: str, revision: int, outcome: str = "", **more: Any) -> dict[str, Any]:
-    return {"id": saga, "revision": revision, "epoch": 1, "outcome": outcome, **more}
 
 
 @pytest.fixture(params=KINDS)
@@ -37,41 +33,9 @@ def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Opener]:
         yield found
 
 
-def test_what_was_saved_is_loaded_by_who_opens_the_store_next(opened: Opener) -> None:
-    kept = record("a", 1, request={"item": "ü\u0001", "amounts": [1, 2.5, None, True]})
-    opened().save(kept, (("create", ""),))
-    assert opened().load("a") == kept
-    assert opened().load("b") is None
-
-
-def test_a_write_must_follow_the_revision_that_is_kept(opened: Opener) -> None:
-    store = opened()
-    with pytest.raises(Conflict):
-        store.save(record("a", 2), STEP)
-    store.save(record("a", 1), STEP)
-    store.save(record("a", 2, by="first"), STEP)
-    for revision in (1, 2, 4):
-        with pytest.raises(Conflict):
-            store.save(record("a", revision, by="second"), STEP)
-    assert store.load("a") == record("a", 2, by="first")
-
-
-def test_only_sagas_without_an_end_are_listed_with_their_revisions(opened: Opener) -> None:
-    store = opened()
-    for saga in ("b", "a", "c", "B"):
-        store.save(record(saga, 1), STEP)
-    store.save(record("b", 2), STEP)
-    store.save(record("c", 2, outcome="completed"), STEP)
-    assert opened().open() == [("B", 1), ("a", 1), ("b", 2)]
-
-
-def test_what_is_loaded_is_a_copy(opened: Opener) -> None:
-    store = opened()
-    store.save(record("a", 1, done={}), STEP)
-    found = store.load("a")
-    assert found is not None
-    found["done"]["x"] = 1
-    assert store.load("a") == record("a", 1, done={})
+@pytest.mark.parametrize("check", SAGA_CHECKS)
+def test_the_contract_of_a_store_of_sagas(opened: Opener, check: str) -> None:
+    SAGA_CHECKS[check](opened)
 
 
 def test_of_two_that_write_at_once_one_is_refused(opened: Opener) -> None:

@@ -61,30 +61,96 @@ def by_script(db: Any, world: Any, order: Any) -> None:
     db.executescript("BEGIN; INSERT INTO notes VALUES ('s', 'a'), ('s', 'b'), ('s', 'c'); COMMIT")
 
 
-WAYS = [in_a_block, by_commit, by_statement, by_itself]
+def by_with(db: Any, world: Any, order: Any) -> None:
+    db.execute("-- name: Add\nWITH n (note) AS (VALUES ('a'), ('b'), ('c')) INSERT INTO notes SELECT 's', note FROM n")
 
 
-@pytest.mark.parametrize("body", [*WAYS, by_script])
+def by_release(db: Any, world: Any, order: Any) -> None:
+    db.execute("SAVEPOINT outer")
+    db.execute("INSERT INTO main.notes VALUES ('s', 'a'), ('s', 'b'), ('s', 'c')")
+    db.execute("SAVEPOINT inner")
+    db.execute("INSERT INTO notes VALUES ('s', 'd')")
+    db.execute("ROLLBACK TO inner")
+    db.execute("RELEASE inner")
+    db.execute("RELEASE outer")
+
+
+def by_returning(db: Any, world: Any, order: Any) -> None:
+    db.isolation_level = None
+    cursor = db.execute("INSERT INTO notes VALUES ('s', 'a'), ('s', 'b'), ('s', 'c') RETURNING note")
+    assert (cursor.fetchone(), cursor.fetchmany(1), [*cursor], cursor.rowcount) == (("a",), [("b",)], [("c",)], 3)
+
+
+WAYS = [in_a_block, by_commit, by_statement, by_itself, by_script, by_with, by_release, by_returning]
+
+
+@pytest.mark.parametrize("body", WAYS)
 def test_each_commit_is_one_crash_point(lab: Laboratory, body: Any) -> None:
     trial = lab.trial(system(lab, body))
-    subject = "script" if body is by_script else "insert notes"
     assert [(site.saga, site.subject, site.phase) for site in trial.sites if site.subject != "create notes"] == [
-        ("saga-1", subject, "log"),
-        ("saga-1", subject, "logged"),
+        ("saga-1", "insert notes", "log"),
+        ("saga-1", "insert notes", "logged"),
     ]
     assert trial.answers == ["completed"]
 
 
-@pytest.mark.parametrize("body", [*WAYS, by_script])
+@pytest.mark.parametrize("body", WAYS)
 @pytest.mark.parametrize(("kind", "left"), [("crash-before-log", []), ("crash-after-log", ["a", "b", "c"])])
 def test_a_crash_before_the_commit_loses_all_and_one_after_it_nothing(
     lab: Laboratory, body: Any, kind: str, left: list[str]
 ) -> None:
     found: list[Any] = []
-    subject = "script" if body is by_script else "insert notes"
-    trial = lab.trial(system(lab, body, found), f"{kind} '{subject}'")
+    trial = lab.trial(system(lab, body, found), f"{kind} 'insert notes'")
     assert found == [[], left]
     assert trial.end == "quiescent"
+
+
+def test_a_site_is_named_by_all_that_becomes_durable(lab: Laboratory) -> None:
+    def body(db: Any, world: Any, order: Any) -> None:
+        with db:
+            db.execute("INSERT INTO notes VALUES (?, 'a')", (order.id,))
+            db.execute('UPDATE "main"."notes" SET note = 1')
+            db.execute("REPLACE INTO notes VALUES (?, 'b')", (order.id,))
+        db.isolation_level = None
+        db.execute("INSERT INTO notes VALUES (?, 'c')", (order.id,))
+        db.executemany("DELETE FROM notes WHERE note = ?", ["b", "c"])
+        other = world.sqlite("other")
+        other.executescript("CREATE TABLE a (n); CREATE INDEX i ON a (n)")
+
+    trial = lab.trial(system(lab, body))
+    assert [(site.subject, site.occurrence) for site in trial.sites if site.saga and site.phase == "log"] == [
+        ("insert notes + update notes", 1),
+        ("insert notes", 1),
+        ("delete notes", 1),  # without a transaction each of many is durable by itself
+        ("delete notes", 2),
+        ("other: create a", 1),
+        ("other: create i", 1),
+    ]
+
+
+def test_what_is_temporary_or_only_explained_is_no_crash_point(lab: Laboratory) -> None:
+    def body(db: Any, world: Any, order: Any) -> None:
+        db.isolation_level = None
+        db.execute("CREATE TEMP TABLE passing (n)")
+        db.execute("INSERT INTO passing VALUES (1)")
+        db.execute("EXPLAIN INSERT INTO notes VALUES (1, 2)").fetchall()
+        assert db.execute("SELECT count(*) FROM notes").fetchone() == (0,)
+
+    trial = lab.trial(system(lab, body))
+    assert {site.subject for site in trial.sites} == {"create notes"}
+
+
+def test_a_commit_that_fails_in_a_block_is_rolled_back(lab: Laboratory) -> None:
+    def body(db: Any, world: Any, order: Any) -> None:
+        with pytest.raises(sqlite3.OperationalError, match="disk I/O error"), db:
+            db.execute("INSERT INTO notes VALUES (?, 'lost')", (order.id,))
+        assert not db.in_transaction
+        with db:
+            db.execute("INSERT INTO notes VALUES (?, 'kept')", (order.id,))
+        assert db.execute("SELECT note FROM notes").fetchall() == [("kept",)]
+
+    trial = lab.trial(system(lab, body), "store-error-before-commit 'insert notes'")
+    assert (trial.raised, trial.answers) == ([], ["completed"])
 
 
 def test_what_is_not_committed_dies_with_the_process(lab: Laboratory) -> None:
