@@ -5,8 +5,9 @@ An effect is data. A world that can do it has one function for it; a world that 
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Final, Literal
+from typing import ClassVar, Final, Literal, TypeVar
 
 # The phases at which a site can lie.
 AT_SEND: Final = "send"  # the orchestrator is about to send a request
@@ -58,22 +59,38 @@ REASONS: Final = {
 """Each circumstance in words. Where several hold, the first of this order is told: what lasts before what passes."""
 
 
+_ONLY: Final[dict[str, When]] = {AT_LOG: BEFORE, AT_LOGGED: AFTER, AT_BOOT: BEFORE}
+"""The phases that have one side only."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Effect:
     """One thing that a fault does.
 
-    ``phases`` are those of the sites at which it can be done, ``worlds`` who can do it, ``barred`` the circumstances
-    in which it changes nothing. Times are milliseconds of the simulated clock.
+    ``phases`` are those of the sites at which it can be done, ``side`` on which side of what the site stands for,
+    ``worlds`` who can do it, ``barred`` the circumstances in which it changes nothing. Times are milliseconds of the
+    simulated clock.
     """
 
     phases: ClassVar[tuple[str, ...]] = ()
+    side: ClassVar[When | None] = None  # None: each says it for itself, as ``when``
     worlds: ClassVar[frozenset[str]] = WORLDS
     barred: ClassVar[int] = 0
     on_the_way: ClassVar[bool] = False  # it befalls a request in the network: nothing where none gets through
 
+    @classmethod
+    def moments(cls) -> frozenset[tuple[str, When]]:
+        """The phases at which, and the sides on which, a world may be asked to do it."""
+        sides: tuple[When, ...] = (BEFORE, AFTER) if cls.side is None else (cls.side,)
+        return frozenset((phase, _ONLY.get(phase, side)) for phase in cls.phases for side in sides)
+
     def fits(self, phase: str) -> bool:
         """Whether it can be done at a site of that phase."""
-        return phase in self.phases
+        return phase in self.phases and _ONLY.get(phase, self.at(phase)) == self.at(phase)
+
+    def at(self, phase: str) -> When:
+        """On which side of what a site of that phase stands for it is done."""
+        return self.side or _ONLY[phase]
 
     def barred_by(self, phase: str) -> int:
         """The circumstances in which it changes nothing at a site of that phase."""
@@ -102,9 +119,8 @@ class Crash(Effect):
     barred: ClassVar[int] = DEAD
     when: When
 
-    def fits(self, phase: str) -> bool:
-        only = {AT_LOG: BEFORE, AT_LOGGED: AFTER}.get(phase, self.when)
-        return phase in self.phases and self.when == only
+    def at(self, phase: str) -> When:
+        return self.when
 
     def barred_by(self, phase: str) -> int:
         sent = phase == AT_SEND and self.when == AFTER
@@ -116,6 +132,7 @@ class Pause(Effect):
     """The process stands still while another one starts; then it goes on."""
 
     phases: ClassVar[tuple[str, ...]] = (AT_SEND,)
+    side: ClassVar[When | None] = BEFORE
     barred: ClassVar[int] = DEAD
     for_ms: float
 
@@ -125,6 +142,7 @@ class Cancel(Effect):
     """The client cancels the saga."""
 
     phases: ClassVar[tuple[str, ...]] = (AT_SEND,)
+    side: ClassVar[When | None] = BEFORE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,6 +150,7 @@ class JumpClock(Effect):
     """The wall clock jumps by so many seconds; the monotonic one does not."""
 
     phases: ClassVar[tuple[str, ...]] = (AT_SEND,)
+    side: ClassVar[When | None] = BEFORE
     worlds: ClassVar[frozenset[str]] = frozenset({SIMULATED})
     by_s: int
 
@@ -141,6 +160,7 @@ class StartSecond(Effect):
     """Another process starts and recovers while this one lives on."""
 
     phases: ClassVar[tuple[str, ...]] = (AT_LOGGED,)
+    side: ClassVar[When | None] = AFTER
     worlds: ClassVar[frozenset[str]] = frozenset({SIMULATED})
 
 
@@ -149,6 +169,7 @@ class Lag(Effect):
     """The process that starts reads what was there before the last write, for so long."""
 
     phases: ClassVar[tuple[str, ...]] = (AT_BOOT,)
+    side: ClassVar[When | None] = BEFORE
     worlds: ClassVar[frozenset[str]] = frozenset({SIMULATED})
     for_ms: float
 
@@ -158,6 +179,7 @@ class Upgrade(Effect):
     """The process that starts runs the next version of the definition."""
 
     phases: ClassVar[tuple[str, ...]] = (AT_BOOT,)
+    side: ClassVar[When | None] = BEFORE
     worlds: ClassVar[frozenset[str]] = frozenset({SIMULATED})
 
 
@@ -169,6 +191,7 @@ class LoseRequest(Effect):
     """The request is never delivered."""
 
     phases: ClassVar[tuple[str, ...]] = (AT_SEND,)
+    side: ClassVar[When | None] = AFTER
     on_the_way: ClassVar[bool] = True
 
 
@@ -177,6 +200,7 @@ class DelayRequest(Effect):
     """The request arrives so long after its caller gave up."""
 
     phases: ClassVar[tuple[str, ...]] = (AT_SEND,)
+    side: ClassVar[When | None] = AFTER
     on_the_way: ClassVar[bool] = True
     beyond_ms: float
 
@@ -186,6 +210,7 @@ class HoldUntilUndone(Effect):
     """The request arrives after its own compensation was handled, or at the very end."""
 
     phases: ClassVar[tuple[str, ...]] = (AT_SEND,)
+    side: ClassVar[When | None] = AFTER
     on_the_way: ClassVar[bool] = True
 
 
@@ -194,6 +219,7 @@ class LetOthersGo(Effect):
     """The request waits until so many requests of other sagas on the same data were handled."""
 
     phases: ClassVar[tuple[str, ...]] = (AT_SEND,)
+    side: ClassVar[When | None] = AFTER
     worlds: ClassVar[frozenset[str]] = frozenset({SIMULATED})
     barred: ClassVar[int] = UNSHARED
     on_the_way: ClassVar[bool] = True
@@ -205,6 +231,7 @@ class DeliverAgain(Effect):
     """A second copy of the request arrives: right after the first, or ``held`` until its compensation was handled."""
 
     phases: ClassVar[tuple[str, ...]] = (AT_SEND,)
+    side: ClassVar[When | None] = AFTER
     on_the_way: ClassVar[bool] = True
     held: bool = False
 
@@ -214,6 +241,7 @@ class CutOff(Lasting):
     """No request reaches the participant, nor do its answers leave it, for so long from here on."""
 
     phases: ClassVar[tuple[str, ...]] = (AT_SEND,)
+    side: ClassVar[When | None] = AFTER
     on_the_way: ClassVar[bool] = True
 
 
@@ -222,6 +250,7 @@ class Mute(Lasting):
     """The participant's answers are lost for so long from here on."""
 
     phases: ClassVar[tuple[str, ...]] = (AT_SEND,)
+    side: ClassVar[When | None] = AFTER
     on_the_way: ClassVar[bool] = True
 
 
@@ -235,12 +264,16 @@ class Fail(Effect):
     phases: ClassVar[tuple[str, ...]] = (AT_EFFECT,)
     when: When
 
+    def at(self, phase: str) -> When:
+        return self.when
+
 
 @dataclass(frozen=True, kw_only=True)
 class Refuse(Effect):
     """The participant refuses for a business reason, and remembers that it did."""
 
     phases: ClassVar[tuple[str, ...]] = (AT_EFFECT,)
+    side: ClassVar[When | None] = BEFORE
     barred: ClassVar[int] = DECIDED
 
 
@@ -249,6 +282,7 @@ class FailUntilRepaired(Effect):
     """The participant fails at every attempt of this call until an operator steps in."""
 
     phases: ClassVar[tuple[str, ...]] = (AT_EFFECT,)
+    side: ClassVar[When | None] = BEFORE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -256,6 +290,7 @@ class GoDown(Lasting):
     """The participant refuses connections for so long, this request's too; it forgets nothing."""
 
     phases: ClassVar[tuple[str, ...]] = (AT_EFFECT,)
+    side: ClassVar[When | None] = BEFORE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -263,6 +298,7 @@ class RestartParticipant(Lasting):
     """The participant applies, loses what it held in memory only, its answer too, and is away for so long."""
 
     phases: ClassVar[tuple[str, ...]] = (AT_EFFECT,)
+    side: ClassVar[When | None] = AFTER
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -270,6 +306,7 @@ class Expire(Effect):
     """What the request reserved runs out so long after it was applied, unless it was confirmed or undone."""
 
     phases: ClassVar[tuple[str, ...]] = (AT_EFFECT,)
+    side: ClassVar[When | None] = AFTER
     worlds: ClassVar[frozenset[str]] = frozenset({SIMULATED})
     barred: ClassVar[int] = NO_EXPIRY | NO_RESERVATION | DECIDED
     after_ms: float
@@ -280,6 +317,7 @@ class ForgetKey(Effect):
     """The participant has forgotten the idempotency key."""
 
     phases: ClassVar[tuple[str, ...]] = (AT_EFFECT,)
+    side: ClassVar[When | None] = BEFORE
     worlds: ClassVar[frozenset[str]] = frozenset({SIMULATED})
     barred: ClassVar[int] = KEY_KEPT
 
@@ -292,15 +330,17 @@ class LoseAnswer(Effect):
     """The answer never arrives."""
 
     phases: ClassVar[tuple[str, ...]] = (AT_ACK,)
+    side: ClassVar[When | None] = BEFORE
 
 
 @dataclass(frozen=True, kw_only=True)
 class DelayAnswer(Effect):
-    """The answer comes so long before its caller would give up, or ``when`` says so after."""
+    """The answer comes so long before its caller would give up; ``late``: so long after it did."""
 
     phases: ClassVar[tuple[str, ...]] = (AT_ACK,)
-    when: When
+    side: ClassVar[When | None] = BEFORE
     by_ms: float
+    late: bool = False
 
 
 # -- what befalls a durable write --------------------------------------------------------------------
@@ -319,6 +359,7 @@ class Tear(Effect):
     """A part of the record becomes durable."""
 
     phases: ClassVar[tuple[str, ...]] = (AT_LOG,)
+    side: ClassVar[When | None] = BEFORE
     worlds: ClassVar[frozenset[str]] = frozenset({SIMULATED})
     barred: ClassVar[int] = NO_FILE
 
@@ -328,6 +369,7 @@ class LoseWrite(Effect):
     """The record is gone again, although the store had acknowledged it."""
 
     phases: ClassVar[tuple[str, ...]] = (AT_LOGGED,)
+    side: ClassVar[When | None] = AFTER
     worlds: ClassVar[frozenset[str]] = frozenset({SIMULATED})
     barred: ClassVar[int] = NO_LOSS
 
@@ -337,6 +379,7 @@ class StoreOutage(Effect):
     """Nobody can reach the store from here on, for a while."""
 
     phases: ClassVar[tuple[str, ...]] = (AT_LOG,)
+    side: ClassVar[When | None] = BEFORE
     worlds: ClassVar[frozenset[str]] = frozenset({LIVE})
     barred: ClassVar[int] = NO_PROXY
 
@@ -346,6 +389,7 @@ class RestartStore(Effect):
     """The store is killed before it can answer, and starts again."""
 
     phases: ClassVar[tuple[str, ...]] = (AT_LOGGED,)
+    side: ClassVar[When | None] = AFTER
     worlds: ClassVar[frozenset[str]] = frozenset({LIVE})
     barred: ClassVar[int] = NO_PROXY
 
@@ -355,5 +399,34 @@ class SlowCommit(Effect):
     """The store is slow to say that the record is durable."""
 
     phases: ClassVar[tuple[str, ...]] = (AT_LOGGED,)
+    side: ClassVar[When | None] = AFTER
     worlds: ClassVar[frozenset[str]] = frozenset({LIVE})
     barred: ClassVar[int] = NO_PROXY
+
+
+Doing = TypeVar("Doing")
+
+
+def doing(table: Mapping[type[Effect], Doing], effect: Effect) -> Doing:
+    """What a world does for an effect. TypeError where that is nothing: no fault strikes without doing anything."""
+    try:
+        return table[type(effect)]
+    except KeyError:
+        raise TypeError(f"nothing is done here for {effect}") from None
+
+
+def check_doings(world: str, doings: Mapping[tuple[str, When], Mapping[type[Effect], object]]) -> None:
+    """TypeError where ``world`` has no function for an effect that it can do, or one for an effect that it cannot."""
+    for effect in _known(Effect):
+        wanted = effect.moments() if world in effect.worlds else frozenset()
+        found = frozenset(moment for moment, table in doings.items() if effect in table)
+        for phase, side in wanted ^ found:
+            what = "does not do" if (phase, side) in wanted else "is not to do"
+            raise TypeError(f"the {world} world {what} {effect.__name__} {side} the moment of {phase!r}")
+
+
+def _known(effect: type[Effect]) -> Iterator[type[Effect]]:
+    if effect.moments():
+        yield effect
+    for further in effect.__subclasses__():
+        yield from _known(further)

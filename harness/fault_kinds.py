@@ -77,6 +77,16 @@ class FaultKind:
         return self.name
 
     @property
+    def before(self) -> tuple[Effect, ...]:
+        """What it does before what its site stands for happens."""
+        return tuple(effect for effect in self.effects if effect.at(self.phase) == BEFORE)
+
+    @property
+    def after(self) -> tuple[Effect, ...]:
+        """What it does afterwards."""
+        return tuple(effect for effect in self.effects if effect.at(self.phase) == AFTER)
+
+    @property
     def worlds(self) -> frozenset[str]:
         """The worlds in which it can strike: those that can do each of its effects."""
         return WORLDS.intersection(*(effect.worlds for effect in self.effects))
@@ -117,7 +127,7 @@ class FaultKind:
     @property
     def only_delays(self) -> bool:
         """Whether it keeps a saga waiting for as long as being overtaken does, and does no more."""
-        return all(isinstance(effect, DelayAnswer) and effect.when == BEFORE for effect in self.effects)
+        return all(isinstance(effect, DelayAnswer) and not effect.late for effect in self.effects)
 
     @property
     def only_jumps_clock(self) -> bool:

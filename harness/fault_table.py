@@ -257,13 +257,13 @@ register(
     FaultKind(
         name="slow-answer",
         phase=AT_ACK,
-        effects=(DelayAnswer(when=BEFORE, by_ms=1),),
+        effects=(DelayAnswer(by_ms=1),),
         meaning="the answer comes just before the caller would give up",
     ),
     FaultKind(
         name="late-answer",
         phase=AT_ACK,
-        effects=(DelayAnswer(when=AFTER, by_ms=1),),
+        effects=(DelayAnswer(by_ms=1, late=True),),
         meaning="the answer comes just after the caller gave up",
     ),
     FaultKind(

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple, Protocol
 
-from .faults import Fault, Plan, Site
+from .fault_kinds import NOTHING, FaultKind, Impossible
+from .faults import Fault, Plan, Site, kind_named
 from .history import Fired, History, Row
 from .ports import Adapter
 from .saga import COMPENSATION
@@ -60,7 +61,7 @@ class Run(NamedTuple):
     compensation: int
     fired: tuple[tuple[int, int], ...]
     capped: bool
-    impossible: Mapping[int, tuple[str, ...]]
+    impossible: Mapping[int, Impossible]
     site_rows: tuple[int, ...]
     clock_read: bool = False
 
@@ -77,13 +78,10 @@ class Run(NamedTuple):
 
 
 class Strike(NamedTuple):
-    """A fault that the plan has for a site: its kind, and its number in the plan; UNHARMED where there is none."""
+    """A fault that the plan has for a site: its kind, and its number in the plan."""
 
-    kind: str
+    kind: FaultKind
     number: int
-
-
-UNHARMED: Final = Strike("", -1)
 
 
 class Watcher(Protocol):
@@ -102,7 +100,7 @@ class Extent(NamedTuple):
     rows: int
     sites: int
     fired: int
-    impossible: dict[int, tuple[str, ...]]
+    impossible: dict[int, Impossible]
     recovery: int
     compensation: int
     capped: bool
@@ -129,12 +127,14 @@ class Trace:
 
     def __init__(self, faults: Sequence[Fault], clock: Callable[[], int]) -> None:
         self._clock = clock
-        self._faults = {tuple(fault.site): Strike(fault.kind, number) for number, fault in enumerate(faults)}
+        self._faults = {
+            tuple(fault.site): Strike(kind_named(fault.kind), number) for number, fault in enumerate(faults)
+        }
         self.rows: list[Row] = []
         self.record = self.rows.append
         self.sites: list[Any] = []
         self.site_rows: list[int] = []
-        self.impossible: dict[int, tuple[str, ...]] = {}
+        self.impossible: dict[int, Impossible] = {}
         self.fired: list[tuple[int, int]] = []
         self.recovery = -1
         self.compensation = -1
@@ -150,12 +150,12 @@ class Trace:
         about = (call.saga, call.step, call.direction, call.attempt, call.key, call.id)
         self.record((self._clock(), kind, process, *about, data))
 
-    def visit(self, site: SiteKey, impossible: tuple[str, ...] = ()) -> Strike:
-        """A site is reached: what the plan has for it. ``impossible`` are the kinds that could not take
-        effect here, as things stand."""
+    def visit(self, site: SiteKey, impossible: Impossible = NOTHING) -> Strike | None:
+        """A site is reached: what the plan has for it. ``impossible`` are the kinds that could not take effect here, as
+        things stand, with the reasons; none of them strikes."""
         if site[4] > (MAX_ATTEMPT if site[2] else MAX_OCCURRENCE):
             self.capped = True
-            return UNHARMED
+            return None
         sites = self.sites
         if self.compensation < 0 and site[2] == COMPENSATION:
             self.compensation = len(sites)
@@ -165,7 +165,8 @@ class Trace:
             self.impossible[len(sites)] = impossible
         sites.append(site)
         self.site_rows.append(len(self.rows))
-        return self._faults.get(site, UNHARMED)
+        strike = self._faults.get(site)
+        return None if strike is None or strike.kind.name in impossible else strike
 
     def struck(self, number: int) -> None:
         """The fault of that number takes its effect now."""

@@ -10,21 +10,20 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Coroutine, Mapping
-from typing import Any, Final, Protocol
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from typing import Any, Final
 
-from ..faults import AT_ACK, AT_EFFECT, AT_LOG, AT_LOGGED, AT_SEND, FAULT_KINDS
+from ..effects import Crash, Effect, StoreError, doing
+from ..faults import AT_ACK, AT_EFFECT, AT_LOG, AT_LOGGED, AT_SEND, FAULT_KINDS, FaultKind
 from ..history import (
     ACK,
     ADOPT,
     ALERT,
     APPLY,
-    CANCEL,
     CLIENT_ACK,
     DATA_FIELDS,
     DEAD_LETTER,
     DELIVER,
-    DOWN,
     ERROR,
     LOST,
     REJECT,
@@ -35,12 +34,13 @@ from ..saga import COMPENSATION, FORWARD, Outcome
 from ..simulator.participants import ERROR as FAILED
 from ..simulator.participants import OK, REJECTED, Reply, receipt
 from .admission import AdmissionOrder
+from .injection import REFUSED_CONNECTION, CaseHost, Fate, Injection
 from .ledger import Books, Call
 from .manifest import Manifest
 from .record import Record
 from .server import Exchange
 from .supervisor import Blocked
-from .writes import STORE_ERRORS, Writes, whole_number
+from .writes import Writes, circumstances_of, whole_number
 
 SLOW_S: Final = 0.005
 RESTART_S: Final = 0.05
@@ -51,27 +51,6 @@ NOTES: Final = (ALERT, DEAD_LETTER, ADOPT, CLIENT_ACK)
 
 _OUTCOMES: Final = frozenset(outcome.value for outcome in Outcome)
 _STATUS: Final = {OK: 200, REJECTED: 409, FAILED: 500}
-_CRASHES: Final = tuple(kind.name for kind in FAULT_KINDS.values() if kind.crash)
-_EFFECT_KINDS: Final = tuple(kind.name for kind in FAULT_KINDS.values() if kind.phase == AT_EFFECT)
-_IN_THE_NETWORK: Final = tuple(
-    kind.name
-    for kind in FAULT_KINDS.values()
-    if kind.phase == AT_SEND and kind.name not in ("crash-before-send", "pause", "cancel")
-)
-
-
-class CaseHost(Protocol):
-    """Who can do to a process what a fault asks for."""
-
-    def dead(self, label: str) -> bool: ...
-    def ended(self, saga: str) -> bool: ...
-    async def gone(self, label: str) -> None: ...
-    async def crash(self, label: str, reason: str) -> None: ...
-    async def stop(self, label: str) -> None: ...
-    async def pause(self, label: str) -> None: ...
-    async def cancel(self, saga: str) -> None: ...
-    async def announced(self, label: str, said: Mapping[str, Any]) -> None: ...
-    def fail(self, error: BaseException) -> None: ...
 
 
 class Network:
@@ -83,15 +62,11 @@ class Network:
         self.books = books
         self.host = host
         self.token = token
+        self.faults = Injection(manifest, record, books, host)
         self.active = 0
-        self.stuck: set[tuple[str, str]] = set()  # (saga, step) whose compensation fails until healed
         self._held: list[Call] = []  # copies that arrive after the compensation, or at the end
         self._late: list[Call] = []  # requests that their own compensation overtakes
-        self._cut: dict[str, float] = {}
-        self._mute: dict[str, float] = {}
-        self._down: dict[str, float] = {}
         self._attempts: dict[tuple[str, str, str], int] = {}
-        self._paused: set[str] = set()
         self._next = 0
         self._timeout_s = manifest.call_timeout_ms / 1000
         self._tasks: set[asyncio.Task[None]] = set()
@@ -165,125 +140,75 @@ class Network:
     # -- received ----------------------------------------------------------------------------
 
     async def _request(self, call: Call, exchange: Exchange) -> None:
-        cut = self._lasts(self._cut, call.service)
-        excluded = _IN_THE_NETWORK if cut else ()
-        kind, number = self.record.visit(
-            (call.saga, call.step, call.direction, AT_SEND, call.attempt), (*excluded, *self._of_the_dead(call))
-        )
-        if kind == "crash-before-send":
+        cut = self.faults.lasts(self.faults.cut, call.service)
+        kind, number = self._visit(call, AT_SEND)
+        if kind is not None and kind.before:
             self.record.struck(number)
-            await self.host.crash(call.process, kind)
-            exchange.reset()
-            return
-        if kind in ("pause", "cancel"):
-            self.record.struck(number)
-            await self._before_sending(kind, call)
-            kind = ""
+            fate = await self.faults.before_sending(kind, call)
+            if fate.dies:
+                exchange.reset()
+                return
         self._next += 1
         call.id = self._next
         said: tuple[Any, ...] = (call.operation, _shown(call.payload))
         self.record.add(SEND, call.process, (*said, call.epoch) if call.epoch else said, call=call)
         if cut:
             await self._lose(call, "request", exchange)
-        elif not kind:
-            await self._deliver_and_answer(call, exchange)
+        elif kind is None or not kind.after:
+            await self._reply(call, await self.deliver(call), exchange)
         else:
-            self.record.struck(number)
-            await self._struck(kind, call, exchange)
+            if not kind.before:
+                self.record.struck(number)
+            await self._send(call, exchange, await self.faults.on_its_way(kind, call))
 
-    async def _before_sending(self, kind: str, call: Call) -> None:
-        if kind == "pause":
-            self._paused.add(call.process)
-            await self.host.pause(call.process)
-        else:
-            self.record.add(CANCEL, "client", saga=call.saga)
-            await self.host.cancel(call.saga)
-
-    async def _struck(self, kind: str, call: Call, exchange: Exchange) -> None:
+    async def _send(self, call: Call, exchange: Exchange, fate: Fate) -> None:
         """A request was received to which something happens on its way."""
-        if kind == "lost-request":
+        self._held += [call] * fate.held_copies
+        if fate.dies:
+            exchange.reset()
+        if fate.lost:
             await self._lose(call, "request", exchange)
-        elif kind == "timeout":
-            await self._until_given_up(call, exchange)
-            self._later(SLOW_S, self.deliver(call))
-        elif kind == "partition":
-            until = time.monotonic() + self.manifest.partition_ms / 1000
-            self._cut[call.service] = self._mute[call.service] = until
-            await self._lose(call, "request", exchange)
-        elif kind == "partition-answers":
-            self._mute[call.service] = time.monotonic() + self.manifest.partition_ms / 1000
-            await self._deliver_and_answer(call, exchange)
-        elif kind == "reordered":
+        elif fate.held:
             self._late.append(call)
             await self._until_given_up(call, exchange)
-        elif kind == "crash-after-send":
-            await self.host.crash(call.process, kind)
-            exchange.reset()
-            await self.deliver(call)
-        elif kind == "duplicate":
+        elif fate.late_s is not None:
+            await self._until_given_up(call, exchange)
+            self._later(fate.late_s, self.deliver(call))
+        else:
             reply = await self.deliver(call)
-            await self.deliver(call)
-            await self._reply(call, reply, exchange)
-        else:  # delayed-duplicate
-            self._held.append(call)
-            await self._deliver_and_answer(call, exchange)
+            for _ in range(fate.copies):
+                await self.deliver(call)
+            if not fate.dies:
+                await self._reply(call, reply, exchange)
 
-    def _of_the_dead(self, call: Call) -> tuple[str, ...]:
-        """What cannot happen to a sender that is dead already."""
-        return (*_CRASHES, "pause") if self.host.dead(call.process) else ()
+    def _visit(self, call: Call, phase: str) -> tuple[FaultKind | None, int]:
+        """The kind of fault that strikes a request now, and its number in the plan."""
+        site = (call.saga, call.step, call.direction, phase, call.attempt)
+        kind, number = self.record.visit(site, self.faults.impossible(call, phase))
+        return (FAULT_KINDS[kind] if kind else None), number
 
     # -- applied -----------------------------------------------------------------------------
-
-    async def _deliver_and_answer(self, call: Call, exchange: Exchange) -> None:
-        reply = await self.deliver(call)
-        await self._reply(call, reply, exchange)
 
     async def deliver(self, call: Call) -> Reply | None:
         """Hand one copy of a request to its participant; None where no answer can come of it."""
         call.deliveries += 1
         self.record.add(DELIVER, call.service, (call.deliveries,), call=call)
-        kind, number = "", -1
-        if call.deliveries == 1:
-            site = (call.saga, call.step, call.direction, AT_EFFECT, call.attempt)
-            kind, number = self.record.visit(site, self._impossible(call))
-        if kind:
+        kind, number = self._visit(call, AT_EFFECT) if call.deliveries == 1 else (None, -1)
+        if kind is not None:
             self.record.struck(number)
-        reply: Reply | None = self._note(call, self._handle(call, kind))
-        if kind == "crash-after-effect":
-            await self.host.crash(call.process, kind)
-            reply = None
-        elif kind == "participant-restart":
-            self.books.open(call.service)
-            self._down[call.service] = time.monotonic() + RESTART_S
-            self.record.add(DOWN, call.service, ("restart",), call=call)
-            reply = None
-        elif kind == "error-after-effect":
-            reply = Reply(FAILED, "internal error")
+        reply: Reply | None = self._note(call, await self._handle(call, kind))
+        if kind is not None:
+            reply = await self.faults.handled(kind, call, reply)
         await self._let_others_go(call)
         return reply
 
-    def _impossible(self, call: Call) -> tuple[str, ...]:
-        """What cannot strike this delivery: see the simulator's."""
-        failing = call.direction == COMPENSATION and (call.saga, call.step) in self.stuck
-        if failing or self._lasts(self._down, call.service):
-            return _EFFECT_KINDS
-        decided = call.direction == COMPENSATION or self.books.decided(call)
-        return (*(("reject",) if decided else ()), *self._of_the_dead(call))
-
-    def _handle(self, call: Call, kind: str) -> Reply:
-        if self._lasts(self._down, call.service):
-            return Reply(FAILED, "connection refused")
-        if kind == "participant-outage":
-            self._down[call.service] = time.monotonic() + self.manifest.partition_ms / 1000
-            self.record.add(DOWN, call.service, ("down",), call=call)
-            return Reply(FAILED, "connection refused")
-        if kind == "undo-fails":
-            self.stuck.add((call.saga, call.step))
-        if kind == "error-before-effect":
-            return Reply(FAILED, "internal error")
-        if kind == "reject":
-            return self.books.refuse(call, "refused by the business")
-        if call.direction == COMPENSATION and (call.saga, call.step) in self.stuck:
+    async def _handle(self, call: Call, kind: FaultKind | None) -> Reply:
+        if self.faults.lasts(self.faults.down, call.service):
+            return Reply(FAILED, REFUSED_CONNECTION)
+        instead = await self.faults.handling(kind, call) if kind is not None else None
+        if instead is not None:
+            return instead
+        if self.faults.fails(call):
             return Reply(FAILED, "cannot undo")
         return self.books.handle(call)
 
@@ -300,37 +225,41 @@ class Network:
     # -- the reply held, and sent ------------------------------------------------------------
 
     async def _reply(self, call: Call, reply: Reply | None, exchange: Exchange) -> None:
-        if reply is None or self._lasts(self._mute, call.service):
+        if reply is None or self.faults.lasts(self.faults.mute, call.service):
             await self._lose(call, "answer", exchange)
             return
-        site = (call.saga, call.step, call.direction, AT_ACK, call.attempt)
-        kind, number = self.record.visit(site, self._of_the_dead(call))
-        if kind:
+        kind, number = self._visit(call, AT_ACK)
+        if kind is not None:
             self.record.struck(number)
-        if kind == "lost-ack":
-            await self._lose(call, "answer", exchange)
-            return
-        if kind == "late-answer":
-            await self._until_given_up(call, exchange)
-            return
-        if kind == "slow-answer" and await exchange.gone(self._timeout_s * self.manifest.slow_share):
-            self._gave_up(call)
-            return
-        if kind == "crash-after-ack":
-            await self.host.stop(call.process)  # it has the answer, and does nothing with it
+            if not await self._arrives(call, exchange, await self.faults.answering(kind, call)):
+                return
+            if kind.after:
+                await self.host.stop(call.process)  # it has the answer, and does nothing with it
         if self.host.dead(call.process):
             await self.host.gone(call.process)
             exchange.reset()
             return
-        if not kind and await exchange.gone(0):  # the machine was too slow for it
-            self.record.disturbed = self.record.disturbed or call.process not in self._paused
+        if kind is None and await exchange.gone(0):  # the machine was too slow for it
+            self.record.disturbed = self.record.disturbed or call.process not in self.faults.paused
             self._gave_up(call)
             return
         self.record.add(ACK, call.process, (reply.answer,), call=call)
         content = {"receipt": reply.value} if reply.answer == OK else {"error": str(reply.value)}
         await exchange.respond(_STATUS[reply.answer], {**content, "definite": reply.answer != FAILED})
-        if kind == "crash-after-ack":
-            await self.host.crash(call.process, kind)
+        if kind is not None:
+            await self.faults.answered(kind, call)
+
+    async def _arrives(self, call: Call, exchange: Exchange, fate: Fate) -> bool:
+        """Whether an answer that was struck reaches its caller."""
+        if fate.lost:
+            await self._lose(call, "answer", exchange)
+        elif fate.late_s is not None:
+            await self._until_given_up(call, exchange)
+        elif fate.slow and await exchange.gone(self._timeout_s * self.manifest.slow_share):
+            self._gave_up(call)
+        else:
+            return True
+        return False
 
     async def _lose(self, call: Call, what: str, exchange: Exchange) -> None:
         """Drop a message: the connection breaks, and the caller knows nothing."""
@@ -378,14 +307,7 @@ class Network:
 
     def heal(self) -> bool:
         """End what lasts; False when nothing did."""
-        lasting = bool(self.stuck) or any(map(bool, (self._cut, self._mute, self._down)))
-        for table in (self._cut, self._mute, self._down, self.stuck):
-            table.clear()
-        return lasting
-
-    @staticmethod
-    def _lasts(table: dict[str, float], service: str) -> bool:
-        return table.get(service, 0.0) > time.monotonic()
+        return self.faults.heal()
 
     def _later(self, delay_s: float, work: Coroutine[Any, Any, object]) -> None:
         async def run() -> None:
@@ -413,14 +335,16 @@ class Network:
         write = self.writes.write(label, entries, begins=phase == AT_LOG)
         if phase == AT_LOG and write.saga and not self.host.dead(label):
             await self.admission.enter(write.saga)
-        errors = self.manifest.store_errors
-        impossible = self.writes.impossible(dead=self.host.dead(label), proxied=False, errors=errors)
-        kind = (self.writes.before if phase == AT_LOG else self.writes.after)(write, impossible)
-        if kind in STORE_ERRORS:
-            await exchange.respond(503, {"error": "the store does not answer", "definite": False})
-        elif kind:
-            await self.host.crash(label, kind)
-            exchange.reset()
+        circumstances = circumstances_of(dead=self.host.dead(label), proxied=False, errors=self.manifest.store_errors)
+        kind = (self.writes.before if phase == AT_LOG else self.writes.after)(write, circumstances)
+        if kind is not None:
+            status = 0
+            for effect in kind.effects:
+                status = await doing(_SHOWN, effect)(self.host, label, kind)
+            if status:
+                await exchange.respond(status, {"error": "the store does not answer", "definite": False})
+            else:
+                exchange.reset()
         elif phase == AT_LOG and self.host.dead(label):  # it is to make nothing durable any more
             await self.host.gone(label)
             exchange.reset()
@@ -437,6 +361,22 @@ class Network:
         process = "client" if kind == CLIENT_ACK else label
         self.record.add(kind, process, data, saga=str(body["saga"]), step=str(body.get("step", "")))
         await exchange.respond(200, {})
+
+
+async def _crash(host: CaseHost, label: str, kind: FaultKind) -> int:
+    await host.crash(label, kind.name)
+    return 0
+
+
+async def _unavailable(host: CaseHost, label: str, kind: FaultKind) -> int:
+    return 503
+
+
+_SHOWN: Final[Mapping[type[Effect], Callable[[CaseHost, str, FaultKind], Awaitable[int]]]] = {
+    Crash: _crash,
+    StoreError: _unavailable,
+}
+"""What is done to a worker that shows its writes: returns the status that it is answered, 0 for none."""
 
 
 def _object_of(entry: Any) -> dict[str, Any]:

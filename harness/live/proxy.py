@@ -9,14 +9,31 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final, Protocol
 
+from ..effects import (
+    AFTER,
+    AT_LOG,
+    AT_LOGGED,
+    BEFORE,
+    LIVE,
+    Crash,
+    Effect,
+    RestartStore,
+    SlowCommit,
+    StoreError,
+    StoreOutage,
+    check_doings,
+    doing,
+)
+from ..faults import FaultKind
+from .injection import DOINGS
 from .link import Cut, Link, Session, Streams, reset
 from .manifest import Component, Manifest
 from .postgres import PostgresSession
 from .resp import RedisSession
-from .writes import Write, Writes
+from .writes import Write, Writes, circumstances_of
 
 CONNECT_S: Final = 5.0
 BACKLOG: Final = 128
@@ -81,31 +98,47 @@ class StoreProxy:
         if len(self._manifest.proxied) > 1:  # they may have tables of the same names
             record = f"{self._component.name}: {record}"
         write = self.writes.write(label, [{"record": record, "text": text.decode("utf-8", "replace")}], begins=True)
-        kind = self.writes.before(write, self._impossible(label))
-        if kind == "store-outage":
-            self._out_until = time.monotonic() + self._manifest.partition_ms / 1000
-            for link in list(self._links):
-                link.reset()
-        elif kind and kind != "store-error-before-commit":
-            await self._host.crash(label, kind)
-        if kind:
-            raise Cut
+        kind = self.writes.before(write, self._circumstances(label))
+        if kind is not None:
+            await self._strike(kind, write, _COMMITTING)
         return write
 
     async def after(self, write: Write) -> None:
-        kind = self.writes.after(write, self._impossible(write.label))
-        if kind == "slow-commit":
-            await asyncio.sleep(self._manifest.slow_commit_ms / 1000)
-            return
-        if kind == "store-restart":
-            await self._host.restart(self._component.name)
-        elif kind and kind != "store-error-after-commit":
-            await self._host.crash(write.label, kind)
-        if kind:
+        kind = self.writes.after(write, self._circumstances(write.label))
+        if kind is not None:
+            await self._strike(kind, write, _COMMITTED)
+
+    async def _strike(self, kind: FaultKind, write: Write, table: Mapping[type[Effect], Strike]) -> None:
+        """Do what the kind does. Raises Cut where the commit, or its answer, does not get through."""
+        through = True
+        for effect in kind.effects:
+            through = await doing(table, effect)(self, write, kind) and through
+        if not through:
             raise Cut
 
-    def _impossible(self, label: str) -> tuple[str, ...]:
-        return self.writes.impossible(dead=self._host.dead(label), proxied=True, errors=True)
+    async def _crash(self, write: Write, kind: FaultKind) -> bool:
+        await self._host.crash(write.label, kind.name)
+        return False
+
+    async def _error(self, write: Write, kind: FaultKind) -> bool:
+        return False
+
+    async def _outage(self, write: Write, kind: FaultKind) -> bool:
+        self._out_until = time.monotonic() + self._manifest.partition_ms / 1000
+        for link in list(self._links):
+            link.reset()
+        return False
+
+    async def _restart(self, write: Write, kind: FaultKind) -> bool:
+        await self._host.restart(self._component.name)
+        return False
+
+    async def _slow(self, write: Write, kind: FaultKind) -> bool:
+        await asyncio.sleep(self._manifest.slow_commit_ms / 1000)
+        return True
+
+    def _circumstances(self, label: str) -> int:
+        return circumstances_of(dead=self._host.dead(label), proxied=True, errors=True)
 
     # -- connections ---------------------------------------------------------------------------
 
@@ -160,3 +193,21 @@ class StoreProxy:
         for error in found:
             if isinstance(error, Exception) and not isinstance(error, EOFError):
                 raise error
+
+
+Strike = Callable[[StoreProxy, Write, FaultKind], Awaitable[bool]]
+"""What is done for an effect; whether the commit, or its answer, goes through."""
+
+_COMMITTING: Final[Mapping[type[Effect], Strike]] = {
+    Crash: StoreProxy._crash,
+    StoreError: StoreProxy._error,
+    StoreOutage: StoreProxy._outage,
+}
+_COMMITTED: Final[Mapping[type[Effect], Strike]] = {
+    Crash: StoreProxy._crash,
+    StoreError: StoreProxy._error,
+    RestartStore: StoreProxy._restart,
+    SlowCommit: StoreProxy._slow,
+}
+
+check_doings(LIVE, {**DOINGS, (AT_LOG, BEFORE): _COMMITTING, (AT_LOGGED, AFTER): _COMMITTED})

@@ -6,9 +6,10 @@ import asyncio
 import time
 from typing import Any
 
+from ..fault_kinds import NOTHING, Impossible
 from ..faults import Fault
 from ..simulator import Setup
-from ..trace import UNHARMED, Run, SiteKey, Strike, Trace
+from ..trace import Run, SiteKey, Strike, Trace
 from .ledger import Call
 
 
@@ -40,11 +41,11 @@ class Record(Trace):
             super().add(kind, process, data, saga=saga, step=step)
         self.changed.set()
 
-    def visit(self, site: SiteKey, impossible: tuple[str, ...] = ()) -> Strike:
-        """See `Trace.visit`. A fault strikes once, and not where it could take no effect."""
+    def visit(self, site: SiteKey, impossible: Impossible = NOTHING) -> Strike | None:
+        """See `Trace.visit`. A fault strikes once."""
         strike = super().visit(site, impossible)
-        spent = any(number == strike.number for _, number in self.fired)
-        return UNHARMED if spent or strike.kind in impossible else strike
+        spent = strike is not None and any(number == strike.number for _, number in self.fired)
+        return None if spent else strike
 
     def run(self) -> Run:
         run = super().run()

@@ -8,24 +8,20 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
 from .. import records
-from ..faults import AT_LOG, AT_LOGGED, FAULT_KINDS
+from ..effects import DEAD, NO_PROXY, NO_STORE_ERRORS
+from ..fault_kinds import impossible
+from ..faults import AT_LOG, AT_LOGGED, FAULT_KINDS, FaultKind
 from ..history import LOG, LOGACK, TERMINAL
 from .record import Record
 
-PROXIED: Final = tuple(kind.name for kind in FAULT_KINDS.values() if not kind.simulated)
-"""What can strike a write only where a proxy stands before its store."""
-
-STORE_ERRORS: Final = ("store-error-before-commit", "store-error-after-commit")
-
 UNDER_WAY_S: Final = 0.5
 
-_CRASHES: Final = tuple(kind.name for kind in FAULT_KINDS.values() if kind.crash)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +37,12 @@ class Write:
     @property
     def key(self) -> tuple[str, str, str, int]:
         return self.label, self.saga, self.subject, self.occurrence
+
+
+def circumstances_of(*, dead: bool, proxied: bool, errors: bool) -> int:
+    """What keeps faults from a write: its writer is ``dead`` already; its store is not ``proxied``; nor can a worker
+    that shows its writes be told of ``errors``."""
+    return (DEAD if dead else 0) | (0 if proxied else NO_PROXY) | (0 if proxied or errors else NO_STORE_ERRORS)
 
 
 class Writes:
@@ -98,39 +100,29 @@ class Writes:
         found = [id for id, pattern in self._ids.items() if pattern.search(text)]
         return found[0] if len(found) == 1 else ""
 
-    def before(self, write: Write, impossible: Collection[str]) -> str:
-        """The kind of fault that strikes before the commit, or ""."""
-        kind, number = self._visit(write, AT_LOG, impossible)
+    def before(self, write: Write, circumstances: int) -> FaultKind | None:
+        """The kind of fault that strikes before the commit."""
+        kind, number = self._visit(write, AT_LOG, circumstances)
         self._note(write, LOG)
-        if not kind:
+        if kind is None:
             self._under_way.add(write.key)
-        return self._struck(kind, number)
-
-    def after(self, write: Write, impossible: Collection[str]) -> str:
-        """The kind of fault that strikes after the commit, or ""."""
-        self._over(write)
-        self._note(write, LOGACK)
-        kind, number = self._visit(write, AT_LOGGED, impossible)
-        return self._struck(kind, number)
-
-    def impossible(self, *, dead: bool, proxied: bool, errors: bool) -> tuple[str, ...]:
-        """What cannot strike: a writer that is ``dead`` already, a store without a proxy, a worker that shows its
-        writes and cannot be told that one failed."""
-        return (
-            *(_CRASHES if dead else ()),
-            *(() if proxied else PROXIED),
-            *(() if proxied or errors else STORE_ERRORS),
-        )
-
-    def _visit(self, write: Write, phase: str, impossible: Collection[str]) -> tuple[str, int]:
-        feasible = self._record.setup.kinds
-        kinds = tuple(kind for kind in impossible if kind in feasible and FAULT_KINDS[kind].phase == phase)
-        return self._record.visit((write.saga, write.subject, "", phase, write.occurrence), kinds)
-
-    def _struck(self, kind: str, number: int) -> str:
-        if kind:
+        else:
             self._record.struck(number)
         return kind
+
+    def after(self, write: Write, circumstances: int) -> FaultKind | None:
+        """The kind of fault that strikes after the commit."""
+        self._over(write)
+        self._note(write, LOGACK)
+        kind, number = self._visit(write, AT_LOGGED, circumstances)
+        if kind is not None:
+            self._record.struck(number)
+        return kind
+
+    def _visit(self, write: Write, phase: str, circumstances: int) -> tuple[FaultKind | None, int]:
+        site = (write.saga, write.subject, "", phase, write.occurrence)
+        kind, number = self._record.visit(site, impossible(phase, circumstances))
+        return (FAULT_KINDS[kind] if kind else None), number
 
     def _note(self, write: Write, event: str) -> None:
         for entry in write.entries:

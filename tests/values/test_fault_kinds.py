@@ -86,8 +86,8 @@ def test_what_a_kind_is_follows_from_its_effects() -> None:
     assert LOST_WITH_ITS_SENDER.takes_over
     assert (kind(AT_LOG, Tear(), Crash(when=BEFORE)).simulated, kind(AT_LOG, Tear()).live) == (True, False)
     assert (kind(AT_LOG, StoreOutage()).simulated, kind(AT_LOG, StoreOutage()).live) == (False, True)
-    assert kind(AT_ACK, DelayAnswer(when=BEFORE, by_ms=2)).only_delays
-    assert not kind(AT_ACK, DelayAnswer(when=AFTER, by_ms=2)).only_delays
+    assert kind(AT_ACK, DelayAnswer(by_ms=2)).only_delays
+    assert not kind(AT_ACK, DelayAnswer(by_ms=2, late=True)).only_delays
     assert kind(AT_SEND, JumpClock(by_s=60), JumpClock(by_s=-60)).only_jumps_clock
     assert not kind(AT_SEND, JumpClock(by_s=60), LoseRequest()).only_jumps_clock
 
