@@ -12,7 +12,8 @@ from itertools import permutations
 from types import MappingProxyType
 from typing import Any, Final
 
-from ..faults import AT_EFFECT, AT_SEND, FAULT_KINDS, FaultKind, Site, infeasible
+from ..fault_kinds import Impossible
+from ..faults import FAULT_KINDS, FaultKind, Site, infeasible
 from ..history import APPLY, REJECT, Row
 from ..saga import DIRECTION_NAMES
 from ..simulator import Run, Setup
@@ -26,23 +27,6 @@ OR_SPARED: Final = ", or it is equivalent to another crash's"
 OR_UNREAD: Final = ", or nobody reads the clock after it"
 STRIKES: Final = "it strikes"
 LEFT_OUT: Final = "left out of this search by the choice of kinds"
-
-_BY_NOW: Final = {
-    "overtaken": "no other saga works on the same data",
-    "overtaken-twice": "no other saga works on the same data",
-    "reject": "the answer is already fixed by what the participant remembers",
-    "crash-after-effect": "the sender is dead already",
-    "key-expiry": "no key is remembered for longer than the declared retention",
-    "expiry": "the participant is not declared in expiring=",
-    "torn-write": "this store writes a record whole or not at all",
-    "lost-write": "this store does not acknowledge before a write is safe",
-}
-_BY_PHASE: Final = {
-    AT_SEND: "nothing gets to the participant anyway",
-    AT_EFFECT: "the participant fails already",
-}
-_OTHERWISE: Final = "it could not have taken effect there"
-"""Why a kind that can strike such a site could not have taken effect at this one, as things stood."""
 
 Counts = list[int]
 """Planned, fired, consequential."""
@@ -61,7 +45,7 @@ class ScenarioCoverage:
         self.pruned = pruned
         self.cells: dict[tuple[str, Site, str], Counts] = {}
         self.reached: Counter[Site] = Counter()
-        self.barred: Counter[tuple[Site, tuple[str, ...]]] = Counter()
+        self.barred: Counter[tuple[Site, Impossible]] = Counter()
         self.orders = Orders(setup) if len(setup.orders) > 1 else None
         self._modes: dict[tuple[str, Site], str] = {}
 
@@ -137,12 +121,10 @@ class ScenarioCoverage:
         reasons: dict[tuple[str, Site], str] = {}
         for (raw, excluded), count in self.barred.items():
             site = Site._make(raw)
-            whole = any(name not in _BY_NOW and FAULT_KINDS[name].phase == site.phase for name in excluded)
-            for name in excluded:
+            for name, reason in excluded.items():
                 if self._wanted(name) and self._fits(FAULT_KINDS[name], site):
                     times[name, site] += count
-                    reason = _BY_PHASE.get(site.phase) if whole else _BY_NOW.get(name)
-                    reasons.setdefault((name, site), reason or _OTHERWISE)
+                    reasons.setdefault((name, site), reason)
         return {key: reasons[key] for key, count in times.items() if count == self.reached[key[1]]}
 
     def _wanted(self, kind: str) -> bool:

@@ -13,11 +13,12 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 
+from ..effects import AT_SEND, UNSHARED
+from ..fault_kinds import NOTHING, Impossible, impossible
 from ..faults import FAULT_KINDS, Fault, Plan, Site, feasible_kinds
 from ..history import BOOT, rows_digest
 from ..simulator import (
     HEALING,
-    UNSHARED,
     Observed,
     Observer,
     Prefix,
@@ -53,7 +54,7 @@ class _Node:
     faults: tuple[Fault, ...]
     first: int
     sites: tuple[Site, ...]
-    impossible: dict[int, tuple[str, ...]]
+    impossible: dict[int, Impossible]
     digest: bytes
     visible: tuple[int, ...]  # how many events that outlive a crash had happened before each site
     unread: bool  # whether a jump of the clock as a further, last fault would change nothing
@@ -150,10 +151,10 @@ class Enumerator:
             if child is not None:
                 following.append(child)
 
-    def extensions(self, sites: tuple[Site, ...], impossible: Mapping[int, tuple[str, ...]]) -> Iterator[Fault]:
+    def extensions(self, sites: tuple[Site, ...], impossible: Mapping[int, Impossible]) -> Iterator[Fault]:
         """Each feasible fault at each of ``sites``, in their order."""
         for index, site in enumerate(sites):
-            for kind in self._possible(site, impossible.get(index, ())):
+            for kind in self._possible(site, impossible.get(index, NOTHING)):
                 yield self.fault(kind, site)
 
     def _prefixes(self, node: _Node) -> _Shared:
@@ -166,10 +167,11 @@ class Enumerator:
         """The extensions of a node with the indices of their sites, but one of each class of equivalent crashes
         only, and no jump of a clock that nobody reads."""
         seen: set[int] = set()
+        unshared = impossible(AT_SEND, UNSHARED)
         for index, site in enumerate(node.sites):
-            if self._spares_pairs and node.impossible.get(index) == UNSHARED:
-                self.pruned[INDEPENDENCE.name] += len(set(UNSHARED).intersection(self.kinds(site)))
-            for kind in self._possible(site, node.impossible.get(index, ())):
+            if self._spares_pairs and node.impossible.get(index) == unshared:
+                self.pruned[INDEPENDENCE.name] += sum(kind in unshared for kind in self.kinds(site))
+            for kind in self._possible(site, node.impossible.get(index, NOTHING)):
                 later = FAULT_KINDS[kind].visible_first if self._crash_classes else None
                 if later is not None:
                     moment = node.visible[index] + later
@@ -182,7 +184,7 @@ class Enumerator:
                     continue
                 yield index, self.fault(kind, site)
 
-    def _possible(self, site: Site, excluded: tuple[str, ...]) -> Iterator[str]:
+    def _possible(self, site: Site, excluded: Impossible) -> Iterator[str]:
         return (kind for kind in self.kinds(site) if kind not in excluded)
 
     def kinds(self, site: Site) -> tuple[str, ...]:
@@ -247,7 +249,9 @@ class Enumerator:
         run, known_at, _ = self._run(plan, prefix, memo.watch)
         after = [0]  # how many faults can strike at or after each site
         for index in range(len(run.sites) - 1, -1, -1):
-            after.append(after[-1] + sum(1 for _ in self._possible(run.sites[index], run.impossible.get(index, ()))))
+            after.append(
+                after[-1] + sum(1 for _ in self._possible(run.sites[index], run.impossible.get(index, NOTHING)))
+            )
         after.reverse()
         self.pruned[STATE_MEMO.name] += memo.end(after, settled=known_at < 0 and self._settled(run))
         return Observed(run, known_at)  # each of these is judged, and what it exercises counted

@@ -16,6 +16,7 @@ from importlib.metadata import distributions
 from typing import Any, Final
 
 from ..errors import UsageError
+from ..fault_kinds import Impossible
 from ..faults import Fault, Plan, Site
 from ..history import PAUSE, TIMEOUT, History, Row, rows_digest
 from ..invariants import OURS, Catalogue
@@ -66,7 +67,7 @@ class _Node:
 
     faults: tuple[Fault, ...]
     sites: tuple[Site, ...]
-    impossible: dict[int, tuple[str, ...]]
+    impossible: dict[int, Impossible]
     digest: bytes
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import UsageError
+from ..fault_kinds import Impossible
 from ..faults import Fault, Plan, Site
 from ..history import Row
 from ..plain import from_plain, to_plain
@@ -55,7 +56,8 @@ class _Table:
 
 def to_text(record: Record) -> str:
     """JSON on one line: tables of sites, faults, verdicts and histories, and cases that name their entries."""
-    sites, faults, verdicts, rows, histories, cases = _Table(), _Table(), _Table(), _Table(), _Table(), []
+    sites, faults, verdicts, rows, histories, barred = (_Table() for _ in range(6))
+    cases = []
     for case, verdict in record.cases:
         run = case.run
         plain = json.dumps(to_plain(verdict))
@@ -71,7 +73,7 @@ def to_text(record: Record) -> str:
                 [sites.number(tuple(site)) for site in run.sites],
                 [run.recovery, run.compensation],
                 [list(fired) for fired in run.fired],
-                [[index, *kinds] for index, kinds in run.impossible.items()],
+                [[index, barred.number(kinds, dict(kinds))] for index, kinds in run.impossible.items()],
             ]
         )
     content = {
@@ -82,6 +84,7 @@ def to_text(record: Record) -> str:
         "faults": faults.entries,
         "verdicts": verdicts.entries,
         "rows": rows.entries,
+        "barred": barred.entries,
         "histories": histories.entries,
         "cases": cases,
     }
@@ -115,6 +118,7 @@ def _cases(data: dict[str, Any]) -> Iterator[tuple[Case, Verdict]]:
     verdicts: list[Verdict] = [from_plain(Verdict, json.loads(verdict)) for verdict in data["verdicts"]]
     events: list[Row] = _tuples(data["rows"])
     histories = [tuple(events[number] for number in numbers) for numbers in data["histories"]]
+    barred = [Impossible(kinds) for kinds in data["barred"]]
     for plan, yields, digest, flags, mode, verdict, history, visited, marks, fired, impossible in data["cases"]:
         run = Run(
             rows=histories[history] if history >= 0 else (),
@@ -123,7 +127,7 @@ def _cases(data: dict[str, Any]) -> Iterator[tuple[Case, Verdict]]:
             compensation=marks[1],
             fired=_tuples(fired),
             capped=flags[3],
-            impossible={index: tuple(kinds) for index, *kinds in impossible},
+            impossible={index: barred[number] for index, number in impossible},
             site_rows=(),
         )
         case = Case(

@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any, Final
 
 from ..effects import Crash, Effect, StoreError, doing
-from ..faults import AT_ACK, AT_EFFECT, AT_LOG, AT_LOGGED, AT_SEND, FAULT_KINDS, FaultKind
+from ..faults import AT_ACK, AT_EFFECT, AT_LOG, AT_LOGGED, AT_SEND, FaultKind
 from ..history import (
     ACK,
     ADOPT,
@@ -184,8 +184,8 @@ class Network:
     def _visit(self, call: Call, phase: str) -> tuple[FaultKind | None, int]:
         """The kind of fault that strikes a request now, and its number in the plan."""
         site = (call.saga, call.step, call.direction, phase, call.attempt)
-        kind, number = self.record.visit(site, self.faults.impossible(call, phase))
-        return (FAULT_KINDS[kind] if kind else None), number
+        strike = self.record.visit(site, self.faults.impossible(call, phase))
+        return (None, -1) if strike is None else strike
 
     # -- applied -----------------------------------------------------------------------------
 

@@ -16,7 +16,7 @@ from typing import Any, Final
 from .. import records
 from ..effects import DEAD, NO_PROXY, NO_STORE_ERRORS
 from ..fault_kinds import impossible
-from ..faults import AT_LOG, AT_LOGGED, FAULT_KINDS, FaultKind
+from ..faults import AT_LOG, AT_LOGGED, FaultKind
 from ..history import LOG, LOGACK, TERMINAL
 from .record import Record
 
@@ -121,8 +121,8 @@ class Writes:
 
     def _visit(self, write: Write, phase: str, circumstances: int) -> tuple[FaultKind | None, int]:
         site = (write.saga, write.subject, "", phase, write.occurrence)
-        kind, number = self._record.visit(site, impossible(phase, circumstances))
-        return (FAULT_KINDS[kind] if kind else None), number
+        strike = self._record.visit(site, impossible(phase, circumstances))
+        return (None, -1) if strike is None else strike
 
     def _note(self, write: Write, event: str) -> None:
         for entry in write.entries:

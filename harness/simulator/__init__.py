@@ -7,12 +7,11 @@ from .observer import Observed, Observer, observe
 from .prefix import Prefix, Strayed, prefixes
 from .registers import Register
 from .settled import unsettled
-from .setup import UNSHARED, Setup
+from .setup import Setup
 from .simulation import HEALING, Simulation, line_of, simulate
 
 __all__ = [
     "HEALING",
-    "UNSHARED",
     "Observed",
     "Observer",
     "Prefix",

@@ -15,8 +15,8 @@ from ..ports import Rejected, Surrounding
 from ..saga import FORWARD
 from ..scenario import Order
 from .kernel import Spinning
-from .message import Message
-from .participants import ERROR, OK, REJECTED, Ledger, Reply, as_request, copied
+from .message import Message, copied
+from .participants import ERROR, OK, REJECTED, Ledger, Reply, as_request
 
 
 class _Local:

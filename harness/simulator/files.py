@@ -14,7 +14,7 @@ from .host import Host
 from .incarnation import Incarnation
 from .store import durable_write
 
-_CAN_TEAR: Final[tuple[str, ...]] = ()
+_CAN_TEAR: Final = 0
 
 
 class FilePort:

@@ -45,8 +45,8 @@ class Host(Protocol):
     def crash(self, process: Incarnation, reason: str) -> None:
         """Kill an orchestrator. Where it was the newest one, another starts after the adapter's restart time."""
 
-    def pause(self, process: Incarnation) -> None:
-        """Let a process stand still, with all its tasks, while another one starts."""
+    def pause(self, process: Incarnation, for_us: int) -> None:
+        """Let a process stand still for so long, with all its tasks, while another one starts."""
 
     def cancel(self, process: Incarnation, saga: str) -> None:
         """The client cancels its saga."""

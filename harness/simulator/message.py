@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
+import json
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from ..ports import PortError
 from .incarnation import Incarnation
@@ -78,3 +80,35 @@ class Message:
         for name in Message.__slots__:
             setattr(twin, name, getattr(self, name))
         return twin
+
+
+def frozen_payload(payload: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """The payload as sorted (name, value) pairs that can be hashed and written, and as it travels: what
+    the sender changes afterwards stays with the sender."""
+    plain = True
+    for value in payload.values():
+        if type(value) not in _SCALARS:
+            plain = False
+    if plain:
+        return tuple(sorted(payload.items())) if len(payload) > 1 else tuple(payload.items()), payload
+    shown = ((name, value if type(value) in _SCALARS else _as_json(value)) for name, value in sorted(payload.items()))
+    return tuple(shown), {name: copied(value) for name, value in payload.items()}
+
+
+_SCALARS: Final = frozenset({str, int, float, bool, type(None)})
+
+
+def _as_json(value: Any) -> str:
+    """Compact JSON; what JSON has no form for is named by its type, never by its address."""
+    try:
+        return json.dumps(value, sort_keys=True, default=lambda thing: f"<{type(thing).__name__}>")
+    except (TypeError, ValueError, RecursionError):  # keys that are no names, a value inside itself
+        return f"<{type(value).__name__}>"
+
+
+def copied(value: Any) -> Any:
+    """What arrives at the other side of the network: nothing that this side changes afterwards shows there."""
+    try:
+        return copy.deepcopy(value)
+    except Exception:  # a lock, a socket: nothing that could be sent, and not ours to judge
+        return value

@@ -6,51 +6,53 @@ state machine) messages wait in ``pending`` until somebody delivers, drops or du
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
 from greenlet import getcurrent
 
-from ..faults import AT_ACK, AT_EFFECT, AT_SEND, FAULT_KINDS
-from ..history import ACK, APPLY, DELIVER, DOWN, ERROR, EXPIRE, LOST, REJECT, SEND, TIMEOUT
+from ..effects import (
+    AFTER,
+    AT_ACK,
+    AT_EFFECT,
+    AT_SEND,
+    BEFORE,
+    CUT_OFF,
+    DEAD,
+    DECIDED,
+    FAILING,
+    KEY_KEPT,
+    NO_EXPIRY,
+    NO_RESERVATION,
+    Effect,
+    When,
+    doing,
+)
+from ..fault_kinds import Impossible, impossible
+from ..history import ACK, APPLY, DELIVER, ERROR, EXPIRE, LOST, REJECT, SEND, TIMEOUT
 from ..ports import CallTimeout, PortError, ProcessCrashed, Rejected, Unavailable
 from ..saga import COMPENSATION, FORWARD
-from ..trace import UNHARMED, Strike, Trace
+from ..trace import Strike, Trace
 from . import participants as p
 from .host import Host
 from .incarnation import Incarnation
 from .kernel import Kernel, Spinning
-from .message import Message
+from .message import Message, frozen_payload
 from .priorities import Priorities
-from .setup import OVERTAKEN, Setup
+from .setup import Setup
 from .timers import ANSWERING, ARRIVAL, DELIVERY, GIVE_UP, RUN_OUT, TURN, WAIT_OVER
 
 LATENCY_US: Final = 1_000
 ROUND_TRIP_US: Final = 2 * LATENCY_US
-SLOW_US: Final = 5_000
-"""How long after the caller gave up a request that is too slow arrives."""
+PATIENCE_LEFT_US: Final = 10_000
+"""A request that lets others go first is delivered at the latest so long before its caller gives up."""
 
-JUST_US: Final = 1_000
-"""How far before or after the caller's patience ends an answer comes that is just in time, or just late."""
+WITHHELD: Final = 1
+DIES: Final = 2
+"""What an effect on a request says of it: it is not delivered now; its sender dies once it was sent."""
 
-PARTITION_US: Final = 5_000_000
-OUTAGE_US: Final = 2_000_000
-RESTART_US: Final = 500_000
-EXPIRY_US: Final = 1_500
-"""How long these last: a partition, a participant's outage, its restart, a reservation that runs out."""
-
-
-_EFFECT_KINDS: Final = tuple(kind.name for kind in FAULT_KINDS.values() if kind.phase == AT_EFFECT)
-_BEFORE_SENDING: Final = frozenset({"crash-before-send", "pause", "cancel", "clock-forward", "clock-back"})
-_IN_THE_NETWORK: Final = tuple(
-    kind.name for kind in FAULT_KINDS.values() if kind.phase == AT_SEND and kind.name not in _BEFORE_SENDING
-)
-_EXPIRY: Final = ("expiry",)
-_NOTHING: Final[tuple[str, ...]] = ()
-_REJECT: Final = ("reject",)
-_CRASH: Final = ("crash-after-effect",)
-_KEY_EXPIRY: Final = ("key-expiry",)
+Doings = Mapping[tuple[str, When], Mapping[type[Effect], Callable[..., Any]]]
+"""What is done for each effect, by the moment: see `sagafuzz.simulator.injection`."""
 
 
 class Carried(NamedTuple):
@@ -73,6 +75,7 @@ class Network:
     __slots__ = (
         "attempts",
         "cut",
+        "doings",
         "down",
         "held",
         "host",
@@ -90,12 +93,13 @@ class Network:
         "waiting",
     )
 
-    def __init__(self, host: Host, services: Mapping[str, Any], *, manual: bool) -> None:
+    def __init__(self, host: Host, services: Mapping[str, Any], doings: Doings, *, manual: bool) -> None:
         self.host = host
         self.setup: Setup = host.setup
         self.kernel: Kernel = host.kernel
         self.trace: Trace = host.trace
         self.services = services
+        self.doings = doings
         self.priorities: Priorities | None = None
         self.manual = manual
         self.pending: list[Message] = []
@@ -162,20 +166,19 @@ class Network:
         counter = (saga, step or operation, direction)
         attempt = self.attempts.get(counter, 0) + 1
         self.attempts[counter] = attempt
-        strike = UNHARMED
+        strike = None
         if step:
-            impossible = self.setup.unshared(service, saga)
+            excluded = self.setup.unshared(service, saga)
             if self.cut and self.cut.get(service, 0) > self.kernel.now_us:
-                impossible = _IN_THE_NETWORK  # nothing gets there anyway
+                excluded = impossible(AT_SEND, CUT_OFF)
             site = (saga, step, direction, AT_SEND, attempt)
-            strike = self.trace.visit(site, impossible)
+            strike = self.trace.visit(site, excluded)
             if self.priorities is not None:
                 self.priorities.reached(site)
-            if strike.kind in _BEFORE_SENDING:
-                self._strike_before_sending(process, saga, strike)
-                strike = UNHARMED
+            if strike is not None and strike.kind.before:
+                self._before_sending(process, saga, strike)
         self.sent = nth = self.sent + 1
-        shown, payload = _frozen_payload(payload)
+        shown, payload = frozen_payload(payload)
         now = self.kernel.now_us
         data = (operation, shown, epoch) if epoch else (operation, shown)
         msg = Message(
@@ -199,81 +202,53 @@ class Network:
             self.priorities.stir(saga, now)
         if self.manual:
             self.pending.append(msg)
-            self._arm(msg)
+            self.arm(msg)
             return msg
         if timeout_us <= ROUND_TRIP_US:  # else an answer on time is the rule, and only what delays it arms the clock
-            self._arm(msg)
+            self.arm(msg)
         if self.cut and self.cut.get(service, 0) > now:
-            self._lose(msg, "request")
-        elif strike is UNHARMED:
+            self.lose(msg, "request")
+        elif strike is None or not strike.kind.after:
             self.kernel.at(LATENCY_US, DELIVERY if self.priorities is None else TURN, msg)
         else:
-            self._send_struck(msg, strike)
+            self._on_its_way(msg, strike)
         return msg
 
     def _in_turn(self, msg: Message) -> None:
         """Deliver a request when no saga that goes first is under way, or while its caller is still patient."""
         priorities, kernel = self.priorities, self.kernel
-        patient = kernel.now_us < msg.due_us - 2 * SLOW_US
+        patient = kernel.now_us < msg.due_us - PATIENCE_LEFT_US
         if priorities is not None and patient and priorities.waits(msg.saga, kernel.now_us):
             priorities.stir(msg.saga, kernel.now_us)
             kernel.at(LATENCY_US, TURN, msg)
         else:
             self.deliver(msg)
 
-    def _strike_before_sending(self, process: Incarnation, saga: str, strike: Strike) -> None:
-        """The faults of the moment before a request leaves; but for a crash it leaves afterwards."""
-        kind = strike.kind
+    def _before_sending(self, process: Incarnation, saga: str, strike: Strike) -> None:
+        """A fault strikes before a request leaves; but for a crash it leaves afterwards."""
         self.trace.struck(strike.number)
-        if kind == "crash-before-send":
-            self.host.crash(process, kind)
-            raise ProcessCrashed
-        if kind == "pause":
-            self.host.pause(process)
-        elif kind == "cancel":
-            self.host.cancel(process, saga)
-        else:
-            self.host.jump_clock(3600 if kind == "clock-forward" else -3600)
+        for effect in strike.kind.before:
+            doing(self.doings[AT_SEND, BEFORE], effect)(self, effect, process, saga, strike.kind)
 
-    def _send_struck(self, msg: Message, strike: Strike) -> None:
-        kind = strike.kind
-        self.trace.struck(strike.number)
-        if kind == "lost-request":
-            self._lose(msg, "request")
-            return
-        if kind == "timeout":
-            self._arm(msg)
-            self.kernel.at(msg.timeout_us + SLOW_US, DELIVERY, msg)
-            return
-        if kind == "partition":
-            self.cut[msg.service] = self.mute[msg.service] = self.kernel.now_us + PARTITION_US
-            self._lose(msg, "request")
-            return
-        if kind == "reordered":
-            self._arm(msg)
-            self.late.append(msg)
-            return
-        if kind in OVERTAKEN:
-            self.waiting.append([msg, OVERTAKEN[kind]])
-            self.kernel.at(max(msg.timeout_us - 2 * SLOW_US, 0), WAIT_OVER, msg)
-            return
-        self.kernel.at(LATENCY_US, DELIVERY, msg)
-        if kind == "partition-answers":
-            self.mute[msg.service] = self.kernel.now_us + PARTITION_US
-        elif kind == "duplicate":
+    def _on_its_way(self, msg: Message, strike: Strike) -> None:
+        """A fault strikes a request that was sent."""
+        if not strike.kind.before:
+            self.trace.struck(strike.number)
+        found = 0
+        for effect in strike.kind.after:
+            found |= doing(self.doings[AT_SEND, AFTER], effect)(self, effect, msg)
+        if not found & WITHHELD:
             self.kernel.at(LATENCY_US, DELIVERY, msg)
-        elif kind == "delayed-duplicate":
-            self.held.append(msg)
-        elif kind == "crash-after-send":
-            self.host.crash(msg.process, kind)
+        if found & DIES:
+            self.host.crash(msg.process, strike.kind.name)
             raise ProcessCrashed
 
-    def _arm(self, msg: Message) -> None:
+    def arm(self, msg: Message) -> None:
         self.kernel.at(max(msg.due_us - self.kernel.now_us, 0), GIVE_UP, msg)
 
-    def _lose(self, msg: Message, what: str) -> None:
-        self._note(msg, LOST, msg.process.label, (what,))
-        self._arm(msg)
+    def lose(self, msg: Message, what: str) -> None:
+        self.note(msg, LOST, msg.process.label, (what,))
+        self.arm(msg)
 
     def _expire(self, msg: Message) -> None:
         if self.give_up(msg):
@@ -287,7 +262,7 @@ class Network:
             return False
         msg.done = True
         waited_us = self.kernel.now_us - (msg.due_us - msg.timeout_us)
-        self._note(msg, TIMEOUT, msg.process.label, (waited_us / 1000,))
+        self.note(msg, TIMEOUT, msg.process.label, (waited_us / 1000,))
         return True
 
     # -- the participant's side --------------------------------------------------------------
@@ -296,16 +271,16 @@ class Network:
         """Hand one copy of a request to its participant, and let the answer travel back."""
         self.kernel.handler_delay_us = 0
         msg.deliveries = nth = msg.deliveries + 1
-        self._note(msg, DELIVER, msg.service, (nth,))
-        strike = UNHARMED
+        self.note(msg, DELIVER, msg.service, (nth,))
+        strike = None
         if nth == 1 and msg.step and not self.manual:
             site = (msg.saga, msg.step, msg.direction, AT_EFFECT, msg.attempt)
             strike = self.trace.visit(site, self._impossible(msg))
         reply = self._handle(msg, strike)
         if self.held or self.late or self.waiting:
             self._let_others_go(msg, reply)
-        if strike is not UNHARMED:
-            reply = self._strike_handled(msg, reply, strike)
+        if strike is not None and strike.kind.after:
+            reply = self._handled(msg, reply, strike)
         if msg.process.dead or msg.done or msg.deaf:
             return
         delay = LATENCY_US + self.kernel.handler_delay_us
@@ -313,52 +288,42 @@ class Network:
             self._answer((msg, reply))
         else:
             if delay > LATENCY_US:
-                self._arm(msg)
+                self.arm(msg)
             self.kernel.at(delay, ANSWERING, (msg, reply))
 
-    def _strike_handled(self, msg: Message, reply: p.Reply, strike: Strike) -> p.Reply:
-        """The faults of the moment after a participant handled a request; its reply as it is then."""
-        kind = strike.kind
-        if kind == "crash-after-effect" and not msg.process.dead:
+    def _handled(self, msg: Message, reply: p.Reply, strike: Strike) -> p.Reply:
+        """A fault strikes after a participant handled a request; its reply as it is then."""
+        if not strike.kind.before:
             self.trace.struck(strike.number)
-            self.host.crash(msg.process, kind)
-        elif kind == "participant-restart":
-            self.trace.struck(strike.number)
-            self._restart(msg)
-        elif kind == "expiry":
-            self.trace.struck(strike.number)
-            if reply.effective:
-                self.kernel.at(EXPIRY_US, RUN_OUT, msg)
-        elif kind == "error-after-effect":
-            self.trace.struck(strike.number)
-            return p.Reply(p.ERROR, "internal error")
+        for effect in strike.kind.after:
+            reply = doing(self.doings[AT_EFFECT, AFTER], effect)(self, effect, msg, reply, strike.kind)
         return reply
 
-    def _impossible(self, msg: Message) -> tuple[str, ...]:
-        """What cannot strike this delivery: a refusal where the answer is already fixed, the end of a
-        reservation that it does not make, the death of a sender that is dead."""
-        service = self.services[msg.service]
+    def _impossible(self, msg: Message) -> Impossible:
+        """What cannot strike this delivery, as things stand."""
+        service, adapter = self.services[msg.service], self.setup.adapter
         if (self.down and self.down.get(msg.service, 0) > self.kernel.now_us) or (
             msg.direction == COMPENSATION and (msg.saga, msg.step) in self.stuck
         ):
-            return _EFFECT_KINDS  # it fails already
-        decided = msg.direction == COMPENSATION or service.decided(msg)
-        excluded = _REJECT if decided else _NOTHING
-        if decided or msg.service not in self.setup.adapter.expiring or msg.operation.endswith(".confirm"):
-            excluded += _EXPIRY
+            return impossible(AT_EFFECT, FAILING)
+        now = DECIDED if msg.direction == COMPENSATION or service.decided(msg) else 0
+        if msg.service not in adapter.expiring:
+            now |= NO_EXPIRY
+        elif msg.operation.endswith(".confirm"):
+            now |= NO_RESERVATION
         if msg.process.dead:
-            excluded += _CRASH
-        retention_ms = self.setup.adapter.key_retention_ms
+            now |= DEAD
+        retention_ms = adapter.key_retention_ms
         if retention_ms is not None and not service.forgettable(msg, self.kernel.now_us, int(retention_ms * 1000)):
-            excluded += _KEY_EXPIRY
-        return excluded
+            now |= KEY_KEPT
+        return impossible(AT_EFFECT, now)
 
-    def _handle(self, msg: Message, strike: Strike) -> p.Reply:
+    def _handle(self, msg: Message, strike: Strike | None) -> p.Reply:
         service = self.services[msg.service]
         if self.down and self.down.get(msg.service, 0) > self.kernel.now_us:
             return self._note_reply(msg, p.Reply(p.ERROR, "connection refused"))
-        if strike is not UNHARMED:
-            instead = self._strike_before_handling(msg, strike)
+        if strike is not None and strike.kind.before:
+            instead = self._handling(msg, strike)
             if instead is not None:
                 return self._note_reply(msg, instead)
         if msg.direction == COMPENSATION and (msg.saga, msg.step) in self.stuck:
@@ -373,40 +338,24 @@ class Network:
             kernel.handler = None
         return self._note_reply(msg, reply)
 
-    def _strike_before_handling(self, msg: Message, strike: Strike) -> p.Reply | None:
-        """The faults of the moment before a participant handles a request: the reply in place of its own, if any."""
-        kind, service = strike.kind, self.services[msg.service]
-        if kind == "participant-outage":
-            self.trace.struck(strike.number)
-            self.down[msg.service] = self.kernel.now_us + OUTAGE_US
-            self._note(msg, DOWN, msg.service, ("down",))
-            return p.Reply(p.ERROR, "connection refused")
-        if kind == "key-expiry":
-            self.trace.struck(strike.number)
-            service.forget(msg)
-        elif kind == "undo-fails":
-            self.trace.struck(strike.number)
-            self.stuck.add((msg.saga, msg.step))
-            self.host.call_operator()
-        elif kind == "error-before-effect":
-            self.trace.struck(strike.number)
-            return p.Reply(p.ERROR, "internal error")
-        elif kind == "reject" and not service.decided(msg):
-            self.trace.struck(strike.number)
-            refused: p.Reply = service.refuse(msg, "refused by the business")
-            return refused
-        return None
+    def _handling(self, msg: Message, strike: Strike) -> p.Reply | None:
+        """A fault strikes before a participant handles a request: the reply in place of its own, if any."""
+        self.trace.struck(strike.number)
+        reply: p.Reply | None = None
+        for effect in strike.kind.before:
+            reply = doing(self.doings[AT_EFFECT, BEFORE], effect)(self, effect, msg, strike.kind) or reply
+        return reply
 
     def _note_reply(self, msg: Message, reply: p.Reply) -> p.Reply:
         if reply.answer == p.OK:
             for kind, data in reply.touched:
-                self._note(msg, kind, msg.service, data)
+                self.note(msg, kind, msg.service, data)
             seen: tuple[Any, ...] = (reply.effective, reply.owner, reply.balance)
             if reply.effective and msg.direction == FORWARD and reply.value:
                 seen += (p.receipt(reply.value),)
-            self._note(msg, APPLY, msg.service, seen)
+            self.note(msg, APPLY, msg.service, seen)
         else:
-            self._note(msg, REJECT if reply.answer == p.REJECTED else ERROR, msg.service, (reply.value,))
+            self.note(msg, REJECT if reply.answer == p.REJECTED else ERROR, msg.service, (reply.value,))
         return reply
 
     def _answer(self, pair: tuple[Message, p.Reply]) -> None:
@@ -415,27 +364,32 @@ class Network:
             return
         if self.mute and self.mute.get(msg.service, 0) > self.kernel.now_us:
             msg.deaf = True
-            self._lose(msg, "answer")
+            self.lose(msg, "answer")
             return
-        strike = UNHARMED
+        strike = None
         if msg.step and not self.manual:
             strike = self.trace.visit((msg.saga, msg.step, msg.direction, AT_ACK, msg.attempt))
-        kind = strike.kind
-        if kind == "lost-ack":
-            self.trace.struck(strike.number)
-            msg.deaf = True
-            self._lose(msg, "answer")
-            return
-        if kind in ("slow-answer", "late-answer"):
-            self.trace.struck(strike.number)
-            msg.deaf = True  # this answer is the one that counts, whatever copies there are
-            self._arm(msg)
-            late_us = msg.due_us - self.kernel.now_us + (JUST_US if kind == "late-answer" else -JUST_US)
-            self.kernel.at(max(late_us, 0), ARRIVAL, (msg, reply, UNHARMED))
-            return
+            if strike is not None and strike.kind.before and self._answering(msg, reply, strike):
+                return
         self._arrive((msg, reply, strike))
 
-    def _arrive(self, what: tuple[Message, p.Reply, Strike]) -> None:
+    def _answering(self, msg: Message, reply: p.Reply, strike: Strike) -> bool:
+        """A fault strikes before an answer arrives; whether it does not arrive now."""
+        self.trace.struck(strike.number)
+        withheld = False
+        for effect in strike.kind.before:
+            withheld |= doing(self.doings[AT_ACK, BEFORE], effect)(self, effect, msg, reply, strike)
+        return withheld
+
+    def _answered(self, msg: Message, reply: p.Reply, strike: Strike) -> bool:
+        """A fault strikes after an answer arrived; whether its caller goes on."""
+        if not strike.kind.before:
+            self.trace.struck(strike.number)
+        for effect in strike.kind.after:
+            doing(self.doings[AT_ACK, AFTER], effect)(self, effect, msg, reply, strike.kind)
+        return not msg.process.dead
+
+    def _arrive(self, what: tuple[Message, p.Reply, Strike | None]) -> None:
         """The caller has its answer, if it still waits for it."""
         msg, reply, strike = what
         if msg.done or msg.process.dead:
@@ -443,10 +397,8 @@ class Network:
         msg.done = True
         if self.priorities is not None:
             self.priorities.stir(msg.saga, self.kernel.now_us)
-        self._note(msg, ACK, msg.process.label, (reply.answer,))
-        if strike.kind == "crash-after-ack":
-            self.trace.struck(strike.number)
-            self.host.crash(msg.process, strike.kind)
+        self.note(msg, ACK, msg.process.label, (reply.answer,))
+        if strike is not None and strike.kind.after and not self._answered(msg, reply, strike):
             return
         if reply.answer != p.ERROR and self.setup.forgets_retries and msg.process.may_forget:
             msg.process.forget_tries(msg.words)
@@ -487,20 +439,11 @@ class Network:
             self.waiting = [entry for entry in self.waiting if entry[0] is not msg]
             self.kernel.at(LATENCY_US, DELIVERY, msg)
 
-    def _restart(self, msg: Message) -> None:
-        """The participant restarts: it forgets what was in memory only, and its answer is lost."""
-        self.services[msg.service].restart()
-        self.down[msg.service] = self.kernel.now_us + RESTART_US
-        self._note(msg, DOWN, msg.service, ("restart",))
-        if not msg.done and not msg.process.dead:
-            msg.deaf = True
-            self._lose(msg, "answer")
-
     def _run_out(self, msg: Message) -> None:
         """The reservation that ``msg`` made is withdrawn by its participant, unless it was confirmed or undone."""
         gone = self.services[msg.service].expire(msg)
         if gone is not None:
-            self._note(msg, EXPIRE, msg.service, gone)
+            self.note(msg, EXPIRE, msg.service, gone)
 
     def flush(self) -> bool:
         """Deliver every request that still waits for another; False when there was none."""
@@ -520,10 +463,10 @@ class Network:
         """Deliver ``msg`` and drop the answer."""
         msg.deaf = True
         self.deliver(msg)
-        self._note(msg, LOST, msg.process.label, ("answer",))
+        self.note(msg, LOST, msg.process.label, ("answer",))
 
     def drop(self, msg: Message) -> None:
-        self._note(msg, LOST, msg.process.label, ("request",))
+        self.note(msg, LOST, msg.process.label, ("request",))
 
     def reject(self, msg: Message) -> bool:
         """Let the participant refuse ``msg``; False where it cannot: the step is of those that are never refused, or
@@ -534,7 +477,7 @@ class Network:
         if never or service.decided(msg):
             return False
         msg.deliveries += 1
-        self._note(msg, DELIVER, msg.service, (msg.deliveries,))
+        self.note(msg, DELIVER, msg.service, (msg.deliveries,))
         self._answer((msg, self._note_reply(msg, service.refuse(msg, "refused by the business"))))
         return True
 
@@ -545,30 +488,6 @@ class Network:
         for msg in due:
             self.kernel.at(LATENCY_US, DELIVERY, msg)
 
-    def _note(self, msg: Message, kind: str, process: str, data: tuple[Any, ...]) -> None:
+    def note(self, msg: Message, kind: str, process: str, data: tuple[Any, ...]) -> None:
         now = self.kernel.now_us
         self.trace.record((now, kind, process, msg.saga, msg.step, msg.direction, msg.attempt, msg.key, msg.id, data))
-
-
-def _frozen_payload(payload: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """The payload as sorted (name, value) pairs that can be hashed and written, and as it travels: what
-    the sender changes afterwards stays with the sender."""
-    plain = True
-    for value in payload.values():
-        if type(value) not in _SCALARS:
-            plain = False
-    if plain:
-        return tuple(sorted(payload.items())) if len(payload) > 1 else tuple(payload.items()), payload
-    shown = ((name, value if type(value) in _SCALARS else _as_json(value)) for name, value in sorted(payload.items()))
-    return tuple(shown), {name: p.copied(value) for name, value in payload.items()}
-
-
-_SCALARS: Final = frozenset({str, int, float, bool, type(None)})
-
-
-def _as_json(value: Any) -> str:
-    """Compact JSON; what JSON has no form for is named by its type, never by its address."""
-    try:
-        return json.dumps(value, sort_keys=True, default=lambda thing: f"<{type(thing).__name__}>")
-    except (TypeError, ValueError, RecursionError):  # keys that are no names, a value inside itself
-        return f"<{type(value).__name__}>"

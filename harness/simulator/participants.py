@@ -20,7 +20,7 @@ from ..ports import Participant, Rejected, Request
 from ..saga import COMPENSATION, FORWARD
 from ..scenario import Order, Scenario
 from .kernel import Spinning
-from .message import Message
+from .message import Message, copied
 
 OK: Final = "ok"
 REJECTED: Final = "rejected"
@@ -349,14 +349,6 @@ def _count(msg: Message, name: str, usual: int) -> int:
 
 def _shown(value: Any) -> str:
     return repr(value)[:80] if isinstance(value, (str, float, type(None))) else f"of type {type(value).__name__}"
-
-
-def copied(value: Any) -> Any:
-    """What arrives at the other side of the network: nothing that this side changes afterwards shows there."""
-    try:
-        return copy.deepcopy(value)
-    except Exception:  # a lock, a socket: nothing that could be sent, and not ours to judge
-        return value
 
 
 LEDGERS: Final[Mapping[str, type[Ledger]]] = {"inventory": Inventory, "payment": Payment}

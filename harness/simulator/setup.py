@@ -9,7 +9,9 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
+from ..effects import AT_SEND, UNSHARED
 from ..errors import UsageError
+from ..fault_kinds import NOTHING, Impossible, impossible
 from ..faults import CAPABILITIES, FAULT_KINDS
 from ..ports import Adapter
 from ..scenario import Order, Scenario
@@ -18,12 +20,6 @@ from .participants import LEDGERS, Ledger, UserParticipant
 
 TIMED: Final = frozenset({"deadline_ms", "min_backoff_ms", "key_retention_ms"})
 """Promises on which the time of each event is judged."""
-
-OVERTAKEN: Final = {"overtaken": 1, "overtaken-twice": 2}
-"""By how many requests of other sagas one is overtaken."""
-
-UNSHARED: Final = tuple(OVERTAKEN)
-"""The kinds that need another saga on the same data."""
 
 
 class Route(NamedTuple):
@@ -119,18 +115,20 @@ class Setup:
             return f"the adapter {self.adapter.name!r} declares that it cannot suffer it"
         return f"it needs that {CAPABILITIES[FAULT_KINDS[kind].needs]}"
 
-    def unshared(self, service: str, saga: str) -> tuple[str, ...]:
+    def unshared(self, service: str, saga: str) -> Impossible:
         """The kinds that need another saga on the same data, where there is none."""
         found = self._unshared.get((service, saga))
         if found is None:
             ledger = self.ledgers()[service]
             mine = ledger.subject(self.orders[saga])
             shared = any(id != saga and ledger.subject(order) == mine for id, order in self.orders.items())
-            found = self._unshared[service, saga] = () if shared or self.every_pair else UNSHARED
+            found = self._unshared[service, saga] = (
+                NOTHING if shared or self.every_pair else impossible(AT_SEND, UNSHARED)
+            )
         return found
 
     @cached_property
-    def _unshared(self) -> dict[tuple[str, str], tuple[str, ...]]:
+    def _unshared(self) -> dict[tuple[str, str], Impossible]:
         return {}
 
     def ledgers(self) -> dict[str, Any]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple, NoReturn
 
 from greenlet import getcurrent
 
+from ..effects import AT_BOOT, BEFORE, SIMULATED, Effect, Lag, Upgrade, check_doings, doing
 from ..errors import UsageError
-from ..faults import AT_BOOT, Fault, Plan
+from ..faults import Fault, Plan
 from ..history import (
     CANCEL,
     CLIENT_ACK,
@@ -27,7 +28,8 @@ from ..history import (
 )
 from ..saga import Outcome
 from ..scenario import Order
-from ..trace import UNHARMED, Run, Trace
+from ..trace import Run, Trace
+from . import injection, store
 from .durable import Durable
 from .incarnation import ORCHESTRATOR, Incarnation
 from .kernel import MAX_TICKS, Kernel, Task
@@ -48,10 +50,6 @@ OPERATOR_US: Final = 3_600_000_000
 
 HEALING: Final = "heal"
 """Why a process is started when all faults are over and a saga is open."""
-
-PAUSE_US: Final = 10_000_000
-LAG_US: Final = 50_000
-"""How long a paused process stands still, and how long a replica lags after a restart."""
 
 SETTLE_CHECK_TICKS: Final = 2_000
 IDLE_TICKS: Final = 4_000
@@ -122,7 +120,7 @@ class Simulation:
         self.trace = Trace(faults, lambda: kernel.now_us)
         self.durable = Durable()
         self.services = setup.ledgers() if services is None else services
-        self.network = Network(self, self.services, manual=manual)
+        self.network = Network(self, self.services, injection.DOINGS, manual=manual)
         kernel.acts |= {START: self.start, START_BESIDE: self._start_beside, SUBMIT_DUE: self.submit}
         self.databases: dict[str, str] = {}
         self.resources: dict[str, Any] = {}
@@ -179,14 +177,14 @@ class Simulation:
         process.die()
         self.living = [each for each in self.living if each is not process]
 
-    def pause(self, process: Incarnation) -> None:
-        """Let a process stand still, with all its tasks, while another one starts."""
-        self.trace.add(PAUSE, process.label, (PAUSE_US // 1000,))
-        process.paused_until_us = self.kernel.now_us + PAUSE_US
+    def pause(self, process: Incarnation, for_us: int) -> None:
+        """Let a process stand still for so long, with all its tasks, while another one starts."""
+        self.trace.add(PAUSE, process.label, (for_us // 1000,))
+        process.paused_until_us = self.kernel.now_us + for_us
         self.kernel.pause(process)
         if process is self.process:
             self.kernel.at(int(self.setup.adapter.restart_ms * 1000), START_BESIDE, process)
-        self.kernel.sleep(self.task(), PAUSE_US)
+        self.kernel.sleep(self.task(), for_us)
 
     def _start_beside(self, paused: Process) -> None:
         if self.process is paused:
@@ -222,14 +220,17 @@ class Simulation:
 
     def _strike_boot(self, process: Process) -> None:
         strike = self.trace.visit(("", ORCHESTRATOR, "", AT_BOOT, process.incarnation))
-        if strike is UNHARMED:
-            return
-        self.trace.struck(strike.number)
-        if strike.kind == "upgrade":
-            process.upgraded = True
-        elif strike.kind == "stale-read":
-            until_us = self.kernel.now_us + LAG_US
-            self.durable.lag(process, lambda: self.kernel.now_us < until_us)
+        if strike is not None:
+            self.trace.struck(strike.number)
+            for effect in strike.kind.effects:
+                doing(_BOOTING, effect)(self, effect, process)
+
+    def _upgrade(self, effect: Upgrade, process: Process) -> None:
+        process.upgraded = True
+
+    def _lag(self, effect: Lag, process: Process) -> None:
+        until_us = self.kernel.now_us + int(effect.for_ms * 1000)
+        self.durable.lag(process, lambda: self.kernel.now_us < until_us)
 
     def task(self) -> Task:
         """The task that is running; UsageError where a port is used outside of any."""
@@ -397,6 +398,14 @@ class Simulation:
         self._processes.clear()
         self.process = None
         del self.network.host
+
+
+_BOOTING: Final[Mapping[type[Effect], Callable[[Simulation, Any, Process], None]]] = {
+    Lag: Simulation._lag,
+    Upgrade: Simulation._upgrade,
+}
+
+check_doings(SIMULATED, {**injection.DOINGS, **store.DOINGS, (AT_BOOT, BEFORE): _BOOTING})
 
 
 def begun(setup: Setup, plan: Plan, seed: int = 0) -> Simulation:

@@ -199,7 +199,8 @@ def _timer(at: _Moment, what: str, whom: Any) -> Any:
     if to == ANSWER:
         msg, reply = whom[0], whom[1]
         heard = not (msg.done or msg.process.dead)
-        return (_message(at, msg), reply.answer, repr(reply.value), msg.deaf) if heard else None
+        to_come = len(whom) > 2 and whom[2] is not None  # a fault that strikes when it has arrived
+        return (_message(at, msg), reply.answer, repr(reply.value), msg.deaf, to_come) if heard else None
     if to == OPEN_REQUEST:
         return None if whom.done or whom.process.dead else _message(at, whom)
     if to == TASK:

@@ -10,8 +10,24 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any, Final
 
+from ..effects import (
+    AFTER,
+    AT_LOG,
+    AT_LOGGED,
+    BEFORE,
+    NO_FILE,
+    NO_LOSS,
+    Crash,
+    Effect,
+    LoseWrite,
+    StartSecond,
+    StoreError,
+    Tear,
+    When,
+    doing,
+)
 from ..errors import UsageError
-from ..faults import AT_LOG, AT_LOGGED
+from ..fault_kinds import NOTHING, FaultKind, impossible
 from ..history import LOG, LOGACK, LOGLOST, TERMINAL
 from ..ports import Conflict, ProcessCrashed, StoreUnavailable
 from ..records import (
@@ -26,7 +42,7 @@ from ..records import (
     saga_in,
     subject_of,
 )
-from ..trace import UNHARMED, Strike
+from ..trace import Strike
 from .host import Host
 from .incarnation import Incarnation
 from .replay_log import LIVE
@@ -34,9 +50,6 @@ from .replay_log import LIVE
 WRITE_US: Final = 200
 """How long a durable write takes."""
 
-_NOTHING: Final[tuple[str, ...]] = ()
-_NO_FILE: Final = ("torn-write",)  # a store that checks its records discards a torn one
-_NO_LOSS: Final = ("lost-write",)
 _WRITTEN: Final = ("put", None)
 
 
@@ -142,7 +155,7 @@ class StorePort:
             watcher.about_to_ask()
         undo = self._durable.undo_last
         try:
-            durable_write(self._host, process, first.saga, subject, writes, self._apply, _NO_FILE, undo)
+            durable_write(self._host, process, first.saga, subject, writes, self._apply, undo=undo)
         except Conflict as conflict:
             process.inputs.append(("put", "Conflict", str(conflict), _words(writes)))
             raise
@@ -180,23 +193,23 @@ def durable_write(
     subject: str,
     writes: Sequence[Write],
     commit: Callable[[Sequence[Write]], object],
-    impossible: tuple[str, ...] = _NO_FILE,
+    lacks: int = NO_FILE,
     undo: Callable[[], object] | None = None,
 ) -> None:
-    """Make one change durable: the crash point of every kind of store. ``writes`` lists what it
-    holds, ``commit(writes)`` does it, and ``undo()`` takes it back; without it a durable write cannot
-    be lost. ``impossible`` are the kinds that this store cannot suffer."""
+    """Make one change durable: the crash point of every kind of store. ``writes`` lists what it holds,
+    ``commit(writes)`` does it, and ``undo()`` takes it back; without it a durable write cannot be lost. ``lacks`` says
+    what keeps faults from this store before a write: one that checks its records discards a torn one."""
     occurrences = host.durable.occurrences
     occurrence = occurrences.get((saga, subject), 0) + 1
     occurrences[saga, subject] = occurrence
     kernel, trace, label = host.kernel, host.trace, process.label
-    strike = trace.visit((saga, subject, "", AT_LOG, occurrence), impossible)
+    strike = trace.visit((saga, subject, "", AT_LOG, occurrence), impossible(AT_LOG, lacks))
     now = kernel.now_us
     for write in writes:
         data = (write[2], occurrence, write[7]) if write[7] else (write[2], occurrence)
         trace.record((now, LOG, label, write[0], write[1], "", 0, None, 0, data))
-    if strike is not UNHARMED:
-        _strike_before(host, process, subject, strike, writes, commit)
+    if strike is not None:
+        _strike(strike, _LOGGING, Change(host, process, strike.kind, subject, writes, commit, undo, occurrence))
     if not host.manual:
         kernel.sleep(host.task(), WRITE_US)
     commit(writes)
@@ -204,53 +217,83 @@ def durable_write(
     for write in writes:
         data = (write[2], occurrence, write[7]) if write[7] else (write[2], occurrence)
         trace.record((now, LOGACK, label, write[0], write[1], "", 0, None, 0, data))
-    strike = trace.visit((saga, subject, "", AT_LOGGED, occurrence), _NOTHING if undo is not None else _NO_LOSS)
-    if strike is not UNHARMED:
-        _strike_after(host, process, subject, strike, writes, undo, occurrence)
+    excluded = NOTHING if undo is not None else impossible(AT_LOGGED, NO_LOSS)
+    strike = trace.visit((saga, subject, "", AT_LOGGED, occurrence), excluded)
+    if strike is not None:
+        _strike(strike, _LOGGED, Change(host, process, strike.kind, subject, writes, commit, undo, occurrence))
 
 
-def _strike_before(
-    host: Host,
-    process: Incarnation,
-    subject: str,
-    strike: Strike,
-    writes: Sequence[Write],
-    commit: Callable[[Sequence[Write]], object],
-) -> None:
-    """The faults of the moment before a write is durable."""
-    host.trace.struck(strike.number)
-    if strike.kind == "store-error-before-commit":
-        raise _unavailable(process, f"writing {subject!r}: the store is not available", writes)
-    if strike.kind == "torn-write":
-        commit((writes[0]._replace(text="torn"),))
-    host.crash(process, strike.kind)
-    raise ProcessCrashed
+# -- what each effect does to a write ----------------------------------------------------------------
 
 
-def _strike_after(
-    host: Host,
-    process: Incarnation,
-    subject: str,
-    strike: Strike,
-    writes: Sequence[Write],
-    undo: Callable[[], object] | None,
-    occurrence: int,
-) -> None:
-    """The faults of the moment after a write is durable."""
-    kind, trace = strike.kind, host.trace
-    trace.struck(strike.number)
-    if kind == "second-orchestrator":
-        host.start("second")
-        return
-    if kind == "store-error-after-commit":
-        raise _unavailable(process, f"writing {subject!r}: the store did not answer", writes)
-    if kind == "lost-write" and undo is not None:
-        undo()
-        for write in writes:
-            data = (write[2], occurrence)
-            trace.add(LOGLOST, process.label, data, saga=write[0], step=write[1])
-    host.crash(process, kind)
-    raise ProcessCrashed
+class Change(NamedTuple):
+    """A change that is struck: the arguments of `durable_write`, and the kind of fault."""
+
+    host: Host
+    process: Incarnation
+    kind: FaultKind
+    subject: str
+    writes: Sequence[Write]
+    commit: Callable[[Sequence[Write]], object]
+    undo: Callable[[], object] | None
+    occurrence: int
+
+
+Strikes = Mapping[type[Effect], Callable[[Change], BaseException | None]]
+"""What is done for an effect; returns what the writer is to be told, if anything."""
+
+
+def _strike(strike: Strike, table: Strikes, change: Change) -> None:
+    """A fault strikes a write. Raises what the writer is told."""
+    change.host.trace.struck(strike.number)
+    told: BaseException | None = None
+    for effect in strike.kind.effects:
+        told = doing(table, effect)(change) or told
+    if told is not None:
+        try:
+            raise told
+        finally:
+            del told  # else the error and this frame hold each other, and all that the dead process had open
+
+
+def _crash(change: Change) -> BaseException:
+    change.host.crash(change.process, change.kind.name)
+    return ProcessCrashed()
+
+
+def _error_before(change: Change) -> BaseException:
+    return _unavailable(change.process, f"writing {change.subject!r}: the store is not available", change.writes)
+
+
+def _error_after(change: Change) -> BaseException:
+    return _unavailable(change.process, f"writing {change.subject!r}: the store did not answer", change.writes)
+
+
+def _tear(change: Change) -> None:
+    change.commit((change.writes[0]._replace(text="torn"),))
+
+
+def _lose(change: Change) -> None:
+    if change.undo is None:
+        raise TypeError(f"{change.kind} struck a store that cannot take a write back")
+    change.undo()
+    for write in change.writes:
+        data = (write.record, change.occurrence)
+        change.host.trace.add(LOGLOST, change.process.label, data, saga=write.saga, step=write.step)
+
+
+def _start_second(change: Change) -> None:
+    change.host.start("second")
+
+
+_LOGGING: Final[Strikes] = {Crash: _crash, StoreError: _error_before, Tear: _tear}
+_LOGGED: Final[Strikes] = {Crash: _crash, StoreError: _error_after, LoseWrite: _lose, StartSecond: _start_second}
+
+DOINGS: Final[Mapping[tuple[str, When], Mapping[type[Effect], object]]] = {
+    (AT_LOG, BEFORE): _LOGGING,
+    (AT_LOGGED, AFTER): _LOGGED,
+}
+"""What is done to a write, by the moment."""
 
 
 def _unavailable(process: Incarnation, text: str, writes: Sequence[Write]) -> StoreUnavailable:
