@@ -5,9 +5,9 @@ An effect is data. A world that can do it has one function for it; a world that 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Final, Literal, TypeVar
+from typing import Any, ClassVar, Final, Literal, TypeVar
 
 # The phases at which a site can lie.
 AT_SEND: Final = "send"  # the orchestrator is about to send a request
@@ -404,6 +404,9 @@ class SlowCommit(Effect):
     barred: ClassVar[int] = NO_PROXY
 
 
+Doings = Mapping[tuple[str, When], Mapping[type[Effect], Callable[..., Any]]]
+"""What a world does for each effect, by the phase of the site and the side of its moment."""
+
 Doing = TypeVar("Doing")
 
 
@@ -415,7 +418,7 @@ def doing(table: Mapping[type[Effect], Doing], effect: Effect) -> Doing:
         raise TypeError(f"nothing is done here for {effect}") from None
 
 
-def check_doings(world: str, doings: Mapping[tuple[str, When], Mapping[type[Effect], object]]) -> None:
+def check_doings(world: str, doings: Doings) -> None:
     """TypeError where ``world`` has no function for an effect that it can do, or one for an effect that it cannot."""
     for effect in _known(Effect):
         wanted = effect.moments() if world in effect.worlds else frozenset()

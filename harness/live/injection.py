@@ -26,6 +26,7 @@ from ..effects import (
     DelayAnswer,
     DelayRequest,
     DeliverAgain,
+    Doings,
     Effect,
     Fail,
     FailUntilRepaired,
@@ -38,7 +39,6 @@ from ..effects import (
     Pause,
     Refuse,
     RestartParticipant,
-    When,
     doing,
 )
 from ..fault_kinds import Impossible, impossible
@@ -295,7 +295,7 @@ _ANSWERING: Final[Mapping[type[Effect], Befall]] = {
 }
 _ANSWERED: Final[Mapping[type[Effect], Befall]] = {Crash: Injection._crash}
 
-DOINGS: Final[Mapping[tuple[str, When], Mapping[type[Effect], object]]] = {
+DOINGS: Final[Doings] = {
     (AT_SEND, BEFORE): _SENDING,
     (AT_SEND, AFTER): _SENT,
     (AT_EFFECT, BEFORE): _HANDLING,

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final, Literal
 
+from ..effects import AT_LOG, AT_LOGGED, NO_STORE_ERRORS
 from ..errors import UsageError
 from ..faults import FAULT_KINDS, kind_named
 from ..plain import Malformed
@@ -172,11 +173,12 @@ class LiveSystem:
 
 def as_adapter(manifest: Manifest, spec: str) -> Adapter:
     """The system as the harness holds any other, with the kinds of faults that it can be made to suffer."""
-    excluded = {kind.name for kind in FAULT_KINDS.values() if not kind.live} | set(manifest.cannot_suffer)
-    if not manifest.records and not manifest.proxied:
-        excluded |= {"crash-before-log", "crash-after-log"}
-    if not manifest.store_errors and not manifest.proxied:
-        excluded |= {"store-error-before-commit", "store-error-after-commit"}
+    excluded = set(manifest.cannot_suffer)
+    if not manifest.proxied:
+        if not manifest.records:
+            excluded |= {kind.name for kind in FAULT_KINDS.values() if kind.crash and kind.phase in (AT_LOG, AT_LOGGED)}
+        if not manifest.store_errors:
+            excluded |= {kind.name for kind in FAULT_KINDS.values() if kind.barred_by & NO_STORE_ERRORS}
     return Adapter(
         name=manifest.name,
         factory=LiveSystem(manifest),

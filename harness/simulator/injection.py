@@ -20,6 +20,7 @@ from ..effects import (
     DelayAnswer,
     DelayRequest,
     DeliverAgain,
+    Doings,
     Effect,
     Expire,
     Fail,
@@ -43,7 +44,7 @@ from ..ports import ProcessCrashed
 from ..trace import Strike
 from .incarnation import Incarnation
 from .message import Message
-from .network import DIES, LATENCY_US, PATIENCE_LEFT_US, WITHHELD, Doings, Network
+from .network import DIES, LATENCY_US, PATIENCE_LEFT_US, WITHHELD, Network
 from .participants import ERROR, Reply
 from .timers import ARRIVAL, DELIVERY, RUN_OUT, WAIT_OVER
 

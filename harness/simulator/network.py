@@ -24,8 +24,7 @@ from ..effects import (
     KEY_KEPT,
     NO_EXPIRY,
     NO_RESERVATION,
-    Effect,
-    When,
+    Doings,
     doing,
 )
 from ..fault_kinds import Impossible, impossible
@@ -50,9 +49,6 @@ PATIENCE_LEFT_US: Final = 10_000
 WITHHELD: Final = 1
 DIES: Final = 2
 """What an effect on a request says of it: it is not delivered now; its sender dies once it was sent."""
-
-Doings = Mapping[tuple[str, When], Mapping[type[Effect], Callable[..., Any]]]
-"""What is done for each effect, by the moment: see `sagafuzz.simulator.injection`."""
 
 
 class Carried(NamedTuple):

@@ -9,7 +9,7 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
-from ..effects import AT_SEND, UNSHARED
+from ..effects import AT_SEND, LIVE, SIMULATED, UNSHARED
 from ..errors import UsageError
 from ..fault_kinds import NOTHING, Impossible, impossible
 from ..faults import CAPABILITIES, FAULT_KINDS
@@ -106,13 +106,22 @@ class Setup:
         return frozenset(
             kind.name
             for kind in FAULT_KINDS.values()
-            if (not kind.needs or kind.needs in self.capabilities) and kind.name not in self.adapter.cannot_suffer
+            if self.world in kind.worlds
+            and (not kind.needs or kind.needs in self.capabilities)
+            and kind.name not in self.adapter.cannot_suffer
         )
+
+    @property
+    def world(self) -> str:
+        """The world in which the adapter runs."""
+        return LIVE if hasattr(self.adapter.factory, "live_capabilities") else SIMULATED
 
     def refusal(self, kind: str) -> str:
         """Why a plan may not name ``kind`` here."""
         if kind in self.adapter.cannot_suffer:
             return f"the adapter {self.adapter.name!r} declares that it cannot suffer it"
+        if self.world == LIVE and not FAULT_KINDS[kind].live:
+            return "no system of real processes can be made to suffer it from outside"
         return f"it needs that {CAPABILITIES[FAULT_KINDS[kind].needs]}"
 
     def unshared(self, service: str, saga: str) -> Impossible:

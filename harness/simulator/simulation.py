@@ -8,9 +8,9 @@ from typing import Any, Final, NamedTuple, NoReturn
 
 from greenlet import getcurrent
 
-from ..effects import AT_BOOT, BEFORE, SIMULATED, Effect, Lag, Upgrade, check_doings, doing
+from ..effects import AT_BOOT, BEFORE, SIMULATED, Doings, Effect, Lag, Upgrade, check_doings, doing
 from ..errors import UsageError
-from ..faults import Fault, Plan
+from ..faults import FAULT_KINDS, Fault, Plan
 from ..history import (
     CANCEL,
     CLIENT_ACK,
@@ -114,6 +114,9 @@ class Simulation:
         for fault in faults:
             if fault.kind not in setup.kinds:
                 raise UsageError(f"the plan names {fault.kind!r}: {setup.refusal(fault.kind)}")
+            kind = FAULT_KINDS[fault.kind]
+            for effect in kind.effects:  # here, where no code under test can catch it
+                doing(DOINGS[kind.phase, effect.at(kind.phase)], effect)
         self.setup = setup
         self.manual = manual
         self.kernel = kernel = Kernel(horizon_us=0 if manual else HORIZON_US)
@@ -405,7 +408,10 @@ _BOOTING: Final[Mapping[type[Effect], Callable[[Simulation, Any, Process], None]
     Upgrade: Simulation._upgrade,
 }
 
-check_doings(SIMULATED, {**injection.DOINGS, **store.DOINGS, (AT_BOOT, BEFORE): _BOOTING})
+DOINGS: Final[Doings] = {**injection.DOINGS, **store.DOINGS, (AT_BOOT, BEFORE): _BOOTING}
+"""All that is done in the simulated world, by the moment."""
+
+check_doings(SIMULATED, DOINGS)
 
 
 def begun(setup: Setup, plan: Plan, seed: int = 0) -> Simulation:

@@ -18,12 +18,12 @@ from ..effects import (
     NO_FILE,
     NO_LOSS,
     Crash,
+    Doings,
     Effect,
     LoseWrite,
     StartSecond,
     StoreError,
     Tear,
-    When,
     doing,
 )
 from ..errors import UsageError
@@ -289,7 +289,7 @@ def _start_second(change: Change) -> None:
 _LOGGING: Final[Strikes] = {Crash: _crash, StoreError: _error_before, Tear: _tear}
 _LOGGED: Final[Strikes] = {Crash: _crash, StoreError: _error_after, LoseWrite: _lose, StartSecond: _start_second}
 
-DOINGS: Final[Mapping[tuple[str, When], Mapping[type[Effect], object]]] = {
+DOINGS: Final[Doings] = {
     (AT_LOG, BEFORE): _LOGGING,
     (AT_LOGGED, AFTER): _LOGGED,
 }
