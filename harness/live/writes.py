@@ -23,7 +23,6 @@ from .record import Record
 UNDER_WAY_S: Final = 0.5
 
 
-
 @dataclass(frozen=True, kw_only=True)
 class Write:
     """One commit. ``entries`` are the records that it holds, with saga, step, record, epoch and outcome."""
