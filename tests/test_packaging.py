@@ -98,11 +98,29 @@ def test_the_types_are_there_for_users() -> None:
     assert Path(sagafuzz.__file__).with_name("py.typed").is_file()
 
 
-@pytest.mark.parametrize("module", ["sagafuzz", "sagafuzz.plugin"])
+@pytest.mark.parametrize("module", ["sagafuzz", "sagafuzz.plain", "sagafuzz.plugin"])
 def test_loading_it_costs_little(module: str) -> None:
-    code = f"import sys, {module}\nprint(sorted({{'hypothesis', 'networkx'}} & set(sys.modules)))"
+    code = f"import sys, {module}\nprint(sorted({{'cattrs', 'hypothesis', 'networkx'}} & set(sys.modules)))"
     environment = {name: value for name, value in os.environ.items() if not name.startswith("COV")}
     result = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False, timeout=60
     )
     assert (result.stdout.strip(), result.stderr) == ("[]", "")
+
+
+def test_the_changelog_has_a_place_for_what_comes_and_tells_of_this_version() -> None:
+    headings = re.findall(r"(?m)^## (.+)$", (TOP / "CHANGELOG.md").read_text(encoding="utf-8"))
+    assert headings[0] == "Unreleased"
+    assert headings[1].startswith(f"{sagafuzz.__version__} - ")
+
+
+def test_before_a_commit_runs_what_ci_checks_and_nothing_is_fetched_for_it() -> None:
+    yaml = pytest.importorskip("yaml")
+    (local,) = yaml.safe_load((TOP / ".pre-commit-config.yaml").read_text(encoding="utf-8"))["repos"]
+    assert local["repo"] == "local"
+    entries = [hook["entry"] for hook in local["hooks"]]
+    assert "make check" in entries and "make check" in (TOP / ".ci" / "run").read_text(encoding="utf-8")
+    for hook in local["hooks"]:
+        assert hook["language"] == "system"
+        for word in hook["entry"].split():
+            assert not word.startswith("tests/") or (TOP / word).is_file(), word
