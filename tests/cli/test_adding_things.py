@@ -127,6 +127,20 @@ def dummy_kind() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("dummy_kind")
+def test_a_kind_is_injected_found_shown_and_replayed(sagafuzz: Run) -> None:
+    result = sagafuzz("run", "seed", *QUICK, "--kinds", "dummy-fault")
+    assert result.code == 1 and "⚡ dummy-fault" in result.out
+    (covered,) = [
+        cell for cell in written()["coverage"] if cell["kind"] == "dummy-fault" and cell["phase"] == "forward"
+    ]
+    assert covered["planned"] == covered["fired"] > 0 and covered["consequential"] > 0
+    finding = next(Path("sagafuzz-report").glob("F-*.json"))
+    assert [fault["kind"] for fault in written(finding.name)["faults"]] == ["dummy-fault"]
+    assert "STILL FAILS" in sagafuzz("replay", finding).out
+    assert "dummy-fault" in Path("sagafuzz-report", "report.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.usefixtures("dummy_kind")
 def test_a_kind_is_searched_where_none_is_named_and_certified(sagafuzz: Run) -> None:
     assert sagafuzz("run", "reference", *QUICK).code == 0
     assert "dummy-fault" in written("certificate.json")["kinds"]
