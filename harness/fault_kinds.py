@@ -93,10 +93,12 @@ class FaultKind:
 
     @property
     def simulated(self) -> bool:
+        """Whether the simulator can do it."""
         return SIMULATED in self.worlds
 
     @property
     def live(self) -> bool:
+        """Whether a system of real processes can be made to suffer it."""
         return LIVE in self.worlds
 
     @property

@@ -110,9 +110,11 @@ class Plan:
         return len(self.faults)
 
     def without(self, index: int) -> Plan:
+        """The plan without the fault of that index."""
         return Plan(faults=self.faults[:index] + self.faults[index + 1 :], yields=self.yields)
 
     def without_yield(self, index: int) -> Plan:
+        """The plan without the entry of that index in its schedule of priorities."""
         return Plan(faults=self.faults, yields=self.yields[:index] + self.yields[index + 1 :])
 
     def __str__(self) -> str:

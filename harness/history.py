@@ -157,6 +157,7 @@ class History:
 
     @cached_property
     def events(self) -> tuple[Event, ...]:
+        """The rows as events, whose fields have names."""
         return tuple(map(Event._make, self.rows))
 
     @cached_property
@@ -165,6 +166,7 @@ class History:
         return rows_digest(self.rows).hex()
 
     def to_ndjson(self) -> str:
+        """The history as text: a header line, then one JSON object a line for each event."""
         header = {
             "sagafuzz_history": VERSION,
             "adapter": self.adapter,
@@ -179,7 +181,8 @@ class History:
 
     @classmethod
     def from_ndjson(cls, text: str) -> History:
-        """Raises UsageError for another version or a line that is no event, naming the line."""
+        """The history that ``to_ndjson`` wrote. Raises UsageError for another version or a line that is no event,
+        with the number of the line."""
         lines = text.split("\n")  # not splitlines(): a JSON string may hold the line ends that only Unicode knows
         header = _json_object(lines[0] if lines else "", "line 1 of the history")
         if header.get("sagafuzz_history") != VERSION:

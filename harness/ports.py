@@ -138,13 +138,13 @@ class Store(Protocol):
         guard: Mapping[str, Any] | None = None,
         epoch: int = 0,
     ) -> None:
-        """Make ``value`` durable under ``key``."""
+        """Make ``value`` durable under ``key``. Raises StoreUnavailable and, with a ``guard``, Conflict."""
 
     def get(self, key: str, default: Any = None) -> Any:
         """The durable value, a fresh copy at each call."""
 
     def delete(self, key: str, *, record: str | None = None, saga: str | None = None) -> None:
-        """Remove ``key``; nothing happens where it is absent."""
+        """Remove ``key``, durably; nothing happens where it is absent. Raises StoreUnavailable."""
 
     def items(self, prefix: str = "") -> list[tuple[str, Any]]:
         """All durable (key, value) whose key starts with ``prefix``, sorted by key."""
@@ -182,8 +182,10 @@ class World(Protocol):
         epoch: int = 0,
         **payload: Any,
     ) -> Any:
-        """Ask a participant. Answers, or raises Rejected, Unavailable or CallTimeout. ``epoch`` is the
-        caller's fencing token, where it has one."""
+        """Ask a participant, and wait for its answer, at most ``timeout_ms`` virtual milliseconds (None: what the
+        adapter declares). Raises Rejected, Unavailable or CallTimeout. ``saga`` says for which saga the request is,
+        where that is not the one that ``run`` works for; ``key`` is the idempotency key, ``payload`` what is said
+        beside; ``epoch`` is the caller's fencing token, where it has one."""
 
     def sqlite(self, name: str = "main") -> sqlite3.Connection:
         """A durable SQLite database; every commit is a crash point, named by what it writes, as ``insert orders``."""
@@ -209,20 +211,20 @@ class World(Protocol):
         run is given up if it raises StoreUnavailable itself: the real server is no part of what is tested."""
 
     def now(self) -> float:
-        """Seconds of virtual wall clock."""
+        """The time of day by the virtual wall clock, in seconds since 1970. It may jump."""
 
     def sleep(self, seconds: float) -> Any:
-        """Wait in virtual time."""
+        """Wait for so many virtual seconds. Async code awaits it."""
 
     def alert(self, saga: str, *, step: str = "", reason: str = "") -> None:
-        """Call for a person."""
+        """Call a person, to look at a saga or one step of it. It stands in the history as ALERT."""
 
     def adopt(self, saga: str, *, epoch: int = 0, definition: str = "") -> None:
         """Show that this process starts a saga or takes it over, under which fencing token, and which version
         of the definition it will follow for it. It does nothing else."""
 
     def dead_letter(self, saga: str, *, step: str = "", reason: str = "") -> None:
-        """Put a saga, or one step of it, aside for a person."""
+        """Put a saga, or one step of it, aside for a person. It stands in the history as DEAD_LETTER."""
 
     def reply(self, saga: str, outcome: Outcome | bool) -> None:
         """Tell the client of ``saga`` its outcome, outside of ``run``."""
@@ -291,6 +293,7 @@ class Adapter:
         return found
 
     def scenario(self, name: str) -> Scenario:
+        """Its scenario of that name; UsageError with the nearest name where it has none."""
         for scenario in self.scenarios:
             if scenario.name == name:
                 return scenario

@@ -68,6 +68,7 @@ class Step:
 
     @property
     def participant(self) -> str:
+        """Who is asked to do it: what stands before the dot in ``operation``."""
         return self.operation.partition(".")[0]
 
 
@@ -163,6 +164,7 @@ class Saga:
 
     @cached_property
     def by_name(self) -> dict[str, Step]:
+        """The steps by their names, in the order in which they are listed."""
         return {step.name: step for step in self.steps}
 
     @cached_property

@@ -112,6 +112,7 @@ class Scenario:
         return frozenset((f"saga-{n}", operation) for n, operation in self.rejections)
 
     def with_sagas(self, count: int) -> Scenario:
+        """The scenario with its first ``count`` sagas, or with more of them."""
         left = tuple(number for number in self.submitted if number <= count)
         return replace(self, sagas=count, submitted=left if len(left) == count else ())
 

@@ -75,6 +75,7 @@ class Verdict:
 
     @property
     def conclusion(self) -> Conclusion:
+        """What the history shows as a whole: a violation, nothing wrong, or (a check gave up) neither."""
         if self.violations:
             return VIOLATED
         return INCONCLUSIVE if self.gave_up else CONSISTENT
@@ -362,6 +363,7 @@ class Report:
 
     @property
     def distinct_invariants(self) -> tuple[str, ...]:
+        """The ids of the invariants that findings break, each once, in the order of the findings."""
         return tuple(dict.fromkeys(finding.violation.invariant for finding in self.findings))
 
 

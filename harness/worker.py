@@ -88,7 +88,8 @@ def call(
     timeout_ms: float | None = None,
     epoch: int = 0,
 ) -> Any:
-    """Ask the participant of ``step`` to ``do`` or ``undo`` it; its receipt.
+    """Ask the participant of ``step`` to ``do`` or ``undo`` it (the ``verb``). Returns its receipt. Waits at most
+    ``timeout_ms`` real milliseconds (None: what the manifest says).
 
     Raises Rejected (definite), Unavailable (it answered with an error) or CallTimeout (no answer came: it may
     have applied, or may yet). ``receipt`` is what ``do`` was answered with, for its ``undo``; ``epoch`` the caller's
@@ -112,7 +113,8 @@ def call(
 def post(
     path: str, content: Mapping[str, Any], *, headers: Mapping[str, str] | None = None, timeout_ms: float = 10_000
 ) -> tuple[int, dict[str, Any]]:
-    """POST to the harness. CallTimeout where no answer came."""
+    """Send JSON to the harness, and wait at most so many real milliseconds: the HTTP status, and the object that was
+    answered. Raises CallTimeout where no answer came."""
     target = f"{urlsplit(os.environ['SAGAFUZZ_URL']).path}/{path}"
     sent = {"content-type": "application/json", "authorization": f"Bearer {os.environ['SAGAFUZZ_TOKEN']}"}
     connection = _connection()
@@ -151,6 +153,8 @@ def durable(record: str, *, saga: str = "", step: str = "") -> Iterator[None]:
 
 @contextmanager
 def showing(write: Mapping[str, Any]) -> Iterator[None]:
+    """Show a durable write, given as the protocol has it, before it and after it. Raises StoreUnavailable where it is
+    to fail, on either side."""
     for phase in ("log", "logged"):
         status, _ = post("log", {**write, "phase": phase})
         if status == 503:
@@ -205,11 +209,13 @@ class ShownConnection(WatchedConnection):
         return {"text": text}
 
     def told(self, sql: str, parameters: Any) -> None:
+        """Remember what a statement says, to know the saga that the next commit is for."""
         if not self.in_transaction:
             self._text.clear()
         self._text.append(f"{sql} {parameters!r}"[:4000])
 
     def durable(self, changes: tuple[str, ...], act: Callable[[], _T]) -> _T:
+        """Commit by ``act``, and show it on both sides. Raises sqlite3.OperationalError where the store is to fail."""
         record = " + ".join(changes)
         try:
             with showing({"record": f"{self.label}: {record}" if self.label else record, **self.about()}):

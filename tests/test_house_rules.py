@@ -117,6 +117,29 @@ def no_long_functions(source: Source, tree: ast.Module | None) -> Iterator[Breac
                 )
 
 
+PUBLIC = tuple(
+    f"harness/{name}.py"
+    for name in (
+        *("ports", "faults", "fault_kinds", "history", "saga", "scenario", "verdict", "worker", "plain", "versioned"),
+        *("live/manifest", "live/manifest_file", "invariants/registry"),
+    )
+)
+"""What users and those who extend sagafuzz read first."""
+
+
+def no_public_thing_without_words(source: Source, tree: ast.Module | None) -> Iterator[Breach]:
+    if source.path not in PUBLIC or tree is None:
+        return
+    todo: list[ast.Module | ast.ClassDef] = [tree]
+    while todo:
+        for node in todo.pop().body:
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and node.name[0] != "_":
+                if not ast.get_docstring(node):
+                    yield node.lineno, f"{node.name} without a docstring is banned, say what it does or returns"
+                if isinstance(node, ast.ClassDef):
+                    todo.append(node)
+
+
 RULES: tuple[Rule, ...] = (
     no_leftovers,
     no_machine_paths,
@@ -125,6 +148,7 @@ RULES: tuple[Rule, ...] = (
     no_second_copy,
     no_long_files,
     no_long_functions,
+    no_public_thing_without_words,
 )
 
 
@@ -181,6 +205,11 @@ def test_the_house_rules_are_kept() -> None:
         ("tests/a.py", "import reports", "import of reports is banned, use sagafuzz.reports"),
         ("harness/a.py", "x = 1\n" * 601, "harness/a.py:601: a file of 601 lines is banned"),
         ("harness/a.py", "def f():\n" + "    x = 1\n" * 70, "harness/a.py:1: f, a function of 71 lines, is banned"),
+        (
+            "harness/saga.py",
+            'class A:\n    """Words."""\n    def f(self): ...',
+            "saga.py:3: f without a docstring is banned",
+        ),
     ],
 )
 def test_a_breach_is_named(path: str, text: str, expected: str) -> None:
@@ -196,6 +225,8 @@ def test_a_breach_is_named(path: str, text: str, expected: str) -> None:
         ("harness/simulator/patches.py", "time.time()"),
         ("harness/exploration/a.py", "time.monotonic()"),
         ("harness/a.py", '"""Never print(1)."""'),
+        ("harness/saga.py", 'class A:\n    """Words."""\n    def _f(self): ...'),
+        ("harness/a.py", "def f(): ..."),
         ("harness/a.py", "from .reports import x\nfrom sagafuzz.adapters import y"),
         ("docs/a.md", "see docs/tmp/a and $HOME/work/b"),
     ],
