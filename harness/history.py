@@ -94,6 +94,9 @@ DATA_FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
 }
 
 
+FINAL_RESTART: Final = "final restart"
+"""The reason of a CRASH with which the harness itself ends a process, when all is at rest and a saga is still open."""
+
 # Notes on the data of some kinds.
 #   epoch       the fencing token under which a process acts, where the adapter shows one (0: it shows none)
 #   receipt     what an effective forward request was answered with, as sorted (name, value) pairs

@@ -271,6 +271,7 @@ class Adapter:
     deadline_ms: float | None = None
     definitions: Mapping[str, Saga] = field(default_factory=dict)
     isolation: tuple[str, ...] = ()
+    supervised: bool = False
     hidden_writes: bool = False
     about: str = ""
     spec: str = ""
@@ -285,6 +286,7 @@ class Adapter:
             "definitions": {name: tuple(saga.by_operation) for name, saga in self.definitions.items()},
             "isolation": self.isolation,
             "key_retention_ms": self.key_retention_ms,
+            "supervised": self.supervised or None,
             "hidden_writes": self.hidden_writes or None,
         }
         found = {name: value for name, value in promises.items() if value not in (None, (), {})}
@@ -339,6 +341,7 @@ def adapter(
     deadline_ms: float | None = None,
     definitions: Mapping[str, Saga] | None = None,
     isolation: Iterable[str] = (),
+    supervised: bool = False,
 ) -> Callable[[_C], _C]:
     """Declare a class to be a system under test. Times are virtual milliseconds. ``scenarios`` replaces the default
     ones. ``participants`` plugs the user's own in, by name; ``around`` puts code of the user's around built-in ones,
@@ -346,7 +349,8 @@ def adapter(
 
     Beyond the default: ``expiring`` names participants whose reservations may run out, ``key_retention_ms`` says
     how long keys are kept, ``upgrade`` is the class that a later incarnation may run instead. ``cannot_suffer``
-    excludes fault kinds. ``durable_recovery=False``, ``forgets_retries=True``: see `Adapter`.
+    excludes fault kinds. ``durable_recovery=False``, ``forgets_retries=True``: see `Adapter`. ``supervised=True`` says
+    that something outside restarts a process in which a saga is stuck: a liveness probe, an orchestrator of containers.
 
     What the system promises, to be held to it: ``max_attempts`` bounds the requests of one step in one direction
     over all incarnations (one number, or one for each operation), ``min_backoff_ms`` is the least time between two,
@@ -381,6 +385,7 @@ def adapter(
             deadline_ms=deadline_ms,
             definitions=dict(definitions or {}),
             isolation=tuple(isolation),
+            supervised=supervised,
             about=(inspect.getdoc(cls) or "").split("\n")[0],
         )
         _check_promises(declared)

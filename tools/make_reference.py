@@ -72,6 +72,7 @@ ADAPTER = {
     "deadline_ms": "a promise: by then a saga is over, or in a person's hands",
     "definitions": "the versions of the saga, by the names that `world.adopt` uses",
     "isolation": "a promise: anomalies between sagas that the participants' data is free of",
+    "supervised": "`True` where something outside restarts a process in which a saga is stuck",
 }
 SCENARIO = {
     "name": "what `--scenario` takes",

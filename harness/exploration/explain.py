@@ -239,7 +239,9 @@ _WORDS: Final[dict[str, Callable[[Event, str], str]]] = {
     h.ACK: lambda event, call: f"the answer of {call} arrives: {event.get('answer')}",
     h.LOST: lambda event, call: f"the {event.get('what')} of {call} is lost",
     h.TIMEOUT: lambda event, call: f"the caller of {call} gives up",
-    h.CRASH: lambda event, call: f"{event.process} dies",
+    h.CRASH: lambda event, call: (
+        f"{event.process} dies" if event.get("reason") != h.FINAL_RESTART else f"{event.process} is started anew"
+    ),
     h.DOWN: lambda event, call: f"{event.process} is {event.get('reason')}",
     h.PAUSE: lambda event, call: f"{event.process} stands still",
     h.CLOCK: lambda event, call: f"the wall clock jumps by {event.get('by_s')} s",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from ..history import HOLD
 from ..saga import COMPENSATION, FORWARD, Step
@@ -134,8 +135,9 @@ def semantic_atomicity(facts: Facts) -> Checked:
     nature="liveness",
 )
 def eventual_release(facts: Facts) -> Checked:
-    """After faults have stopped and all is at rest: no orphan, and no saga left without an end."""
-    exercised, found = False, []
+    """After faults have stopped and all is at rest: no orphan, and no saga left without an end. Judged twice: before
+    the harness starts the process anew, unless a supervisor does so, and in the end."""
+    exercised, found = False, list(_freed_by_a_restart(facts))
     for saga in facts.sagas.values():
         if saga.submitted < 0:
             continue
@@ -169,6 +171,31 @@ def eventual_release(facts: Facts) -> Checked:
             )
     found.extend(_locks_left(facts))
     return exercised, found
+
+
+def _freed_by_a_restart(facts: Facts) -> Iterator[Violation]:
+    """The sagas that were open when all had come to rest with every process alive, and that only the harness's own
+    restart brought to an end. Where a process had died by then and none was started since, that restart is the one
+    that every system is given after a crash."""
+    if facts.rest < 0 or facts.deserted or facts.history.declared.get("supervised"):
+        return
+    by_then = Facts(replace(facts.history, rows=facts.history.rows[: facts.rest]))
+    for saga in by_then.sagas.values():
+        left = leftovers(by_then, saga)
+        if left and not leftovers(facts, facts.sagas[saga.id]):
+            missing = [step.name for step in facts.saga.steps if saga.net(step.name) <= 0]
+            yield Violation(
+                invariant="I3",
+                anomaly="stuck until a restart",
+                sentence=f"{saga.id} came to rest with {_and(left)} in effect and {_and(missing)} not, nobody went on "
+                f"with it, and only a restart at the end freed it",
+                expected="an end without a restart, or a supervisor that restarts what is stuck",
+                got="at rest, and open",
+                saga=saga.id,
+                step=left[-1],
+                direction=FORWARD,
+                position=facts.rest,
+            )
 
 
 def _locks_left(facts: Facts) -> Iterator[Violation]:

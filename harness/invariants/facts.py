@@ -22,6 +22,7 @@ from ..history import (
     END,
     ERROR,
     EXPIRE,
+    FINAL_RESTART,
     HOLD,
     LOGACK,
     LOGLOST,
@@ -188,18 +189,37 @@ class SagaFacts:
 
 
 class Facts:
-    """The index of one history. ``crashes`` are (position, process label). Calls that belong to no step
+    """The index of one history. ``deaths`` are (position, process label); ``crashes`` are those that a fault was the
+    cause of, without the ends that the harness put to a process at rest, of which ``rest`` is the first (-1: none), and
+    ``deserted`` says that some process had died by then and none was started since. Calls that belong to no step
     are no part of the saga: they count as queries, and as work done for it. ``touches`` are the positions of
     reads and writes of entities, ``holds`` those of locks taken and given back."""
 
-    __slots__ = ("_free", "balances", "crashes", "end", "history", "holds", "saga", "sagas", "strays", "touches")
+    __slots__ = (
+        "_free",
+        "balances",
+        "crashes",
+        "deaths",
+        "deserted",
+        "end",
+        "history",
+        "holds",
+        "rest",
+        "saga",
+        "sagas",
+        "strays",
+        "touches",
+    )
 
     def __init__(self, history: History) -> None:
         self.history = history
         self.saga: Saga = history.saga
         self._free = frozenset(step.name for step in history.saga.steps if step.undo is None)
         self.sagas = {id: SagaFacts(id, self._free) for id in history.sagas}
+        self.deaths: list[tuple[int, str]] = []
         self.crashes: list[tuple[int, str]] = []
+        self.rest = -1
+        self.deserted = False
         self.balances: list[tuple[int, str, Row]] = []
         self.strays: list[int] = []  # exceptions outside of any saga
         self.touches: list[int] = []
@@ -311,7 +331,16 @@ class Facts:
         self.of(row).submitted = position
 
     def _crash(self, position: int, row: Row) -> None:
-        self.crashes.append((position, row[2]))
+        self.deaths.append((position, row[2]))
+        if row[9][0] != FINAL_RESTART:
+            self.crashes.append((position, row[2]))
+            self.deserted = self.deserted or self.rest < 0
+        elif self.rest < 0:
+            self.rest = position
+
+    def _boot(self, position: int, row: Row) -> None:
+        if self.rest < 0:
+            self.deserted = False
 
     def _dead(self, position: int, row: Row) -> None:
         saga = self.of(row)
@@ -352,6 +381,7 @@ _HANDLERS = {
     TERMINAL: Facts._claim,
     CLIENT_ACK: Facts._claim,
     SUBMIT: Facts._submit,
+    BOOT: Facts._boot,
     CRASH: Facts._crash,
     DEAD_LETTER: Facts._dead,
     ALERT: Facts._alert,

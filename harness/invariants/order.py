@@ -86,7 +86,7 @@ def _too_early(facts: Facts, saga: SagaFacts, undone: list[str]) -> list[Violati
                 continue  # it was undone, or barred from ever taking effect
             for position, message, key in call.sends:
                 settled = min(call.given_up.get(message, sent + 1), call.definite(message, key, sent + 1))
-                died = any(position < crash < sent for crash, _ in facts.crashes)
+                died = any(position < death < sent for death, _ in facts.deaths)
                 if position < sent < settled and not died:
                     first = facts.saga.operation(early, COMPENSATION)
                     found.append(
@@ -157,7 +157,7 @@ def _never_begun(facts: Facts, saga: SagaFacts, undos: list[str]) -> list[Violat
             continue
         if saga.durable.get(("intent", step), sent) < sent or sent < 0:
             continue
-        crashed = any(at < sent for at, _ in facts.crashes)
+        crashed = any(at < sent for at, _ in facts.deaths)
         if crashed and not any(record == "intent" for record, _ in saga.durable):
             continue  # its log is not shown: after a crash the sender may rightly be unsure
         operation = facts.saga.operation(step, COMPENSATION)

@@ -31,7 +31,7 @@ def ambiguity_is_sticky(facts: Facts) -> Checked:
             call = saga.calls.get((step.name, FORWARD))
             if call is None or not call.sends:
                 continue
-            if not (call.given_up or facts.crashes or any(answer == "error" for _, answer in call.answers.values())):
+            if not (call.given_up or facts.deaths or any(answer == "error" for _, answer in call.answers.values())):
                 continue
             unknown = _first_unknown(facts, call)
             if unknown < 0:
@@ -50,11 +50,11 @@ def _first_unknown(facts: Facts, call: CallFacts) -> int:
     error, or its sender died; -1 where none did."""
     found = list(call.given_up.values())
     found += [at for at, answer in call.answers.values() if answer == "error"]
-    if facts.crashes:
+    if facts.deaths:
         for sent, message, _ in call.sends:
             sender = facts.history.rows[sent][2]
             if message not in call.answers and message not in call.given_up:
-                found += [at for at, process in facts.crashes if process == sender and at > sent]
+                found += [at for at, process in facts.deaths if process == sender and at > sent]
     return min(found, default=-1)
 
 

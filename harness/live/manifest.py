@@ -83,11 +83,13 @@ class Capabilities:
     """What a live system can do, and how long it takes. Times are real milliseconds.
 
     ``resume`` says what drives an unfinished saga on after a restart: the worker by itself (auto), the command
-    ``recover`` (on_poke), or nothing. ``call_timeout_ms`` is how long its callers wait for an answer, ``lease_ms``
+    ``recover`` (on_poke), or nothing. ``supervised``: something outside restarts it where a saga is stuck.
+    ``call_timeout_ms`` is how long its callers wait for an answer, ``lease_ms``
     for how long it may hold a saga without a sign of life, ``max_recovery_ms`` what it needs at most to finish.
     """
 
     resume: Literal["auto", "on_poke", "none"] = "auto"
+    supervised: bool = False
     cancel: bool = False
     records: bool = False
     store_errors: bool = False
@@ -187,6 +189,7 @@ def as_adapter(manifest: Manifest, spec: str) -> Adapter:
         call_timeout_ms=manifest.call_timeout_ms,
         restart_ms=manifest.restart_ms,
         cannot_suffer=tuple(sorted(excluded)),
+        supervised=manifest.supervised,
         hidden_writes=not manifest.records,
         about=manifest.about,
         spec=spec,
@@ -225,6 +228,7 @@ def hosted(adapter: Adapter, spec: str) -> Adapter:
         call_timeout_ms=500,
         max_recovery_ms=10_000,
         cannot_suffer=adapter.cannot_suffer,
+        supervised=adapter.supervised,
     )
     return as_adapter(manifest, spec)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from .. import __version__
-from ..history import BOOT, CRASH, DOWN, PAUSE
+from ..history import BOOT, CRASH, DOWN, FINAL_RESTART, PAUSE
 from .background import Background
 from .client import Client
 from .control import PROTOCOL, Control, ControlError, HttpControl, StdioControl
@@ -276,7 +276,7 @@ class Processes:
             if not member.dead and member.process is not None:
                 member.dead = True
                 await self._supervisor.kill(member.process)
-                self._record.add(CRASH, member.label, ("final restart",))
+                self._record.add(CRASH, member.label, (FINAL_RESTART,))
         await self._boot("heal")
 
     async def stop_gently(self) -> None:

@@ -30,6 +30,7 @@ from ..history import (
     DELIVER,
     ERROR,
     EXPIRE,
+    FINAL_RESTART,
     HOLD,
     INJECTED,
     LOGACK,
@@ -67,6 +68,9 @@ _IN_ERROR: Final = ("error",)
 _CLAIMS: Final = frozenset({TERMINAL, CLIENT_ACK})
 _WORK: Final = frozenset({SEND, LOGACK, ADOPT, DEAD_LETTER, ALERT})
 _TERMINAL: Final = "terminal"
+_AT_REST: Final = (FINAL_RESTART,)
+"""The data of a CRASH with which the harness ended a process: what was open by then is judged apart."""
+
 _UNASKED_DATA: Final = frozenset({SUBMIT, BOOT, CRASH, TIMEOUT, DEAD_LETTER, ALERT})
 """Kinds of which no invariant that the memo serves reads the data: reasons, and how long was waited."""
 
@@ -147,7 +151,7 @@ class Projection:
     def _act(self, row: Row) -> None:
         _, kind, process, saga, step, direction, _, key, msg, data = row
         acts = self._acts
-        told: Any = () if kind in _UNASKED_DATA else data
+        told: Any = () if kind in _UNASKED_DATA and data != _AT_REST else data
         if kind in (LOGACK, LOGLOST):
             told = self._write(row)
         elif kind == ACK:

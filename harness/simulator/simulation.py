@@ -18,6 +18,7 @@ from ..history import (
     CRASH,
     DEAD_LETTER,
     END,
+    FINAL_RESTART,
     HEAL,
     NONSENSE,
     PAUSE,
@@ -65,7 +66,6 @@ class Progress(NamedTuple):
     """How far a run has come, apart from what its parts hold: the fields of `Simulation` of the same names."""
 
     incarnations: int
-    healed_incarnation: int
     booted_at: int
     next_look: tuple[int, int, int] | None
     wall_offset_s: int
@@ -84,7 +84,6 @@ class Simulation:
         "clock_read",
         "databases",
         "durable",
-        "healed_incarnation",
         "incarnations",
         "kernel",
         "living",
@@ -138,7 +137,6 @@ class Simulation:
         self.waiting: list[Order] = []  # those that came while nobody could take them
         self.seed = seed
         self.chance: random.Random | None = None  # the source of randomness, once it was asked for
-        self.healed_incarnation = 0  # the number of the process that was started when all faults were over; 0: none
         self.next_look: tuple[int, int, int] | None = None  # see `_run_to_rest`
 
     def progress(self) -> Progress:
@@ -146,7 +144,6 @@ class Simulation:
         process = self.process
         return Progress(
             incarnations=self.incarnations,
-            healed_incarnation=self.healed_incarnation,
             booted_at=self.booted_at,
             next_look=self.next_look,
             wall_offset_s=self.wall_offset_s,
@@ -157,7 +154,6 @@ class Simulation:
     def restore(self, progress: Progress) -> None:
         """Go on from where another run was."""
         self.incarnations = progress.incarnations
-        self.healed_incarnation = progress.healed_incarnation
         self.booted_at = progress.booted_at
         self.next_look = progress.next_look
         self.wall_offset_s = progress.wall_offset_s
@@ -209,7 +205,7 @@ class Simulation:
         if self.incarnations > 1:
             self.trace.restarted()
         process = self.process = self.incarnate(self.incarnations)
-        if self.incarnations > 1 and not self.manual:
+        if self.incarnations > 1 and not self.manual and reason != HEALING:  # nothing strikes what the harness does
             self._strike_boot(process)
         self.booted_at = len(self.trace.rows)
         process.start(reason)
@@ -359,20 +355,20 @@ class Simulation:
         return self.process is not None and self.process.serving > 0
 
     def _needs_restart(self) -> bool:
-        """Liveness is judged after every process was restarted once without a fault: where the last
-        incarnation suffered one and a saga is open, it gets that chance."""
+        """Whether a saga is open, and some fault has struck since a process was started last: what a restart without
+        a fault frees is told from what nothing frees."""
         if self.manual and self.process is None:
             return True
-        if not self.setup.recovers or not self.trace.fired or self.healed_incarnation >= self.incarnations:
+        fired = self.trace.fired
+        if not (self.setup.recovers and fired and fired[-1][0] >= self.booted_at):
             return False
-        return self.trace.fired[-1][0] >= self.booted_at and bool(unsettled(self.setup, self.trace.rows))
+        return bool(unsettled(self.setup, self.trace.rows))
 
     def _restart(self) -> None:
         if self.process is not None:
-            self.trace.add(CRASH, self.process.label, ("final restart",))
+            self.trace.add(CRASH, self.process.label, (FINAL_RESTART,))
             self._bury(self.process)
             self.kernel.run()
-        self.healed_incarnation = self.incarnations + 1
         self.kernel.horizon_us = self.kernel.now_us + HORIZON_US
         self.start(HEALING)
 

@@ -51,7 +51,7 @@ def state_keys(observer: Observer, most: int = 2) -> tuple[bytes, ...]:
         return ()
     projection = observer.projection_by_now()
     try:
-        world = (_processes(sim), _durable(sim), _services(sim), _healed(sim), projection.lanes)
+        world = (_processes(sim), _durable(sim), _services(sim), projection.lanes)
         whatever_follows = hashlib.blake2b(marshal.dumps(world, 2), digest_size=16)
         writes = observer.about_to_write
         return tuple(_key(whatever_follows.copy(), _Moment(sim, projection, left, writes)) for left in range(most + 1))
@@ -86,11 +86,7 @@ def restart_due(sim: Simulation) -> bool:
     """Whether `Simulation` would restart the last process if the run came to its end unsettled and no further fault
     struck. No part of the keys, since it matters only where that end is not settled."""
     fired = sim.trace.fired
-    return not _healed(sim) and bool(fired) and fired[-1][0] >= sim.booted_at
-
-
-def _healed(sim: Simulation) -> bool:
-    return sim.healed_incarnation >= sim.incarnations
+    return bool(fired) and fired[-1][0] >= sim.booted_at
 
 
 def _durable(sim: Simulation) -> tuple[Any, ...]:
