@@ -89,13 +89,16 @@ DATA_FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
     EXPIRE: ("subject", "amount"),
     CANCEL: (),
     ADOPT: ("epoch", "definition"),
-    HEAL: (),
+    HEAL: ("why",),
     END: ("reason",),
 }
 
 
 FINAL_RESTART: Final = "final restart"
 """The reason of a CRASH with which the harness itself ends a process, when all is at rest and a saga is still open."""
+
+UNCALLED: Final = "nobody was called"
+"""Why a compensation that had failed for as long as anybody waits works again although nobody was called to it."""
 
 # Notes on the data of some kinds.
 #   epoch       the fencing token under which a process acts, where the adapter shows one (0: it shows none)

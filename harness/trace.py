@@ -6,12 +6,12 @@ them. It knows neither world: the time comes from a clock that it is given.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple, Protocol
 
 from .fault_kinds import NOTHING, FaultKind, Impossible
 from .faults import Fault, Plan, Site, kind_named
-from .history import Fired, History, Row
+from .history import ALERT, DEAD_LETTER, Fired, History, Row
 from .ports import Adapter
 from .saga import COMPENSATION
 from .scenario import Order, Scenario
@@ -75,6 +75,13 @@ class Run(NamedTuple):
             scenario=setup.scenario.name,
             declared=setup.adapter.declared,
         )
+
+
+def called_to(failing: Collection[tuple[str, str]], rows: Iterable[Row]) -> set[tuple[str, str]]:
+    """Those of the ``failing`` compensations, as (saga, step), to which a person was called: by an alert or a dead
+    letter that names the step, or the saga as a whole."""
+    called = {(row[3], row[4]) for row in rows if row[1] in (ALERT, DEAD_LETTER)}
+    return {(saga, step) for saga, step in failing if (saga, step) in called or (saga, "") in called}
 
 
 class Strike(NamedTuple):

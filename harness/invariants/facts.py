@@ -6,6 +6,7 @@ look-ups and a search can afford them all.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
 
@@ -23,6 +24,7 @@ from ..history import (
     ERROR,
     EXPIRE,
     FINAL_RESTART,
+    HEAL,
     HOLD,
     LOGACK,
     LOGLOST,
@@ -177,7 +179,9 @@ class SagaFacts:
 
     def handed_over(self, step: str) -> bool:
         """A person was called to the step, or to the whole saga, and it was put aside."""
-        return ("" in self.dead or step in self.dead) and bool(self.alerts)
+        if "" in self.dead:
+            return bool(self.alerts)
+        return step in self.dead and ("" in self.alerts or step in self.alerts)
 
     def in_doubt(self, step: Step) -> bool:
         """Requested, and no definite answer says that there is nothing to undo: May(s, i)."""
@@ -191,7 +195,8 @@ class SagaFacts:
 class Facts:
     """The index of one history. ``deaths`` are (position, process label); ``crashes`` are those that a fault was the
     cause of, without the ends that the harness put to a process at rest, of which ``rest`` is the first (-1: none), and
-    ``deserted`` says that some process had died by then and none was started since. Calls that belong to no step
+    ``deserted`` says that some process had died by then and none was started since; for ``uncalled`` see `meanwhile`.
+    Calls that belong to no step
     are no part of the saga: they count as queries, and as work done for it. ``touches`` are the positions of
     reads and writes of entities, ``holds`` those of locks taken and given back."""
 
@@ -209,6 +214,7 @@ class Facts:
         "sagas",
         "strays",
         "touches",
+        "uncalled",
     )
 
     def __init__(self, history: History) -> None:
@@ -219,6 +225,7 @@ class Facts:
         self.deaths: list[tuple[int, str]] = []
         self.crashes: list[tuple[int, str]] = []
         self.rest = -1
+        self.uncalled = -1
         self.deserted = False
         self.balances: list[tuple[int, str, Row]] = []
         self.strays: list[int] = []  # exceptions outside of any saga
@@ -230,6 +237,13 @@ class Facts:
             handler = handlers.get(row[1])
             if handler is not None:
                 handler(self, position, row)
+
+    def meanwhile(self) -> Facts | None:
+        """What had happened when a compensation had failed for as long as anybody waits, and nobody had been called to
+        it; None where there was no such moment."""
+        if self.uncalled < 0:
+            return None
+        return Facts(replace(self.history, rows=self.history.rows[: self.uncalled]))
 
     def of(self, row: Row) -> SagaFacts:
         found = self.sagas.get(row[3])
@@ -338,6 +352,10 @@ class Facts:
         elif self.rest < 0:
             self.rest = position
 
+    def _heal(self, position: int, row: Row) -> None:
+        if row[9] and self.uncalled < 0:
+            self.uncalled = position
+
     def _boot(self, position: int, row: Row) -> None:
         if self.rest < 0:
             self.deserted = False
@@ -382,6 +400,7 @@ _HANDLERS = {
     CLIENT_ACK: Facts._claim,
     SUBMIT: Facts._submit,
     BOOT: Facts._boot,
+    HEAL: Facts._heal,
     CRASH: Facts._crash,
     DEAD_LETTER: Facts._dead,
     ALERT: Facts._alert,

@@ -211,8 +211,9 @@ def _left_out(facts: Facts, saga: SagaFacts, step: str, claim: int | None) -> Vi
 )
 def compensation_policy(facts: Facts) -> Checked:
     """Judged at quiescence, on sagas that began to compensate and were worked on to the end. What is left over
-    then breaks I2 and I3 as well; this one tells it from a saga that stopped anywhere else."""
-    exercised, found = False, []
+    then breaks I2 and I3 as well; this one tells it from a saga that stopped anywhere else. Judged as well while a
+    compensation fails to which nobody is called: what need not wait for it must not."""
+    exercised, found = False, _kept_back_meanwhile(facts.meanwhile())
     for saga in facts.sagas.values():
         undos = [step for step, direction in saga.calls if direction == COMPENSATION]
         if not undos:
@@ -229,6 +230,20 @@ def compensation_policy(facts: Facts) -> Checked:
             if anomaly is not None:
                 found.append(_given_up(facts, saga, step.name, anomaly, failing))
     return exercised, found
+
+
+def _kept_back_meanwhile(facts: Facts | None) -> list[Violation]:
+    """Undos that were never sent because one failed that they need not come after: its step depends not on theirs."""
+    found: list[Violation] = []
+    for saga in facts.sagas.values() if facts is not None else ():
+        assert facts is not None
+        undos = [step for step, direction in saga.calls if direction == COMPENSATION]
+        failing = [step for step in undos if saga.calls[step, COMPENSATION].answered_ok is None]
+        for step in facts.saga.steps:
+            waits = any(step.name in facts.saga.ancestors[other] for other in failing)
+            if failing and step.undo is not None and step.name not in undos and not waits and _due(saga, step, False):
+                found.append(_given_up(facts, saga, step.name, "undo kept back", failing))
+    return found
 
 
 def _due(saga: SagaFacts, step: Step, claimed: bool) -> bool:

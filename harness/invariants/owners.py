@@ -74,6 +74,13 @@ def no_poisoning(facts: Facts) -> Checked:
     saga that is kept back is a zombie as well (I13), or never answers (C3); this one names the cause."""
     if len(facts.sagas) < 2:
         return False, ()
+    meanwhile = facts.meanwhile()  # while a compensation fails to which nobody is called
+    exercised, found = _kept_back(meanwhile) if meanwhile is not None else (False, [])
+    at_rest, in_the_end = _kept_back(facts)
+    return exercised or at_rest, found or in_the_end
+
+
+def _kept_back(facts: Facts) -> tuple[bool, list[Violation]]:
     exercised, found = False, []
     for saga in facts.sagas.values():
         since = interrupted(facts, saga)

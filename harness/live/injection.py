@@ -43,10 +43,11 @@ from ..effects import (
 )
 from ..fault_kinds import Impossible, impossible
 from ..faults import FaultKind
-from ..history import CANCEL, DOWN
+from ..history import CANCEL, DOWN, UNCALLED
 from ..saga import COMPENSATION
 from ..simulator.participants import ERROR as FAILED
 from ..simulator.participants import Reply
+from ..trace import called_to
 from .ledger import Books, Call
 from .manifest import Manifest
 from .record import Record
@@ -120,13 +121,16 @@ class Injection:
     def lasts(table: dict[str, float], service: str) -> bool:
         return table.get(service, 0.0) > time.monotonic()
 
-    def heal(self) -> bool:
-        """End what lasts; False when nothing did."""
-        tables = (self.cut, self.mute, self.down, self.stuck)
-        lasting = any(tables)
-        for table in tables:
+    def heal(self, *, waited: bool) -> tuple[bool, tuple[str, ...]]:
+        """End what lasts: whether something did, and the data of the event that says so. A compensation fails on where
+        nobody was called to it, until somebody has ``waited`` for it as long as anybody does."""
+        heard = called_to(self.stuck, self.record.rows)
+        mended = set(self.stuck) if waited else heard
+        lasting = any((mended, self.cut, self.mute, self.down))
+        self.stuck -= mended
+        for table in (self.cut, self.mute, self.down):
             table.clear()
-        return lasting
+        return lasting, (UNCALLED,) if mended != heard else ()
 
     # -- the effects, by the moment at which they come -------------------------------------------
 

@@ -305,9 +305,9 @@ class Network:
         """Whether something is still on its way."""
         return self.active > 0 or self.writes.held > 0 or bool(self._tasks)
 
-    def heal(self) -> bool:
-        """End what lasts; False when nothing did."""
-        return self.faults.heal()
+    def heal(self, *, waited: bool) -> tuple[bool, tuple[str, ...]]:
+        """See `Injection.heal`."""
+        return self.faults.heal(waited=waited)
 
     def _later(self, delay_s: float, work: Coroutine[Any, Any, object]) -> None:
         async def run() -> None:

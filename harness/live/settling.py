@@ -61,8 +61,9 @@ class Settling:
             quiet = await self._until_quiet(bound)
             if await self._network.flush():
                 continue
-            if any([self._network.heal(), self._services.heal()]):
-                self._record.add(HEAL, "harness")
+            lasted, why = self._network.heal(waited=not quiet)
+            if self._services.heal() or lasted:
+                self._record.add(HEAL, "harness", why)
                 bound = self._bound()
                 continue
             if not quiet and self._worth_a_restart():

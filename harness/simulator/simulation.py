@@ -25,11 +25,12 @@ from ..history import (
     RAISED,
     SUBMIT,
     TERMINAL,
+    UNCALLED,
     Row,
 )
 from ..saga import Outcome
 from ..scenario import Order
-from ..trace import Run, Trace
+from ..trace import Run, Trace, called_to
 from . import injection, store
 from .durable import Durable
 from .incarnation import ORCHESTRATOR, Incarnation
@@ -47,7 +48,7 @@ HORIZON_US: Final = 30 * 24 * 3_600_000_000
 """Virtual time after which a run is cut: thirty days, beyond any backoff."""
 
 OPERATOR_US: Final = 3_600_000_000
-"""When, after it was struck, an operator repairs a compensation that fails: one hour, or when all is at rest."""
+"""For how long a compensation fails at most: one hour. An operator repairs it as soon as all is at rest, if called."""
 
 HEALING: Final = "heal"
 """Why a process is started when all faults are over and a saga is open."""
@@ -298,8 +299,7 @@ class Simulation:
                     break
                 if network.flush():
                     continue
-                if network.stuck:
-                    self._heal()
+                if network.stuck and self._operator_comes(waited=bool(kernel.timers)):
                     continue
                 if self._needs_restart():
                     self._restart()
@@ -323,7 +323,7 @@ class Simulation:
             if len(self.trace.rows) > seen:
                 seen, since = len(self.trace.rows), kernel.ticks
             if self.network.stuck:
-                self._heal()
+                self._operator_comes(waited=True)
             elif self._only_pollers() or kernel.ticks - since >= (MAX_IDLE_TICKS if self._serves() else IDLE_TICKS):
                 break
             self._look_again(seen, since)
@@ -338,11 +338,18 @@ class Simulation:
         """A compensation fails for good: time stops an hour from now at the latest, for somebody to repair it."""
         self.kernel.horizon_us = min(self.kernel.horizon_us, self.kernel.now_us + OPERATOR_US)
 
-    def _heal(self) -> None:
-        """An operator repairs the compensations that fail."""
-        self.network.stuck.clear()
-        self.kernel.horizon_us = HORIZON_US
-        self.trace.add(HEAL, "harness")
+    def _operator_comes(self, *, waited: bool) -> bool:
+        """An operator repairs the compensations that fail and to which somebody was called; whether there were such.
+        The others fail on, until somebody has ``waited`` for them as long as anybody does: by then they have shown
+        what they keep back, and are judged by it."""
+        stuck = self.network.stuck
+        heard = called_to(stuck, self.trace.rows)
+        mended = set(stuck) if waited else heard
+        if mended:
+            self.trace.add(HEAL, "harness", () if mended == heard else (UNCALLED,))
+            stuck -= mended
+            self.kernel.horizon_us = HORIZON_US
+        return bool(mended)
 
     def _only_pollers(self) -> bool:
         """Every saga has come to its end, and what still runs would run for ever."""
@@ -370,6 +377,8 @@ class Simulation:
             self._bury(self.process)
             self.kernel.run()
         self.kernel.horizon_us = self.kernel.now_us + HORIZON_US
+        if self.network.stuck:
+            self.call_operator()
         self.start(HEALING)
 
     def result(self) -> Run:
