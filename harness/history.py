@@ -97,6 +97,9 @@ DATA_FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
 FINAL_RESTART: Final = "final restart"
 """The reason of a CRASH with which the harness itself ends a process, when all is at rest and a saga is still open."""
 
+WAITING: Final = "waiting"
+"""Why a run was ended that was not at rest: somebody still polled, and the harness could not wait for what comes."""
+
 UNCALLED: Final = "nobody was called"
 """Why a compensation that had failed for as long as anybody waits works again although nobody was called to it."""
 

@@ -97,6 +97,7 @@ def binds(step: Step) -> bool:
     holds_when="at rest every step of a saga is in effect, or none is, or a person was called to what is left",
     cause="the saga stopped half way, or its rollback missed a step",
     repair="persist the saga's progress, resume it after a restart, and retry each compensation until it succeeds",
+    nature="both",
     explains=("I3", "I16"),
     source="Garcia-Molina & Salem, Sagas, 1987",
 )

@@ -207,6 +207,7 @@ def _left_out(facts: Facts, saga: SagaFacts, step: str, claim: int | None) -> Vi
     cause="an error in a compensation is swallowed, or ends the rollback",
     repair="retry each compensation with backoff until it succeeds; when the budget is used up, put it aside, call a "
     "person, go on with the others, and say so in the saga's state",
+    nature="both",
     explains=("I2", "I3", "I5", "I16"),
 )
 def compensation_policy(facts: Facts) -> Checked:

@@ -16,6 +16,9 @@ from .replay_log import SLEPT, ReplayLog
 
 ORCHESTRATOR: Final = "orchestrator"
 
+LATELY: Final = 100
+"""So many of a process's last inputs tell what it polls."""
+
 _FAILED_TRIES: Final = frozenset({"CallTimeout", "Unavailable", "StoreUnavailable"})
 
 
@@ -119,6 +122,11 @@ class Incarnation:
             start = last
         if start < end - after:
             self.forgotten.append((start, end, instead))
+
+    @property
+    def reads_clock(self) -> bool:
+        """Whether it has asked for the time lately."""
+        return any(type(entry) in (int, float) or entry[:1] == ("now",) for entry in self.inputs[-LATELY:])
 
     @property
     def may_forget(self) -> bool:

@@ -20,13 +20,18 @@ from greenlet import GreenletExit, getcurrent, greenlet
 from greenlet import error as greenlet_error
 
 from ..ports import ProcessCrashed
-from .timers import RESUME, WAKE, Entry
+from .timers import LOOP, RESUME, WAKE, Entry
 
 EPOCH_S: Final = 1_700_000_000.0
 """The wall clock at the start of every run, in Unix seconds."""
 
-MAX_TICKS: Final = 50_000
-"""Timers fired in one run before it is called a livelock."""
+MANUAL_TICKS: Final = 50_000
+"""Timers fired in a run that is driven by hand before it is called a livelock."""
+
+NO_LIMIT: Final = sys.maxsize
+
+LIVELOCK: Final = "livelock"
+"""Why a run was cut short: it goes round without an end."""
 
 MAX_DEAD_CALLS: Final = 1_000
 """Port calls that a dead incarnation may try before its task is abandoned."""
@@ -140,12 +145,12 @@ class Kernel:
         "timers",
     )
 
-    def __init__(self, *, horizon_us: int, max_ticks: int = MAX_TICKS) -> None:
+    def __init__(self, *, horizon_us: int, max_ticks: int = MANUAL_TICKS) -> None:
         self.now_us = 0
         self.horizon_us = horizon_us
         self.max_ticks = max_ticks
         self.ticks = 0
-        self.stopped = ""  # why the run was cut short: "livelock", "spins" or "fatal"
+        self.stopped = ""  # why the run was cut short: LIVELOCK, `WAITING`, "spins", "known" or "fatal"
         self.fatal: BaseException | None = None
         self.current: Task | None = None
         self.handler: greenlet | None = None  # the greenlet that runs a participant's code, if one
@@ -172,6 +177,16 @@ class Kernel:
         """Go on from ``moment`` of another run, with these timers as they lie in its heap."""
         self._order, self.ticks, self.now_us, self.horizon_us = moment
         self.timers += timers
+
+    @property
+    def only_waits(self) -> bool:
+        """Whether all that will still happen is that tasks go on which wait for a time to pass."""
+        return not self._runnable and all(what in (WAKE, LOOP) for _, _, what, _ in self.timers)
+
+    def skip(self, by_us: int) -> None:
+        """Let time pass in which nobody does anything: whoever waits does so for that much longer."""
+        self.now_us += by_us
+        self.timers[:] = [(due_us + by_us, order, what, whom) for due_us, order, what, whom in self.timers]
 
     @property
     def at_rest_but_for_timers(self) -> bool:
@@ -314,7 +329,7 @@ class Kernel:
             self.now_us, _, what, whom = heappop(heap)
             self.ticks += 1
             if self.ticks > self.max_ticks:
-                self.stopped = "livelock"
+                self.stopped = LIVELOCK
             acts[what](whom)
 
     def carry_out(self, task: Task) -> None:

@@ -20,12 +20,15 @@ from ..history import (
     END,
     FINAL_RESTART,
     HEAL,
+    LOG,
+    LOGACK,
     NONSENSE,
     PAUSE,
     RAISED,
     SUBMIT,
     TERMINAL,
     UNCALLED,
+    WAITING,
     Row,
 )
 from ..saga import Outcome
@@ -34,7 +37,7 @@ from ..trace import Run, Trace, called_to
 from . import injection, store
 from .durable import Durable
 from .incarnation import ORCHESTRATOR, Incarnation
-from .kernel import MAX_TICKS, Kernel, Task
+from .kernel import LIVELOCK, NO_LIMIT, Kernel, Task
 from .network import Network
 from .patches import virtual
 from .priorities import Priorities
@@ -53,14 +56,46 @@ OPERATOR_US: Final = 3_600_000_000
 HEALING: Final = "heal"
 """Why a process is started when all faults are over and a saga is open."""
 
-SETTLE_CHECK_TICKS: Final = 2_000
+LOOK_TICKS: Final = 25
+"""So many timers fire between two looks at whether a run is at rest."""
+
+MAX_TICKS: Final = 10_000
+"""Timers that fire, for each saga, in a run that never stops doing something, before it is called a livelock."""
+
 IDLE_TICKS: Final = 4_000
-"""Timers that fire without anything being recorded before a run counts as at rest."""
+"""Timers that fire although nothing comes of them, before a run counts as at rest, or time is skipped."""
 
 MAX_IDLE_TICKS: Final = 40_000
-"""The same while a saga, or a recovery, is under way and may only be waiting for long."""
+"""The same while a saga, or a recovery, is under way, and while no time can be skipped."""
+
+FAILING_TICKS: Final = 2_000
+"""Timers that fire at most while a compensation fails."""
+
+LATE_US: Final = 24 * 3_600_000_000
+"""For how long those that poll for ever are watched after all sagas have come to their end: one day."""
 
 _ENDS: Final = frozenset({CLIENT_ACK, TERMINAL, DEAD_LETTER, RAISED, NONSENSE})
+
+
+class Look(NamedTuple):
+    """What was seen when a run was looked at: how many ``rows`` and ``ticks`` there were, and in how many ticks
+    something had ``worked``. Since tick ``since``, at ``since_us``, nothing has; ``wrote`` says that somebody wrote all
+    the same, of no saga. The ``next`` look is due after so many ticks."""
+
+    rows: int
+    worked: int
+    ticks: int
+    since: int
+    since_us: int
+    wrote: bool
+    next: int
+
+
+def _is_work(row: Row) -> bool:
+    """Whether an event is more than a question to a participant, or a sign of life in the store."""
+    if row[1] in (LOG, LOGACK):
+        return bool(row[3])
+    return not row[8] or bool(row[4])
 
 
 class Progress(NamedTuple):
@@ -68,7 +103,8 @@ class Progress(NamedTuple):
 
     incarnations: int
     booted_at: int
-    next_look: tuple[int, int, int] | None
+    look: Look | None
+    called_at: int
     wall_offset_s: int
     clock_read: bool
     waiting: tuple[Order, ...]
@@ -81,6 +117,7 @@ class Simulation:
     __slots__ = (
         "_processes",
         "booted_at",
+        "called_at",
         "chance",
         "clock_read",
         "databases",
@@ -88,9 +125,9 @@ class Simulation:
         "incarnations",
         "kernel",
         "living",
+        "look",
         "manual",
         "network",
-        "next_look",
         "on_close",
         "process",
         "resources",
@@ -138,7 +175,8 @@ class Simulation:
         self.waiting: list[Order] = []  # those that came while nobody could take them
         self.seed = seed
         self.chance: random.Random | None = None  # the source of randomness, once it was asked for
-        self.next_look: tuple[int, int, int] | None = None  # see `_run_to_rest`
+        self.look: Look | None = None  # see `_run_to_rest`
+        self.called_at = 0  # the ticks by which a compensation began to fail for good
 
     def progress(self) -> Progress:
         """How far it has come, for `restore`: as it was before a process that has booted took its orders."""
@@ -146,7 +184,8 @@ class Simulation:
         return Progress(
             incarnations=self.incarnations,
             booted_at=self.booted_at,
-            next_look=self.next_look,
+            look=self.look,
+            called_at=self.called_at,
             wall_offset_s=self.wall_offset_s,
             clock_read=self.clock_read,
             waiting=tuple(process.orders if process is not None and process.booted else self.waiting),
@@ -156,7 +195,8 @@ class Simulation:
         """Go on from where another run was."""
         self.incarnations = progress.incarnations
         self.booted_at = progress.booted_at
-        self.next_look = progress.next_look
+        self.look = progress.look
+        self.called_at = progress.called_at
         self.wall_offset_s = progress.wall_offset_s
         self.clock_read = progress.clock_read
         self.waiting = [*progress.waiting]
@@ -310,32 +350,76 @@ class Simulation:
             self.close()
 
     def _run_to_rest(self) -> None:
-        """Run until nothing is left to do, or until only tasks that poll for ever are."""
+        """Run until nothing is left to do, or until all that still happens is that somebody polls in vain."""
         kernel = self.kernel
-        if self.next_look is None:  # else this is a copy of a run that was in the midst of it
-            self._look_again(len(self.trace.rows), kernel.ticks)
-        while self.next_look is not None:
-            seen, since, kernel.max_ticks = self.next_look
+        if self.look is None:  # else this is a copy of a run that was in the midst of it
+            self.look = self._first_look(0)
+        while self.look is not None:
+            kernel.max_ticks = self.look.next
             kernel.run()
-            if kernel.stopped != "livelock" or kernel.ticks >= MAX_TICKS:
+            if kernel.stopped != LIVELOCK:
                 break
             kernel.stopped = ""
-            if len(self.trace.rows) > seen:
-                seen, since = len(self.trace.rows), kernel.ticks
-            if self.network.stuck:
-                self._operator_comes(waited=True)
-            elif self._only_pollers() or kernel.ticks - since >= (MAX_IDLE_TICKS if self._serves() else IDLE_TICKS):
-                break
-            self._look_again(seen, since)
-        self.next_look = None
-        kernel.max_ticks = MAX_TICKS
+            self.look = self._looked(self.look)
+        self.look = None
+        kernel.max_ticks = NO_LIMIT
 
-    def _look_again(self, seen: int, since: int) -> None:
-        """Look after some ticks whether all is at rest: since tick ``since`` nothing came after ``seen`` rows."""
-        self.next_look = (seen, since, min(self.kernel.ticks + SETTLE_CHECK_TICKS, MAX_TICKS))
+    def _first_look(self, worked: int) -> Look:
+        kernel = self.kernel
+        return Look(
+            rows=len(self.trace.rows),
+            worked=worked,
+            ticks=kernel.ticks,
+            since=kernel.ticks,
+            since_us=kernel.now_us,
+            wrote=False,
+            next=kernel.ticks + LOOK_TICKS,
+        )
+
+    def _looked(self, look: Look) -> Look | None:
+        """Look again at a run that goes on: None where it is at rest, or is ended."""
+        kernel, rows = self.kernel, self.trace.rows
+        if self.network.stuck and kernel.ticks - self.called_at >= FAILING_TICKS:
+            self._operator_comes(waited=True)
+        new = rows[look.rows :]
+        if any(map(_is_work, new)):
+            worked = look.worked + kernel.ticks - look.ticks
+            if worked < MAX_TICKS * len(self.setup.orders):
+                return self._first_look(worked)
+            kernel.stopped = LIVELOCK
+            return None
+        wrote = look.wrote or any(row[1] == LOGACK for row in new)
+        look = look._replace(rows=len(rows), ticks=kernel.ticks, wrote=wrote, next=kernel.ticks + LOOK_TICKS)
+        return look if self.network.stuck and not self._operator_comes(waited=False) else self._idle(look)
+
+    def _idle(self, look: Look) -> Look | None:
+        """Nothing has come of anything since ``look.since``."""
+        kernel = self.kernel
+        idle, waited_us = kernel.ticks - look.since, kernel.now_us - look.since_us
+        can_skip = kernel.only_waits and not look.wrote and not self.setup.judged_by_time
+        if self._only_pollers():
+            if waited_us >= LATE_US or (not can_skip and idle >= FAILING_TICKS):
+                return None
+            return self._skipped(look, waited_us) if can_skip else look
+        if idle < IDLE_TICKS:
+            return look
+        clock = any(process.reads_clock for process in self.living)
+        if clock and can_skip:
+            return self._skipped(look, waited_us)
+        if idle < (MAX_IDLE_TICKS if clock or self._serves() else IDLE_TICKS):
+            return look
+        if clock:
+            kernel.stopped = WAITING
+        return None
+
+    def _skipped(self, look: Look, waited_us: int) -> Look:
+        """Twice the time has passed by the next look, in which everybody who polls does so once or twice."""
+        self.kernel.skip(max(waited_us, 1_000_000))
+        return look._replace(next=self.kernel.ticks + 2 * len(self.kernel.timers) + 2)
 
     def call_operator(self) -> None:
         """A compensation fails for good: time stops an hour from now at the latest, for somebody to repair it."""
+        self.called_at = self.kernel.ticks
         self.kernel.horizon_us = min(self.kernel.horizon_us, self.kernel.now_us + OPERATOR_US)
 
     def _operator_comes(self, *, waited: bool) -> bool:
@@ -348,7 +432,7 @@ class Simulation:
         if mended:
             self.trace.add(HEAL, "harness", () if mended == heard else (UNCALLED,))
             stuck -= mended
-            self.kernel.horizon_us = HORIZON_US
+            self.kernel.horizon_us = self.kernel.now_us + HORIZON_US
         return bool(mended)
 
     def _only_pollers(self) -> bool:
