@@ -428,6 +428,46 @@ bad(
     names="the client of saga-1 was told 'pending'",
     definition=Saga("checked", [Step("check", "fraud.check"), Step("order", "order.create", undo="order.cancel")]),
 )
+STRANDED = """
+    boot
+    submit
+    call order.create key=o
+    tell pending
+    {0}
+    crash 'final restart'  {1}
+    boot heal
+    call inventory.reserve key=i
+    call payment.charge key=p
+    tell completed
+"""
+bad(
+    "I3",
+    "stuck until a restart",
+    "a saga waits with its process alive, and only a restart gets it going",
+    STRANDED.format("", "<--"),
+    names="saga-1 came to rest with order in effect and inventory and payment not",
+    at="order F",
+)
+good("I3", "a supervisor restarts what is stuck", STRANDED.format("declare supervised=yes", ""))
+good(
+    "I3",
+    "a process died and none was started since: the harness's restart is the one that every system is given",
+    STRANDED.format("boot second\nas 1\ncrash crash-after-send\nas 2", ""),
+)
+good(
+    "I3",
+    "the harness restarts a process in which all is done already",
+    """
+    boot
+    submit
+    call order.create key=o
+    call inventory.reserve key=i
+    call payment.charge key=p
+    crash 'final restart'
+    boot heal
+    tell completed
+    """,
+)
 idle("I3", "no saga was asked for", "boot")
 
 # -- I17: conservation -----------------------------------------------------------------------

@@ -100,6 +100,27 @@ bad(
 bad(
     "I22",
     "kept back",
+    "one saga's undo is asked for again and again, to which nobody is called, and recovery waits for it",
+    f"""
+    {INTERRUPTED.format("<--")}
+    send order.cancel key=o -> m3
+    error m3 'cannot undo'
+    ack m3
+    send order.cancel key=o -> m4
+    error m4 'cannot undo'
+    ack m4
+    heal 'nobody was called'
+    call order.cancel key=o
+    tell compensated
+    saga-2: call order.cancel key=o-2
+    saga-2: tell compensated
+    """,
+    names="nobody came to saga-2, because saga-1 could not be handled",
+    saga="saga-2",
+)
+bad(
+    "I22",
+    "kept back",
     "the service stands still behind a saga that raised",
     """
     submit

@@ -412,7 +412,8 @@ class _Writer:
         self.add("BOOT", self.orchestrator(), self.incarnation, reason, saga="")
 
     def heal(self, words: _Words) -> None:
-        self.add("HEAL", "harness", saga="")
+        self.add("HEAL", "harness", *words.bare[:1], saga="")
+        del words.bare[:1]
 
     def end(self, words: _Words) -> None:
         self.add("END", "harness", words.take("reason"), saga="")
@@ -492,7 +493,7 @@ VERBS: dict[str, Verb] = {
         Verb("nonsense ANSWER", _Writer.nonsense),
         Verb("crash [REASON]", _Writer.crash),
         Verb("boot [REASON]", _Writer.boot),
-        Verb("heal", _Writer.heal),
+        Verb("heal [WHY]", _Writer.heal),
         Verb("end REASON", _Writer.end),
         Verb("fault KIND MESSAGE", _Writer.fault),
     )

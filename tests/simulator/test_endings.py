@@ -282,7 +282,10 @@ def test_a_saga_left_open_after_a_pivot_without_an_undo_gets_its_restart(lab: La
             world.call("shipping.send", saga=saga, key="s")
             world.reply(saga, Outcome.COMPLETED)
 
-    trial = lab.trial(lab.system(run, recover=recover, saga=PIVOT_FIRST), "lost-request shipping F")
-    assert [boot.get("reason") for boot in trial.of("BOOT")] == ["start", "heal"]
-    assert trial.answers == ["pending", "completed"]
-    assert check(trial.history).violations == ()
+    for supervised in (True, False):
+        system = lab.system(run, recover=recover, saga=PIVOT_FIRST, supervised=supervised)
+        trial = lab.trial(system, "lost-request shipping F")
+        assert [boot.get("reason") for boot in trial.of("BOOT")] == ["start", "heal"]
+        assert trial.answers == ["pending", "completed"]
+        found = [(each.invariant, each.anomaly) for each in check(trial.history).violations]
+        assert found == ([] if supervised else [("I3", "stuck until a restart")])

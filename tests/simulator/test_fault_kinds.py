@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from sagafuzz import Adapter, Outcome, PortError, Rejected, Scenario
+from sagafuzz import Adapter, Outcome, PortError, Rejected, Saga, Scenario, Step
+from sagafuzz.invariants import check
 
 from .conftest import Laboratory, Trial
 
@@ -158,10 +160,98 @@ def test_undo_fails_is_repaired_also_for_who_asks_again_all_the_time(lab: Labora
     assert (len(trial.of("HEAL")), trial.answers, trial.end) == (1, ["compensated"], "quiescent")
 
 
-def test_undo_fails_is_repaired_at_rest_for_who_has_given_up(lab: Laboratory, once: Adapter) -> None:
+def test_undo_fails_for_ever_for_who_has_given_up_and_calls_nobody(lab: Laboratory, once: Adapter) -> None:
     trial = lab.trial(once, "undo-fails order C", scenario=DECLINED)
-    assert [event.kind for event in trial.events[-3:]] == ["RAISED", "HEAL", "END"]
+    assert [event.kind for event in trial.events[-2:]] == ["RAISED", "END"]
     assert trial.events[-1].t_us < 1_000_000
+
+
+def gives_up(lab: Laboratory, *, call: Callable[[Any, str], object]) -> Adapter:
+    """Asks for the undo of its one step a few times, and then calls whom ``call(world, saga)`` does."""
+
+    def run(world: Any, order: Any) -> Outcome:
+        world.call("payment.charge", saga=order.id, key="k")
+        for _ in range(3):
+            try:
+                world.call("payment.refund", saga=order.id, key="k")
+            except PortError:
+                world.sleep(1)
+        call(world, order.id)
+        return Outcome.STUCK
+
+    return lab.system(run)  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda world, saga: world.alert(saga, step="pay"),
+        lambda world, saga: world.dead_letter(saga, step="pay"),
+        lambda world, saga: world.alert(saga),
+    ],
+    ids=["an alert", "a dead letter", "an alert for the saga"],
+)
+def test_the_operator_comes_to_what_he_is_called_to(lab: Laboratory, call: Callable[[Any, str], object]) -> None:
+    trial = lab.trial(gives_up(lab, call=call), "undo-fails pay C")
+    assert [heal.get("why") for heal in trial.of("HEAL")] == [None]
+    assert trial.events[-1].t_us < 10_000_000, "as soon as all is at rest"
+
+
+@pytest.mark.parametrize(
+    "call",
+    [lambda world, saga: None, lambda world, saga: world.alert(saga, step="order")],
+    ids=["to nobody", "to another step"],
+)
+def test_the_operator_does_not_come_to_what_he_is_not_called_to(lab: Laboratory, call: Callable[[Any, str], object]) -> None:
+    assert lab.trial(gives_up(lab, call=call), "undo-fails pay C").of("HEAL") == []
+
+
+def test_who_asks_again_for_an_hour_and_calls_nobody_is_judged_by_then_and_served(lab: Laboratory, careful: Adapter) -> None:
+    trial = lab.trial(careful, "undo-fails order C", scenario=DECLINED)
+    assert [heal.get("why") for heal in trial.of("HEAL")] == ["nobody was called"]
+    assert check(trial.history).violations == ()
+
+
+BESIDE = Saga(
+    "beside",
+    [
+        Step("hotel", "hotel.book", undo="hotel.cancel", after=()),
+        Step("flight", "flight.book", undo="flight.cancel", after=()),
+        Step("payment", "payment.charge", after=("hotel", "flight")),
+    ],
+)
+
+
+@pytest.mark.parametrize(("order_of_undos", "found"), [("flight hotel", [("I11", "undo kept back")]), ("both", [])])
+def test_an_undo_that_fails_keeps_back_none_that_need_not_wait_for_it(
+    lab: Laboratory, order_of_undos: str, found: list[tuple[str, str]]
+) -> None:
+    def insist(world: Any, saga: str, step: str) -> None:
+        while True:
+            try:
+                return world.call(f"{step}.cancel", saga=saga, key=step)  # type: ignore[no-any-return]
+            except PortError:
+                world.sleep(30)
+
+    def run(world: Any, order: Any) -> Outcome:
+        for step in ("hotel", "flight"):
+            world.call(f"{step}.book", saga=order.id, key=step)
+        try:
+            world.call("payment.charge", saga=order.id, key="p")
+        except Rejected:
+            if order_of_undos == "both":
+                world.spawn(insist, world, order.id, "hotel")
+            insist(world, order.id, "flight")
+            insist(world, order.id, "hotel")
+            return Outcome.COMPENSATED
+        return Outcome.COMPLETED
+
+    trial = lab.trial(
+        lab.system(run, saga=BESIDE),
+        "undo-fails flight C",
+        scenario=Scenario(rejections=((1, "payment.charge"),)),
+    )
+    assert [(each.invariant, each.anomaly) for each in check(trial.history).violations] == found
 
 
 @pytest.mark.parametrize(
