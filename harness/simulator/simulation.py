@@ -397,13 +397,13 @@ class Simulation:
         kernel = self.kernel
         idle, waited_us = kernel.ticks - look.since, kernel.now_us - look.since_us
         can_skip = kernel.only_waits and not look.wrote and not self.setup.judged_by_time
+        clock = self.setup.is_async or any(process.reads_clock for process in self.living)
         if self._only_pollers():
-            if waited_us >= LATE_US or (not can_skip and idle >= FAILING_TICKS):
-                return None
-            return self._skipped(look, waited_us) if can_skip else look
+            if can_skip and clock and waited_us < LATE_US:
+                return self._skipped(look, 3 * waited_us)
+            return None if can_skip or idle >= FAILING_TICKS else look
         if idle < IDLE_TICKS:
             return look
-        clock = any(process.reads_clock for process in self.living)
         if clock and can_skip:
             return self._skipped(look, waited_us)
         if idle < (MAX_IDLE_TICKS if clock or self._serves() else IDLE_TICKS):
@@ -412,10 +412,10 @@ class Simulation:
             kernel.stopped = WAITING
         return None
 
-    def _skipped(self, look: Look, waited_us: int) -> Look:
-        """Twice the time has passed by the next look, in which everybody who polls does so once or twice."""
-        self.kernel.skip(max(waited_us, 1_000_000))
-        return look._replace(next=self.kernel.ticks + 2 * len(self.kernel.timers) + 2)
+    def _skipped(self, look: Look, by_us: int) -> Look:
+        """So much more time has passed by the next look, in which everybody who polls does so once more."""
+        self.kernel.skip(max(by_us, 1_000_000))
+        return look._replace(next=self.kernel.ticks + len(self.kernel.timers) + 1)
 
     def call_operator(self) -> None:
         """A compensation fails for good: time stops an hour from now at the latest, for somebody to repair it."""

@@ -1,0 +1,163 @@
+"""Waiting is not rest: what comes after a long wait is seen, and who polls for ever costs next to nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from sagafuzz import Adapter, Outcome, PortError, Scenario
+from sagafuzz.invariants import check
+from sagafuzz.simulator import Setup, Simulation
+
+HOUR_S = 3_600
+
+
+def ticks(system: Adapter) -> int:
+    """How many timers fire in a run of the system without faults."""
+    sim = Simulation(Setup(adapter=system, scenario=Scenario()))
+    sim.complete()
+    return sim.kernel.ticks
+
+
+def parked(lab: Any, wait: Callable[[Any, str], object], **options: Any) -> Adapter:
+    """Does its first step, answers 'pending', and beside that goes wrong once ``wait(world, saga)`` returns."""
+
+    def run(world: Any, order: Any) -> Outcome:
+        world.store.put(order.id, {"open": True}, saga=order.id)
+        world.call("order.create", saga=order.id, key="o")
+        world.spawn(later, world, order.id)
+        return Outcome.PENDING
+
+    def later(world: Any, saga: str) -> None:
+        wait(world, saga)
+        raise KeyError("a bug")
+
+    return lab.system(run, **options)  # type: ignore[no-any-return]
+
+
+def by_the_wall_clock(world: Any, saga: str) -> None:
+    due = time.time() + 5 * HOUR_S
+    while time.time() < due:
+        time.sleep(0.2)
+
+
+def by_the_worlds_clock(world: Any, saga: str) -> None:
+    due = world.now() + 5 * HOUR_S
+    while world.now() < due:
+        world.sleep(0.2)
+
+
+def by_counting(world: Any, saga: str) -> None:
+    for _ in range(3_000):
+        if not world.store.get(saga)["open"]:
+            return
+        world.sleep(1)
+
+
+def by_asking_a_participant(world: Any, saga: str) -> None:
+    due = world.now() + HOUR_S
+    while world.now() < due:
+        world.call("payment.status", saga=saga)
+        world.sleep(0.5)
+
+
+@pytest.mark.parametrize(
+    "wait",
+    [by_the_wall_clock, by_the_worlds_clock, by_counting, by_asking_a_participant],
+    ids=lambda wait: wait.__name__,
+)
+def test_what_comes_after_a_long_wait_is_seen(lab: Any, wait: Callable[[Any, str], object]) -> None:
+    trial = lab.trial(parked(lab, wait, operations=("payment.status",)))
+    assert [event.get("type") for event in trial.of("RAISED")] == ["KeyError"]
+
+
+def test_what_comes_after_a_long_wait_of_a_coroutine_is_seen(lab: Any) -> None:
+    async def run(world: Any, order: Any) -> bool:
+        due = world.now() + 5 * HOUR_S
+        while world.now() < due:  # noqa: ASYNC110, that is what is tried
+            await asyncio.sleep(0.2)
+        raise KeyError("a bug")
+
+    assert [event.get("type") for event in lab.trial(lab.system(run)).of("RAISED")] == ["KeyError"]
+
+
+def test_a_wait_whose_length_is_promised_is_not_stretched_and_a_run_that_is_cut_is_inconclusive(lab: Any) -> None:
+    trial = lab.trial(parked(lab, by_the_wall_clock, deadline_ms=100 * HOUR_S * 1000))
+    assert trial.end == "waiting"
+    verdict = check(trial.history)
+    assert verdict.conclusion == "inconclusive"
+    assert {"I2", "I3", "I11", "I13", "C3"} <= verdict.gave_up.keys()
+    assert "still polled" in verdict.gave_up["I3"]
+
+
+def sweeping(lab: Any, sweep: Callable[[Any], object] | None) -> Adapter:
+    """Does one step, and beside all sagas calls ``sweep(world)`` for ever."""
+
+    def boot(world: Any) -> None:
+        if sweep is not None:
+            world.spawn(sweeps, world)
+
+    def sweeps(world: Any) -> None:
+        while True:
+            world.sleep(1)
+            sweep(world)  # type: ignore[misc]
+
+    def run(world: Any, order: Any) -> bool:
+        world.store.put(order.id, {"open": True}, record="create", saga=order.id)
+        for operation in ("order.create", "payment.charge"):
+            world.call(operation, saga=order.id, key=operation)
+        world.store.put(order.id, {"open": False}, record="terminal", saga=order.id)
+        return True
+
+    return lab.system(run, boot=boot)  # type: ignore[no-any-return]
+
+
+def looks_into_the_store(world: Any) -> None:
+    assert len(world.store.items()) <= 1
+
+
+def looks_at_leases(world: Any) -> None:
+    assert not [key for key, saga in world.store.items() if saga["open"] and world.now() < 0]
+
+
+@pytest.mark.parametrize("sweep", [looks_into_the_store, looks_at_leases])
+def test_a_sweeper_that_runs_for_ever_costs_next_to_nothing(lab: Any, sweep: Callable[[Any], object]) -> None:
+    assert ticks(sweeping(lab, sweep)) < ticks(sweeping(lab, None)) + 70
+
+
+def test_a_sweeper_that_does_harm_hours_after_the_end_is_seen(lab: Any) -> None:
+    def refunds_late(world: Any) -> None:
+        for saga, _ in world.store.items():  # noqa: PERF102, a list of pairs
+            if world.now() > 1_700_000_000 + 8 * HOUR_S:
+                world.call("payment.refund", saga=saga, key="r")
+
+    trial = lab.trial(sweeping(lab, refunds_late))
+    assert trial.of("APPLY", step="pay")[-1].direction == "C"
+    assert check(trial.history).violations != ()
+
+
+def test_a_saga_for_which_somebody_polls_in_vain_is_not_called_inconclusive(lab: Any) -> None:
+    def for_ever(world: Any, saga: str) -> None:
+        while world.now() > 0:
+            world.sleep(60)
+
+    trial = lab.trial(parked(lab, for_ever))
+    assert trial.end == "quiescent"
+    assert {violation.invariant for violation in check(trial.history).violations} == {"I2"}
+
+
+def test_a_livelock_is_told_after_some_thousand_timers(lab: Any) -> None:
+    def run(world: Any, order: Any) -> bool:
+        while True:
+            try:
+                return bool(world.call("payment.charge", key="k"))
+            except PortError:
+                world.sleep(0.1)
+
+    sim = Simulation(Setup(adapter=lab.system(run), scenario=Scenario(rejections=((1, "payment.charge"),))))
+    assert sim.complete().rows[-1][9] == ("livelock",)
+    assert sim.kernel.ticks < 11_000
