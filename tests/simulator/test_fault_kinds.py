@@ -202,11 +202,13 @@ def test_the_operator_comes_to_what_he_is_called_to(lab: Laboratory, call: Calla
     [lambda world, saga: None, lambda world, saga: world.alert(saga, step="order")],
     ids=["to nobody", "to another step"],
 )
-def test_the_operator_does_not_come_to_what_he_is_not_called_to(lab: Laboratory, call: Callable[[Any, str], object]) -> None:
+def test_the_operator_does_not_come_to_what_nobody_called_him_to(
+    lab: Laboratory, call: Callable[[Any, str], object]
+) -> None:
     assert lab.trial(gives_up(lab, call=call), "undo-fails pay C").of("HEAL") == []
 
 
-def test_who_asks_again_for_an_hour_and_calls_nobody_is_judged_by_then_and_served(lab: Laboratory, careful: Adapter) -> None:
+def test_who_asks_again_for_an_hour_and_calls_nobody_is_judged_by_then(lab: Laboratory, careful: Adapter) -> None:
     trial = lab.trial(careful, "undo-fails order C", scenario=DECLINED)
     assert [heal.get("why") for heal in trial.of("HEAL")] == ["nobody was called"]
     assert check(trial.history).violations == ()

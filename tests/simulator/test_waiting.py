@@ -13,6 +13,8 @@ from sagafuzz import Adapter, Outcome, PortError, Scenario
 from sagafuzz.invariants import check
 from sagafuzz.simulator import Setup, Simulation
 
+from .conftest import Laboratory
+
 HOUR_S = 3_600
 
 
@@ -23,7 +25,7 @@ def ticks(system: Adapter) -> int:
     return sim.kernel.ticks
 
 
-def parked(lab: Any, wait: Callable[[Any, str], object], **options: Any) -> Adapter:
+def parked(lab: Laboratory, wait: Callable[[Any, str], object], **options: Any) -> Adapter:
     """Does its first step, answers 'pending', and beside that goes wrong once ``wait(world, saga)`` returns."""
 
     def run(world: Any, order: Any) -> Outcome:
@@ -70,12 +72,12 @@ def by_asking_a_participant(world: Any, saga: str) -> None:
     [by_the_wall_clock, by_the_worlds_clock, by_counting, by_asking_a_participant],
     ids=lambda wait: wait.__name__,
 )
-def test_what_comes_after_a_long_wait_is_seen(lab: Any, wait: Callable[[Any, str], object]) -> None:
+def test_what_comes_after_a_long_wait_is_seen(lab: Laboratory, wait: Callable[[Any, str], object]) -> None:
     trial = lab.trial(parked(lab, wait, operations=("payment.status",)))
     assert [event.get("type") for event in trial.of("RAISED")] == ["KeyError"]
 
 
-def test_what_comes_after_a_long_wait_of_a_coroutine_is_seen(lab: Any) -> None:
+def test_what_comes_after_a_long_wait_of_a_coroutine_is_seen(lab: Laboratory) -> None:
     async def run(world: Any, order: Any) -> bool:
         due = world.now() + 5 * HOUR_S
         while world.now() < due:  # noqa: ASYNC110, that is what is tried
@@ -85,7 +87,9 @@ def test_what_comes_after_a_long_wait_of_a_coroutine_is_seen(lab: Any) -> None:
     assert [event.get("type") for event in lab.trial(lab.system(run)).of("RAISED")] == ["KeyError"]
 
 
-def test_a_wait_whose_length_is_promised_is_not_stretched_and_a_run_that_is_cut_is_inconclusive(lab: Any) -> None:
+def test_a_wait_under_a_promised_deadline_is_not_stretched_and_cut_it_is_inconclusive(
+    lab: Laboratory,
+) -> None:
     trial = lab.trial(parked(lab, by_the_wall_clock, deadline_ms=100 * HOUR_S * 1000))
     assert trial.end == "waiting"
     verdict = check(trial.history)
@@ -94,7 +98,7 @@ def test_a_wait_whose_length_is_promised_is_not_stretched_and_a_run_that_is_cut_
     assert "still polled" in verdict.gave_up["I3"]
 
 
-def sweeping(lab: Any, sweep: Callable[[Any], object] | None) -> Adapter:
+def sweeping(lab: Laboratory, sweep: Callable[[Any], object] | None) -> Adapter:
     """Does one step, and beside all sagas calls ``sweep(world)`` for ever."""
 
     def boot(world: Any) -> None:
@@ -125,11 +129,11 @@ def looks_at_leases(world: Any) -> None:
 
 
 @pytest.mark.parametrize("sweep", [looks_into_the_store, looks_at_leases])
-def test_a_sweeper_that_runs_for_ever_costs_next_to_nothing(lab: Any, sweep: Callable[[Any], object]) -> None:
+def test_a_sweeper_that_runs_for_ever_costs_next_to_nothing(lab: Laboratory, sweep: Callable[[Any], object]) -> None:
     assert ticks(sweeping(lab, sweep)) < ticks(sweeping(lab, None)) + 70
 
 
-def test_a_sweeper_that_does_harm_hours_after_the_end_is_seen(lab: Any) -> None:
+def test_a_sweeper_that_does_harm_hours_after_the_end_is_seen(lab: Laboratory) -> None:
     def refunds_late(world: Any) -> None:
         for saga, _ in world.store.items():  # noqa: PERF102, a list of pairs
             if world.now() > 1_700_000_000 + 8 * HOUR_S:
@@ -140,7 +144,7 @@ def test_a_sweeper_that_does_harm_hours_after_the_end_is_seen(lab: Any) -> None:
     assert check(trial.history).violations != ()
 
 
-def test_a_saga_for_which_somebody_polls_in_vain_is_not_called_inconclusive(lab: Any) -> None:
+def test_a_saga_for_which_somebody_polls_in_vain_is_not_called_inconclusive(lab: Laboratory) -> None:
     def for_ever(world: Any, saga: str) -> None:
         while world.now() > 0:
             world.sleep(60)
@@ -150,7 +154,7 @@ def test_a_saga_for_which_somebody_polls_in_vain_is_not_called_inconclusive(lab:
     assert {violation.invariant for violation in check(trial.history).violations} == {"I2"}
 
 
-def test_a_livelock_is_told_after_some_thousand_timers(lab: Any) -> None:
+def test_a_livelock_is_told_after_some_thousand_timers(lab: Laboratory) -> None:
     def run(world: Any, order: Any) -> bool:
         while True:
             try:
