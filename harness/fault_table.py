@@ -130,7 +130,7 @@ register(
         phase=AT_EFFECT,
         effects=(FailUntilRepaired(),),
         directions=(COMPENSATION,),
-        meaning="this compensation fails at every attempt until an operator steps in",
+        meaning="this compensation fails at every attempt until an operator repairs it",
         basic=True,
     ),
     FaultKind(

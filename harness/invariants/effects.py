@@ -131,8 +131,8 @@ def semantic_atomicity(facts: Facts) -> Checked:
     "I3",
     "eventual release",
     holds_when="in the end every saga is over, or a person was called, and nothing is held for it that it does not own",
-    cause="a saga that waits for ever, or a reservation that nobody releases",
-    repair="bound every wait, and compensate or complete each saga that is found open",
+    cause="a saga that waits for what never comes, or that only a restart finds; a reservation that nobody releases",
+    repair="bound every wait, look for open sagas while the process lives too, and compensate or complete each",
     nature="liveness",
 )
 def eventual_release(facts: Facts) -> Checked:
