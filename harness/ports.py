@@ -248,7 +248,8 @@ class Adapter:
     Without ``durable_recovery`` recovery needs more than durable state. With ``forgets_retries`` a request or write
     that failed, is made again in the same words and then answered leaves nothing in the process that an answer at
     the first time would not have left; nor does a write that is refused by its guard, since it had been done
-    already, and is then found so.
+    already, and is then found so. With ``supervised`` something outside, a liveness probe for instance, restarts a
+    process in which a saga is stuck.
     """
 
     name: str
@@ -347,10 +348,9 @@ def adapter(
     ones. ``participants`` plugs the user's own in, by name; ``around`` puts code of the user's around built-in ones,
     in their local transactions. ``operations`` lists calls that belong to no step.
 
-    Beyond the default: ``expiring`` names participants whose reservations may run out, ``key_retention_ms`` says
-    how long keys are kept, ``upgrade`` is the class that a later incarnation may run instead. ``cannot_suffer``
-    excludes fault kinds. ``durable_recovery=False``, ``forgets_retries=True``: see `Adapter`. ``supervised=True`` says
-    that something outside restarts a process in which a saga is stuck: a liveness probe, an orchestrator of containers.
+    Beyond the default: ``expiring`` names participants whose reservations may run out, ``key_retention_ms`` says how
+    long keys are kept, ``upgrade`` is the class that a later incarnation may run instead. ``cannot_suffer`` excludes
+    fault kinds. For ``durable_recovery``, ``forgets_retries`` and ``supervised`` see `Adapter`.
 
     What the system promises, to be held to it: ``max_attempts`` bounds the requests of one step in one direction
     over all incarnations (one number, or one for each operation), ``min_backoff_ms`` is the least time between two,
@@ -363,7 +363,6 @@ def adapter(
     def declare(cls: _C) -> _C:
         check_shape(cls, name or cls.__name__)
         chosen = tuple(scenarios) if scenarios is not None else default_scenarios(saga)
-        _check_scenarios(chosen, saga, cls.__name__)
         declared = Adapter(
             name=name or cls.__name__,
             factory=cls,
@@ -388,6 +387,7 @@ def adapter(
             supervised=supervised,
             about=(inspect.getdoc(cls) or "").split("\n")[0],
         )
+        _check_scenarios(chosen, saga, cls.__name__)
         _check_promises(declared)
         setattr(cls, ADAPTER_ATTRIBUTE, declared)
         return cls

@@ -59,7 +59,7 @@ PINNED = {
     ],
     "declined": [
         "a9f80bbfd793051d38b275184e48491f",
-        "20520711d961c0a42aca0fafabe32050",
+        "1626e7d109e6b63a285999c604ee5462",
         "106e223719e3c0803d76360a4d6b9483",
     ],
     "contended": [
