@@ -357,8 +357,7 @@ def adapter(
     ``deadline_ms`` when a saga must be over or in a person's hands, ``definitions`` names the versions as
     ``world.adopt`` does, ``isolation`` the anomalies (`ISOLATION`) that the data must be free of.
     """
-    if not isinstance(saga, Saga):
-        raise UsageError(f"adapter: saga={saga!r} is not a Saga; write saga=sagafuzz.Saga(name, [steps])")
+    _check_saga(saga)
 
     def declare(cls: _C) -> _C:
         check_shape(cls, name or cls.__name__)
@@ -387,12 +386,21 @@ def adapter(
             supervised=supervised,
             about=(inspect.getdoc(cls) or "").split("\n")[0],
         )
-        _check_scenarios(chosen, saga, cls.__name__)
-        _check_promises(declared)
+        _check_declared(declared, cls.__name__)
         setattr(cls, ADAPTER_ATTRIBUTE, declared)
         return cls
 
     return declare
+
+
+def _check_saga(saga: object) -> None:
+    if not isinstance(saga, Saga):
+        raise UsageError(f"adapter: saga={saga!r} is not a Saga; write saga=sagafuzz.Saga(name, [steps])")
+
+
+def _check_declared(declared: Adapter, where: str) -> None:
+    _check_scenarios(declared.scenarios, declared.saga, where)
+    _check_promises(declared)
 
 
 def _check_scenarios(scenarios: tuple[Scenario, ...], saga: Saga, name: str) -> None:
