@@ -112,6 +112,38 @@ UNCALLED: Final = "nobody was called"
 #   definition  the version of the saga's definition that the process will follow
 
 
+# Where the fields of a `Row` stand.
+T_US: Final = 0
+KIND: Final = 1
+PROCESS: Final = 2
+SAGA: Final = 3
+STEP: Final = 4
+DIRECTION: Final = 5
+ATTEMPT: Final = 6
+KEY: Final = 7
+MSG: Final = 8
+DATA: Final = 9
+
+# And where, in its data, those that are asked for one by one: as DATA_FIELDS has them for the kinds that are named.
+OUTCOME: Final = 0  # TERMINAL, CLIENT_ACK
+ANSWER: Final = 0  # ACK, NONSENSE
+REASON: Final = 0  # REJECT, ERROR, CRASH, DOWN, DEAD_LETTER, ALERT, END
+BOOT_REASON: Final = 1  # BOOT
+OPERATION: Final = 0  # SEND
+PAYLOAD: Final = 1  # SEND
+EFFECTIVE: Final = 0  # APPLY
+OWNER: Final = 1  # APPLY
+BALANCE: Final = 2  # APPLY
+RECEIPT: Final = 3  # APPLY
+RECORD: Final = 0  # LOG, LOGACK, LOGLOST
+OCCURRENCE: Final = 1  # LOG, LOGACK, LOGLOST
+ENTITY: Final = 0  # READ, WRITE, HOLD, RELEASE
+BY_S: Final = 0  # CLOCK
+DEFINITION: Final = 1  # ADOPT
+WHERE: Final = 2  # RAISED
+PORT: Final = 3  # RAISED
+
+
 class Event(NamedTuple):
     """One thing that happened. ``t_us`` is virtual time in microseconds.
 

@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple, Protocol
 
 from .fault_kinds import NOTHING, FaultKind, Impossible
 from .faults import Fault, Plan, Site, kind_named
-from .history import ALERT, DEAD_LETTER, Fired, History, Row
+from .history import ALERT, DEAD_LETTER, KIND, SAGA, STEP, Fired, History, Row
 from .ports import Adapter
 from .saga import COMPENSATION
 from .scenario import Order, Scenario
@@ -80,7 +80,7 @@ class Run(NamedTuple):
 def called_to(failing: Collection[tuple[str, str]], rows: Iterable[Row]) -> set[tuple[str, str]]:
     """Those of the ``failing`` compensations, as (saga, step), to which a person was called: by an alert or a dead
     letter that names the step, or the saga as a whole."""
-    called = {(row[3], row[4]) for row in rows if row[1] in (ALERT, DEAD_LETTER)}
+    called = {(row[SAGA], row[STEP]) for row in rows if row[KIND] in (ALERT, DEAD_LETTER)}
     return {(saga, step) for saga, step in failing if (saga, step) in called or (saga, "") in called}
 
 

@@ -9,7 +9,7 @@ from itertools import islice
 from typing import Final
 
 from ..faults import FAULT_KINDS, Plan, Site
-from ..history import ALERT, CLIENT_ACK, CRASH, DEAD_LETTER, LOGACK, SEND, TERMINAL, Row
+from ..history import ALERT, CLIENT_ACK, CRASH, DEAD_LETTER, KEY, KIND, LOGACK, SEND, TERMINAL, Row
 from ..ports import Adapter
 from ..scenario import Scenario
 from ..simulator import Run, Setup, simulate
@@ -92,12 +92,12 @@ def _undurable(struck: list[Case]) -> list[str]:
 
 def _after_the_crash(run: Run) -> list[object]:
     """What happened after the crash, but for times and the numbers of attempts and messages."""
-    at = next(number for number, row in enumerate(run.rows) if row[1] == CRASH)
-    return [_told(row) for row in run.rows[at + 1 :] if row[1] not in GONE_WITH_THE_PROCESS]
+    at = next(number for number, row in enumerate(run.rows) if row[KIND] == CRASH)
+    return [_told(row) for row in run.rows[at + 1 :] if row[KIND] not in GONE_WITH_THE_PROCESS]
 
 
 def _told(row: Row) -> object:
-    return (*row[1:6], row[7])
+    return (*row[1:6], row[KEY])
 
 
 def _remembered(setup: Setup, struck: list[Case]) -> Iterator[str]:
@@ -122,4 +122,4 @@ def _remembered(setup: Setup, struck: list[Case]) -> Iterator[str]:
 
 def _done_after_last(run: Run) -> list[object]:
     """What the orchestrator did after the last fault, but for times and numbers."""
-    return [_told(row) for row in run.rows[run.fired[-1][0] :] if row[1] in _DOINGS]
+    return [_told(row) for row in run.rows[run.fired[-1][0] :] if row[KIND] in _DOINGS]

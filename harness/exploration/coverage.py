@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from ..fault_kinds import Impossible
 from ..faults import FAULT_KINDS, FaultKind, Site, infeasible
-from ..history import APPLY, REJECT, Row
+from ..history import APPLY, DIRECTION, KIND, PROCESS, REJECT, SAGA, STEP, Row
 from ..saga import DIRECTION_NAMES
 from ..simulator import Run, Setup
 from ..verdict import MODES, Cell, Coverage, OrderCell, PairCell, SiteCell, Unreachable
@@ -275,9 +275,9 @@ class Orders:
         before: dict[str, list[Operation]] = {}
         found: set[tuple[Operation, Operation]] = set()
         for row in rows:
-            if (row[1] == APPLY or row[1] == REJECT) and row[2] in several and row[4]:
-                operation = (row[3], row[4], row[5])
-                earlier = before.setdefault(row[2], [])
+            if (row[KIND] == APPLY or row[KIND] == REJECT) and row[PROCESS] in several and row[STEP]:
+                operation = (row[SAGA], row[STEP], row[DIRECTION])
+                earlier = before.setdefault(row[PROCESS], [])
                 for other in earlier:
                     if other[0] != operation[0]:
                         found.add((other, operation))

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from ..effects import AT_SEND, UNSHARED
 from ..fault_kinds import NOTHING, Impossible, impossible
 from ..faults import FAULT_KINDS, Fault, Plan, Site, feasible_kinds
-from ..history import BOOT, rows_digest
+from ..history import BOOT, BOOT_REASON, DATA, KIND, rows_digest
 from ..simulator import (
     HEALING,
     Observed,
@@ -258,7 +258,7 @@ class Enumerator:
 
     def _settled(self, run: Run) -> bool:
         """Whether the run came to its end without a restart that only an open saga was the reason for."""
-        restarted = any(row[1] == BOOT and row[9][1] == HEALING for row in run.rows)
+        restarted = any(row[KIND] == BOOT and row[DATA][BOOT_REASON] == HEALING for row in run.rows)
         return not restarted and not unsettled(self.setup, run.rows)
 
     def _run_last(self, memo: StateMemo, plan: Plan, prefix: Prefix | None) -> Observed:

@@ -67,7 +67,7 @@ def sent_by(setup: Setup, plan: Plan, violation: Violation, history: History) ->
     """The line that sent the last request of the step in question up to the violation, as ``file:line in function``."""
     position = violation.position if violation.position >= 0 else len(history.rows)
     call = (violation.saga, violation.step, violation.direction or FORWARD)
-    sent = [at for at, row in enumerate(history.rows[: position + 1]) if row[1] == h.SEND and row[3:6] == call]
+    sent = [at for at, row in enumerate(history.rows[: position + 1]) if row[h.KIND] == h.SEND and row[3:6] == call]
     return line_of(setup, plan, sent[-1]) if sent else ""
 
 
@@ -318,7 +318,9 @@ def _evidence(history: History, violation: Violation) -> str:
     if violation.invariant != "I1" or violation.anomaly != "duplicate effect":
         return ""
     where: tuple[Any, ...] = (violation.saga, violation.step, violation.direction)
-    keys = [row[7] for row in history.rows if row[1] == h.APPLY and row[3:6] == where and row[9][0]]
+    keys = [
+        row[h.KEY] for row in history.rows if row[h.KIND] == h.APPLY and row[3:6] == where and row[h.DATA][h.EFFECTIVE]
+    ]
     if None in keys:
         return "the requests carry no key"
     return "the requests carry different keys" if len(set(keys)) > 1 else "the participant applies one key twice"

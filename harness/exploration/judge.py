@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from ..faults import Plan
-from ..history import CLIENT_ACK, DATA_FIELDS, Event, History, Row, rows_digest
+from ..history import CLIENT_ACK, DATA, DATA_FIELDS, KIND, OUTCOME, PROCESS, SAGA, Event, History, Row, rows_digest
 from ..invariants import OURS, Catalogue, check
 from ..simulator import Run, Setup, simulate
 from ..verdict import Verdict, Violation
@@ -78,7 +78,7 @@ def found_in(history: History, signature: tuple[str, ...], catalogue: Catalogue 
 
 def outcome_of(run: Run, setup: Setup) -> str:
     """What the clients were told, saga by saga; "no answer" where a crash came between."""
-    told = {row[3]: row[9][0] for row in run.rows if row[1] == CLIENT_ACK}
+    told = {row[SAGA]: row[DATA][OUTCOME] for row in run.rows if row[KIND] == CLIENT_ACK}
     return ", ".join(told.get(saga, "no answer") for saga in setup.orders)
 
 
@@ -95,7 +95,7 @@ def first_difference(one: Run | History, other: Run | History) -> str:
 def _in_words(row: Row, other: Row) -> str:
     """``SEND of orchestrator, saga saga-1, payload (('number', 1),)``: the event, and in what it differs."""
     event, beside = _fields(row), _fields(other)
-    words = [f"{row[1]} of {row[2]}", *([f"saga {row[3]}"] if row[3] else [])]
+    words = [f"{row[KIND]} of {row[PROCESS]}", *([f"saga {row[SAGA]}"] if row[SAGA] else [])]
     words += [f"{name} {value!r}" for name, value in event.items() if repr(value) != repr(beside.get(name))]
     return ", ".join(words)[:300]
 
@@ -106,7 +106,7 @@ def _fields(row: Row) -> dict[str, Any]:
     data = event.pop("data")
     return {
         **{name: value for name, value in event.items() if name not in ("kind", "actor", "saga")},
-        **dict(zip(DATA_FIELDS[row[1]], data, strict=False)),
+        **dict(zip(DATA_FIELDS[row[KIND]], data, strict=False)),
     }
 
 

@@ -29,7 +29,7 @@ from hypothesis.stateful import (
 )
 
 from ..errors import UsageError
-from ..history import History
+from ..history import DATA, PORT, History
 from ..invariants import OURS, Catalogue, check
 from ..loading import as_adapter
 from ..ports import Adapter
@@ -228,7 +228,7 @@ class SagaMachine(RuleBasedStateMachine):
 
     def _faulty(self, violation: Violation, history: History) -> bool:
         """A port's exception may pass once a fault was injected; here the faults are actions."""
-        port = history.rows[violation.position][9][3]
+        port = history.rows[violation.position][DATA][PORT]
         return bool(port) and any(name in FAULTY_ACTIONS for name, _ in self.driver.actions)
 
 

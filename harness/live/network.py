@@ -26,8 +26,10 @@ from ..history import (
     DELIVER,
     ERROR,
     LOST,
+    MSG,
     REJECT,
     SEND,
+    T_US,
     TIMEOUT,
 )
 from ..saga import COMPENSATION, FORWARD, Outcome
@@ -278,7 +280,7 @@ class Network:
             self._gave_up(call)
 
     def _gave_up(self, call: Call) -> None:
-        sent_us = next(row[0] for row in self.record.rows if row[8] == call.id)
+        sent_us = next(row[T_US] for row in self.record.rows if row[MSG] == call.id)
         waited_ms = (time.monotonic() - self.record.started) * 1000 - sent_us / 1000
         self.record.add(TIMEOUT, call.process, (round(waited_ms, 3),), call=call)
 

@@ -33,9 +33,11 @@ from ..history import (
     FINAL_RESTART,
     HOLD,
     INJECTED,
+    KIND,
     LOGACK,
     LOGLOST,
     LOST,
+    MSG,
     NONSENSE,
     RAISED,
     READ,
@@ -137,13 +139,13 @@ class Projection:
         """Take in the rows of the same run that are new since."""
         since, self._seen = self._seen, len(rows)
         for row in rows[since:] if since else rows:
-            kind = row[1]
+            kind = row[KIND]
             if kind in _ACTS:
                 self._act(row)
             elif kind in _AT_PARTICIPANTS:
                 self._handle(row)
             elif kind in (DELIVER, LOST):
-                self._past_network.add(row[8])
+                self._past_network.add(row[MSG])
             elif kind in (READ, WRITE):
                 _, _, process, saga, step, direction, _, _, msg, data = row
                 self._touched.append(_interned((kind, process, saga, step, direction, self._number(msg), data)))

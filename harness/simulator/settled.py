@@ -4,7 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..history import ALERT, APPLY, BOOT, CLIENT_ACK, CRASH, DEAD_LETTER, EXPIRE, LOGACK, LOGLOST, TERMINAL, Row
+from ..history import (
+    ALERT,
+    APPLY,
+    BOOT,
+    CLIENT_ACK,
+    CRASH,
+    DATA,
+    DEAD_LETTER,
+    DIRECTION,
+    EFFECTIVE,
+    EXPIRE,
+    KIND,
+    LOGACK,
+    LOGLOST,
+    OUTCOME,
+    PROCESS,
+    RECORD,
+    SAGA,
+    STEP,
+    TERMINAL,
+    Row,
+)
 from ..saga import FORWARD, Outcome
 from .setup import Setup
 
@@ -15,10 +36,10 @@ def unsettled(setup: Setup, rows: Sequence[Row]) -> set[str]:
     chance to see them."""
     done: set[str] = set()
     for row in rows:
-        if row[1] in (CLIENT_ACK, TERMINAL) and row[9][0] != Outcome.PENDING.value:
-            done.add(row[3])
-        elif row[1] == LOGLOST and row[9][0] == "terminal":
-            done.discard(row[3])
+        if row[KIND] in (CLIENT_ACK, TERMINAL) and row[DATA][OUTCOME] != Outcome.PENDING.value:
+            done.add(row[SAGA])
+        elif row[KIND] == LOGLOST and row[DATA][RECORD] == "terminal":
+            done.discard(row[SAGA])
     left = [saga for saga in setup.orders if saga not in done]
     if not left:
         return set()
@@ -33,14 +54,14 @@ def _open(saga: str, rows: Sequence[Row], binding: set[str], everything: set[str
     dead: set[str] = set()
     alerted = False
     for row in rows:
-        if row[3] != saga:
+        if row[SAGA] != saga:
             continue
-        kind = row[1]
-        if kind == EXPIRE or (kind == APPLY and row[9][0]):
-            lasts = kind == APPLY and row[5] == FORWARD
-            net[row[4]] = net.get(row[4], 0) + (1 if lasts else -1)
+        kind = row[KIND]
+        if kind == EXPIRE or (kind == APPLY and row[DATA][EFFECTIVE]):
+            lasts = kind == APPLY and row[DIRECTION] == FORWARD
+            net[row[STEP]] = net.get(row[STEP], 0) + (1 if lasts else -1)
         elif kind == DEAD_LETTER:
-            dead.add(row[4])
+            dead.add(row[STEP])
         elif kind == ALERT:
             alerted = True
     left = [step for step in binding if net.get(step)]
@@ -51,7 +72,9 @@ def _open(saga: str, rows: Sequence[Row], binding: set[str], everything: set[str
 
 
 def _unseen(rows: Sequence[Row]) -> set[str]:
-    started = max((number for number, row in enumerate(rows) if row[1] == BOOT), default=0)
+    started = max((number for number, row in enumerate(rows) if row[KIND] == BOOT), default=0)
     since = rows[started:]
-    dead = {row[2] for row in since if row[1] == CRASH}
-    return {row[3] for row in since if row[1] == LOGACK and row[9][0] == "create" and row[2] in dead}
+    dead = {row[PROCESS] for row in since if row[KIND] == CRASH}
+    return {
+        row[SAGA] for row in since if row[KIND] == LOGACK and row[DATA][RECORD] == "create" and row[PROCESS] in dead
+    }

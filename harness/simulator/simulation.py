@@ -16,15 +16,21 @@ from ..history import (
     CLIENT_ACK,
     CLOCK,
     CRASH,
+    DATA,
     DEAD_LETTER,
     END,
     FINAL_RESTART,
     HEAL,
+    KIND,
     LOG,
     LOGACK,
+    MSG,
     NONSENSE,
+    OUTCOME,
     PAUSE,
     RAISED,
+    SAGA,
+    STEP,
     SUBMIT,
     TERMINAL,
     UNCALLED,
@@ -93,9 +99,9 @@ class Look(NamedTuple):
 
 def _is_work(row: Row) -> bool:
     """Whether an event is more than a question to a participant, or a sign of life in the store."""
-    if row[1] in (LOG, LOGACK):
-        return bool(row[3])
-    return not row[8] or bool(row[4])
+    if row[KIND] in (LOG, LOGACK):
+        return bool(row[SAGA])
+    return not row[MSG] or bool(row[STEP])
 
 
 class Progress(NamedTuple):
@@ -388,7 +394,7 @@ class Simulation:
                 return self._first_look(worked)
             kernel.stopped = LIVELOCK
             return None
-        wrote = look.wrote or any(row[1] == LOGACK for row in new)
+        wrote = look.wrote or any(row[KIND] == LOGACK for row in new)
         look = look._replace(rows=len(rows), ticks=kernel.ticks, wrote=wrote, next=kernel.ticks + LOOK_TICKS)
         return look if self.network.stuck and not self._operator_comes(waited=False) else self._idle(look)
 
@@ -439,7 +445,9 @@ class Simulation:
         """Every saga has come to its end, and what still runs would run for ever."""
         if self.process is None or self._serves():
             return False
-        ended = {row[3] for row in self.trace.rows if row[1] in _ENDS and row[9][0] != Outcome.PENDING.value}
+        ended = {
+            row[SAGA] for row in self.trace.rows if row[KIND] in _ENDS and row[DATA][OUTCOME] != Outcome.PENDING.value
+        }
         return ended.issuperset(self.setup.orders) and not unsettled(self.setup, self.trace.rows)
 
     def _serves(self) -> bool:

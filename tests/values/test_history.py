@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sagafuzz import Event, Fault, History, Saga, Site, Step, UsageError
+from sagafuzz import Event, Fault, History, Saga, Site, Step, UsageError, history
 from sagafuzz.history import DATA_FIELDS, Fired, Row
 
 SAGA = Saga(
@@ -144,3 +144,38 @@ def test_the_digest_does_not_depend_on_hashing() -> None:
 def test_histories_are_frozen(value: object, field: str) -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         setattr(value, field, ())
+
+
+def test_the_places_in_a_row_are_those_of_an_event() -> None:
+    for place, name in enumerate(Event._fields):
+        assert getattr(history, name.upper()) == place
+
+
+@pytest.mark.parametrize(
+    ("name", "kinds"),
+    [
+        ("OUTCOME", ("TERMINAL", "CLIENT_ACK")),
+        ("ANSWER", ("ACK", "NONSENSE")),
+        ("REASON", ("REJECT", "ERROR", "CRASH", "DOWN", "DEAD_LETTER", "ALERT", "END")),
+        ("OPERATION", ("SEND",)),
+        ("PAYLOAD", ("SEND",)),
+        ("EFFECTIVE", ("APPLY",)),
+        ("OWNER", ("APPLY",)),
+        ("BALANCE", ("APPLY",)),
+        ("RECEIPT", ("APPLY",)),
+        ("RECORD", ("LOG", "LOGACK", "LOGLOST")),
+        ("OCCURRENCE", ("LOG", "LOGACK", "LOGLOST")),
+        ("ENTITY", ("READ", "WRITE", "HOLD", "RELEASE")),
+        ("BY_S", ("CLOCK",)),
+        ("DEFINITION", ("ADOPT",)),
+        ("WHERE", ("RAISED",)),
+        ("PORT", ("RAISED",)),
+    ],
+)
+def test_the_places_in_the_data_of_a_row_are_those_of_the_table(name: str, kinds: tuple[str, ...]) -> None:
+    for kind in kinds:
+        assert DATA_FIELDS[kind][getattr(history, name)] == name.lower()
+
+
+def test_the_reason_of_a_start_is_not_where_other_reasons_are() -> None:
+    assert DATA_FIELDS["BOOT"][history.BOOT_REASON] == "reason"

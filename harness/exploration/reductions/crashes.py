@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from ...history import ACK, CLOCK, DELIVER, DOWN, LOG, LOST, TIMEOUT
+from ...history import ACK, CLOCK, DELIVER, DOWN, KIND, LOG, LOST, TIMEOUT
 from ...simulator import Run
 
 GONE_WITH_THE_PROCESS: Final = frozenset({LOG, ACK, TIMEOUT, DELIVER, LOST, DOWN, CLOCK})
@@ -16,7 +16,7 @@ def visible_before(run: Run) -> tuple[int, ...]:
     counts, count, done = [], 0, 0
     for rows_before in run.site_rows:
         for row in run.rows[done:rows_before]:
-            count += row[1] not in GONE_WITH_THE_PROCESS
+            count += row[KIND] not in GONE_WITH_THE_PROCESS
         done = rows_before
         counts.append(count)
     return tuple(counts)
