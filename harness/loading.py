@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import importlib
 import importlib.util
-import os
 import sys
-import sysconfig
-import traceback
 from collections.abc import Mapping
 from dataclasses import replace
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
-from . import adapters, errors
+from . import adapters
 from .adapters import BUILT_IN, ZOO_MODULE
 from .errors import UsageError, nearest
+from .frames import is_own, passed, place
 from .live import manifest, manifest_file
 from .ports import ADAPTER_ATTRIBUTE, Adapter, check_shape
 
@@ -121,7 +118,11 @@ def _load_path(path: str, spec: str) -> Adapter:
 
 
 def _import(place: str, spec: str) -> Any:
-    """Import a module or file. What it raises is told with the user's own line only."""
+    """Import a module or file. What it raises is told with the user's own line only. The clocks are replaced before, so
+    that it takes none of the real ones by name."""
+    from .simulator.patches import install
+
+    install()
     try:
         if place.endswith(".py") or "/" in place:
             return _import_file(place, spec)
@@ -140,23 +141,8 @@ def _users_line(error: BaseException) -> str:
     """`` (file.py:12)``, the innermost line of the user's own code, "" where there is none."""
     if isinstance(error, SyntaxError) and error.filename:
         return f" ({Path(error.filename).name}:{error.lineno})"
-    frames = traceback.extract_tb(error.__traceback__)
-    own = [frame for frame in frames if not _foreign(frame.filename)]
-    return f" ({Path(own[-1].filename).name}:{own[-1].lineno})" if own else ""
-
-
-def _foreign(filename: str) -> bool:
-    """Whether a frame is ours, the interpreter's or an installed package's."""
-    path = Path(filename).resolve()
-    installed = {"site-packages", "dist-packages"} & set(path.parts)
-    return filename.startswith("<") or bool(installed) or any(map(path.is_relative_to, _foreign_folders()))
-
-
-@functools.cache
-def _foreign_folders() -> tuple[Path, ...]:
-    """Where the standard library lies; and our code, which in development is reached through links."""
-    places = (os.__file__, sysconfig.get_path("platstdlib") + "/_", errors.__file__, adapters.__file__)
-    return tuple(Path(place or "").resolve().parent for place in places)
+    own = [frame for frame in passed(error) if is_own(frame[0].co_filename)]
+    return f" ({place(own[0])})" if own else ""
 
 
 def _advice(error: BaseException) -> str:

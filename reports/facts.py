@@ -34,6 +34,7 @@ LEGEND: Final = "✓ holds   ✗ violated   ○ not exercised   ? gave up"
 FULL_FINDINGS: Final = 6
 NAME_COLUMNS: Final = 40
 SENTENCE_COLUMNS: Final = 300
+REASON_COLUMNS: Final = 600
 LIST_COLUMNS: Final = 800
 
 
@@ -67,7 +68,7 @@ def headline(report: Report) -> str:
     subject = f"{clean(report.saga, NAME_COLUMNS)} on {clean(report.adapter, NAME_COLUMNS)}"
     line = f"{subject}: {report.verdict.upper()}{'' if report.complete else ', INCOMPLETE'}"
     if report.verdict == INCONCLUSIVE and report.reasons:
-        line += f": {clean(report.reasons[0], SENTENCE_COLUMNS)}"
+        line += f": {clean(report.reasons[0], REASON_COLUMNS)}"
     return line
 
 
@@ -84,8 +85,8 @@ def statements(report: Report) -> list[str]:
         )
     given = report.reasons[1:] if report.verdict == INCONCLUSIVE else report.reasons
     if report.nondeterministic and not any(report.nondeterministic in reason for reason in report.reasons):
-        said.append(f"NOT DETERMINISTIC: {clean(report.nondeterministic, SENTENCE_COLUMNS)}")
-    said.extend(f"note: {clean(reason, SENTENCE_COLUMNS)}" for reason in given[:10])
+        said.append(f"NOT DETERMINISTIC: {clean(report.nondeterministic, REASON_COLUMNS)}")
+    said.extend(f"note: {clean(reason, REASON_COLUMNS)}" for reason in given[:10])
     if report.verdict == VIOLATED:
         said.append(_broken(report))
     elif report.verdict == CONSISTENT and report.complete:

@@ -104,7 +104,9 @@ def _ills(found: Checkup) -> Iterator[str]:
     if not found.sites:
         yield f"{where}NOTHING TO STRIKE: without a fault it asks no participant and writes to no store"
     if found.difference:
-        yield f"{where}NOT DETERMINISTIC: {clean(found.difference, 600)}"
+        first, *causes = found.difference.splitlines()
+        yield f"{where}NOT DETERMINISTIC: {clean(first, 600)}"
+        yield from (f"  {clean(cause, 600)}" for cause in causes)
     for pair in found.undurable:
         yield (
             f"{where}RECOVERY IS NOT BY DURABLE STATE ALONE: {clean(pair, 600)} leave the same behind, and different "

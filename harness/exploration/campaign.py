@@ -16,8 +16,8 @@ from ..verdict import Report, Signature
 from .events import Event, FindingShrunk, Listener, Stage, StageEnded
 from .examples import Examples
 from .findings import as_seen, worth_telling
-from .judge import NotDeterministic
 from .keeping import NOTHING_KEPT, Archive
+from .parting import NotDeterministic
 from .quiet import fewer_collections
 from .report_builder import ReportBuilder
 from .scenarios import every_scenario

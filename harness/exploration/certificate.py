@@ -27,7 +27,7 @@ from ..simulator import Setup, simulate
 from ..verdict import CONSISTENT, Report, Violation, exhaustive_claim, random_claims
 from ..versioned import FileForm
 from .enumerator import Enumerator
-from .judge import NotDeterministic
+from .parting import NotDeterministic
 from .random_plans import random_plans
 from .reductions import SHAPING
 

@@ -15,7 +15,8 @@ from ..scenario import Scenario
 from ..simulator import Run, Setup, simulate
 from .cases import Case
 from .enumerator import Enumerator
-from .judge import first_difference, outcome_of
+from .judge import outcome_of
+from .parting import parted
 from .reductions import SHAPING
 from .reductions.crashes import GONE_WITH_THE_PROCESS, visible_before
 from .reductions.symmetry import told_by_ids
@@ -53,7 +54,7 @@ def check_up(adapter: Adapter, scenario: Scenario) -> Checkup:
     enumerator = Enumerator(setup, 1, reductions=SHAPING)
     cases = list(enumerator.cases())
     plain, *struck = cases
-    twice = (first_difference(case.run, simulate(setup, case.plan)) for case in cases)
+    twice = (parted(setup, case.plan, case.run, simulate(setup, case.plan)) for case in cases)
     return Checkup(
         scenario=scenario,
         outcome=outcome_of(plain.run, setup),

@@ -5,31 +5,33 @@ The state machine draws actions; a replay file holds them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from ..errors import UsageError, nearest
 from ..faults import Plan
 from ..history import History
-from ..simulator import Setup, Simulation
+from ..simulator import Setup, Simulation, noted_line
 from ..simulator.message import Message
 from ..simulator.patches import virtual
-from .judge import NotDeterministic, first_difference
+from .parting import NotDeterministic, told
 
 Action = tuple[str, int]
 """What was done and its number: the message's place in the network, or milliseconds."""
 
 
 class Driver:
-    """One run in manual mode. Messages wait in the network until an action moves them."""
+    """One run in manual mode. Messages wait in the network until an action moves them. ``line()`` is the line of code
+    that recorded the row at ``noted``, once it did."""
 
-    def __init__(self, setup: Setup) -> None:
+    def __init__(self, setup: Setup, noted: int = -1) -> None:
         self.setup = setup
         self.actions: list[Action] = []
         self.shown: list[str] = []
         self._sim = Simulation(setup, manual=True)
         self._orders = list(setup.scenario.orders)
         self._closed = False
+        self.line = noted_line(self._sim, noted) if noted >= 0 else lambda: ""
         with virtual(self._sim):
             self._sim.start("start")
             self._sim.kernel.run()
@@ -170,21 +172,33 @@ def replay_actions(setup: Setup, actions: Iterable[Action]) -> History:
 
 def perform(setup: Setup, actions: Iterable[Action]) -> tuple[tuple[str, ...], History]:
     """What ``replay_actions`` does; returns the actions in words as well."""
-    driver = Driver(setup)
+    driver, history = _performed(setup, actions)
+    return tuple(driver.shown), history
+
+
+def _performed(setup: Setup, actions: Iterable[Action], noted: int = -1) -> tuple[Driver, History]:
+    driver = Driver(setup, noted)
     try:
         for action in actions:
             driver.perform(*action)
-        return tuple(driver.shown), driver.finish()
+        return driver, driver.finish()
     finally:
         driver.close()
 
 
-def expect_program_again(setup: Setup, actions: Iterable[Action], history: History) -> None:
+def expect_program_again(setup: Setup, actions: Sequence[Action], history: History) -> None:
     """Perform ``actions`` again; NotDeterministic, with the first difference, where that gives another history."""
     where = f"{history.scenario}, by the state machine"
     try:
         again = replay_actions(setup, actions)
     except UsageError as error:
         raise NotDeterministic(f"{where}: done again, {error}") from None
-    if found := first_difference(history, again):
+    found = told(
+        setup,
+        history,
+        again,
+        lambda number: _performed(setup, actions, number)[0].line(),
+        lambda: replay_actions(setup, actions),
+    )
+    if found:
         raise NotDeterministic(f"{where}: {found}")

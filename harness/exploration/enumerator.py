@@ -31,7 +31,7 @@ from ..simulator import (
     unsettled,
 )
 from .cases import Case, mode_of
-from .judge import NotDeterministic, difference
+from .parting import NotDeterministic, difference
 from .reductions import (
     ALL,
     CRASH_EQUIVALENCE,

@@ -13,7 +13,8 @@ from ..invariants import OURS, Catalogue
 from ..simulator import Setup, simulate
 from ..verdict import Finding, Signature, Violation
 from .explain import explain
-from .judge import NotDeterministic, first_difference, violates
+from .judge import violates
+from .parting import NotDeterministic, parted
 from .shrink import shrink
 from .statistics import Sighting
 
@@ -44,7 +45,7 @@ def shrunk(sighting: Sighting, signature: Signature, seed: int, catalogue: Catal
     adapter = sighting.setup.adapter
     small = shrink(sighting.setup, sighting.plan, signature, catalogue)
     setup = Setup(adapter=adapter, scenario=small.scenario)
-    if found := first_difference(small.history, simulate(setup, small.plan)):
+    if found := parted(setup, small.plan, small.history, simulate(setup, small.plan)):
         raise NotDeterministic(f"{small.scenario.name}, {small.plan}: {found}")
     finding = shown_by(sighting, signature, small.violation, small.history, setup, small.plan)
     return replace(

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 from ..faults import Plan
-from ..history import CLIENT_ACK, DATA, DATA_FIELDS, KIND, OUTCOME, PROCESS, SAGA, Event, History, Row, rows_digest
+from ..history import CLIENT_ACK, DATA, KIND, OUTCOME, SAGA, History
 from ..invariants import OURS, Catalogue, check
 from ..simulator import Run, Setup, simulate
 from ..verdict import Verdict, Violation
-
-
-class NotDeterministic(ValueError):
-    """The adapter did one thing and then, where the same was asked, another. Its text says what."""
-
 
 _ALIKE: Final = Verdict()
 
@@ -80,40 +75,3 @@ def outcome_of(run: Run, setup: Setup) -> str:
     """What the clients were told, saga by saga; "no answer" where a crash came between."""
     told = {row[SAGA]: row[DATA][OUTCOME] for row in run.rows if row[KIND] == CLIENT_ACK}
     return ", ".join(told.get(saga, "no answer") for saga in setup.orders)
-
-
-def first_difference(one: Run | History, other: Run | History) -> str:
-    """The first event in which two runs of one plan differ, in words; "" where they are equal."""
-    if rows_digest(one.rows) == rows_digest(other.rows):
-        return ""
-    for number, (a, b) in enumerate(zip(one.rows, other.rows, strict=False)):
-        if repr(a) != repr(b):
-            return f"event {number} is {_in_words(a, b)} in one run, {_in_words(b, a)} in the other"
-    return f"one run has {len(one.rows)} events, the other {len(other.rows)}"
-
-
-def _in_words(row: Row, other: Row) -> str:
-    """``SEND of orchestrator, saga saga-1, payload (('number', 1),)``: the event, and in what it differs."""
-    event, beside = _fields(row), _fields(other)
-    words = [f"{row[KIND]} of {row[PROCESS]}", *([f"saga {row[SAGA]}"] if row[SAGA] else [])]
-    words += [f"{name} {value!r}" for name, value in event.items() if repr(value) != repr(beside.get(name))]
-    return ", ".join(words)[:300]
-
-
-def _fields(row: Row) -> dict[str, Any]:
-    """All of an event that its kind, actor and saga do not say."""
-    event = Event._make(row)._asdict()
-    data = event.pop("data")
-    return {
-        **{name: value for name, value in event.items() if name not in ("kind", "actor", "saga")},
-        **dict(zip(DATA_FIELDS[row[KIND]], data, strict=False)),
-    }
-
-
-def difference(setup: Setup, plan: Plan, *, runs: int = 5) -> str:
-    """How runs of one plan differ, where they were seen to; in words even if it does not happen again."""
-    first = simulate(setup, plan)
-    for _ in range(runs - 1):
-        if found := first_difference(first, simulate(setup, plan)):
-            return found
-    return f"it did not behave again as it had; {runs} more runs were equal"

@@ -12,7 +12,8 @@ from ..simulator import Setup, simulate
 from ..verdict import Verdict
 from .cases import Case
 from .enumerator import Enumerator
-from .judge import Judge, NotDeterministic, first_difference
+from .judge import Judge
+from .parting import NotDeterministic, parted
 from .parts import Record
 from .random_plans import random_plans
 from .reductions.table import judged_by_others, named
@@ -118,5 +119,5 @@ class PartSearch:
 
     def _repeat(self, case: Case) -> None:
         """Run a case again; NotDeterministic, with the first difference, where it is another."""
-        if found := first_difference(case.run, simulate(self.setup, case.plan)):
+        if found := parted(self.setup, case.plan, case.run, simulate(self.setup, case.plan)):
             raise NotDeterministic(f"{self.setup.scenario.name}, {case.plan}: {found}")

@@ -18,7 +18,7 @@ from ..history import rows_digest
 from ..simulator import Run, Setup, simulate
 from .cases import Case, mode_of
 from .enumerator import Enumerator
-from .judge import NotDeterministic, difference
+from .parting import NotDeterministic, difference
 from .reductions import SHAPING
 
 SCHEDULED: Final = 3

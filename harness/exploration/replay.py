@@ -20,6 +20,7 @@ from ..verdict import Finding, Violation
 from ..versioned import FileForm
 from .driver import Action, replay_actions
 from .judge import found_in
+from .parting import first_difference
 
 REPLAY_VERSION: Final = 1
 REPEATS: Final = 3
@@ -127,7 +128,8 @@ def replay(recorded: Replay, adapter: Adapter, catalogue: Catalogue = OURS) -> R
     setup = Setup(adapter=adapter, scenario=recorded.scenario)
     if reason := _obstacle(recorded, setup, catalogue):
         return Replayed(result="CANNOT RUN", reason=reason)
-    digests, violations, history = set(), [], None
+    histories: list[History] = []
+    violations, history = [], None
     for _ in range(REPEATS):
         if recorded.plan is not None:
             run = simulate(setup, recorded.plan)
@@ -140,10 +142,12 @@ def replay(recorded: Replay, adapter: Adapter, catalogue: Catalogue = OURS) -> R
                 history = replay_actions(setup, recorded.actions or ())
             except UsageError as error:
                 return Replayed(result="CANNOT RUN", reason=str(error))
-        digests.add(history.digest)
+        histories.append(history)
         violations.append(found_in(history, recorded.signature, catalogue))
-    if len(digests) > 1:
-        return Replayed(result="FLAKY", reason=f"{len(digests)} different histories in {REPEATS} runs", history=history)
+    if found := next(filter(None, (first_difference(histories[0], other) for other in histories[1:])), ""):
+        digests = {each.digest for each in histories}
+        reason = f"{len(digests)} different histories in {REPEATS} runs: {found}"
+        return Replayed(result="FLAKY", reason=reason, history=history)
     if violations[-1] is None:
         return Replayed(result="FIXED", history=history)
     return Replayed(result="STILL FAILS", violation=violations[-1], history=history)

@@ -70,6 +70,7 @@ class ReportBuilder:
         reasons = tuple(self._reasons())
         left = tuple(f"{count} of the campaign's parts: {why}" for why, count in self._left.items())
         gone = tuple(f"invariant {i.id} ({i.name})" for i in invariants if i.status == NOT_EXERCISED)
+        parted = self._stop.detail if self._stop and self._stop.why is Why.NOT_DETERMINISTIC else ""
         verdict: Conclusion = VIOLATED if findings else INCONCLUSIVE if reasons else CONSISTENT
         return Report(
             adapter=adapter.name,
@@ -92,7 +93,7 @@ class ReportBuilder:
             source=source_digest(adapter),
             not_exercised=(*left, *known.not_exercised(), *gone),
             reasons=reasons,
-            nondeterministic=self._stop.detail if self._stop and self._stop.why is Why.NOT_DETERMINISTIC else "",
+            nondeterministic=parted.splitlines()[0] if parted else "",
             digest=known.digest.hexdigest(),
             version=__version__,
             definition=adapter.saga,
@@ -106,7 +107,7 @@ class ReportBuilder:
     def _reasons(self) -> Iterator[str]:
         """Why the campaign cannot call the adapter consistent."""
         if self._stop is not None:
-            yield self._stop.sentence
+            yield from self._stop.sentence.splitlines()
             if self._stop.why is Why.BLOCKED:
                 return
         for why, count in self._left.items():

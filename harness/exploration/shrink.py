@@ -18,7 +18,8 @@ from ..simulator import Setup, simulate
 from ..verdict import Violation
 from .driver import Action, replay_actions
 from .enumerator import Enumerator
-from .judge import NotDeterministic, difference, found_in, violates
+from .judge import found_in, violates
+from .parting import NotDeterministic, difference
 
 
 @dataclass(frozen=True, kw_only=True)

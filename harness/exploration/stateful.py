@@ -38,7 +38,7 @@ from ..simulator import Setup
 from ..verdict import Violation
 from .drawn import trace_class
 from .driver import FAULTY_ACTIONS, Driver, expect_program_again
-from .judge import NotDeterministic
+from .parting import NotDeterministic
 
 ON_THE_WAY: Final = frozenset(
     {"I1", "I4", "I6", "I7", "I8", "I9", "I12", "I14", "I15", "I17", "I18", "I19", "I20", "I23", "C2"}

@@ -8,7 +8,7 @@ from .prefix import Prefix, Strayed, prefixes
 from .registers import Register
 from .settled import unsettled
 from .setup import Setup
-from .simulation import HEALING, Simulation, line_of, simulate
+from .simulation import HEALING, Simulation, line_of, noted_line, simulate
 
 __all__ = [
     "HEALING",
@@ -21,6 +21,7 @@ __all__ = [
     "Simulation",
     "Strayed",
     "line_of",
+    "noted_line",
     "observe",
     "prefixes",
     "simulate",

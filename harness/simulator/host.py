@@ -16,9 +16,11 @@ from .setup import Setup
 class Host(Protocol):
     """A run, as its ports see it. ``manual`` says that somebody moves the messages by hand; ``wall_offset_s`` is by how
     much the wall clock was set ahead, and ``clock_read`` whether the code under test has asked for it; ``on_close`` is
-    called when the run ends, the last first."""
+    called when the run ends, the last first. ``remembered`` is what modules of the standard library keep for this
+    run, by the names of their variables."""
 
     setup: Setup
+    seed: int
     kernel: Kernel
     trace: Trace
     durable: Durable
@@ -28,6 +30,7 @@ class Host(Protocol):
     on_close: list[Callable[[], None]]
     resources: dict[str, Any]
     databases: dict[str, str]
+    remembered: dict[str, Any]
 
     @property
     def random(self) -> random.Random:

@@ -56,6 +56,10 @@ class Incarnation:
         return task
 
     @abstractmethod
+    def serving_task(self, saga: str) -> asyncio.Task[Any] | None:
+        """asyncio's task that runs the order of ``saga``, where there is one."""
+
+    @abstractmethod
     def spawn_user(self, function: Callable[..., Any], *args: Any) -> None:
         """`World.spawn`: a task of the user's own beside the sagas."""
 

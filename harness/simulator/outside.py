@@ -12,6 +12,7 @@ from ..ports import StoreUnavailable
 from ..records import Write, subject_of
 from .host import Host
 from .incarnation import Incarnation
+from .leaving import permitted
 from .store import durable_write
 
 _T = TypeVar("_T")
@@ -21,7 +22,8 @@ def resource(host: Host, name: str, make: Callable[[], AbstractContextManager[An
     """What the run has under ``name``: made, and entered, when it is first asked for; left at the run's end."""
     if name not in host.resources:
         stack = ExitStack()
-        host.resources[name] = stack.enter_context(make())
+        with permitted():
+            host.resources[name] = stack.enter_context(make())
         host.on_close.append(stack.close)
     return host.resources[name]
 
@@ -41,7 +43,8 @@ def act_outside(
 
     def carry_out(_: object) -> None:
         try:
-            done.append(act())
+            with permitted():
+                done.append(act())
         except StoreUnavailable as error:
             host.refuse(
                 UsageError(

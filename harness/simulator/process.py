@@ -4,25 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import os
 import re
-import sys
-import sysconfig
-import traceback
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
-from types import FrameType
 from typing import Any, Final
 
 from greenlet import GreenletExit
 
 from ..errors import SagafuzzError, UsageError
+from ..frames import passed, place, users
 from ..history import BOOT, CLIENT_ACK, NONSENSE, RAISED
 from ..ports import PortError, ProcessCrashed
 from ..saga import Outcome
 from ..scenario import Order
 from .aio import SimLoop, current_saga
+from .chance import renew
 from .host import Host
 from .incarnation import Incarnation
 from .kernel import Spinning
@@ -91,6 +87,9 @@ class Process(Incarnation):
         else:
             self.loop.poke(self._cancel_task, order.id)
 
+    def serving_task(self, saga: str) -> asyncio.Task[Any] | None:
+        return self._serving.get(saga)
+
     def _cancel_task(self, saga: str) -> None:
         task = self._serving.get(saga)
         if task is not None:
@@ -101,6 +100,8 @@ class Process(Incarnation):
         return (adapter.upgrade if self.upgraded and adapter.upgrade is not None else adapter.factory)()
 
     def main(self) -> None:
+        """Boot, and recover where another process was before."""
+        renew(self._host, self.incarnation)
         if self._guarded("boot", "", self._boot) is _FAILED:
             return
         self._after_boot()
@@ -142,7 +143,8 @@ class Process(Incarnation):
         if isinstance(error, Spinning):  # the watchdog's, which ends the run
             self.kernel.stopped = "spins"
             return
-        data = (type(error).__name__, _message(error), f"{method}: {user_frame(error)}", from_a_port(error))
+        where = place(users(passed(error))) or "?"
+        data = (type(error).__name__, _message(error), f"{method}: {where}", from_a_port(error))
         self._host.trace.add(RAISED, self.label, data, saga=saga)
 
     def _finish(self, order: Order, answer: Any) -> None:
@@ -157,6 +159,7 @@ class Process(Incarnation):
     # -- the same, on a deterministic event loop ---------------------------------------------
 
     def _async_main(self) -> None:
+        renew(self._host, self.incarnation)
         task = self._host.task()
         self.loop = SimLoop(self.kernel, task)
         try:
@@ -260,34 +263,3 @@ def _message(error: BaseException) -> str:
         return re.sub(r"0x[0-9a-fA-F]{6,}", "0x…", str(error))
     except Exception as broken:
         return f"(its text cannot be had: {type(broken).__name__})"
-
-
-_SIMULATOR: Final = str(Path(__file__).parent) + os.sep
-_STDLIB: Final = sysconfig.get_path("stdlib") + os.sep
-_SITE: Final = ("site-packages", "dist-packages")
-
-
-def user_frame(error: BaseException) -> str:
-    """``file:line`` of the innermost frame that is neither the simulator's nor the standard library's."""
-    place = "?"
-    for frame in traceback.extract_tb(error.__traceback__):
-        if _is_theirs(frame.filename):
-            place = f"{Path(frame.filename).name}:{frame.lineno}"
-    return place
-
-
-def calling_line() -> str:
-    """``file:line in function`` of the innermost such frame that is running; "" where there is none. A lambda has no
-    name to tell."""
-    frame: FrameType | None = sys._getframe(1)
-    while frame is not None and not _is_theirs(frame.f_code.co_filename):
-        frame = frame.f_back
-    if frame is None:
-        return ""
-    where, name = f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}", frame.f_code.co_name
-    return where if name.startswith("<") else f"{where} in {name}"
-
-
-def _is_theirs(filename: str) -> bool:
-    stdlib = filename.startswith(_STDLIB) and not any(part in filename for part in _SITE)
-    return not (stdlib or filename.startswith((_SIMULATOR, "<")))

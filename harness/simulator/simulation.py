@@ -11,6 +11,7 @@ from greenlet import getcurrent
 from ..effects import AT_BOOT, BEFORE, SIMULATED, Doings, Effect, Lag, Upgrade, check_doings, doing
 from ..errors import UsageError
 from ..faults import FAULT_KINDS, Fault, Plan
+from ..frames import calling_line
 from ..history import (
     CANCEL,
     CLIENT_ACK,
@@ -47,7 +48,7 @@ from .kernel import LIVELOCK, NO_LIMIT, Kernel, Task
 from .network import Network
 from .patches import virtual
 from .priorities import Priorities
-from .process import Process, calling_line
+from .process import Process
 from .settled import unsettled
 from .setup import Setup
 from .timers import START, START_BESIDE
@@ -136,6 +137,7 @@ class Simulation:
         "network",
         "on_close",
         "process",
+        "remembered",
         "resources",
         "seed",
         "services",
@@ -170,6 +172,7 @@ class Simulation:
         kernel.acts |= {START: self.start, START_BESIDE: self._start_beside, SUBMIT_DUE: self.submit}
         self.databases: dict[str, str] = {}
         self.resources: dict[str, Any] = {}
+        self.remembered: dict[str, Any] = {}
         self.on_close: list[Callable[[], None]] = []
         self.living: list[Process] = []
         self._processes: list[Process] = []
@@ -529,6 +532,14 @@ def simulate(setup: Setup, plan: Plan = Plan(), *, seed: int = 0) -> Run:
 def line_of(setup: Setup, plan: Plan, position: int) -> str:
     """Run the plan and say which line of the code under test recorded the row at ``position``."""
     sim = begun(setup, plan)
+    line = noted_line(sim, position)
+    sim.complete()
+    sim.dissolve()
+    return line()
+
+
+def noted_line(sim: Simulation, position: int) -> Callable[[], str]:
+    """Note which line of the code under test records the row at ``position`` of ``sim``; that line, "" before."""
     lines: list[str] = []
 
     def record(row: Row) -> None:
@@ -537,6 +548,4 @@ def line_of(setup: Setup, plan: Plan, position: int) -> str:
         sim.trace.rows.append(row)
 
     sim.trace.record = record
-    sim.complete()
-    sim.dissolve()
-    return lines[0] if lines else ""
+    return lambda: lines[0] if lines else ""

@@ -73,7 +73,7 @@ def test_it_is_flaky_where_the_adapter_is_not_deterministic(sagafuzz: Run, found
     )
     result = sagafuzz("replay", file_of(found, "I1"), "--adapter", "shop.py:Shop")
     assert result.code == 4
-    assert "FLAKY (3 different histories in 3 runs)" in result.out
+    assert "FLAKY (3 different histories in 3 runs: event 2 is SEND of " in result.out
 
 
 def of_the_state_machine(*actions: tuple[str, int]) -> Path:

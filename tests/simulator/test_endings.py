@@ -240,7 +240,7 @@ def test_the_watchdog_takes_no_run_for_the_one_before_that_lay_in_the_same_place
             self.kernel = SimpleNamespace(ticks=7, stopped="", current=None)
 
     with monkeypatch.context() as patch, watchdog(60.0) as watch:
-        patch.setattr(patches, "_simulation", Running)
+        patch.setattr(patches, "simulation", Running)
         alarm: Any = signal.getsignal(signal.SIGALRM)
         for _ in range(20):
             alarm(signal.SIGALRM, None)

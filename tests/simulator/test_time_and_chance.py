@@ -1,14 +1,22 @@
 """Time is virtual and chance repeats inside the code under test, and nowhere else."""
+# Naive dates are what is tested, and a lambda looks its clock up when it is called.
+# ruff: noqa: DTZ002, DTZ003, DTZ005, DTZ011, DTZ012, PLW0108
 
 from __future__ import annotations
 
 import asyncio
+import copy
+import dataclasses
+import datetime as dt
+import os
+import pickle
 import random
 import secrets
 import threading
 import time
 import types
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from time import sleep as sleep_taken_before
 from typing import Any
 
@@ -21,6 +29,8 @@ from sagafuzz.simulator.patches import virtual
 from .conftest import Laboratory
 
 THREE_HOURS = 3 * 3600
+START = 1_700_000_000.0
+BEGINNING = dt.datetime.fromtimestamp(START, dt.UTC)
 
 
 def elapsed(lab: Laboratory, wait: Any) -> float:
@@ -118,17 +128,15 @@ def test_time_is_real_in_another_thread_while_a_simulation_runs(lab: Laboratory)
         world.call("payment.charge", saga=order.id)
         inside.clear()
         outside.clear()
-        thread = threading.Thread(target=bystander)
-        thread.start()
+        watching = pool.submit(bystander)
         inside.set()
         outside.wait(10)
-        thread.join()
+        watching.result()
         return True
 
-    thread = threading.Thread(target=bystander)
-    thread.start()
-    trial = lab.trial(lab.system(run, participants={"payment": Bank}))
-    thread.join()
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(bystander)
+        trial = lab.trial(lab.system(run, participants={"payment": Bank}))
     assert trial.answers == ["completed"]
     assert len(real) == 4
     assert min(real) > 1_700_000_001
@@ -144,6 +152,134 @@ def test_the_simulation_is_virtual_only_while_its_own_code_runs(lab: Laboratory)
         sim.finish()
 
 
+# -- the wall clock in all its forms -------------------------------------------------------------
+
+Moment = dt.datetime  # taken by name before anything was replaced
+taken_now = dt.datetime.now
+taken_today = dt.date.today
+
+
+@dataclasses.dataclass
+class Stamped:
+    """What a record of a saga often looks like."""
+
+    at: dt.datetime = dataclasses.field(default_factory=dt.datetime.now)
+    since: float = dataclasses.field(default_factory=time.time)
+
+
+class Timed:
+    clock = staticmethod(time.time)
+
+    def __init__(self, clock: Any = time.time, *, today: Any = dt.date.today) -> None:
+        self.asked = clock
+        self.today = today
+
+
+def closed_over(now: Any = dt.datetime.now) -> Any:
+    taken = time.time_ns
+    return lambda: (now(), taken())
+
+
+in_a_closure = closed_over()
+
+WALLS: dict[str, Any] = {
+    "datetime.now": lambda: dt.datetime.now().timestamp(),
+    "datetime.now(UTC)": lambda: dt.datetime.now(dt.UTC).timestamp(),
+    "datetime.now(tz=)": lambda: dt.datetime.now(tz=dt.timezone(dt.timedelta(hours=5))).timestamp(),
+    "datetime.utcnow": lambda: dt.datetime.utcnow().replace(tzinfo=dt.UTC).timestamp(),
+    "datetime.today": lambda: dt.datetime.today().timestamp(),
+    "from datetime import datetime": lambda: Moment.now().timestamp(),
+    "now = datetime.now": lambda: taken_now().timestamp(),
+    "default_factory=datetime.now": lambda: Stamped().at.timestamp(),
+    "default_factory=time.time": lambda: Stamped().since,
+    "clock=time.time": lambda: Timed().asked(),
+    "clock in a class": lambda: Timed.clock(),
+    "clock in a closure": lambda: in_a_closure()[0].timestamp(),
+    "nanoseconds in a closure": lambda: in_a_closure()[1] / 1e9,
+    "gmtime": lambda: dt.datetime(*time.gmtime()[:6], tzinfo=dt.UTC).timestamp(),
+    "localtime": lambda: time.mktime(time.localtime()),
+    "strftime": lambda: time.mktime(time.strptime(time.strftime("%Y-%m-%d %H:%M:%S"), "%Y-%m-%d %H:%M:%S")),
+    "ctime": lambda: time.mktime(time.strptime(time.ctime())),
+    "asctime": lambda: time.mktime(time.strptime(time.asctime())),
+    "clock_gettime": lambda: time.clock_gettime(time.CLOCK_REALTIME),
+    "clock_gettime_ns": lambda: time.clock_gettime_ns(time.CLOCK_REALTIME) / 1e9,
+    "uuid1": lambda: (uuid.uuid1().time - 0x01B21DD213814000) / 1e7,
+}
+
+
+@pytest.mark.parametrize("wall", WALLS.values(), ids=WALLS)
+def test_the_date_is_virtual_however_it_is_asked_for(lab: Any, wall: Any) -> None:
+    told: list[float] = []
+
+    def run(world: Any, order: Any) -> bool:
+        told.append(wall())
+        world.sleep(THREE_HOURS)
+        told.append(wall())
+        return True
+
+    lab.trial(lab.system(run))
+    assert told == pytest.approx([START, START + THREE_HOURS], abs=1e-3)
+    assert wall() > START + 1000 * THREE_HOURS  # and real outside
+
+
+@pytest.mark.parametrize("today", [lambda: dt.date.today(), lambda: taken_today(), lambda: Timed().today()])
+def test_today_is_a_virtual_day(lab: Any, today: Any) -> None:
+    told: list[dt.date] = []
+
+    def run(world: Any, order: Any) -> bool:
+        told.append(today())
+        world.sleep(24 * 3600)
+        told.append(today())
+        return True
+
+    lab.trial(lab.system(run))
+    assert told == [dt.date.fromtimestamp(START), dt.date.fromtimestamp(START + 24 * 3600)]
+    assert type(told[0]) is dt.date
+
+
+def test_a_date_made_inside_is_a_date_like_every_other(lab: Any) -> None:
+    made: list[dt.datetime] = []
+    lab.trial(lab.system(lambda world, order: bool(made.append(dt.datetime.now(dt.UTC))) or True))
+    (moment,) = made
+    assert moment == BEGINNING
+    assert type(moment) is dt.datetime is Moment
+    assert isinstance(moment, dt.date)
+    assert pickle.loads(pickle.dumps(moment)) == copy.deepcopy(moment) == moment
+    assert moment + dt.timedelta(hours=1) > moment
+
+
+def test_a_class_that_inherits_of_datetime_makes_dates_of_its_own(lab: Any) -> None:
+    class Deadline(dt.datetime):
+        pass
+
+    made: list[Any] = []
+    lab.trial(
+        lab.system(lambda world, order: made.extend([Deadline.now(), Deadline.utcnow(), Deadline.today()]) or True)
+    )
+    assert [type(moment) for moment in made] == [Deadline] * 3
+    assert type(Deadline.now()) is Deadline
+
+
+def test_the_functions_that_were_replaced_keep_their_names_and_can_be_pickled(lab: Any) -> None:
+    lab.trial(lab.system(lambda world, order: True))
+    for function in (time.time, os.urandom, random.choice, uuid.uuid1, open):
+        assert pickle.loads(pickle.dumps(function)) is function
+    assert time.time.__name__ == "time"
+    assert "tz" in repr(dt.datetime.now.__doc__)
+
+
+def test_clocks_that_another_tool_put_back_are_replaced_again(lab: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """freezegun, say, puts back what it found when it was imported."""
+    told: list[float] = []
+    system = lab.system(lambda world, order: told.append(time.time()) or True)
+    lab.trial(system)
+    replaced: Any = time.time
+    time.time = replaced.__wrapped__
+    lab.trial(system)
+    assert told == [START, START]
+    assert time.time() > START + 1
+
+
 def draw(world: Any) -> list[Any]:
     bag = list(range(10))
     random.shuffle(bag)
@@ -157,6 +293,11 @@ def draw(world: Any) -> list[Any]:
         secrets.token_hex(8),
         secrets.randbelow(10**9),
         random.SystemRandom().random(),
+        random.Random().random(),
+        random.Random(None).getrandbits(64),
+        secrets.choice(range(10**9)),
+        os.urandom(8),
+        uuid.uuid1().clock_seq + random.getrandbits(64),
         world.random.random(),
     ]
 
@@ -195,3 +336,46 @@ def test_a_seed_set_inside_holds_inside(lab: Laboratory) -> None:
     lab.trial(lab.system(run), seed=1)
     lab.trial(lab.system(run), seed=2)
     assert drawn == [random.Random(7).random()] * 2
+
+
+JITTER = random.Random(42)
+SYSTEM = random.Random()
+
+
+class Backoff:
+    jitter = random.Random(7)
+
+
+def test_generators_that_a_module_keeps_begin_anew_in_each_run_and_process(lab: Any) -> None:
+    drawn: list[list[float]] = []
+
+    def note(world: Any) -> None:
+        drawn.append([generator.random() for generator in (JITTER, Backoff.jitter, SYSTEM)])
+
+    def run(world: Any, order: Any) -> bool:
+        note(world)
+        world.call("order.create", saga=order.id)
+        return True
+
+    system = lab.system(run, recover=note)
+    lab.trial(system)
+    lab.trial(system, "crash-after-send order F")
+    first, again, recovered = drawn
+    assert first == again
+    assert first[:2] == recovered[:2] == [random.Random(42).random(), random.Random(7).random()]
+
+
+def test_identifiers_of_one_moment_differ(lab: Any) -> None:
+    made: list[Any] = []
+    system = lab.system(lambda world, order: made.append([uuid.uuid1() for _ in range(1000)]) or True)
+    lab.trial(system)
+    lab.trial(system)
+    assert len(set(made[0])) == 1000
+    assert made[0] == made[1]
+    assert made[0] == sorted(made[0], key=lambda each: each.time)
+
+
+def test_what_the_module_of_identifiers_remembers_outside_is_its_own(lab: Any) -> None:
+    before = uuid.uuid1(1)
+    lab.trial(lab.system(lambda world, order: bool(uuid.uuid1())))
+    assert uuid.uuid1(1).time > before.time > (START + 1e6) * 1e7

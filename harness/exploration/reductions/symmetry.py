@@ -15,7 +15,7 @@ from typing import Any
 from ...faults import Plan
 from ...scenario import Scenario
 from ...simulator import Setup, simulate
-from ..judge import first_difference
+from ..parting import first_difference
 
 _ID = re.compile(r"\bsaga-\d+\b")
 

@@ -1,0 +1,82 @@
+"""Whose line it is: the user's own code among the frames of a stack."""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+import sysconfig
+import traceback
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from types import CodeType, FrameType
+from typing import Final
+
+Frame = tuple[CodeType, int]
+"""The code of a frame, and the line in it."""
+
+_OURS: Final = Path(__file__).resolve().parent
+_SYSTEMS: Final = tuple((Path(__file__).parent / name).resolve() for name in ("adapters", "reference_saga"))
+"""Where the harness lies, and the systems under test that come with it; in development they are reached by links."""
+
+_LIBRARY: Final = (Path(os.__file__).resolve().parent, Path(sysconfig.get_path("platstdlib")).resolve())
+_INSTALLED: Final = frozenset({"site-packages", "dist-packages"})
+
+
+@functools.cache
+def is_own(filename: str) -> bool:
+    """Whether a frame of that file is the user's own: not ours, the standard library's or an installed package's."""
+    if filename.startswith("<"):
+        return False
+    path = Path(filename).resolve()
+    return not (_INSTALLED & set(path.parts)) and not any(map(path.is_relative_to, (*_LIBRARY, _OURS, *_SYSTEMS)))
+
+
+@functools.cache
+def _is_installed(filename: str) -> bool:
+    """Whether it is an installed package's, or a built-in adapter's: a system under test may ship as one."""
+    path = Path(filename).resolve()
+    if any(map(path.is_relative_to, _SYSTEMS)):
+        return True
+    return bool(_INSTALLED & set(path.parts)) and not path.is_relative_to(_OURS)
+
+
+def running(frame: FrameType | None) -> Iterator[Frame]:
+    """``frame`` and its callers, the innermost first."""
+    while frame is not None:
+        yield frame.f_code, frame.f_lineno
+        frame = frame.f_back
+
+
+def passed(error: BaseException) -> Iterator[Frame]:
+    """The frames that ``error`` passed, the innermost first."""
+    yield from reversed([(frame.f_code, line) for frame, line in traceback.walk_tb(error.__traceback__)])
+
+
+def users(frames: Iterable[Frame]) -> Frame | None:
+    """The first frame that is the user's own; else the first of an installed package, since a saga may ship as one."""
+    installed = None
+    for frame in frames:
+        filename = frame[0].co_filename
+        if is_own(filename):
+            return frame
+        if installed is None and _is_installed(filename):
+            installed = frame
+    return installed
+
+
+def place(frame: Frame | None) -> str:
+    """``file.py:12``; "" for None."""
+    return "" if frame is None else f"{Path(frame[0].co_filename).name}:{frame[1]}"
+
+
+def line(frame: Frame | None) -> str:
+    """``file.py:12 in function``; "" for None. A lambda has no name to tell."""
+    if frame is None or frame[0].co_name.startswith("<"):
+        return place(frame)
+    return f"{place(frame)} in {frame[0].co_name}"
+
+
+def calling_line() -> str:
+    """The user's line that is running."""
+    return line(users(running(sys._getframe(1))))

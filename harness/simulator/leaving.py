@@ -1,0 +1,215 @@
+"""Code under test that leaves the simulated world: a real socket, thread, process or file.
+
+What it does there no fault can strike, no run can repeat, and no invariant sees. So the run ends, and the user's own
+line is named, whatever that code would have made of an error.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import builtins
+import inspect
+import io
+import os
+import selectors
+import socket
+import sqlite3
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from itertools import islice
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from ..errors import UsageError
+from ..frames import Frame, is_own, line, running, users
+from .aio import SimLoop
+from .host import Host
+from .incarnation import Incarnation
+from .replacing import Check
+
+
+class Way(NamedTuple):
+    """A way out of the world: what the code does there, and what to write in its place."""
+
+    does: str
+    instead: str
+
+
+_LIVE: Final = "the real ones are for live mode"
+
+NETWORK: Final = Way(
+    "uses the real network",
+    f"ask participants by world.call(...); what is no part of the test goes into world.outside(...); {_LIVE}",
+)
+THREAD: Final = Way(
+    "starts a real thread", f"write world.spawn(function, ...), or asyncio.to_thread(...) in async code; {_LIVE}"
+)
+PROCESS: Final = Way("starts a real process", f"ask a participant by world.call(...); {_LIVE}")
+FILE: Final = Way(
+    "opens a real file for writing",
+    "keep what is to last in world.store, world.file() or world.sqlite(), write the rest by world.outside(...)",
+)
+DATABASE: Final = Way("opens a real SQLite file", "write world.sqlite(), which is a sqlite3.Connection of the world")
+
+_permitted: ContextVar[bool] = ContextVar("sagafuzz_permitted", default=False)
+
+
+@contextmanager
+def permitted() -> Iterator[None]:
+    """Whatever is done here is meant to be outside (`world.outside`, `world.resource`)."""
+    token = _permitted.set(True)
+    try:
+        yield
+    finally:
+        _permitted.reset(token)
+
+
+def leave(sim: Host, way: Way, what: object = "") -> None:
+    """Code under test is about to take this way: end the run, unless that is permitted, or no doing of its own."""
+    if _permitted.get():
+        return
+    frames = list(running(sys._getframe(1)))
+    if _excused(frames, way):
+        return
+    where = line(users(frames))
+    if not any(is_own(code.co_filename) for code, _ in frames):  # in a task that a library made, say
+        where = line(_waiting(sim)) or where or _of_the_class(sim)
+    shown = f" ({what})" if what else ""
+    error = UsageError(
+        f"adapter {sim.setup.adapter.name!r} leaves the simulated world at {where}: it {way.does}{shown}, where no "
+        f"fault strikes and nothing is seen; {way.instead}"
+    )
+    sim.kernel.fatal, sim.kernel.stopped = error, "fatal"  # for a participant's code, which might catch it
+    sim.refuse(error)
+
+
+_SCRATCH: Final = frozenset({"tempfile", "logging"})
+"""Modules of the standard library that write files in which nothing is kept."""
+
+
+def _excused(frames: list[Frame], way: Way) -> bool:
+    """Whether an import does it, or a log."""
+    for code, _ in frames:
+        if is_own(code.co_filename):
+            return False
+        if "importlib._bootstrap" in code.co_filename:
+            return True
+        path = Path(code.co_filename)
+        if way is FILE and _SCRATCH & {path.stem, path.parent.name}:
+            return True
+    return False
+
+
+# -- whose doing it is, where none of the user's lines is on the stack -------------------------------
+
+
+def _waiting(sim: Host) -> Frame | None:
+    """The user's line that waits for what a task of a library, or a thread made by `asyncio.to_thread`, does."""
+    process = sim.kernel.current.process if sim.kernel.current is not None else None
+    if not isinstance(process, Incarnation):
+        return None
+    coroutines = [
+        other.get_coro()
+        for loop in [each.loop for each in process.tasks if each.loop is not None]
+        for other in sorted(asyncio.all_tasks(loop), key=lambda other: (len(other.get_name()), other.get_name()))
+    ]
+    serving = process.serving_task(process.current_saga())
+    found = [users(_suspended(coroutine)) for coroutine in ([serving.get_coro()] if serving else []) + coroutines]
+    return next((frame for frame in found if frame is not None and is_own(frame[0].co_filename)), None)
+
+
+def _suspended(coroutine: Any) -> list[Frame]:
+    """The frames of a coroutine that waits, the innermost first."""
+    frames: list[Frame] = []
+    while coroutine is not None:
+        frame = getattr(coroutine, "cr_frame", None) or getattr(coroutine, "gi_frame", None)
+        if frame is not None:
+            frames.append((frame.f_code, frame.f_lineno))
+        coroutine = getattr(coroutine, "cr_await", None) or getattr(coroutine, "gi_yieldfrom", None)
+    return frames[::-1]
+
+
+def _of_the_class(sim: Host) -> str:
+    factory = sim.setup.adapter.factory
+    try:
+        return f"{Path(inspect.getsourcefile(factory) or '?').name}:{inspect.getsourcelines(factory)[1]}"
+    except (OSError, TypeError):
+        return "an unknown line"
+
+
+# -- the ways out -----------------------------------------------------------------------------------
+
+
+def _network(sim: Host, *args: Any, **_: Any) -> None:
+    places = [value for value in args if isinstance(value, str | int | tuple)]
+    leave(sim, NETWORK, ", ".join(map(str, places[:2])))
+
+
+def _connected(sim: Host, *_: Any, **__: Any) -> None:
+    leave(sim, NETWORK)
+
+
+def _waited_for(sim: Host, *_: Any, **__: Any) -> None:
+    if not any(Path(code.co_filename).parent.name == "asyncio" for code, _ in islice(running(sys._getframe(1)), 8)):
+        leave(sim, NETWORK)  # an event loop of another make is told by the ports
+
+
+def _thread(sim: Host, *_: Any, **__: Any) -> None:
+    leave(sim, THREAD)
+
+
+def _process(sim: Host, *args: Any, **_: Any) -> None:
+    words = [value for value in args if isinstance(value, str | bytes | list | tuple)]
+    leave(sim, PROCESS, repr(words[0])[:80] if words else "")
+
+
+_WRITES: Final = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+
+
+def _open(sim: Host, file: Any, mode: str = "r", *_: Any, **__: Any) -> None:
+    if isinstance(mode, str) and set(mode) & set("wax+"):
+        _written(sim, file)
+
+
+def _os_open(sim: Host, path: Any, flags: int, *_: Any, **__: Any) -> None:
+    if flags & _WRITES:
+        _written(sim, path)
+
+
+def _written(sim: Host, file: Any) -> None:
+    if not isinstance(file, int) and not os.fsdecode(file).startswith("/dev/"):
+        leave(sim, FILE, repr(os.fsdecode(file)))
+
+
+def _sqlite(sim: Host, database: Any, *_: Any, **__: Any) -> None:
+    name = os.fsdecode(database)
+    if name and ":memory:" not in name and "mode=memory" not in name:
+        leave(sim, DATABASE, repr(name))
+
+
+def _checks(holder: Any, ask: Callable[..., object], *names: str) -> list[Check]:
+    return [Check(holder, name, ask) for name in names]
+
+
+WAYS_OUT: Final = (
+    *_checks(threading.Thread, _thread, "start"),
+    *_checks(socket.socket, _network, "connect", "connect_ex", "bind", "sendto"),
+    *_checks(socket.socket, _connected, "send", "sendall", "recv", "recv_into", "recvfrom", "accept"),
+    *_checks(socket, _network, "getaddrinfo", "gethostbyname", "gethostbyname_ex", "gethostbyaddr", "getnameinfo"),
+    *_checks(SimLoop, _network, "create_connection", "create_server", "create_datagram_endpoint"),
+    *_checks(SimLoop, _network, "create_unix_connection", "create_unix_server", "getaddrinfo", "getnameinfo"),
+    *_checks(SimLoop, _network, "sock_connect", "sock_recv", "sock_sendall", "add_reader", "add_writer"),
+    *_checks(SimLoop, _process, "subprocess_exec", "subprocess_shell"),
+    *_checks(selectors._BaseSelectorImpl, _waited_for, "register"),
+    *_checks(subprocess.Popen, _process, "__init__"),
+    *_checks(os, _process, "system", "fork", "forkpty", "posix_spawn", "posix_spawnp", "execv", "execve"),
+    *_checks(builtins, _open, "open"),
+    *_checks(io, _open, "open"),
+    *_checks(os, _os_open, "open"),
+    *_checks(sqlite3, _sqlite, "connect"),
+)
+"""What leads out of the world, and what is asked before it does."""
