@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from ..history import ALERT, CLIENT_ACK, DEAD_LETTER, RAISED, SUBMIT
+from ..history import ALERT, CLIENT_ACK, DEAD_LETTER, KIND, RAISED, SAGA, SUBMIT
 from ..saga import Outcome
 from ..scenario import Order
 from ..simulator import Setup
@@ -164,15 +164,21 @@ class Client:
 
     def _note(self, member: Member, saga: str, status: str, said: Mapping[str, Any]) -> None:
         if status == "failed_stuck":
-            step, reason = str(said.get("step", "")), str(said.get("reason", "its compensation keeps failing"))
-            self._record.add(DEAD_LETTER, member.label, (reason,), saga=saga, step=step)
-            self._record.add(ALERT, member.label, (reason,), saga=saga, step=step)
+            self._hand_over(member, saga, said)
         if status in _OUTCOMES:
             self._record.add(CLIENT_ACK, "client", (_OUTCOMES[status].value,), saga=saga)
         elif status == "unknown" and self._taken_by.get(saga) is member:
             reason = str(said.get("reason", "it does not know how the saga ended"))
             raised = ("unknown", reason, "its driver", not said.get("stray", False))
             self._record.add(RAISED, member.label, raised, saga=saga)
+
+    def _hand_over(self, member: Member, saga: str, said: Mapping[str, Any]) -> None:
+        """A saga that is stuck is put aside, and a person is called: to the step that is named, else to what the worker
+        has put aside by itself, else to the whole saga."""
+        step, reason = str(said.get("step", "")), str(said.get("reason", "its compensation keeps failing"))
+        if step or not any(row[KIND] in (ALERT, DEAD_LETTER) and row[SAGA] == saga for row in self._record.rows):
+            self._record.add(DEAD_LETTER, member.label, (reason,), saga=saga, step=step)
+            self._record.add(ALERT, member.label, (reason,), saga=saga, step=step)
 
 
 def _step_of(setup: Setup, name: str) -> dict[str, Any]:

@@ -28,8 +28,8 @@ def load(id):
 def checkout(saga):
     state = load(saga.id)
     if state is None:
-        state = {"id": saga.id, "order": saga.order, "steps": saga.steps, "begun": [], "receipts": {}, "undone": []}
-        state["phase"] = "forward"
+        state = {"id": saga.id, "order": saga.order, "steps": saga.steps, "begun": [], "receipts": {}}
+        state |= {"phase": "forward", "undone": [], "stuck": []}
         save(state, "create")
     if state["phase"] == "forward" and forward(saga, state):
         return end(state, "completed", Outcome.COMPLETED)
@@ -66,12 +66,16 @@ def backward(saga, state):
         try:
             ask(saga, step, "undo", UNDO_ATTEMPTS, receipt=state["receipts"].get(step))
         except (Rejected, Unavailable, CallTimeout):
-            state["stuck"] = step  # for a person; the steps before it are undone all the same
+            if step not in state["stuck"]:
+                state["stuck"].append(step)  # for a person; the steps before it are undone all the same
             save(state, "stuck", step)
             continue
         state["undone"].append(step)
         save(state, "undone", step)
-    return ("stuck", Outcome.STUCK) if "stuck" in state else ("compensated", Outcome.COMPENSATED)
+    for step in state["stuck"]:
+        for kind in ("DEAD_LETTER", "ALERT"):
+            worker.note(kind, saga=saga.id, step=step, reason="its undo keeps failing")
+    return ("stuck", Outcome.STUCK) if state["stuck"] else ("compensated", Outcome.COMPENSATED)
 
 
 def ask(saga, step, verb, attempts, receipt=None):
