@@ -280,6 +280,7 @@ register(
         effects=(Tear(), Crash(when=BEFORE)),
         directions=("",),
         meaning="the orchestrator dies in the middle of the write; the file holds a part of it",
+        moment="in the middle of {write}",
     ),
     FaultKind(
         name="store-error-after-commit",
@@ -295,6 +296,7 @@ register(
         effects=(LoseWrite(), Crash(when=AFTER)),
         directions=("",),
         meaning="the store had acknowledged the record; it dies with the orchestrator",
+        moment="right after {write}, which is lost",
     ),
     FaultKind(
         name="store-outage",

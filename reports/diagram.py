@@ -10,26 +10,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from ..faults import AT_SEND, FAULT_KINDS
-from ..history import SEND, Fired, History
+from ..history import SEND, History
 from ..verdict import Violation
-from .clean import clean, cut, pad, plural, width
-from .lines import Line, Mark, narrate
+from .clean import clean, cut, pad, width
+from .evidence import evidence
+from .lines import ORCHESTRATOR, Line, Mark, narrate
+from .shown import shown
+from .strikes import struck_rows
 
 MAX_LINES: Final = 28
 """Lines of a diagram before uneventful stretches are left out: with its heading it fills one screen."""
 
-MAX_VITAL: Final = 60
-"""Lines kept at all, save those that are marked: a livelock has thousands of calls of one step."""
-
 COLUMNS: Final = 100
-ORCHESTRATOR: Final = "orchestrator"
 PARTICIPANTS: Final = "participants"
 
 _LANES_COLUMNS: Final = 44
-_ABOUT_WRITES: Final = frozenset({"I12"})  # invariants that are told only by showing the durable writes
-_ORDINARY: Final = frozenset({"call", "arrival", "write"})
-_PASSING: Final = frozenset({"submit", "timeout", "client", "person"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,59 +35,35 @@ class Diagram:
     lines: tuple[Line, ...]
 
 
-def diagram(
-    history: History, violation: Violation | None = None, *, limit: int = MAX_LINES, most: int = MAX_VITAL
-) -> Diagram:
+def diagram(history: History, violation: Violation | None = None, *, limit: int = MAX_LINES) -> Diagram:
     """The diagram of a history, with a mark at each fault that struck and at the violation.
 
-    Above ``limit`` lines, uneventful stretches give way to a line that counts their events; what is
-    marked always stays; so do the calls of the violated step, up to ``most`` lines.
+    Above ``limit`` lines, uneventful stretches give way to a line that counts their events, as `shown` says.
     """
-    shown = None if violation is None else _position(history, violation)
-    writes_of: tuple[str, ...] = ()
-    if violation is not None and violation.invariant in _ABOUT_WRITES:
-        writes_of = (violation.saga,) if violation.saga else history.sagas
-    lines = narrate(history, forced=() if shown is None else (shown,), writes_of=writes_of)
+    if not history.rows:
+        return Diagram(lanes=_lanes(history), lines=())
+    struck = struck_rows(history)
+    grounds = frozenset() if violation is None else evidence(history, violation)
+    lines = narrate(history, forced={*struck, *grounds})
     marks: dict[int, list[Mark]] = {}
-    for fired in history.fired:
-        if lines:
-            marks.setdefault(_line_of_fault(lines, fired), []).append(Mark(kind="fault", text=fired.fault.kind))
-    if shown is not None:
-        for index in _lines_at(lines, shown)[-1:]:
-            marks.setdefault(index, []).append(Mark(kind="violation", text="violation"))
+    for position, fired in zip(struck, history.fired, strict=True):
+        marks.setdefault(_line_of(lines, position), []).append(Mark(kind="fault", text=fired.fault.kind))
+    if violation is not None:
+        at = _line_of(lines, _position(history, violation))
+        marks.setdefault(at, []).append(Mark(kind="violation", text="violation"))
     marked = [replace(line, marks=tuple(marks.get(index, ()))) for index, line in enumerate(lines)]
-    return Diagram(lanes=_lanes(history), lines=tuple(_elide(marked, violation, limit, most)))
+    return Diagram(lanes=_lanes(history), lines=tuple(shown(marked, grounds, violation, limit)))
 
 
-def _position(history: History, violation: Violation) -> int | None:
-    """The position that shows the violation; the end where it says none, None where there is nothing."""
+def _position(history: History, violation: Violation) -> int:
+    """The position that shows the violation; the end where it says none."""
     last = len(history.rows) - 1
-    if last < 0:
-        return None
     return violation.position if 0 <= violation.position <= last else last
 
 
-def _lines_at(lines: Sequence[Line], position: int) -> list[int]:
-    return [index for index, line in enumerate(lines) if position in line.rows]
-
-
-def _line_of_fault(lines: Sequence[Line], fired: Fired) -> int:
-    """The line at which a fault struck: a crash shows at once, the others at their request or its fate."""
-    kind = FAULT_KINDS.get(fired.fault.kind)
-    at = _lines_at(lines, fired.position)
-    if kind is not None and kind.crash and at:
-        return at[0]
-    site = fired.fault.site
-    before = _lines_at(lines, fired.position - 1)
-    near = [
-        index
-        for index in ((*before, *at) if site.phase == AT_SEND else (*at, *before))
-        if (lines[index].saga, lines[index].step) == (site.saga, site.subject)
-    ]
-    if near:
-        return near[0]
-    earlier = [index for index, line in enumerate(lines) if line.rows and line.rows[0] <= fired.position]
-    return earlier[-1] if earlier else 0
+def _line_of(lines: Sequence[Line], position: int) -> int:
+    """The index of the line that tells of a row, the last one where there are several."""
+    return next(index for index in range(len(lines) - 1, -1, -1) if position in lines[index].rows)
 
 
 def _lanes(history: History) -> tuple[str, ...]:
@@ -106,65 +77,12 @@ def _lanes(history: History) -> tuple[str, ...]:
     return (ORCHESTRATOR, *ordered)
 
 
-# -- leaving out what is uneventful --------------------------------------------------------------
-
-
-def _elide(lines: list[Line], violation: Violation | None, limit: int, most: int) -> list[Line]:
-    if len(lines) <= limit:
-        return lines
-    vital = [_is_vital(line, violation) for line in lines]
-    passing = [line.kind in _PASSING for line in lines]
-    kept = _shortened(lines, [keep or ok for keep, ok in zip(vital, passing, strict=True)])
-    if len(kept) > limit:
-        kept = _shortened(lines, vital)
-    if len(kept) > most:
-        kept = _shortened(lines, _cropped(lines, vital, most))
-    return kept
-
-
-def _is_vital(line: Line, violation: Violation | None) -> bool:
-    if line.marks or line.kind not in _ORDINARY | _PASSING:
-        return True
-    if violation is None or not violation.step or line.kind not in ("call", "arrival", "write"):
-        return False
-    return line.step == violation.step and violation.saga in ("", line.saga)
-
-
-def _cropped(lines: Sequence[Line], vital: Sequence[bool], most: int) -> list[bool]:
-    """Of too many vital lines: those with marks, and of the others the first and the last ones."""
-    unmarked = [index for index, keep in enumerate(vital) if keep and not lines[index].marks]
-    half = most // 3
-    chosen = {*unmarked[:half], *unmarked[len(unmarked) - half :]}
-    return [bool(line.marks) or index in chosen for index, line in enumerate(lines)]
-
-
-def _shortened(lines: Sequence[Line], keep: Sequence[bool]) -> list[Line]:
-    """``lines`` with each run of two or more that are not kept replaced by a line that counts its events."""
-    result: list[Line] = []
-    run: list[Line] = []
-    for line, kept in zip(lines, keep, strict=True):
-        if not kept:
-            run.append(line)
-            continue
-        result.extend(_summary(run))
-        result.append(line)
-        run = []
-    result.extend(_summary(run))
-    return result
-
-
-def _summary(run: list[Line]) -> list[Line]:
-    if len(run) < 2:
-        return run
-    rows = tuple(row for line in run for row in line.rows)
-    text = f"… {plural(len(rows), 'event')} without a fault …"
-    return [Line(t_us=run[0].t_us, kind="elided", text=text, rows=rows)]
-
-
 # -- printing ------------------------------------------------------------------------------------
 
 _FAULT: Final = "⚡ "
 _VIOLATION: Final = "◀── "
+_ABOVE: Final = "↑ "
+"""Before marks that find no room beside their line and stand below it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -194,7 +112,7 @@ def to_text(picture: Diagram) -> str:
         elif width(body) + 2 + width(note) <= COLUMNS:
             printed.append(f"{body}  {note}")
         else:
-            printed.extend((body, pad("", column) + note))
+            printed.extend((body, pad("", column - width(_ABOVE)) + _ABOVE + note))
     return "\n".join(line.rstrip() for line in printed)
 
 

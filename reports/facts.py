@@ -34,8 +34,9 @@ LEGEND: Final = "✓ holds   ✗ violated   ○ not exercised   ? gave up"
 FULL_FINDINGS: Final = 6
 NAME_COLUMNS: Final = 40
 SENTENCE_COLUMNS: Final = 300
-REASON_COLUMNS: Final = 600
 LIST_COLUMNS: Final = 800
+REASON_COLUMNS: Final = 800
+REASONS_SHOWN: Final = 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +61,10 @@ class Others:
     findings: tuple[Finding, ...]
 
 
+LOOK_AT: Final = "look at what was not exercised, and at what sagafuzz doctor says of the adapter"
+"""Where the cause of an inconclusive verdict is to be found, beside what its reasons say."""
+
+
 # -- the verdict -------------------------------------------------------------------------------
 
 
@@ -67,9 +72,18 @@ def headline(report: Report) -> str:
     """``checkout on reference: CONSISTENT``, with the reason where it is inconclusive."""
     subject = f"{clean(report.saga, NAME_COLUMNS)} on {clean(report.adapter, NAME_COLUMNS)}"
     line = f"{subject}: {report.verdict.upper()}{'' if report.complete else ', INCOMPLETE'}"
-    if report.verdict == INCONCLUSIVE and report.reasons:
-        line += f": {clean(report.reasons[0], REASON_COLUMNS)}"
+    if report.verdict == INCONCLUSIVE:
+        line += f": {why(report)[0]}"
     return line
+
+
+def why(report: Report) -> list[str]:
+    """The reasons why a campaign concludes less than it could, the most important first. Never empty where it is
+    inconclusive: then each form of the report says the first of them beside the verdict."""
+    said = [clean(reason, REASON_COLUMNS) for reason in report.reasons]
+    if report.verdict == INCONCLUSIVE and not said:
+        said = ["it was ended early" if not report.complete else "nothing was found, and too little was exercised"]
+    return said
 
 
 def statements(report: Report) -> list[str]:
@@ -83,10 +97,14 @@ def statements(report: Report) -> list[str]:
             f"INCOMPLETE: ended after {counts.run:,} of {plural(counts.planned, 'plan')}{examples}; "
             f"nothing is said of what was not run"
         )
-    given = report.reasons[1:] if report.verdict == INCONCLUSIVE else report.reasons
+    given = why(report)[1:] if report.verdict == INCONCLUSIVE else why(report)
     if report.nondeterministic and not any(report.nondeterministic in reason for reason in report.reasons):
         said.append(f"NOT DETERMINISTIC: {clean(report.nondeterministic, REASON_COLUMNS)}")
-    said.extend(f"note: {clean(reason, REASON_COLUMNS)}" for reason in given[:10])
+    said.extend(f"note: {reason}" for reason in given[:REASONS_SHOWN])
+    if len(given) > REASONS_SHOWN:
+        said.append(f"note: {plural(len(given) - REASONS_SHOWN, 'more reason')}, in report.json")
+    if report.verdict == INCONCLUSIVE:
+        said.append(LOOK_AT)
     if report.verdict == VIOLATED:
         said.append(_broken(report))
     elif report.verdict == CONSISTENT and report.complete:

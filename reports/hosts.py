@@ -31,7 +31,8 @@ def render_annotations(report: Report) -> str:
     if left := len(chosen) - len(lines):
         lines.append(f"::error {place}title=sagafuzz::{left:,} more findings, in the report")
     if report.verdict == INCONCLUSIVE or not report.complete:
-        lines.append(f"::warning {place}title=sagafuzz::{_data(facts.headline(report))}")
+        said = "\n".join([facts.headline(report), *facts.statements(report)])
+        lines.append(f"::warning {place}title=sagafuzz::{_data(said)}")
     return "".join(f"{line}\n" for line in lines)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from ..verdict import GAVE_UP, NOT_EXERCISED, VIOLATED, Finding, InvariantResult, Report
+from ..verdict import GAVE_UP, INCONCLUSIVE, NOT_EXERCISED, VIOLATED, Finding, InvariantResult, Report
 from . import facts
 from .clean import clean
 from .diagram import diagram, to_text
@@ -33,8 +33,10 @@ def render(report: Report) -> str:
         case.result = _results(report, result, found.pop(result.id, []))
         suite.add_testcase(case)
     campaign = TestCase("the campaign came to a conclusion", name)
-    if not report.complete or report.reasons or report.nondeterministic:
-        campaign.result = [Error(clean("; ".join(facts.statements(report)) or "incomplete", 800), "Inconclusive")]
+    if report.verdict == INCONCLUSIVE or not report.complete or report.reasons or report.nondeterministic:
+        error = Error(clean(facts.headline(report), 1_000), "Inconclusive")
+        error.text = "\n".join([facts.headline(report), *facts.statements(report)])
+        campaign.result = [error]
     suite.add_testcase(campaign)
     document = JUnitXml("sagafuzz")
     document.add_testsuite(suite)

@@ -12,19 +12,38 @@ from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
 
 from .. import history as h
-from ..faults import FAULT_KINDS, Fault
+from ..faults import AT_BOOT, AT_LOG, FAULT_KINDS, Fault, Site
 from ..history import Event, History
 from ..saga import COMPENSATION, FORWARD
-from .clean import clean
+from .clean import clean, width
+from .strikes import struck_rows, written
 
 LineKind: TypeAlias = Literal[
-    "submit", "call", "arrival", "timeout", "write", "crash", "restart", "client", "odd", "person", "end", "elided"
+    "submit",
+    "call",
+    "arrival",
+    "timeout",
+    "write",
+    "crash",
+    "restart",
+    "event",
+    "client",
+    "odd",
+    "person",
+    "end",
+    "elided",
 ]
+"""``write`` is a durable write, or that a process takes a saga on; ``event`` is something that befell a process, a
+store, a clock or a reservation, without a request."""
+
+ORCHESTRATOR: Final = "orchestrator"
 
 SAGA_COLUMNS: Final = 12
 LABEL_COLUMNS: Final = 18
-FATE_COLUMNS: Final = 40
+FATE_COLUMNS: Final = 56
 TEXT_COLUMNS: Final = 84
+WRITE_COLUMNS: Final = 60
+"""How long the line of durable writes grows as those that follow at once are added to it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,16 +73,15 @@ class Line:
     step: str = ""
 
 
-def narrate(history: History, *, forced: Collection[int] = (), writes_of: Collection[str] = ()) -> list[Line]:
+def narrate(history: History, *, forced: Collection[int] = ()) -> list[Line]:
     """The lines of a history, without marks.
 
-    ``forced`` are positions that get a line although their kind has none. ``writes_of`` names sagas
-    whose durable writes are shown, too.
+    ``forced`` are positions that are told even where others of their kind are not: a read, a first start.
     """
-    narrator = _Narrator(history, frozenset(forced), frozenset(writes_of))
+    narrator = _Narrator(history, frozenset(forced))
     for position, event in enumerate(history.events):
         narrator.tell(position, event)
-    return [draft.line() for draft in narrator.drafts]
+    return narrator.finish()
 
 
 @dataclass(kw_only=True)
@@ -106,13 +124,27 @@ class _Call:
 class _Narrator:
     """Walks over the events once and keeps what later ones need to be told."""
 
-    def __init__(self, history: History, forced: frozenset[int], writes_of: frozenset[str]) -> None:
+    def __init__(self, history: History, forced: frozenset[int]) -> None:
         self.drafts: list[_Draft] = []
         self._definition = history.saga
         self._several = len(history.sagas) > 1
         self._forced = forced
-        self._writes_of = writes_of
-        self._fired = {fired.position: fired.fault for fired in history.fired}
+        self._struck: dict[int, list[Fault]] = {}
+        for at, fired in zip(struck_rows(history), history.fired, strict=False):
+            self._struck.setdefault(at, []).append(fired.fault)
+        self._last_fault = max((fired.position for fired in history.fired), default=-1)
+        self._living: dict[str, None] = {}
+        self._beside = _side_by_side(history)  # whether it must be said which process acts
+        self._taken_up = any(event.kind == h.BOOT and event.get("incarnation") != 1 for event in history.events)
+        self._durable = _durable(history)
+        self._asked: dict[tuple[object, ...], list[int]] = {}  # the writes that were asked for and are durable later
+        self._adopted: set[str] = set()
+        self._unwritten: list[tuple[int, Event]] = []  # those asked for last that never are
+        self._dying: list[int] = []  # those of which the next crash tells
+        self._writing: tuple[object, ...] | None = None
+        self._declared: tuple[object, ...] | None = (
+            None  # how many lines there were after that of a write, whose it was
+        )
         self._calls: dict[int, _Call] = {}
         self._applied: dict[tuple[str, str, str], int] = {}  # effective applies of (saga, step, direction)
         self._taken: dict[tuple[str, str, str], float] = {}  # the counter of (participant, unit, subject)
@@ -120,13 +152,23 @@ class _Narrator:
         self._effects: dict[str, int] = {}  # where the latest request that took effect was sent, by saga and service
 
     def tell(self, position: int, event: Event) -> None:
+        if self._unwritten and event.kind != h.LOG:
+            self._never_durable(position, event)
+        if event.kind not in _OF_WRITES:
+            self._writing = None
         teller = _TELLERS.get(event.kind)
         before = len(self.drafts)
         if teller is not None:
             teller(self, position, event)
-        if position in self._forced and len(self.drafts) == before and not self._told(position):
+        unsaid = position in self._forced and len(self.drafts) == before and event.kind != h.LOG
+        if unsaid and not self._told(position):
             text = f"{event.kind} {' '.join(map(str, event.data))}"
             self._add(position, event, "odd", self._of(event, text))
+
+    def finish(self) -> list[Line]:
+        """The lines, when all events are told."""
+        self._never_durable(-1, None)
+        return [draft.line() for draft in self.drafts]
 
     def _told(self, position: int) -> bool:
         return any(position in draft.rows for draft in self.drafts)
@@ -144,8 +186,13 @@ class _Narrator:
         return draft
 
     def _of(self, event: Event, text: str) -> str:
-        """``text`` with the saga before it where there is more than one."""
-        return f"{clean(event.saga, SAGA_COLUMNS)} {text}" if self._several and event.saga else text
+        """``text`` with the saga before it where there is more than one, and the process where several act."""
+        saga = f"{clean(event.saga, SAGA_COLUMNS)} " if self._several and event.saga else ""
+        return f"{self._who(event)}{saga}{text}"
+
+    def _who(self, event: Event) -> str:
+        """``[2] `` for what the second incarnation does, where more than one lives at a time; else ""."""
+        return f"{_number(event.process)} " if self._beside and event.process.startswith(ORCHESTRATOR) else ""
 
     def _label(self, event: Event) -> str:
         """How a call is called: its verb, and which attempt it is."""
@@ -199,7 +246,8 @@ class _Narrator:
 
     def error(self, position: int, event: Event) -> None:
         if call := self._calls.get(event.msg):
-            self._fate(position, event, call, f"not applied: {event.get('reason')}")
+            down = call.draft.fates[-1:] == [_GOES_DOWN]
+            self._fate(position, event, call, "not applied" if down else f"not applied: {event.get('reason')}")
 
     def _fate(self, position: int, event: Event, call: _Call, fate: str) -> None:
         call.draft.fates.append(fate)
@@ -233,6 +281,25 @@ class _Narrator:
         call.draft.rows.append(position)
         call.draft.fates.append("request lost, not applied" if event.get("what") == "request" else "answer lost")
 
+    def touch(self, position: int, event: Event) -> None:
+        """What a participant reads, writes or locks is part of its call, and told where it matters."""
+        call = self._calls.get(event.msg)
+        if call is None:
+            return
+        call.draft.rows.append(position)
+        if position in self._forced:
+            version = event.get("version")
+            of = f" v{version}" if version is not None else ""
+            call.draft.fates.append(f"{_TOUCHES[event.kind]} {clean(event.get('entity'), 20)}{of}")
+
+    def down(self, position: int, event: Event) -> None:
+        fate = "restarts" if event.get("reason") == "restart" else _GOES_DOWN
+        if call := self._calls.get(event.msg):
+            call.draft.fates.append(fate)
+            call.draft.rows.append(position)
+        else:
+            self._befell(position, event, f"{clean(event.process, LABEL_COLUMNS)} {fate}")
+
     def timeout(self, position: int, event: Event) -> None:
         call = self._calls.get(event.msg)
         label = call.label if call is not None else self._label(event)
@@ -242,38 +309,128 @@ class _Narrator:
     # -- processes, writes, the client, people -----------------------------------------------
 
     def boot(self, position: int, event: Event) -> None:
-        if event.get("incarnation") == 1:
+        others = [_number(label) for label in self._living if label != event.process]
+        self._living[event.process] = None
+        struck = [fault for fault in self._struck.get(position, ()) if fault.site.phase == AT_BOOT]
+        if event.get("incarnation") == 1 and not struck:
             if position in self._forced:
                 self._add(position, event, "restart", "start")
             return
-        healed = event.get("reason") == "heal" and max(self._fired, default=-1) < position
-        self._add(position, event, "restart", "restart, no more faults" if healed else "restart")
+        if others:
+            who = clean(event.process, LABEL_COLUMNS)
+            text = f"{_number(event.process)} starts as {who}, beside {' and '.join(others)}"
+        else:
+            healed = event.get("reason") == "heal" and self._last_fault < position
+            text = f"restart{f' as {_number(event.process)}' if self._beside else ''}"
+            text += ", no more faults" if healed else ""
+        text += "".join(f": {FAULT_KINDS[fault.kind].meaning}" for fault in struck if fault.kind in FAULT_KINDS)
+        self._add(position, event, "restart", text)
         self._barrier = position
 
     def crash(self, position: int, event: Event) -> None:
-        fault = self._fired.get(position)
-        text = self._moment(fault) if fault is not None else f"({event.get('reason')})"
-        self._add(position, event, "crash", f"CRASH {text}")
+        self._living.pop(event.process, None)
+        fault = next((fault for fault in self._struck.get(position, ()) if fault.kind == event.get("reason")), None)
+        who = f"{_number(event.process)} " if self._beside else ""
+        if event.get("reason") == h.FINAL_RESTART:
+            self._befell(position, event, f"the harness stops {who.rstrip() or 'it'}, for a last start")
+        else:
+            text = self._moment(fault) if fault is not None else f"({event.get('reason')})"
+            draft = self._add(position, event, "crash", f"CRASH {who}{text}")
+            draft.rows, self._dying = [*self._dying, position], []
         self._barrier = position
 
     def _moment(self, fault: Fault) -> str:
-        site = fault.site
-        saga = clean(site.saga, SAGA_COLUMNS) if self._several else ""
-        verb = self._definition.operation(site.subject, site.direction).rpartition(".")[2] if site.direction else ""
-        call = f"{saga} {clean(verb, LABEL_COLUMNS)}".lstrip()
-        write = f'the write "{clean(site.subject, 32)}"' + (f" of {saga}" if saga else "")
-        kind = FAULT_KINDS.get(fault.kind)
-        return kind.moment.format(call=call, write=write) if kind and kind.moment else f"({fault.kind})"
+        kind, place = FAULT_KINDS.get(fault.kind), self._place(fault.site)
+        return kind.moment.format(call=place, write=place) if kind and kind.moment else f"({fault.kind}) at {place}"
 
-    def logack(self, position: int, event: Event) -> None:
-        if event.saga in self._writes_of or position in self._forced:
-            about = f"{event.get('record')} {event.step}".rstrip()
-            self._add(position, event, "write", self._of(event, f'durable: "{about}"'))
+    def _place(self, site: Site) -> str:
+        """``charge`` or ``the write "outcome payment"``, with the saga where there is more than one."""
+        saga = clean(site.saga, SAGA_COLUMNS) if self._several else ""
+        if not site.direction:
+            return f'the write "{clean(site.subject, 32)}"' + (f" of {saga}" if saga else "")
+        verb = (self._definition.operation(site.subject, site.direction) or site.subject).rpartition(".")[2]
+        return f"{saga} {clean(verb, LABEL_COLUMNS)}".lstrip()
+
+    def pause(self, position: int, event: Event) -> None:
+        seconds = f"{event.get('for_ms') / 1000:g} s"
+        self._befell(position, event, f"{self._who(event)}stands still for {seconds}{self._before(position)}")
+
+    def clock(self, position: int, event: Event) -> None:
+        self._befell(position, event, f"the wall clock jumps by {event.get('by_s'):+} s{self._before(position)}")
+
+    def cancel(self, position: int, event: Event) -> None:
+        self._befell(position, event, f"the client cancels {clean(event.saga, SAGA_COLUMNS)}{self._before(position)}")
+
+    def _before(self, position: int) -> str:
+        """``, before charge is sent``: what the process was about to do, where a fault struck just then."""
+        return "".join(f", before {self._place(fault.site)} is sent" for fault in self._struck.get(position, ()))
+
+    def expire(self, position: int, event: Event) -> None:
+        verb = self._definition.operation(event.step, FORWARD).rpartition(".")[2]
+        saga = f" for {clean(event.saga, SAGA_COLUMNS)}" if self._several else ""
+        service = clean(event.process, LABEL_COLUMNS)
+        self._befell(
+            position, event, f"{service} withdraws what {clean(verb, LABEL_COLUMNS)} took{saga}: its time is over"
+        )
+
+    def _befell(self, position: int, event: Event, text: str) -> None:
+        self._add(position, event, "event", text)
+        self._barrier = position
 
     def log(self, position: int, event: Event) -> None:
-        if position in self._forced:
-            about = f"{event.get('record')} {event.step}".rstrip()
-            self._add(position, event, "write", self._of(event, f'asks for the write "{about}"'))
+        if position in self._durable:
+            self._asked.setdefault(_write(event), []).append(position)
+        else:
+            self._unwritten.append((position, event))
+
+    def _never_durable(self, position: int, event: Event | None) -> None:
+        """Tell of writes that were asked for and never came to be durable, before the next event: a crash at one of
+        them tells of it itself."""
+        asked, self._unwritten = self._unwritten, []
+        at_a_write = any(fault.site.phase == AT_LOG for fault in self._struck.get(position, ()))
+        dying = event.process if event is not None and event.kind == h.CRASH and at_a_write else ""
+        for at, write in asked:
+            if write.process == dying:
+                self._dying.append(at)
+            else:
+                text = f'asks for "{_about(write)}": never durable'
+                self._add(at, write, "write", self._of(write, text))
+
+    def logack(self, position: int, event: Event) -> None:
+        rows = [*self._asked.pop(_write(event), ()), position]
+        last = self.drafts[-1] if self.drafts else None
+        if last is not None and self._declared == (len(self.drafts), event.saga, event.process):
+            last.rows += rows  # the saga's end, told as it was made durable
+            return
+        struck = any(row in self._struck for row in rows)
+        unnamed = event.get("record") in _UNNAMED and not self._taken_up
+        if unnamed and not struck and self._forced.isdisjoint(rows):
+            return
+        about, epoch = f'"{_about(event)}"', event.get("epoch")
+        follows = not struck and self._writing == (len(self.drafts), event.saga, event.process, epoch)
+        if last is not None and follows and width(f"{last.text}, {about}") <= WRITE_COLUMNS:
+            last.text += f", {about}"
+            last.rows += rows
+            return
+        under = f" under epoch {epoch}" if epoch and self._beside else ""
+        draft = self._add(position, event, "write", self._of(event, f"durable{under}: {about}"))
+        draft.rows = rows
+        if not struck:
+            self._writing = (len(self.drafts), event.saga, event.process, epoch)
+
+    def loglost(self, position: int, event: Event) -> None:
+        self._befell(position, event, self._of(event, f'LOST: the write "{_about(event)}", which was durable'))
+
+    def adopt(self, position: int, event: Event) -> None:
+        first = event.saga not in self._adopted
+        self._adopted.add(event.saga)
+        if first and position not in self._forced:
+            return
+        epoch, definition = event.get("epoch"), event.get("definition")
+        text = f"takes {'it' if self._several else clean(event.saga, SAGA_COLUMNS)} on"
+        text += f", epoch {epoch}" if epoch else ""
+        text += f', definition "{clean(definition, 20)}"' if definition else ""
+        self._add(position, event, "write", self._of(event, text))
 
     def submit(self, position: int, event: Event) -> None:
         who = f" for {clean(event.saga, SAGA_COLUMNS)}" if self._several else ""
@@ -283,12 +440,13 @@ class _Narrator:
 
     def terminal(self, position: int, event: Event) -> None:
         self._add(position, event, "client", self._of(event, f"declares {event.get('outcome')}"))
+        self._declared = (len(self.drafts), event.saga, event.process)
 
     def client_ack(self, position: int, event: Event) -> None:
         outcome = event.get("outcome")
         last = self.drafts[-1] if self.drafts else None
-        if last is not None and last.text == clean(self._of(event, f"declares {outcome}"), TEXT_COLUMNS):
-            last.text = clean(self._of(event, f"declares {outcome}, tells the client"), TEXT_COLUMNS)
+        if last is not None and last.saga == event.saga and last.text.endswith(f"declares {clean(outcome, 40)}"):
+            last.text = clean(f"{last.text}, tells the client", TEXT_COLUMNS)
             last.rows.append(position)
             return
         self._add(position, event, "client", self._of(event, f"tells the client: {outcome}"))
@@ -310,13 +468,60 @@ class _Narrator:
         self._add(position, event, "person", self._of(event, f"{what}: {event.get('reason')}"))
 
     def heal(self, position: int, event: Event) -> None:
-        self._add(position, event, "person", "an operator repairs what fails")
-        self._barrier = position
+        why = event.get("why")
+        text = "an operator repairs what fails" + (f", although {clean(why, 40)}" if why else "")
+        self._befell(position, event, text)
 
     def end(self, position: int, event: Event) -> None:
         reason = event.get("reason")
         self._add(position, event, "end", "end, all at rest" if reason == "quiescent" else f"end: {reason}")
 
+
+def _number(label: str) -> str:
+    """``[2]`` for orchestrator#2."""
+    return f"[{label.partition('#')[2] or 1}]"
+
+
+def _side_by_side(history: History) -> bool:
+    """Whether a process starts while another one lives."""
+    living: set[str] = set()
+    for event in history.events:
+        if event.kind == h.BOOT:
+            if living - {event.process}:
+                return True
+            living.add(event.process)
+        elif event.kind == h.CRASH:
+            living.discard(event.process)
+    return False
+
+
+def _write(event: Event) -> tuple[object, ...]:
+    """What the LOG and the LOGACK of one write have in common."""
+    return event.process, event.saga, event.step, event.get("record"), event.get("occurrence")
+
+
+def _durable(history: History) -> frozenset[int]:
+    """The positions of the LOGs that a LOGACK follows."""
+    asked: dict[tuple[object, ...], list[int]] = {}
+    found: set[int] = set()
+    for position, event in enumerate(history.events):
+        if event.kind == h.LOG:
+            asked.setdefault(_write(event), []).append(position)
+        elif event.kind == h.LOGACK:
+            found.update(asked.pop(_write(event), ()))
+    return frozenset(found)
+
+
+def _about(event: Event) -> str:
+    return clean(written(event), 32)
+
+
+_UNNAMED: Final = ("write", "delete")
+"""Kinds of records that say nothing; a write of such a one matters where another process goes on from it."""
+
+_GOES_DOWN: Final = "goes down"
+_OF_WRITES: Final = frozenset({h.LOG, h.LOGACK})
+_TOUCHES: Final = {h.READ: "reads", h.WRITE: "writes", h.HOLD: "locks", h.RELEASE: "unlocks"}
 
 _TELLERS: Final = {
     h.SUBMIT: _Narrator.submit,
@@ -339,5 +544,16 @@ _TELLERS: Final = {
     h.DEAD_LETTER: _Narrator.dead_letter,
     h.ALERT: _Narrator.alert,
     h.HEAL: _Narrator.heal,
+    h.READ: _Narrator.touch,
+    h.WRITE: _Narrator.touch,
+    h.HOLD: _Narrator.touch,
+    h.RELEASE: _Narrator.touch,
+    h.DOWN: _Narrator.down,
+    h.PAUSE: _Narrator.pause,
+    h.CLOCK: _Narrator.clock,
+    h.CANCEL: _Narrator.cancel,
+    h.EXPIRE: _Narrator.expire,
+    h.LOGLOST: _Narrator.loglost,
+    h.ADOPT: _Narrator.adopt,
     h.END: _Narrator.end,
 }

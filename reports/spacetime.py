@@ -12,8 +12,8 @@ from typing import Final
 from markupsafe import Markup
 
 from .clean import clean, width, wrap
-from .diagram import ORCHESTRATOR, PARTICIPANTS, Diagram
-from .lines import Line
+from .diagram import PARTICIPANTS, Diagram
+from .lines import ORCHESTRATOR, Line
 
 WIDTH: Final = 344
 """Pixels: what a telephone leaves to a picture, so that it need not be made smaller there."""
@@ -23,6 +23,15 @@ CHAR: Final = 6.65
 
 MAX_LANES: Final = 6
 ROW: Final = 14
+_STYLES: Final = {
+    "crash": "x",
+    "odd": "x",
+    "timeout": "w",
+    "event": "w",
+    "write": "m",
+    "elided": "m",
+    "end": "m",
+}
 _GAP: Final = 7
 _MARGIN: Final = 8
 _NAME: Final = 14
@@ -106,7 +115,7 @@ def _line(line: Line, page: _Page, y: float) -> tuple[Markup, float]:
     if line.kind != "elided":
         time = Markup('<text class="t" x="{}" y="{}" text-anchor="end">{}</text>')
         parts.append(time.format(_n(x - 7), _n(y + ROW - 3), time_of(line)))
-    style = {"crash": "x", "odd": "x", "timeout": "w", "elided": "m", "end": "m"}.get(line.kind, "")
+    style = _STYLES.get(line.kind, "")
     y = _words(parts, line.text, style, page, y)
     if line.target:
         lane = page.xs.get(PARTICIPANTS if page.folded else line.target, page.wide - 24)

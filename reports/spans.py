@@ -8,6 +8,7 @@ from typing import Final, Literal, TypeAlias
 from .. import history as h
 from ..history import Event, History
 from .clean import clean
+from .strikes import struck_rows
 
 Role: TypeAlias = Literal["saga", "request", "delivery"]
 
@@ -130,8 +131,8 @@ def spans(history: History) -> tuple[tuple[Span, ...], tuple[Instant, ...]]:
     events = history.events
     reader = _Reader(history, events[-1].t_us if events else 0)
     struck: dict[int, list[str]] = {}
-    for fired in history.fired:
-        struck.setdefault(min(fired.position, len(events) - 1), []).append(str(fired.fault))
+    for at, fired in zip(struck_rows(history), history.fired, strict=False):
+        struck.setdefault(at, []).append(str(fired.fault))
     for position, event in enumerate(events):
         for fault in struck.get(position, ()):
             reader.instants.append(reader._instant(event.t_us, f"FAULT {fault}", event))

@@ -98,7 +98,7 @@ def _schedule(finding: Finding, room: int) -> str:
     for lines in (20, 16, 12, 9, 6, 3):
         if text.count("\n") < room or finding.explanation is None:
             break
-        text = to_text(diagram(finding.history, finding.violation, limit=lines, most=lines))
+        text = to_text(diagram(finding.history, finding.violation, limit=lines))
     return text
 
 

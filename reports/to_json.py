@@ -10,6 +10,7 @@ from typing import Any
 
 from ..plain import to_brief, to_plain
 from ..verdict import (
+    INCONCLUSIVE,
     REPORT_VERSION,
     Cell,
     Coverage,
@@ -25,7 +26,10 @@ from ..verdict import (
     Unseen,
     random_claims,
 )
+from . import facts
 from .clean import clean
+from .diagram import diagram
+from .lines import Line
 
 STRING_COLUMNS = 1_000
 
@@ -45,7 +49,8 @@ def to_value(report: Report) -> dict[str, Any]:
         "steps": [{"name": name, "operation": operation, "undo": undo} for name, operation, undo in report.steps],
         "verdict": report.verdict,
         "complete": report.complete,
-        "reasons": list(report.reasons),
+        "reasons": facts.why(report),
+        "look_at": facts.LOOK_AT if report.verdict == INCONCLUSIVE else "",
         "nondeterministic": report.nondeterministic,
         "max_faults": report.max_faults,
         "seed": report.seed,
@@ -179,7 +184,21 @@ def _finding(finding: Finding) -> dict[str, Any]:
         **({"notes": list(finding.notes)} if finding.notes else {}),
         "replay": finding.replay,
         "known": finding.known,
+        "schedule": [_line(line) for line in diagram(finding.history, violation).lines],
         "explanation": _explanation(finding.explanation) if finding.explanation is not None else None,
+    }
+
+
+def _line(line: Line) -> dict[str, Any]:
+    """A line of the diagram, as text and picture show it."""
+    return {
+        "t_us": line.t_us,
+        "kind": line.kind,
+        "text": line.text,
+        "to": line.target,
+        "there": line.fate,
+        "faults": [mark.text for mark in line.marks if mark.kind == "fault"],
+        "violation": any(mark.kind == "violation" for mark in line.marks),
     }
 
 

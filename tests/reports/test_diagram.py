@@ -64,7 +64,7 @@ def test_a_crash_with_its_moment(make: SimpleNamespace) -> None:
             kind="crash",
             text='CRASH before the write "outcome payment"',
             marks=(Mark(kind="fault", text="crash-before-log"),),
-            rows=(6,),
+            rows=(5, 6),
         ),
         Line(t_us=104_000, kind="restart", text="restart", rows=(7,)),
         Line(t_us=104_000, kind="end", text="end, all at rest", marks=(VIOLATION,), rows=(8,)),
@@ -179,11 +179,92 @@ def test_two_sagas_are_told_apart(make: SimpleNamespace) -> None:
     assert [line.text for line in picture.lines] == ["saga-2 charge", "saga-2 tells the client: compensated"]
 
 
-def test_writes_are_shown_where_the_violation_is_about_them(make: SimpleNamespace) -> None:
-    rows = [make.row(1, "LOGACK", make.ORCHESTRATOR, "intent", 1, step="payment"), *make.crash().rows]
-    about = Violation(invariant="I12", anomaly="a", sentence="s", expected="e", got="g", saga="saga-1")
-    assert diagram(make.history(rows), about).lines[0].text == 'durable: "intent payment"'
-    assert diagram(make.history(rows)).lines[0].kind == "submit"
+def test_durable_writes_are_shown_those_that_follow_at_once_on_one_line(make: SimpleNamespace) -> None:
+    def write(t_ms: float, kind: str, record: str, step: str = "") -> object:
+        return make.row(t_ms, kind, make.ORCHESTRATOR, record, 1, step=step)
+
+    rows = [
+        *(write(0, kind, "create") for kind in ("LOG", "LOGACK")),
+        *(write(0.2, kind, "intent", "payment") for kind in ("LOG", "LOGACK")),
+        *make.charge(1, 1, make.SEND, make.ARRIVES, ("APPLY", (True, "saga-1", make.money(100))), ("ACK", ("ok",))),
+        *(write(5, kind, "outcome", "payment") for kind in ("LOG", "LOGACK")),
+        write(6, "LOG", "terminal"),
+        make.row(6, "TERMINAL", make.ORCHESTRATOR, "completed"),
+        write(6, "LOGACK", "terminal"),
+    ]
+    assert [(line.text, line.rows) for line in diagram(make.history(rows)).lines] == [
+        ('durable: "create", "intent payment"', (0, 1, 2, 3)),
+        ("charge", (4, 5, 6, 7)),
+        ('durable: "outcome payment"', (8, 9)),
+        ("declares completed", (11, 10, 12)),
+    ]
+
+
+def test_a_write_without_a_name_is_shown_where_another_process_goes_on_from_it(make: SimpleNamespace) -> None:
+    rows = [make.row(0, "LOGACK", make.ORCHESTRATOR, "write", 1), make.row(1, "CLIENT_ACK", "client", "completed")]
+    assert [line.kind for line in diagram(make.history(rows)).lines] == ["client"]
+    started = make.row(2, "BOOT", "orchestrator#2", 2, "crash", saga="")
+    assert [line.kind for line in diagram(make.history([*rows, started])).lines] == ["write", "client", "restart"]
+
+
+def test_a_write_that_never_becomes_durable_says_so(make: SimpleNamespace) -> None:
+    asked = make.row(1, "LOG", make.ORCHESTRATOR, "intent", 1, step="payment")
+    (line,) = diagram(make.history([asked])).lines
+    assert line.text == 'asks for "intent payment": never durable'
+
+
+def test_what_befalls_a_process_a_clock_a_store_and_a_reservation_has_a_line(make: SimpleNamespace) -> None:
+    rows = [
+        make.row(0, "PAUSE", make.ORCHESTRATOR, 10_000, saga=""),
+        make.row(1, "CLOCK", "harness", -3600, saga=""),
+        make.row(2, "CANCEL", "client"),
+        make.row(3, "LOGLOST", make.ORCHESTRATOR, "outcome", 1, step="payment"),
+        make.row(4, "EXPIRE", "payment", "customer", 100, step="payment", direction="F"),
+        make.row(5, "ADOPT", make.ORCHESTRATOR, 1, "v1"),
+        make.row(5, "ADOPT", make.ORCHESTRATOR, 2, "v1"),
+        make.row(6, "CRASH", make.ORCHESTRATOR, "final restart", saga=""),
+        make.row(7, "HEAL", "harness", saga=""),
+    ]
+    assert [line.text for line in diagram(make.history(rows), limit=3).lines] == [
+        "stands still for 10 s",
+        "the wall clock jumps by -3600 s",
+        "the client cancels saga-1",
+        'LOST: the write "outcome payment", which was durable',
+        "payment withdraws what charge took: its time is over",
+        'takes saga-1 on, epoch 2, definition "v1"',
+        "the harness stops it, for a last start",
+        "an operator repairs what fails",
+    ]
+
+
+def test_where_two_processes_live_at_once_each_line_says_whose_it_is(make: SimpleNamespace) -> None:
+    rows = [
+        make.row(0, "BOOT", make.ORCHESTRATOR, 1, "start", saga=""),
+        make.row(1, "BOOT", "orchestrator#2", 2, "second", saga=""),
+        *make.charge(2, 1, make.SEND, make.ARRIVES, ("APPLY", (True, "saga-1", make.money(100)))),
+        make.row(5, "CRASH", make.ORCHESTRATOR, "killed", saga=""),
+        make.row(6, "CLIENT_ACK", "client", "pending"),
+    ]
+    assert [line.text for line in diagram(make.history(rows)).lines] == [
+        "[2] starts as orchestrator#2, beside [1]",
+        "[1] charge",
+        "CRASH [1] (killed)",
+        "tells the client: pending",
+    ]
+
+
+def test_what_a_participant_read_is_told_where_the_violation_rests_on_it(make: SimpleNamespace) -> None:
+    about = {"step": "payment", "direction": "F", "attempt": 1, "msg": 1}
+    rows = [
+        *make.charge(1, 1, make.SEND, make.ARRIVES),
+        make.row(2, "READ", "payment", "limit", 3, False, **about),
+        make.row(2, "WRITE", "payment", "limit", 4, "set", **about),
+        make.row(2, "APPLY", "payment", True, "saga-1", (), **about),
+    ]
+    words = {"sentence": "saga-1 read payment/limit twice", "expected": "e", "got": "g", "saga": "saga-1"}
+    seen = Violation(invariant="I25", anomaly="fuzzy-read", step="payment", position=2, **words)
+    assert diagram(make.history(rows), seen).lines[0].fate == "reads limit v3, writes limit v4, applied"
+    assert diagram(make.history(rows)).lines[0].fate == "applied"
 
 
 def long_history(make: SimpleNamespace, calls: int, step: str = "inventory") -> object:

@@ -62,9 +62,14 @@ def explained(make: SimpleNamespace) -> Any:
 
 def test_the_verdict_comes_first_and_what_was_not_tested_after_the_findings(make: SimpleNamespace) -> None:
     words = " ".join(" ".join(Page(HTML(make.report(explained(make)))).words).split())
-    order = ["checkout on seed: VIOLATED", "sagafuzz run seed --faults 2", "took effect 2 times", "What was not tested"]
+    order = [
+        "checkout on seed: VIOLATED",
+        "sagafuzz run seed --faults 2",
+        "took effect 2 times",
+        "What was not exercised",
+    ]
     assert sorted(order, key=words.rindex) == order
-    assert "the adapter names no records" in words.partition("What was not tested")[2]
+    assert "the adapter names no records" in words.partition("What was not exercised")[2]
 
 
 def test_a_finding_stands_beside_the_nearest_schedule_that_passes(make: SimpleNamespace) -> None:

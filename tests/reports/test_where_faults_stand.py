@@ -1,0 +1,120 @@
+"""The ⚡ stands on the line that was struck: for each kind of fault, in each form of a report."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from collections.abc import Iterator
+from functools import cache
+from types import SimpleNamespace
+
+import pytest
+
+from sagafuzz import Fault, Finding, History, Plan, Site
+from sagafuzz.exploration.enumerator import Enumerator
+from sagafuzz.exploration.quiet import quiet
+from sagafuzz.faults import FAULT_KINDS
+from sagafuzz.history import Fired
+from sagafuzz.reports import REPORTS, SCHEDULES
+from sagafuzz.reports.diagram import diagram, to_text
+
+from ..quality.every_system import EVERY_SETUP, EXPOSING
+
+LIVE_ONLY = tuple(kind.name for kind in FAULT_KINDS.values() if not kind.simulated)
+
+
+@cache
+def struck(kind: str) -> History:
+    """A run in which a fault of that kind strikes last, of a system that is known to fall for it. At a start that is
+    the second one: the first makes it start again."""
+    if kind in LIVE_ONLY:
+        return by_hand(kind)
+    faults = 2 if FAULT_KINDS[kind].phase == "boot" else 1
+    for setup in (EVERY_SETUP[name] for name in EVERY_SETUP if kind in EXPOSING[name]):
+        with quiet():
+            for case in Enumerator(setup, faults).cases():
+                strikes = len(case.run.fired) == len(case.plan) == faults and case.plan.faults[-1].kind == kind
+                if strikes and case.consequential:
+                    return case.run.history(setup, case.plan)
+    raise AssertionError(f"no system of the tests suffers {kind}")
+
+
+def by_hand(kind: str) -> History:
+    """A write in a live system whose store a fault of that kind strikes."""
+    from .conftest import ORCHESTRATOR, history, row
+
+    site = Site("saga-1", "outcome payment", "", FAULT_KINDS[kind].phase, 1)
+    rows = [
+        row(0, "SUBMIT", "client", "item-1", 1, 100),
+        row(1, "LOG", ORCHESTRATOR, "outcome", 1, step="payment"),
+        row(2, "LOGACK", ORCHESTRATOR, "outcome", 1, step="payment"),
+        row(3, "END", "harness", "quiescent", saga=""),
+    ]
+    position = 2 if site.phase == "log" else 3
+    return history(rows, Fired(position=position, fault=Fault(kind=kind, site=site)))
+
+
+def words(history: History, fault: Fault) -> tuple[str, ...]:
+    """What the line that was struck says, by the site and by what a fault of that kind does there."""
+    kind, site = FAULT_KINDS[fault.kind], fault.site
+    verb = history.saga.operation(site.subject, site.direction).rpartition(".")[2] if site.direction else ""
+    if kind.crash:
+        return ("CRASH", verb or site.subject)
+    if kind.name in ("clock-forward", "clock-back", "pause", "cancel"):
+        what = {"pause": "stands still", "cancel": "the client cancels"}.get(kind.name, "the wall clock jumps")
+        return (what, f"before {verb} is sent" if len(history.sagas) == 1 else f"{verb} is sent")
+    if site.phase == "boot":
+        return ("restart", kind.meaning)
+    if site.phase == "log":
+        return (f'"{site.subject}"',) if kind.name in LIVE_ONLY else (f'asks for "{site.subject}": never durable',)
+    if site.phase == "logged":
+        return ("durable: ", f'"{site.subject}"') if not site.subject.startswith("terminal") else ("declares",)
+    return (verb if site.occurrence == 1 else f"{verb} #{site.occurrence}",)
+
+
+def finding(make: SimpleNamespace, history: History) -> Finding:
+    plan = Plan(faults=tuple(fired.fault for fired in history.fired))
+    made: Finding = make.finding(history=history, plan=plan)
+    return made
+
+
+def in_text(text: str) -> Iterator[tuple[str, str]]:
+    """Each mark of a printed diagram, with the words of its line."""
+    for line in text.splitlines():
+        if "⚡" in line:
+            before, _, kind = line.partition("⚡ ")
+            yield before.split("  ◀──")[0], re.split(r"  |$", kind)[0]
+
+
+def unescaped(mermaid: str) -> str:
+    return re.sub(r"#(\d+);", lambda found: chr(int(found[1])), mermaid)
+
+
+@pytest.mark.parametrize("name", FAULT_KINDS)
+def test_it_stands_on_the_line_that_was_struck(name: str, make: SimpleNamespace) -> None:
+    history = struck(name)
+    expected = words(history, history.fired[-1].fault)
+
+    def right(line: str) -> bool:
+        return all(word in line for word in expected)
+
+    report = make.report(finding(make, history))
+    for text in (to_text(diagram(history)), REPORTS["text"].render(report), REPORTS["markdown"].render(report)):
+        (line,) = [line for line, kind in in_text(text) if kind == name]
+        assert right(line), text
+    schedule = json.loads(REPORTS["json"].render(report))["findings"][0]["schedule"]
+    (entry,) = [line for line in schedule if name in line["faults"]]
+    assert right(entry["text"])
+    page = REPORTS["html"].render(report)
+    drawn = [html.unescape(text) for text in re.findall(r"<text [^>]*>([^<]*)</text>", page)]
+    at = drawn.index(f"⚡ fault: {name}")
+    assert right(" ".join(drawn[max(at - 5, 0) : at])), drawn
+    cells = [re.findall(r"<td>(.*?)</td>", row) for row in re.findall(r"<tr>(.*?)</tr>", page)]
+    (marked,) = [cell for cell in cells if len(cell) == 5 and f"fault: {name}" in cell[4]]
+    assert right(html.unescape(marked[1]))
+    sequence = unescaped(SCHEDULES["mermaid"].render(history)).splitlines()
+    at = next(number for number, line in enumerate(sequence) if f"⚡ fault {name}" in line)
+    assert right("\n".join(sequence[at - 2 : at])), sequence
+    lane = re.match(r"\s*Note over (\w+):", sequence[at])
+    assert lane is not None and re.search(rf"\b{lane[1]}\b", sequence[at - 1])
