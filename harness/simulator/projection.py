@@ -28,9 +28,11 @@ from ..history import (
     CRASH,
     DEAD_LETTER,
     DELIVER,
+    END,
     ERROR,
     EXPIRE,
     FINAL_RESTART,
+    HEAL,
     HOLD,
     INJECTED,
     KIND,
@@ -72,6 +74,9 @@ _WORK: Final = frozenset({SEND, LOGACK, ADOPT, DEAD_LETTER, ALERT})
 _TERMINAL: Final = "terminal"
 _AT_REST: Final = (FINAL_RESTART,)
 """The data of a CRASH with which the harness ended a process: what was open by then is judged apart."""
+
+_QUIET: Final = ("quiescent",)
+"""The data of an END of which no invariant asks: of a run that came to rest."""
 
 _UNASKED_DATA: Final = frozenset({SUBMIT, BOOT, CRASH, TIMEOUT, DEAD_LETTER, ALERT})
 """Kinds of which no invariant that the memo serves reads the data: reasons, and how long was waited."""
@@ -149,6 +154,8 @@ class Projection:
             elif kind in (READ, WRITE):
                 _, _, process, saga, step, direction, _, _, msg, data = row
                 self._touched.append(_interned((kind, process, saga, step, direction, self._number(msg), data)))
+            elif (kind == HEAL and row[9]) or (kind == END and row[9] != _QUIET):
+                self._act(row)
 
     def _act(self, row: Row) -> None:
         _, kind, process, saga, step, direction, _, key, msg, data = row
