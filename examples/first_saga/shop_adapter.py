@@ -15,7 +15,7 @@ CHECKOUT = sagafuzz.Saga(
 )
 
 
-@sagafuzz.adapter(saga=CHECKOUT)
+@sagafuzz.adapter(saga=CHECKOUT, cannot_suffer=["stale-read"])  # its database has no replicas
 class ShopCheckout:
     """The checkout of the shop, with a bug."""
 
@@ -29,7 +29,7 @@ class ShopCheckout:
         self.checkout.resume_pending()
 
 
-@sagafuzz.adapter(saga=CHECKOUT)
+@sagafuzz.adapter(saga=CHECKOUT, cannot_suffer=["stale-read"])
 class ShopCheckoutFixed(ShopCheckout):
     """The same, with the bug fixed."""
 
