@@ -63,6 +63,7 @@ class WatchedConnection(sqlite3.Connection):
     def __init__(self, database: Any, *args: Any, **options: Any) -> None:
         self._transaction = Transaction()
         self._known: dict[str, Effect] = {}  # of this connection and its schema alone, or chance would tell them
+        self._ready: dict[str, Any] = {}  # statements that are prepared, and not taken yet
         self._asking = threading.Lock()
         self._users_authorizer: Any = None
         super().__init__(database, *args, **options)
@@ -140,6 +141,10 @@ class WatchedConnection(sqlite3.Connection):
 
     # -- statements ----------------------------------------------------------------------------
 
+    def __call__(self, sql: str, /) -> Any:
+        """A prepared statement, as sqlite3's own cache asks for it."""
+        return self._ready.pop(sql, None) or super().__call__(sql)
+
     def statement(self, sql: object, act: Callable[[], object], parameters: Any) -> None:
         """Execute one statement by ``act``."""
         if not isinstance(sql, str):
@@ -147,8 +152,11 @@ class WatchedConnection(sqlite3.Connection):
             return
         self.told(sql, parameters)
         effect = self._known.get(sql) or _by_text.get(sql) or self.patiently(partial(self._effect_of, sql))
+        opens = not self._transaction.open and self._opens(sql)
+        if not (effect.kind or opens):
+            self.patiently(act)
+            return
         transaction, written = self._transaction, self.total_changes
-        opens = not transaction.open and self._opens(sql)
         changes = () if opens else transaction.durable(effect)
         try:
             if changes:
@@ -191,8 +199,11 @@ class WatchedConnection(sqlite3.Connection):
                     _LEVEL.__set__(self, level)
 
     def _settle(self) -> None:
-        with suppress(sqlite3.ProgrammingError):
-            self._transaction.settle(is_open=self.in_transaction)
+        try:
+            is_open = self.in_transaction
+        except sqlite3.ProgrammingError:  # it is closed
+            return
+        self._transaction.settle(is_open=is_open)
 
     def _opens(self, sql: str) -> bool:
         """Whether Python opens a transaction before this statement: not before one that begins with WITH."""
@@ -203,6 +214,7 @@ class WatchedConnection(sqlite3.Connection):
     def _effect_of(self, sql: str) -> Effect:
         """What a statement does. It is prepared for that; what cannot be fails again where it is executed."""
         if _READS.match(sql, _start(sql)):
+            _keep(_by_text, sql, _NOTHING)
             return _NOTHING
         found: list[Effect] = []
         asked: list[int] = []
@@ -216,7 +228,7 @@ class WatchedConnection(sqlite3.Connection):
         with self._asking:
             super().set_authorizer(authorize)
             try:
-                self(sql)
+                self._ready[sql] = super().__call__(sql)
             except sqlite3.OperationalError as error:
                 if "locked" in str(error):
                     raise
@@ -227,10 +239,7 @@ class WatchedConnection(sqlite3.Connection):
                 super().set_authorizer(self._users_authorizer)
         effect = found[0] if found else _NOTHING
         if asked and _DEFINES.isdisjoint(asked):  # else it is another one where there is another schema
-            known = _by_text if _OF_NO_TABLE.issuperset(asked) else self._known
-            if len(known) >= _MAX_KNOWN:
-                known.clear()
-            known[sql] = effect
+            _keep(_by_text if _OF_NO_TABLE.issuperset(asked) else self._known, sql, effect)
         return effect
 
 
@@ -319,6 +328,12 @@ def _effects(action: int, first: str, second: str, database: str | None) -> Iter
             yield Effect("change", (f"pragma {first.lower()}",))
     elif kind := _EFFECTS.get((action, first)):
         yield Effect(kind, name=second.lower())
+
+
+def _keep(known: dict[str, Effect], sql: str, effect: Effect) -> None:
+    if len(known) >= _MAX_KNOWN:
+        known.clear()
+    known[sql] = effect
 
 
 def _start(sql: str) -> int:

@@ -76,11 +76,7 @@ def _before(rows: tuple[Row, ...], site: Site) -> Iterator[int]:
         kind, subjects = _OF_WRITES[site.phase], site.subject.split(" + ")
         for position in range(len(rows) - 1, -1, -1):
             row = rows[position]
-            if (
-                row[KIND] == _OF_WRITES[site.phase]
-                and written(row) in subjects
-                and row[DATA][OCCURRENCE] == site.occurrence
-            ):
+            if row[KIND] == kind and row[DATA][OCCURRENCE] == site.occurrence and written(row) in subjects:
                 yield position
 
 

@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import itertools
+import os
+import shutil
 import sqlite3
+import tempfile
 from collections.abc import Callable
+from contextlib import suppress
+from functools import cache, partial
+from multiprocessing.util import Finalize
+from pathlib import Path
 from typing import Any, Final, TypeVar
+from weakref import WeakSet
 
 from ..ports import StoreUnavailable
 from ..records import Write
@@ -19,20 +27,23 @@ _T = TypeVar("_T")
 MAIN: Final = "main"
 """The database whose name does not stand in the names of its sites."""
 
-_BUSY_US: Final = 5_000_000
-_RETRY_US: Final = 1_000
-_databases = itertools.count()
+_VFS: Final = "?vfs=unix-excl" if os.name == "posix" else ""  # as any other, but no other process comes to these files
+_MEMORY: Final = "/dev/shm"
+_numbers: Final = itertools.count()
+
+_BUSY_MS: Final = 5_000
+_DELAYS_MS: Final = (1, 2, 5, 10, 15, 20, 25, 25, 25, 50, 50)
+_LAST_DELAY_MS: Final = 100
+"""How long SQLite's busy handler waits from one look to the next."""
 
 
 def connect(host: Host, process: Incarnation, name: str) -> sqlite3.Connection:
     """A connection to the database ``name`` of this run. It dies with its process."""
     path = host.databases.get(name)
     if path is None:
-        path = f"file:sagafuzz-{next(_databases)}?mode=memory&cache=shared"
-        host.databases[name] = path
-        keeper = sqlite3.connect(path, uri=True)  # the database lives as long as one connection does
-        host.on_close.append(keeper.close)
-    connection = sqlite3.connect(path, uri=True, factory=SimConnection, timeout=0)
+        path = host.databases[name] = f"{_folder(os.getpid())}/{next(_numbers)}"
+        host.on_close.append(partial(Path(path).unlink, missing_ok=True))
+    connection = SimConnection(f"file:{path}{_VFS}", uri=True, timeout=0)
     connection.attach(host, process, "" if name == MAIN else f"{name}: ")
     process.on_death.append(connection.shut)
     host.on_close.append(connection.shut)
@@ -48,9 +59,32 @@ class SimConnection(WatchedConnection):
 
     def attach(self, host: Host, process: Incarnation, label: str) -> None:
         self._host, self._process, self._label = host, process, label
+        self._busy_ms = _BUSY_MS
+        self._cursors: WeakSet[sqlite3.Cursor] = WeakSet()
+        setting = sqlite3.Cursor(self)  # only processes die here, and no machine
+        setting.execute("PRAGMA synchronous = OFF")
+        setting.execute("PRAGMA journal_mode = MEMORY").close()
+
+    def cursor(self, factory: Any = None) -> Any:
+        cursor = super().cursor(factory)
+        self._cursors.add(cursor)
+        return cursor
 
     def told(self, sql: str, parameters: Any) -> None:
         self._process.check_alive()
+
+    def statement(self, sql: Any, act: Callable[[], object], parameters: Any) -> None:
+        super().statement(sql, act, parameters)
+        if isinstance(sql, str) and ("busy_timeout" in sql or "BUSY_TIMEOUT" in sql):
+            self._wait_in_virtual_time()
+
+    def _wait_in_virtual_time(self) -> None:
+        """Take over the time limit that a statement has set."""
+        cursor = sqlite3.Cursor(self)
+        (limit,) = cursor.execute("PRAGMA busy_timeout").fetchone()
+        if limit:
+            self._busy_ms = limit
+            cursor.execute("PRAGMA busy_timeout = 0").close()
 
     def commit(self) -> None:
         self._process.check_alive()
@@ -72,17 +106,30 @@ class SimConnection(WatchedConnection):
         return done[0]
 
     def patiently(self, act: Callable[[], _T]) -> _T:
-        """Wait for another connection's lock as SQLite's busy timeout would, in virtual time."""
-        waited = 0
+        """Wait for another connection's lock as SQLite's busy handler would, in virtual time."""
+        left, delays = self._busy_ms, iter(_DELAYS_MS)
         while True:
             try:
                 return act()
             except sqlite3.OperationalError as error:
-                if "locked" not in str(error) or waited >= _BUSY_US:
+                if left <= 0 or "locked" not in str(error):
                     raise
-            waited += _RETRY_US
-            self._host.kernel.sleep(self._host.task(), _RETRY_US)
+            delay_ms = min(left, next(delays, _LAST_DELAY_MS))
+            left -= delay_ms
+            self._host.kernel.sleep(self._host.task(), delay_ms * 1_000)
 
     def shut(self) -> None:
-        """Roll back and close, as the death of the process does."""
+        """Roll back and close, as the death of the process does: also what somebody still holds a cursor to."""
+        for cursor in list(self._cursors):
+            with suppress(sqlite3.Error):
+                cursor.close()
         super().close()
+
+
+@cache
+def _folder(process: int) -> str:
+    """Where a process of the harness keeps its databases: in memory, where the system offers it as files. It is gone
+    when that process ends."""
+    folder = tempfile.mkdtemp(prefix="sagafuzz-", dir=_MEMORY if os.access(_MEMORY, os.W_OK) else None)
+    Finalize(None, shutil.rmtree, (folder,), {"ignore_errors": True}, exitpriority=0)
+    return folder

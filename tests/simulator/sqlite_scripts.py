@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from hypothesis import strategies as st
@@ -77,6 +77,8 @@ ACTS = st.one_of(
     ),
 )
 SCRIPTS = st.lists(ACTS, max_size=12)
+SCRIPTS_OF_TWO = st.lists(st.tuples(st.integers(0, 1), st.one_of(ACTS, st.just(Act("hold")))), max_size=12)
+"""Of two connections: which one, and what it does."""
 
 
 def execute(db: sqlite3.Connection, act: Act) -> Any:
@@ -124,16 +126,42 @@ def fetch(db: sqlite3.Connection, act: Act) -> Any:
     return [[dict(row) for row in cursor.fetchmany()], [row["number"] for row in cursor], cursor.fetchone()]
 
 
+def hold(db: sqlite3.Connection, act: Act) -> Any:
+    """Read on and on: a cursor that is not at its end keeps a lock."""
+    if cursor := _held.pop(db, None):
+        return cursor.fetchall()
+    cursor = _held[db] = db.execute("SELECT n FROM parents UNION ALL SELECT n FROM parents")
+    return cursor.fetchone()
+
+
+_held: dict[sqlite3.Connection, sqlite3.Cursor] = {}
+
 DO: dict[str, Callable[[sqlite3.Connection, Act], Any]] = {
-    found.__name__: found for found in (execute, executemany, executescript, block, commit, rollback, level, fetch)
+    found.__name__: found
+    for found in (execute, executemany, executescript, block, commit, rollback, level, fetch, hold)
 }
 
 
-def carried_out(db: sqlite3.Connection, script: list[Act]) -> Iterator[tuple[Act, Any]]:
-    """Each act, and what is seen of it: what it gave or raised, and how the connection stands then."""
-    for act in script:
-        try:
-            seen = DO[act.name](db, act)
-        except (sqlite3.Error, sqlite3.Warning, ZeroDivisionError) as error:
-            seen = (type(error).__name__, str(error))
-        yield act, (seen, db.in_transaction, db.total_changes)
+def over(db: sqlite3.Connection) -> None:
+    """Close a connection, and what is still read from it."""
+    if cursor := _held.pop(db, None):
+        cursor.close()
+    db.close()
+
+
+def carried_out(db: sqlite3.Connection, act: Act) -> Any:
+    """What is seen of an act: what it gave or raised, and how the connection stands then."""
+    try:
+        seen = DO[act.name](db, act)
+    except (sqlite3.Error, sqlite3.Warning, ZeroDivisionError) as error:
+        seen = (type(error).__name__, str(error))
+    return seen, db.in_transaction, db.total_changes
+
+
+def kept(db: sqlite3.Connection) -> dict[str, list[Any]]:
+    """All that the database has, as a connection sees it."""
+    tables = [name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name")]
+    found = {name: db.execute(f"SELECT rowid, * FROM {name} ORDER BY rowid").fetchall() for name in tables}
+    found["master"] = db.execute("SELECT type, name, sql FROM sqlite_master ORDER BY name").fetchall()
+    found["pragma"] = db.execute("PRAGMA user_version").fetchall()
+    return found

@@ -217,7 +217,7 @@ def test_a_writer_waits_for_another_connection_in_virtual_time(lab: Laboratory) 
     trial = lab.trial(system(lab, body), scenario=Scenario(sagas=2))
     assert trial.answers == ["completed", "completed"]
     assert waited[0] == 0
-    assert waited[1] == pytest.approx(1, abs=0.01)
+    assert waited[1] == pytest.approx(1, abs=0.1)
 
 
 def test_who_waits_too_long_is_told_that_the_database_is_locked(lab: Laboratory) -> None:
@@ -299,3 +299,47 @@ def test_all_connections_are_closed_at_the_end(lab: Laboratory) -> None:
                 connection.total_changes  # noqa: B018
         kept.clear()
         gc.collect()
+
+
+def test_a_time_limit_for_locks_is_one_of_virtual_time(lab: Laboratory) -> None:
+    waited: list[float] = []
+
+    def body(db: Any, world: Any, order: Any) -> None:
+        with db:
+            db.execute("INSERT INTO notes VALUES (?, 'n')", (order.id,))
+            other = world.sqlite()
+            other.execute("PRAGMA busy_timeout = 60000")
+            assert other.execute("SELECT note FROM notes").fetchall() == []  # a reader does not wait
+            before = world.now()
+            with pytest.raises(sqlite3.OperationalError, match="database is locked"):
+                other.execute("INSERT INTO notes VALUES (?, 'n')", (order.id,))
+            waited.append(world.now() - before)
+
+    trial = lab.trial(system(lab, body))
+    assert (trial.raised, trial.answers) == ([], ["completed"])
+    assert waited == [pytest.approx(60, abs=0.2)]
+
+
+def test_what_the_dead_were_reading_locks_nobody_out(lab: Laboratory) -> None:
+    kept: list[Any] = []
+
+    def body(db: Any, world: Any, order: Any) -> None:
+        with db:
+            db.executemany("INSERT INTO notes VALUES (?, ?)", [(order.id, note) for note in "ab"])
+        kept.append(db.execute("SELECT * FROM notes"))
+        kept[-1].fetchone()  # and it reads on, never
+        world.call("payment.charge", saga=order.id)
+
+    recovered: list[float] = []
+
+    def recover(world: Any) -> None:
+        before = world.now()
+        with world.db:
+            world.db.execute("DELETE FROM notes")
+        recovered.append(world.now() - before)
+
+    lab.trial(
+        lab.system(lambda world, order: body(world.db, world, order) or True, boot=boot, recover=recover),
+        "crash-after-effect pay F",
+    )
+    assert recovered and recovered[0] < 0.01

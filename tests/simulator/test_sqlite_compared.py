@@ -12,18 +12,10 @@ from hypothesis import given, settings
 
 from sagafuzz.sqlite import WatchedConnection
 
-from .sqlite_scripts import SCHEMA, SCRIPTS, Act, carried_out
+from .conftest import Laboratory
+from .sqlite_scripts import SCHEMA, SCRIPTS, SCRIPTS_OF_TWO, Act, carried_out, kept, over
 
 _T = TypeVar("_T")
-
-
-def kept(db: sqlite3.Connection) -> dict[str, list[Any]]:
-    """All that the database has, as this connection sees it."""
-    tables = [name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name")]
-    found = {name: db.execute(f"SELECT rowid, * FROM {name} ORDER BY rowid").fetchall() for name in tables}
-    found["master"] = db.execute("SELECT type, name, sql FROM sqlite_master ORDER BY name").fetchall()
-    found["pragma"] = db.execute("PRAGMA user_version").fetchall()
-    return found
 
 
 class Announced(WatchedConnection):
@@ -44,10 +36,6 @@ class Announced(WatchedConnection):
             self.before = kept(self.beside)
 
 
-def changed(before: dict[str, list[Any]], after: dict[str, list[Any]]) -> set[str]:
-    return {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
-
-
 @settings(max_examples=100)
 @given(SCRIPTS)
 def test_a_watched_connection_does_as_any_other_and_announces_what_becomes_durable(script: list[Act]) -> None:
@@ -62,9 +50,44 @@ def test_a_watched_connection_does_as_any_other_and_announces_what_becomes_durab
         for db in (plain, watched):
             db.execute("PRAGMA foreign_keys = ON")
             db.execute("PRAGMA synchronous = OFF")
-        for (act, expected), (_, seen) in zip(carried_out(plain, script), carried_out(watched, script), strict=True):
-            assert seen == expected, act
+        for act in script:
+            assert carried_out(watched, act) == carried_out(plain, act), act
             assert kept(watched.beside) == watched.before, f"{act} has made durable what was not announced"
         assert kept(watched) == kept(plain)
         for db in (plain, watched, watched.beside):
             db.close()
+
+
+def on_files(script: list[tuple[int, Act]]) -> list[Any]:
+    """What two connections of sqlite3 see, and what is kept in the end."""
+    with tempfile.TemporaryDirectory() as folder:
+        return seen_by([sqlite3.connect(Path(folder, "plain"), timeout=0) for _ in range(2)], script)
+
+
+def in_a_world(script: list[tuple[int, Act]]) -> list[Any]:
+    """The same of two connections of `world.sqlite()`."""
+    found: list[Any] = []
+
+    def run(world: Any, order: Any) -> bool:
+        found.extend(seen_by([world.sqlite(), world.sqlite()], script))
+        return True
+
+    trial = Laboratory().trial(Laboratory.system(run))
+    assert trial.raised == [] and trial.answers == ["completed"]
+    return found
+
+
+def seen_by(connections: list[sqlite3.Connection], script: list[tuple[int, Act]]) -> list[Any]:
+    connections[0].executescript(SCHEMA)
+    connections[1].execute("PRAGMA foreign_keys = ON")
+    found = [carried_out(connections[who], act) for who, act in script]
+    for db in connections:
+        over(db)
+    return found
+
+
+@settings(max_examples=60)
+@given(SCRIPTS_OF_TWO)
+def test_two_connections_of_the_world_meet_as_two_of_sqlite3_do(script: list[tuple[int, Act]]) -> None:
+    for place, (expected, seen) in enumerate(zip(on_files(script), in_a_world(script), strict=True)):
+        assert seen == expected, script[place]
