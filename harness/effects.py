@@ -41,9 +41,11 @@ FAILING: Final = 1 << 8
 DECIDED: Final = 1 << 9
 KEY_KEPT: Final = 1 << 10
 DEAD: Final = 1 << 11
+OWN_EXPIRY: Final = 1 << 12
 
 REASONS: Final = {
     NO_EXPIRY: "the participant is not declared in expiring=",
+    OWN_EXPIRY: "a participant of one's own withdraws what it reserved itself",
     NO_RESERVATION: "the request makes no reservation",
     NO_FILE: "this store writes a record whole or not at all",
     NO_LOSS: "this store does not acknowledge before a write is safe",
@@ -76,6 +78,7 @@ class Effect:
     side: ClassVar[When | None] = None  # None: each says it for itself, as ``when``
     worlds: ClassVar[frozenset[str]] = WORLDS
     barred: ClassVar[int] = 0
+    of_an_effect: ClassVar[bool] = False  # it befalls what was applied: nothing where a participant applied nothing
     on_the_way: ClassVar[bool] = False  # it befalls a request in the network: nothing where none gets through
 
     @classmethod
@@ -308,7 +311,8 @@ class Expire(Effect):
     phases: ClassVar[tuple[str, ...]] = (AT_EFFECT,)
     side: ClassVar[When | None] = AFTER
     worlds: ClassVar[frozenset[str]] = frozenset({SIMULATED})
-    barred: ClassVar[int] = NO_EXPIRY | NO_RESERVATION | DECIDED
+    of_an_effect: ClassVar[bool] = True
+    barred: ClassVar[int] = NO_EXPIRY | OWN_EXPIRY | NO_RESERVATION | DECIDED
     after_ms: float
 
 

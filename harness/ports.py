@@ -55,9 +55,10 @@ class ProcessCrashed(BaseException):
 class Transaction(Protocol):
     """A participant's durable local transaction: all of it or nothing.
 
-    ``state`` is the business state, ``memory`` what serves deduplication (keys seen, tombstones).
-    A request counts as effective when it changed ``state``. The methods keep entities in ``state`` under their
-    names and show each access in the history, which the invariants on isolation and on locks need.
+    ``state`` is the business state, ``memory`` what serves deduplication (keys seen, tombstones, refusals): a refusal
+    keeps what was written there, and nothing else. A request counts as effective when it changed ``state``. The methods
+    keep entities in ``state`` under their names and show each access in the history, which the invariants on isolation
+    and on locks need.
     """
 
     state: dict[str, Any]
@@ -95,7 +96,8 @@ class Participant(Protocol):
     """A user's own participant: one object a process, durable only through the transaction."""
 
     def handle(self, request: Request, tx: Transaction) -> Any:
-        """Apply one request. Returns the answer; raises Rejected to refuse, anything else to fail."""
+        """Apply one request. Returns the answer; raises Rejected to refuse, which keeps what was written to
+        ``tx.memory``, and anything else to fail, which keeps nothing."""
 
 
 class LocalTransaction(Protocol):

@@ -10,6 +10,8 @@ from typing import NamedTuple
 
 import pytest
 
+from sagafuzz.faults import FAULT_KINDS
+
 TOP = Path(__file__).resolve().parent.parent
 CODE = ("harness", "reference_saga", "adapters", "reports")
 FOLDERS = (*CODE, "tests", "docs", "examples", "benchmarks", "tools", ".ci")
@@ -140,6 +142,29 @@ def no_public_thing_without_words(source: Source, tree: ast.Module | None) -> It
                     todo.append(node)
 
 
+def no_kinds_beside_the_table(source: Source, tree: ast.Module | None) -> Iterator[Breach]:
+    """Names of kinds of faults stand in the table: a hyphenated one nowhere else, none beside a ``kind`` compared."""
+    spared = source.under("reference_saga/", "harness/fault_table.py")  # there a kind is one of records
+    if not source.is_code or spared or tree is None:
+        return
+    compared = {id(word): "kind" for node in ast.walk(tree) if isinstance(node, ast.Compare) for word in beside(node)}
+    for node in ast.walk(tree):
+        named = isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value in FAULT_KINDS
+        if named and ("-" in node.value or id(node) in compared):
+            yield (
+                node.lineno,
+                f"the kind {node.value!r} is banned here, use a column of harness/fault_table.py",
+            )
+
+
+def beside(compare: ast.Compare) -> Iterator[ast.AST]:
+    """What stands in a comparison with something that is called a kind."""
+    sides = [compare.left, *compare.comparators]
+    if any(dotted(side).rpartition(".")[2] == "kind" for side in sides):
+        for side in sides:
+            yield from ast.walk(side)
+
+
 RULES: tuple[Rule, ...] = (
     no_leftovers,
     no_machine_paths,
@@ -148,6 +173,7 @@ RULES: tuple[Rule, ...] = (
     no_second_copy,
     no_long_files,
     no_long_functions,
+    no_kinds_beside_the_table,
     no_public_thing_without_words,
 )
 
@@ -203,6 +229,8 @@ def test_the_house_rules_are_kept() -> None:
         ("reports/a.py", "hash('x')", "reports/a.py:1: hash is banned"),
         ("tests/a.py", "from harness.saga import Saga", "import of harness.saga is banned, use sagafuzz.saga"),
         ("tests/a.py", "import reports", "import of reports is banned, use sagafuzz.reports"),
+        ("harness/a.py", "SLOW = ('late-answer',)", "a.py:1: the kind 'late-answer' is banned here, use a column"),
+        ("reports/a.py", "if fault.kind in ('reject', x): y()", "a.py:1: the kind 'reject' is banned here"),
         ("harness/a.py", "x = 1\n" * 601, "harness/a.py:601: a file of 601 lines is banned"),
         ("harness/a.py", "def f():\n" + "    x = 1\n" * 70, "harness/a.py:1: f, a function of 71 lines, is banned"),
         (
@@ -225,6 +253,8 @@ def test_a_breach_is_named(path: str, text: str, expected: str) -> None:
         ("harness/simulator/patches.py", "time.time()"),
         ("harness/exploration/a.py", "time.monotonic()"),
         ("harness/a.py", '"""Never print(1)."""'),
+        ("harness/a.py", "line.kind == 'crash' or operation == 'cancel'"),
+        ("harness/fault_table.py", "name='late-answer'"),
         ("harness/saga.py", 'class A:\n    """Words."""\n    def _f(self): ...'),
         ("harness/a.py", "def f(): ..."),
         ("harness/a.py", "from .reports import x\nfrom sagafuzz.adapters import y"),

@@ -5,11 +5,12 @@ The state machine draws actions; a replay file holds them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import Final
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Final, NamedTuple
 
+from ..effects import AFTER, Crash, DelayRequest, DeliverAgain, Effect, LoseAnswer, LoseRequest, Refuse
 from ..errors import UsageError, nearest
-from ..faults import Plan
+from ..faults import FAULT_KINDS, FaultKind, Plan
 from ..history import History
 from ..simulator import Setup, Simulation, noted_line
 from ..simulator.message import Message
@@ -32,6 +33,7 @@ class Driver:
         self._orders = list(setup.scenario.orders)
         self._closed = False
         self.line = noted_line(self._sim, noted) if noted >= 0 else lambda: ""
+        self._spared = frozenset(name for name in FAULTY_ACTIONS if not self._has(ACTIONS[name].effect))
         with virtual(self._sim):
             self._sim.start("start")
             self._sim.kernel.run()
@@ -50,6 +52,20 @@ class Driver:
     def orders_left(self) -> int:
         return len(self._orders)
 
+    def suffers(self, name: str) -> bool:
+        """Whether the action is no fault, or one that the adapter and the scenario can suffer."""
+        return name not in self._spared
+
+    @property
+    def may_delay(self) -> bool:
+        """Whether a message may be kept until its sender gives up."""
+        return any(
+            isinstance(effect, DelayRequest) for kind in self.setup.kinds for effect in FAULT_KINDS[kind].effects
+        )
+
+    def _has(self, effect: Effect | None) -> bool:
+        return effect is None or any(_is_of(FAULT_KINDS[kind], effect) for kind in self.setup.kinds)
+
     def describe(self, index: int) -> str:
         """The message at that place, for people."""
         msg = self._sim.network.pending[index]
@@ -64,7 +80,7 @@ class Driver:
         self.shown.append(self._caption(name, number))
         self.actions.append((name, number))
         with virtual(self._sim):
-            action(self, number)
+            action.do(self, number)
             self._sim.kernel.run()
 
     def perform(self, name: str, number: int) -> None:
@@ -74,6 +90,8 @@ class Driver:
         possible = {"submit": self.orders_left, "crash": self.running, "restart": not self.running}
         if not possible.get(name, True):
             raise UsageError(f"action {name!r} cannot be done now")
+        if name in self._spared:
+            raise UsageError(f"action {name!r}: the adapter {self.setup.adapter.name!r} cannot suffer such a fault")
         self.do(name, number)
 
     def _caption(self, name: str, number: int) -> str:
@@ -148,21 +166,35 @@ class Driver:
                 self._sim.close()
 
 
-ACTIONS: Final[dict[str, Callable[[Driver, int], None]]] = {
-    "submit": Driver._submit,
-    "deliver": Driver._deliver,
-    "duplicate": Driver._duplicate,
-    "copy": Driver._copy,
-    "drop": Driver._drop,
-    "lose_ack": Driver._lose_ack,
-    "reject": Driver._reject,
-    "crash": Driver._crash,
-    "restart": Driver._restart,
-    "advance": Driver._advance,
+class Act(NamedTuple):
+    """One action: how it is done, whether to a message, and the effect of a fault that it has, if any."""
+
+    do: Callable[[Driver, int], None]
+    of_message: bool = False
+    effect: Effect | None = None
+
+
+ACTIONS: Final[Mapping[str, Act]] = {
+    "submit": Act(Driver._submit),
+    "deliver": Act(Driver._deliver, of_message=True),
+    "duplicate": Act(Driver._duplicate, of_message=True, effect=DeliverAgain()),
+    "copy": Act(Driver._copy, of_message=True, effect=DeliverAgain(held=True)),
+    "drop": Act(Driver._drop, of_message=True, effect=LoseRequest()),
+    "lose_ack": Act(Driver._lose_ack, of_message=True, effect=LoseAnswer()),
+    "reject": Act(Driver._reject, of_message=True, effect=Refuse()),
+    "crash": Act(Driver._crash, effect=Crash(when=AFTER)),
+    "restart": Act(Driver._restart),
+    "advance": Act(Driver._advance),
 }
 
-MESSAGE_ACTIONS: Final = frozenset({"deliver", "duplicate", "copy", "drop", "lose_ack", "reject"})
-FAULTY_ACTIONS: Final = frozenset({"duplicate", "copy", "drop", "lose_ack", "reject", "crash"})
+
+MESSAGE_ACTIONS: Final = frozenset(name for name, act in ACTIONS.items() if act.of_message)
+FAULTY_ACTIONS: Final = frozenset(name for name, act in ACTIONS.items() if act.effect is not None)
+
+
+def _is_of(kind: FaultKind, effect: Effect) -> bool:
+    """Whether a kind of fault does that; of crashes, whichever moment it names."""
+    return any(each == effect or (isinstance(effect, Crash) and isinstance(each, Crash)) for each in kind.effects)
 
 
 def replay_actions(setup: Setup, actions: Iterable[Action]) -> History:

@@ -158,7 +158,7 @@ class SagaMachine(RuleBasedStateMachine):
     def reject(self, message: int, luck: int) -> None:
         self._disturb("reject", message, luck)
 
-    @precondition(lambda self: self.driver.running)
+    @precondition(lambda self: self.driver.running and self.driver.suffers("crash"))
     @rule(luck=_LUCK)
     def crash(self, luck: int) -> None:
         self._disturb("crash", 0, luck)
@@ -170,7 +170,7 @@ class SagaMachine(RuleBasedStateMachine):
 
     @rule(milliseconds=st.sampled_from((1, 100, 1000, 10_000)), luck=_LUCK)
     def advance_clock(self, milliseconds: int, luck: int) -> None:
-        if self.driver.in_flight and not self._strikes("advance", luck):
+        if self.driver.in_flight and not (self.driver.may_delay and self._strikes("advance", luck)):
             self._do("deliver")
         else:
             self._do("advance", milliseconds)
@@ -201,7 +201,7 @@ class SagaMachine(RuleBasedStateMachine):
 
     def _strikes(self, action: str, luck: int) -> bool:
         """Whether a rule does the harm that it stands for, or delivers a message instead."""
-        return luck < self._rate
+        return luck < self._rate and self.driver.suffers(action)
 
     def _do(self, action: str, number: int = 0) -> None:
         if not self._over:

@@ -49,6 +49,8 @@ class _Local:
 class Around:
     """A built-in participant and the code around it, which is made anew when the participant restarts."""
 
+    expires = True
+
     def __init__(self, factory: Callable[[], Surrounding], service: Ledger) -> None:
         self._factory = factory
         self.volatile = factory()

@@ -166,8 +166,7 @@ def _restart(net: Network, effect: RestartParticipant, msg: Message, reply: Repl
 
 
 def _let_expire(net: Network, effect: Expire, msg: Message, reply: Reply, kind: FaultKind) -> Reply:
-    if reply.effective:
-        net.kernel.at(_us(effect.after_ms), RUN_OUT, msg)
+    net.kernel.at(_us(effect.after_ms), RUN_OUT, msg)
     return reply
 
 

@@ -24,6 +24,7 @@ from ..effects import (
     KEY_KEPT,
     NO_EXPIRY,
     NO_RESERVATION,
+    OWN_EXPIRY,
     Doings,
     doing,
 )
@@ -289,9 +290,10 @@ class Network:
 
     def _handled(self, msg: Message, reply: p.Reply, strike: Strike) -> p.Reply:
         """A fault strikes after a participant handled a request; its reply as it is then."""
-        if not strike.kind.before:
+        effects = [effect for effect in strike.kind.after if reply.effective or not effect.of_an_effect]
+        if effects and not strike.kind.before:
             self.trace.struck(strike.number)
-        for effect in strike.kind.after:
+        for effect in effects:
             reply = doing(self.doings[AT_EFFECT, AFTER], effect)(self, effect, msg, reply, strike.kind)
         return reply
 
@@ -305,6 +307,8 @@ class Network:
         now = DECIDED if msg.direction == COMPENSATION or service.decided(msg) else 0
         if msg.service not in adapter.expiring:
             now |= NO_EXPIRY
+        elif not service.expires:
+            now |= OWN_EXPIRY
         elif msg.operation.endswith(".confirm"):
             now |= NO_RESERVATION
         if msg.process.dead:

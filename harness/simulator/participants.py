@@ -211,6 +211,9 @@ class Ledger:
     counts = ""
     """By which name the answer tells how much was taken; "" where a row is no amount of anything."""
 
+    expires = True
+    """Whether the harness can let a reservation run out."""
+
     blind = False
     """Whether an undo without a key takes effect although there is nothing of the saga to undo."""
 
@@ -421,12 +424,13 @@ def as_request(msg: Message) -> Request:
 class UserParticipant:
     """Runs a user's participant: its state is durable only through the transaction."""
 
+    expires = False
+
     def __init__(self, factory: Callable[[], Participant], scenario: Scenario) -> None:
         self._factory = factory
         self.volatile = factory()
         self.durable = ParticipantTransaction()
-        self.refused = scenario.refused
-        self.refusals: dict[tuple[str, str], str] = {}
+        self.refused = scenario.refused  # (saga, operation) that the business refuses, whoever asks how often
         self.applied: set[tuple[str, str]] = set()
 
     def restart(self) -> None:
@@ -453,23 +457,23 @@ class UserParticipant:
         return (msg.saga, msg.step) in self.applied
 
     def refuse(self, msg: Message, reason: str) -> Reply:
-        if msg.key is not None:
-            self.refusals[msg.operation, msg.key] = reason
+        """The business decides against it, for good. Whether the participant remembers a refusal of its own is its own
+        affair: see ``handle``."""
+        self.refused |= {(msg.saga, msg.operation)}
         return Reply(REJECTED, reason)
 
     def handle(self, msg: Message) -> Reply:
-        known = self.refusals.get((msg.operation, msg.key)) if msg.key is not None else None
-        if known is not None:
-            return Reply(REJECTED, known)
+        """Let it handle one delivery. Where it refuses, what it noted in its memory is kept, and nothing else."""
         if (msg.saga, msg.operation) in self.refused and not self.decided(msg):
             return self.refuse(msg, "refused by the business")
-        request = as_request(msg)
+        request, tx = as_request(msg), self.durable
         try:
             tx = copy.deepcopy(self.durable)
             tx.saga = msg.saga
             value = copied(self.volatile.handle(request, tx))
             effective = bool(tx.state != self.durable.state)
         except Rejected as refusal:
+            self.durable.memory = tx.memory
             return Reply(REJECTED, str(refusal))
         except (SagafuzzError, GreenletExit, KeyboardInterrupt, Spinning):
             raise

@@ -121,9 +121,8 @@ def _service(service: Any) -> Any:
         if vars(service.volatile):
             raise _Opaque
         durable = service.durable
-        refusals = sorted((*key, reason) for key, reason in service.refusals.items())
         kept = (durable.state, durable.memory, durable.versions, durable.locks)
-        return kept, tuple(refusals), tuple(sorted(service.applied))
+        return kept, tuple(sorted(service.refused)), tuple(sorted(service.applied))
     raise _Opaque
 
 

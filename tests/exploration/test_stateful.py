@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import rule
 
 import sagafuzz
+from sagafuzz import UsageError
 from sagafuzz.adapters.reference import Reference
 from sagafuzz.adapters.seed import Seed
-from sagafuzz.exploration.driver import replay_actions
+from sagafuzz.exploration.driver import ACTIONS, Driver, replay_actions
 from sagafuzz.exploration.stateful import search
+from sagafuzz.faults import FAULT_KINDS
 from sagafuzz.invariants import check
 from sagafuzz.loading import load
 from sagafuzz.simulator import Setup, simulate
@@ -99,3 +103,40 @@ def test_the_reference_stands_plans_of_up_to_four_faults(plan: sagafuzz.Plan) ->
     setup = Setup(adapter=adapter, scenario=adapter.scenarios[0])
     verdict = check(simulate(setup, plan).history(setup, plan))
     assert verdict.conclusion == "consistent", verdict.violations
+
+
+def spared(*kinds: str) -> Driver:
+    adapter = dataclasses.replace(load("reference"), cannot_suffer=kinds)
+    return Driver(Setup(adapter=adapter, scenario=adapter.scenarios[0]))
+
+
+@pytest.mark.parametrize(
+    ("kind", "action"),
+    [
+        ("reject", "reject"),
+        ("duplicate", "duplicate"),
+        ("delayed-duplicate", "copy"),
+        ("lost-request", "drop"),
+        ("lost-ack", "lose_ack"),
+    ],
+)
+def test_what_a_system_cannot_suffer_is_not_done_to_it_by_hand_either(kind: str, action: str) -> None:
+    driver = spared(kind)
+    assert {name for name in ACTIONS if not driver.suffers(name)} == {action}
+    driver.do("submit")
+    with pytest.raises(UsageError, match=f"action '{action}': the adapter 'reference' cannot suffer such a fault"):
+        driver.perform(action, 0)
+    driver.close()
+
+
+def test_a_process_that_cannot_die_is_not_killed_but_one_that_dies_at_some_moments_is() -> None:
+    crashes = [kind.name for kind in FAULT_KINDS.values() if kind.crash]
+    assert not spared(*crashes).suffers("crash")
+    assert spared(*crashes[1:]).suffers("crash")
+
+
+def test_a_machine_keeps_to_the_faults_that_its_system_can_suffer() -> None:
+    seed = load("seed")
+    harmless = dataclasses.replace(seed, cannot_suffer=tuple(FAULT_KINDS))
+    failure, steps = search(harmless, examples=40, seed=1, scenarios=[seed.scenario("succeeds")])
+    assert (failure, steps > 100) == (None, True)

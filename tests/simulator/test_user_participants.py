@@ -186,3 +186,54 @@ def test_an_error_struck_after_a_slow_answer_is_not_slow_itself(ask: Any) -> Non
 
 def test_each_run_has_participants_of_its_own(ask: Any) -> None:
     assert ask(Bank)[1] == ask(Bank)[1]
+
+
+class Shop:
+    """One piece. Remembers each answer with its key, refusals too."""
+
+    def handle(self, request: Request, tx: Transaction) -> Any:
+        if request.key not in tx.memory:
+            tx.memory[request.key] = "sold out" if tx.state else "yours"
+            tx.state["touched"] = tx.state.get("touched", 0) + 1
+        if tx.memory[request.key] == "sold out":
+            raise Rejected("sold out")
+        return tx.memory[request.key]
+
+
+class Clumsy(Shop):
+    """Fails after it has written everything."""
+
+    def handle(self, request: Request, tx: Transaction) -> Any:
+        tx.memory["seen"] = tx.memory.get("seen", 0) + 1
+        if tx.memory["seen"] == 1:
+            raise RuntimeError("out of order")
+        return tx.memory["seen"]
+
+
+def asked(lab: Laboratory, participant: Any, *keys: str) -> list[Any]:
+    answers: list[Any] = []
+
+    def run(world: Any, order: Any) -> bool:
+        for key in keys:
+            try:
+                answers.append(world.call("payment.charge", saga=order.id, key=key))
+            except PortError as error:
+                answers.append(str(error))
+        return True
+
+    lab.trial(lab.system(run, participants={"payment": participant}))
+    return answers
+
+
+def test_it_can_remember_that_it_refused_and_a_refusal_changes_nothing_else(lab: Laboratory) -> None:
+    refused = "payment.charge: sold out"
+    assert asked(lab, Shop, "a", "b", "b", "a") == ["yours", refused, refused, "yours"]
+
+
+def test_a_failure_keeps_nothing(lab: Laboratory) -> None:
+    assert asked(lab, Clumsy, "a", "b") == ["payment.charge: RuntimeError: out of order"] * 2
+
+
+def test_what_the_business_refused_stays_refused_under_any_key_and_without_one(ask: Any) -> None:
+    _, answers = ask(Bank, "reject pay F", times=3)
+    assert answers == ["Rejected: payment.charge: refused by the business"] * 3
