@@ -88,11 +88,12 @@ def no_chance_no_clock(source: Source, tree: ast.Module | None) -> Iterator[Brea
 
 def no_second_copy(source: Source, tree: ast.Module | None) -> Iterator[Breach]:
     for node in ast.walk(tree) if tree else ():
-        names = []
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and not node.level:
             names = [node.module or ""]
+        else:
+            continue
         for name in names:
             top, _, rest = name.partition(".")
             if top in CODE:

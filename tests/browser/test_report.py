@@ -57,8 +57,8 @@ def reports() -> Sequence[Report]:
         adapter = load(name)
         with quiet():
             some = adapter.scenarios[:1]
-            settings = Settings(max_faults=1, examples=5, scenarios=some, command=f"sagafuzz run {name}")
-            reports.append(Campaign(adapter, settings).run())
+            report = Campaign(adapter, Settings(max_faults=1, examples=5, scenarios=some)).run()
+            reports.append(replace(report, command=f"sagafuzz run {name}"))
     return reports
 
 

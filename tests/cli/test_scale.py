@@ -16,6 +16,7 @@ import pytest
 from sagafuzz.exploration.certificate import versions
 from sagafuzz.exploration.cluster import Job, unfit
 from sagafuzz.exploration.part_worker import Facts
+from sagafuzz.exploration.settings import Settings
 from sagafuzz.exploration.shards import Shard, owner_of
 
 from .conftest import Run
@@ -270,7 +271,7 @@ def test_here_or_there_is_a_choice(sagafuzz: Run) -> None:
 
 
 def test_a_worker_that_would_not_find_the_same_is_given_nothing() -> None:
-    job = Job(id="", spec="shop.py:Shop", settings=None, folder="", loud=False)
+    job = Job(id="", spec="shop.py:Shop", settings=Settings(), folder="", loud=False)
     assert unfit(Facts(versions=versions(), source="a"), job, "a") == ""
     older = {**versions(), "sagafuzz": "0.0.1"}
     assert "other versions: sagafuzz 0.0.1 (here" in unfit(Facts(versions=older, source="a"), job, "a")

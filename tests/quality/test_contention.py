@@ -59,7 +59,7 @@ class InSimpy:
 
     def run(self, how: Any) -> list[float]:
         for number in range(len(self.asked)):
-            self.env.process(self.order(number, how))
+            self.env.process(self.order(number, how))  # type: ignore[arg-type]
         self.env.run()
         return self.end_s
 

@@ -212,7 +212,7 @@ def hostile(make: SimpleNamespace) -> Report:
         explains=(ESCAPES,) * 20,
         replay=ESCAPES,
     )
-    program = make.finding("F-2", Violation(**text), plan=None, actions=((ESCAPES, 1),) * 40, shown=(ESCAPES,) * 40)
+    program = make.finding("F-2", Violation(**text), plan=None, actions=((ESCAPES, 1),) * 40, shown=(ESCAPES,) * 40)  # type: ignore[arg-type]
     names = dict.fromkeys(("adapter", "spec", "saga", "nondeterministic", "digest", "version", "command"), ESCAPES)
     return make.report(
         one,

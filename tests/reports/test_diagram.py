@@ -8,7 +8,7 @@ import pytest
 
 from sagafuzz import Plan, Site, Violation
 from sagafuzz.faults import FAULT_KINDS, Fault
-from sagafuzz.history import Fired
+from sagafuzz.history import Fired, History
 from sagafuzz.reports.diagram import COLUMNS, Diagram, Line, Mark, diagram, to_text
 
 FAULT = Mark(kind="fault", text="lost-ack")
@@ -38,7 +38,7 @@ def test_a_lost_ack(make: SimpleNamespace) -> None:
                 kind="timeout",
                 text="TIMEOUT charge after 1000 ms, outcome unknown",
                 rows=(5,),
-                **about,
+                **about,  # type: ignore[arg-type]
             ),
             Line(
                 t_us=1_001_500,
@@ -267,7 +267,7 @@ def test_what_a_participant_read_is_told_where_the_violation_rests_on_it(make: S
     assert diagram(make.history(rows)).lines[0].fate == "applied"
 
 
-def long_history(make: SimpleNamespace, calls: int, step: str = "inventory") -> object:
+def long_history(make: SimpleNamespace, calls: int, step: str = "inventory") -> History:
     """Many calls without a fault around the lost ack."""
     rows = list(make.lost_ack().rows)
     send = ("SEND", (f"{step}.reserve", ()))
@@ -318,7 +318,7 @@ def test_every_pair_of_faults_on_the_reference_fits_on_a_screen(scenario: str) -
     from sagafuzz.adapters.reference import Reference
     from sagafuzz.simulator import Setup, simulate
 
-    adapter = Reference.__sagafuzz_adapter__
+    adapter = Reference.__sagafuzz_adapter__  # type: ignore[attr-defined]
     setup = Setup(adapter=adapter, scenario=adapter.scenario(scenario))
     for number, kind in enumerate(FAULT_KINDS.values()):
         site = Site("saga-1", "payment", kind.directions[0], kind.phase, 1)

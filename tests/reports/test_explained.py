@@ -197,7 +197,7 @@ def test_nothing_from_elsewhere_acts_in_them(make: SimpleNamespace) -> None:
         removed=(Removed(what=evil, then=evil),),
         steps=(evil,) * 30,
         states=(StateRow(saga=evil, expected=(evil,) * 30, found=(evil,) * 30),) * 9,
-        **words,
+        **words,  # type: ignore[arg-type]
     )
     orders = (OrderCell(scenario=evil, participant=evil, first=evil, second=evil, seen=0, why=evil),) * 50
     unreachable = (Unreachable(kind=evil, where=evil, reason=evil, sites=1),) * 50

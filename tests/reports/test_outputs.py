@@ -63,7 +63,7 @@ def test_the_registry_says_where_each_output_goes() -> None:
         "markdown": "comparison.md",
         "html": "comparison.html",
     }
-    assert all(output.title for output in (*REPORTS.values(), *COMPARISONS.values()))
+    assert all([output.title for output in REPORTS.values()] + [output.title for output in COMPARISONS.values()])
 
 
 GOLDEN = """\

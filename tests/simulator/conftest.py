@@ -120,7 +120,7 @@ class Laboratory:
         if recover is not None:
             methods["recover"] = lambda self: recover(self.world)
         options.setdefault("scenarios", [Scenario()])
-        return adapter(saga=saga, name="made", **options)(type("Made", (), methods)).__sagafuzz_adapter__
+        return adapter(saga=saga, name="made", **options)(type("Made", (), methods)).__sagafuzz_adapter__  # type: ignore[attr-defined,no-any-return]
 
     @staticmethod
     def fault(words: str) -> Fault:

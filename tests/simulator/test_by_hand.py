@@ -44,7 +44,7 @@ class Hand:
         self.do(lambda: self.sim.submit(self.orders.pop(0)))
 
     def crash(self) -> None:
-        self.do(lambda: self.sim.crash(self.sim.process, "killed"))
+        self.do(lambda: self.sim.crash(self.sim.process, "killed"))  # type: ignore[arg-type]
 
     def deliver(self, index: int = 0) -> None:
         self.do(lambda: self.network.deliver(self.network.take(index)))

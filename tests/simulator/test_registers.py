@@ -189,7 +189,7 @@ def test_what_is_promised_is_told_in_the_history_and_read_back(lab: Laboratory) 
         return True
 
     promises = {"max_attempts": {"account.put": 3}, "deadline_ms": 500, "definitions": {"v1": COUNTER, "v2": other}}
-    trial = lab.trial(lab.system(run, saga=COUNTER, **promises))
+    trial = lab.trial(lab.system(run, saga=COUNTER, **promises))  # type: ignore[arg-type]
     assert trial.history.declared == {
         "max_attempts": {"account.put": 3},
         "deadline_ms": 500,

@@ -80,8 +80,8 @@ def test_an_operation_leads_to_its_step_and_direction() -> None:
         (lambda: Saga("s", []), "saga 's' has no steps; give it at least one Step"),
         (lambda: Saga("", [Step("a", "p.a")]), "its name is not a non-empty string"),
         (lambda: Saga("s", ["a.b"]), "'a.b' is not a Step; write Step"),
-        (lambda: Saga("s", Step("a", "p.a")), "write a list, [Step("),
-        (lambda: Saga("s", None), "write a list, [Step("),
+        (lambda: Saga("s", Step("a", "p.a")), "write a list, [Step("),  # type: ignore[arg-type]
+        (lambda: Saga("s", None), "write a list, [Step("),  # type: ignore[arg-type]
         (lambda: Saga("s", [Step("a", "p.a"), Step("a", "p.b")]), "two steps are called 'a'; give each its own name"),
         (
             lambda: Saga("s", [Step("a", "p.x"), Step("b", "p.y", undo="p.x")]),
@@ -113,15 +113,15 @@ def test_a_saga_that_makes_no_sense_is_refused(make: object, message: str) -> No
     [
         (lambda: Step("", "p.a"), "its name is ''; write a non-empty string"),
         (lambda: Step("a", ""), "its operation is ''; write a non-empty string"),
-        (lambda: Step("a", 5), "its operation is 5; write a non-empty string"),
+        (lambda: Step("a", 5), "its operation is 5; write a non-empty string"),  # type: ignore[arg-type]
         (lambda: Step("a", "charge"), "names no participant; write 'participant.verb', for example 'payment.charge'"),
         (lambda: Step("a", "p."), "names no participant"),
         (lambda: Step("a", ".b"), "names no participant"),
         (lambda: Step("a", "p.a", undo="refund"), "operation 'refund' names no participant"),
         (lambda: Step("a", "p.a", undo=""), "operation '' names no participant"),
-        (lambda: Step("a", "p.a", undo=7), "its undo is 7; write a string, or leave it out"),
+        (lambda: Step("a", "p.a", undo=7), "its undo is 7; write a string, or leave it out"),  # type: ignore[arg-type]
         (lambda: Step("a", "p.a", undo="p.a"), "its undo is its own operation 'p.a'; name the inverse"),
-        (lambda: Step("a", "p.a", after="b"), "after='b' is a string; write after=('b',)"),
+        (lambda: Step("a", "p.a", after="b"), "after='b' is a string; write after=('b',)"),  # type: ignore[arg-type]
     ],
 )
 def test_a_step_that_makes_no_sense_is_refused(make: object, message: str) -> None:

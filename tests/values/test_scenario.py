@@ -27,7 +27,7 @@ def test_orders_are_numbered_and_take_amounts_items_and_accounts_in_turn() -> No
 
 
 def test_rejections_name_the_saga_by_its_number() -> None:
-    scenario = Scenario(sagas=2, rejections=[[2, "payment.charge"]])
+    scenario = Scenario(sagas=2, rejections=[[2, "payment.charge"]])  # type: ignore[arg-type]
     assert scenario.refused == {("saga-2", "payment.charge")}
 
 
