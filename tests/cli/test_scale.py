@@ -40,7 +40,7 @@ def die_once(who):
     RUNS += 1
     if RUNS == 30 and "part_worker" in " ".join(sys.orig_argv):
         try:
-            os.close(os.open("died", os.O_CREAT | os.O_EXCL))
+            os.mkdir("died")
         except FileExistsError:
             return
         os.kill(who(), 9)
