@@ -14,8 +14,9 @@ import pytest
 from junitparser import Error, JUnitXml
 
 from sagafuzz import Report
-from sagafuzz.exploration.campaign import Campaign, Settings
+from sagafuzz.exploration.campaign import Campaign
 from sagafuzz.exploration.quiet import quiet
+from sagafuzz.exploration.settings import Settings
 from sagafuzz.exploration.stopping import Why
 from sagafuzz.loading import load
 from sagafuzz.reports import REPORTS

@@ -97,7 +97,7 @@ def test_a_saga_and_a_step_that_only_the_words_name_are_evidence(make: SimpleNam
     ]
     history = make.history(rows, sagas=("saga-1", "saga-2", "saga-3"))
     words = {"sentence": "payment.charge for saga-1 was kept back by saga-2", "expected": "e", "got": "g"}
-    assert evidence(history, Violation(invariant="S1", anomaly="a", saga="saga-1", **words)) == {0, 2, 5, 6}
+    assert evidence(history, Violation(invariant="S1", anomaly="a", saga="saga-1", **words)) == {0, 2, 5, 6}  # type: ignore[arg-type]
 
 
 def test_a_record_that_is_named_is_evidence(make: SimpleNamespace) -> None:
