@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -35,7 +36,8 @@ class Scenario:
     each item has at the start, ``funds`` what each account has. A charge above ``limit`` is
     declined. ``rejections`` lists further business refusals as (saga number from 1, operation).
     ``gap_ms`` is the time between two submissions. ``submitted`` are the numbers of the sagas in the order in which
-    they are submitted, where that is not their own.
+    they are submitted, where that is not their own. ``succeeds`` says whether the orders are meant to go through, None
+    where that follows from the rest (see `meant_to_succeed`).
     """
 
     name: str = "succeeds"
@@ -52,6 +54,7 @@ class Scenario:
     gap_ms: int = 0
     submitted: tuple[int, ...] = ()
     data: Mapping[str, object] = field(default_factory=dict, hash=False)
+    succeeds: bool | None = None
 
     def __post_init__(self) -> None:
         where = f"scenario {self.name!r}"
@@ -78,6 +81,8 @@ class Scenario:
             raise UsageError(
                 f"{where}: submitted={self.submitted!r}; write each number from 1 to {self.sagas} once, or leave it out"
             )
+        if self.succeeds not in (None, True, False):
+            raise UsageError(f"{where}: succeeds={self.succeeds!r}; write True or False, or leave it out")
         object.__setattr__(self, "submitted", tuple(self.submitted))
         self._check_rejections()
 
@@ -110,6 +115,20 @@ class Scenario:
     def refused(self) -> frozenset[tuple[str, str]]:
         """The business refusals as (saga id, operation)."""
         return frozenset((f"saga-{n}", operation) for n, operation in self.rejections)
+
+    @property
+    def meant_to_succeed(self) -> bool:
+        """Whether its orders are to go through: as it declares, else where nothing refuses them, all taken together:
+        no rejection, no amount above the limit, enough in stock of each item and on each account."""
+        if self.succeeds is not None:
+            return self.succeeds
+        pieces, money = Counter[str](), Counter[str]()
+        for order in self.orders:
+            pieces[order.item] += order.quantity
+            money[order.account] += order.amount
+        within = self.limit is None or all(order.amount <= self.limit for order in self.orders)
+        enough = max(pieces.values()) <= self.stock and max(money.values()) <= self.funds
+        return within and enough and not self.rejections
 
     def with_sagas(self, count: int) -> Scenario:
         """The scenario with its first ``count`` sagas, or with more of them."""

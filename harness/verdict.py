@@ -258,12 +258,16 @@ class Coverage:
 
 @dataclass(frozen=True, kw_only=True)
 class ScenarioResult:
-    """``singles`` counts the feasible plans with one fault, whatever was pruned of them."""
+    """``singles`` counts the feasible plans with one fault, whatever was pruned of them. ``sends`` says that a request
+    was sent without a fault, ``completes`` that a saga completed then, ``ever_completes`` that one did in any run."""
 
     scenario: Scenario
     counts: PlanCounts
     outcomes: Mapping[str, int] = field(default_factory=dict)
     singles: int = 0
+    sends: bool = True
+    completes: bool = True
+    ever_completes: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -282,14 +286,15 @@ class Unseen:
 
 @dataclass(frozen=True, kw_only=True)
 class RandomResult:
-    """The part driven by Hypothesis: ``asked`` and ``run`` examples, ``steps`` rules executed. Its examples
-    depend on those before them, so no bound on the rate of failures follows from them."""
+    """The part driven by Hypothesis: ``asked`` and ``run`` examples, ``steps`` rules executed, ``faults`` of them harm.
+    Its examples depend on those before them, so no bound on the rate of failures follows from them."""
 
     asked: int = 0
     run: int = 0
     steps: int = 0
     violated: bool = False
     unseen: Unseen = Unseen()
+    faults: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,75 +1,27 @@
 """What a campaign has to say, in one module for each form of it.
 
-Every output is a pure function from values to a string; only the command line and the pytest
-plugin write files. What lists the outputs reads these tables.
+Every output is a pure function from values to a string; only the command line and the pytest plugin write files. The
+tables of them are loaded on first use, so that a message of one line costs no renderer.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Final
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-from ..history import History
-from ..verdict import Report
-from . import comparison, hosts, junit, markdown, mermaid, text, to_html, to_json, trace
-from .diagram import diagram, to_text
+if TYPE_CHECKING:
+    from .outputs import COMPARISONS as COMPARISONS
+    from .outputs import REPORTS as REPORTS
+    from .outputs import SCHEDULES as SCHEDULES
+    from .outputs import ComparisonOutput as ComparisonOutput
+    from .outputs import Output as Output
+    from .outputs import ScheduleOutput as ScheduleOutput
 
 __all__ = ["COMPARISONS", "REPORTS", "SCHEDULES", "ComparisonOutput", "Output", "ScheduleOutput"]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Output:
-    """One form of the report. ``file`` is its name in the report folder, "" for one that is only printed."""
-
-    file: str
-    render: Callable[[Report], str]
-    title: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class ComparisonOutput:
-    """One form of the comparison of several reports."""
-
-    file: str
-    render: Callable[[Sequence[Report]], str]
-    title: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class ScheduleOutput:
-    """One form of the history of a single run."""
-
-    render: Callable[[History], str]
-    title: str
-
-
-REPORTS: Final[Mapping[str, Output]] = {
-    "text": Output(file="", render=text.render, title="the consistency report for a terminal"),
-    "markdown": Output(file="report.md", render=markdown.render, title="the consistency report as Markdown"),
-    "html": Output(file="report.html", render=to_html.render, title="the consistency report for a browser"),
-    "json": Output(file="report.json", render=to_json.render, title="the report for machines, by its JSON Schema"),
-    "junit": Output(file="report.junit.xml", render=junit.render, title="a test case for each invariant, as JUnit XML"),
-    "gitlab": Output(
-        file="report.codequality.json", render=hosts.render_code_quality, title="a code-quality report for GitLab"
-    ),
-    "github": Output(file="", render=hosts.render_annotations, title="annotations, printed in GitHub Actions"),
-}
-
-SCHEDULES: Final[Mapping[str, ScheduleOutput]] = {
-    "text": ScheduleOutput(render=lambda history: f"{to_text(diagram(history))}\n", title="a space-time diagram"),
-    "mermaid": ScheduleOutput(render=mermaid.render, title="a Mermaid sequence diagram, for Markdown"),
-    "chrome-trace": ScheduleOutput(render=trace.render_chrome, title="a trace for Perfetto and chrome://tracing"),
-    "otlp": ScheduleOutput(render=trace.render_otlp, title="OpenTelemetry spans, as OTLP/JSON"),
-    "ndjson": ScheduleOutput(render=History.to_ndjson, title="the events, one a line"),
-}
-
-COMPARISONS: Final[Mapping[str, ComparisonOutput]] = {
-    "text": ComparisonOutput(file="", render=comparison.render, title="systems side by side, for a terminal"),
-    "markdown": ComparisonOutput(
-        file="comparison.md", render=comparison.render_markdown, title="systems side by side, as Markdown"
-    ),
-    "html": ComparisonOutput(
-        file="comparison.html", render=to_html.render_comparison, title="systems side by side, for a browser"
-    ),
-}
+def __getattr__(name: str) -> Any:
+    if name in __all__:
+        value = globals()[name] = getattr(import_module(".outputs", __name__), name)
+        return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

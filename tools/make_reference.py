@@ -89,6 +89,7 @@ SCENARIO = {
     "gap_ms": "time between two submissions, in virtual milliseconds",
     "submitted": "the numbers of the sagas in the order of their submission, where that is not their own",
     "data": "anything; it comes with each order as `order.data`",
+    "succeeds": "whether its orders are meant to go through; left out: where nothing above refuses them",
 }
 OUTCOMES = {
     "COMPLETED": "every step is in effect",

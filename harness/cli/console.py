@@ -8,12 +8,13 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
-from ..exploration.progress import Progress
-from ..reports import REPORTS
 from ..reports.clean import clean, printable
-from ..verdict import Report
+
+if TYPE_CHECKING:
+    from ..exploration.progress import Progress
+    from ..verdict import Report
 
 PLAIN_LINE_EVERY_S = 5.0
 STAGE_COLUMNS = 100
@@ -36,6 +37,8 @@ def tell_host(reports: Sequence[Report]) -> None:
     """In GitHub Actions: print annotations, and add the reports to the summary of the step."""
     if os.environ.get("GITHUB_ACTIONS") != "true":
         return
+    from ..reports import REPORTS
+
     for report in reports:
         if lines := REPORTS["github"].render(report).rstrip("\n"):
             say(lines)

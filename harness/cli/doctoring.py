@@ -103,6 +103,11 @@ def _ills(found: Checkup) -> Iterator[str]:
     where = f"\nscenario {clean(found.scenario.name, NAME_COLUMNS)}: "
     if not found.sites:
         yield f"{where}NOTHING TO STRIKE: without a fault it asks no participant and writes to no store"
+    elif not found.completes:
+        yield (
+            f"{where}NEVER COMPLETES: nothing refuses its orders, and without a fault it does not complete; look at "
+            f"how the code under test is wired, or write succeeds=False in the Scenario"
+        )
     if found.difference:
         first, *causes = found.difference.splitlines()
         yield f"{where}NOT DETERMINISTIC: {clean(first, 600)}"

@@ -10,34 +10,71 @@ from __future__ import annotations
 
 import sys
 import traceback
+from collections.abc import Iterator, Mapping, MutableMapping
+from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
 from .. import __version__
 from ..errors import UsageError, nearest
 from ..reports.clean import clean
-from . import (
-    campaigns,
-    configuration,
-    configuring,
-    creating,
-    diffing,
-    doctoring,
-    explaining,
-    fuzzing,
-    listing,
-    replaying,
-    sharding,
-    storing,
-    verifying,
-)
+from . import configuration
 from .console import say
-from .zoo import zoo
 
 USAGE, INTERNAL, INTERRUPTED = 2, 70, 130
 MESSAGE_COLUMNS = 2_000
+
+
+PLACES: Final[Mapping[str, str]] = {
+    "run": "campaigns",
+    "fuzz": "fuzzing",
+    "compare": "campaigns",
+    "diff": "diffing",
+    "merge": "sharding",
+    "report": "storing",
+    "replay": "replaying",
+    "verify": "verifying",
+    "explain": "explaining",
+    "adapters": "listing",
+    "doctor": "doctoring",
+    "init": "creating",
+    "config": "configuring",
+    "completion": "configuring",
+    "zoo": "zoo",
+}
+"""Each command, and the module beside this one that has it."""
+
+
+class Commands(MutableMapping[str, click.Command]):
+    """The commands by name. Each is loaded when it is first asked for: what one needs costs no other."""
+
+    def __init__(self, places: Mapping[str, str]) -> None:
+        self._places = dict(places)
+        self._loaded: dict[str, click.Command] = {}
+
+    def __getitem__(self, name: str) -> click.Command:
+        if name not in self._loaded:
+            module = import_module(f".{self._places[name]}", __package__)
+            command: click.Command = getattr(module, name)
+            configuration.read_environment({name: command})
+            self._loaded[name] = command
+        return self._loaded[name]
+
+    def __setitem__(self, name: str, command: click.Command) -> None:
+        self._places[name] = ""
+        self._loaded[name] = command
+
+    def __delitem__(self, name: str) -> None:
+        del self._places[name]
+        self._loaded.pop(name, None)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._places)
+
+    def __len__(self) -> int:
+        return len(self._places)
 
 
 class SagafuzzGroup(click.Group):
@@ -51,7 +88,11 @@ class SagafuzzGroup(click.Group):
         return super().resolve_command(ctx, args)
 
 
-@click.group(cls=SagafuzzGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    cls=SagafuzzGroup,
+    commands=Commands(PLACES),
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 @click.version_option(__version__, prog_name="sagafuzz")
 @click.pass_context
 def cli(ctx: click.Context) -> None:
@@ -71,7 +112,7 @@ def cli(ctx: click.Context) -> None:
       0    no violation, or none that is not known
       1    a violation
       2    the input cannot be used: an option, a file, an adapter that does not load
-      3    inconclusive: a fault never fired, a checker gave up, too little was covered
+      3    inconclusive: a fault never fired, a checker gave up, nothing was asked, completed or injected
       4    the adapter is not deterministic
       5    nothing to run
       70   a defect of sagafuzz itself
@@ -80,27 +121,6 @@ def cli(ctx: click.Context) -> None:
     """
     if ctx.invoked_subcommand != "config":  # which reads it by itself
         ctx.default_map = dict(configuration.read(cli.commands, Path.cwd()).values)
-
-
-for command in (
-    campaigns.run,
-    fuzzing.fuzz,
-    campaigns.compare,
-    diffing.diff,
-    sharding.merge,
-    storing.report,
-    replaying.replay,
-    verifying.verify,
-    explaining.explain,
-    listing.adapters,
-    doctoring.doctor,
-    creating.init,
-    configuring.config,
-    configuring.completion,
-    zoo,
-):
-    cli.add_command(command)
-configuration.read_environment(cli.commands)
 
 
 def main(arguments: list[str] | None = None) -> None:

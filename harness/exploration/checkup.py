@@ -20,6 +20,7 @@ from .parting import parted
 from .reductions import SHAPING
 from .reductions.crashes import GONE_WITH_THE_PROCESS, visible_before
 from .reductions.symmetry import told_by_ids
+from .vacuity import completes, meant_to_succeed
 
 _DOINGS: Final = frozenset({SEND, LOGACK, TERMINAL, CLIENT_ACK, DEAD_LETTER, ALERT})
 
@@ -34,7 +35,8 @@ class Checkup:
     ``undurable`` the crashes after which recovery went different ways although they left the same behind;
     ``remembered`` the plans that went another way after a retry than without one, where the adapter says that it
     forgets them;
-    ``told_by_ids`` the first event that is another where identical sagas exchange their ids.
+    ``told_by_ids`` the first event that is another where identical sagas exchange their ids. ``completes``: that the
+    scenario completed without a fault, or is not meant to.
     """
 
     scenario: Scenario
@@ -46,6 +48,7 @@ class Checkup:
     undurable: tuple[str, ...] = ()
     remembered: tuple[str, ...] = ()
     told_by_ids: str = ""
+    completes: bool = True
 
 
 def check_up(adapter: Adapter, scenario: Scenario) -> Checkup:
@@ -65,6 +68,7 @@ def check_up(adapter: Adapter, scenario: Scenario) -> Checkup:
         undurable=tuple(_undurable(struck)) if adapter.durable_recovery else (),
         remembered=tuple(islice(_remembered(setup, struck), 3)) if adapter.forgets_retries else (),
         told_by_ids=told_by_ids(setup, [case.plan for case in cases]),
+        completes=completes(plain.run, setup) or not meant_to_succeed(plain.run, setup),
     )
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from ..simulator import Setup
 from ..verdict import Finding, RandomResult
 from .drawn import unseen
-from .driver import expect_program_again, perform
+from .driver import FAULTY_ACTIONS, expect_program_again, perform
 from .events import Event, ExamplesFinished, ExamplesRun, ProgramShrunk, Stage, StageBegan, StageEnded
 from .explain import explain_program
 from .findings import finding_id, replay_file
@@ -48,6 +48,7 @@ class Examples:
         settings, over = self.search.settings, self.search.over
         known = frozenset(self.search.known.sightings)
         classes: Counter[bytes] = Counter()
+        actions: Counter[str] = Counter()
         findings: list[Finding] = []
         result = RandomResult(asked=settings.examples)
         asked = 0
@@ -68,6 +69,7 @@ class Examples:
                 ignore=known,
                 stopped=stopped,
                 classes=classes,
+                actions=actions,
                 catalogue=self.search.catalogue,
             )
             if failure is not None:
@@ -80,6 +82,7 @@ class Examples:
                 steps=result.steps + steps,
                 violated=bool(findings),
                 unseen=unseen(classes),
+                faults=sum(actions[name] for name in FAULTY_ACTIONS),
             )
             yield ExamplesRun(result)
             if failure is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 
 from .. import __version__
@@ -18,6 +18,7 @@ from ..verdict import (
     RandomPlans,
     RandomResult,
     Report,
+    ScenarioResult,
     Signature,
 )
 from .certificate import source_digest
@@ -27,6 +28,7 @@ from .part_search import NO_END
 from .settings import Settings
 from .statistics import Statistics
 from .stopping import Ends, Stop, Why
+from .vacuity import never_asked, never_completed, nothing_injected
 
 
 class ReportBuilder:
@@ -67,7 +69,7 @@ class ReportBuilder:
         findings = (*self._findings.values(), *self._random_findings)
         found = Counter(finding.violation.invariant for finding in self._random_findings)
         invariants = known.invariants(found)
-        reasons = tuple(self._reasons())
+        reasons = tuple(self._reasons(findings))
         left = tuple(f"{count} of the campaign's parts: {why}" for why, count in self._left.items())
         gone = tuple(f"invariant {i.id} ({i.name})" for i in invariants if i.status == NOT_EXERCISED)
         parted = self._stop.detail if self._stop and self._stop.why is Why.NOT_DETERMINISTIC else ""
@@ -82,7 +84,7 @@ class ReportBuilder:
             max_faults=settings.max_faults,
             seed=settings.seed,
             counts=known.counts(),
-            scenarios=tuple(statistics.result() for statistics in known.scenarios),
+            scenarios=self._scenarios,
             random=self._random,
             random_plans=self._random_plans(),
             invariants=invariants,
@@ -100,12 +102,16 @@ class ReportBuilder:
             discovery=known.discovery(),
         )
 
+    @property
+    def _scenarios(self) -> tuple[ScenarioResult, ...]:
+        return tuple(statistics.result() for statistics in self._known.scenarios)
+
     def _random_plans(self) -> RandomPlans:
         drawn = self._known.drawn.result()
         return replace(drawn, asked=drawn.asked if drawn.asked < NO_END else drawn.run, ended=self._ended)
 
-    def _reasons(self) -> Iterator[str]:
-        """Why the campaign cannot call the adapter consistent."""
+    def _reasons(self, findings: Collection[Finding]) -> Iterator[str]:
+        """Why the campaign cannot call the adapter consistent, beside the findings."""
         if self._stop is not None:
             yield from self._stop.sentence.splitlines()
             if self._stop.why is Why.BLOCKED:
@@ -120,5 +126,10 @@ class ReportBuilder:
             yield f"in {counts.run - counts.fired} of {counts.run} plans a fault did not fire"
         if drawn.fired < drawn.run:
             yield f"in {drawn.run - drawn.fired} of {drawn.run} random plans a fault did not fire"
+        if self._stop is None:
+            yield from never_asked(self._scenarios)
+            yield from never_completed(self._scenarios)
+            if not findings and (none := nothing_injected(self._known.struck, self._random)):
+                yield none
         for id, why in self._known.gave_up.items():
             yield f"the check of {id} gave up: {why}"

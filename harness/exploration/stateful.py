@@ -97,6 +97,7 @@ class SagaMachine(RuleBasedStateMachine):
     last_failure: ClassVar[Failure | None] = None
     stopped: ClassVar[Callable[[], bool]] = staticmethod(lambda: False)
     classes: ClassVar[Counter[bytes]] = Counter()
+    done: ClassVar[Counter[str]] = Counter()
 
     def __init__(self) -> None:
         super().__init__()
@@ -206,6 +207,7 @@ class SagaMachine(RuleBasedStateMachine):
     def _do(self, action: str, number: int = 0) -> None:
         if not self._over:
             type(self).steps_run += 1
+            type(self).done[action] += 1
             self.driver.do(action, number)
 
     def _come_to_rest(self) -> None:
@@ -245,9 +247,10 @@ def search(
     machine: type[SagaMachine] = SagaMachine,
     stopped: Callable[[], bool] = lambda: False,
     classes: Counter[bytes] | None = None,
+    actions: Counter[str] | None = None,
 ) -> tuple[Failure | None, int]:
     """Run ``examples`` of the state machine. The shrunk failure, or None, and the rules executed. ``classes``
-    counts the classes of traces that they fell into.
+    counts the classes of traces that they fell into, ``actions`` what was done by name.
 
     ``stopped`` is asked before each example; where it says so the search ends with what it has. Raises
     NotDeterministic where an example, done again, went another way."""
@@ -264,6 +267,7 @@ def search(
             "stopped": staticmethod(stopped),
             "last_failure": None,
             "classes": Counter() if classes is None else classes,
+            "done": Counter() if actions is None else actions,
         },
     )
     settings = hypothesis.settings(

@@ -33,6 +33,7 @@ from .drawn import Drawn
 from .events import CaseJudged, Event, PlansSpared, ScenarioBegan, SinglesCounted
 from .judge import outcome_of
 from .settings import Settings
+from .vacuity import completes, meant_to_succeed, sends
 
 NOT_VACUOUS = "I27"
 """The invariant that is about the campaign itself: it is judged on the counts."""
@@ -70,6 +71,9 @@ class ScenarioStatistics:
     by_faults: Counter[int] = field(default_factory=Counter)
     outcomes: Counter[str] = field(default_factory=Counter)
     pruned: Counter[str] = field(default_factory=Counter)
+    sends: bool = False
+    completes: bool = False
+    ever_completes: bool = False
 
     def result(self) -> ScenarioResult:
         return ScenarioResult(
@@ -85,7 +89,18 @@ class ScenarioStatistics:
             ),
             outcomes=dict(sorted(self.outcomes.items())),
             singles=self.singles,
+            sends=self.sends,
+            completes=self.completes,
+            ever_completes=self.ever_completes,
         )
+
+    def look(self, case: Case, setup: Setup) -> None:
+        """See whether a new history shows that the scenario asks and completes at all."""
+        self.sends = self.sends or sends(case.run)
+        if not self.ever_completes:
+            done = completes(case.run, setup) or (not case.plan.faults and not meant_to_succeed(case.run, setup))
+            self.ever_completes = done
+            self.completes = self.completes or (done and not case.plan.faults)
 
 
 class Statistics:
@@ -107,6 +122,7 @@ class Statistics:
         self.coverage = CoverageStatistics()
         self.blocked = Blocked()
         self._run = self._histories = 0
+        self.struck = 0  # how many faults fired, in all plans
         self._discovered: list[Discovery] = []
 
     # -- counting ----------------------------------------------------------------------------
@@ -135,6 +151,7 @@ class Statistics:
         """Count one judged case. ``new`` says that its history was not seen before."""
         statistics = self.scenarios[-1]
         self.digest.update(case.digest)
+        self.struck += len(case.run.fired)
         statistics.run += 1
         self._run += 1
         statistics.by_faults[len(case.plan)] += 1
@@ -147,6 +164,8 @@ class Statistics:
         if new:
             statistics.histories += 1
             self._histories += 1
+            if not (statistics.sends and statistics.ever_completes):
+                statistics.look(case, setup)
             statistics.outcomes[outcome_of(case.run, setup)] += 1
             self._count_verdict(verdict)
             self._measure(setup, case)
@@ -168,6 +187,7 @@ class Statistics:
         """Count what a random plan showed; it is no part of the plans that were enumerated."""
         self.digest.update(case.digest)
         self.drawn.add(case, verdict)
+        self.struck += len(case.run.fired)
         self.capped = self.capped or case.run.capped
         if new:
             self._count_verdict(verdict)
@@ -231,7 +251,8 @@ class Statistics:
         note = ""
         if id == NOT_VACUOUS:
             counts = self.counts()
-            status = HOLDS if counts.fired == counts.run > 0 else (GAVE_UP if counts.run else NOT_EXERCISED)
+            missed = counts.fired < counts.run
+            status = GAVE_UP if missed else HOLDS if any(counts.by_faults[1:]) else NOT_EXERCISED
             note = f"{counts.fired} of {counts.run} plans fired in full"
             return InvariantResult(id=id, name=name, status=status, checked=counts.run, note=note)
         if id == BLOCKING:

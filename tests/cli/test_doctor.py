@@ -116,3 +116,21 @@ def test_one_that_says_that_it_forgets_retries(sagafuzz: Run, counts: bool) -> N
 
 def test_one_that_does_not_load(sagafuzz: Run) -> None:
     assert sagafuzz("doctor", "nothing.py:Here").code == 2
+
+
+def test_a_scenario_that_never_completes_is_named(sagafuzz: Run) -> None:
+    Path("mine.py").write_text(
+        "import sagafuzz\n"
+        "SAGA = sagafuzz.Saga('one', [sagafuzz.Step('a', 'svc.do', undo='svc.undo')])\n"
+        "@sagafuzz.adapter(saga=SAGA, scenarios=[sagafuzz.Scenario()])\n"
+        "class Unwired:\n"
+        "    def boot(self, world):\n"
+        "        self.world = world\n"
+        "    def run(self, order):\n"
+        "        for operation in ('svc.do', 'svc.undo'):\n"
+        "            self.world.call(operation, saga=order.id, key=order.id + operation)\n"
+        "        return False\n"
+    )
+    result = sagafuzz("doctor", "mine.py:Unwired")
+    assert result.code == 3
+    assert "scenario succeeds: NEVER COMPLETES: nothing refuses its orders" in result.out

@@ -27,6 +27,15 @@ def needed(engine: str) -> None:
         pytest.skip(f"{NEEDS[engine]} is not installed: pip install 'sagafuzz[{engine}]'")
 
 
+def expect_nothing_wrong(ran: subprocess.CompletedProcess[str], engine: str) -> None:
+    """It passes; on real processes, where no example injects a fault either, it says that none was injected."""
+    if engine == "plain":
+        assert ran.returncode == 0, ran.stdout + ran.stderr
+        assert "1 passed" in ran.stdout
+    else:
+        assert "INCONCLUSIVE: no fault was injected" in " ".join(ran.stdout.split()), ran.stdout + ran.stderr
+
+
 @pytest.mark.parametrize("engine", SKELETONS)
 def test_what_it_writes_passes_its_own_test_without_a_fault(sagafuzz: Run, engine: str) -> None:
     needed(engine)
@@ -35,9 +44,8 @@ def test_what_it_writes_passes_its_own_test_without_a_fault(sagafuzz: Run, engin
     assert {path.name for path in Path().iterdir()} == set(SKELETONS[engine].files)
     assert f"sagafuzz run {SKELETONS[engine].adapter}" in result.out
     ran = session("--saga-faults", "0", "--saga-random", "5")
-    assert ran.returncode == 0, ran.stdout + ran.stderr
-    assert "1 passed" in ran.stdout
-    assert "consistent" in ran.stdout
+    expect_nothing_wrong(ran, engine)
+    assert ("consistent" if engine == "plain" else "inconclusive") in ran.stdout
 
 
 @pytest.mark.parametrize("engine", ["plain", "live"])
@@ -46,8 +54,7 @@ def test_its_test_runs_from_a_folder_above_and_whatever_pytest_imports_by(sagafu
     Path("pyproject.toml").write_text('[tool.pytest.ini_options]\naddopts = ["--import-mode=importlib"]\n')
     sagafuzz("init", "shop", "--engine", engine)
     ran = session("--saga-faults", "0", "--saga-random", "5", "shop")
-    assert ran.returncode == 0, ran.stdout + ran.stderr
-    assert "1 passed" in ran.stdout
+    expect_nothing_wrong(ran, engine)
 
 
 @pytest.mark.slow

@@ -42,7 +42,7 @@ def test_it_is_refuted_by_a_system_that_fails(sagafuzz: Run) -> None:
 
 def test_a_change_of_the_source_is_said(sagafuzz: Run, shop: Callable[..., str]) -> None:
     spec = shop('self.world.call("order.create", key="o")\nself.world.call("payment.charge", key="p")\nreturn True')
-    sagafuzz("run", spec, "--faults", 0, "--random", 0)
+    sagafuzz("run", spec, "--faults", 1, "--kinds", "duplicate", "--random", 0)
     with Path("shop.py").open("a", encoding="utf-8") as file:
         file.write("# changed\n")
     result = sagafuzz("verify", CERTIFICATE, "--sample", 5)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import typing
+from collections import Counter
 from dataclasses import replace
 
 import pytest
@@ -74,16 +75,18 @@ def test_judging_changes_nothing_and_repeats() -> None:
 
 
 @pytest.mark.parametrize(
-    ("run", "fired", "status"),
+    ("run", "fired", "sizes", "status"),
     [
-        pytest.param(3, 3, HOLDS, id="every planned fault struck"),
-        pytest.param(3, 2, GAVE_UP, id="a planned fault did not strike"),
-        pytest.param(0, 0, NOT_EXERCISED, id="nothing was planned"),
+        pytest.param(3, 3, {0: 1, 1: 2}, HOLDS, id="every planned fault struck"),
+        pytest.param(3, 2, {0: 1, 1: 2}, GAVE_UP, id="a planned fault did not strike"),
+        pytest.param(1, 1, {0: 1}, NOT_EXERCISED, id="no fault was planned"),
+        pytest.param(0, 0, {}, NOT_EXERCISED, id="nothing was planned"),
     ],
 )
-def test_a_campaign_is_not_vacuous_when(run: int, fired: int, status: str) -> None:
+def test_a_campaign_is_not_vacuous_when(run: int, fired: int, sizes: dict[int, int], status: str) -> None:
     statistics = Statistics()
-    statistics.scenarios.append(ScenarioStatistics(Scenario(), run=run, fired=fired))
+    counted = ScenarioStatistics(Scenario(), run=run, fired=fired, by_faults=Counter(sizes))
+    statistics.scenarios.append(counted)
     results = {result.id: result for result in statistics.invariants(type(statistics.checked)())}
     assert results["I27"].status == status
     assert results["I27"].note == f"{fired} of {run} plans fired in full"

@@ -12,27 +12,34 @@ import sagafuzz.plugin.running  # noqa: F401
 
 ADAPTERS = """
 import sagafuzz
+from sagafuzz.faults import FAULT_KINDS
 
 SAGA = sagafuzz.Saga("shop", [
     sagafuzz.Step("order", "order.create", undo="order.cancel"),
     sagafuzz.Step("payment", "payment.charge", undo="payment.refund"),
 ])
 ONE = [sagafuzz.Scenario()]
+OTHERS = [kind for kind in FAULT_KINDS if kind != "duplicate"]
 
 
-@sagafuzz.adapter(saga=SAGA, scenarios=ONE)
-class Idle:
-    '''Refuses everything, and so breaks nothing.'''
+@sagafuzz.adapter(saga=SAGA, scenarios=ONE, cannot_suffer=OTHERS)
+class Calm:
+    '''Asks for each step once; all that ever happens to it is that a request comes twice.'''
 
     def boot(self, world):
         self.world = world
 
     def run(self, order):
-        return False
+        try:
+            for operation in ("order.create", "payment.charge"):
+                self.world.call(operation, key=order.id)
+        except sagafuzz.Rejected:
+            return False
+        return True
 
 
 @sagafuzz.adapter(saga=SAGA, scenarios=ONE)
-class Careless(Idle):
+class Careless(Calm):
     '''Never undoes and has no key.'''
 
     def run(self, order):

@@ -12,7 +12,7 @@ import pytest
 Session = Callable[..., pytest.RunResult]
 
 CARELESS = "@pytest.mark.saga(Careless, faults=0, random=0)\ndef test_it(): ...\n"
-IDLE = "@pytest.mark.saga(Idle, faults=0, random=0)\ndef test_it(): ...\n"
+CALM = "@pytest.mark.saga(Calm, faults=1, random=0)\ndef test_it(): ...\n"
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def test_the_failure_is_shown_where_expected_failures_are_run(session: Session, 
 
 
 def test_a_finding_that_is_not_known_fails(session: Session, ids: list[str]) -> None:
-    write(["F-other"], 'adapter = "Idle"')
+    write(["F-other"], 'adapter = "Calm"')
     result = session("--saga-baseline=known.toml", test=CARELESS)
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines([f"baseline: 0 of the findings known, {len(ids)} new"])
@@ -71,7 +71,7 @@ def test_what_has_expired_fails_and_says_so(session: Session, ids: list[str]) ->
 
 def test_what_is_no_longer_found_fails_strictly(session: Session) -> None:
     write(["F-gone1"])
-    result = session("--saga-baseline=known.toml", test=IDLE)
+    result = session("--saga-baseline=known.toml", test=CALM)
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
         ["[[]XPASS(strict)[]] baseline: F-gone1 is stale: a complete search no longer finds it; take it out (PAY-12*"]
@@ -88,7 +88,7 @@ def test_an_entry_beside_those_that_are_found_is_stale_too(session: Session, ids
 @pytest.mark.parametrize(
     ("entry", "applies"),
     [
-        ('adapter = "Idle"', True),
+        ('adapter = "Calm"', True),
         ('adapter = "Other"', False),
         ('test = "test_shop.py::test_it"', True),
         ('test = "test_shop.py"', True),
@@ -97,7 +97,7 @@ def test_an_entry_beside_those_that_are_found_is_stale_too(session: Session, ids
 )
 def test_an_entry_speaks_of_an_adapter_or_a_test(session: Session, entry: str, applies: bool) -> None:
     write(["F-gone1"], entry)
-    result = session("--saga-baseline=known.toml", test=IDLE)
+    result = session("--saga-baseline=known.toml", test=CALM)
     result.assert_outcomes(failed=int(applies), passed=int(not applies))
 
 
@@ -106,14 +106,14 @@ def test_the_ini_file_and_a_test_name_theirs(pytester: pytest.Pytester, session:
     write(ids, name="sub/known.toml")
     write(["F-gone1"], name="own.toml")
     pytester.makeini("[pytest]\nsaga_baseline = sub/known.toml\n")
-    own = IDLE.replace("random=0", "random=0, baseline='own.toml'").replace("test_it", "test_own")
+    own = CALM.replace("random=0", "random=0, baseline='own.toml'").replace("test_it", "test_own")
     result = session(test=CARELESS + "\n" + own)
     result.assert_outcomes(xfailed=1, failed=1)
     result.stdout.fnmatch_lines(["FAILED test_shop.py::test_own - Failed: [[]XPASS(strict)[]] baseline: F-gone1*"])
 
 
 def test_a_baseline_that_cannot_be_read_is_told(session: Session) -> None:
-    result = session("--saga-baseline=absent.toml", test=IDLE)
+    result = session("--saga-baseline=absent.toml", test=CALM)
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
         ["sagafuzz: the baseline: cannot read '*absent.toml': No such file *; name a TOML file"]

@@ -11,7 +11,7 @@ Session = Callable[..., pytest.RunResult]
 
 OWN = """
 @sagafuzz.adapter(saga=SAGA, scenarios=ONE)
-class Own(Idle):
+class Own(Calm):
     def run(self, order):
         self.world.call("order.create")
         return CAREFUL or True

@@ -1,0 +1,71 @@
+"""What was not exercised at all, so that no verdict follows: nothing asked, nothing completed, nothing injected."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from ..history import APPLY, CLIENT_ACK, REJECT, SEND, TERMINAL
+from ..saga import COMPENSATION, FORWARD, Outcome
+from ..simulator import Run, Setup
+from ..verdict import RandomResult, ScenarioResult
+
+
+def sends(run: Run) -> bool:
+    """Whether a request was sent."""
+    return any(row[1] == SEND for row in run.rows)
+
+
+def completes(run: Run, setup: Setup) -> bool:
+    """Whether a saga completed: somebody was told so, or all its steps took effect and none was undone."""
+    if any(row[1] in (CLIENT_ACK, TERMINAL) and row[9][0] == Outcome.COMPLETED.value for row in run.rows):
+        return True
+    done: dict[str, set[str]] = {}
+    undone: set[str] = set()
+    for row in run.rows:
+        if row[1] == APPLY and row[5] == FORWARD:
+            done.setdefault(row[3], set()).add(row[4])
+        elif row[1] == APPLY and row[5] == COMPENSATION:
+            undone.add(row[3])
+    steps = set(setup.adapter.saga.by_name)
+    return any(done[saga] >= steps and saga not in undone for saga in done)
+
+
+def refused_by_its_own(run: Run, setup: Setup) -> bool:
+    """Whether a participant of the user's own refused a request: what that one refuses no scenario says."""
+    return any(row[1] == REJECT and row[2] in setup.adapter.participants for row in run.rows)
+
+
+def meant_to_succeed(run: Run, setup: Setup) -> bool:
+    """Whether the orders of the scenario are meant to go through, as far as its run without a fault can tell."""
+    scenario = setup.scenario
+    return scenario.meant_to_succeed and (scenario.succeeds is True or not refused_by_its_own(run, setup))
+
+
+def never_asked(scenarios: Iterable[ScenarioResult]) -> Iterator[str]:
+    """A sentence for each scenario in which no request was sent."""
+    for found in scenarios:
+        if found.counts.run and not found.sends:
+            yield (
+                f"scenario {found.scenario.name} sent no request: the code under test asks no participant, so nothing "
+                f"was tested; look at whether it reaches them by world.call"
+            )
+
+
+def never_completed(scenarios: Iterable[ScenarioResult]) -> Iterator[str]:
+    """A sentence for each scenario that is meant to succeed and completes in no run."""
+    for found in scenarios:
+        if found.counts.run and found.sends and not found.ever_completes:
+            yield (
+                f"scenario {found.scenario.name} never completes, not even without a fault, and nothing refuses its "
+                f"orders; look at how the code under test is wired, or write succeeds=False in the Scenario"
+            )
+
+
+def nothing_injected(fired: int, machine: RandomResult) -> str:
+    """A sentence where no fault struck in the whole campaign, "" where one did. ``fired`` counts those of all plans."""
+    if fired or machine.faults:
+        return ""
+    return (
+        "no fault was injected, so nothing is known of what faults do; allow one or more of a kind that can strike, "
+        "or examples of the state machine"
+    )
