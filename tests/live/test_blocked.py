@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from sagafuzz.faults import Plan
+from sagafuzz.invariants import check
 
 from .conftest import Small, fault, run, run_plans
 
@@ -196,6 +197,39 @@ def test_a_worker_that_hangs_after_a_fault(small: Small) -> None:
     hangs += "    return True\nworker.serve(drive)\n"
     live = run(small(hangs), fault("lost-ack", "order", "F", "ack"))
     assert [row[9][0] for row in live.run.rows if row[1] in ("CRASH", "END")] == ["final restart", "quiescent"]
+
+
+FORGETS = """
+import json, time
+from pathlib import Path
+from sagafuzz import worker
+
+kept = Path(worker.folder()) / "order"
+again = [worker.SagaRequest(id="saga-1", order=json.loads(kept.read_text()))] if kept.exists() else []
+
+def drive(saga):
+    kept.write_text(json.dumps(saga.order))
+    try:
+        worker.call(saga, "order", "do", key="o")
+    except worker.PortError:
+        time.sleep(300)
+    worker.call(saga, "payment", "do", key="p")
+    return True
+
+worker.serve(drive, pending=lambda: again)
+"""
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "found"), [("", [("I3", "stuck until a restart")]), ("supervised = true", [])]
+)
+def test_what_only_a_restart_frees_is_told_unless_a_supervisor_does_it(
+    small: Small, capabilities: str, found: list[tuple[str, str]]
+) -> None:
+    setup, plan = small(FORGETS, capabilities=capabilities), fault("lost-ack", "order", "F", "ack")
+    history = run(setup, plan).run.history(setup, plan)
+    assert history.rows[-1][9] == ("quiescent",)
+    assert [(each.invariant, each.anomaly) for each in check(history).violations] == found
 
 
 def test_a_request_without_the_token_is_refused_where_the_manifest_asks_for_it(small: Small) -> None:
