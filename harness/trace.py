@@ -53,7 +53,8 @@ class Run(NamedTuple):
     ``compensation`` on after the first undo was asked (-1: none). ``fired`` are (rows before it, index of the fault in
     the plan). ``impossible`` maps the index of a site to the kinds that could not have taken effect there. ``capped``
     says that there were more attempts or writes than are struck. ``site_rows`` are the rows before each site,
-    ``clock_read`` says whether the code under test asked for the wall clock."""
+    ``clock_read`` says whether the code under test asked for the wall clock. ``handed`` are the sites that were reached
+    before each time that a process which had booted was handed orders that waited for it."""
 
     rows: tuple[Row, ...]
     sites: tuple[Site, ...]
@@ -64,6 +65,7 @@ class Run(NamedTuple):
     impossible: Mapping[int, Impossible]
     site_rows: tuple[int, ...]
     clock_read: bool = False
+    handed: tuple[int, ...] = ()
 
     def history(self, setup: Tried, plan: Plan) -> History:
         return History(
@@ -123,6 +125,7 @@ class Trace:
         "capped",
         "compensation",
         "fired",
+        "handed",
         "impossible",
         "record",
         "recovery",
@@ -143,6 +146,7 @@ class Trace:
         self.site_rows: list[int] = []
         self.impossible: dict[int, Impossible] = {}
         self.fired: list[tuple[int, int]] = []
+        self.handed: dict[str, int] = {}  # by the process
         self.recovery = -1
         self.compensation = -1
         self.capped = False
@@ -184,6 +188,10 @@ class Trace:
         if self.recovery < 0:
             self.recovery = len(self.sites)
 
+    def hands_over(self, process: str) -> None:
+        """Orders that waited are handed to a process: again, where it is made anew in a copy of its run."""
+        self.handed.setdefault(process, len(self.sites))
+
     def extent(self) -> Extent:
         """How far it has come, for `repeat`."""
         return Extent(
@@ -202,6 +210,7 @@ class Trace:
         self.sites += other.sites[: until.sites]
         self.site_rows += other.site_rows[: until.sites]
         self.fired += other.fired[: until.fired]
+        self.handed |= {process: sites for process, sites in other.handed.items() if sites <= until.sites}
         self.impossible.update(until.impossible)
         self.recovery, self.compensation, self.capped = until[4:]
 
@@ -216,4 +225,5 @@ class Trace:
             capped=self.capped,
             impossible=self.impossible,
             site_rows=tuple(self.site_rows),
+            handed=tuple(self.handed.values()),
         )

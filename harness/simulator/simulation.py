@@ -320,6 +320,8 @@ class Simulation:
         """Hand the orders that came while nobody could take them to a process that has booted."""
         waiting, self.waiting = self.waiting, []
         process.orders = waiting
+        if waiting:
+            self.trace.hands_over(process.label)
         for order in waiting:
             process.submit(order)
 

@@ -106,6 +106,12 @@ def test_one_that_recovers_by_more_than_its_store(sagafuzz: Run) -> None:
     assert "durable_recovery" not in sagafuzz("doctor", "honest.py:Remembers").out
 
 
+def test_one_that_makes_its_tables_when_it_boots(sagafuzz: Run) -> None:
+    result = sagafuzz("doctor", "reference-sqlite")
+    assert result.code == 0
+    assert "durable_recovery" not in result.out
+
+
 @pytest.mark.parametrize("counts", [False, True])
 def test_one_that_says_that_it_forgets_retries(sagafuzz: Run, counts: bool) -> None:
     Path("mine.py").write_text(RETRYING.replace("LEFT = 2", "left = self.left" if counts else "left = 2"))

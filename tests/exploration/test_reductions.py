@@ -179,6 +179,16 @@ def test_the_count_of_plans_of_the_reference_is_pinned() -> None:
     assert (one, reduced, enumerator.pruned[CRASH_EQUIVALENCE.name]) == (94, 86, 8)
 
 
+def test_a_crash_in_boot_and_one_after_an_order_was_taken_are_two() -> None:
+    """Nothing that outlives the process lies between them, and yet only the first one's order waits for the next."""
+    loaded = load("reference-sqlite")
+    setup = Setup(adapter=loaded, scenario=loaded.scenario("succeeds"))
+    cases = [*Enumerator(setup, 1, {"crash-before-log", "crash-after-log"}, reductions=[CRASH_EQUIVALENCE]).cases()]
+    at = {(fault.kind, fault.site.saga): case.run for case in reversed(cases) for fault in case.plan.faults}
+    served, lost = at["crash-after-log", ""], at["crash-before-log", "saga-1"]
+    assert [outcome_of(run, setup) for run in (served, lost)] == ["completed", "no answer"]
+
+
 def test_two_states_are_told_apart_by_what_a_process_was_answered() -> None:
     """The same stores and participants, but one orchestrator has seen a timeout: not the same state."""
     adapter = load("reference")

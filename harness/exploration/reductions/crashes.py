@@ -12,9 +12,11 @@ GONE_WITH_THE_PROCESS: Final = frozenset({LOG, ACK, TIMEOUT, DELIVER, LOST, DOWN
 
 
 def visible_before(run: Run) -> tuple[int, ...]:
-    """Before each site of a run, the number of events that outlive the orchestrator."""
+    """Before each site of a run, the number of events that outlive the orchestrator. That an order was handed to a
+    process counts as one: if it dies then, its client asks no other."""
     counts, count, done = [], 0, 0
-    for rows_before in run.site_rows:
+    for index, rows_before in enumerate(run.site_rows):
+        count += run.handed.count(index)
         for row in run.rows[done:rows_before]:
             count += row[KIND] not in GONE_WITH_THE_PROCESS
         done = rows_before
