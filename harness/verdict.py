@@ -381,7 +381,9 @@ def exhaustive_claim(report: Report) -> str:
     drawn = f", nor in {_plural(report.random_plans.run, 'random plan')}" if report.random_plans.run else ""
     spared = sum(counts.pruned.values())
     what = "these runs of real processes" if report.live else "this model"
-    as_well = f" ({spared:,} more were spared, as equivalent to one of them)" if spared else ""
+    as_well = (
+        f" ({spared:,} more {'was' if spared == 1 else 'were'} spared, as equivalent to one of them)" if spared else ""
+    )
     return (
         f"no violation in any of the {_plural(counts.run, 'plan')}{as_well} with at most "
         f"{_plural(report.max_faults, 'fault')}{of_kinds}, in {_plural(len(report.scenarios), 'scenario')}"

@@ -316,6 +316,13 @@ class _Narrator:
             if position in self._forced:
                 self._add(position, event, "restart", "start")
             return
+        last = self.drafts[-1] if self.drafts else None
+        at_once = last is not None and last.kind == "crash" and (last.t_us, last.rows[-1]) == (event.t_us, position - 1)
+        if last is not None and at_once and not (struck or others or last.rows[-1] in self._struck):
+            last.text += ", restart"
+            last.rows.append(position)
+            self._barrier = position
+            return
         if others:
             who = clean(event.process, LABEL_COLUMNS)
             text = f"{_number(event.process)} starts as {who}, beside {' and '.join(others)}"

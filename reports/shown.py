@@ -72,5 +72,5 @@ def _summary(run: list[Line]) -> list[Line]:
     if len(run) < 2:
         return run
     rows = tuple(sorted(row for line in run for row in line.rows))
-    text = f"… {plural(len(rows), 'event')} without a fault …"
+    text = f"… {plural(len(rows), 'event')} left out …"
     return [Line(t_us=run[0].t_us, kind="elided", text=text, rows=rows)]

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from .. import history as h
 from ..errors import UsageError
-from ..faults import Fault, Plan, Site, given_way
+from ..faults import AT_BOOT, Fault, Plan, Site, given_way
 from ..history import Event, History
 from ..invariants import OURS, Catalogue, check
 from ..invariants.facts import COMPENSATED, COMPLETED, Facts, SagaFacts
@@ -58,7 +58,7 @@ def explain(
         for part, candidate in zip(parts, without, strict=True)
     )
     near = [*without, *(tried(other, words) for other, words in _moved(setup, plan))]
-    culprits = _culprits(history.saga, [str(fault.kind) for fault in plan.faults], [f.site for f in plan.faults])
+    culprits = culprits_of(history.saga, [str(fault.kind) for fault in plan.faults], [f.site for f in plan.faults])
     said = _explanation(violation, history, removed, near, culprits, catalogue)
     return replace(said, code=sent_by(setup, plan, violation, history))
 
@@ -292,12 +292,12 @@ def _expected(saga: SagaFacts, definition: Saga) -> tuple[str, ...]:
 # -- the cause -------------------------------------------------------------------------------------
 
 
-def _culprits(saga: Saga, kinds: Sequence[str], sites: Sequence[Site]) -> str:
+def culprits_of(saga: Saga, kinds: Sequence[str], sites: Sequence[Site]) -> str:
     """``lost-ack of payment.charge and crash-before-log of the write "undone"``."""
     told = []
     for kind, site in zip(kinds, sites, strict=True):
         what = saga.operation(site.subject, site.direction) if site.direction else f'the write "{site.subject}"'
-        told.append(f"{kind} at {what if site.saga else f'start {site.occurrence}'}")
+        told.append(f"{kind} at {what if site.phase != AT_BOOT else f'start {site.occurrence}'}")
     return " and ".join(told)
 
 

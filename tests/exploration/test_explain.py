@@ -10,7 +10,7 @@ import pytest
 from sagafuzz import Fault, Plan, Site
 from sagafuzz.exploration.campaign import Campaign
 from sagafuzz.exploration.driver import perform
-from sagafuzz.exploration.explain import event_in_words, explain, explain_program
+from sagafuzz.exploration.explain import culprits_of, event_in_words, explain, explain_program
 from sagafuzz.exploration.judge import violates
 from sagafuzz.exploration.quiet import quiet
 from sagafuzz.exploration.settings import Settings
@@ -155,3 +155,10 @@ def test_every_kind_of_event_has_words() -> None:
     sent = Event(0, "SEND", "orchestrator", "saga-1", "payment", "F", 2, data=("payment.charge", ()))
     assert event_in_words(sent, saga) == "payment.charge #2 is sent"
     assert event_in_words(sent, saga, several=True) == "payment.charge #2 of saga-1 is sent"
+
+
+def test_a_write_for_no_saga_is_named_as_a_write() -> None:
+    """A start is for no saga either."""
+    write, start = Site("", "create open_orders", "", "log", 2), Site("", "orchestrator", "", "boot", 2)
+    told = culprits_of(SEED.saga, ("crash-before-log", "stale-read"), (write, start))
+    assert told == 'crash-before-log at the write "create open_orders" and stale-read at start 2'

@@ -285,7 +285,7 @@ def test_uneventful_stretches_of_a_long_schedule_are_left_out(make: SimpleNamesp
     texts = [line.text for line in diagram(long_history(make, calls), violation).lines]
     assert texts == [
         "the client asks: 1 × item-1, amount 100",
-        "… 120 events without a fault …",
+        "… 120 events left out …",
         "charge",
         "TIMEOUT charge after 1000 ms, outcome unknown",
         "charge #2",
@@ -344,3 +344,19 @@ def test_every_pair_of_faults_on_the_reference_fits_on_a_screen(scenario: str) -
         lines = to_text(picture).splitlines()
         assert len(lines) <= 30
         assert max(map(len, lines)) <= COLUMNS
+
+
+def test_a_start_that_follows_a_death_at_once_is_told_with_it(make: SimpleNamespace) -> None:
+    """The state machine starts a process again as soon as it likes; where a fault struck, its line stays alone."""
+
+    def rows(t_ms: float) -> list[object]:
+        crash = make.row(4, "CRASH", make.ORCHESTRATOR, "crash-after-send", saga="")
+        return [make.row(1, "SUBMIT", "client", "item-1", 1, 100), crash, make.row(t_ms, "BOOT", "o#2", 2, "", saga="")]
+
+    struck = Fired(position=1, fault=make.fault("crash-after-send", "send"))
+    for history, expected in (
+        (make.history(rows(4)), ["CRASH (crash-after-send), restart"]),
+        (make.history(rows(5)), ["CRASH (crash-after-send)", "restart"]),
+        (make.history(rows(4), struck), ["CRASH right after sending charge", "restart"]),
+    ):
+        assert [line.text for line in diagram(history).lines[1:]] == expected

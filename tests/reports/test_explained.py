@@ -118,7 +118,7 @@ def test_a_long_schedule_gives_way(make: SimpleNamespace) -> None:
     finding = make.finding(explanation=EXPLAINED, history=make.history(busy))
     text = first_finding(make.report(finding))
     assert text.count("\n") < SCREEN
-    assert "events without a fault" in text and "◀── violation" in text
+    assert "events left out" in text and "◀── violation" in text
 
 
 # -- coverage ----------------------------------------------------------------------------------

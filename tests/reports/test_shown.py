@@ -55,7 +55,7 @@ def test_so_do_marks_and_evidence_whatever_their_kind(kind: LineKind, limit: int
 
 def test_what_is_left_out_is_counted_and_a_single_line_is_not() -> None:
     lines = [line(0, "crash"), line(1), line(2, "crash"), *(line(number) for number in range(3, 40)), line(40, "end")]
-    expected = ["crash 0", "call 1", "crash 2", "… 37 events without a fault …", "end 40"]
+    expected = ["crash 0", "call 1", "crash 2", "… 37 events left out …", "end 40"]
     assert texts(shown(lines, (), ABOUT, 5)) == expected
 
 
