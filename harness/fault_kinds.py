@@ -25,7 +25,7 @@ from .effects import (
     Pause,
     StartSecond,
 )
-from .saga import COMPENSATION, FORWARD
+from .saga import COMPENSATION, FORWARD, QUERY
 
 CAPABILITIES: Final[Mapping[str, str]] = {
     "recover": "the adapter has a method recover",
@@ -55,7 +55,7 @@ class FaultKind:
     phase: str
     effects: tuple[Effect, ...]
     meaning: str
-    directions: tuple[str, ...] = (FORWARD, COMPENSATION)
+    directions: tuple[str, ...] = (FORWARD, COMPENSATION, QUERY)
     needs: str = ""
     unless: Mapping[str, str] = field(default_factory=dict, hash=False)
     basic: bool = False

@@ -89,6 +89,7 @@ register(
     FaultKind(
         name="delayed-duplicate",
         phase=AT_SEND,
+        directions=(FORWARD, COMPENSATION),
         effects=(DeliverAgain(held=True),),
         meaning="a second copy of the request is delivered after the compensation, or at the very end",
         basic=True,
@@ -250,6 +251,7 @@ register(
     FaultKind(
         name="key-expiry",
         phase=AT_EFFECT,
+        directions=(FORWARD, COMPENSATION),
         effects=(ForgetKey(),),
         needs="retention",
         meaning="the participant has forgotten the idempotency key, as its retention allows, before a retry comes",

@@ -42,7 +42,8 @@ class Site(NamedTuple):
     """A moment that a fault can strike.
 
     For a call ``subject`` is the step, ``direction`` "F" or "C" and ``occurrence`` the attempt
-    (from 1, counted over all incarnations of the orchestrator). For a durable write ``subject``
+    (from 1, counted over all incarnations of the orchestrator). For a call of no step ``subject`` is the operation and
+    ``direction`` "Q". For a durable write ``subject``
     is the kind of record and ``direction`` is empty. A tuple, so that the simulator can look a
     site up without building one.
     """

@@ -16,7 +16,10 @@ from .errors import UsageError, nearest
 
 FORWARD: Final = "F"
 COMPENSATION: Final = "C"
-DIRECTION_NAMES: Final = {FORWARD: "forward", COMPENSATION: "compensation"}
+QUERY: Final = "Q"
+"""A call that belongs to no step, as a site names it."""
+
+DIRECTION_NAMES: Final = {FORWARD: "forward", COMPENSATION: "compensation", QUERY: "query"}
 
 
 class Outcome(enum.Enum):

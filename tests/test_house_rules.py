@@ -148,14 +148,12 @@ def no_kinds_beside_the_table(source: Source, tree: ast.Module | None) -> Iterat
     spared = source.under("reference_saga/", "harness/fault_table.py")  # there a kind is one of records
     if not source.is_code or spared or tree is None:
         return
-    compared = {id(word): "kind" for node in ast.walk(tree) if isinstance(node, ast.Compare) for word in beside(node)}
+    compared = {id(word) for node in ast.walk(tree) if isinstance(node, ast.Compare) for word in beside(node)}
     for node in ast.walk(tree):
-        named = isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value in FAULT_KINDS
-        if named and ("-" in node.value or id(node) in compared):
-            yield (
-                node.lineno,
-                f"the kind {node.value!r} is banned here, use a column of harness/fault_table.py",
-            )
+        if not isinstance(node, ast.Constant) or not isinstance(node.value, str) or node.value not in FAULT_KINDS:
+            continue
+        if "-" in node.value or id(node) in compared:
+            yield node.lineno, f"the kind {node.value!r} is banned here, use a column of harness/fault_table.py"
 
 
 def beside(compare: ast.Compare) -> Iterator[ast.AST]:

@@ -29,7 +29,7 @@ from sagafuzz.plugin.marking import ARGUMENTS
 from sagafuzz.plugin.options import NUMBERS, PLACES, REPLAY_HELP
 from sagafuzz.ports import DurableFile, Store, Transaction, World
 from sagafuzz.reports import COMPARISONS, REPORTS
-from sagafuzz.saga import COMPENSATION, FORWARD, Outcome
+from sagafuzz.saga import COMPENSATION, FORWARD, QUERY, Outcome
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 
@@ -41,7 +41,7 @@ PHASES = {
     AT_LOGGED: "a record has just become durable",
     AT_BOOT: "a new process starts",
 }
-DIRECTIONS = {FORWARD: "forward", COMPENSATION: "compensation", "": "writes"}
+DIRECTIONS = {FORWARD: "forward", COMPENSATION: "compensation", QUERY: "query", "": "writes"}
 
 # What the code says in running text, here by name. A name that comes or goes makes `rows_of` fail.
 STEP = {

@@ -16,7 +16,7 @@ from ..faults import CAPABILITIES, FAULT_KINDS, FaultKind, kind_groups
 from ..invariants import INVARIANTS, Invariant
 from ..reports.clean import wrap
 from ..reports.diagram import COLUMNS
-from ..saga import COMPENSATION, FORWARD
+from ..saga import COMPENSATION, FORWARD, QUERY
 from .arguments import CODE
 from .console import say
 
@@ -27,7 +27,12 @@ NATURES: Final = {
     "meta": "about the search itself, not about the saga",
 }
 
-_DIRECTIONS: Final = {FORWARD: "forward calls", COMPENSATION: "compensations", "": "durable writes and starts"}
+_DIRECTIONS: Final = {
+    FORWARD: "forward calls",
+    COMPENSATION: "compensations",
+    QUERY: "calls of no step",
+    "": "durable writes and starts",
+}
 
 
 @click.command(short_help="Say what an invariant, anomaly or fault is.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from ..faults import Plan
-from ..saga import COMPENSATION
+from ..saga import COMPENSATION, QUERY
 from ..simulator import Run
 from ..verdict import MODES
 
@@ -33,6 +33,6 @@ def mode_of(run: Run, index: int) -> str:
     if 0 <= run.recovery <= index:
         return RECOVERY
     direction = run.sites[index][2]
-    if direction == COMPENSATION or (not direction and 0 <= run.compensation <= index):
+    if direction == COMPENSATION or (direction in ("", QUERY) and 0 <= run.compensation <= index):
         return COMPENSATING
     return FORWARD

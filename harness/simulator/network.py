@@ -31,7 +31,7 @@ from ..effects import (
 from ..fault_kinds import Impossible, impossible
 from ..history import ACK, APPLY, DELIVER, ERROR, EXPIRE, LOST, REJECT, SEND, TIMEOUT
 from ..ports import CallTimeout, PortError, ProcessCrashed, Rejected, Unavailable
-from ..saga import COMPENSATION, FORWARD
+from ..saga import COMPENSATION, FORWARD, QUERY
 from ..trace import Strike, Trace
 from . import participants as p
 from .host import Host
@@ -163,17 +163,15 @@ class Network:
         counter = (saga, step or operation, direction)
         attempt = self.attempts.get(counter, 0) + 1
         self.attempts[counter] = attempt
-        strike = None
-        if step:
-            excluded = self.setup.unshared(service, saga)
-            if self.cut and self.cut.get(service, 0) > self.kernel.now_us:
-                excluded = impossible(AT_SEND, CUT_OFF)
-            site = (saga, step, direction, AT_SEND, attempt)
-            strike = self.trace.visit(site, excluded)
-            if self.priorities is not None:
-                self.priorities.reached(site)
-            if strike is not None and strike.kind.before:
-                self._before_sending(process, saga, strike)
+        excluded = self.setup.unshared(service, saga)
+        if self.cut and self.cut.get(service, 0) > self.kernel.now_us:
+            excluded = impossible(AT_SEND, CUT_OFF)
+        site = (saga, step or operation, direction or QUERY, AT_SEND, attempt)
+        strike = self.trace.visit(site, excluded)
+        if self.priorities is not None:
+            self.priorities.reached(site)
+        if strike is not None and strike.kind.before:
+            self._before_sending(process, saga, strike)
         self.sent = nth = self.sent + 1
         shown, payload = frozen_payload(payload)
         now = self.kernel.now_us
@@ -270,8 +268,8 @@ class Network:
         msg.deliveries = nth = msg.deliveries + 1
         self.note(msg, DELIVER, msg.service, (nth,))
         strike = None
-        if nth == 1 and msg.step and not self.manual:
-            site = (msg.saga, msg.step, msg.direction, AT_EFFECT, msg.attempt)
+        if nth == 1 and not self.manual:
+            site = (msg.saga, msg.step or msg.operation, msg.direction or QUERY, AT_EFFECT, msg.attempt)
             strike = self.trace.visit(site, self._impossible(msg))
         reply = self._handle(msg, strike)
         if self.held or self.late or self.waiting:
@@ -367,8 +365,9 @@ class Network:
             self.lose(msg, "answer")
             return
         strike = None
-        if msg.step and not self.manual:
-            strike = self.trace.visit((msg.saga, msg.step, msg.direction, AT_ACK, msg.attempt))
+        if not self.manual:
+            site = (msg.saga, msg.step or msg.operation, msg.direction or QUERY, AT_ACK, msg.attempt)
+            strike = self.trace.visit(site)
             if strike is not None and strike.kind.before and self._answering(msg, reply, strike):
                 return
         self._arrive((msg, reply, strike))

@@ -12,6 +12,7 @@ from sagafuzz.faults import FAULT_KINDS
 from sagafuzz.history import PAUSE
 from sagafuzz.invariants import check
 from sagafuzz.loading import load
+from sagafuzz.saga import QUERY
 from sagafuzz.simulator import Run, Setup, simulate
 from sagafuzz.verdict import CONSISTENT
 
@@ -27,21 +28,24 @@ def setups(adapter: Adapter) -> Iterator[Setup]:
 
 def runs(setup: Setup, after: str = "", only: set[str] | None = None) -> Iterator[tuple[str, Plan, Run]]:
     """The kind that a plan with one fault is about, the plan and its run; "" for the plan without a fault.
-    With ``after`` the plans strike by that kind first, and the one that counts is the other."""
+    With ``after`` the plans strike by that kind first, and the one that counts is the other. What the systems here ask
+    beside their steps is a means to see what one kind does; faults at those questions are in tests/simulator."""
     enumerator = Enumerator(setup, 1, reductions=())
     kinds = set(FAULT_KINDS) if only is None else only
     first = Enumerator(setup, 1, only={after}, reductions=()) if after else enumerator
     for case in first.cases():
         if not after or not case.plan.faults:
             kind = case.plan.faults[0].kind if case.plan.faults else ""
-            if kind in kinds or not kind:
+            if (kind in kinds and case.plan.faults[0].site.direction != QUERY) or not kind:
                 yield kind, case.plan, case.run
+            continue
+        if case.plan.faults[0].site.direction == QUERY:
             continue
         yield "", case.plan, case.run
         struck = case.run.sites.index(case.plan.faults[0].site) + 1
         impossible = {index - struck: kinds for index, kinds in case.run.impossible.items()}
         for fault in enumerator.extensions(case.run.sites[struck:], impossible):
-            if fault.kind in kinds:
+            if fault.kind in kinds and fault.site.direction != QUERY:
                 plan = Plan(faults=(*case.plan.faults, fault))
                 yield fault.kind, plan, simulate(setup, plan)
 

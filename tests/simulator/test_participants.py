@@ -150,11 +150,12 @@ def test_a_request_that_makes_no_sense_is_an_error_of_the_service(
     assert trial.end == "quiescent"
 
 
-def test_an_operation_of_no_step_is_answered_and_has_neither_effect_nor_sites(calls: Callable[..., Any]) -> None:
+def test_an_operation_of_no_step_is_answered_without_effect_at_sites_of_its_own_name(calls: Callable[..., Any]) -> None:
     trial, answers = calls(("payment.balance", {}), ("payment.charge", {}), ("payment.balance", {}))
     assert (answers[0], answers[2]) == ({"applied": False}, {"applied": True})
     assert effects(trial) == [False, True, False]
-    assert {site.subject for site in trial.sites} == {"pay"}
+    calls_of = [(site.subject, site.direction, site.occurrence) for site in trial.sites if site.phase == "send"]
+    assert calls_of == [("payment.balance", "Q", 1), ("pay", "F", 1), ("payment.balance", "Q", 2)]
 
 
 def test_the_payload_travels_as_it_was_sent(lab: Laboratory) -> None:
