@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -42,6 +43,7 @@ _OF_NO_TABLE: Final = frozenset({sqlite3.SQLITE_TRANSACTION, sqlite3.SQLITE_SAVE
 _FILE_PRAGMAS: Final = ("user_version", "application_id")
 _NOTHING: Final = Effect()
 _COMMIT: Final = Effect("commit")
+_ROLLBACK: Final = Effect("rollback")
 
 _BEFORE_A_STATEMENT: Final = re.compile(r"(?:\s+|--[^\n]*|/\*.*?(?:\*/|\Z))*", re.DOTALL)
 _OPENED_BY_PYTHON: Final = re.compile(r"insert|update|delete|replace", re.IGNORECASE)
@@ -49,6 +51,7 @@ _READS: Final = re.compile(r"(?:select|values|explain)\b", re.IGNORECASE)
 
 _LEGACY: Final = -1  # sqlite3.LEGACY_TRANSACTION_CONTROL, since Python 3.12
 _LEVEL: Final[Any] = sqlite3.Connection.isolation_level
+_AUTOCOMMIT: Final[Any] = getattr(sqlite3.Connection, "autocommit", None)
 _ROW_COUNT: Final[Any] = sqlite3.Cursor.rowcount
 
 _MAX_KNOWN: Final = 1_024
@@ -67,6 +70,7 @@ class WatchedConnection(sqlite3.Connection):
         self._asking = threading.Lock()
         self._users_authorizer: Any = None
         super().__init__(database, *args, **options)
+        self._settle()  # without autocommit a transaction is open from the start
 
     # -- what a world says ---------------------------------------------------------------------
 
@@ -96,18 +100,23 @@ class WatchedConnection(sqlite3.Connection):
         return self.cursor().executescript(sql)
 
     def commit(self) -> None:
+        self._commits(super().commit)
+
+    def _commits(self, act: Callable[[], object]) -> None:
         changes = self._transaction.durable(_COMMIT)
         try:
             if changes:
-                self.durable(changes, super().commit)
+                self.durable(changes, act)
             else:
-                self.patiently(super().commit)
+                self.patiently(act)
+            self._transaction.done(_COMMIT)
         finally:
             self._settle()
 
     def rollback(self) -> None:
         try:
             super().rollback()
+            self._transaction.done(_ROLLBACK)
         finally:
             self._settle()
 
@@ -134,6 +143,21 @@ class WatchedConnection(sqlite3.Connection):
         if level is None:
             self.commit()  # as sqlite3 does
         _LEVEL.__set__(self, level)
+
+    if sys.version_info >= (3, 12):
+
+        @property
+        def autocommit(self) -> Any:
+            return _AUTOCOMMIT.__get__(self)
+
+        @autocommit.setter
+        def autocommit(self, value: Any) -> None:
+            """True commits, False opens a transaction."""
+            if value is True:
+                self._commits(partial(_AUTOCOMMIT.__set__, self, value))
+            else:
+                _AUTOCOMMIT.__set__(self, value)
+                self._settle()
 
     def set_authorizer(self, authorizer_callback: Any) -> None:
         self._users_authorizer = authorizer_callback

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
+import pytest
 from hypothesis import given, settings
 
 from sagafuzz.sqlite import WatchedConnection
@@ -56,6 +58,30 @@ def test_a_watched_connection_does_as_any_other_and_announces_what_becomes_durab
         assert kept(watched) == kept(plain)
         for db in (plain, watched, watched.beside):
             db.close()
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="autocommit came with Python 3.12")
+def test_without_autocommit_only_commits_are_announced() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        sqlite3.connect(Path(folder, "a")).close()
+        db: Any = Announced(Path(folder, "a"), autocommit=False)
+        db.execute("CREATE TABLE notes (n)")
+        db.executescript("INSERT INTO notes VALUES (1); INSERT INTO notes VALUES (2)")
+        assert db.said == []
+        with db:
+            db.execute("UPDATE notes SET n = 3")
+        assert db.said == ["create notes", "insert notes", "update notes"]
+        db.execute("DELETE FROM notes")
+        db.autocommit = True
+        assert db.said[3:] == ["delete notes"]
+        db.execute("INSERT INTO notes VALUES (4)")
+        db.autocommit = False
+        db.execute("INSERT INTO notes VALUES (5)")
+        db.rollback()
+        assert db.said[4:] == ["insert notes"]
+        assert db.execute("SELECT n FROM notes").fetchall() == [(4,)]
+        db.beside.close()
+        db.close()
 
 
 def on_files(script: list[tuple[int, Act]]) -> list[Any]:
