@@ -71,10 +71,10 @@ def test_a_report(sagafuzz: Run, reference_page: ModuleType, monkeypatch: pytest
     monkeypatch.setitem(REPORTS, "dummy", output)  # type: ignore[attr-defined]
     sagafuzz("run", "seed", *QUICK, "--faults", 0)
     file = Path("sagafuzz-report", "report.dummy")
-    assert file.read_text() == "consistent\n"
+    assert file.read_text() == "inconclusive\n"
     file.unlink()
     sagafuzz("report", "sagafuzz-report")
-    assert file.read_text() == "consistent\n"
+    assert file.read_text() == "inconclusive\n"
     assert "| `report.dummy` | the verdict alone |" in reference_page.files()
 
 
