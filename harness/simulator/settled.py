@@ -43,10 +43,15 @@ def unsettled(setup: Setup, rows: Sequence[Row]) -> set[str]:
     left = [saga for saga in setup.orders if saga not in done]
     if not left:
         return set()
-    binding = {step.name for step in setup.adapter.saga.steps if step.undo is not None or step.pivot}
+    binding = binding_steps(setup)
     everything = {step.name for step in setup.adapter.saga.steps}
     unseen = _unseen(rows)
     return {saga for saga in left if _open(saga, rows, binding, everything, unseen=saga in unseen)}
+
+
+def binding_steps(setup: Setup) -> set[str]:
+    """The steps that a saga which is not completed must not leave in effect."""
+    return {step.name for step in setup.adapter.saga.steps if step.undo is not None or step.pivot}
 
 
 def _open(saga: str, rows: Sequence[Row], binding: set[str], everything: set[str], *, unseen: bool) -> bool:

@@ -13,12 +13,14 @@ from ..errors import UsageError
 from ..faults import FAULT_KINDS, Fault, Plan
 from ..frames import calling_line
 from ..history import (
+    APPLY,
     CANCEL,
     CLIENT_ACK,
     CLOCK,
     CRASH,
     DATA,
     DEAD_LETTER,
+    EFFECTIVE,
     END,
     FINAL_RESTART,
     HEAL,
@@ -49,7 +51,7 @@ from .network import Network
 from .patches import virtual
 from .priorities import Priorities
 from .process import Process
-from .settled import unsettled
+from .settled import binding_steps, unsettled
 from .setup import Setup
 from .timers import START, START_BESIDE
 from .timers import SUBMIT as SUBMIT_DUE
@@ -447,13 +449,20 @@ class Simulation:
         return bool(mended)
 
     def _only_pollers(self) -> bool:
-        """Every saga has come to its end, and what still runs would run for ever."""
+        """Every saga has come to its end, or was begun and nothing of it is open any more; what still runs would run
+        for ever."""
         if self.process is None or self._serves():
             return False
-        ended = {
-            row[SAGA] for row in self.trace.rows if row[KIND] in _ENDS and row[DATA][OUTCOME] != Outcome.PENDING.value
-        }
-        return ended.issuperset(self.setup.orders) and not unsettled(self.setup, self.trace.rows)
+        over: set[str] = set()
+        binding = binding_steps(self.setup)
+        for row in self.trace.rows:
+            if row[KIND] == APPLY:
+                ends = row[DATA][EFFECTIVE] and row[STEP] in binding
+            else:
+                ends = row[KIND] in _ENDS and row[DATA][OUTCOME] != Outcome.PENDING.value
+            if ends:
+                over.add(row[SAGA])
+        return over.issuperset(self.setup.orders) and not unsettled(self.setup, self.trace.rows)
 
     def _serves(self) -> bool:
         return self.process is not None and self.process.serving > 0

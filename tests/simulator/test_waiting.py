@@ -133,6 +133,14 @@ def test_a_sweeper_that_runs_for_ever_costs_next_to_nothing(lab: Laboratory, swe
     assert ticks(sweeping(lab, sweep)) < ticks(sweeping(lab, None)) + 70
 
 
+def test_a_sweeper_costs_as_little_where_a_crash_left_nobody_to_be_told(lab: Laboratory) -> None:
+    system = sweeping(lab, looks_into_the_store)
+    plan = lab.plan(["crash-after-effect pay F"])
+    sim = Simulation(Setup(adapter=system, scenario=Scenario()), plan.faults)
+    sim.complete()
+    assert sim.kernel.ticks < 200
+
+
 def test_a_sweeper_that_does_harm_hours_after_the_end_is_seen(lab: Laboratory) -> None:
     def refunds_late(world: Any) -> None:
         for saga, _ in world.store.items():  # noqa: PERF102, a list of pairs
