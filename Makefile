@@ -6,12 +6,13 @@ READY := $(VENV)/.ready-$(VERSION)
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow check format links venv clean
+.PHONY: help demo test test-slow coverage check format links venv clean
 
 help:
 	@echo "make demo    watch the bugs of two saga implementations being found, and none in the reference"
 	@echo "make test    the tests, in parallel (test-slow: those that take many seconds)"
 	@echo "make check   ruff, mypy, import-linter        make format   let ruff repair what it can"
+	@echo "make coverage   how much of each folder some of the quick tests run, with a floor for each"
 	@echo "make links   the tree of links after a module was added (the others do it by themselves)"
 	@echo "make clean   remove everything that was made"
 
@@ -30,6 +31,16 @@ test: links
 test-slow: links
 	$(BIN)/pytest -n 2 -m "slow and not browser" $(ARGS) || [ $$? -eq 5 ]  # 5: there is none
 	$(BIN)/pytest -m "slow and browser" $(ARGS) || [ $$? -eq 5 ]
+
+# Under coverage a search takes four times as long: so some of the tests. Whether they pass, `make test` says; here some
+# that watch the clock may not.
+COVERED := $(addprefix tests/,values invariants simulator reports reference) \
+	$(addprefix tests/cli/test_,run.py explain.py diff.py replay.py bad_input.py config.py adding_things.py baseline.py)
+
+coverage: links
+	$(BIN)/coverage erase
+	$(BIN)/pytest -n 2 -q -m "not slow and not browser" --cov --cov-report= $(COVERED) || [ $$? -eq 1 ]
+	$(BIN)/python tools/coverage_floors.py
 
 check: links
 	$(BIN)/ruff check .
