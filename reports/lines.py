@@ -232,6 +232,8 @@ class _Narrator:
         if event.get("effective"):
             self._applied[which] = times + 1
             fate = f"applied again{self._delta(event)}" if times else f"applied{self._delta(event)}"
+        elif not event.step:
+            fate = _HANDLED
         elif times:
             fate = "seen before, no effect"
         else:
@@ -271,7 +273,7 @@ class _Narrator:
         if call is None:
             return
         call.draft.rows.append(position)
-        if event.get("answer") == "error" and any(fate.startswith("applied") for fate in call.draft.fates):
+        if event.get("answer") == "error" and any(fate.startswith(("applied", _HANDLED)) for fate in call.draft.fates):
             call.draft.fates.append("answers an error")
 
     def lost(self, position: int, event: Event) -> None:
@@ -526,6 +528,7 @@ def _about(event: Event) -> str:
 _UNNAMED: Final = ("write", "delete")
 """Kinds of records that say nothing; a write of such a one matters where another process goes on from it."""
 
+_HANDLED: Final = "handled"  # a call of no step, which asks and changes nothing
 _GOES_DOWN: Final = "goes down"
 _OF_WRITES: Final = frozenset({h.LOG, h.LOGACK})
 _TOUCHES: Final = {h.READ: "reads", h.WRITE: "writes", h.HOLD: "locks", h.RELEASE: "unlocks"}

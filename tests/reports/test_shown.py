@@ -9,6 +9,7 @@ import pytest
 
 from sagafuzz import Violation
 from sagafuzz.history import Fired
+from sagafuzz.reports.diagram import diagram
 from sagafuzz.reports.evidence import LAST_ROWS, evidence
 from sagafuzz.reports.lines import Line, LineKind, Mark
 from sagafuzz.reports.shown import shown
@@ -137,3 +138,18 @@ def test_a_fault_is_shown_by_the_row_of_its_site_and_not_by_what_comes_next(make
         history = make.history(rows, Fired(position=position, fault=make.fault(kind, phase)))
         assert struck_rows(history) == (shown_by,)
     assert struck_rows(make.history([], Fired(position=0, fault=make.LOST_ACK))) == ()
+
+
+def test_a_query_is_known_by_its_operation(make: SimpleNamespace) -> None:
+    asked = ("SEND", ("payment.status", ()))
+    rows = [
+        *make.charge(1, 1, make.SEND, make.ARRIVES, ("APPLY", (True, "saga-1", ()))),
+        *make.charge(
+            5, 2, asked, make.ARRIVES, ("APPLY", (False, "", ())), ("LOST", ("answer",)), step="", direction=""
+        ),
+    ]
+    struck = make.fault("lost-ack", "ack", subject="payment.status", direction="Q")
+    history = make.history(rows, Fired(position=6, fault=struck))
+    assert struck_rows(history) == (5,)
+    (line,) = [line for line in diagram(history).lines if line.marks]
+    assert (line.text, line.fate) == ("status", "handled, answer lost")
