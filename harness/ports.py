@@ -17,6 +17,7 @@ from typing import Any, Final, Protocol, TypeVar
 
 from .errors import UsageError, nearest
 from .faults import kind_named
+from .keys import KEY_SCOPES, OPERATION, usual_scope
 from .saga import Outcome, Saga
 from .scenario import Scenario, default_scenarios
 
@@ -267,6 +268,7 @@ class Adapter:
     forgets_retries: bool = False
     expiring: tuple[str, ...] = ()
     key_retention_ms: float | None = None
+    key_scope: Mapping[str, str] = field(default_factory=dict)
     upgrade: Callable[[], Any] | None = None
     cannot_suffer: tuple[str, ...] = ()
     max_attempts: int | Mapping[str, int] | None = None
@@ -289,6 +291,7 @@ class Adapter:
             "definitions": {name: tuple(saga.by_operation) for name, saga in self.definitions.items()},
             "isolation": self.isolation,
             "key_retention_ms": self.key_retention_ms,
+            "key_scope": self._unusual_scopes,
             "supervised": self.supervised or None,
             "hidden_writes": self.hidden_writes or None,
         }
@@ -296,6 +299,16 @@ class Adapter:
         if "deadline_ms" in found:
             found["call_timeout_ms"] = self.call_timeout_ms
         return found
+
+    def scope_of(self, participant: str) -> str:
+        """How widely that participant knows a key: one of the user's own each operation's apart, unless declared."""
+        own = participant in self.participants or participant in self.around
+        return self.key_scope.get(participant, OPERATION if own else usual_scope(participant))
+
+    @property
+    def _unusual_scopes(self) -> dict[str, str]:
+        named = sorted({*self.key_scope, *self.participants, *self.around})
+        return {name: self.scope_of(name) for name in named if self.scope_of(name) != usual_scope(name)}
 
     def scenario(self, name: str) -> Scenario:
         """Its scenario of that name; UsageError with the nearest name where it has none."""
@@ -337,6 +350,7 @@ def adapter(
     forgets_retries: bool = False,
     expiring: Iterable[str] = (),
     key_retention_ms: float | None = None,
+    key_scope: Mapping[str, str] | None = None,
     upgrade: Callable[[], Any] | None = None,
     cannot_suffer: Iterable[str] = (),
     max_attempts: int | Mapping[str, int] | None = None,
@@ -351,8 +365,9 @@ def adapter(
     in their local transactions. ``operations`` lists calls that belong to no step.
 
     Beyond the default: ``expiring`` names participants whose reservations may run out, ``key_retention_ms`` says how
-    long keys are kept, ``upgrade`` is the class that a later incarnation may run instead. ``cannot_suffer`` excludes
-    fault kinds. For ``durable_recovery``, ``forgets_retries`` and ``supervised`` see `Adapter`.
+    long keys are kept, ``key_scope`` how widely a participant knows one (`KEY_SCOPES`), ``upgrade`` is the class that a
+    later incarnation may run instead. ``cannot_suffer`` excludes fault kinds. For ``durable_recovery``,
+    ``forgets_retries`` and ``supervised`` see `Adapter`.
 
     What the system promises, to be held to it: ``max_attempts`` bounds the requests of one step in one direction
     over all incarnations (one number, or one for each operation), ``min_backoff_ms`` is the least time between two,
@@ -378,6 +393,7 @@ def adapter(
             forgets_retries=forgets_retries,
             expiring=tuple(expiring),
             key_retention_ms=key_retention_ms,
+            key_scope=dict(key_scope or {}),
             upgrade=upgrade,
             cannot_suffer=tuple(kind_named(kind).name for kind in cannot_suffer),
             max_attempts=max_attempts,
@@ -429,6 +445,12 @@ def _check_promises(adapter: Adapter) -> None:
     for name in adapter.around:
         if name in adapter.participants:
             raise UsageError(f"{where}: {name!r} is in participants and in around; name it in one of them")
+    for name, scope in adapter.key_scope.items():
+        if scope not in KEY_SCOPES:
+            raise UsageError(
+                f"{where}: key_scope[{name!r}] is {scope!r}{nearest(scope, KEY_SCOPES)}; "
+                f"there is {', '.join(KEY_SCOPES)}"
+            )
     for name in adapter.isolation:
         if name not in ISOLATION:
             raise UsageError(

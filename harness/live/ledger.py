@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
+from ..keys import usual_scope
 from ..scenario import Order, Scenario
 from ..simulator.participants import ERROR, LEDGERS, Ledger, Reply, Row
 
@@ -60,7 +61,7 @@ class Books:
 
     def open(self, service: str) -> None:
         """Start a participant (again): all that it knows is what the database holds."""
-        ledger = LEDGERS.get(service, Ledger)(self._scenario, self._orders)
+        ledger = LEDGERS.get(service, Ledger)(self._scenario, self._orders, usual_scope(service))
         found = self._db.execute("SELECT state FROM books WHERE service = ?", (service,)).fetchone()
         if found is not None:
             _restore(ledger, json.loads(found[0]))
@@ -110,18 +111,19 @@ class Books:
 
 def _state(ledger: Ledger) -> dict[str, Any]:
     return {
-        "rows": [[row.saga, row.step, row.key, row.subject, row.amount, row.confirmed] for row in ledger.rows],
+        "rows": [list(row) for row in ledger.rows],
         "memory": [[*key, *answer] for key, answer in ledger.memory.items()],
         "closed": sorted(map(list, ledger.closed)),
+        "given_back": [[*call, id] for call, id in ledger.given_back.items()],
         "free": getattr(ledger, "free", {}),
         "taken": getattr(ledger, "taken", {}),
     }
 
 
 def _restore(ledger: Ledger, state: dict[str, Any]) -> None:
-    for saga, step, key, subject, amount, confirmed in state["rows"]:
-        ledger.rows.append(Row(saga, step, key, subject, amount, confirmed))
-    ledger.memory = {(step, direction, key): (answer, value) for step, direction, key, answer, value in state["memory"]}
+    ledger.rows = [Row(*row) for row in state["rows"]]
+    ledger.memory = {(slot, direction, key): (answer, value) for slot, direction, key, answer, value in state["memory"]}
+    ledger.given_back = {(saga, step): id for saga, step, id in state["given_back"]}
     ledger.closed = {(saga, step) for saga, step in state["closed"]}
     for name in ("free", "taken"):
         if hasattr(ledger, name):

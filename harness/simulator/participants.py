@@ -16,6 +16,7 @@ from greenlet import GreenletExit
 
 from ..errors import SagafuzzError
 from ..history import HOLD, READ, RELEASE, WRITE
+from ..keys import CONFIRMS, OPERATION, TENANT
 from ..ports import Participant, Rejected, Request
 from ..saga import COMPENSATION, FORWARD
 from ..scenario import Order, Scenario
@@ -30,9 +31,9 @@ ERROR: Final = "error"
 class Reply:
     """What a participant did with one delivery. ``answer`` is OK, REJECTED or ERROR.
 
-    ``effective`` says that business state changed; ``owner`` whose row a compensation touched
-    ("" for nobody's); ``balance`` is the counters afterwards, for the conservation invariant;
-    ``touched`` are the entities that were read, written, locked, as (kind of event, its data).
+    ``effective`` says that business state changed; ``owner`` whose row a compensation touched ("" for
+    nobody's, None where that is not known); ``balance`` is the counters afterwards, for the conservation
+    invariant; ``touched`` are the entities that were read, written, locked, as (kind of event, its data).
     """
 
     __slots__ = ("answer", "balance", "effective", "owner", "touched", "value")
@@ -43,7 +44,7 @@ class Reply:
         value: Any = None,
         *,
         effective: bool = False,
-        owner: str = "",
+        owner: str | None = "",
         balance: tuple[Any, ...] = (),
         touched: tuple[tuple[str, tuple[Any, ...]], ...] = (),
     ) -> None:
@@ -56,7 +57,7 @@ class Reply:
 
 
 class Row(NamedTuple):
-    """A live forward effect."""
+    """A live forward effect. ``id`` is what its request was answered with."""
 
     saga: str
     step: str
@@ -64,23 +65,26 @@ class Row(NamedTuple):
     subject: str
     amount: int
     confirmed: bool = False
+    id: str = ""
 
 
 class Ledger:
-    """A participant's durable state: live rows, a memory of keys, tombstones.
+    """A participant's durable state: live rows, a memory of keys, tombstones, and the ids of what was given back.
 
-    Subclasses say what a row means to the business. Here it is an entity that exists or does not. ``told`` is kept
-    for whoever writes the state down: None as soon as it may have changed.
+    Subclasses say what a row means to the business. Here it is an entity that exists or does not. ``scope`` is how
+    widely a key is known. ``told`` is kept for whoever writes the state down: None as soon as it may have changed.
     """
 
-    __slots__ = ("closed", "memory", "orders", "refused", "rows", "since", "told")
+    __slots__ = ("closed", "given_back", "memory", "orders", "refused", "rows", "scope", "since", "told")
 
-    def __init__(self, scenario: Scenario, orders: Mapping[str, Order]) -> None:
+    def __init__(self, scenario: Scenario, orders: Mapping[str, Order], scope: str = OPERATION) -> None:
         self.orders = orders
+        self.scope = scope
         self.refused = scenario.refused
         self.rows: list[Row] = []
         self.memory: dict[tuple[str, str, str], tuple[str, Any]] = {}
         self.closed: set[tuple[str, str]] = set()
+        self.given_back: dict[tuple[str, str], str] = {}
         self.since: dict[tuple[str, str, str], int] = {}  # when each key came first, where keys are not kept for ever
         self.told: bytes | None = None
 
@@ -88,6 +92,8 @@ class Ledger:
         """The same state, to go on from twice."""
         twin: Ledger = object.__new__(type(self))
         twin.orders = self.orders
+        twin.scope = self.scope
+        twin.given_back = self.given_back.copy()
         twin.refused = self.refused
         twin.rows = self.rows.copy()
         twin.memory = self.memory.copy()
@@ -116,14 +122,14 @@ class Ledger:
         delivery, since the first one counts."""
         if msg.key is None:
             return False
-        since_us = self.since.setdefault((msg.step, msg.direction, msg.key), now_us)
+        since_us = self.since.setdefault(self._slot(msg, msg.key), now_us)
         return now_us - since_us > retention_us
 
     def forget(self, msg: Message) -> None:
         """Drop the request's key."""
         self.told = None
         if msg.key is not None:
-            self.memory.pop((msg.step, msg.direction, msg.key), None)
+            self.memory.pop(self._slot(msg, msg.key), None)
             self.closed.discard((msg.saga, msg.step))
 
     def expire(self, msg: Message) -> tuple[str, int] | None:
@@ -142,39 +148,44 @@ class Ledger:
 
     def decided(self, msg: Message) -> bool:
         """Whether the answer to this request is already fixed by what is remembered."""
-        return msg.key is not None and (
-            (msg.step, msg.direction, msg.key) in self.memory or (msg.saga, msg.step) in self.closed
-        )
+        return msg.key is not None and (self._slot(msg, msg.key) in self.memory or (msg.saga, msg.step) in self.closed)
 
     def refuse(self, msg: Message, reason: str) -> Reply:
         """Refuse for good: the same key will be given the same answer."""
         self.told = None
         if msg.key is not None:
-            self.memory[msg.step, msg.direction, msg.key] = (REJECTED, reason)
+            self.memory[self._slot(msg, msg.key)] = (REJECTED, reason)
         return Reply(REJECTED, reason)
+
+    def _slot(self, msg: Message, key: str) -> tuple[str, str, str]:
+        """Under what a key is remembered: two requests that share it are taken for one."""
+        if self.scope == OPERATION or msg.operation.endswith(CONFIRMS):
+            return msg.step, msg.direction, key
+        account = "" if self.scope == TENANT else _text(msg, "account", self.orders[msg.saga].account)
+        return f"@{account}", msg.direction, key
 
     def _forward(self, msg: Message) -> Reply:
         key = msg.key
         if key is not None:
             if (msg.saga, msg.step) in self.closed:
                 return Reply(REJECTED, "already compensated")
-            seen = self.memory.get((msg.step, FORWARD, key))
+            seen = self.memory.get(self._slot(msg, key))
             if seen is not None:
                 return Reply(seen[0], copied(seen[1]), owner=msg.saga)
         order = self.orders[msg.saga]
-        row = Row(msg.saga, msg.step, key, *self.measure(msg, order))
+        row = Row(msg.saga, msg.step, key, *self.measure(msg, order), id=f"{msg.step}-{len(self.rows) + 1}")
         reason = "refused by the business" if (msg.saga, msg.operation) in self.refused else self.objection(row)
-        if reason is None and msg.operation.endswith(".confirm"):
+        if reason is None and msg.operation.endswith(CONFIRMS):
             return self._confirm(msg, row)
         if reason is not None:
             return self.refuse(msg, reason)
         self.rows.append(row)
         self.add(row)
-        value: dict[str, Any] = {"id": f"{msg.step}-{len(self.rows)}"}
+        value: dict[str, Any] = {"id": row.id}
         if self.counts:
             value[self.counts] = row.amount
         if key is not None:
-            self.memory[msg.step, FORWARD, key] = (OK, value.copy())
+            self.memory[self._slot(msg, key)] = (OK, value.copy())
         return Reply(OK, value, effective=True, owner=msg.saga, balance=self.balance(row.subject))
 
     def _confirm(self, msg: Message, confirmation: Row) -> Reply:
@@ -184,27 +195,35 @@ class Ledger:
             return self.refuse(msg, "the reservation has run out")
         self.rows[reserved] = self.rows[reserved]._replace(confirmed=True)
         if msg.key is not None:
-            self.memory[msg.step, FORWARD, msg.key] = (OK, {})
+            self.memory[self._slot(msg, msg.key)] = (OK, {})
         return Reply(OK, {}, effective=True, owner=msg.saga)
 
     def _compensate(self, msg: Message) -> Reply:
         key = msg.key
         if key is not None:
-            if (msg.step, COMPENSATION, key) in self.memory:
+            slot = self._slot(msg, key)
+            if slot in self.memory:
                 return Reply(OK, {}, owner=msg.saga)
-            self.memory[msg.step, COMPENSATION, key] = (OK, {})
+            self.memory[slot] = (OK, {})
             self.closed.add((msg.saga, msg.step))
         for index in range(len(self.rows) - 1, -1, -1):
             row = self.rows[index]
             if row.saga == msg.saga and row.step == msg.step:
                 del self.rows[index]
                 self.remove(row.subject, row.amount)
+                self.given_back[row.saga, row.step] = row.id
                 return Reply(OK, {}, effective=True, owner=row.saga, balance=self.balance(row.subject))
-        if key is None and self.blind:
+        if self.blind and (key is None or self._anew(msg)):
             subject, amount = self.measure(msg, self.orders[msg.saga])
             self.remove(subject, amount)
             return Reply(OK, {}, effective=True, balance=self.balance(subject))
         return Reply(OK, {}, owner=msg.saga)
+
+    def _anew(self, msg: Message) -> bool:
+        """Whether an undo under a key of its own asks for the amount again: it was given back already, and the request
+        does not name the id of what it undoes, by which that would show."""
+        id = self.given_back.get((msg.saga, msg.step))
+        return id is not None and id not in msg.payload.values()
 
     # -- what a subclass says ----------------------------------------------------------------
 
@@ -215,7 +234,8 @@ class Ledger:
     """Whether the harness can let a reservation run out."""
 
     blind = False
-    """Whether an undo without a key takes effect although there is nothing of the saga to undo."""
+    """Whether an undo moves an amount, whatever there is of the saga to undo: one without a key always, one with a key
+    where it is another one than that of the undo before it."""
 
     def measure(self, msg: Message, order: Order) -> tuple[str, int]:
         """What the request is about, and how much of it."""
@@ -244,8 +264,8 @@ class CounterLedger(Ledger):
     unit = ""
     short = ""
 
-    def __init__(self, scenario: Scenario, orders: Mapping[str, Order]) -> None:
-        super().__init__(scenario, orders)
+    def __init__(self, scenario: Scenario, orders: Mapping[str, Order], scope: str = OPERATION) -> None:
+        super().__init__(scenario, orders, scope)
         self.free: dict[str, int] = {}
         self.taken: dict[str, int] = {}
         self.initial = self.endowment(scenario)
@@ -306,8 +326,8 @@ class Payment(CounterLedger):
     counts = "amount"
     short = "insufficient funds"
 
-    def __init__(self, scenario: Scenario, orders: Mapping[str, Order]) -> None:
-        super().__init__(scenario, orders)
+    def __init__(self, scenario: Scenario, orders: Mapping[str, Order], scope: str = OPERATION) -> None:
+        super().__init__(scenario, orders, scope)
         self.limit = scenario.limit
 
     def copy(self) -> Payment:
@@ -483,4 +503,4 @@ class UserParticipant:
             self.applied.add((msg.saga, msg.step))
         self.durable, touched = tx, tuple(tx.touched)
         tx.touched = []
-        return Reply(OK, value, effective=effective, owner=msg.saga, touched=touched)
+        return Reply(OK, value, effective=effective, owner=None, touched=touched)

@@ -147,7 +147,7 @@ class Setup:
             if factory is not None:
                 made[name] = UserParticipant(factory, self.scenario)
                 continue
-            made[name] = LEDGERS.get(name, Ledger)(self.scenario, self.orders)
+            made[name] = LEDGERS.get(name, Ledger)(self.scenario, self.orders, self.adapter.scope_of(name))
             if around is not None:
                 made[name] = Around(around, made[name])
         return made

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from sagafuzz import PortError, Saga, Scenario, Step
+from sagafuzz.invariants import check
 
 from .conftest import Laboratory, Trial
 
@@ -78,6 +79,63 @@ def test_a_compensation_is_applied_once_per_key(calls: Callable[..., Any]) -> No
         ("payment.charge", {"key": "k"}), ("payment.refund", {"key": "r"}), ("payment.refund", {"key": "r"})
     )
     assert effects(trial) == [True, True, False]
+
+
+@pytest.mark.parametrize("service", ["payment", "inventory"])
+def test_an_undo_under_another_key_moves_the_amount_again(calls: Callable[..., Any], service: str) -> None:
+    do, undo = {"payment": ("charge", "refund"), "inventory": ("reserve", "release")}[service]
+    requests = [(f"{service}.{do}", {"key": "k"}), *[(f"{service}.{undo}", {"key": key}) for key in ("r1", "r2", "r1")]]
+    trial, _ = calls(*requests)
+    assert effects(trial) == [True, True, True, False]
+    assert trial.of("APPLY")[2].data[2][2:4] == {"payment": (100_100, -100), "inventory": (11, -1)}[service]
+
+
+def test_an_undo_that_names_the_id_of_what_it_undoes_moves_it_once(calls: Callable[..., Any]) -> None:
+    undo = [("payment.refund", {"key": key, "charge": "pay-1"}) for key in ("r1", "r2")]
+    trial, _ = calls(("payment.charge", {"key": "k"}), *undo)
+    assert effects(trial) == [True, True, False]
+
+
+def test_undos_of_nothing_move_nothing_whatever_their_keys(calls: Callable[..., Any]) -> None:
+    trial, _ = calls(("payment.refund", {"key": "r1"}), ("payment.refund", {"key": "r2"}))
+    assert effects(trial) == [False, False]
+
+
+def test_what_is_no_amount_is_undone_once_whatever_the_keys(calls: Callable[..., Any]) -> None:
+    trial, _ = calls(*[("order.create", {"key": "k"}), ("order.cancel", {"key": "a"}), ("order.cancel", {"key": "b"})])
+    assert effects(trial) == [True, True, False]
+
+
+INSTALMENTS = Saga(
+    "instalments",
+    [
+        Step("deposit", "payment.charge_deposit", undo="payment.refund_deposit"),
+        Step("balance", "payment.charge_balance", undo="payment.refund_balance"),
+    ],
+)
+
+
+@pytest.mark.parametrize(
+    ("scope", "accounts", "applied"),
+    [
+        ({}, ("one", "one"), [True, False]),
+        ({"payment": "tenant"}, ("one", "other"), [True, False]),
+        ({"payment": "account"}, ("one", "other"), [True, True]),
+        ({"payment": "account"}, ("one", "one"), [True, False]),
+        ({"payment": "operation"}, ("one", "one"), [True, True]),
+    ],
+)
+def test_how_widely_a_key_is_known_is_declared(
+    lab: Any, scope: dict[str, str], accounts: tuple[str, str], applied: list[bool]
+) -> None:
+    def run(world: Any, order: Any) -> bool:
+        for operation, account in zip(("charge_deposit", "charge_balance"), accounts, strict=True):
+            world.call(f"payment.{operation}", saga=order.id, key="k", account=account)
+        return True
+
+    trial = lab.trial(lab.system(run, saga=INSTALMENTS, key_scope=scope))
+    assert effects(trial) == applied
+    assert ("key reused" in {found.anomaly for found in check(trial.history).violations}) == (False in applied)
 
 
 def test_a_compensation_that_comes_first_leaves_a_tombstone(calls: Callable[..., Any]) -> None:
