@@ -36,8 +36,10 @@ class Scenario:
     each item has at the start, ``funds`` what each account has. A charge above ``limit`` is
     declined. ``rejections`` lists further business refusals as (saga number from 1, operation).
     ``gap_ms`` is the time between two submissions. ``submitted`` are the numbers of the sagas in the order in which
-    they are submitted, where that is not their own. ``succeeds`` says whether the orders are meant to go through, None
-    where that follows from the rest (see `meant_to_succeed`).
+    they are submitted, where that is not their own. No fault strikes at the requests and writes of the first
+    ``undisturbed`` sagas: what is tried is what the later ones make of what those left.
+    ``succeeds`` says whether the orders are meant to go through, None where that
+    follows from the rest (see `meant_to_succeed`).
     """
 
     name: str = "succeeds"
@@ -53,6 +55,7 @@ class Scenario:
     rejections: tuple[tuple[int, str], ...] = ()
     gap_ms: int = 0
     submitted: tuple[int, ...] = ()
+    undisturbed: int = 0
     data: Mapping[str, object] = field(default_factory=dict, hash=False)
     succeeds: bool | None = None
 
@@ -67,9 +70,13 @@ class Scenario:
             if isinstance(value, str) or not isinstance(value, (tuple, list)) or not value:
                 raise UsageError(f"{where}: {label}={value!r}; write a tuple with at least one entry")
             object.__setattr__(self, label, tuple(value))
-        for label in ("quantity", "stock", "funds", "gap_ms"):
+        for label in ("quantity", "stock", "funds", "gap_ms", "undisturbed"):
             if not _is_count(getattr(self, label)):
                 raise UsageError(f"{where}: {label}={getattr(self, label)!r}; write a whole number, 0 or more")
+        if self.undisturbed >= self.sagas:
+            raise UsageError(
+                f"{where}: undisturbed={self.undisturbed} of {self.sagas} sagas; leave at least one to be struck"
+            )
         if self.limit is not None and not _is_count(self.limit):
             raise UsageError(f"{where}: limit={self.limit!r}; write a whole number, 0 or more, or leave it out")
         if not all(map(_is_count, self.amounts)):
@@ -112,6 +119,11 @@ class Scenario:
         )
 
     @cached_property
+    def spared(self) -> frozenset[str]:
+        """The ids of the undisturbed sagas."""
+        return frozenset(order.id for order in self.orders[: self.undisturbed])
+
+    @cached_property
     def refused(self) -> frozenset[tuple[str, str]]:
         """The business refusals as (saga id, operation)."""
         return frozenset((f"saga-{n}", operation) for n, operation in self.rejections)
@@ -133,7 +145,8 @@ class Scenario:
     def with_sagas(self, count: int) -> Scenario:
         """The scenario with its first ``count`` sagas, or with more of them."""
         left = tuple(number for number in self.submitted if number <= count)
-        return replace(self, sagas=count, submitted=left if len(left) == count else ())
+        undisturbed = min(self.undisturbed, count - 1)
+        return replace(self, sagas=count, submitted=left if len(left) == count else (), undisturbed=undisturbed)
 
 
 def _is_count(value: object) -> bool:
@@ -142,18 +155,27 @@ def _is_count(value: object) -> bool:
 
 SUCCEEDS = Scenario(name="succeeds", about="one order that goes through")
 CONTENDED = Scenario(name="two-on-one-item", about="two orders at once for the last piece", sagas=2, stock=1)
+IN_TURN = Scenario(
+    name="one-after-the-other",
+    about="two orders of one customer, the second when the first is through",
+    sagas=2,
+    gap_ms=5000,
+    undisturbed=1,
+)
+"""Two that both succeed. Orders that interleave are CONTENDED's, and faults at the first one those of SUCCEEDS: so it
+costs as much as that one, and not twice as much."""
 
 
 def default_scenarios(saga: Saga) -> tuple[Scenario, ...]:
-    """What an adapter that brings no scenarios of its own is asked: succeed, be declined, contend."""
+    """What an adapter that brings no scenarios of its own is asked: succeed, be declined, contend, succeed twice."""
     refusable = [step for step in saga.steps if not step.retriable]
     payments = [step for step in refusable if step.participant == "payment"]
     if not refusable:
-        return (SUCCEEDS, CONTENDED)
+        return (SUCCEEDS, CONTENDED, IN_TURN)
     refused = (payments or refusable)[-1].operation
     declined = Scenario(
         name="declined",
         about="one order whose card is declined" if payments else f"one order whose {refused} is refused",
         rejections=((1, refused),),
     )
-    return (SUCCEEDS, declined, CONTENDED)
+    return (SUCCEEDS, declined, CONTENDED, IN_TURN)

@@ -116,12 +116,13 @@ class Extent(NamedTuple):
 
 
 class Trace:
-    """See above. ``clock`` gives the time in µs since the run began. ``record`` takes a row as it is; ``watcher`` is
-    told of each site before it counts."""
+    """See above. ``clock`` gives the time in µs since the run began; at the sites of the ``undisturbed`` sagas nothing
+    strikes. ``record`` takes a row as it is; ``watcher`` is told of each site before it counts."""
 
     __slots__ = (
         "_clock",
         "_faults",
+        "_undisturbed",
         "capped",
         "compensation",
         "fired",
@@ -135,8 +136,11 @@ class Trace:
         "watcher",
     )
 
-    def __init__(self, faults: Sequence[Fault], clock: Callable[[], int]) -> None:
+    def __init__(
+        self, faults: Sequence[Fault], clock: Callable[[], int], undisturbed: frozenset[str] = frozenset()
+    ) -> None:
         self._clock = clock
+        self._undisturbed = undisturbed
         self._faults = {
             tuple(fault.site): Strike(kind_named(fault.kind), number) for number, fault in enumerate(faults)
         }
@@ -164,6 +168,8 @@ class Trace:
     def visit(self, site: SiteKey, impossible: Impossible = NOTHING) -> Strike | None:
         """A site is reached: what the plan has for it. ``impossible`` are the kinds that could not take effect here, as
         things stand, with the reasons; none of them strikes."""
+        if site[0] in self._undisturbed:
+            return None
         if site[4] > (MAX_ATTEMPT if site[2] else MAX_OCCURRENCE):
             self.capped = True
             return None

@@ -22,7 +22,7 @@ class Record(Trace):
         self.started = time.monotonic()
         self.changed = asyncio.Event()
         self.disturbed = False
-        super().__init__(faults, lambda: int((time.monotonic() - self.started) * 1e6))
+        super().__init__(faults, lambda: int((time.monotonic() - self.started) * 1e6), setup.scenario.spared)
 
     def add(
         self,

@@ -167,7 +167,7 @@ class Simulation:
         self.setup = setup
         self.manual = manual
         self.kernel = kernel = Kernel(horizon_us=0 if manual else HORIZON_US)
-        self.trace = Trace(faults, lambda: kernel.now_us)
+        self.trace = Trace(faults, lambda: kernel.now_us, setup.scenario.spared)
         self.durable = Durable()
         self.services = setup.ledgers() if services is None else services
         self.network = Network(self, self.services, injection.DOINGS, manual=manual)

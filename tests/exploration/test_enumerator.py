@@ -76,8 +76,15 @@ def test_plans_and_histories_of_the_reference_with_one_fault_are_pinned() -> Non
         "succeeds": (94, 94),
         "declined": (148, 147),
         "two-on-one-item": (197, 193),
+        "one-after-the-other": (100, 97),
         "over-the-limit": (148, 148),
     }
+
+
+def test_no_fault_is_planned_for_a_saga_that_is_to_be_undisturbed() -> None:
+    setup = setup_of("reference", "one-after-the-other")
+    struck = {fault.site.saga for case in Enumerator(setup, 2).cases() for fault in case.plan.faults}
+    assert struck == {"saga-2", ""}, "and the starts of processes, which are no saga's"
 
 
 THREE = ("crash-after-send", "crash-after-ack", "crash-before-log", "lost-write", "timeout", "reject", "undo-fails")

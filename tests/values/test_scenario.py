@@ -50,6 +50,7 @@ def test_the_number_of_sagas_can_be_changed_and_nothing_else_with_it() -> None:
         ({"amounts": (1.5,)}, "amounts=(1.5,); write a whole number"),
         ({"stock": -1}, "stock=-1; write a whole number, 0 or more"),
         ({"gap_ms": None}, "gap_ms=None; write a whole number, 0 or more"),
+        ({"undisturbed": 1}, "undisturbed=1 of 1 sagas; leave at least one to be struck"),
         ({"limit": -1}, "limit=-1; write a whole number, 0 or more, or leave it out"),
         ({"rejections": ((0, "p.x"),)}, "rejections has (0, 'p.x'); write (saga number from 1, operation)"),
         ({"rejections": ("payment.charge",)}, "rejections has 'payment.charge'; write (saga number from 1, operation)"),
@@ -69,8 +70,8 @@ def test_a_scenario_is_frozen_and_hashable() -> None:
     assert hash(scenario.orders[0]) == hash(scenario.orders[0])
 
 
-def test_by_default_one_order_succeeds_one_card_is_declined_and_two_contend() -> None:
-    succeeds, declined, contended = default_scenarios(CHECKOUT)
+def test_by_default_one_order_succeeds_one_card_is_declined_two_contend_and_two_succeed() -> None:
+    succeeds, declined, contended, in_turn = default_scenarios(CHECKOUT)
     assert (succeeds.name, succeeds.sagas, succeeds.rejections) == ("succeeds", 1, ())
     assert (declined.name, declined.refused) == ("declined", {("saga-1", "payment.charge")})
     assert (contended.name, contended.sagas, contended.stock, contended.items) == (
@@ -79,6 +80,15 @@ def test_by_default_one_order_succeeds_one_card_is_declined_and_two_contend() ->
         1,
         ("item-1",),
     )
+    assert (in_turn.name, in_turn.sagas, in_turn.refused) == ("one-after-the-other", 2, frozenset())
+    assert in_turn.spared == {"saga-1"}, "so that it costs no more than one order"
+    assert len({order.account for order in in_turn.orders}) == 1
+
+
+def test_of_one_saga_none_is_undisturbed() -> None:
+    in_turn = default_scenarios(CHECKOUT)[-1]
+    assert in_turn.with_sagas(1).spared == frozenset()
+    assert in_turn.with_sagas(3).spared == {"saga-1"}
 
 
 def test_where_nothing_is_paid_the_last_step_that_can_be_refused_is() -> None:
@@ -90,4 +100,8 @@ def test_where_nothing_is_paid_the_last_step_that_can_be_refused_is() -> None:
 
 def test_where_nothing_can_be_refused_nothing_is() -> None:
     saga = Saga("s", [Step("a", "x.a", retriable=True)])
-    assert [scenario.name for scenario in default_scenarios(saga)] == ["succeeds", "two-on-one-item"]
+    assert [scenario.name for scenario in default_scenarios(saga)] == [
+        "succeeds",
+        "two-on-one-item",
+        "one-after-the-other",
+    ]
