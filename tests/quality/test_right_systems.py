@@ -1,0 +1,47 @@
+"""Correct systems in many styles are told right, each for the reason that it states."""
+
+from __future__ import annotations
+
+import inspect
+
+import pytest
+
+from sagafuzz.exploration.detecting import acquit
+from sagafuzz.exploration.quiet import quiet
+from sagafuzz.history import CLIENT_ACK, TERMINAL
+from sagafuzz.invariants.facts import PENDING
+from sagafuzz.simulator import Setup, simulate
+
+from .right_systems import RIGHT
+
+
+def test_there_are_a_dozen_and_more_each_with_its_reason() -> None:
+    assert len(RIGHT) >= 12
+    for name, adapter in RIGHT.items():
+        assert len((inspect.getdoc(adapter.factory) or "").split("\n\n")) == 2, f"{name} does not say why it is right"
+
+
+@pytest.mark.parametrize("name", RIGHT)
+def test_it_comes_to_its_end_when_nothing_fails(name: str) -> None:
+    for scenario in RIGHT[name].scenarios:
+        setup = Setup(adapter=RIGHT[name], scenario=scenario)
+        rows = simulate(setup).rows
+        told = {row[3] for row in rows if row[1] in (CLIENT_ACK, TERMINAL) and row[9][0] != PENDING}
+        assert told == set(setup.orders)
+
+
+@pytest.mark.parametrize("name", RIGHT)
+def test_one_fault_makes_it_no_wrong_one(name: str) -> None:
+    with quiet():
+        plans, blamed, _ = acquit(RIGHT[name], 1)
+    assert blamed == ()
+    assert plans > 30
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", RIGHT)
+def test_two_faults_make_it_no_wrong_one(name: str) -> None:
+    with quiet():
+        plans, blamed, _ = acquit(RIGHT[name], 2)
+    assert blamed == ()
+    assert plans > 500
