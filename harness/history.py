@@ -105,6 +105,8 @@ UNCALLED: Final = "nobody was called"
 
 # Notes on the data of some kinds.
 #   epoch       the fencing token under which a process acts, where the adapter shows one (0: it shows none)
+#   owner       whose row an effective compensation touched: a saga, "" for nobody's, None where the participant
+#               does not show it
 #   receipt     what an effective forward request was answered with, as sorted (name, value) pairs
 #   version     counts the committed writes of an entity; a READ gives the version that it saw, a WRITE the one it made
 #   pending     whether the value was marked as not final (a semantic lock) when it was read

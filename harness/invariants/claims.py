@@ -19,7 +19,8 @@ from .registry import Checked, invariant
     explains=("I2", "I3", "I16"),
 )
 def monotone_terminal(facts: Facts) -> Checked:
-    """Judged from the first terminal claim on. From "stuck" a person may lead to "compensated"."""
+    """Judged from the first terminal claim on. From "stuck" a person may lead to "compensated", and, where one was
+    called, to "completed"."""
     exercised, found = False, []
     for saga in facts.sagas.values():
         if not saga.claims:
@@ -27,7 +28,7 @@ def monotone_terminal(facts: Facts) -> Checked:
         exercised = True
         first_at, first, _ = saga.claims[0]
         for at, outcome, _ in saga.claims[1:]:
-            if outcome != first and not (first == STUCK and outcome == COMPENSATED):
+            if outcome != first and not (first == STUCK and (outcome == COMPENSATED or _called(saga))):
                 found.append(_second_end(saga, first, outcome, at))
                 break
         if first not in (COMPLETED, COMPENSATED):
@@ -50,6 +51,10 @@ def monotone_terminal(facts: Facts) -> Checked:
                     )
                 )
     return exercised, found
+
+
+def _called(saga: SagaFacts) -> bool:
+    return bool(saga.dead and saga.alerts)
 
 
 def _second_end(saga: SagaFacts, first: str, second: str, position: int) -> Violation:

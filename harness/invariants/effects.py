@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 from ..history import HOLD
+from ..keys import CONFIRMS, OPERATION, TENANT, usual_scope
 from ..saga import COMPENSATION, FORWARD, Step
 from ..verdict import Violation
-from .facts import Facts, SagaFacts
+from .facts import Facts, SagaFacts, knew
 from .registry import Checked, invariant
 
 
@@ -22,23 +24,23 @@ from .registry import Checked, invariant
     explains=("I2", "I3", "I8", "I15", "I16", "I17", "I18", "I23"),
 )
 def at_most_once(facts: Facts) -> Checked:
-    """No double charge. Also: a key is never used for two sagas, nor with two payloads."""
+    """No double charge. Also: a key is never used for two sagas, nor with two payloads. How widely a participant
+    knows a key is declared: at a payment gateway two operations share it. What is done again by who knew that it had
+    been undone is a new effect."""
     exercised, found = False, []
-    keys: dict[tuple[str, str, str], tuple[str, object]] = {}
+    keys: dict[tuple[str, ...], tuple[str, str, object]] = {}
     for saga in facts.sagas.values():
         for (step, direction), call in saga.calls.items():
             if call.deliveries > 1 or len(call.sends) > 1:
                 exercised = True
             for position, _, key in call.sends:
                 if key is not None:
-                    payload = facts.history.rows[position][9][1]
-                    first = keys.setdefault((step, direction, key), (saga.id, payload))
-                    if first != (saga.id, payload):
+                    operation, payload = facts.history.rows[position][9][:2]
+                    slot = (*_known_to(facts, saga, step, operation, payload), direction, key)
+                    first = keys.setdefault(slot, (saga.id, step, payload))
+                    if first != (saga.id, step, payload):
                         found.append(_key_reused(facts, saga, step, direction, key, position, first))
-            allowed = 1 + len(call.expired)
-            if direction == COMPENSATION and (step, FORWARD) in saga.calls:
-                allowed = max(1, len(saga.calls[step, FORWARD].effective))
-            if len(call.effective) > allowed:
+            if len(call.effective) > (allowed := _allowed(facts, saga, step, direction)):
                 operation = facts.saga.operation(step, direction)
                 times = len(call.effective)
                 found.append(
@@ -57,11 +59,53 @@ def at_most_once(facts: Facts) -> Checked:
     return exercised, found
 
 
+def _known_to(facts: Facts, saga: SagaFacts, step: str, operation: str, payload: Any) -> tuple[str, ...]:
+    """Whose key it is: requests that share it, and one of these, are one request to the participant."""
+    participant = operation.partition(".")[0]
+    scope = facts.key_scopes.get(participant) or usual_scope(participant)
+    if scope == OPERATION or operation.endswith(CONFIRMS):
+        return (step,)
+    if scope == TENANT:
+        return ("", participant)
+    account = dict(payload).get("account")
+    return ("", participant, f"of {account}" if account is not None else saga.id)
+
+
+def _allowed(facts: Facts, saga: SagaFacts, step: str, direction: str) -> int:
+    """How often the step may take effect in that direction: once more for each time that it ran out, or was undone
+    and asked for anew; it may be undone as often as it took effect."""
+    call, forward = saga.calls[step, direction], saga.calls.get((step, FORWARD))
+    if len(call.effective) < 2:
+        return 1
+    if direction == COMPENSATION:
+        return max(1, len(forward.effective)) if forward is not None else 1
+    return 1 + len(call.expired) + len(redone(facts, saga, step))
+
+
+def redone(facts: Facts, saga: SagaFacts, step: str) -> list[int]:
+    """Where the step took effect because it was asked for by who knew that it had been undone: the saga went forward
+    again. A request that is merely late is none of these, nor is one of a process that had slept."""
+    forward, undo = saga.calls.get((step, FORWARD)), saga.calls.get((step, COMPENSATION))
+    if forward is None or undo is None:
+        return []
+    undone = [at for at, answer in undo.answers.values() if answer == "ok"]
+    sent = {message: at for at, message, _ in forward.sends}
+    rows = facts.history.rows
+    return [
+        at
+        for at, _, _ in forward.effective
+        if any(learnt < sent.get(rows[at][8], -1) and knew(facts, learnt, sent[rows[at][8]]) for learnt in undone)
+    ]
+
+
 def _key_reused(
-    facts: Facts, saga: SagaFacts, step: str, direction: str, key: str, position: int, first: tuple[str, object]
+    facts: Facts, saga: SagaFacts, step: str, direction: str, key: str, position: int, first: tuple[str, str, object]
 ) -> Violation:
     operation = facts.saga.operation(step, direction)
-    other = f"{first[0]}" if first[0] != saga.id else "another payload"
+    if first[0] != saga.id:
+        other = first[0]
+    else:
+        other = "another payload" if first[1] == step else facts.saga.operation(first[1], direction)
     return Violation(
         invariant="I1",
         anomaly="key reused",
@@ -280,13 +324,16 @@ def conservation(facts: Facts) -> Checked:
     explains=("I17", "I2", "I3", "I16"),
 )
 def ownership(facts: Facts) -> Checked:
-    """No effective undo of another saga's row, or of nothing. Where counters are shown, I17 sees it too."""
+    """No effective undo of another saga's row, or of nothing, where the participant shows whose row it was: those of
+    one's own do not. Where counters are shown, I17 sees it too."""
     exercised, found = False, []
     for saga in facts.sagas.values():
         for (step, direction), call in saga.calls.items():
             if direction != COMPENSATION:
                 continue
             for position, _, owner in call.effective:
+                if owner is None:
+                    continue
                 exercised = True
                 if owner == saga.id:
                     continue

@@ -6,9 +6,10 @@ look-ups and a search can afford them all.
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ..history import (
     ACK,
@@ -52,7 +53,7 @@ STUCK = Outcome.STUCK.value
 class CallFacts:
     """What is known of one step in one direction. Positions are indices into the rows.
 
-    ``sends`` are (position, message, key); ``effective`` are (position, key, owner); ``applied`` is
+    ``sends`` are (position, message, key); ``effective`` are (position, key, owner or None); ``applied`` is
     the first position at which the participant said yes, effective or not (-1: never);
     ``answers`` maps a message to (position, "ok" | "rejected" | "error") as the caller got it;
     ``given_up`` maps a message to the position at which the caller stopped waiting. ``refusals`` and
@@ -64,7 +65,7 @@ class CallFacts:
 
     def __init__(self) -> None:
         self.sends: list[tuple[int, int, str | None]] = []
-        self.effective: list[tuple[int, str | None, str]] = []
+        self.effective: list[tuple[int, str | None, str | None]] = []
         self.answers: dict[int, tuple[int, str]] = {}
         self.given_up: dict[int, int] = {}
         self.refusals: list[int] = []
@@ -94,17 +95,19 @@ class CallFacts:
     def definitely_refused(self) -> bool:
         """Some attempt was refused, and every other attempt was too or shared its key: then the
         refusal speaks for all of them."""
-        refused = [message for message, (_, answer) in self.answers.items() if answer == "rejected"]
-        if not refused:
-            return False
-        keys = {key for _, message, key in self.sends if message in refused and key is not None}
-        return all(message in refused or key in keys for _, message, key in self.sends)
+        return self._settled({"rejected"})
 
-    def unknown(self, at: int) -> bool:
-        """Some attempt before ``at`` was given up or answered with an error."""
-        if any(position < at for position in self.given_up.values()):
-            return True
-        return any(position < at and answer == "error" for position, answer in self.answers.values())
+    @property
+    def came_to_nothing(self) -> bool:
+        """The same, where to say "yes" and change nothing counts as to refuse: for there was no effect at all."""
+        return self._settled({"rejected"} if self.effective else {"rejected", "ok"})
+
+    def _settled(self, definite: Collection[str]) -> bool:
+        settled = [message for message, (_, answer) in self.answers.items() if answer in definite]
+        if not settled:
+            return False
+        keys = {key for _, message, key in self.sends if message in settled and key is not None}
+        return all(message in settled or key in keys for _, message, key in self.sends)
 
     @property
     def refused_once(self) -> bool:
@@ -186,7 +189,7 @@ class SagaFacts:
     def in_doubt(self, step: Step) -> bool:
         """Requested, and no definite answer says that there is nothing to undo: May(s, i)."""
         call = self.calls.get((step.name, FORWARD))
-        if call is None or not call.sends or call.definitely_refused:
+        if call is None or not call.sends or call.came_to_nothing:
             return False
         found_out = self.asked.get(step.participant, -1) > call.sends[-1][0]
         return not found_out or self.net(step.name) > 0
@@ -196,7 +199,7 @@ class Facts:
     """The index of one history. ``deaths`` are (position, process label); ``crashes`` are those that a fault was the
     cause of, without the ends that the harness put to a process at rest, of which ``rest`` is the first (-1: none), and
     ``deserted`` says that some process had died by then and none was started since; for ``uncalled`` see `meanwhile`.
-    Calls that belong to no step
+    ``key_scopes`` tells how widely participants know a key where that is not the usual. Calls that belong to no step
     are no part of the saga: they count as queries, and as work done for it. ``touches`` are the positions of
     reads and writes of entities, ``holds`` those of locks taken and given back."""
 
@@ -209,6 +212,7 @@ class Facts:
         "end",
         "history",
         "holds",
+        "key_scopes",
         "rest",
         "saga",
         "sagas",
@@ -220,6 +224,8 @@ class Facts:
     def __init__(self, history: History) -> None:
         self.history = history
         self.saga: Saga = history.saga
+        scopes: Any = history.declared.get("key_scope", {})
+        self.key_scopes: Mapping[str, str] = scopes
         self._free = frozenset(step.name for step in history.saga.steps if step.undo is None)
         self.sagas = {id: SagaFacts(id, self._free) for id in history.sagas}
         self.deaths: list[tuple[int, str]] = []
@@ -410,13 +416,23 @@ _HANDLERS = {
 }
 
 
+def knew(facts: Facts, learnt: int, at: int) -> bool:
+    """Whether the process that acts at ``at`` can know what was learnt at ``learnt``: it is the same one,
+    or the other wrote something durable in between."""
+    rows = facts.history.rows
+    learner = rows[learnt][2]
+    if learner == rows[at][2]:
+        return True
+    return any(row[1] == LOGACK and row[2] == learner for row in rows[learnt + 1 : at])
+
+
 def knowledge(history: History, marks: dict[int, int]) -> dict[int, int]:
     """Which marked events happened before which, in the sense of Lamport (1978).
 
     ``marks`` gives events (positions) a bit each; the result maps each marked position to the bits
     of the marked events that happened before it. Knowledge travels with messages (any answer, be it
     an error, tells what its sender knew), through each process in program order, and through what
-    is durable: to the next incarnation, and to whoever writes next (it follows what it found). A write
+    is durable: to the next incarnation, and to whoever writes or asks next (it may have read what it found). A write
     that was only asked for tells nothing. Where a system hides its writes (``hidden_writes``), every answer counts as
     kept: nothing shows otherwise.
     """
@@ -430,7 +446,7 @@ def knowledge(history: History, marks: dict[int, int]) -> dict[int, int]:
         known = holder.get(process, 0)
         if kind == DELIVER:
             known |= in_message.get((message, "request"), 0)
-        elif kind in (BOOT, LOGACK):
+        elif kind in (BOOT, LOGACK, SEND):
             known |= stored
         elif kind == ACK:
             known |= in_message.get((message, "answer"), 0)

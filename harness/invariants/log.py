@@ -105,7 +105,7 @@ def _told_too_early(saga: SagaFacts, position: int) -> Violation:
 )
 def no_zombie(facts: Facts) -> Checked:
     """Judged on sagas that were in flight at the last crash. One that left no trace at all, neither
-    an effect nor a record, was never accepted: nothing is lost."""
+    an effect nor a record, was never accepted: nothing is lost. The harness's own final restart is no crash."""
     if not facts.crashes:
         return False, ()
     exercised, found = False, []

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from ..saga import COMPENSATION, FORWARD, Step
 from ..verdict import Violation
-from .facts import COMPENSATED, Facts, SagaFacts, knowledge
+from .facts import COMPENSATED, COMPLETED, Facts, SagaFacts, knowledge
 from .registry import Checked, invariant
 
 
@@ -37,21 +39,19 @@ def reverse_order(facts: Facts) -> Checked:
 
 
 def _wrong_way_round(facts: Facts, saga: SagaFacts, pairs: list[tuple[str, str]]) -> list[Violation]:
-    effects = {
-        step: saga.calls[step, COMPENSATION].effective[0][0]
-        for pair in pairs
-        for step in pair
-        if saga.calls[step, COMPENSATION].effective
-    }
-    both = [(early, late) for early, late in pairs if early in effects and late in effects]
+    both = [(early, late, *moments) for early, late in pairs for moments in _rounds(facts, saga, early, late)]
     if not both:
         return []
-    marks = {position: 1 << n for n, position in enumerate(effects.values())}
+    marks = {
+        position: 1 << n for n, position in enumerate(sorted({at for *_, one, other in both for at in (one, other)}))
+    }
     before = knowledge(facts.history, marks)
     found = []
-    for early, late in both:
-        if before[effects[early]] & marks[effects[late]] or late in saga.dead or "" in saga.dead:
+    reported: set[tuple[str, str]] = set()
+    for early, late, taken_back, due in both:
+        if before[taken_back] & marks[due] or late in saga.dead or "" in saga.dead or (early, late) in reported:
             continue
+        reported.add((early, late))
         first, second = facts.saga.operation(early, COMPENSATION), facts.saga.operation(late, COMPENSATION)
         found.append(
             Violation(
@@ -60,14 +60,40 @@ def _wrong_way_round(facts: Facts, saga: SagaFacts, pairs: list[tuple[str, str]]
                 sentence=f"{saga.id}: {first} took effect without knowing that {second} had, "
                 f"although {late} comes after {early}",
                 expected=f"{second}, then {first}",
-                got=f"{first} first" if effects[early] < effects[late] else f"{first} independent of {second}",
+                got=f"{first} first" if taken_back < due else f"{first} independent of {second}",
                 saga=saga.id,
                 step=early,
                 direction=COMPENSATION,
-                position=effects[early],
+                position=taken_back,
             )
         )
     return found
+
+
+def _rounds(facts: Facts, saga: SagaFacts, early: str, late: str) -> Iterator[tuple[int, int]]:
+    """(an undo of the early step took effect, the undo of the late one that it must know of) each time that the early
+    step was undone after the late one had been asked for: a saga may go forward again, and undo a second time."""
+    undone, done = _effects(facts, saga, late, COMPENSATION), _effects(facts, saga, late, FORWARD)
+    forward = saga.calls.get((late, FORWARD))
+    asked = [at for at, _, _ in forward.sends] if forward is not None else []
+    if not undone:
+        return
+    for sent, taken_back in _effects(facts, saga, early, COMPENSATION):
+        before = max((at for at in asked if at < sent), default=-1)
+        if asked and before < 0:
+            continue
+        at, due = next((each for each in undone if each[0] > before), undone[-1])
+        if max((each for each, _ in done if each < at), default=-1) < sent:
+            yield taken_back, due
+
+
+def _effects(facts: Facts, saga: SagaFacts, step: str, direction: str) -> list[tuple[int, int]]:
+    """(where the request was sent, where it took effect) for each effect."""
+    call = saga.calls.get((step, direction))
+    if call is None:
+        return []
+    sent = {message: at for at, message, _ in call.sends}
+    return [(sent.get(facts.history.rows[at][8], -1), at) for at, _, _ in call.effective]
 
 
 def _too_early(facts: Facts, saga: SagaFacts, undone: list[str]) -> list[Violation]:
@@ -116,7 +142,10 @@ def _too_early(facts: Facts, saga: SagaFacts, undone: list[str]) -> list[Violati
     explains=("I2", "I3", "I15", "I16", "I17"),
 )
 def exact_set(facts: Facts) -> Checked:
-    """A timeout, a lost connection, an error or a crash leaves a step in May: it may have happened."""
+    """A timeout, a lost connection, an error or a crash leaves a step in May: it may have happened. Who rolls back
+    without a log of intents, or takes over from a process that stands still, cannot know what was begun: an undo of
+    what was not is wrong only where it changes something, or where the log is shown. A rollback from which the saga
+    goes forward again has not ended; a step that is begun when the end was told is I15's."""
     exercised, found = False, []
     for saga in facts.sagas.values():
         undos = [step for step, direction in saga.calls if direction == COMPENSATION]
@@ -128,9 +157,9 @@ def exact_set(facts: Facts) -> Checked:
         for step in facts.saga.steps:
             if step.undo is None or step.name in undos or step.name in saga.dead or "" in saga.dead:
                 continue
-            if not saga.in_doubt(step):
+            if not saga.in_doubt(step) or _begun_after(saga, step.name, claim):
                 continue
-            if claim is None and not (acted_to_the_end(facts, saga) and saga.net(step.name) > 0):
+            if claim is None and not (rolled_back_to_the_end(facts, saga) and saga.net(step.name) > 0):
                 continue
             if _another_undo_failed(saga, undos):
                 continue  # then it is I11's: an undo that fails keeps back the others
@@ -141,6 +170,32 @@ def exact_set(facts: Facts) -> Checked:
 def acted_to_the_end(facts: Facts, saga: SagaFacts) -> bool:
     """The last crash, if any, did not end the work on the saga: it was over before, or taken up again."""
     return not facts.crashes or bool(saga.claims) or saga.last_row > facts.crashes[-1][0]
+
+
+def rolled_back_to_the_end(facts: Facts, saga: SagaFacts) -> bool:
+    """The same, and its last undo was the last that was tried: it was not called completed afterwards, nor asked again
+    for an undone step or for one that comes after it."""
+    undone = {
+        step: call.sends[-1][0]
+        for (step, direction), call in saga.calls.items()
+        if direction == COMPENSATION and call.sends
+    }
+    last = max(undone.values(), default=len(facts.history.rows))
+    completed = any(at > last and outcome == COMPLETED for at, outcome, _ in saga.claims)
+    return (
+        acted_to_the_end(facts, saga)
+        and not completed
+        and not any(
+            call.sends[-1][0] > last and not undone.keys().isdisjoint({step, *facts.saga.ancestors.get(step, ())})
+            for (step, direction), call in saga.calls.items()
+            if direction == FORWARD and call.sends
+        )
+    )
+
+
+def _begun_after(saga: SagaFacts, step: str, claim: int | None) -> bool:
+    """The step was asked for only when the saga had been called compensated: that is I15's."""
+    return claim is not None and saga.calls[step, FORWARD].sends[0][0] > claim
 
 
 def _another_undo_failed(saga: SagaFacts, undos: list[str]) -> bool:
@@ -157,9 +212,8 @@ def _never_begun(facts: Facts, saga: SagaFacts, undos: list[str]) -> list[Violat
             continue
         if saga.durable.get(("intent", step), sent) < sent or sent < 0:
             continue
-        crashed = any(at < sent for at, _ in facts.deaths)
-        if crashed and not any(record == "intent" for record, _ in saga.durable):
-            continue  # its log is not shown: after a crash the sender may rightly be unsure
+        if not call.effective and not any(record == "intent" for record, _ in saga.durable):
+            continue  # its log is not shown, so it may rightly be unsure, and it did no harm
         operation = facts.saga.operation(step, COMPENSATION)
         found.append(
             Violation(
@@ -208,7 +262,7 @@ def _left_out(facts: Facts, saga: SagaFacts, step: str, claim: int | None) -> Vi
     repair="retry each compensation with backoff until it succeeds; when the budget is used up, put it aside, call a "
     "person, go on with the others, and say so in the saga's state",
     nature="both",
-    explains=("I2", "I3", "I5", "I16"),
+    explains=("I2", "I3", "I4", "I5", "I15", "I16"),
 )
 def compensation_policy(facts: Facts) -> Checked:
     """Judged at quiescence, on sagas that began to compensate and were worked on to the end. What is left over
@@ -220,9 +274,9 @@ def compensation_policy(facts: Facts) -> Checked:
         if not undos:
             continue
         exercised = True
-        if not acted_to_the_end(facts, saga):
-            continue
         claimed = any(outcome == COMPENSATED for _, outcome, _ in saga.claims)
+        if not (acted_to_the_end if claimed else rolled_back_to_the_end)(facts, saga):
+            continue
         failing = [step for step in undos if saga.calls[step, COMPENSATION].answered_ok is None]
         for step in facts.saga.steps:
             if step.undo is None or not _due(saga, step, claimed):

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..history import INJECTED, Row
+from ..history import APPLY, INJECTED, Row
 from ..saga import COMPENSATION, FORWARD
 from ..verdict import Violation
-from .facts import CallFacts, Facts, SagaFacts
+from .effects import binds, redone
+from .facts import COMPLETED, CallFacts, Facts, SagaFacts
 from .registry import Checked, invariant
 
 
@@ -53,7 +54,7 @@ def _null_undo(
 ) -> Violation | None:
     rows = facts.history.rows
     operation, name = facts.saga.operation(step, COMPENSATION), facts.saga.operation(step, FORWARD)
-    early = [at for at, _, owner in undo.effective if at < first and owner == saga.id]
+    early = [at for at, _, owner in undo.effective if at < first and owner in (saga.id, None)]
     answered = undo.applied >= 0 or undo.refusals  # sooner or later; until then it may be asked to come again
     failed = [at for at in undo.errors if at < first and rows[at][9][0] not in INJECTED and not answered]
     barred = [at for at in (undo.applied, *undo.refusals[:1]) if -1 < at < first and rows[at][7] is not None]
@@ -63,7 +64,9 @@ def _null_undo(
     elif failed:
         anomaly, at = "null undo fails", failed[0]
         sentence = f"{operation} for {saga.id}, whose {name} had not taken effect, failed: {rows[at][9][0]}"
-    elif barred and forward.effective and forward.effective[0][1] is not None:
+    elif (
+        barred and forward.effective and forward.effective[0][1] is not None and first not in redone(facts, saga, step)
+    ):
         anomaly, at = "no tombstone", first
         sentence = f"{name} for {saga.id} took effect although {operation} had been answered before"
     else:
@@ -91,8 +94,10 @@ def _null_undo(
     source="suspension of TCC frameworks (Seata, dtm)",
 )
 def no_hanging(facts: Facts) -> Checked:
-    """By the step, whatever the keys. A step that had taken effect before and does so again is told as I1. To
-    answer again as before is no lie; to say "ok" to what was never applied is one."""
+    """By the step, whatever the keys. A step that had taken effect before and does so again is told as I1; one that is
+    asked for anew by who knows that it was undone is not late. To
+    answer again as before is no lie; to say "ok" to what was never applied is one, and to what was undone where the
+    saga then builds on it: it is called completed, or a later step stays in effect."""
     exercised, found = False, []
     for saga in facts.sagas.values():
         for (step, direction), undo in saga.calls.items():
@@ -103,10 +108,38 @@ def no_hanging(facts: Facts) -> Checked:
                 continue
             exercised = True
             late = [at for at, _, _ in forward.effective if at > undo.applied]
+            late = [at for at in late if at not in redone(facts, saga, step)] if late else late
             lie = forward.applied > undo.applied and not forward.effective and forward.answered_ok is not None
             if late or lie:
                 found.append(_hanging(facts, saga, step, late[0] if late else forward.applied, bool(late)))
+            elif (again := _believed_again(facts, saga, step, forward, undo)) >= 0:
+                found.append(_hanging(facts, saga, step, again, False))
     return exercised, found
+
+
+def _believed_again(facts: Facts, saga: SagaFacts, step: str, forward: CallFacts, undo: CallFacts) -> int:
+    """Where the participant said "ok" to a request for a step that it had undone, and the saga built on that; -1: it
+    did not."""
+    if not undo.effective or len(forward.sends) <= len(forward.effective) or saga.net(step) > 0:
+        return -1
+    rows, undone = facts.history.rows, undo.effective[-1][0]
+    call, handled = (saga.id, step, FORWARD), set[int]()
+    for position, row in enumerate(rows):
+        if row[1] != APPLY or row[3:6] != call or row[8] in handled:
+            continue
+        handled.add(row[8])
+        told, answer = forward.answers.get(row[8], (-1, ""))
+        if position > undone and answer == "ok" and _builds_on(facts, saga, step, told):
+            return position
+    return -1
+
+
+def _builds_on(facts: Facts, saga: SagaFacts, step: str, told: int) -> bool:
+    """After ``told`` the saga was called completed, or a step that comes after this one stays in effect."""
+    if any(at > told and outcome == COMPLETED for at, outcome, _ in saga.claims):
+        return True
+    later = (each for each in facts.saga.steps if step in facts.saga.ancestors[each.name])
+    return any(binds(each) and saga.net(each.name) > 0 and not saga.handed_over(each.name) for each in later)
 
 
 def _hanging(facts: Facts, saga: SagaFacts, step: str, position: int, effect: bool) -> Violation:

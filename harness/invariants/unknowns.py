@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..history import LOGACK
 from ..saga import COMPENSATION, FORWARD, Step
 from ..verdict import Violation
-from .facts import COMPENSATED, COMPLETED, CallFacts, Facts, SagaFacts
+from .facts import COMPENSATED, COMPLETED, CallFacts, Facts, SagaFacts, knew
 from .order import acted_to_the_end
 from .registry import Checked, invariant
 
@@ -56,16 +55,6 @@ def _first_unknown(facts: Facts, call: CallFacts) -> int:
             if message not in call.answers and message not in call.given_up:
                 found += [at for at, process in facts.deaths if process == sender and at > sent]
     return min(found, default=-1)
-
-
-def knew(facts: Facts, learnt: int, at: int) -> bool:
-    """Whether the process that acts at ``at`` can know what was learnt at ``learnt``: it is the same one,
-    or the other wrote something durable in between."""
-    rows = facts.history.rows
-    learner = rows[learnt][2]
-    if learner == rows[at][2]:
-        return True
-    return any(row[1] == LOGACK and row[2] == learner for row in rows[learnt + 1 : at])
 
 
 def _built_on(facts: Facts, saga: SagaFacts, step: Step, call: CallFacts, unknown: int) -> Violation | None:

@@ -101,9 +101,10 @@ _GROWING: Final = (
 
 
 class Projection:
-    """The lanes of ``rows``, of a run of so many ``sagas``. ``undone`` says whether an undo took effect: from then on
-    it matters who can know of it (I4). ``forgets`` says that nobody counts requests: then one that is made again in the
-    same words, under a key, leaves what it would have left had it been the first."""
+    """The lanes of ``rows``, of a run of so many ``sagas``. ``undone`` says whether an undo was carried out, if only
+    with nothing to undo: from then on it matters who can know of it (I1, I4, I8). ``forgets`` says that nobody counts
+    requests: then one that is made again in the same words, under a key, leaves what it would have left had it been the
+    first."""
 
     __slots__ = ("_at", "_of", *_PLAIN, *_GROWING)
 
@@ -205,9 +206,9 @@ class Projection:
         idle = kind == ERROR and data[0] in INJECTED
         if kind == APPLY:
             call = (saga, step, direction)
+            self.undone = self.undone or direction == COMPENSATION
             if data[0]:
                 self._applied.add(call)
-                self.undone = self.undone or direction == COMPENSATION
             else:
                 idle = call in self._applied
         if idle:  # it only spreads what its sender knew

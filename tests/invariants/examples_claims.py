@@ -40,6 +40,41 @@ good(
     tell compensated
     """,
 )
+good(
+    "I15",
+    "a person leads a stuck saga on to its completion",
+    """
+    submit
+    call order.create key=o
+    call inventory.reserve key=i
+    send payment.charge key=p -> m3
+    error m3
+    ack m3
+    dead-letter payment
+    alert payment
+    tell stuck
+    heal
+    call payment.charge key=p
+    tell completed
+    """,
+)
+bad(
+    "I15",
+    "effect after the end",
+    "a step is begun when the saga was called compensated: no step was left out",
+    """
+    submit
+    call order.create key=o
+    refused inventory.reserve key=i
+    call order.cancel key=o
+    tell compensated
+    send payment.charge key=p -> m9
+    apply m9  <--
+    ack m9
+    """,
+    names="payment.charge for saga-1 took effect after the saga was called compensated",
+    at="payment F",
+)
 bad(
     "I15",
     "two ends",

@@ -216,6 +216,97 @@ bad(
     names="payment.charge for saga-1 carries the key 'p', which was used for another payload",
     at="payment F",
 )
+good(
+    "I1",
+    "what was undone is done again by who knows that it was",
+    """
+    submit
+    call order.create
+    call order.cancel
+    call order.create
+    call inventory.reserve key=i
+    send payment.charge key=p -> m5
+    apply m5
+    apply m5 no-effect
+    ack m5
+    tell completed
+    """,
+)
+bad(
+    "I1",
+    "duplicate effect",
+    "an undo is asked for again under another key",
+    """
+    submit
+    call order.create key=o
+    call inventory.reserve key=i
+    refused payment.charge key=p
+    send inventory.release key=r1 -> m4
+    apply m4
+    lost m4 answer
+    timeout m4
+    send inventory.release key=r2 -> m5
+    apply m5 owner=unknown  <--
+    ack m5
+    call order.cancel key=c
+    tell compensated
+    """,
+    names="inventory.release for saga-1 took effect 2 times; at most 1 is allowed",
+    at="inventory C",
+)
+INSTALMENTS = Saga(
+    "instalments",
+    [
+        Step("deposit", "payment.charge_deposit", undo="payment.refund_deposit"),
+        Step("balance", "payment.charge_balance", undo="payment.refund_balance"),
+    ],
+)
+bad(
+    "I1",
+    "key reused",
+    "two intents of one saga share a key, and a payment gateway knows a key whatever the operation",
+    """
+    submit
+    call payment.charge_deposit key=p amount=30
+    send payment.charge_balance key=p amount=70 -> m2  <--
+    apply m2
+    ack m2
+    tell completed
+    """,
+    names="payment.charge_balance for saga-1 carries the key 'p', which was used for payment.charge_deposit before",
+    at="balance F",
+    definition=INSTALMENTS,
+)
+good(
+    "I1",
+    "keys are each operation's apart, as declared",
+    """
+    declare key_scope=payment:=operation
+    submit
+    call payment.charge_deposit key=p amount=30
+    send payment.charge_balance key=p amount=70 -> m2
+    apply m2
+    apply m2 no-effect
+    ack m2
+    tell completed
+    """,
+    INSTALMENTS,
+)
+good(
+    "I1",
+    "keys are each account's apart, as declared",
+    """
+    declare key_scope=payment:=account
+    submit
+    call payment.charge_deposit key=p account=one
+    send payment.charge_balance key=p account=other -> m2
+    apply m2
+    apply m2 no-effect
+    ack m2
+    tell completed
+    """,
+    INSTALMENTS,
+)
 idle("I1", "everything is asked once and delivered once", COMPLETED)
 idle(
     "I1",
@@ -610,6 +701,12 @@ bad(
     """,
     names="order.cancel for saga-1 took effect on nothing that it had taken",
     at="order C",
+)
+idle(
+    "I18",
+    "the participant does not show whose row it was",
+    "submit\ncall order.create\nrefused inventory.reserve\nsend order.cancel -> m3\napply m3 owner=unknown\nack m3\n"
+    "tell compensated",
 )
 idle("I18", "nothing is undone", COMPLETED)
 idle(

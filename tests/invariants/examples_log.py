@@ -235,6 +235,11 @@ good(
     boot
     """,
 )
+idle(
+    "I13",
+    "no process died: the harness started it anew",
+    "submit\nwrite create\ncall order.create\ncrash 'final restart'\nboot",
+)
 bad(
     "I13",
     "zombie",

@@ -31,6 +31,39 @@ good(
     f"{UNDONE}\nsaga-2: submit\nsaga-2: call order.create\nsaga-2: refused inventory.reserve"
     "\nsaga-2: call order.cancel\nsaga-2: tell compensated",
 )
+AGAIN = """
+    submit
+    call order.create key=o1
+    send inventory.reserve key=i1 -> m2
+    lost m2 request
+    timeout m2
+    call inventory.release key=i1 no-effect
+    call order.cancel key=o1
+    call order.create key=o2
+    call inventory.reserve key=i2
+"""
+"""A saga undoes what it had begun, and begins anew."""
+
+good(
+    "I4",
+    "a saga that goes forward again undoes in reverse each time",
+    f"{AGAIN}\nrefused payment.charge key=p\ncall inventory.release key=i2\ncall order.cancel key=o2\ntell compensated",
+)
+bad(
+    "I4",
+    "wrong order",
+    "the second rollback of a saga is the wrong way round, though the first was not",
+    f"""{AGAIN}
+    refused payment.charge key=p
+    send order.cancel key=o2 -> m9
+    apply m9  <--
+    ack m9
+    call inventory.release key=i2
+    tell compensated
+    """,
+    names="order.cancel took effect without knowing that inventory.release had",
+    at="order C",
+)
 bad(
     "I4",
     "wrong order",
@@ -221,16 +254,61 @@ bad(
     at="order F",
     follows="I6",
 )
+good(
+    "I5",
+    "whose intents are not shown undoes every step, be it begun or not, and nothing changes",
+    """
+    submit
+    call order.create
+    refused inventory.reserve
+    call payment.refund no-effect
+    call order.cancel
+    tell compensated
+    """,
+)
+good(
+    "I5",
+    "who takes over from a process that stands still undoes what that one has not sent",
+    """
+    submit
+    call order.create key=o
+    pause 10000
+    boot second
+    call inventory.release key=i no-effect
+    call order.cancel key=o
+    tell compensated
+    as 1
+    refused inventory.reserve key=i
+    """,
+)
+good(
+    "I5", "a saga that undoes goes forward again, and completes", f"{AGAIN}\ncall payment.charge key=p\ntell completed"
+)
+good(
+    "I5",
+    "one step is undone and done anew, and the others stay",
+    """
+    submit
+    call order.create key=o
+    send inventory.reserve key=i1 -> m2
+    lost m2 request
+    timeout m2
+    call inventory.release key=i1 no-effect
+    call inventory.reserve key=i2
+    call payment.charge key=p
+    tell completed
+    """,
+)
 bad(
     "I5",
     "undo of a step never begun",
-    "every step is undone, be it begun or not",
+    "an undo of a step that was not begun changes something",
     """
     submit
     call order.create
     refused inventory.reserve
     send payment.refund -> m3  <--
-    apply m3 no-effect
+    apply m3 owner=unknown
     ack m3
     call order.cancel
     tell compensated
@@ -241,12 +319,13 @@ bad(
 bad(
     "I5",
     "undo of a step never begun",
-    "the undo is sent before the step, not after it",
+    "the undo is sent before the intent of the step, not after it",
     """
     submit
     send order.cancel -> m1  <--
     apply m1 no-effect
     ack m1
+    write intent order
     refused order.create
     tell compensated
     """,
@@ -306,6 +385,21 @@ good(
     call order.cancel key=o
     terminal stuck
     tell stuck
+    """,
+)
+good(
+    "I11",
+    "an undo is refused, and the saga goes forward again",
+    """
+    submit
+    call order.create key=o
+    call inventory.reserve key=i
+    send payment.charge key=p -> m3
+    timeout m3
+    refused inventory.release key=i
+    call payment.charge key=p
+    apply m3 no-effect
+    tell completed
     """,
 )
 bad(

@@ -22,6 +22,16 @@ PAUSED = """
     terminal completed
     as 1
 """
+TWO_EXECUTIONS = """
+    submit
+    write create epoch=1
+    write takeover epoch=2
+    call order.create key=o
+    call inventory.reserve key=i
+    call payment.charge key=p
+    write terminal epoch=2
+    terminal completed
+"""
 good("I14", "the owner that slept can write nothing more", PAUSED.format(epoch=2) + "\nlog progress order epoch=1")
 good(
     "I14",
@@ -55,6 +65,19 @@ bad(
     "the owner that slept writes over what the next one wrote",
     PAUSED.format(epoch=2) + "\nwrite progress order epoch=1  <--",
     names="orchestrator wrote 'progress order' for saga-1 under epoch 1 after orchestrator#2 had under epoch 2",
+    at="order ",
+)
+good(
+    "I14",
+    "in one process a second execution takes the saga over, and the first writes nothing more",
+    f"{TWO_EXECUTIONS}\nlog progress order epoch=1",
+)
+bad(
+    "I14",
+    "stale write accepted",
+    "two executions of a saga in one process, and the first writes over what the second wrote",
+    f"{TWO_EXECUTIONS}\nwrite progress order epoch=1  <--",
+    names="orchestrator wrote 'progress order' for saga-1 under epoch 1 after orchestrator had under epoch 2",
     at="order ",
 )
 bad(

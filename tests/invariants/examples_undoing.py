@@ -159,6 +159,78 @@ good(
     tell compensated
     """,
 )
+good(
+    "I8",
+    "who knows that the step was undone asks for it anew",
+    """
+    submit
+    send order.create key=o1 -> m1
+    lost m1 request
+    timeout m1
+    call order.cancel key=o1 no-effect
+    call order.create key=o2
+    call inventory.reserve key=i
+    call payment.charge key=p
+    tell completed
+    """,
+)
+good(
+    "I8",
+    "a process that slept is told of success again, and goes no further",
+    """
+    submit
+    call order.create key=o
+    pause 10000
+    boot second
+    call order.cancel key=o
+    tell compensated
+    as 1
+    call order.create key=o no-effect
+    """,
+)
+bad(
+    "I8",
+    "late success",
+    "a process that slept is told of success although the step was undone, and completes the saga",
+    """
+    submit
+    send order.create key=o -> m1
+    apply m1
+    lost m1 answer
+    timeout m1
+    boot second
+    call order.cancel key=o
+    as 1
+    send order.create key=o -> m3
+    apply m3 no-effect  <--
+    ack m3
+    call inventory.reserve key=i
+    call payment.charge key=p
+    tell completed
+    """,
+    names="order.create for saga-1 was answered with success, and without effect, after order.cancel",
+    at="order F",
+)
+bad(
+    "I8",
+    "hanging effect",
+    "a process that slept asks for what another one has undone",
+    """
+    submit
+    send order.create key=o1 -> m1
+    lost m1 request
+    timeout m1
+    boot second
+    call order.cancel no-effect
+    tell compensated
+    as 1
+    send order.create -> m3
+    apply m3  <--
+    ack m3
+    """,
+    names="order.create for saga-1 took effect after order.cancel had been answered",
+    at="order F",
+)
 bad(
     "I8",
     "hanging effect",

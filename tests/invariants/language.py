@@ -285,7 +285,7 @@ class _Writer:
         if len(balance) not in (0, 6):
             raise Unreadable(f"a balance has six parts, not {len(balance)}: UNIT/SUBJECT/FREE/TAKEN/LIVE/INITIAL")
         receipt = _receipt(words.named.pop("receipt", ""))
-        self.handle(message, "APPLY", effective, "" if owner == "nobody" else owner, balance, *receipt)
+        self.handle(message, "APPLY", effective, {"nobody": "", "unknown": None}.get(owner, owner), balance, *receipt)
 
     def reject(self, words: _Words) -> None:
         self.handle(self.message(words), "REJECT", "refused")
@@ -437,13 +437,16 @@ def _receipt(text: str) -> tuple[tuple[tuple[str, Any], ...], ...]:
 
 
 def _promise(text: str) -> object:
-    """``3``; ``a,b`` is a tuple; ``a:1,b:2`` and ``v1:a+b,v2:c`` are mappings."""
+    """``3``; ``a,b`` is a tuple; ``a:1,b:2``, ``a:=word`` and ``v1:a+b,v2:c`` are mappings."""
     if ":" in text:
-        pairs = [entry.partition(":")[::2] for entry in text.split(",")]
-        return {
-            name: _value(value) if re.fullmatch(r"\d+", value) else tuple(value.split("+")) for name, value in pairs
-        }
+        return {name: _promised(value) for name, _, value in (entry.partition(":") for entry in text.split(","))}
     return int(text) if text.isdigit() else tuple(text.split(","))
+
+
+def _promised(value: str) -> object:
+    if value.startswith("="):
+        return value[1:]
+    return _value(value) if re.fullmatch(r"\d+", value) else tuple(value.split("+"))
 
 
 class Verb(NamedTuple):
@@ -459,7 +462,7 @@ VERBS: dict[str, Verb] = {
         Verb("submit [item=ITEM] [quantity=N] [amount=N]", _Writer.submit),
         Verb("send OPERATION [query] [key=KEY] [NAME=VALUE ...] -> MESSAGE", _Writer.named_send),
         Verb(
-            "apply MESSAGE [no-effect] [owner=SAGA|nobody] [balance=UNIT/SUBJECT/...] [receipt=NAME:VALUE,...]",
+            "apply MESSAGE [no-effect] [owner=SAGA|nobody|unknown] [balance=UNIT/SUBJECT/...] [receipt=NAME:VALUE,...]",
             _Writer.apply,
         ),
         Verb("reject MESSAGE", _Writer.reject),

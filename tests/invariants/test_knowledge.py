@@ -87,8 +87,8 @@ def rows(draw: st.DrawFn) -> tuple[Row, ...]:
 
 
 def happened_before(rows: tuple[Row, ...]) -> nx.DiGraph:
-    """An edge for each rule: program order, a request, an answer, what is durable when a process starts
-    or writes."""
+    """An edge for each rule: program order, a request, an answer, what is durable when a process starts,
+    writes or asks."""
     graph = nx.DiGraph()
     graph.add_nodes_from(range(len(rows)))
     for later, (_, kind, process, _, _, _, _, _, message, _) in enumerate(rows):
@@ -97,7 +97,7 @@ def happened_before(rows: tuple[Row, ...]) -> nx.DiGraph:
                 place == process
                 or (kind == "DELIVER" and other == "SEND" and number == message)
                 or (kind == "ACK" and other in HANDLED and number == message)
-                or (kind in ("BOOT", "LOGACK") and other == "LOGACK")
+                or (kind in ("BOOT", "LOGACK", "SEND") and other == "LOGACK")
             ):
                 graph.add_edge(earlier, later)
     return graph

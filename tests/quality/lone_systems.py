@@ -151,9 +151,15 @@ class ForwardOrder(Plain):
         return super().undo(saga, steps[::-1])
 
 
-class UndoesAll(Plain):
-    def undo(self, saga: str, steps: list[Step]) -> Any:
-        return super().undo(saga, [step for step in self.saga.steps if step.name != "inventory"])
+class TakesSilenceForNo(Plain):
+    """Undoes what was answered, and not the step that was not."""
+
+    def run(self, order: Order) -> Any:
+        try:
+            self.once(order.id, "order.create", "order")
+        except CallTimeout:
+            return False
+        return super().run(order)
 
 
 class AsksLater(Plain):
@@ -474,7 +480,7 @@ LONE = {
     "I2": lone(LeavesThePivot, scenario=REFUSED["inventory.reserve"]),
     "I3": lone(ForEverPending),
     "I4": lone(ForwardOrder, scenario=REFUSED["payment.charge"]),
-    "I5": lone(UndoesAll, scenario=REFUSED["inventory.reserve"]),
+    "I5": lone(TakesSilenceForNo, "lost-request order F"),
     "I6": lone(AsksLater, "lost-request order F"),
     "I7": lone(UndoesTheUnknown, "lost-request order F", order=FailsAtNothing),
     "I8": lone(LosesPatience, "reordered order F", order=SaysYesToTheBarred),
