@@ -365,9 +365,8 @@ def adapter(
     in their local transactions. ``operations`` lists calls that belong to no step.
 
     Beyond the default: ``expiring`` names participants whose reservations may run out, ``key_retention_ms`` says how
-    long keys are kept, ``key_scope`` how widely a participant knows one (`KEY_SCOPES`), ``upgrade`` is the class that a
-    later incarnation may run instead. ``cannot_suffer`` excludes fault kinds. For ``durable_recovery``,
-    ``forgets_retries`` and ``supervised`` see `Adapter`.
+    long keys are kept, ``key_scope`` how widely they are known (`KEY_SCOPES`), ``upgrade`` is the class that a later
+    incarnation may run. ``cannot_suffer`` excludes fault kinds. For the three that are True or False see `Adapter`.
 
     What the system promises, to be held to it: ``max_attempts`` bounds the requests of one step in one direction
     over all incarnations (one number, or one for each operation), ``min_backoff_ms`` is the least time between two,

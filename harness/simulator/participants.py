@@ -69,7 +69,7 @@ class Row(NamedTuple):
 
 
 class Ledger:
-    """A participant's durable state: live rows, a memory of keys, tombstones, and the ids of what was given back.
+    """A participant's durable state: live rows, a memory of keys, tombstones, the ids of what was given back by key.
 
     Subclasses say what a row means to the business. Here it is an entity that exists or does not. ``scope`` is how
     widely a key is known. ``told`` is kept for whoever writes the state down: None as soon as it may have changed.
@@ -131,6 +131,7 @@ class Ledger:
         if msg.key is not None:
             self.memory.pop(self._slot(msg, msg.key), None)
             self.closed.discard((msg.saga, msg.step))
+            self.given_back.pop((msg.saga, msg.step), None)  # then its row is all by which an undo is known
 
     def expire(self, msg: Message) -> tuple[str, int] | None:
         """Withdraw what the request reserved; what it was, or None where it is gone or confirmed."""
@@ -211,7 +212,8 @@ class Ledger:
             if row.saga == msg.saga and row.step == msg.step:
                 del self.rows[index]
                 self.remove(row.subject, row.amount)
-                self.given_back[row.saga, row.step] = row.id
+                if key is not None:
+                    self.given_back[row.saga, row.step] = row.id
                 return Reply(OK, {}, effective=True, owner=row.saga, balance=self.balance(row.subject))
         if self.blind and (key is None or self._anew(msg)):
             subject, amount = self.measure(msg, self.orders[msg.saga])

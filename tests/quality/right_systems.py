@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sqlite3
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -483,7 +484,7 @@ class LooksFirst(Patient):
             self.world.reply(order, self.drive(order))
 
 
-@right(FORKED)
+@right(FORKED, cannot_suffer=("cancel",))
 class Gathers:
     """Runs two branches at once, waits for both, and then undoes both where one was refused.
 
@@ -633,8 +634,12 @@ class Sqlite(Patient):
 
     def execute(self, statement: str, *values: Any) -> list[Any]:
         connection = self.world.sqlite()
-        found = connection.execute(statement, values).fetchall()
-        connection.commit()
+        try:
+            found = connection.execute(statement, values).fetchall()
+            connection.commit()
+        except sqlite3.OperationalError as error:
+            connection.rollback()
+            raise StoreUnavailable(str(error)) from error
         return found
 
     def run(self, order: Order) -> bool:

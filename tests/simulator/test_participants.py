@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sagafuzz import PortError, Saga, Scenario, Step
+from sagafuzz import PortError, Saga, Scenario, Step, UsageError
 from sagafuzz.invariants import check
 
 from .conftest import Laboratory, Trial
@@ -136,6 +136,11 @@ def test_how_widely_a_key_is_known_is_declared(
     trial = lab.trial(lab.system(run, saga=INSTALMENTS, key_scope=scope))
     assert effects(trial) == applied
     assert ("key reused" in {found.anomaly for found in check(trial.history).violations}) == (False in applied)
+
+
+def test_a_scope_that_there_is_not_is_refused(lab: Any) -> None:
+    with pytest.raises(UsageError, match=r"key_scope\['payment'\] is 'tenants' \(did you mean 'tenant'\?\)"):
+        lab.system(lambda world, order: True, saga=INSTALMENTS, key_scope={"payment": "tenants"})
 
 
 def test_a_compensation_that_comes_first_leaves_a_tombstone(calls: Callable[..., Any]) -> None:
