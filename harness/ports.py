@@ -362,16 +362,14 @@ def adapter(
 ) -> Callable[[_C], _C]:
     """Declare a class to be a system under test. Times are virtual milliseconds. ``scenarios`` replaces the default
     ones. ``participants`` plugs the user's own in, by name; ``around`` puts code of the user's around built-in ones,
-    in their local transactions. ``operations`` lists calls that belong to no step.
+    in their local transactions. ``operations`` lists calls that belong to no step. ``expiring`` names participants
+    whose reservations may run out, ``key_retention_ms`` says how long keys are kept, ``key_scope`` how widely they are
+    known (`KEY_SCOPES`), ``upgrade`` is the class that a later incarnation may run. ``cannot_suffer`` excludes fault
+    kinds. For the three that are True or False see `Adapter`.
 
-    Beyond the default: ``expiring`` names participants whose reservations may run out, ``key_retention_ms`` says how
-    long keys are kept, ``key_scope`` how widely they are known (`KEY_SCOPES`), ``upgrade`` is the class that a later
-    incarnation may run. ``cannot_suffer`` excludes fault kinds. For the three that are True or False see `Adapter`.
-
-    What the system promises, to be held to it: ``max_attempts`` bounds the requests of one step in one direction
-    over all incarnations (one number, or one for each operation), ``min_backoff_ms`` is the least time between two,
-    ``deadline_ms`` when a saga must be over or in a person's hands, ``definitions`` names the versions as
-    ``world.adopt`` does, ``isolation`` the anomalies (`ISOLATION`) that the data must be free of.
+    Its promises, to be held to: ``max_attempts`` bounds the requests of one step in one direction over all incarnations
+    (one number, or one for each operation), ``min_backoff_ms`` is the least time between two, ``deadline_ms`` is when a
+    saga is over or in a person's hands, ``definitions`` and ``isolation`` (`ISOLATION`) are as in the reference.
     """
     _check_saga(saga)
 
