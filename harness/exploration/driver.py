@@ -66,6 +66,11 @@ class Driver:
     def _has(self, effect: Effect | None) -> bool:
         return effect is None or any(_is_of(FAULT_KINDS[kind], effect) for kind in self.setup.kinds)
 
+    @property
+    def ticks(self) -> int:
+        """Timers that have fired so far."""
+        return self._sim.kernel.ticks
+
     def describe(self, index: int) -> str:
         """The message at that place, for people."""
         msg = self._sim.network.pending[index]
@@ -200,6 +205,12 @@ def _is_of(kind: FaultKind, effect: Effect) -> bool:
 def replay_actions(setup: Setup, actions: Iterable[Action]) -> History:
     """Perform ``actions`` again and come to rest. UsageError where one cannot be done."""
     return perform(setup, actions)[1]
+
+
+def replay_counted(setup: Setup, actions: Iterable[Action]) -> tuple[History, int]:
+    """What ``replay_actions`` does; returns how many timers fired as well."""
+    driver, history = _performed(setup, actions)
+    return history, driver.ticks
 
 
 def perform(setup: Setup, actions: Iterable[Action]) -> tuple[tuple[str, ...], History]:

@@ -17,6 +17,7 @@ from .findings import finding_id, replay_file
 from .judge import found_in
 from .shrink import shrink_actions
 from .stages import Happened, Search
+from .stopping import Why
 
 if TYPE_CHECKING:
     from .stateful import Failure
@@ -43,7 +44,7 @@ class Examples:
         yield StageEnded(Stage.STATE_MACHINE, (yield from self._search()))
 
     def _search(self) -> Happened:
-        from .stateful import search  # it loads Hypothesis
+        from .stateful import Livelocks, search  # it loads Hypothesis
 
         settings, over = self.search.settings, self.search.over
         known = frozenset(self.search.known.sightings)
@@ -51,7 +52,7 @@ class Examples:
         actions: Counter[str] = Counter()
         findings: list[Finding] = []
         result = RandomResult(asked=settings.examples)
-        asked = 0
+        asked, livelocks = 0, Livelocks()
 
         def stopped() -> bool:  # asked once before each example
             nonlocal asked
@@ -70,6 +71,7 @@ class Examples:
                 stopped=stopped,
                 classes=classes,
                 actions=actions,
+                livelocks=livelocks,
                 catalogue=self.search.catalogue,
             )
             if failure is not None:
@@ -85,8 +87,10 @@ class Examples:
                 faults=sum(actions[name] for name in FAULTY_ACTIONS),
             )
             yield ExamplesRun(result)
-            if failure is None:
+            if failure is None or livelocks.too_many:
                 break
+        if livelocks.too_many:
+            return Why.LIVELOCKS.stop(examples=livelocks.count)
         if (stop := over()) is None:
             yield ExamplesFinished(result, tuple(findings))
         return stop
@@ -96,9 +100,9 @@ class Examples:
         setup = Setup(adapter=self.search.adapter, scenario=failure.scenario)
         expect_program_again(setup, failure.actions, failure.history)
         quick = not self.search.watch.ended  # else each run that is made could take seconds
-        actions = failure.actions
+        actions, attempts, whole = failure.actions, 0, False
         if quick:
-            actions = shrink_actions(setup, failure.actions, violation.signature, catalogue)
+            actions, attempts, whole = shrink_actions(setup, failure.actions, violation.signature, catalogue)
         shown, history = perform(setup, actions)
         violation = found_in(history, violation.signature, catalogue) or violation
         id = finding_id(self.search.adapter.name, violation.signature)
@@ -114,5 +118,7 @@ class Examples:
             first_events=len(failure.history.rows),
             first_faults=failure.faults,
             replay=replay_file(id),
+            necessary=whole,
+            notes=() if whole else (f"it may not be the smallest: {attempts} attempts were made to shorten it",),
             explanation=explain_program(setup, actions, shown, violation, history, catalogue) if quick else None,
         )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Final, NamedTuple
 
 from ..errors import UsageError
 from ..faults import Fault, Plan, Site
@@ -16,7 +17,7 @@ from ..invariants import OURS, Catalogue
 from ..scenario import Scenario
 from ..simulator import Setup, simulate
 from ..verdict import Violation
-from .driver import Action, replay_actions
+from .driver import MESSAGE_ACTIONS, Action, replay_counted
 from .enumerator import Enumerator
 from .judge import found_in, violates
 from .parting import NotDeterministic, difference
@@ -111,29 +112,67 @@ def _earlier_sites(setup: Setup, plan: Plan, index: int) -> Iterator[Site]:
             yield Site._make(site)
 
 
-def shrink_actions(
-    setup: Setup, actions: Sequence[Action], signature: tuple[str, ...], catalogue: Catalogue = OURS
-) -> tuple[Action, ...]:
-    """Leave out every action of a program that its violation does not need.
+SHRINK_TICKS: Final = 400_000
+"""Timers that may fire in all attempts to make a program smaller: some seconds, where each of them runs for ever."""
 
-    Hypothesis shrinks what its choices were; this takes single actions away until none can go.
-    """
+
+class Smaller(NamedTuple):
+    """A program made small in so many ``attempts``; ``whole`` says that there was no smaller one to try."""
+
+    actions: tuple[Action, ...]
+    attempts: int
+    whole: bool
+
+
+def shrink_actions(
+    setup: Setup,
+    actions: Sequence[Action],
+    signature: tuple[str, ...],
+    catalogue: Catalogue = OURS,
+    *,
+    ticks: int = SHRINK_TICKS,
+) -> Smaller:
+    """Leave out every action of a program that its violation does not need, many at once first, then one by one until
+    none can go; then make the numbers of the others smaller. It ends when ``ticks`` timers have fired."""
     kept = list(actions)
-    index = len(kept) - 1
-    while index >= 0:
-        candidate = kept[:index] + kept[index + 1 :]
-        if _program_violates(setup, candidate, signature, catalogue):
-            kept = candidate
-            index = len(kept)
-        index -= 1
-    return tuple(kept)
+    attempts = 0
+    for candidate in _smaller_programs(kept):
+        if ticks <= 0:
+            return Smaller(tuple(kept), attempts, whole=False)
+        attempts += 1
+        violates_too, spent = _program_violates(setup, candidate, signature, catalogue)
+        ticks -= spent
+        if violates_too:
+            kept[:] = candidate
+    return Smaller(tuple(kept), attempts, whole=True)
+
+
+def _smaller_programs(kept: list[Action]) -> Iterator[list[Action]]:
+    """Candidates smaller than ``kept``, which becomes the one asked for last where that still violates."""
+    size = (len(kept) + 1) // 2
+    while size:
+        before = len(kept)
+        end = before
+        while end > 0:
+            start = max(end - size, 0)
+            yield kept[:start] + kept[end:]
+            end = start
+        size = size if size == 1 and len(kept) < before else size // 2
+    for index, (name, number) in enumerate(kept):
+        for lower in range(number) if name in MESSAGE_ACTIONS else (ms for ms in _STEPS_MS if ms < number):
+            if kept[index] == (name, number):
+                yield [*kept[:index], (name, lower), *kept[index + 1 :]]
+
+
+_STEPS_MS: Final = (1, 100, 1000)
 
 
 def _program_violates(
     setup: Setup, actions: Sequence[Action], signature: tuple[str, ...], catalogue: Catalogue
-) -> bool:
+) -> tuple[bool, int]:
+    """Whether a program violates with that signature, and how many timers fired."""
     try:
-        history = replay_actions(setup, actions)
+        history, ticks = replay_counted(setup, actions)
     except UsageError:  # without the action that is gone another one cannot be done
-        return False
-    return found_in(history, signature, catalogue) is not None
+        return False, 0
+    return found_in(history, signature, catalogue) is not None, ticks

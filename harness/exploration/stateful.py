@@ -10,6 +10,7 @@ Subclass `SagaMachine`, name an adapter, and add rules or invariants of your own
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -55,6 +56,10 @@ RATES: Final = (2, 1, 4)
 What examples shrink to stands first. `benchmarks/steering.py` measures this and other ways to steer."""
 
 
+MAX_LIVELOCKS: Final = 3
+"""A search ends after so many examples that ran for ever."""
+
+
 class Stopped(KeyboardInterrupt):
     """Raised to end the search early; hypothesis lets a KeyboardInterrupt through at once."""
 
@@ -66,6 +71,19 @@ class SagaViolation(AssertionError):
         super().__init__(f"{violation.invariant}: {violation.sentence}")
         self.violation = violation
         self.failure = failure
+
+
+@dataclass
+class Livelocks:
+    """How many examples ran for ever, as far as somebody waits for it: seconds each. After ``most`` no other begins."""
+
+    most: float = MAX_LIVELOCKS
+    count: int = 0
+
+    @property
+    def too_many(self) -> bool:
+        """Whether no other example is to begin."""
+        return self.count >= self.most
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,6 +116,7 @@ class SagaMachine(RuleBasedStateMachine):
     stopped: ClassVar[Callable[[], bool]] = staticmethod(lambda: False)
     classes: ClassVar[Counter[bytes]] = Counter()
     done: ClassVar[Counter[str]] = Counter()
+    livelocks: ClassVar[Livelocks] = Livelocks(most=math.inf)
 
     def __init__(self) -> None:
         super().__init__()
@@ -110,7 +129,7 @@ class SagaMachine(RuleBasedStateMachine):
 
     @initialize(choice=st.integers(min_value=0, max_value=9), rate=st.sampled_from(RATES))
     def choose_scenario(self, choice: int, rate: int) -> None:
-        if type(self).stopped():
+        if type(self).livelocks.too_many or type(self).stopped():
             raise Stopped
         self._rate = rate
         scenarios = self.scenarios or self._adapter.scenarios
@@ -213,6 +232,7 @@ class SagaMachine(RuleBasedStateMachine):
     def _come_to_rest(self) -> None:
         self._over = True
         history = self.driver.finish()
+        type(self).livelocks.count += history.rows[-1][DATA][0] == "livelock"
         if type(self).last_failure is None:  # what follows a failure are Hypothesis' attempts to shrink it
             type(self).classes[trace_class(history.rows)] += 1
         for violation in check(history, self.only, self.catalogue).violations:
@@ -248,9 +268,11 @@ def search(
     stopped: Callable[[], bool] = lambda: False,
     classes: Counter[bytes] | None = None,
     actions: Counter[str] | None = None,
+    livelocks: Livelocks | None = None,
 ) -> tuple[Failure | None, int]:
-    """Run ``examples`` of the state machine. The shrunk failure, or None, and the rules executed. ``classes``
-    counts the classes of traces that they fell into, ``actions`` what was done by name.
+    """Run ``examples`` of the state machine. The failure as it was found, or None, and the rules executed. ``classes``
+    counts the classes of traces that they fell into, ``actions`` what was done by name, ``livelocks`` the examples that
+    ran for ever: too many end the search.
 
     ``stopped`` is asked before each example; where it says so the search ends with what it has. Raises
     NotDeterministic where an example, done again, went another way."""
@@ -268,6 +290,7 @@ def search(
             "last_failure": None,
             "classes": Counter() if classes is None else classes,
             "done": Counter() if actions is None else actions,
+            "livelocks": Livelocks() if livelocks is None else livelocks,
         },
     )
     settings = hypothesis.settings(
@@ -276,7 +299,7 @@ def search(
         database=None,
         stateful_step_count=steps,
         suppress_health_check=list(HealthCheck),
-        phases=(Phase.generate, Phase.target, Phase.shrink),
+        phases=(Phase.generate, Phase.target),  # what is found is made small by `shrink_actions`, within bounds
         verbosity=Verbosity.quiet,
         print_blob=False,
         report_multiple_bugs=False,

@@ -27,6 +27,7 @@ class Why(Enum):
 
     INTERRUPTED = Ends.CAMPAIGN, "the campaign was interrupted"
     SPINS = Ends.CAMPAIGN, "{spins} runs of code that touches no port had to be ended; the rest was not run"
+    LIVELOCKS = Ends.CAMPAIGN, "{examples} examples of the state machine ran for ever; the rest was not run"
     NOT_DETERMINISTIC = Ends.CAMPAIGN, "the adapter is not deterministic: {detail}"
     BLOCKED = Ends.CAMPAIGN, "blocked: {detail}"
     TOO_LATE = Ends.SEARCH, "its {seconds:g} s were over before every plan with at most {faults} faults was run"

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import threading
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -10,11 +14,14 @@ from hypothesis import strategies as st
 from hypothesis.stateful import rule
 
 import sagafuzz
-from sagafuzz import UsageError
+from sagafuzz import CallTimeout, Rejected, Saga, Scenario, Step, Unavailable, UsageError
 from sagafuzz.adapters.reference import Reference
 from sagafuzz.adapters.seed import Seed
+from sagafuzz.exploration.campaign import Campaign
 from sagafuzz.exploration.driver import ACTIONS, Driver, replay_actions
-from sagafuzz.exploration.stateful import search
+from sagafuzz.exploration.settings import Settings
+from sagafuzz.exploration.shrink import shrink_actions
+from sagafuzz.exploration.stateful import MAX_LIVELOCKS, Livelocks, search
 from sagafuzz.faults import FAULT_KINDS
 from sagafuzz.invariants import check
 from sagafuzz.loading import load
@@ -41,7 +48,10 @@ def test_it_finds_the_double_charge_and_shrinks_it_to_four_rules() -> None:
     )
     assert failure is not None
     assert failure.violation.signature == ("I1", "duplicate effect", "payment", "F")
-    assert len(failure.actions) <= 4, failure.shown
+    setup = Setup(adapter=seed, scenario=failure.scenario)
+    small = shrink_actions(setup, failure.actions, failure.violation.signature)
+    assert small.whole
+    assert len(small.actions) <= 4, small
 
 
 def test_what_it_finds_can_be_done_again() -> None:
@@ -140,3 +150,89 @@ def test_a_machine_keeps_to_the_faults_that_its_system_can_suffer() -> None:
     harmless = dataclasses.replace(seed, cannot_suffer=tuple(FAULT_KINDS))
     failure, steps = search(harmless, examples=40, seed=1, scenarios=[seed.scenario("succeeds")])
     assert (failure, steps > 100) == (None, True)
+
+
+# -- within bounds -----------------------------------------------------------------------------------
+
+ONE = Saga("one", [Step("order", "order.create", undo="order.cancel")])
+
+
+def system(drive: Callable[[Any, Any], Any], **options: Any) -> sagafuzz.Adapter:
+    """An adapter whose ``run`` is ``drive(world, order)``."""
+
+    @sagafuzz.adapter(saga=ONE, scenarios=[Scenario(name="succeeds")], **options)
+    class Driven:
+        def boot(self, world: Any) -> None:
+            self.world = world
+
+        def run(self, order: Any) -> Any:
+            return drive(self.world, order)
+
+    declared: Any = Driven
+    found: sagafuzz.Adapter = declared.__sagafuzz_adapter__
+    return found
+
+
+def asks_for_ever(world: Any, order: Any) -> bool:
+    """A refusal is asked about again at once, without an end."""
+    while True:
+        try:
+            world.call("order.create", saga=order.id, key=order.id)
+        except (Rejected, Unavailable, CallTimeout):
+            continue
+        return True
+
+
+def test_a_system_that_runs_for_ever_ends_the_search_after_a_few_examples() -> None:
+    livelocks = Livelocks()
+    failure, _ = search(system(asks_for_ever), examples=200, seed=0, livelocks=livelocks)
+    assert failure is not None
+    assert failure.violation.invariant == "C3"
+    known = frozenset({failure.violation.signature})
+    search(system(asks_for_ever), examples=200, seed=1, ignore=known, livelocks=livelocks)
+    assert livelocks.count == livelocks.most == MAX_LIVELOCKS
+
+
+def test_a_campaign_says_that_its_examples_ran_for_ever() -> None:
+    report = Campaign(system(asks_for_ever), Settings(max_faults=0, examples=200)).run()
+    assert any("examples of the state machine ran for ever" in reason for reason in report.reasons)
+    assert not report.complete
+    assert report.random.run < 200
+
+
+def test_a_program_that_runs_for_ever_is_made_small_within_a_budget_and_says_so() -> None:
+    adapter = system(asks_for_ever)
+    setup = Setup(adapter=adapter, scenario=adapter.scenarios[0])
+    program = (*[("advance", 1)] * 6, ("submit", 0), ("copy", 0), ("reject", 0), ("advance", 10_000))
+    signature = ("C3", "livelock", "", "")
+    small = shrink_actions(setup, program, signature, ticks=1)
+    assert not small.whole
+    assert small.attempts < 4
+    ended = shrink_actions(setup, program, signature, ticks=25_000)
+    assert not ended.whole
+    assert ended == shrink_actions(setup, program, signature, ticks=25_000)
+    assert shrink_actions(setup, program, signature).actions == (("submit", 0), ("reject", 0))
+
+
+def test_what_cannot_be_left_out_one_by_one_is_left_out_together_and_numbers_become_small() -> None:
+    def twice(world: Any, order: Any) -> bool:
+        for n in range(2):
+            world.call("order.create", saga=order.id, key=f"{order.id}/{n}")
+        return True
+
+    adapter = system(twice)
+    setup = Setup(adapter=adapter, scenario=adapter.scenarios[0])
+    program = [("advance", 10_000), ("submit", 0), ("copy", 0), ("deliver", 1), ("deliver", 0), ("advance", 1000)]
+    small = shrink_actions(setup, program, ("I1", "duplicate effect", "order", "F"))
+    assert small.actions == (("submit", 0),)
+    assert small.whole
+
+
+def test_a_system_that_leaves_the_world_is_told_at_once() -> None:
+    def out(world: Any, order: Any) -> bool:
+        with contextlib.suppress(BaseException):
+            threading.Thread(target=int).start()
+        return True
+
+    with pytest.raises(sagafuzz.UsageError, match=r"test_stateful\.py:\d+ in out: it starts a real thread"):
+        search(system(out), examples=100, seed=0)
