@@ -421,7 +421,7 @@ def test_a_session_without_sagas_pays_nothing(pytester: pytest.Pytester) -> None
 def test_ctrl_c_ends_the_session(pytester: pytest.Pytester) -> None:
     Path("test_long.py").write_text(
         "import pathlib, pytest\nfrom sagafuzz.adapters.reference import Reference\n\n"
-        "class Own(Reference):\n    def run(self, order):\n        pathlib.Path('begun').touch()\n"
+        "class Own(Reference):\n    def run(self, order):\n        pathlib.Path('begun').mkdir(exist_ok=True)\n"
         "        return super().run(order)\n\n"
         "@pytest.mark.saga(Own, faults=6, random=0)\ndef test_long(): ...\n\n"
         "def test_next():\n    pathlib.Path('next').touch()\n"
