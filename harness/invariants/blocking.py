@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ..history import BOOT, CRASH, HOLD, RELEASE, SEND, History
+from ..history import BOOT, CRASH, DATA, ENTITY, HOLD, KIND, PROCESS, RELEASE, SAGA, SEND, T_US, History
 from .facts import Facts
 from .registry import Checked, invariant
 
@@ -38,10 +38,10 @@ def blocking(history: History) -> tuple[Hold, ...]:
     found: dict[int, Hold] = {}
     dark = tuple(_dark(history))
     for position, row in enumerate(history.rows):
-        if row[1] not in (HOLD, RELEASE):
+        if row[KIND] not in (HOLD, RELEASE):
             continue
-        lock = (row[2], row[9][0], row[3])
-        if row[1] == HOLD:
+        lock = (row[PROCESS], row[DATA][ENTITY], row[SAGA])
+        if row[KIND] == HOLD:
             open_holds.setdefault(lock, (len(found) + len(open_holds), position))
         elif lock in open_holds:
             number, since = open_holds.pop(lock)
@@ -61,7 +61,7 @@ def _hold(
     released: bool,
 ) -> Hold:
     rows = history.rows
-    since_us, until_us = rows[since][0], rows[until][0]
+    since_us, until_us = rows[since][T_US], rows[until][T_US]
     return Hold(
         service=lock[0],
         entity=lock[1],
@@ -70,7 +70,7 @@ def _hold(
         until_us=until_us,
         released=released,
         in_doubt_us=sum(max(min(end, until_us) - max(begin, since_us), 0) for begin, end in dark),
-        waits=sum(row[1] == SEND and row[3] == lock[2] for row in rows[since:until]),
+        waits=sum(row[KIND] == SEND and row[SAGA] == lock[2] for row in rows[since:until]),
     )
 
 
@@ -78,15 +78,15 @@ def _dark(history: History) -> list[tuple[int, int]]:
     """The intervals (µs) in which no orchestrator lived."""
     found, living, since_us = [], set[str](), -1
     for row in history.rows:
-        if row[1] == BOOT:
+        if row[KIND] == BOOT:
             if since_us >= 0:
-                found.append((since_us, row[0]))
+                found.append((since_us, row[T_US]))
             since_us = -1
-            living.add(row[2])
-        elif row[1] == CRASH:
-            living.discard(row[2])
-            since_us = row[0] if not living else -1
-    return [*found, (since_us, history.rows[-1][0])] if since_us >= 0 else found
+            living.add(row[PROCESS])
+        elif row[KIND] == CRASH:
+            living.discard(row[PROCESS])
+            since_us = row[T_US] if not living else -1
+    return [*found, (since_us, history.rows[-1][T_US])] if since_us >= 0 else found
 
 
 @invariant(

@@ -6,7 +6,7 @@ no effect at all.
 
 from __future__ import annotations
 
-from ..history import CRASH, LOST, TIMEOUT
+from ..history import ANSWER, CRASH, DATA, KIND, LOST, SAGA, TIMEOUT
 from ..verdict import Violation
 from .facts import Facts
 from .registry import Checked, invariant
@@ -26,7 +26,7 @@ def no_stray_exception(facts: Facts) -> Checked:
     positions = [at for saga in facts.sagas.values() for at in saga.raised] + facts.strays
     for position in sorted(positions):
         row = facts.history.rows[position]
-        type_name, message, where, port = row[9]
+        type_name, message, where, port = row[DATA]
         if port and _disturbed(facts):
             continue
         hint = "; return False where the saga was refused" if port else ""
@@ -37,7 +37,7 @@ def no_stray_exception(facts: Facts) -> Checked:
                 sentence=f"{where} raised {type_name}: {message}"[:300] + hint,
                 expected="True, False or an Outcome",
                 got=type_name,
-                saga=row[3],
+                saga=row[SAGA],
                 position=position,
             )
         )
@@ -46,7 +46,7 @@ def no_stray_exception(facts: Facts) -> Checked:
 
 def _disturbed(facts: Facts) -> bool:
     """A planned fault struck, or the history itself shows one (the state machine has no plan)."""
-    return bool(facts.history.fired) or any(row[1] in (LOST, TIMEOUT, CRASH) for row in facts.history.rows)
+    return bool(facts.history.fired) or any(row[KIND] in (LOST, TIMEOUT, CRASH) for row in facts.history.rows)
 
 
 @invariant(
@@ -61,7 +61,7 @@ def sane_answer(facts: Facts) -> Checked:
     found = []
     for saga in facts.sagas.values():
         for position in saga.nonsense:
-            answer = facts.history.rows[position][9][0]
+            answer = facts.history.rows[position][DATA][ANSWER]
             found.append(
                 Violation(
                     invariant="C2",

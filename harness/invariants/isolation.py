@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from ..history import READ
+from ..history import DATA, DIRECTION, KIND, MSG, PROCESS, READ, SAGA, STEP
 from ..saga import COMPENSATION, FORWARD
 from ..verdict import Violation
 from .facts import COMPENSATED, COMPLETED, Facts, SagaFacts
@@ -122,15 +122,15 @@ def _gather(facts: Facts) -> Accesses:
             accesses.done.add(saga.id)
     for position in facts.touches:
         row = facts.history.rows[position]
-        entity, version, mark = row[9]
-        reads = row[1] == READ
+        entity, version, mark = row[DATA]
+        reads = row[KIND] == READ
         touch = Touch(
             position=position,
-            saga=row[3],
-            step=row[4],
-            direction=row[5],
-            message=row[8],
-            entity=f"{row[2]}/{entity}",
+            saga=row[SAGA],
+            step=row[STEP],
+            direction=row[DIRECTION],
+            message=row[MSG],
+            entity=f"{row[PROCESS]}/{entity}",
             version=version,
             reads=reads,
             marked=bool(mark) if reads else mark == "add",

@@ -5,7 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..history import ALERT, BOOT, CRASH, DEAD_LETTER, PAUSE, SEND
+from ..history import (
+    ALERT,
+    BOOT,
+    CRASH,
+    DATA,
+    DEAD_LETTER,
+    DIRECTION,
+    FOR_MS,
+    KIND,
+    OPERATION,
+    PAUSE,
+    PROCESS,
+    SAGA,
+    SEND,
+    STEP,
+    T_US,
+)
 from ..saga import COMPENSATION
 from ..verdict import Violation
 from .effects import leftovers
@@ -74,9 +90,9 @@ def _too_soon(facts: Facts, call: CallFacts, gap_ms: float) -> tuple[int, float]
     rows = facts.history.rows
     for (_, before, _), (sent, _, _) in zip(call.sends, call.sends[1:], strict=False):
         ended = call.given_up.get(before, call.answers.get(before, (-1, ""))[0])
-        if ended < 0 or ended > sent or rows[ended][2] != rows[sent][2]:
+        if ended < 0 or ended > sent or rows[ended][PROCESS] != rows[sent][PROCESS]:
             continue
-        waited_ms = (rows[sent][0] - rows[ended][0]) / 1000
+        waited_ms = (rows[sent][T_US] - rows[ended][T_US]) / 1000
         if waited_ms < gap_ms:
             return sent, waited_ms
     return None
@@ -107,10 +123,10 @@ def deadline(facts: Facts) -> Checked:
         if saga.submitted < 0:
             continue
         exercised = True
-        due_us = rows[saga.submitted][0] + within * 1000
+        due_us = rows[saga.submitted][T_US] + within * 1000
         settled = _settled(facts, saga)
-        latest_us = due_us + grace * 1000 + _blackout_us(facts, rows[saga.submitted][0])
-        late = rows[settled][0] > latest_us if settled >= 0 else rows[-1][0] > latest_us or bool(facts.end)
+        latest_us = due_us + grace * 1000 + _blackout_us(facts, rows[saga.submitted][T_US])
+        late = rows[settled][T_US] > latest_us if settled >= 0 else rows[-1][T_US] > latest_us or bool(facts.end)
         if late and (settled >= 0 or leftovers(facts, saga)):
             found.append(_too_late(saga, settled, within))
         stale = _stale_timer(facts, saga, due_us)
@@ -129,16 +145,16 @@ def _blackout_us(facts: Facts, since_us: int) -> int:
     """For how long after ``since_us`` no orchestrator ran: between a crash and the next start, and in pauses."""
     total, down_us, living = 0, -1, set[str]()
     for row in facts.history.rows:
-        if row[1] == BOOT:
-            living.add(row[2])
+        if row[KIND] == BOOT:
+            living.add(row[PROCESS])
             if down_us >= 0:
-                total += max(row[0] - max(down_us, since_us), 0)
+                total += max(row[T_US] - max(down_us, since_us), 0)
             down_us = -1
-        elif row[1] == CRASH:
-            living.discard(row[2])
-            down_us = row[0] if not living else -1
-        elif row[1] == PAUSE:
-            total += int(row[9][0] * 1000)
+        elif row[KIND] == CRASH:
+            living.discard(row[PROCESS])
+            down_us = row[T_US] if not living else -1
+        elif row[KIND] == PAUSE:
+            total += int(row[DATA][FOR_MS] * 1000)
     return total
 
 
@@ -150,10 +166,10 @@ def _stale_timer(facts: Facts, saga: SagaFacts, due_us: float) -> int:
     rows = facts.history.rows
     for position in range(over[0] + 1, len(rows)):
         row = rows[position]
-        if row[3] != saga.id or row[0] < due_us:
+        if row[SAGA] != saga.id or row[T_US] < due_us:
             continue
-        undoes = row[1] == SEND and row[5] == COMPENSATION and over[1] == COMPLETED
-        if row[1] in (DEAD_LETTER, ALERT) or undoes:
+        undoes = row[KIND] == SEND and row[DIRECTION] == COMPENSATION and over[1] == COMPLETED
+        if row[KIND] in (DEAD_LETTER, ALERT) or undoes:
             return position
     return -1
 
@@ -173,7 +189,7 @@ def _too_late(saga: SagaFacts, settled: int, within: float) -> Violation:
 
 def _acts(facts: Facts, saga: SagaFacts, position: int) -> Violation:
     row = facts.history.rows[position]
-    what = row[9][0] if row[1] == SEND else row[1].lower().replace("_", " ")
+    what = row[DATA][OPERATION] if row[KIND] == SEND else row[KIND].lower().replace("_", " ")
     return Violation(
         invariant="I21",
         anomaly="stale timer",
@@ -181,7 +197,7 @@ def _acts(facts: Facts, saga: SagaFacts, position: int) -> Violation:
         expected="nothing",
         got=str(what),
         saga=saga.id,
-        step=row[4],
-        direction=row[5],
+        step=row[STEP],
+        direction=row[DIRECTION],
         position=position,
     )

@@ -167,6 +167,7 @@ def test_the_places_in_a_row_are_those_of_an_event() -> None:
         ("OCCURRENCE", ("LOG", "LOGACK", "LOGLOST")),
         ("ENTITY", ("READ", "WRITE", "HOLD", "RELEASE")),
         ("BY_S", ("CLOCK",)),
+        ("FOR_MS", ("PAUSE",)),
         ("DEFINITION", ("ADOPT",)),
         ("WHERE", ("RAISED",)),
         ("PORT", ("RAISED",)),
