@@ -35,10 +35,19 @@ def refused_by_its_own(run: Run, setup: Setup) -> bool:
     return any(row[1] == REJECT and row[2] in setup.adapter.participants for row in run.rows)
 
 
+def waited_in_vain(run: Run) -> bool:
+    """Whether the client of a saga was told 'pending', and later that it is compensated: it waited for somebody outside
+    of the model, a confirmation say, and its time ran out."""
+    told = [(row[3], row[9][0]) for row in run.rows if row[1] == CLIENT_ACK]
+    pending = {saga for saga, outcome in told if outcome == Outcome.PENDING.value}
+    return any(saga in pending and outcome == Outcome.COMPENSATED.value for saga, outcome in told)
+
+
 def meant_to_succeed(run: Run, setup: Setup) -> bool:
     """Whether the orders of the scenario are meant to go through, as far as its run without a fault can tell."""
     scenario = setup.scenario
-    return scenario.meant_to_succeed and (scenario.succeeds is True or not refused_by_its_own(run, setup))
+    otherwise = refused_by_its_own(run, setup) or waited_in_vain(run)
+    return scenario.meant_to_succeed and (scenario.succeeds is True or not otherwise)
 
 
 def never_asked(scenarios: Iterable[ScenarioResult]) -> Iterator[str]:

@@ -207,3 +207,22 @@ def test_the_faults_of_the_random_parts_count(settings: dict[str, int]) -> None:
 def test_every_report_says_so(form: str) -> None:
     said = " ".join(REPORTS[form].render(campaign(GivesUp)).split())
     assert "scenario succeeds never completes, not even without a fault" in said
+
+
+class RunsOut(Bare):
+    """Waits for a confirmation that no client of the model sends, and gives back what it held."""
+
+    def run(self, order: sagafuzz.Order) -> sagafuzz.Outcome:
+        self.ask("order.create", order)
+        self.world.spawn(self.expire, order)
+        return sagafuzz.Outcome.PENDING
+
+    def expire(self, order: sagafuzz.Order) -> None:
+        self.world.sleep(600)
+        self.ask("order.cancel", order)
+        self.world.reply(order.id, sagafuzz.Outcome.COMPENSATED)
+
+
+def test_a_saga_that_waits_in_vain_for_somebody_outside_of_the_model_need_not_complete() -> None:
+    assert campaign(RunsOut).reasons == ()
+    assert "never completes" in reasons(campaign(RunsOut, Scenario(succeeds=True)))
