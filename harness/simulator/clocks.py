@@ -86,6 +86,11 @@ def _strftime(sim: Host, form: str, *moment: Any) -> str:
 _WALLS: Final = frozenset(getattr(time, name) for name in ("CLOCK_REALTIME", "CLOCK_TAI") if hasattr(time, name))
 
 
+def utc(sim: Host, form: str) -> str:
+    """The wall clock, in UTC, in that form."""
+    return strftime(form, gmtime(wall_s(sim)))
+
+
 def _clock_gettime(sim: Host, clock: int) -> float:
     return wall_s(sim) if clock in _WALLS else _monotonic_s(sim)
 

@@ -18,6 +18,7 @@ from weakref import WeakSet
 from ..ports import StoreUnavailable
 from ..records import Write
 from ..sqlite import WatchedConnection
+from .clocks import utc
 from .host import Host
 from .incarnation import Incarnation
 from .store import durable_write
@@ -35,6 +36,14 @@ _BUSY_MS: Final = 5_000
 _DELAYS_MS: Final = (1, 2, 5, 10, 15, 20, 25, 25, 25, 50, 50)
 _LAST_DELAY_MS: Final = 100
 """How long SQLite's busy handler waits from one look to the next."""
+
+
+_MOMENTS: Final = {
+    "current_timestamp": "%Y-%m-%d %H:%M:%S",
+    "current_date": "%Y-%m-%d",
+    "current_time": "%H:%M:%S",
+}
+"""SQL's own clock, and the form of what it says."""
 
 
 def connect(host: Host, process: Incarnation, name: str) -> sqlite3.Connection:
@@ -61,6 +70,8 @@ class SimConnection(WatchedConnection):
         self._host, self._process, self._label = host, process, label
         self._busy_ms = _BUSY_MS
         self._cursors: WeakSet[sqlite3.Cursor] = WeakSet()
+        for name, form in _MOMENTS.items():
+            self.create_function(name, 0, partial(utc, host, form))
         setting = sqlite3.Cursor(self)  # only processes die here, and no machine
         setting.execute("PRAGMA synchronous = OFF")
         setting.execute("PRAGMA journal_mode = MEMORY").close()

@@ -379,3 +379,20 @@ def test_what_the_module_of_identifiers_remembers_outside_is_its_own(lab: Any) -
     before = uuid.uuid1(1)
     lab.trial(lab.system(lambda world, order: bool(uuid.uuid1())))
     assert uuid.uuid1(1).time > before.time > (START + 1e6) * 1e7
+
+
+def test_the_clock_of_sql_is_virtual(lab: Any) -> None:
+    told: list[Any] = []
+
+    def run(world: Any, order: Any) -> bool:
+        db = world.sqlite()
+        db.execute("CREATE TABLE notes (id, at TEXT DEFAULT CURRENT_TIMESTAMP)")
+        for number in range(2):
+            db.execute("INSERT INTO notes (id) VALUES (?)", (number,))
+            world.sleep(THREE_HOURS)
+        told.extend(at for (at,) in db.execute("SELECT at FROM notes ORDER BY id"))
+        told.extend(db.execute("SELECT CURRENT_DATE, CURRENT_TIME").fetchone())
+        return True
+
+    lab.trial(lab.system(run))
+    assert told == ["2023-11-14 22:13:20", "2023-11-15 01:13:20", "2023-11-15", "04:13:20"]
