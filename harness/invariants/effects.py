@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from ..history import HOLD
+from ..history import BALANCE, DATA, DIRECTION, ENTITY, HOLD, KIND, MSG, PROCESS, SAGA, STEP
 from ..keys import CONFIRMS, OPERATION, TENANT, usual_scope
 from ..saga import COMPENSATION, FORWARD, Step
 from ..verdict import Violation
@@ -35,7 +35,7 @@ def at_most_once(facts: Facts) -> Checked:
                 exercised = True
             for position, _, key in call.sends:
                 if key is not None:
-                    operation, payload = facts.history.rows[position][9][:2]
+                    operation, payload = facts.history.rows[position][DATA][:2]
                     slot = (*_known_to(facts, saga, step, operation, payload), direction, key)
                     first = keys.setdefault(slot, (saga.id, step, payload))
                     if first != (saga.id, step, payload):
@@ -94,7 +94,7 @@ def redone(facts: Facts, saga: SagaFacts, step: str) -> list[int]:
     return [
         at
         for at, _, _ in forward.effective
-        if any(learnt < sent.get(rows[at][8], -1) and knew(facts, learnt, sent[rows[at][8]]) for learnt in undone)
+        if any(learnt < sent.get(rows[at][MSG], -1) and knew(facts, learnt, sent[rows[at][MSG]]) for learnt in undone)
     ]
 
 
@@ -249,13 +249,13 @@ def _locks_left(facts: Facts) -> Iterator[Violation]:
     held: dict[tuple[str, str, str], int] = {}
     for position in facts.holds:
         row = rows[position]
-        lock = (row[3], row[2], row[9][0])
-        if row[1] == HOLD:
+        lock = (row[SAGA], row[PROCESS], row[DATA][ENTITY])
+        if row[KIND] == HOLD:
             held[lock] = position
         else:
             held.pop(lock, None)
     for (id, service, entity), position in held.items():
-        step = rows[position][4]
+        step = rows[position][STEP]
         if not facts.sagas[id].handed_over(step):
             yield Violation(
                 invariant="I3",
@@ -265,7 +265,7 @@ def _locks_left(facts: Facts) -> Iterator[Violation]:
                 got="held for ever",
                 saga=id,
                 step=step,
-                direction=rows[position][5],
+                direction=rows[position][DIRECTION],
                 position=position,
             )
 
@@ -291,24 +291,24 @@ def conservation(facts: Facts) -> Checked:
     found = []
     seen: set[tuple[str, str]] = set()
     for position, service, row in facts.balances:
-        unit, subject, free, taken, live, initial = row[9][2]
+        unit, subject, free, taken, live, initial = row[DATA][BALANCE]
         if free >= 0 and taken >= 0 and free + taken == initial and taken == live:
             continue
         if (service, subject) in seen:
             continue
         seen.add((service, subject))
-        operation = facts.saga.operation(row[4], row[5])
+        operation = facts.saga.operation(row[STEP], row[DIRECTION])
         found.append(
             Violation(
                 invariant="I17",
                 anomaly=f"{unit} not conserved",
-                sentence=f"after {operation} for {row[3]}, {service} holds {free} free and {taken} taken of "
+                sentence=f"after {operation} for {row[SAGA]}, {service} holds {free} free and {taken} taken of "
                 f"{subject}, which had {initial}, and its live rows sum to {live}",
                 expected=f"free + taken = {initial}, taken = {live}",
                 got=f"free {free}, taken {taken}",
-                saga=row[3],
-                step=row[4],
-                direction=row[5],
+                saga=row[SAGA],
+                step=row[STEP],
+                direction=row[DIRECTION],
                 position=position,
             )
         )

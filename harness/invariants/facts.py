@@ -15,26 +15,44 @@ from ..history import (
     ACK,
     ADOPT,
     ALERT,
+    ANSWER,
     APPLY,
+    BALANCE,
     BOOT,
     CLIENT_ACK,
     CRASH,
+    DATA,
     DEAD_LETTER,
     DELIVER,
+    DIRECTION,
+    EFFECTIVE,
     END,
+    EPOCH,
     ERROR,
     EXPIRE,
     FINAL_RESTART,
     HEAL,
     HOLD,
+    KEY,
+    KIND,
     LOGACK,
     LOGLOST,
+    MSG,
     NONSENSE,
+    OCCURRENCE,
+    OPERATION,
+    OUTCOME,
+    OWNER,
+    PROCESS,
     RAISED,
     READ,
+    REASON,
+    RECORD,
     REJECT,
     RELEASE,
+    SAGA,
     SEND,
+    STEP,
     SUBMIT,
     TERMINAL,
     TIMEOUT,
@@ -240,7 +258,7 @@ class Facts:
         self.end = ""
         handlers = _HANDLERS
         for position, row in enumerate(history.rows):
-            handler = handlers.get(row[1])
+            handler = handlers.get(row[KIND])
             if handler is not None:
                 handler(self, position, row)
 
@@ -252,16 +270,16 @@ class Facts:
         return Facts(replace(self.history, rows=self.history.rows[: self.uncalled]))
 
     def of(self, row: Row) -> SagaFacts:
-        found = self.sagas.get(row[3])
+        found = self.sagas.get(row[SAGA])
         if found is None:
-            found = self.sagas[row[3]] = SagaFacts(row[3], self._free)
+            found = self.sagas[row[SAGA]] = SagaFacts(row[SAGA], self._free)
         return found
 
     def call(self, row: Row) -> CallFacts:
         calls = self.of(row).calls
-        found = calls.get((row[4], row[5]))
+        found = calls.get((row[STEP], row[DIRECTION]))
         if found is None:
-            found = calls[row[4], row[5]] = CallFacts()
+            found = calls[row[STEP], row[DIRECTION]] = CallFacts()
         return found
 
     # -- one handler a kind of event ---------------------------------------------------------
@@ -269,32 +287,32 @@ class Facts:
     def _send(self, position: int, row: Row) -> None:
         saga = self.of(row)
         saga.last_row = position
-        if row[4]:
-            self.call(row).sends.append((position, row[8], row[7]))
+        if row[STEP]:
+            self.call(row).sends.append((position, row[MSG], row[KEY]))
         else:
-            saga.queries[row[8]] = row[9][0].partition(".")[0]
+            saga.queries[row[MSG]] = row[DATA][OPERATION].partition(".")[0]
 
     def _deliver(self, position: int, row: Row) -> None:
-        if row[4]:
+        if row[STEP]:
             self.call(row).deliveries += 1
 
     def _apply(self, position: int, row: Row) -> None:
-        data = row[9]
-        if row[4]:
+        data = row[DATA]
+        if row[STEP]:
             call = self.call(row)
             if call.applied < 0:
                 call.applied = position
-            if data[0]:
-                call.effective.append((position, row[7], data[1]))
-        if data[2]:
-            self.balances.append((position, row[2], row))
+            if data[EFFECTIVE]:
+                call.effective.append((position, row[KEY], data[OWNER]))
+        if data[BALANCE]:
+            self.balances.append((position, row[PROCESS], row))
 
     def _reject(self, position: int, row: Row) -> None:
-        if row[4]:
+        if row[STEP]:
             self.call(row).refusals.append(position)
 
     def _error(self, position: int, row: Row) -> None:
-        if row[4]:
+        if row[STEP]:
             self.call(row).errors.append(position)
 
     def _expire(self, position: int, row: Row) -> None:
@@ -307,27 +325,29 @@ class Facts:
         self.holds.append(position)
 
     def _ack(self, position: int, row: Row) -> None:
-        if row[4]:
-            self.call(row).answers[row[8]] = (position, row[9][0])
-        elif row[9][0] == "ok":
+        if row[STEP]:
+            self.call(row).answers[row[MSG]] = (position, row[DATA][ANSWER])
+        elif row[DATA][ANSWER] == "ok":
             saga = self.of(row)
-            saga.asked[saga.queries.get(row[8], "")] = position
+            saga.asked[saga.queries.get(row[MSG], "")] = position
 
     def _timeout(self, position: int, row: Row) -> None:
-        if row[4]:
-            self.call(row).given_up[row[8]] = position
+        if row[STEP]:
+            self.call(row).given_up[row[MSG]] = position
 
     def _logack(self, position: int, row: Row) -> None:
-        if row[3]:
+        if row[SAGA]:
             facts = self.of(row)
-            data = row[9]
-            facts.durable.setdefault((data[0], row[4]), position)
+            data = row[DATA]
+            facts.durable.setdefault((data[RECORD], row[STEP]), position)
             facts.last_row = position
-            if len(data) > 2:
-                facts.owned.append(_owned((position, row[2], data[2], (data[0], row[4], data[1]))))
+            if len(data) > EPOCH:
+                facts.owned.append(
+                    _owned((position, row[PROCESS], data[EPOCH], (data[RECORD], row[STEP], data[OCCURRENCE])))
+                )
 
     def _loglost(self, position: int, row: Row) -> None:
-        facts, lost = self.of(row), (row[9][0], row[4], row[9][1])
+        facts, lost = self.of(row), (row[DATA][RECORD], row[STEP], row[DATA][OCCURRENCE])
         facts.durable.pop(lost[:2], None)
         facts.owned = [write for write in facts.owned if write.record != lost]
         if lost[0] == "terminal":  # the saga's end was in it, and is taken back
@@ -341,25 +361,25 @@ class Facts:
         saga.last_row = position
 
     def _claim(self, position: int, row: Row) -> None:
-        outcome, saga = row[9][0], self.of(row)
+        outcome, saga = row[DATA][OUTCOME], self.of(row)
         if outcome != PENDING:
-            saga.claims.append((position, outcome, row[1] == CLIENT_ACK))
-        elif row[1] == CLIENT_ACK and saga.pending < 0:
+            saga.claims.append((position, outcome, row[KIND] == CLIENT_ACK))
+        elif row[KIND] == CLIENT_ACK and saga.pending < 0:
             saga.pending = position
 
     def _submit(self, position: int, row: Row) -> None:
         self.of(row).submitted = position
 
     def _crash(self, position: int, row: Row) -> None:
-        self.deaths.append((position, row[2]))
-        if row[9][0] != FINAL_RESTART:
-            self.crashes.append((position, row[2]))
+        self.deaths.append((position, row[PROCESS]))
+        if row[DATA][REASON] != FINAL_RESTART:
+            self.crashes.append((position, row[PROCESS]))
             self.deserted = self.deserted or self.rest < 0
         elif self.rest < 0:
             self.rest = position
 
     def _heal(self, position: int, row: Row) -> None:
-        if row[9] and self.uncalled < 0:
+        if row[DATA] and self.uncalled < 0:
             self.uncalled = position
 
     def _boot(self, position: int, row: Row) -> None:
@@ -368,22 +388,22 @@ class Facts:
 
     def _dead(self, position: int, row: Row) -> None:
         saga = self.of(row)
-        saga.dead.setdefault(row[4], position)
+        saga.dead.setdefault(row[STEP], position)
         saga.last_row = position
 
     def _alert(self, position: int, row: Row) -> None:
         saga = self.of(row)
-        saga.alerts.setdefault(row[4], position)
+        saga.alerts.setdefault(row[STEP], position)
         saga.last_row = position
 
     def _raised(self, position: int, row: Row) -> None:
-        (self.of(row).raised if row[3] else self.strays).append(position)
+        (self.of(row).raised if row[SAGA] else self.strays).append(position)
 
     def _nonsense(self, position: int, row: Row) -> None:
         self.of(row).nonsense.append(position)
 
     def _ended(self, position: int, row: Row) -> None:
-        self.end = row[9][0]
+        self.end = row[DATA][REASON]
 
 
 _HANDLERS = {
@@ -420,10 +440,10 @@ def knew(facts: Facts, learnt: int, at: int) -> bool:
     """Whether the process that acts at ``at`` can know what was learnt at ``learnt``: it is the same one,
     or the other wrote something durable in between."""
     rows = facts.history.rows
-    learner = rows[learnt][2]
-    if learner == rows[at][2]:
+    learner = rows[learnt][PROCESS]
+    if learner == rows[at][PROCESS]:
         return True
-    return any(row[1] == LOGACK and row[2] == learner for row in rows[learnt + 1 : at])
+    return any(row[KIND] == LOGACK and row[PROCESS] == learner for row in rows[learnt + 1 : at])
 
 
 def knowledge(history: History, marks: dict[int, int]) -> dict[int, int]:
@@ -442,7 +462,7 @@ def knowledge(history: History, marks: dict[int, int]) -> dict[int, int]:
     stored = 0
     result: dict[int, int] = {}
     for position, row in enumerate(history.rows):
-        kind, process, message = row[1], row[2], row[8]
+        kind, process, message = row[KIND], row[PROCESS], row[MSG]
         known = holder.get(process, 0)
         if kind == DELIVER:
             known |= in_message.get((message, "request"), 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ..history import MSG
 from ..saga import COMPENSATION, FORWARD, Step
 from ..verdict import Violation
 from .facts import COMPENSATED, COMPLETED, Facts, SagaFacts, knowledge
@@ -93,7 +94,7 @@ def _effects(facts: Facts, saga: SagaFacts, step: str, direction: str) -> list[t
     if call is None:
         return []
     sent = {message: at for at, message, _ in call.sends}
-    return [(sent.get(facts.history.rows[at][8], -1), at) for at, _, _ in call.effective]
+    return [(sent.get(facts.history.rows[at][MSG], -1), at) for at, _, _ in call.effective]
 
 
 def _too_early(facts: Facts, saga: SagaFacts, undone: list[str]) -> list[Violation]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..history import ALERT, DEAD_LETTER, SEND
+from ..history import ALERT, DATA, DEAD_LETTER, DEFINITION, DIRECTION, KIND, OPERATION, PROCESS, SAGA, SEND, STEP, WHERE
 from ..verdict import Violation
 from .facts import STUCK, Facts, SagaFacts
 from .log import interrupted, zombie_state
@@ -117,7 +117,7 @@ def _failed(facts: Facts, saga: SagaFacts, since: int) -> bool:
     if facts.end != "quiescent" or any(at > since for at in saga.dead.values()):
         return True
     rows = facts.history.rows
-    return any(at > since and rows[at][9][2].startswith("recover") for at in facts.strays)
+    return any(at > since and rows[at][DATA][WHERE].startswith("recover") for at in facts.strays)
 
 
 def _never_served(facts: Facts, saga: SagaFacts) -> bool:
@@ -145,7 +145,7 @@ def version(facts: Facts) -> Checked:
         if len(saga.adopted) < 2:
             continue
         violation = _other_version(facts, saga, versions)
-        shown = {facts.history.rows[at][9][1] for at in saga.adopted}
+        shown = {facts.history.rows[at][DATA][DEFINITION] for at in saga.adopted}
         exercised = exercised or shown != {""}
         if violation is not None:
             found.append(violation)
@@ -154,7 +154,7 @@ def version(facts: Facts) -> Checked:
 
 def _other_version(facts: Facts, saga: SagaFacts, versions: Mapping[str, tuple[str, ...]]) -> Violation | None:
     rows = facts.history.rows
-    first = next((rows[at][9][1] for at in saga.adopted if rows[at][9][1]), "")
+    first = next((rows[at][DATA][DEFINITION] for at in saga.adopted if rows[at][DATA][DEFINITION]), "")
     if not first:
         return None
     own = frozenset(versions.get(first, ()))
@@ -162,19 +162,25 @@ def _other_version(facts: Facts, saga: SagaFacts, versions: Mapping[str, tuple[s
     follows = {rows[saga.adopted[0]][2]: first}
     for position in range(saga.adopted[0], len(rows)):
         row = rows[position]
-        if row[3] != saga.id:
+        if row[SAGA] != saga.id:
             continue
         if position in saga.adopted:
-            follows[row[2]] = row[9][1] or first
-        elif row[1] in (DEAD_LETTER, ALERT):
-            follows[row[2]] = first  # refused explicitly
-        elif row[1] == SEND and own and row[9][0] in foreign:
+            follows[row[PROCESS]] = row[DATA][DEFINITION] or first
+        elif row[KIND] in (DEAD_LETTER, ALERT):
+            follows[row[PROCESS]] = first  # refused explicitly
+        elif row[KIND] == SEND and own and row[DATA][OPERATION] in foreign:
             return _version_violation(
-                saga, row[9][0], f"which {first!r} does not have", row[4], row[5], first, position
+                saga, row[DATA][OPERATION], f"which {first!r} does not have", row[STEP], row[DIRECTION], first, position
             )
-        elif row[1] == SEND and row[4] and follows.get(row[2], first) != first:
+        elif row[KIND] == SEND and row[STEP] and follows.get(row[PROCESS], first) != first:
             return _version_violation(
-                saga, row[9][0], f"by definition {follows[row[2]]!r}", row[4], row[5], first, position
+                saga,
+                row[DATA][OPERATION],
+                f"by definition {follows[row[PROCESS]]!r}",
+                row[STEP],
+                row[DIRECTION],
+                first,
+                position,
             )
     return None
 

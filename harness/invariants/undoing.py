@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..history import APPLY, INJECTED, Row
+from ..history import APPLY, DATA, INJECTED, KEY, KIND, MSG, PAYLOAD, REASON, RECEIPT, T_US, Row
 from ..saga import COMPENSATION, FORWARD
 from ..verdict import Violation
 from .effects import binds, redone
@@ -45,7 +45,7 @@ def null_compensation(facts: Facts) -> Checked:
 
 def _first_handled(facts: Facts, call: CallFacts) -> int:
     """Where the participant itself answered for the first time, whatever it said; -1: never."""
-    found = call.refusals[:1] + [at for at in call.errors if facts.history.rows[at][9][0] not in INJECTED][:1]
+    found = call.refusals[:1] + [at for at in call.errors if facts.history.rows[at][DATA][REASON] not in INJECTED][:1]
     return min([*found, call.applied] if call.applied >= 0 else found, default=-1)
 
 
@@ -56,14 +56,14 @@ def _null_undo(
     operation, name = facts.saga.operation(step, COMPENSATION), facts.saga.operation(step, FORWARD)
     early = [at for at, _, owner in undo.effective if at < first and owner in (saga.id, None)]
     answered = undo.applied >= 0 or undo.refusals  # sooner or later; until then it may be asked to come again
-    failed = [at for at in undo.errors if at < first and rows[at][9][0] not in INJECTED and not answered]
-    barred = [at for at in (undo.applied, *undo.refusals[:1]) if -1 < at < first and rows[at][7] is not None]
+    failed = [at for at in undo.errors if at < first and rows[at][DATA][REASON] not in INJECTED and not answered]
+    barred = [at for at in (undo.applied, *undo.refusals[:1]) if -1 < at < first and rows[at][KEY] is not None]
     if early:
         anomaly, at = "effect of a null undo", early[0]
         sentence = f"{operation} for {saga.id} changed state although {name} had not taken effect"
     elif failed:
         anomaly, at = "null undo fails", failed[0]
-        sentence = f"{operation} for {saga.id}, whose {name} had not taken effect, failed: {rows[at][9][0]}"
+        sentence = f"{operation} for {saga.id}, whose {name} had not taken effect, failed: {rows[at][DATA][REASON]}"
     elif (
         barred and forward.effective and forward.effective[0][1] is not None and first not in redone(facts, saga, step)
     ):
@@ -125,10 +125,10 @@ def _believed_again(facts: Facts, saga: SagaFacts, step: str, forward: CallFacts
     rows, undone = facts.history.rows, undo.effective[-1][0]
     call, handled = (saga.id, step, FORWARD), set[int]()
     for position, row in enumerate(rows):
-        if row[1] != APPLY or row[3:6] != call or row[8] in handled:
+        if row[KIND] != APPLY or row[3:6] != call or row[MSG] in handled:
             continue
-        handled.add(row[8])
-        told, answer = forward.answers.get(row[8], (-1, ""))
+        handled.add(row[MSG])
+        told, answer = forward.answers.get(row[MSG], (-1, ""))
         if position > undone and answer == "ok" and _builds_on(facts, saga, step, told):
             return position
     return -1
@@ -186,7 +186,7 @@ def compensation_algebra(facts: Facts) -> Checked:
             again = _same_key(facts, call, retention if isinstance(retention, (int, float)) else None)
             if again >= 0:
                 operation = facts.saga.operation(step, direction)
-                key = facts.history.rows[again][7]
+                key = facts.history.rows[again][KEY]
                 found.append(
                     Violation(
                         invariant="I9",
@@ -209,7 +209,7 @@ def _same_key(facts: Facts, call: CallFacts, retention_ms: float | None) -> int:
     seen: dict[str, int] = {}
     for at, key, _ in call.effective:
         if key is not None and key in seen:
-            if retention_ms is None or rows[at][0] - rows[seen[key]][0] <= retention_ms * 1000:
+            if retention_ms is None or rows[at][T_US] - rows[seen[key]][0] <= retention_ms * 1000:
                 return at
         elif key is not None:
             seen[key] = at
@@ -238,7 +238,7 @@ def data(facts: Facts) -> Checked:
                 continue
             taken: dict[str, set[Any]] | None = None
             for position, _, _ in undo.sends:
-                payload = facts.history.rows[position][9][1]
+                payload = facts.history.rows[position][DATA][PAYLOAD]
                 if not payload or position < forward.effective[0][0]:
                     continue
                 exercised = True
@@ -255,13 +255,13 @@ def data(facts: Facts) -> Checked:
 def _the_same(facts: Facts, forward: CallFacts, payload: tuple[tuple[str, Any], ...]) -> bool:
     """The usual case, told quickly: the undo says what every attempt said, and no answer says otherwise."""
     rows = facts.history.rows
-    if any(rows[at][9][1] != payload for at, _, _ in forward.sends):
+    if any(rows[at][DATA][PAYLOAD] != payload for at, _, _ in forward.sends):
         return False
     return not any(
         name == known and value != answered
         for at, _, _ in forward.effective
-        if len(rows[at][9]) > 3
-        for known, answered in rows[at][9][3]
+        if len(rows[at][DATA]) > RECEIPT
+        for known, answered in rows[at][DATA][RECEIPT]
         for name, value in payload
     )
 
@@ -272,7 +272,7 @@ _ORDERED = ("amount", "quantity")
 def _taken(facts: Facts, forward: CallFacts) -> dict[str, set[Any]]:
     """What the effective attempts took, by name: as asked, or as answered where the answer says so."""
     rows = facts.history.rows
-    payloads = [dict(rows[at][9][1]) for at, _, _ in forward.sends]
+    payloads = [dict(rows[at][DATA][PAYLOAD]) for at, _, _ in forward.sends]
     receipts = [_receipt(rows[at]) for at, _, _ in forward.effective]
     taken: dict[str, set[Any]] = {}
     for name in {*(name for each in payloads[:1] for name in each), *_ORDERED}:
@@ -285,7 +285,7 @@ def _taken(facts: Facts, forward: CallFacts) -> dict[str, set[Any]]:
 
 
 def _receipt(row: Row) -> dict[str, Any]:
-    return dict(row[9][3]) if len(row[9]) > 3 else {}
+    return dict(row[DATA][RECEIPT]) if len(row[DATA]) > RECEIPT else {}
 
 
 def _wrong(

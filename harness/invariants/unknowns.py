@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ..history import PROCESS
 from ..saga import COMPENSATION, FORWARD, Step
 from ..verdict import Violation
 from .facts import COMPENSATED, COMPLETED, CallFacts, Facts, SagaFacts, knew
@@ -51,7 +52,7 @@ def _first_unknown(facts: Facts, call: CallFacts) -> int:
     found += [at for at, answer in call.answers.values() if answer == "error"]
     if facts.deaths:
         for sent, message, _ in call.sends:
-            sender = facts.history.rows[sent][2]
+            sender = facts.history.rows[sent][PROCESS]
             if message not in call.answers and message not in call.given_up:
                 found += [at for at, process in facts.deaths if process == sender and at > sent]
     return min(found, default=-1)

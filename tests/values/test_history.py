@@ -165,6 +165,7 @@ def test_the_places_in_a_row_are_those_of_an_event() -> None:
         ("RECEIPT", ("APPLY",)),
         ("RECORD", ("LOG", "LOGACK", "LOGLOST")),
         ("OCCURRENCE", ("LOG", "LOGACK", "LOGLOST")),
+        ("EPOCH", ("LOG", "LOGACK", "SEND")),
         ("ENTITY", ("READ", "WRITE", "HOLD", "RELEASE")),
         ("BY_S", ("CLOCK",)),
         ("FOR_MS", ("PAUSE",)),
