@@ -51,7 +51,7 @@ def test_all_commands_with_options_are_shown(sagafuzz: Run) -> None:
 
 def test_what_is_shown_is_what_runs(sagafuzz: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     configure('[tool.sagafuzz]\nfaults = 0\nrandom = 0\nreport-dir = "here"\nscenario = "declined"\n')
-    assert sagafuzz("run", "reference").code == 0
+    assert sagafuzz("run", "reference").code == 3, "no fault is injected"
     report = json.loads(Path("here/report.json").read_text())
     assert (report["max_faults"], [entry["name"] for entry in report["scenarios"]]) == (0, ["declined"])
     monkeypatch.setenv("SAGAFUZZ_FAULTS", "1")
@@ -68,15 +68,15 @@ def test_a_file_further_up_counts_and_its_paths_are_from_there(
     below = tmp_path / "a" / "b"
     below.mkdir(parents=True)
     monkeypatch.chdir(below)
-    assert sagafuzz(*QUICK).code == 0
+    assert sagafuzz(*QUICK).code == 3, "no fault is injected"
     assert (tmp_path / "top" / "report.json").is_file()
     assert shown(sagafuzz("config", "show", "run").out)["--faults"] == ("0", "../../pyproject.toml:5")
 
 
 def test_what_is_configured_for_campaigns_is_not_written_over_by_report(sagafuzz: Run) -> None:
     configure('[tool.sagafuzz]\nfaults = 0\nrandom = 0\nreport-dir = "top"\n')
-    assert sagafuzz(*QUICK, "--report-dir", "kept").code == 0
-    assert sagafuzz("report", "kept").code == 0
+    assert sagafuzz(*QUICK, "--report-dir", "kept").code == 3, "no fault is injected"
+    assert sagafuzz("report", "kept").code == 3
     assert not Path("top").exists()
 
 
