@@ -15,6 +15,7 @@ from sagafuzz.exploration.quiet import quiet
 from sagafuzz.faults import FAULT_KINDS
 from sagafuzz.history import APPLY, BOOT, CRASH, DELIVER, ERROR, LOG, LOGACK, REJECT, SEND, Row
 from sagafuzz.reports.diagram import Diagram, diagram
+from sagafuzz.saga import QUERY
 from sagafuzz.simulator import Setup
 
 from .every_system import EVERY_SETUP, EXPOSING
@@ -75,6 +76,8 @@ def is_struck(row: Row, fault: Fault) -> bool:
 
 
 def _is_of(row: Row, site: Site) -> bool:
+    if site.direction == QUERY:
+        return (row[3], row[4], row[6]) == (site.saga, "", site.occurrence)
     if site.direction:
         return row[3:7] == (site.saga, site.subject, site.direction, site.occurrence)
     return f"{row[9][0]} {row[4]}".rstrip() in site.subject.split(" + ") and row[9][1] == site.occurrence

@@ -33,7 +33,7 @@ def struck(kind: str) -> History:
     faults = 2 if FAULT_KINDS[kind].phase == "boot" else 1
     for setup in (EVERY_SETUP[name] for name in EVERY_SETUP if kind in EXPOSING[name]):
         with quiet():
-            for case in Enumerator(setup, faults).cases():
+            for case in Enumerator(setup, faults, reductions=()).cases():
                 strikes = len(case.run.fired) == len(case.plan) == faults and case.plan.faults[-1].kind == kind
                 if strikes and case.consequential:
                     return case.run.history(setup, case.plan)
