@@ -11,6 +11,7 @@ import json
 import sqlite3
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -578,7 +579,10 @@ class Shop:
         return {}
 
 
-@right(participants={"order": Shop, "inventory": Shop, "payment": Shop}, scenarios=(SUCCEEDS,))
+UNREFUSED = Saga("unrefused", [replace(step, retriable=True) for step in CHECKOUT.steps])
+
+
+@right(UNREFUSED, (SUCCEEDS,), participants={"order": Shop, "inventory": Shop, "payment": Shop})
 class BeginsAnew(Patient):
     """Undoes an attempt whose outcome it does not learn, and makes another one, under another number.
 
@@ -590,7 +594,7 @@ class BeginsAnew(Patient):
         return self.drive(order.id)
 
     def drive(self, order: str) -> bool:
-        for step in CHECKOUT.steps:
+        for step in UNREFUSED.steps:
             self.settle(order, step)
         return True
 
