@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from ..history import APPLY, CLIENT_ACK, REJECT, SEND, TERMINAL
+from ..history import APPLY, CLIENT_ACK, DATA, DIRECTION, KIND, OUTCOME, PROCESS, REJECT, SAGA, SEND, STEP, TERMINAL
 from ..saga import COMPENSATION, FORWARD, Outcome
 from ..simulator import Run, Setup
 from ..verdict import RandomResult, ScenarioResult
@@ -12,33 +12,33 @@ from ..verdict import RandomResult, ScenarioResult
 
 def sends(run: Run) -> bool:
     """Whether a request was sent."""
-    return any(row[1] == SEND for row in run.rows)
+    return any(row[KIND] == SEND for row in run.rows)
 
 
 def completes(run: Run, setup: Setup) -> bool:
     """Whether a saga completed: somebody was told so, or all its steps took effect and none was undone."""
-    if any(row[1] in (CLIENT_ACK, TERMINAL) and row[9][0] == Outcome.COMPLETED.value for row in run.rows):
+    if any(row[KIND] in (CLIENT_ACK, TERMINAL) and row[DATA][OUTCOME] == Outcome.COMPLETED.value for row in run.rows):
         return True
     done: dict[str, set[str]] = {}
     undone: set[str] = set()
     for row in run.rows:
-        if row[1] == APPLY and row[5] == FORWARD:
-            done.setdefault(row[3], set()).add(row[4])
-        elif row[1] == APPLY and row[5] == COMPENSATION:
-            undone.add(row[3])
+        if row[KIND] == APPLY and row[DIRECTION] == FORWARD:
+            done.setdefault(row[SAGA], set()).add(row[STEP])
+        elif row[KIND] == APPLY and row[DIRECTION] == COMPENSATION:
+            undone.add(row[SAGA])
     steps = set(setup.adapter.saga.by_name)
     return any(done[saga] >= steps and saga not in undone for saga in done)
 
 
 def refused_by_its_own(run: Run, setup: Setup) -> bool:
     """Whether a participant of the user's own refused a request: what that one refuses no scenario says."""
-    return any(row[1] == REJECT and row[2] in setup.adapter.participants for row in run.rows)
+    return any(row[KIND] == REJECT and row[PROCESS] in setup.adapter.participants for row in run.rows)
 
 
 def waited_in_vain(run: Run) -> bool:
     """Whether the client of a saga was told 'pending', and later that it is compensated: it waited for somebody outside
     of the model, a confirmation say, and its time ran out."""
-    told = [(row[3], row[9][0]) for row in run.rows if row[1] == CLIENT_ACK]
+    told = [(row[SAGA], row[DATA][OUTCOME]) for row in run.rows if row[KIND] == CLIENT_ACK]
     pending = {saga for saga, outcome in told if outcome == Outcome.PENDING.value}
     return any(saga in pending and outcome == Outcome.COMPENSATED.value for saga, outcome in told)
 

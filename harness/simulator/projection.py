@@ -26,6 +26,7 @@ from ..history import (
     BOOT,
     CLIENT_ACK,
     CRASH,
+    DATA,
     DEAD_LETTER,
     DELIVER,
     END,
@@ -155,7 +156,7 @@ class Projection:
             elif kind in (READ, WRITE):
                 _, _, process, saga, step, direction, _, _, msg, data = row
                 self._touched.append(_interned((kind, process, saga, step, direction, self._number(msg), data)))
-            elif (kind == HEAL and row[9]) or (kind == END and row[9] != _QUIET):
+            elif (kind == HEAL and row[DATA]) or (kind == END and row[DATA] != _QUIET):
                 self._act(row)
 
     def _act(self, row: Row) -> None:
