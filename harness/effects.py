@@ -42,6 +42,7 @@ DECIDED: Final = 1 << 9
 KEY_KEPT: Final = 1 << 10
 DEAD: Final = 1 << 11
 OWN_EXPIRY: Final = 1 << 12
+NO_REPEAT: Final = 1 << 13
 
 REASONS: Final = {
     NO_EXPIRY: "the participant is not declared in expiring=",
@@ -52,6 +53,7 @@ REASONS: Final = {
     NO_PROXY: "no proxy stands before this store",
     NO_STORE_ERRORS: "the worker cannot be told that a write failed",
     UNSHARED: "no other saga works on the same data",
+    NO_REPEAT: "the participant has applied no earlier attempt, or is not declared in refusing_repeats=",
     CUT_OFF: "nothing gets to the participant anyway",
     FAILING: "the participant fails already",
     DECIDED: "the answer is already fixed by what the participant remembers",
@@ -278,6 +280,16 @@ class Refuse(Effect):
     phases: ClassVar[tuple[str, ...]] = (AT_EFFECT,)
     side: ClassVar[When | None] = BEFORE
     barred: ClassVar[int] = DECIDED
+
+
+@dataclass(frozen=True, kw_only=True)
+class RefuseRepeat(Effect):
+    """The participant refuses what it has applied already; what it applied stays."""
+
+    phases: ClassVar[tuple[str, ...]] = (AT_EFFECT,)
+    side: ClassVar[When | None] = BEFORE
+    worlds: ClassVar[frozenset[str]] = frozenset({SIMULATED})
+    barred: ClassVar[int] = NO_REPEAT
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -35,6 +35,7 @@ from .effects import (
     Mute,
     Pause,
     Refuse,
+    RefuseRepeat,
     RestartParticipant,
     RestartStore,
     SlowCommit,
@@ -255,6 +256,16 @@ register(
         effects=(ForgetKey(),),
         needs="retention",
         meaning="the participant has forgotten the idempotency key, as its retention allows, before a retry comes",
+    ),
+    FaultKind(
+        name="refused-repeat",
+        phase=AT_EFFECT,
+        effects=(RefuseRepeat(),),
+        directions=(FORWARD,),
+        needs="repeats",
+        meaning="an earlier attempt was applied, and this one is refused for good: it exists already, or a credential "
+        "has run out",
+        unless={"retriable": "a retriable step cannot be refused"},
     ),
     FaultKind(
         name="slow-answer",

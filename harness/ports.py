@@ -267,6 +267,7 @@ class Adapter:
     durable_recovery: bool = True
     forgets_retries: bool = False
     expiring: tuple[str, ...] = ()
+    refusing_repeats: tuple[str, ...] = ()
     key_retention_ms: float | None = None
     key_scope: Mapping[str, str] = field(default_factory=dict)
     upgrade: Callable[[], Any] | None = None
@@ -349,6 +350,7 @@ def adapter(
     durable_recovery: bool = True,
     forgets_retries: bool = False,
     expiring: Iterable[str] = (),
+    refusing_repeats: Iterable[str] = (),
     key_retention_ms: float | None = None,
     key_scope: Mapping[str, str] | None = None,
     upgrade: Callable[[], Any] | None = None,
@@ -362,14 +364,12 @@ def adapter(
 ) -> Callable[[_C], _C]:
     """Declare a class to be a system under test. Times are virtual milliseconds. ``scenarios`` replaces the default
     ones. ``participants`` plugs the user's own in, by name; ``around`` puts code of the user's around built-in ones,
-    in their local transactions. ``operations`` lists calls that belong to no step. ``expiring`` names participants
-    whose reservations may run out, ``key_retention_ms`` says how long keys are kept, ``key_scope`` how widely they are
-    known (`KEY_SCOPES`), ``upgrade`` is the class that a later incarnation may run. ``cannot_suffer`` excludes fault
-    kinds. For the three that are True or False see `Adapter`.
-
-    Its promises, to be held to: ``max_attempts`` bounds the requests of one step in one direction over all incarnations
-    (one number, or one for each operation), ``min_backoff_ms`` is the least time between two, ``deadline_ms`` is when a
-    saga is over or in a person's hands, ``definitions`` and ``isolation`` (`ISOLATION`) are as in the reference.
+    in their local transactions. ``operations`` lists calls of no step. ``expiring`` names participants whose
+    reservations may run out, ``refusing_repeats`` those that may refuse what they have applied, ``key_retention_ms``
+    says how long keys are kept, ``key_scope`` how widely they are known (`KEY_SCOPES`), ``upgrade`` is the class of a
+    later incarnation. ``cannot_suffer`` excludes fault kinds. Promises to be held to: ``max_attempts`` bounds the
+    requests of one step in one direction over all incarnations, ``min_backoff_ms`` is the least time between two,
+    ``deadline_ms`` is when a saga is over or in a person's hands. The others are as in the reference.
     """
     _check_saga(saga)
 
@@ -389,6 +389,7 @@ def adapter(
             durable_recovery=durable_recovery,
             forgets_retries=forgets_retries,
             expiring=tuple(expiring),
+            refusing_repeats=tuple(refusing_repeats),
             key_retention_ms=key_retention_ms,
             key_scope=dict(key_scope or {}),
             upgrade=upgrade,

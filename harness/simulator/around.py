@@ -78,6 +78,10 @@ class Around:
     def decided(self, msg: Message) -> bool:
         return (msg.operation, msg.key) in self.answered
 
+    def has_applied(self, msg: Message) -> bool:
+        """What the code around it remembers is its own affair."""
+        return False
+
     def refuse(self, msg: Message, reason: str) -> Reply:
         """The business refuses, when the code around it lets it act."""
         return self.handle(msg, reason)

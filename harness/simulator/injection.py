@@ -36,6 +36,7 @@ from ..effects import (
     Mute,
     Pause,
     Refuse,
+    RefuseRepeat,
     RestartParticipant,
 )
 from ..fault_kinds import FaultKind
@@ -45,7 +46,7 @@ from ..trace import Strike
 from .incarnation import Incarnation
 from .message import Message
 from .network import DIES, LATENCY_US, PATIENCE_LEFT_US, WITHHELD, Network
-from .participants import ERROR, Reply
+from .participants import ERROR, REJECTED, Reply
 from .timers import ARRIVAL, DELIVERY, RUN_OUT, WAIT_OVER
 
 
@@ -140,6 +141,10 @@ def _refuse(net: Network, effect: Refuse, msg: Message, kind: FaultKind) -> Repl
     return refused
 
 
+def _refuse_repeat(net: Network, effect: RefuseRepeat, msg: Message, kind: FaultKind) -> Reply:
+    return Reply(REJECTED, "it was applied already")
+
+
 def _crash_before(net: Network, effect: Crash, msg: Message, kind: FaultKind) -> None:
     if not msg.process.dead:
         net.host.crash(msg.process, kind.name)
@@ -217,6 +222,7 @@ _HANDLING: Final[Mapping[type[Effect], Callable[[Network, Any, Message, FaultKin
     FailUntilRepaired: _fail_until_repaired,
     Fail: _fail_before,
     Refuse: _refuse,
+    RefuseRepeat: _refuse_repeat,
 }
 _HANDLED: Final[Mapping[type[Effect], Callable[[Network, Any, Message, Reply, FaultKind], Reply]]] = {
     Crash: _crash_after,

@@ -23,6 +23,7 @@ from ..effects import (
     FAILING,
     KEY_KEPT,
     NO_EXPIRY,
+    NO_REPEAT,
     NO_RESERVATION,
     OWN_EXPIRY,
     Doings,
@@ -309,6 +310,8 @@ class Network:
             now |= OWN_EXPIRY
         elif msg.operation.endswith(".confirm"):
             now |= NO_RESERVATION
+        if msg.service not in adapter.refusing_repeats or not service.has_applied(msg):
+            now |= NO_REPEAT
         if msg.process.dead:
             now |= DEAD
         retention_ms = adapter.key_retention_ms

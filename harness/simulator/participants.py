@@ -151,6 +151,10 @@ class Ledger:
         """Whether the answer to this request is already fixed by what is remembered."""
         return msg.key is not None and (self._slot(msg, msg.key) in self.memory or (msg.saga, msg.step) in self.closed)
 
+    def has_applied(self, msg: Message) -> bool:
+        """Whether a request under its key has taken effect."""
+        return msg.key is not None and self.memory.get((msg.step, msg.direction, msg.key), ("",))[0] == OK
+
     def refuse(self, msg: Message, reason: str) -> Reply:
         """Refuse for good: the same key will be given the same answer."""
         self.told = None
@@ -477,6 +481,10 @@ class UserParticipant:
     def decided(self, msg: Message) -> bool:
         """Unknown to the harness; a rejection is injected only before the first effect of the step."""
         return (msg.saga, msg.step) in self.applied
+
+    def has_applied(self, msg: Message) -> bool:
+        """Whether its step has taken effect."""
+        return self.decided(msg)
 
     def refuse(self, msg: Message, reason: str) -> Reply:
         """The business decides against it, for good. Whether the participant remembers a refusal of its own is its own

@@ -152,7 +152,7 @@ def test_a_kind_is_explained_completed_and_in_the_reference(sagafuzz: Run, refer
     assert KIND.meaning in " ".join(sagafuzz("explain", "dummy-fault").out.split())
     assert "did you mean 'dummy-fault'?" in sagafuzz("run", "seed", "--kinds", "dummy-faul").complaint
     assert "dummy-fault" in CODE.known()
-    assert f"| `dummy-fault` | a request is about to be sent | forward, compensation | {KIND.meaning} |" in (
+    assert f"| `dummy-fault` | a request is about to be sent | forward, compensation, query | {KIND.meaning} |" in (
         reference_page.faults()
     )
 

@@ -693,6 +693,16 @@ class ReadsTornLines(OnAFile):
         checked = False
 
 
+class DoubtsRefusals(MutableOrchestrator):
+    """Right where a refusal may hide an effect: undoes the step that was refused, too, since an earlier attempt of it
+    may have been applied."""
+
+    def _forward(self, state: Any) -> bool:
+        done = super()._forward(state)
+        state.refused = ""
+        return done
+
+
 class ListsOnce(MutableOrchestrator):
     """Looks for open sagas once after a restart."""
 
@@ -779,6 +789,11 @@ BROKEN: Mapping[str, Broken] = {
     "expiry": Broken(
         adapter=system(ReleasesByQuantity, saga=WITH_CONFIRMATION, expiring=("inventory",)), invariant="I18"
     ),
+    "refused-repeat": Broken(
+        adapter=system(refusing_repeats=("payment",)),
+        invariant="I2",
+        after="lost-ack",
+    ),
     "key-expiry": Broken(adapter=system(AsksAgainAnHourLater, key_retention_ms=600_000), invariant="I1"),
     "lost-ack": Broken(
         adapter=system(
@@ -831,6 +846,10 @@ HOURS_MS = 3_600_000
 SOUND: Mapping[str, tuple[Adapter, ...]] = {
     "torn-write": (system(OnAFile), system(OnAFile, scenario=DECLINED)),
     "expiry": (system(saga=WITH_CONFIRMATION, expiring=("inventory",)),),
+    "refused-repeat": (
+        system(DoubtsRefusals, refusing_repeats=("payment",)),
+        system(DoubtsRefusals, scenario=DECLINED, refusing_repeats=("payment",)),
+    ),
     "key-expiry": (system(UndoesOnceMore, scenario=DECLINED, key_retention_ms=HOURS_MS / 2),),
     "upgrade": (ZOO["resumes-by-position"].twin,),
 }

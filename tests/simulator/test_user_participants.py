@@ -237,3 +237,22 @@ def test_a_failure_keeps_nothing(lab: Laboratory) -> None:
 def test_what_the_business_refused_stays_refused_under_any_key_and_without_one(ask: Any) -> None:
     _, answers = ask(Bank, "reject pay F", times=3)
     assert answers == ["Rejected: payment.charge: refused by the business"] * 3
+
+
+def test_a_refusal_of_what_was_applied_hides_the_effect_where_it_is_declared(lab: Laboratory) -> None:
+    answers: list[str] = []
+
+    def run(world: Any, order: Any) -> bool:
+        for _ in range(3):
+            try:
+                answers.append(str(world.call("payment.charge", saga=order.id, key="k")["taken"]))
+            except PortError as error:
+                answers.append(type(error).__name__)
+        return True
+
+    system = lab.system(run, participants={"payment": Bank}, refusing_repeats=("payment",))
+    trial = lab.trial(system, "lost-ack pay F", "refused-repeat pay F #2")
+    assert answers == ["CallTimeout", "Rejected", "1"]
+    assert [event.data[0] for event in trial.of("APPLY")] == [True, False]
+    spared = lab.unchecked(system, "refused-repeat pay F")
+    assert spared.fired == [], "nothing was applied yet"
