@@ -11,7 +11,7 @@ import sys
 
 from coverage import Coverage
 
-FLOORS = {"harness": 55, "reference_saga": 90, "adapters": 60, "reports": 80}
+FLOORS = {"harness": 55, "reference_saga": 90, "adapters": 50, "reports": 75}
 """Percent of lines and branches."""
 
 
