@@ -213,8 +213,10 @@ def _never_begun(facts: Facts, saga: SagaFacts, undos: list[str]) -> list[Violat
             continue
         if saga.durable.get(("intent", step), sent) < sent or sent < 0:
             continue
-        if not call.effective and not any(record == "intent" for record, _ in saga.durable):
-            continue  # its log is not shown, so it may rightly be unsure, and it did no harm
+        done = forward.effective[:1] if forward is not None else []
+        harmless = not call.effective or bool(done and done[0][0] < call.effective[0][0])
+        if harmless and not any(record == "intent" for record, _ in saga.durable):
+            continue  # its log is not shown, so it may rightly be unsure; what it undid had been done meanwhile
         operation = facts.saga.operation(step, COMPENSATION)
         found.append(
             Violation(

@@ -282,6 +282,25 @@ good(
     """,
 )
 good(
+    "I5",
+    "an undo that was first asked for too early takes back what a process that slept has done meanwhile",
+    """
+    submit
+    call order.create key=o
+    pause 10000
+    boot second
+    send inventory.release -> m2
+    lost m2 request
+    timeout m2
+    as 1
+    call inventory.reserve
+    as 2
+    call inventory.release
+    call order.cancel key=o
+    tell compensated
+    """,
+)
+good(
     "I5", "a saga that undoes goes forward again, and completes", f"{AGAIN}\ncall payment.charge key=p\ntell completed"
 )
 good(

@@ -96,7 +96,8 @@ RIGHT: dict[str, Adapter] = {}
 
 
 def right(saga: Saga = CHECKOUT, scenarios: tuple[Scenario, ...] = BOTH, **options: Any) -> Callable[[type], type]:
-    """List the decorated class."""
+    """List the decorated class. Each reads the store that it writes: there is no replica that lags behind."""
+    options["cannot_suffer"] = ("stale-read", *options.get("cannot_suffer", ()))
 
     def declare(cls: type) -> type:
         declared: Any = adapter(saga=saga, scenarios=scenarios, **options)(cls)
