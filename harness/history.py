@@ -97,6 +97,9 @@ DATA_FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
 FINAL_RESTART: Final = "final restart"
 """The reason of a CRASH with which the harness itself ends a process, when all is at rest and a saga is still open."""
 
+FAILED_BOOT: Final = "it could not boot"
+"""The reason of a CRASH of a process whose boot raised what a fault had made of it."""
+
 WAITING: Final = "waiting"
 """Why a run was ended that was not at rest: somebody still polled, and the harness could not wait for what comes."""
 

@@ -13,7 +13,7 @@ from greenlet import GreenletExit
 
 from ..errors import SagafuzzError, UsageError
 from ..frames import passed, place, users
-from ..history import BOOT, CLIENT_ACK, NONSENSE, RAISED
+from ..history import BOOT, CLIENT_ACK, FAILED_BOOT, NONSENSE, RAISED
 from ..ports import PortError, ProcessCrashed
 from ..saga import Outcome
 from ..scenario import Order
@@ -44,6 +44,7 @@ class Process(Incarnation):
         self.orders: list[Order] = []  # those that it was handed when it had booted
         self._serving: dict[str, asyncio.Task[Any]] = {}
         self.booted = False
+        self._struck_before = 0  # how many faults had struck when it was started
         self.serving = 0  # calls of boot, run and recover that have not returned
         self._subject: Any = None
         self.world = SimWorld(host, network, self)
@@ -53,6 +54,7 @@ class Process(Incarnation):
     def start(self, reason: str) -> None:
         """Boot the adapter."""
         self._host.trace.add(BOOT, self.label, (self.incarnation, reason))
+        self._struck_before = len(self._host.trace.fired)
         if self._host.setup.is_async:
             self.spawn("loop", "", self._async_main)
         else:
@@ -146,6 +148,9 @@ class Process(Incarnation):
         where = place(users(passed(error))) or "?"
         data = (type(error).__name__, _message(error), f"{method}: {where}", from_a_port(error))
         self._host.trace.add(RAISED, self.label, data, saga=saga)
+        if method == "boot" and len(self._host.trace.fired) > self._struck_before:
+            self._host.crash(self, FAILED_BOOT)  # it ends, and is started again; one that fails by itself stays down
+            raise ProcessCrashed
 
     def _finish(self, order: Order, answer: Any) -> None:
         outcome = as_outcome(answer)

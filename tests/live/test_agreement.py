@@ -51,11 +51,6 @@ def setups(name: str, scenario: str) -> tuple[Setup, Setup]:
     return here, Setup(adapter=live, scenario=live.scenario(scenario))
 
 
-def _breaks_the_boot(plan: Plan) -> bool:
-    """A process that cannot boot is started again only where there is somebody who does so: in live mode."""
-    return plan.faults[0].site.saga == "" and plan.faults[0].kind.startswith("store-error")
-
-
 def compare(name: str, scenario: str, only: Collection[str] | None = None) -> int:
     """Run every plan of one fault in both worlds; how many there were."""
     here, there = setups(name, scenario)
@@ -65,7 +60,7 @@ def compare(name: str, scenario: str, only: Collection[str] | None = None) -> in
         assert [tuple(site) for site in found.sites] == [tuple(site) for site in base.sites]
         enumerator = Enumerator(there, 1, only, reductions=())
         plans = [Plan(faults=(fault,)) for fault in enumerator.extensions(found.sites, found.impossible)]
-        plans = [plan for plan in plans if plan.faults[0].kind not in LASTING and not _breaks_the_boot(plan)]
+        plans = [plan for plan in plans if plan.faults[0].kind not in LASTING]
         runs = await asyncio.gather(*(until_fired(world, there, plan) for plan in plans))
         for plan, lived in zip(plans, runs, strict=True):
             assert lived.blocked == "" and len(lived.run.fired) == 1, plan

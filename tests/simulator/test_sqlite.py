@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 
-from sagafuzz import Scenario
+from sagafuzz import Fault, Plan, Scenario, Site
+from sagafuzz.faults import AT_LOG
+from sagafuzz.simulator import Setup, simulate
 
-from .conftest import Laboratory
+from .conftest import Laboratory, Trial
 
 
 def boot(world: Any) -> None:
@@ -151,6 +153,16 @@ def test_a_commit_that_fails_in_a_block_is_rolled_back(lab: Laboratory) -> None:
 
     trial = lab.trial(system(lab, body), "store-error-before-commit 'insert notes'")
     assert (trial.raised, trial.answers) == ([], ["completed"])
+
+
+def test_a_process_that_a_fault_keeps_from_booting_ends_and_is_started_again(lab: Laboratory) -> None:
+    adapter = system(lab, in_a_block)
+    setup = Setup(adapter=adapter, scenario=adapter.scenarios[0])
+    site = Site("", "create notes", "", AT_LOG, 1)
+    plan = Plan(faults=(Fault(kind="store-error-before-commit", site=site),))
+    trial = Trial(setup, plan, simulate(setup, plan))
+    assert [event.get("reason") for event in trial.of("CRASH")] == ["it could not boot"]
+    assert trial.answers == ["completed"]
 
 
 def test_what_is_not_committed_dies_with_the_process(lab: Laboratory) -> None:
