@@ -12,31 +12,30 @@ from types import SimpleNamespace
 import pytest
 
 from sagafuzz import Fault, Finding, History, Plan, Site
-from sagafuzz.exploration.enumerator import Enumerator
 from sagafuzz.exploration.quiet import quiet
 from sagafuzz.faults import FAULT_KINDS
 from sagafuzz.history import Fired
 from sagafuzz.reports import REPORTS, SCHEDULES
 from sagafuzz.reports.diagram import diagram, to_text
 
-from ..quality.every_system import EVERY_SETUP, EXPOSING
+from ..quality.broken_systems import BROKEN
+from ..quality.test_fault_kinds_matter import runs, setups
 
 LIVE_ONLY = tuple(kind.name for kind in FAULT_KINDS.values() if not kind.simulated)
 
 
 @cache
 def struck(kind: str) -> History:
-    """A run in which a fault of that kind strikes last, of a system that is known to fall for it. At a start that is
-    the second one: the first makes it start again."""
+    """A run in which a fault of that kind strikes last, of a system that is known to fall for it. A start, or a request
+    that is made again, comes after another fault."""
     if kind in LIVE_ONLY:
         return by_hand(kind)
-    faults = 2 if FAULT_KINDS[kind].phase == "boot" else 1
-    for setup in (EVERY_SETUP[name] for name in EVERY_SETUP if kind in EXPOSING[name]):
+    broken = BROKEN[kind]
+    for setup in setups(broken.adapter):
         with quiet():
-            for case in Enumerator(setup, faults, reductions=()).cases():
-                strikes = len(case.run.fired) == len(case.plan) == faults and case.plan.faults[-1].kind == kind
-                if strikes and case.consequential:
-                    return case.run.history(setup, case.plan)
+            for last, plan, run in runs(setup, broken.after, {kind}):
+                if last == kind and len(run.fired) == len(plan):
+                    return run.history(setup, plan)
     raise AssertionError(f"no system of the tests suffers {kind}")
 
 
