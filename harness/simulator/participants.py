@@ -153,7 +153,7 @@ class Ledger:
 
     def has_applied(self, msg: Message) -> bool:
         """Whether a request under its key has taken effect."""
-        return msg.key is not None and self.memory.get((msg.step, msg.direction, msg.key), ("",))[0] == OK
+        return msg.key is not None and self.memory.get(self._slot(msg, msg.key), ("",))[0] == OK
 
     def refuse(self, msg: Message, reason: str) -> Reply:
         """Refuse for good: the same key will be given the same answer."""
