@@ -115,7 +115,7 @@ def test_a_defect_of_ours_says_so(sagafuzz: Run, monkeypatch: pytest.MonkeyPatch
 def test_there_is_always_the_plan_without_faults_to_run(sagafuzz: Run) -> None:
     result = sagafuzz("run", "reference", "--faults", 0, "--random", 0)
     assert result.code == 3
-    assert report()["plans"]["run"] == 4
+    assert report()["plans"]["run"] == 5
     (reason,) = report()["reasons"]
     assert reason.startswith("no fault was injected, so nothing is known of what faults do; ")
     assert "every fault: the search was bounded to none" in result.out
