@@ -68,7 +68,11 @@ def test_a_naive_system_is_found_out_by_at_most_two_faults(name: str, own: dict[
 @pytest.mark.parametrize(
     ("kind", "signature", "schedule"),
     [
-        ("crash-after-effect", ("I1", "duplicate effect", "payment", "F"), f"crash-after-effect at {PAYMENT}, effect"),
+        (
+            "crash-after-effect",
+            ("I1", "duplicate effect", "payment", "F"),
+            "crash-after-send at saga-1: registry.note query, send #2",
+        ),
         ("torn-write", ("C1", "JSONDecodeError escapes", "", ""), "torn-write at saga-1: write 'create'"),
         ("timeout", ("I1", "duplicate effect", "order", "C"), "timeout at saga-1: order compensation, send"),
         (

@@ -79,11 +79,15 @@ def finding(make: SimpleNamespace, history: History) -> Finding:
 
 
 def in_text(text: str) -> Iterator[tuple[str, str]]:
-    """Each mark of a printed diagram, with the words of its line."""
+    """Each mark of a printed diagram, with the words of its line: the one above where the mark has an arrow to it."""
+    above = ""
     for line in text.splitlines():
         if "⚡" in line:
             before, _, kind = line.partition("⚡ ")
+            if before.strip() == "↑":
+                before = above
             yield before.split("  ◀──")[0], re.split(r"  |$", kind)[0]
+        above = line
 
 
 def unescaped(mermaid: str) -> str:
