@@ -41,11 +41,6 @@ from .drawn import trace_class
 from .driver import FAULTY_ACTIONS, Driver, expect_program_again
 from .parting import NotDeterministic
 
-ON_THE_WAY: Final = frozenset(
-    {"I1", "I4", "I6", "I7", "I8", "I9", "I12", "I14", "I15", "I17", "I18", "I19", "I20", "I23", "C2"}
-)
-"""Safety invariants that a prefix can refute; the others are judged at rest."""
-
 _MESSAGES = st.integers(min_value=0, max_value=5)
 _LUCK = st.integers(min_value=0, max_value=7)
 """A fault strikes where this is less than the example's rate; otherwise a message is delivered, so that runs
@@ -203,7 +198,8 @@ class SagaMachine(RuleBasedStateMachine):
         the whole history decides what was the cause and what followed."""
         if self._driver is None or self._over:
             return
-        wanted = ON_THE_WAY if self.only is None else ON_THE_WAY & self.only
+        on_the_way = self.catalogue.by_prefix
+        wanted = on_the_way if self.only is None else on_the_way & self.only
         violations = check(self._driver.history(), wanted, self.catalogue).violations
         if any(violation.signature not in self.ignore for violation in violations):
             self._come_to_rest()

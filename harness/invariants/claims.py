@@ -12,6 +12,7 @@ from .registry import Checked, invariant
 @invariant(
     "I15",
     "monotone terminal",
+    by_prefix=True,
     holds_when="once a saga is called completed or compensated, it is never called anything else, and nothing more "
     "takes effect for it",
     cause="a late message or a late timer that is not checked against the saga's state",
@@ -112,6 +113,7 @@ def client_truth(facts: Facts) -> Checked:
 @invariant(
     "I23",
     "no success without effect",
+    by_prefix=True,
     holds_when="a saga is called completed only when each of its steps took effect",
     cause="an error of the last step is swallowed, or a refusal is taken for success",
     repair="let only a definite success of every step lead to 'completed'",

@@ -52,6 +52,7 @@ def _disturbed(facts: Facts) -> bool:
 @invariant(
     "C2",
     "sane answer",
+    by_prefix=True,
     holds_when="run returns True, False or an Outcome",
     cause="run returns nothing, or the engine's own result object",
     repair="translate the result: True for completed, False for compensated, or an Outcome",

@@ -17,6 +17,7 @@ from .registry import Checked, invariant
 @invariant(
     "I1",
     "at most once",
+    by_prefix=True,
     holds_when="each step takes effect at most once in each direction, whatever its key; one key means one intent",
     cause="a retry or a redelivery without an idempotency key, or with a key made anew for each attempt",
     repair="derive the key from the saga and the step, send it with every attempt, and let the participant "
@@ -281,6 +282,7 @@ def _all_or_none(facts: Facts, saga: SagaFacts) -> bool:
 @invariant(
     "I17",
     "conservation",
+    by_prefix=True,
     holds_when="money and stock are neither made nor lost, never negative, and each counter equals the sum of its rows",
     cause="an effect applied twice, or undone twice, or undone by an amount that is not what was taken",
     repair="change counters and rows in one transaction, and undo a row by its id",
@@ -318,6 +320,7 @@ def conservation(facts: Facts) -> Checked:
 @invariant(
     "I18",
     "ownership",
+    by_prefix=True,
     holds_when="a compensation touches only what its own saga took",
     cause="an undo that carries no id of what it undoes, or state that outlives one run",
     repair="let the forward step return an id, keep it durably, and undo by that id",

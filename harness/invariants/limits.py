@@ -32,6 +32,7 @@ from .registry import Checked, invariant
 @invariant(
     "I20",
     "bounded retries",
+    by_prefix=True,
     holds_when="a step is asked for no more often than declared, over all restarts, and not sooner after a failure",
     cause="attempts that are counted in memory, so that each crash starts anew, or a loop that does not wait",
     repair="keep the number of attempts in the saga's record, and wait before each further one",

@@ -12,6 +12,7 @@ from .registry import Checked, invariant
 @invariant(
     "I12",
     "write ahead",
+    by_prefix=True,
     holds_when="a saga is durable before anything is done for it, an intent before its request, an outcome before the "
     "request that depends on it, and the decision to compensate before the first undo",
     cause="a record that is written after the act that it announces, or not at all",

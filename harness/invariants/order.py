@@ -14,6 +14,7 @@ from .registry import Checked, invariant
 @invariant(
     "I4",
     "reverse order",
+    by_prefix=True,
     holds_when="when a step and one that depends on it are both undone, the later one is undone first; "
     "and no undo starts while a later step is still in flight",
     cause="a rollback that walks the steps forwards, or starts before parallel branches have settled",

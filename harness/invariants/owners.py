@@ -15,6 +15,7 @@ from .registry import Checked, invariant
 @invariant(
     "I14",
     "single effective owner",
+    by_prefix=True,
     holds_when="the durable writes for one saga come from owners whose epochs never go back, and no owner writes again "
     "once another has taken over",
     cause="a lease that runs out while its holder sleeps, or a store that does not look at the epoch of a write",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, cached_property
 from typing import Final, Literal, TypeAlias
 
 from ..errors import UsageError
@@ -24,7 +24,8 @@ class Invariant:
 
     ``holds_when`` is the rule, ``cause`` what usually breaks it, ``repair`` what to do. ``explains``
     lists the invariants whose violation on the same saga follows from a violation of this one.
-    A ``meta`` invariant is about the campaign and is judged there.
+    A ``meta`` invariant is about the campaign and is judged there. ``by_prefix`` says that what it finds in the
+    beginning of a history still stands at the end, so that the state machine may ask it after each action.
     """
 
     id: str
@@ -36,6 +37,7 @@ class Invariant:
     check: Check
     explains: tuple[str, ...] = ()
     source: str = ""
+    by_prefix: bool = False
 
 
 INVARIANTS: dict[str, Invariant] = {}
@@ -51,6 +53,7 @@ def invariant(
     nature: Literal["safety", "liveness", "both", "meta"] = "safety",
     explains: tuple[str, ...] = (),
     source: str = "",
+    by_prefix: bool = False,
 ) -> Callable[[Check], Check]:
     """Register the decorated check under ``id``."""
 
@@ -67,6 +70,7 @@ def invariant(
             check=check,
             explains=explains,
             source=source,
+            by_prefix=by_prefix,
         )
         return check
 
@@ -84,6 +88,11 @@ class Catalogue:
     def by_id(self) -> Mapping[str, Invariant]:
         """All of them, those of the table first."""
         return {**INVARIANTS, **{entry.id: entry for entry in self.own}} if self.own else INVARIANTS
+
+    @cached_property
+    def by_prefix(self) -> frozenset[str]:
+        """The ids of those that may be asked of the beginning of a history."""
+        return frozenset(entry.id for entry in self.by_id.values() if entry.by_prefix)
 
     @property
     def only_ours(self) -> bool:

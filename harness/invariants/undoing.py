@@ -15,6 +15,7 @@ from .registry import Checked, invariant
 @invariant(
     "I7",
     "null compensation",
+    by_prefix=True,
     holds_when="an undo that comes before its step succeeds, changes nothing, and bars the step from then on",
     cause="the participant looks for what is to be undone, finds nothing, and fails or forgets the request",
     repair="answer such an undo with success, and leave a tombstone under its key in the same transaction",
@@ -87,6 +88,7 @@ def _null_undo(
 @invariant(
     "I8",
     "no hanging",
+    by_prefix=True,
     holds_when="after a step's undo was answered the step takes no effect any more, and is not told to have succeeded",
     cause="a request that was slow arrives after its undo, and nothing there tells it from a new one",
     repair="give step and undo keys that belong together, and let the participant refuse a step after its undo",
@@ -161,6 +163,7 @@ def _hanging(facts: Facts, saga: SagaFacts, step: str, position: int, effect: bo
 @invariant(
     "I9",
     "compensation algebra",
+    by_prefix=True,
     holds_when="on a participant's state a step done twice is the step, an undo done twice is the undo, a step after "
     "its undo is the undo, and an undo after its step is nothing",
     cause="a participant that does not remember the key of an undo, or undoes by an amount instead of by a row",
@@ -219,6 +222,7 @@ def _same_key(facts: Facts, call: CallFacts, retention_ms: float | None) -> int:
 @invariant(
     "I19",
     "data",
+    by_prefix=True,
     holds_when="an undo names what its step took: the same amounts, and the id that the step was answered with",
     cause="the undo is computed anew from the order, or from another saga's answer",
     repair="keep the answer of each step durably, and build the undo from it",

@@ -15,6 +15,7 @@ from .registry import Checked, invariant
 @invariant(
     "I6",
     "ambiguity is sticky",
+    by_prefix=True,
     holds_when="after an unknown outcome nothing but the same key again, a query or the undo settles the step: no "
     "later refusal under another key does, and nothing is built on it before",
     cause="a timeout is taken for success, or a later attempt without the key is refused and speaks for the first",

@@ -36,6 +36,8 @@ import redis
 from sagafuzz import Request, Saga, Step, Transaction, UsageError, adapter
 from sagafuzz.frames import calling_line
 
+from .conftest import Laboratory
+
 PAIR = Saga("pair", [Step("order", "order.create", undo="order.cancel")])
 NOWHERE = ("127.0.0.1", 9)
 FILE = str(Path(tempfile.gettempdir()) / "never-made")
@@ -84,7 +86,7 @@ WAYS: dict[str, tuple[Callable[[], Any], str]] = {
 }
 
 
-def told(lab: Any, system: Any, **options: Any) -> str:
+def told(lab: Laboratory, system: Any, **options: Any) -> str:
     """What is said of a system that leaves the world."""
     with pytest.raises(UsageError, match=r"^adapter 'made' leaves the simulated world at ") as caught:
         lab.trial(system, **options)
@@ -100,7 +102,7 @@ def named(text: str) -> str:
 
 
 @pytest.mark.parametrize(("way", "expected"), WAYS.values(), ids=WAYS)
-def test_every_way_out_is_told_although_the_error_is_caught(lab: Any, way: Any, expected: str) -> None:
+def test_every_way_out_is_told_although_the_error_is_caught(lab: Laboratory, way: Any, expected: str) -> None:
     def attempt() -> bool:
         try:
             way()
@@ -114,7 +116,7 @@ def test_every_way_out_is_told_although_the_error_is_caught(lab: Any, way: Any, 
     assert not Path(FILE).exists()
 
 
-def test_the_line_is_the_innermost_of_the_users_own(lab: Any) -> None:
+def test_the_line_is_the_innermost_of_the_users_own(lab: Laboratory) -> None:
     line = 0
 
     def fetch() -> None:
@@ -132,7 +134,7 @@ def test_the_line_is_the_innermost_of_the_users_own(lab: Any) -> None:
 
 
 @pytest.mark.parametrize("where", ["boot", "recover"])
-def test_it_is_told_in_boot_and_in_recover(lab: Any, where: str) -> None:
+def test_it_is_told_in_boot_and_in_recover(lab: Laboratory, where: str) -> None:
     def out(world: Any) -> None:
         threading.Thread(target=int).start()
 
@@ -149,7 +151,7 @@ def test_it_is_told_in_boot_and_in_recover(lab: Any, where: str) -> None:
         lab.trial(system, "crash-after-send order F")
 
 
-def test_it_is_told_of_a_participant_that_catches_everything(lab: Any) -> None:
+def test_it_is_told_of_a_participant_that_catches_everything(lab: Laboratory) -> None:
     class Bank:
         def handle(self, request: Request, tx: Transaction) -> None:
             with contextlib.suppress(BaseException):
@@ -188,7 +190,7 @@ async def served() -> Any:
 
 
 @pytest.mark.parametrize("way", [opened, in_a_task, in_a_thread, resolved, started, served])
-def test_asynchronous_code_is_told_the_line_that_waits(lab: Any, way: Any) -> None:
+def test_asynchronous_code_is_told_the_line_that_waits(lab: Laboratory, way: Any) -> None:
     async def run(world: Any, order: Any) -> bool:
         try:
             await way()
@@ -209,13 +211,13 @@ class Beside:
         return True
 
 
-def test_what_none_of_the_users_lines_does_is_told_with_the_adapter(lab: Any) -> None:
+def test_what_none_of_the_users_lines_does_is_told_with_the_adapter(lab: Laboratory) -> None:
     found: Any = Beside
     declared = inspect.getsourcelines(Beside)[1]
     assert named(told(lab, found.__sagafuzz_adapter__)) == f"test_leaving.py:{declared}"
 
 
-def test_a_library_in_c_that_waits_for_a_server_is_told(lab: Any) -> None:
+def test_a_library_in_c_that_waits_for_a_server_is_told(lab: Laboratory) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:  # nobody ever answers there
         port = server.getsockname()[1]
 
@@ -230,7 +232,7 @@ def test_a_library_in_c_that_waits_for_a_server_is_told(lab: Any) -> None:
 # -- what is no way out ------------------------------------------------------------------------------
 
 
-def test_work_in_a_thread_of_asyncio_is_simulated(lab: Any) -> None:
+def test_work_in_a_thread_of_asyncio_is_simulated(lab: Laboratory) -> None:
     async def run(world: Any, order: Any) -> bool:
         loop = asyncio.get_running_loop()
         with ThreadPoolExecutor(1) as pool:
@@ -241,7 +243,7 @@ def test_work_in_a_thread_of_asyncio_is_simulated(lab: Any) -> None:
     assert lab.trial(lab.system(run)).answers == ["completed"]
 
 
-def test_what_is_meant_to_be_outside_may_be(lab: Any, tmp_path: Path) -> None:
+def test_what_is_meant_to_be_outside_may_be(lab: Laboratory, tmp_path: Path) -> None:
     @contextlib.contextmanager
     def log() -> Any:
         with open(tmp_path / "log", "w") as file:
@@ -258,7 +260,7 @@ def test_what_is_meant_to_be_outside_may_be(lab: Any, tmp_path: Path) -> None:
     assert (tmp_path / "log").read_text() == "x"
 
 
-def test_after_it_the_world_is_closed_again(lab: Any) -> None:
+def test_after_it_the_world_is_closed_again(lab: Laboratory) -> None:
     def run(world: Any, order: Any) -> bool:
         with contextlib.suppress(ZeroDivisionError):
             world.outside(lambda: 1 // 0)
@@ -268,7 +270,7 @@ def test_after_it_the_world_is_closed_again(lab: Any) -> None:
     told(lab, lab.system(run))
 
 
-def test_reading_logging_scratch_files_and_databases_in_memory_are_no_way_out(lab: Any, tmp_path: Path) -> None:
+def test_reading_logging_scratch_files_and_databases_in_memory_are_no_way_out(lab: Laboratory, tmp_path: Path) -> None:
     def run(world: Any, order: Any) -> bool:
         Path(__file__).read_text()
         builtins.open(os.devnull, "w").close()
@@ -286,7 +288,9 @@ def test_reading_logging_scratch_files_and_databases_in_memory_are_no_way_out(la
     assert (tmp_path / "log").read_text() == "hello\n"
 
 
-def test_a_module_imported_inside_may_do_as_it_likes(lab: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_module_imported_inside_may_do_as_it_likes(
+    lab: Laboratory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "imported_inside.py").write_text("import subprocess\nsubprocess.run(['true'], check=True)\n")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(sys, "dont_write_bytecode", False)
@@ -300,7 +304,7 @@ def test_a_module_imported_inside_may_do_as_it_likes(lab: Any, tmp_path: Path, m
     assert list((tmp_path / "__pycache__").iterdir())  # its bytecode was written
 
 
-def test_outside_of_a_simulation_everything_is_as_it_was(lab: Any, tmp_path: Path) -> None:
+def test_outside_of_a_simulation_everything_is_as_it_was(lab: Laboratory, tmp_path: Path) -> None:
     lab.trial(lab.system(lambda world, order: True))
     (tmp_path / "file").write_text("x")
     with ThreadPoolExecutor(1) as pool:

@@ -126,7 +126,7 @@ INSTALMENTS = Saga(
     ],
 )
 def test_how_widely_a_key_is_known_is_declared(
-    lab: Any, scope: dict[str, str], accounts: tuple[str, str], applied: list[bool]
+    lab: Laboratory, scope: dict[str, str], accounts: tuple[str, str], applied: list[bool]
 ) -> None:
     def run(world: Any, order: Any) -> bool:
         for operation, account in zip(("charge_deposit", "charge_balance"), accounts, strict=True):
@@ -138,7 +138,7 @@ def test_how_widely_a_key_is_known_is_declared(
     assert ("key reused" in {found.anomaly for found in check(trial.history).violations}) == (False in applied)
 
 
-def test_a_scope_that_there_is_not_is_refused(lab: Any) -> None:
+def test_a_scope_that_there_is_not_is_refused(lab: Laboratory) -> None:
     with pytest.raises(UsageError, match=r"key_scope\['payment'\] is 'tenants' \(did you mean 'tenant'\?\)"):
         lab.system(lambda world, order: True, saga=INSTALMENTS, key_scope={"payment": "tenants"})
 

@@ -208,7 +208,7 @@ WALLS: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("wall", WALLS.values(), ids=WALLS)
-def test_the_date_is_virtual_however_it_is_asked_for(lab: Any, wall: Any) -> None:
+def test_the_date_is_virtual_however_it_is_asked_for(lab: Laboratory, wall: Any) -> None:
     told: list[float] = []
 
     def run(world: Any, order: Any) -> bool:
@@ -223,7 +223,7 @@ def test_the_date_is_virtual_however_it_is_asked_for(lab: Any, wall: Any) -> Non
 
 
 @pytest.mark.parametrize("today", [lambda: dt.date.today(), lambda: taken_today(), lambda: Timed().today()])
-def test_today_is_a_virtual_day(lab: Any, today: Any) -> None:
+def test_today_is_a_virtual_day(lab: Laboratory, today: Any) -> None:
     told: list[dt.date] = []
 
     def run(world: Any, order: Any) -> bool:
@@ -237,7 +237,7 @@ def test_today_is_a_virtual_day(lab: Any, today: Any) -> None:
     assert type(told[0]) is dt.date
 
 
-def test_a_date_made_inside_is_a_date_like_every_other(lab: Any) -> None:
+def test_a_date_made_inside_is_a_date_like_every_other(lab: Laboratory) -> None:
     made: list[dt.datetime] = []
     lab.trial(lab.system(lambda world, order: bool(made.append(dt.datetime.now(dt.UTC))) or True))
     (moment,) = made
@@ -248,7 +248,7 @@ def test_a_date_made_inside_is_a_date_like_every_other(lab: Any) -> None:
     assert moment + dt.timedelta(hours=1) > moment
 
 
-def test_a_class_that_inherits_of_datetime_makes_dates_of_its_own(lab: Any) -> None:
+def test_a_class_that_inherits_of_datetime_makes_dates_of_its_own(lab: Laboratory) -> None:
     class Deadline(dt.datetime):
         pass
 
@@ -260,7 +260,7 @@ def test_a_class_that_inherits_of_datetime_makes_dates_of_its_own(lab: Any) -> N
     assert type(Deadline.now()) is Deadline
 
 
-def test_the_functions_that_were_replaced_keep_their_names_and_can_be_pickled(lab: Any) -> None:
+def test_the_functions_that_were_replaced_keep_their_names_and_can_be_pickled(lab: Laboratory) -> None:
     lab.trial(lab.system(lambda world, order: True))
     for function in (time.time, os.urandom, random.choice, uuid.uuid1, open):
         assert pickle.loads(pickle.dumps(function)) is function
@@ -268,7 +268,7 @@ def test_the_functions_that_were_replaced_keep_their_names_and_can_be_pickled(la
     assert "tz" in repr(dt.datetime.now.__doc__)
 
 
-def test_clocks_that_another_tool_put_back_are_replaced_again(lab: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_clocks_that_another_tool_put_back_are_replaced_again(lab: Laboratory, monkeypatch: pytest.MonkeyPatch) -> None:
     """freezegun, say, puts back what it found when it was imported."""
     told: list[float] = []
     system = lab.system(lambda world, order: told.append(time.time()) or True)
@@ -346,7 +346,7 @@ class Backoff:
     jitter = random.Random(7)
 
 
-def test_generators_that_a_module_keeps_begin_anew_in_each_run_and_process(lab: Any) -> None:
+def test_generators_that_a_module_keeps_begin_anew_in_each_run_and_process(lab: Laboratory) -> None:
     drawn: list[list[float]] = []
 
     def note(world: Any) -> None:
@@ -365,7 +365,7 @@ def test_generators_that_a_module_keeps_begin_anew_in_each_run_and_process(lab: 
     assert first[:2] == recovered[:2] == [random.Random(42).random(), random.Random(7).random()]
 
 
-def test_identifiers_of_one_moment_differ(lab: Any) -> None:
+def test_identifiers_of_one_moment_differ(lab: Laboratory) -> None:
     made: list[Any] = []
     system = lab.system(lambda world, order: made.append([uuid.uuid1() for _ in range(1000)]) or True)
     lab.trial(system)
@@ -375,13 +375,13 @@ def test_identifiers_of_one_moment_differ(lab: Any) -> None:
     assert made[0] == sorted(made[0], key=lambda each: each.time)
 
 
-def test_what_the_module_of_identifiers_remembers_outside_is_its_own(lab: Any) -> None:
+def test_what_the_module_of_identifiers_remembers_outside_is_its_own(lab: Laboratory) -> None:
     before = uuid.uuid1(1)
     lab.trial(lab.system(lambda world, order: bool(uuid.uuid1())))
     assert uuid.uuid1(1).time > before.time > (START + 1e6) * 1e7
 
 
-def test_the_clock_of_sql_is_virtual(lab: Any) -> None:
+def test_the_clock_of_sql_is_virtual(lab: Laboratory) -> None:
     told: list[Any] = []
 
     def run(world: Any, order: Any) -> bool:
