@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -781,3 +781,13 @@ class RefundsByName(AtLeastOnce):
     def back(self, order: str, step: Step, known: Any) -> None:
         key = f"{order}/{step.undo}/{self.world.random.getrandbits(64)}"
         self.world.call(str(step.undo), saga=order, key=key, id=known["id"])
+
+
+FALL_FOR_TWO: Mapping[str, str] = {
+    "BeginsAnew": "a second process that begins anew undoes what the first one completes",
+    "CallsAPerson": "of two processes one puts the undo aside, and the other tells that all is undone",
+    "Journal": "of two processes one loses the entry under which the other goes on",
+    "Outbox": "after a refusal and the death of its process it calls the saga completed",
+    "PoliteRefusal": "an undo that fails, and to which nobody is called, keeps its recovery from the next saga",
+}
+"""Those that are right as long as one fault strikes, and the pair of faults that each does not survive."""
