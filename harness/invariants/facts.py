@@ -161,6 +161,7 @@ class SagaFacts:
         "durable",
         "free",
         "id",
+        "kept",
         "last_row",
         "nonsense",
         "owned",
@@ -180,6 +181,7 @@ class SagaFacts:
         self.dead: dict[str, int] = {}
         self.alerts: dict[str, int] = {}
         self.durable: dict[tuple[str, str], int] = {}  # (record, step) -> position of the first LOGACK
+        self.kept: dict[tuple[str, str], int] = {}  # (record, step) -> how many writes of it are not lost
         self.raised: list[int] = []
         self.nonsense: list[int] = []
         self.last_row = -1  # the last thing an orchestrator did for it
@@ -339,7 +341,9 @@ class Facts:
         if row[SAGA]:
             facts = self.of(row)
             data = row[DATA]
-            facts.durable.setdefault((data[RECORD], row[STEP]), position)
+            about = (data[RECORD], row[STEP])
+            facts.durable.setdefault(about, position)
+            facts.kept[about] = facts.kept.get(about, 0) + 1
             facts.last_row = position
             if len(data) > EPOCH:
                 facts.owned.append(
@@ -348,7 +352,9 @@ class Facts:
 
     def _loglost(self, position: int, row: Row) -> None:
         facts, lost = self.of(row), (row[DATA][RECORD], row[STEP], row[DATA][OCCURRENCE])
-        facts.durable.pop(lost[:2], None)
+        facts.kept[lost[:2]] = facts.kept.get(lost[:2], 1) - 1
+        if not facts.kept[lost[:2]]:  # else an earlier one of the kind stands again
+            facts.durable.pop(lost[:2], None)
         facts.owned = [write for write in facts.owned if write.record != lost]
         if lost[0] == "terminal":  # the saga's end was in it, and is taken back
             declared = [index for index, (_, _, to_client) in enumerate(facts.claims) if not to_client]

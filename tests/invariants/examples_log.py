@@ -54,6 +54,49 @@ good(
     tell compensated
     """,
 )
+good(
+    "I12",
+    "a record that another process writes again, and loses, still stands as it was first written",
+    """
+    boot
+    submit
+    write create
+    write intent order
+    boot second
+    write intent order
+    lost-write intent order
+    crash
+    as 1
+    call order.create key=o
+    write intent inventory
+    call inventory.reserve key=i
+    write intent payment
+    call payment.charge key=p
+    tell completed
+    """,
+)
+bad(
+    "I12",
+    "intent not durable",
+    "the only write of a record is lost",
+    """
+    boot
+    submit
+    write create
+    write intent order
+    lost-write intent order
+    send order.create key=o -> m1  <--
+    apply m1
+    ack m1
+    write intent inventory
+    call inventory.reserve key=i
+    write intent payment
+    call payment.charge key=p
+    tell completed
+    """,
+    names="order.create for saga-1 was sent before its record 'intent order' was durable",
+    at="order F",
+)
 bad(
     "I12",
     "create not durable",

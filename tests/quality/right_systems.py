@@ -786,7 +786,6 @@ class RefundsByName(AtLeastOnce):
 FALL_FOR_TWO: Mapping[str, str] = {
     "BeginsAnew": "a second process that begins anew undoes what the first one completes",
     "CallsAPerson": "of two processes one puts the undo aside, and the other tells that all is undone",
-    "Journal": "of two processes one loses the entry under which the other goes on",
     "Outbox": "after a refusal and the death of its process it calls the saga completed",
     "PoliteRefusal": "an undo that fails, and to which nobody is called, keeps its recovery from the next saga",
 }
