@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
-
-# A session in this process forgets the modules that it was the first to import, and so would have two of each class.
-import sagafuzz.exploration.stateful
-import sagafuzz.plugin.running  # noqa: F401
+from _pytest import pytester as inner_sessions
 
 ADAPTERS = """
 import sagafuzz
@@ -50,8 +49,20 @@ class Careless(Calm):
 Session = Callable[..., pytest.RunResult]
 
 
+@pytest.fixture
+def _one_of_each_class(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """A session within this process forgets the modules that it was the first to import. Only those of its own files
+    are to go: of ours, and of the libraries that we import late, there would be two of each class."""
+    snapshot, files = inner_sessions.SysModulesSnapshot, tmp_path_factory.getbasetemp()
+
+    def stays(name: str) -> bool:
+        return not Path(getattr(sys.modules[name], "__file__", None) or "").is_relative_to(files)
+
+    monkeypatch.setattr(inner_sessions, "SysModulesSnapshot", lambda preserve: snapshot(stays))
+
+
 @pytest.fixture(autouse=True)
-def _files(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+def _files(_one_of_each_class: None, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     pytester.makepyfile(adapters_of_shop=ADAPTERS)
     pytester.syspathinsert()
     monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
