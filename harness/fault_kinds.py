@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from types import MappingProxyType
 from typing import Final
 
@@ -77,49 +78,49 @@ class FaultKind:
     def __str__(self) -> str:
         return self.name
 
-    @property
+    @cached_property
     def before(self) -> tuple[Effect, ...]:
         """What it does before what its site stands for happens."""
         return tuple(effect for effect in self.effects if effect.at(self.phase) == BEFORE)
 
-    @property
+    @cached_property
     def after(self) -> tuple[Effect, ...]:
         """What it does afterwards."""
         return tuple(effect for effect in self.effects if effect.at(self.phase) == AFTER)
 
-    @property
+    @cached_property
     def worlds(self) -> frozenset[str]:
         """The worlds in which it can strike: those that can do each of its effects."""
         return WORLDS.intersection(*(effect.worlds for effect in self.effects))
 
-    @property
+    @cached_property
     def simulated(self) -> bool:
         """Whether the simulator can do it."""
         return SIMULATED in self.worlds
 
-    @property
+    @cached_property
     def live(self) -> bool:
         """Whether a system of real processes can be made to suffer it."""
         return LIVE in self.worlds
 
-    @property
+    @cached_property
     def crash(self) -> bool:
         """Whether the orchestrator dies of it."""
         return any(isinstance(effect, Crash) for effect in self.effects)
 
-    @property
+    @cached_property
     def takes_over(self) -> bool:
         """Whether another process goes on with what the orchestrator was about: it died, paused, was doubled, or the
         one that starts reads old records."""
         return any(isinstance(effect, Crash | Pause | StartSecond | Lag) for effect in self.effects)
 
-    @property
+    @cached_property
     def only_crash(self) -> Crash | None:
         """The crash, where that is all that it does."""
         (first, *others) = self.effects
         return first if isinstance(first, Crash) and not others else None
 
-    @property
+    @cached_property
     def visible_first(self) -> int | None:
         """Of a kind that is a crash and no more: how many events that outlive the process happen at its own site
         before it dies. None for every other kind."""
@@ -127,17 +128,17 @@ class FaultKind:
             return None
         return int(self.only_crash.when == AFTER and self.phase in (AT_SEND, AT_EFFECT))
 
-    @property
+    @cached_property
     def only_delays(self) -> bool:
         """Whether it keeps a saga waiting for as long as being overtaken does, and does no more."""
         return all(isinstance(effect, DelayAnswer) and not effect.late for effect in self.effects)
 
-    @property
+    @cached_property
     def only_jumps_clock(self) -> bool:
         """Whether nobody can notice it who does not read the wall clock."""
         return all(isinstance(effect, JumpClock) for effect in self.effects)
 
-    @property
+    @cached_property
     def barred_by(self) -> int:
         """The circumstances in which one of its effects changes nothing: bits of `sagafuzz.effects.REASONS`."""
         found = 0

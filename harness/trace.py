@@ -93,16 +93,6 @@ class Strike(NamedTuple):
     number: int
 
 
-class Watcher(Protocol):
-    """Who looks at a run while it goes on."""
-
-    def reached(self, site: SiteKey) -> None:
-        """A site is about to be visited."""
-
-    def about_to_ask(self) -> None:
-        """A process is about to ask a port to act."""
-
-
 class Extent(NamedTuple):
     """How far a trace had come: how many rows, sites and strikes there were, and the fields of `Trace`."""
 
@@ -117,7 +107,8 @@ class Extent(NamedTuple):
 
 class Trace:
     """See above. ``clock`` gives the time in µs since the run began; at the sites of the ``undisturbed`` sagas nothing
-    strikes. ``record`` takes a row as it is; ``watcher`` is told of each site before it counts."""
+    strikes. ``record`` takes a row as it is. ``on_site(site)`` is called before a site counts, ``on_ask()`` before a
+    process asks a port to act; None where nobody looks."""
 
     __slots__ = (
         "_clock",
@@ -128,12 +119,13 @@ class Trace:
         "fired",
         "handed",
         "impossible",
+        "on_ask",
+        "on_site",
         "record",
         "recovery",
         "rows",
         "site_rows",
         "sites",
-        "watcher",
     )
 
     def __init__(
@@ -141,8 +133,8 @@ class Trace:
     ) -> None:
         self._clock = clock
         self._undisturbed = undisturbed
-        self._faults = {
-            tuple(fault.site): Strike(kind_named(fault.kind), number) for number, fault in enumerate(faults)
+        self._faults: dict[SiteKey, Strike] = {
+            fault.site: Strike(kind_named(fault.kind), number) for number, fault in enumerate(faults)
         }
         self.rows: list[Row] = []
         self.record = self.rows.append
@@ -154,7 +146,8 @@ class Trace:
         self.recovery = -1
         self.compensation = -1
         self.capped = False
-        self.watcher: Watcher | None = None
+        self.on_site: Callable[[SiteKey], object] | None = None
+        self.on_ask: Callable[[], object] | None = None
 
     def add(self, kind: str, process: str, data: tuple[Any, ...] = (), *, saga: str = "", step: str = "") -> None:
         """Note an event of ``process``, now."""
@@ -168,7 +161,7 @@ class Trace:
     def visit(self, site: SiteKey, impossible: Impossible = NOTHING) -> Strike | None:
         """A site is reached: what the plan has for it. ``impossible`` are the kinds that could not take effect here, as
         things stand, with the reasons; none of them strikes."""
-        if site[0] in self._undisturbed:
+        if self._undisturbed and site[0] in self._undisturbed:
             return None
         if site[4] > (MAX_ATTEMPT if site[2] else MAX_OCCURRENCE):
             self.capped = True
@@ -176,8 +169,8 @@ class Trace:
         sites = self.sites
         if self.compensation < 0 and site[2] == COMPENSATION:
             self.compensation = len(sites)
-        if self.watcher is not None:
-            self.watcher.reached(site)
+        if self.on_site is not None:
+            self.on_site(site)
         if impossible:
             self.impossible[len(sites)] = impossible
         sites.append(site)

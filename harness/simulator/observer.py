@@ -45,10 +45,15 @@ class Observer:
         self._before = before  # that of the run from which this one goes on
         self.about_to_write = False
         self.known_at = -1
-        sim.trace.watcher = self
+        if watch is not None:
+            sim.trace.on_site = self._reached
 
-    def reached(self, site: SiteKey) -> None:
-        """See `Watcher`."""
+    def look_away(self) -> None:
+        """Ask ``watch`` no more."""
+        self.watch = self.sim.trace.on_site = None
+
+    def _reached(self, site: SiteKey) -> None:
+        """A site is about to be visited."""
         if self.watch is None or site[3] not in _ABOUT_TO_ACT:
             return
         trace = self.sim.trace
@@ -56,9 +61,6 @@ class Observer:
         if self.known_at < 0 and len(trace.fired) >= self.planned and self.watch(self):
             self.known_at = len(trace.sites)
             self.sim.kernel.stopped = "known"
-
-    def about_to_ask(self) -> None:
-        """See `Watcher`."""
 
     def projection_by_now(self) -> Projection:
         """What the rows so far leave to the invariants."""

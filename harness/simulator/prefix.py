@@ -173,10 +173,12 @@ class _Keeper(Observer):
 
     def __init__(self, sim: Simulation, planned: int, until: int) -> None:
         super().__init__(sim, planned)
+        sim.trace.on_ask = self._about_to_ask
         self._until = until
         self.found: list[Prefix] = []
 
-    def about_to_ask(self) -> None:
+    def _about_to_ask(self) -> None:
+        """A process is about to ask a port to act."""
         trace = self.sim.trace
         if len(trace.sites) >= self._until:
             self.sim.kernel.stopped = "known"

@@ -10,7 +10,7 @@ from greenlet import getcurrent
 
 from ..effects import AT_BOOT, BEFORE, SIMULATED, Doings, Effect, Lag, Upgrade, check_doings, doing
 from ..errors import UsageError
-from ..faults import FAULT_KINDS, Fault, Plan
+from ..faults import FAULT_KINDS, Fault, FaultKind, Plan
 from ..frames import calling_line
 from ..history import (
     APPLY,
@@ -162,8 +162,10 @@ class Simulation:
             if fault.kind not in setup.kinds:
                 raise UsageError(f"the plan names {fault.kind!r}: {setup.refusal(fault.kind)}")
             kind = FAULT_KINDS[fault.kind]
-            for effect in kind.effects:  # here, where no code under test can catch it
-                doing(DOINGS[kind.phase, effect.at(kind.phase)], effect)
+            if _can_be_done.get(fault.kind) is not kind:  # asked here, where no code under test can catch the error
+                for effect in kind.effects:
+                    doing(DOINGS[kind.phase, effect.at(kind.phase)], effect)
+                _can_be_done[fault.kind] = kind
         self.setup = setup
         self.manual = manual
         self.kernel = kernel = Kernel(horizon_us=0 if manual else HORIZON_US)
@@ -507,7 +509,7 @@ class Simulation:
         self.kernel.tasks.clear()
         self.kernel.timers.clear()
         self.kernel.acts.clear()
-        self.trace.watcher = None
+        self.trace.on_site = self.trace.on_ask = None
         self.living.clear()
         self._processes.clear()
         self.process = None
@@ -523,6 +525,8 @@ DOINGS: Final[Doings] = {**injection.DOINGS, **store.DOINGS, (AT_BOOT, BEFORE): 
 """All that is done in the simulated world, by the moment."""
 
 check_doings(SIMULATED, DOINGS)
+
+_can_be_done: Final[dict[str, FaultKind]] = {}  # the kinds that were looked at: a plan of a search names few of them
 
 
 def begun(setup: Setup, plan: Plan, seed: int = 0) -> Simulation:

@@ -148,11 +148,11 @@ class StorePort:
     def _commit(self, writes: Sequence[Write]) -> None:
         first = writes[0]
         subject = subject_of(writes)
-        process, watcher = self._process, self._trace.watcher
+        process, on_ask = self._process, self._trace.on_ask
         if process.replay_log is not None and process.replay_log.answer("put") is not LIVE:
             return  # a transaction, or a deletion
-        if watcher is not None:
-            watcher.about_to_ask()
+        if on_ask is not None:
+            on_ask()
         undo = self._durable.undo_last
         try:
             durable_write(self._host, process, first.saga, subject, writes, self._apply, undo=undo)

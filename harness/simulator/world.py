@@ -62,9 +62,9 @@ class SimWorld:
         timeout_us = int((host.setup.adapter.call_timeout_ms if timeout_ms is None else timeout_ms) * 1000)
         loop = events._get_running_loop()
         if loop is None:
-            kernel, watcher = host.kernel, host.trace.watcher
-            if watcher is not None:
-                watcher.about_to_ask()
+            kernel, on_ask = host.kernel, host.trace.on_ask
+            if on_ask is not None:
+                on_ask()
             self._network.request(process, operation, saga, key, timeout_us, payload, partial(kernel.wake, task), epoch)
             return kernel.block(task)
         if not isinstance(loop, SimLoop):

@@ -94,7 +94,7 @@ class StateMemo:
         kind, number = place = self._place
         self._place = (kind, number + 1)
         if number + 1 >= GLANCES:
-            observer.watch = None
+            observer.look_away()
         if self._found[place] * WORTH < self._asked[place] >= TRIALS:
             return False
         keys = state_keys(observer, 0)
