@@ -55,7 +55,7 @@ def enumerate_plans(adapter: Adapter, max_faults: int, reductions: Collection[Re
         for case in enumerator.cases():
             count += 1
             if not case.known:
-                verdict, new = judge.judge(case.plan, case.run, case.digest)
+                verdict, new = judge.judge(case.plan, case.run, case.digest, case.projection)
                 assert not verdict.violations, verdict.violations
                 if new:
                     outcomes.add(outcome_of(case.run, setup))

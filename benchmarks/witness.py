@@ -293,7 +293,7 @@ def searched() -> Iterator[None]:
         judge = Judge(setup)
         for case in Enumerator(setup, 2).cases():
             if not case.known:
-                judge.judge(case.plan, case.run, case.digest)
+                judge.judge(case.plan, case.run, case.digest, case.projection)
             yield
 
 
