@@ -43,6 +43,7 @@ KEY_KEPT: Final = 1 << 10
 DEAD: Final = 1 << 11
 OWN_EXPIRY: Final = 1 << 12
 NO_REPEAT: Final = 1 << 13
+REFUSAL_KEPT: Final = 1 << 14
 
 REASONS: Final = {
     NO_EXPIRY: "the participant is not declared in expiring=",
@@ -54,6 +55,7 @@ REASONS: Final = {
     NO_STORE_ERRORS: "the worker cannot be told that a write failed",
     UNSHARED: "no other saga works on the same data",
     NO_REPEAT: "the participant has applied no earlier attempt, or is not declared in refusing_repeats=",
+    REFUSAL_KEPT: "the participant is not declared in forgetting_refusals=",
     CUT_OFF: "nothing gets to the participant anyway",
     FAILING: "the participant fails already",
     DECIDED: "the answer is already fixed by what the participant remembers",
@@ -290,6 +292,15 @@ class RefuseRepeat(Effect):
     side: ClassVar[When | None] = BEFORE
     worlds: ClassVar[frozenset[str]] = frozenset({SIMULATED})
     barred: ClassVar[int] = NO_REPEAT
+
+
+@dataclass(frozen=True, kw_only=True)
+class RefuseOnce(Effect):
+    """The participant refuses this request, and does not remember that it did."""
+
+    phases: ClassVar[tuple[str, ...]] = (AT_EFFECT,)
+    side: ClassVar[When | None] = BEFORE
+    barred: ClassVar[int] = REFUSAL_KEPT | DECIDED
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -34,6 +34,7 @@ CAPABILITIES: Final[Mapping[str, str]] = {
     "upgrade": "the adapter declares upgrade=",
     "expiry": "the adapter declares expiring=",
     "retention": "the adapter declares key_retention_ms=",
+    "forgets": "the adapter declares forgetting_refusals=",
     "repeats": "the adapter declares refusing_repeats=",
     "sagas": "the scenario runs more than one saga",
     "proxy": "the manifest of a live system puts a store behind a proxy",

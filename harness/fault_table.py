@@ -35,6 +35,7 @@ from .effects import (
     Mute,
     Pause,
     Refuse,
+    RefuseOnce,
     RefuseRepeat,
     RestartParticipant,
     RestartStore,
@@ -265,6 +266,15 @@ register(
         needs="repeats",
         meaning="an earlier attempt was applied, and this one is refused for good: it exists already, or a credential "
         "has run out",
+        unless={"retriable": "a retriable step cannot be refused"},
+    ),
+    FaultKind(
+        name="refused-once",
+        phase=AT_EFFECT,
+        effects=(RefuseOnce(),),
+        directions=(FORWARD,),
+        needs="forgets",
+        meaning="the participant refuses, without effect, and does not remember it: it accepts the next attempt",
         unless={"retriable": "a retriable step cannot be refused"},
     ),
     FaultKind(

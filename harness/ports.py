@@ -268,6 +268,7 @@ class Adapter:
     forgets_retries: bool = False
     expiring: tuple[str, ...] = ()
     refusing_repeats: tuple[str, ...] = ()
+    forgetting_refusals: tuple[str, ...] = ()
     key_retention_ms: float | None = None
     key_scope: Mapping[str, str] = field(default_factory=dict)
     upgrade: Callable[[], Any] | None = None
@@ -351,6 +352,7 @@ def adapter(
     forgets_retries: bool = False,
     expiring: Iterable[str] = (),
     refusing_repeats: Iterable[str] = (),
+    forgetting_refusals: Iterable[str] = (),
     key_retention_ms: float | None = None,
     key_scope: Mapping[str, str] | None = None,
     upgrade: Callable[[], Any] | None = None,
@@ -365,11 +367,9 @@ def adapter(
     """Declare a class to be a system under test. Times are virtual milliseconds. ``scenarios`` replaces the default
     ones. ``participants`` plugs the user's own in, by name; ``around`` puts code of the user's around built-in ones,
     in their local transactions. ``operations`` lists calls of no step. ``expiring`` names participants whose
-    reservations may run out, ``refusing_repeats`` those that may refuse what they have applied, ``key_retention_ms``
-    says how long keys are kept, ``key_scope`` how widely they are known (`KEY_SCOPES`), ``upgrade`` is the class of a
-    later incarnation. ``cannot_suffer`` excludes fault kinds. Promises to be held to: ``max_attempts`` bounds the
-    requests of one step in one direction over all incarnations, ``min_backoff_ms`` is the least time between two,
-    ``deadline_ms`` is when a saga is over or in a person's hands. The others are as in the reference.
+    reservations may run out, ``refusing_repeats`` those that may refuse what they have applied, ``forgetting_refusals``
+    those that do not remember a refusal. Promises to be held to: ``max_attempts`` bounds the requests of one step in
+    one direction over all incarnations, ``min_backoff_ms`` is the least time between two. The rest is in the reference.
     """
     _check_saga(saga)
 
@@ -390,6 +390,7 @@ def adapter(
             forgets_retries=forgets_retries,
             expiring=tuple(expiring),
             refusing_repeats=tuple(refusing_repeats),
+            forgetting_refusals=tuple(forgetting_refusals),
             key_retention_ms=key_retention_ms,
             key_scope=dict(key_scope or {}),
             upgrade=upgrade,
@@ -440,6 +441,7 @@ def _check_promises(adapter: Adapter) -> None:
                     f"{where}: max_attempts bounds {operation!r}, which no step of {adapter.saga.name!r} has"
                     f"{nearest(operation, adapter.saga.by_operation)}"
                 )
+    check_named(adapter)
     for name in adapter.around:
         if name in adapter.participants:
             raise UsageError(f"{where}: {name!r} is in participants and in around; name it in one of them")
@@ -457,6 +459,18 @@ def _check_promises(adapter: Adapter) -> None:
     for name, saga in adapter.definitions.items():
         if not isinstance(saga, Saga):
             raise UsageError(f"{where}: definitions[{name!r}] is {saga!r}; write a Saga for each version")
+
+
+def check_named(adapter: Adapter) -> None:
+    """Raise UsageError where something is declared of a participant that nobody asks."""
+    asked = {operation.partition(".")[0] for operation in (*adapter.saga.by_operation, *adapter.operations)}
+    for option in ("expiring", "refusing_repeats", "forgetting_refusals"):
+        for name in getattr(adapter, option):
+            if name not in asked:
+                raise UsageError(
+                    f"adapter {adapter.name!r}: {option} has {name!r}{nearest(name, asked)}; "
+                    f"there is {', '.join(sorted(asked))}"
+                )
 
 
 def check_shape(cls: object, name: str) -> None:

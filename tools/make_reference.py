@@ -64,6 +64,7 @@ ADAPTER = {
     "durable_recovery": "`False` where recovery depends on more than the durable state",
     "forgets_retries": "`True` where a failed try that is made again and answered leaves no trace in the process",
     "expiring": "the participants whose reservations may run out",
+    "forgetting_refusals": "the participants that may refuse for a moment, and accept the next attempt",
     "refusing_repeats": "the participants that may refuse, for good, what they have applied already",
     "key_retention_ms": "how long participants keep idempotency keys; left out: for ever",
     "key_scope": "how widely a participant knows a key, by its name: `operation`, `account` or `tenant`",

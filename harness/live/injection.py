@@ -20,6 +20,7 @@ from ..effects import (
     DEAD,
     DECIDED,
     FAILING,
+    REFUSAL_KEPT,
     Cancel,
     Crash,
     CutOff,
@@ -38,6 +39,7 @@ from ..effects import (
     Mute,
     Pause,
     Refuse,
+    RefuseOnce,
     RestartParticipant,
     doing,
 )
@@ -46,7 +48,7 @@ from ..faults import FaultKind
 from ..history import CANCEL, DOWN, UNCALLED
 from ..saga import COMPENSATION
 from ..simulator.participants import ERROR as FAILED
-from ..simulator.participants import Reply
+from ..simulator.participants import REFUSED_FOR_NOW, REJECTED, Reply
 from ..trace import called_to
 from .ledger import Books, Call
 from .manifest import Manifest
@@ -111,6 +113,8 @@ class Injection:
                 now |= FAILING
             elif call.direction == COMPENSATION or self.books.decided(call):
                 now |= DECIDED
+            if call.service not in self.manifest.forgetting_refusals:
+                now |= REFUSAL_KEPT
         return impossible(phase, now)
 
     def fails(self, call: Call) -> bool:
@@ -233,6 +237,9 @@ class Injection:
     async def _refuse(self, effect: Refuse, call: Call, kind: FaultKind) -> Reply | None:
         return self.books.refuse(call, "refused by the business")
 
+    async def _refuse_once(self, effect: RefuseOnce, call: Call, kind: FaultKind) -> Reply | None:
+        return Reply(REJECTED, REFUSED_FOR_NOW)
+
     async def _crash_after(self, effect: Crash, call: Call, kind: FaultKind, reply: Reply | None) -> Reply | None:
         await self.host.crash(call.process, kind.name)
         return None
@@ -286,6 +293,7 @@ _HANDLING: Final[Mapping[type[Effect], Handle]] = {
     FailUntilRepaired: Injection._stick,
     Fail: Injection._fail,
     Refuse: Injection._refuse,
+    RefuseOnce: Injection._refuse_once,
 }
 _HANDLED: Final[Mapping[type[Effect], Handled]] = {
     Crash: Injection._crash_after,

@@ -13,7 +13,7 @@ from ..effects import AT_LOG, AT_LOGGED, NO_STORE_ERRORS
 from ..errors import UsageError
 from ..faults import FAULT_KINDS, kind_named
 from ..plain import Malformed
-from ..ports import Adapter
+from ..ports import Adapter, check_named
 from ..saga import Saga
 from ..scenario import Scenario
 
@@ -84,6 +84,7 @@ class Capabilities:
 
     ``resume`` says what drives an unfinished saga on after a restart: the worker by itself (auto), the command
     ``recover`` (on_poke), or nothing. ``supervised``: something outside restarts it where a saga is stuck.
+    ``forgetting_refusals`` are the participants that do not remember what they refused.
     ``call_timeout_ms`` is how long its callers wait for an answer, ``lease_ms``
     for how long it may hold a saga without a sign of life, ``max_recovery_ms`` what it needs at most to finish.
     """
@@ -101,6 +102,7 @@ class Capabilities:
     pause_ms: int = 0
     restart_ms: int = 0
     slow_commit_ms: int = 100
+    forgetting_refusals: tuple[str, ...] = ()
     cannot_suffer: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -181,19 +183,22 @@ def as_adapter(manifest: Manifest, spec: str) -> Adapter:
             excluded |= {kind.name for kind in FAULT_KINDS.values() if kind.crash and kind.phase in (AT_LOG, AT_LOGGED)}
         if not manifest.store_errors:
             excluded |= {kind.name for kind in FAULT_KINDS.values() if kind.barred_by & NO_STORE_ERRORS}
-    return Adapter(
+    adapter = Adapter(
         name=manifest.name,
         factory=LiveSystem(manifest),
         saga=manifest.saga,
         scenarios=manifest.scenarios,
         call_timeout_ms=manifest.call_timeout_ms,
         restart_ms=manifest.restart_ms,
+        forgetting_refusals=manifest.forgetting_refusals,
         cannot_suffer=tuple(sorted(excluded)),
         supervised=manifest.supervised,
         hidden_writes=not manifest.records,
         about=manifest.about,
         spec=spec,
     )
+    check_named(adapter)
+    return adapter
 
 
 TIME_SCALE: Final = 20
@@ -227,6 +232,7 @@ def hosted(adapter: Adapter, spec: str) -> Adapter:
         store_errors=True,
         call_timeout_ms=500,
         max_recovery_ms=10_000,
+        forgetting_refusals=adapter.forgetting_refusals,
         cannot_suffer=adapter.cannot_suffer,
         supervised=adapter.supervised,
     )

@@ -36,6 +36,7 @@ from ..effects import (
     Mute,
     Pause,
     Refuse,
+    RefuseOnce,
     RefuseRepeat,
     RestartParticipant,
 )
@@ -46,7 +47,7 @@ from ..trace import Strike
 from .incarnation import Incarnation
 from .message import Message
 from .network import DIES, LATENCY_US, PATIENCE_LEFT_US, WITHHELD, Network
-from .participants import ERROR, REJECTED, Reply
+from .participants import ERROR, REFUSED_FOR_NOW, REJECTED, Reply
 from .timers import ARRIVAL, DELIVERY, RUN_OUT, WAIT_OVER
 
 
@@ -145,6 +146,10 @@ def _refuse_repeat(net: Network, effect: RefuseRepeat, msg: Message, kind: Fault
     return Reply(REJECTED, "it was applied already")
 
 
+def _refuse_once(net: Network, effect: RefuseOnce, msg: Message, kind: FaultKind) -> Reply:
+    return Reply(REJECTED, REFUSED_FOR_NOW)
+
+
 def _crash_before(net: Network, effect: Crash, msg: Message, kind: FaultKind) -> None:
     if not msg.process.dead:
         net.host.crash(msg.process, kind.name)
@@ -222,6 +227,7 @@ _HANDLING: Final[Mapping[type[Effect], Callable[[Network, Any, Message, FaultKin
     FailUntilRepaired: _fail_until_repaired,
     Fail: _fail_before,
     Refuse: _refuse,
+    RefuseOnce: _refuse_once,
     RefuseRepeat: _refuse_repeat,
 }
 _HANDLED: Final[Mapping[type[Effect], Callable[[Network, Any, Message, Reply, FaultKind], Reply]]] = {

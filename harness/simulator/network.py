@@ -26,6 +26,7 @@ from ..effects import (
     NO_REPEAT,
     NO_RESERVATION,
     OWN_EXPIRY,
+    REFUSAL_KEPT,
     Doings,
     doing,
 )
@@ -312,6 +313,8 @@ class Network:
             now |= NO_RESERVATION
         if msg.service not in adapter.refusing_repeats or not service.has_applied(msg):
             now |= NO_REPEAT
+        if msg.service not in adapter.forgetting_refusals:
+            now |= REFUSAL_KEPT
         if msg.process.dead:
             now |= DEAD
         retention_ms = adapter.key_retention_ms

@@ -27,6 +27,9 @@ OK: Final = "ok"
 REJECTED: Final = "rejected"
 ERROR: Final = "error"
 
+REFUSED_FOR_NOW: Final = "not now"
+"""The reason of a refusal that nobody remembers."""
+
 
 class Reply:
     """What a participant did with one delivery. ``answer`` is OK, REJECTED or ERROR.

@@ -94,6 +94,7 @@ class Setup:
             "cancel": self.is_async or hasattr(adapter.factory, "cancel"),
             "upgrade": adapter.upgrade is not None,
             "expiry": bool(adapter.expiring),
+            "forgets": bool(adapter.forgetting_refusals),
             "repeats": bool(adapter.refusing_repeats),
             "retention": adapter.key_retention_ms is not None,
             "sagas": self.scenario.sagas > 1,

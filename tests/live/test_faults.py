@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from sagafuzz.errors import UsageError
 from sagafuzz.invariants import check
 from sagafuzz.live.case import LiveRun
+from sagafuzz.live.manifest import as_adapter, manifest_of
 from sagafuzz.simulator import Setup
 
 from .conftest import example, fault, run
@@ -91,6 +94,19 @@ def test_the_correct_one_survives_a_participant_that_fails(kind: str) -> None:
     live = run(setup, plan)
     assert violated(setup, live, plan) == set()
     assert outcome(live) in ("completed", "compensated")  # by whether it is back before the last attempt
+
+
+def test_a_refusal_of_the_moment_is_definite_and_forgotten() -> None:
+    setup, plan = example(CORRECT), fault("refused-once", "payment", "F", "effect")
+    assert "refused-once" not in setup.kinds, "its manifest declares nothing"
+    manifest = replace(manifest_of(setup.adapter), forgetting_refusals=("payment",))
+    setup = replace(setup, adapter=as_adapter(manifest, setup.adapter.spec))
+    with pytest.raises(UsageError, match="forgetting_refusals has 'paymnt'"):
+        as_adapter(replace(manifest, forgetting_refusals=("paymnt",)), "")
+    live = run(setup, plan)
+    assert violated(setup, live, plan) == set()
+    assert kinds(live, step="payment", direction="F") == ["SEND", "DELIVER", "REJECT", "ACK"]
+    assert outcome(live) == "compensated"
 
 
 def test_a_compensation_that_fails_for_good_is_put_in_a_persons_hands() -> None:

@@ -703,6 +703,34 @@ class DoubtsRefusals(MutableOrchestrator):
         return done
 
 
+class KeepsTheRefusedForLater(MutableOrchestrator):
+    """Undoes a saga that was refused, and leaves the request in a queue of those that are tried once more."""
+
+    def _call(self, state: Any, step: Step, operation: str) -> Any:
+        try:
+            return super()._call(state, step, operation)
+        except Rejected:
+            self._world.spawn(self._once_more, state, step, operation)
+            raise
+
+    def _once_more(self, state: Any, step: Step, operation: str) -> None:
+        self._world.sleep(5)
+        with contextlib.suppress(Rejected, CallTimeout, Unavailable):
+            super()._call(state, step, operation)
+
+
+class AsksTwice(DoubtsRefusals):
+    """Right where a refusal may be one of the moment: asks once more before it takes it for the end, and undoes the
+    step then, since another attempt may yet be accepted."""
+
+    def _call(self, state: Any, step: Step, operation: str) -> Any:
+        try:
+            return super()._call(state, step, operation)
+        except Rejected:
+            self._world.sleep(self._policy.first_backoff_s)
+            return super()._call(state, step, operation)
+
+
 class ListsOnce(MutableOrchestrator):
     """Looks for open sagas once after a restart."""
 
@@ -794,6 +822,7 @@ BROKEN: Mapping[str, Broken] = {
         invariant="I2",
         after="lost-ack",
     ),
+    "refused-once": Broken(adapter=system(KeepsTheRefusedForLater, forgetting_refusals=("payment",)), invariant="I15"),
     "key-expiry": Broken(adapter=system(AsksAgainAnHourLater, key_retention_ms=600_000), invariant="I1"),
     "lost-ack": Broken(
         adapter=system(
@@ -849,6 +878,11 @@ SOUND: Mapping[str, tuple[Adapter, ...]] = {
     "refused-repeat": (
         system(DoubtsRefusals, refusing_repeats=("payment",)),
         system(DoubtsRefusals, scenario=DECLINED, refusing_repeats=("payment",)),
+    ),
+    "refused-once": (
+        system(forgetting_refusals=("order", "inventory", "payment")),
+        system(AsksTwice, forgetting_refusals=("order", "inventory", "payment")),
+        system(AsksTwice, scenario=DECLINED, forgetting_refusals=("order", "inventory", "payment")),
     ),
     "key-expiry": (system(UndoesOnceMore, scenario=DECLINED, key_retention_ms=HOURS_MS / 2),),
     "upgrade": (ZOO["resumes-by-position"].twin,),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from sagafuzz import Adapter, Outcome, PortError, Rejected, Saga, Scenario, Step
 from sagafuzz.invariants import check
+from sagafuzz.simulator import Setup
 
 from .conftest import Laboratory, Trial
 
@@ -118,6 +120,79 @@ def test_reject_does_not_strike_where_the_key_was_applied_already(lab: Laborator
         if trial.sites[index].phase == "effect"
     ]
     assert impossible in ([(2, True)], [(1, False), (2, True)])
+
+
+FORGETS = {"forgetting_refusals": ("payment",)}
+
+
+def asks_twice(world: Any, order: Any) -> bool:
+    """Charges again where it was refused; keyed by the order."""
+    for _ in range(2):
+        try:
+            world.call("payment.charge", saga=order.id, key="k")
+            return True
+        except Rejected:
+            continue
+    return False
+
+
+def test_refused_once_is_without_effect_and_the_next_attempt_is_accepted(lab: Laboratory) -> None:
+    trial = lab.trial(lab.system(asks_twice, **FORGETS), "refused-once pay F")
+    assert trial.story("pay") == ["SEND", "DELIVER", "REJECT", "ACK", "SEND", "DELIVER", "APPLY", "ACK"]
+    assert trial.of("REJECT")[0].data == ("not now",)
+    assert [event.data[0] for event in trial.of("APPLY")] == [True]
+    assert trial.answers == ["completed"]
+
+
+def test_refused_once_leaves_another_copy_of_the_request_to_be_accepted(lab: Laboratory) -> None:
+    def run(world: Any, order: Any) -> bool:
+        try:
+            world.call("payment.charge", saga=order.id, key="k")
+        except Rejected:
+            return False
+        return True
+
+    trial = lab.trial(lab.system(run, **FORGETS), "duplicate pay F", "refused-once pay F")
+    assert [event.kind for event in trial.of("REJECT", "APPLY")] == ["REJECT", "APPLY"]
+    assert "I2" in {found.invariant for found in check(trial.run.history(trial.setup, trial.plan)).violations}
+
+
+@pytest.mark.parametrize(
+    ("options", "faults"),
+    [({}, ()), ({"forgetting_refusals": ("order",)}, ()), (FORGETS, ("lost-ack pay F",))],
+    ids=["undeclared", "another-participant", "applied-already"],
+)
+def test_refused_once_strikes_only_what_a_participant_that_forgets_has_not_decided(
+    lab: Laboratory, options: Any, faults: tuple[str, ...]
+) -> None:
+    def run(world: Any, order: Any) -> bool:
+        for _ in range(2):
+            with contextlib.suppress(PortError):
+                world.call("payment.charge", saga=order.id, key="k")
+        return True
+
+    system = lab.system(run, **options)
+    assert ("refused-once" in Setup(adapter=system, scenario=system.scenarios[0]).kinds) == bool(options)
+    trial = lab.trial(system, *faults)
+    nth = 2 if faults else 1
+    reasons = {
+        trial.sites[index].occurrence: kinds.get("refused-once", "")
+        for index, kinds in trial.run.impossible.items()
+        if trial.sites[index].phase == "effect"
+    }
+    expected = "the answer is already fixed" if faults else "not declared in forgetting_refusals="
+    assert expected in reasons[nth]
+
+
+def test_a_participant_of_ones_own_forgets_a_refusal_of_the_moment_too(lab: Laboratory) -> None:
+    class Till:
+        def handle(self, request: Any, tx: Any) -> Any:
+            tx.state[request.saga] = tx.state.get(request.saga, 0) + 1
+            return {}
+
+    system = lab.system(asks_twice, participants={"payment": Till}, **FORGETS)
+    trial = lab.trial(system, "refused-once pay F")
+    assert trial.story("pay") == ["SEND", "DELIVER", "REJECT", "ACK", "SEND", "DELIVER", "APPLY", "ACK"]
 
 
 def test_error_before_effect_applies_nothing(lab: Laboratory, once: Adapter) -> None:

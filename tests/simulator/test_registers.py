@@ -165,6 +165,9 @@ def test_a_mark_that_nobody_takes_away_is_left(lab: Laboratory) -> None:
     [
         ({"isolation": ["dirty-reads"]}, r"isolation has 'dirty-reads' \(did you mean 'dirty-read'\?\)"),
         ({"max_attempts": {"account.putt": 3}}, "max_attempts bounds 'account.putt', which no step of 'counter' has"),
+        ({"expiring": ["acount"]}, r"expiring has 'acount' \(did you mean 'account'\?\); there is account"),
+        ({"refusing_repeats": ["till"]}, r"refusing_repeats has 'till'; there is account"),
+        ({"forgetting_refusals": ["till"]}, r"forgetting_refusals has 'till'; there is account"),
         ({"definitions": {"v1": "counter"}}, r"definitions\['v1'\] is 'counter'; write a Saga for each version"),
     ],
 )
