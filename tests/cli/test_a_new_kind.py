@@ -128,6 +128,7 @@ def test_a_system_can_declare_that_it_does_not_suffer_it(dummy: str) -> None:
 
 def test_no_fault_strikes_without_doing_anything(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(simulation, "DOINGS", {moment: {} for moment in simulation.DOINGS})
+    monkeypatch.setattr(simulation, "_can_be_done", {})  # no kind was looked at yet
     setup = Setup(adapter=load("reference"), scenario=load("reference").scenarios[0])
     fault = Fault(kind="lost-request", site=Site("saga-1", "payment", "F", AT_SEND, 1))
     with pytest.raises(TypeError, match=r"nothing is done here for LoseRequest\(\)"):
