@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
 
+from .errors import InternalError
 from .faults import Plan, Site
 from .history import History
 from .saga import Saga
@@ -365,6 +366,22 @@ class Report:
     packages: tuple[tuple[str, str], ...] = ()
     definition: Saga | None = None
     discovery: tuple[Discovery, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Whatever is called consistent was exercised: each scenario asked, completed without a fault unless it is not
+        meant to, and faults were injected. InternalError where that is not so."""
+        if self.verdict != CONSISTENT:
+            return
+        idle = [found.scenario.name for found in self.scenarios if not (found.sends and found.completes)]
+        if idle or not self.injected:
+            what = f"nothing came of {', '.join(idle)}" if idle else "no fault struck it"
+            raise InternalError(f"{self.adapter} was about to be called consistent although {what}")
+
+    @property
+    def injected(self) -> int:
+        """How many plans had a fault, and how often the state machine did harm."""
+        plans = (*self.counts.by_faults[1:], *self.random_plans.by_faults[1:])
+        return sum(plans) + self.random.faults
 
     @property
     def distinct_invariants(self) -> tuple[str, ...]:

@@ -30,6 +30,7 @@ from .enumerator import Enumerator
 from .parting import NotDeterministic
 from .random_plans import random_plans
 from .reductions import SHAPING
+from .vacuity import NOTHING_INJECTED, vacuous_run
 
 CERTIFICATE_VERSION: Final = 1
 CERTIFICATE_FILE: Final = "certificate.json"
@@ -246,6 +247,7 @@ class _Checker:
         self._seed = seed
         self._stopped = stopped
         self._seen: set[tuple[str, str, bool]] = set()
+        self._struck = 0  # how many faults the random plans had
         self.sampled = 0
         self.singles = 0
 
@@ -264,12 +266,16 @@ class _Checker:
             found = self._random(setup, share)
             if found is not None:
                 return found
+        if not self.singles and not self._struck:
+            return Verified(result="CANNOT RUN", reason=NOTHING_INJECTED)
         return Verified(result="CONFIRMED")
 
     def _one_fault(self, setup: Setup, entry: CertifiedScenario) -> Verified | None:
         """The plan without faults, and every plan with one."""
         run = simulate(setup)
         found = self._judge(setup, Plan(), run.history(setup, Plan()), complete=True)
+        if found is None and (nothing := vacuous_run(run, setup)):
+            found = Verified(result="CANNOT RUN", reason=nothing)
         if found is not None or not self._certificate.max_faults:
             return found
         enumerator = Enumerator(setup, 1, self._only, reductions=SHAPING)
@@ -298,6 +304,7 @@ class _Checker:
             if found is not None:
                 return found
             self.sampled += 1
+            self._struck += len(case.plan)
         return None
 
     def _judge(self, setup: Setup, plan: Plan, history: History, *, complete: bool) -> Verified | None:

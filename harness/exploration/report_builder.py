@@ -28,7 +28,7 @@ from .part_search import NO_END
 from .settings import Settings
 from .statistics import Statistics
 from .stopping import Ends, Stop, Why
-from .vacuity import never_asked, never_completed, nothing_injected
+from .vacuity import NOTHING_INJECTED, vacuous
 
 
 class ReportBuilder:
@@ -127,9 +127,8 @@ class ReportBuilder:
         if drawn.fired < drawn.run:
             yield f"in {drawn.run - drawn.fired} of {drawn.run} random plans a fault did not fire"
         if self._stop is None:
-            yield from never_asked(self._scenarios)
-            yield from never_completed(self._scenarios)
-            if not findings and (none := nothing_injected(self._known.struck, self._random)):
-                yield none
+            yield from vacuous(self._scenarios)
+            if not (findings or self._known.struck or self._random.faults):
+                yield NOTHING_INJECTED
         for id, why in self._known.gave_up.items():
             yield f"the check of {id} gave up: {why}"

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import Final
 
 from ..history import APPLY, CLIENT_ACK, DATA, DIRECTION, KIND, OUTCOME, PROCESS, REJECT, SAGA, SEND, STEP, TERMINAL
 from ..saga import COMPENSATION, FORWARD, Outcome
 from ..simulator import Run, Setup
-from ..verdict import RandomResult, ScenarioResult
+from ..verdict import ScenarioResult
 
 
 def sends(run: Run) -> bool:
@@ -50,31 +51,45 @@ def meant_to_succeed(run: Run, setup: Setup) -> bool:
     return scenario.meant_to_succeed and (scenario.succeeds is True or not otherwise)
 
 
-def never_asked(scenarios: Iterable[ScenarioResult]) -> Iterator[str]:
-    """A sentence for each scenario in which no request was sent."""
-    for found in scenarios:
-        if found.counts.run and not found.sends:
-            yield (
-                f"scenario {found.scenario.name} sent no request: the code under test asks no participant, so nothing "
-                f"was tested; look at whether it reaches them by world.call"
-            )
-
-
-def never_completed(scenarios: Iterable[ScenarioResult]) -> Iterator[str]:
-    """A sentence for each scenario that is meant to succeed and completes in no run."""
-    for found in scenarios:
-        if found.counts.run and found.sends and not found.ever_completes:
-            yield (
-                f"scenario {found.scenario.name} never completes, not even without a fault, and nothing refuses its "
-                f"orders; look at how the code under test is wired, or write succeeds=False in the Scenario"
-            )
-
-
-def nothing_injected(fired: int, machine: RandomResult) -> str:
-    """A sentence where no fault struck in the whole campaign, "" where one did. ``fired`` counts those of all plans."""
-    if fired or machine.faults:
-        return ""
+def never_asked(scenario: str) -> str:
+    """What is said of a scenario in which no request was sent."""
     return (
-        "no fault was injected, so nothing is known of what faults do; allow one or more of a kind that can strike, "
-        "or examples of the state machine"
+        f"scenario {scenario} sent no request: the code under test asks no participant, so nothing was tested; "
+        f"look at whether it reaches them by world.call"
     )
+
+
+def never_completed(scenario: str, *, struck: bool = False) -> str:
+    """What is said of a scenario that is meant to succeed and does not complete; ``struck``: it does where a fault
+    strikes."""
+    how = "completes only where a fault strikes" if struck else "never completes, not even without a fault"
+    return (
+        f"scenario {scenario} {how}, and nothing refuses its orders; look at how the code under test is wired, or "
+        f"write succeeds=False in the Scenario"
+    )
+
+
+def vacuous(scenarios: Iterable[ScenarioResult]) -> Iterator[str]:
+    """A sentence for each scenario that was run and showed nothing."""
+    for found in scenarios:
+        if not found.counts.run:
+            continue
+        if not found.sends:
+            yield never_asked(found.scenario.name)
+        elif not found.completes:
+            yield never_completed(found.scenario.name, struck=found.ever_completes)
+
+
+def vacuous_run(run: Run, setup: Setup) -> str:
+    """The same of a run without a fault, "" where it asks and completes, or is not meant to."""
+    if not sends(run):
+        return never_asked(setup.scenario.name)
+    if not completes(run, setup) and meant_to_succeed(run, setup):
+        return never_completed(setup.scenario.name)
+    return ""
+
+
+NOTHING_INJECTED: Final = (
+    "no fault was injected, so nothing is known of what faults do; allow one or more of a kind that can strike, "
+    "or examples of the state machine"
+)

@@ -11,9 +11,10 @@ import sagafuzz
 from sagafuzz import Scenario
 from sagafuzz.exploration.campaign import Campaign
 from sagafuzz.exploration.settings import Settings
+from sagafuzz.exploration.vacuity import vacuous
 from sagafuzz.loading import as_adapter, load
 from sagafuzz.reports import REPORTS
-from sagafuzz.verdict import Report
+from sagafuzz.verdict import PlanCounts, Report, ScenarioResult
 
 SAGA = sagafuzz.Saga(
     "checkout",
@@ -131,6 +132,14 @@ def test_one_that_never_completes_is_inconclusive() -> None:
     report = campaign(GivesUp)
     assert report.verdict == "inconclusive"
     assert "scenario succeeds never completes, not even without a fault" in reasons(report)
+
+
+def test_one_that_completes_only_where_a_fault_strikes_shows_nothing_without_one() -> None:
+    counts = PlanCounts(planned=2, run=2, fired=2, by_faults=(1, 1))
+    found = ScenarioResult(scenario=Scenario(), counts=counts, completes=False)
+    (said,) = vacuous([found])
+    assert said.startswith("scenario succeeds completes only where a fault strikes, and nothing refuses its orders")
+    assert list(vacuous([replace(found, completes=True), replace(found, counts=PlanCounts())])) == []
 
 
 @pytest.mark.parametrize(

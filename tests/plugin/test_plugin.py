@@ -233,6 +233,41 @@ def test_the_fixture_without_an_adapter_or_a_report(session: Session) -> None:
     )
 
 
+def test_a_test_that_exercised_nothing_fails_and_says_why(session: Session) -> None:
+    test = f"""
+class AsksNobody(Calm):
+    def run(self, order):
+        return False
+
+class TakesBack(Calm):
+    def run(self, order):
+        for operation in ("order.create", "order.cancel"):
+            self.world.call(operation, key=order.id)
+        return False
+
+def declared(cls, **options):
+    return sagafuzz.adapter(saga=SAGA, scenarios=ONE, **{{"cannot_suffer": OTHERS, **options}})(cls)
+
+@pytest.mark.saga(declared(AsksNobody))
+def test_nobody(): ...
+
+def test_never(saga):
+    saga.check(declared(TakesBack), {QUICK})
+
+def test_nothing(saga):
+    saga.check(declared(Calm, cannot_suffer=FAULT_KINDS), {QUICK})
+"""
+    result = session(test=test)
+    result.assert_outcomes(failed=3)
+    result.stdout.fnmatch_lines(
+        [
+            "shop on AsksNobody: INCONCLUSIVE: scenario succeeds sent no request: *",
+            "shop on TakesBack: INCONCLUSIVE: scenario succeeds never completes, not even without a fault*",
+            "shop on Calm: INCONCLUSIVE: no fault was injected*",
+        ]
+    )
+
+
 def test_a_campaign_that_proves_nothing_fails_and_says_why(session: Session) -> None:
     test = f"""
 import dataclasses, itertools

@@ -130,7 +130,7 @@ def covered(make: SimpleNamespace) -> Report:
     order = {"scenario": "two", "participant": "payment"}
     charge, refund = "saga-1 payment.charge", "saga-2 payment.refund"
     return make.report(
-        counts=PlanCounts(planned=7, run=7, fired=7, pruned={"state memo": 5}),
+        counts=PlanCounts(planned=7, run=7, fired=7, by_faults=(1, 6), pruned={"state memo": 5}),
         covered=Coverage(
             sites=(
                 SiteCell(scenario="two", site=site, kind="lost-ack", mode="forward", **cell),
