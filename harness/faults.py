@@ -171,7 +171,7 @@ def infeasible(kind: FaultKind, *, phase: str, direction: str, step: Step | None
 
 def feasible_kinds(saga: Saga, site: Site, capabilities: Collection[str] = CAPABILITIES) -> tuple[str, ...]:
     """The kinds that can strike ``site`` where those ``capabilities`` are given, in the order of the table."""
-    step = saga.by_name.get(site.subject) if site.direction else None
+    step = saga.step(site.subject) if site.direction else None
     return tuple(
         kind.name
         for kind in FAULT_KINDS.values()

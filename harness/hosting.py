@@ -27,7 +27,7 @@ from sagafuzz import worker
 from sagafuzz.errors import UsageError
 from sagafuzz.ports import Adapter, Store, World
 from sagafuzz.records import Write, as_text, check_guards, check_key, declared_outcome, from_text, listed, read
-from sagafuzz.saga import FORWARD, Outcome
+from sagafuzz.saga import FORWARD, Outcome, problem_with_part
 from sagafuzz.scenario import Order
 
 
@@ -170,6 +170,7 @@ class HostWorld:
         key: str | None = None,
         timeout_ms: float | None = None,
         epoch: int = 0,
+        part: str | None = None,
         **payload: Any,
     ) -> Any:
         found = self._adapter.saga.by_operation.get(operation)
@@ -180,7 +181,12 @@ class HostWorld:
         asked = self._sagas.get(id) or worker.SagaRequest(id=id)
         wait_ms = None if timeout_ms is None else timeout_ms / self._scale
         verb = "do" if direction == FORWARD else "undo"
-        ask = partial(worker.call, asked, step.name, verb, key=key, payload=payload, timeout_ms=wait_ms, epoch=epoch)
+        if part is not None or step.many:
+            problem = problem_with_part(self._adapter.saga, operation, part)
+            if problem:
+                raise UsageError(problem)
+        said: dict[str, Any] = {"key": key, "payload": payload, "timeout_ms": wait_ms, "epoch": epoch, "part": part}
+        ask = partial(worker.call, asked, step.name, verb, **said)
         return asyncio.ensure_future(asyncio.to_thread(ask)) if _in_a_loop() else ask()
 
     @property

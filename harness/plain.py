@@ -27,6 +27,11 @@ SCALARS: Final[Mapping[type, str]] = {
 """What is held as it is, and how a person is asked for it."""
 
 
+NEWER: Final[Mapping[str, bool]] = {"newer": True}
+"""The metadata of a field that values did not have from the start: it is written only where it is not as by default,
+so that what does not use it is written as before."""
+
+
 SHOWN: Final = 100
 """So many characters of what is wrong are quoted."""
 
@@ -125,7 +130,21 @@ def _converter() -> Converter:
     accept((list, tuple, dict), is_namedtuple, namedtuple_hook)
     accept((dict,), is_mapping, mapping_hook)
     accept((dict,), _is_table, made.gen_structure_attrs_fromdict)
+    made.register_unstructure_hook_factory(_has_newer, lambda kind: _without_newer(kind, made))
     return made
+
+
+def _without_newer(kind: Any, made: Converter) -> Callable[[Any], Any]:
+    """What writes a value of that type without the newer fields that are as by default."""
+    from cattrs.gen import make_dict_unstructure_fn, override
+
+    newer: dict[str, Any] = {each.name: override(omit_if_default=True) for each in fields(kind) if is_newer(each)}
+    return make_dict_unstructure_fn(kind, made, **newer)
+
+
+def is_newer(field: Any) -> bool:
+    """Whether a field is one of those that values did not have from the start."""
+    return bool(field.metadata.get("newer"))
 
 
 @cache
@@ -185,6 +204,10 @@ def _is_named(kind: Any) -> bool:
 
 def _is_table(kind: Any) -> bool:
     return is_dataclass(kind) and not _is_text(kind)
+
+
+def _has_newer(kind: Any) -> bool:
+    return _is_table(kind) and isinstance(kind, type) and any(map(is_newer, fields(kind)))
 
 
 def _is_text(kind: Any) -> bool:

@@ -18,7 +18,7 @@ from typing import Any, Final, Protocol, TypeVar
 from .errors import UsageError, nearest
 from .faults import kind_named
 from .keys import KEY_SCOPES, OPERATION, usual_scope
-from .saga import Outcome, Saga
+from .saga import Outcome, Saga, split
 from .scenario import Scenario, default_scenarios
 
 _T = TypeVar("_T")
@@ -183,12 +183,14 @@ class World(Protocol):
         key: str | None = None,
         timeout_ms: float | None = None,
         epoch: int = 0,
+        part: str | None = None,
         **payload: Any,
     ) -> Any:
         """Ask a participant, and wait for its answer, at most ``timeout_ms`` virtual milliseconds (None: what the
         adapter declares). Raises Rejected, Unavailable or CallTimeout. ``saga`` says for which saga the request is,
         where that is not the one that ``run`` works for; ``key`` is the idempotency key, ``payload`` what is said
-        beside; ``epoch`` is the caller's fencing token, where it has one."""
+        beside; ``epoch`` is the caller's fencing token, where it has one. ``part`` tells the requests of a step of
+        several apart; an undo without one is of all that were asked for."""
 
     def sqlite(self, name: str = "main") -> sqlite3.Connection:
         """A durable SQLite database; every commit is a crash point, named by what it writes, as ``insert orders``."""
@@ -280,6 +282,7 @@ class Adapter:
     isolation: tuple[str, ...] = ()
     supervised: bool = False
     hidden_writes: bool = False
+    envelope: tuple[str, ...] = ()
     about: str = ""
     spec: str = ""
 
@@ -296,6 +299,7 @@ class Adapter:
             "key_scope": self._unusual_scopes,
             "supervised": self.supervised or None,
             "hidden_writes": self.hidden_writes or None,
+            "envelope": self.envelope,
         }
         found = {name: value for name, value in promises.items() if value not in (None, (), {})}
         if "deadline_ms" in found:
@@ -363,13 +367,14 @@ def adapter(
     definitions: Mapping[str, Saga] | None = None,
     isolation: Iterable[str] = (),
     supervised: bool = False,
+    envelope: Iterable[str] = (),
 ) -> Callable[[_C], _C]:
-    """Declare a class to be a system under test. Times are virtual milliseconds. ``scenarios`` replaces the default
-    ones. ``participants`` plugs the user's own in, by name; ``around`` puts code of the user's around built-in ones,
-    in their local transactions. ``operations`` lists calls of no step. ``expiring`` names participants whose
-    reservations may run out, ``refusing_repeats`` those that may refuse what they have applied, ``forgetting_refusals``
-    those that do not remember a refusal. Promises to be held to: ``max_attempts`` bounds the requests of one step in
-    one direction over all incarnations, ``min_backoff_ms`` is the least time between two. The rest is in the reference.
+    """Declare a class to be a system under test; times are virtual milliseconds. What each argument means is in the
+    reference. ``participants`` plugs the user's own in, by name; ``around`` puts code of the user's around built-in
+    ones, in their local transactions. ``operations`` lists calls of no step, ``envelope`` the fields of a request that
+    are headers and may differ from attempt to attempt. Promises to be held to: ``max_attempts`` bounds the requests of
+    one step in one direction over all incarnations, ``min_backoff_ms`` is the least time between two, ``deadline_ms``
+    is when a saga is over or in a person's hands.
     """
     _check_saga(saga)
 
@@ -401,6 +406,7 @@ def adapter(
             definitions=dict(definitions or {}),
             isolation=tuple(isolation),
             supervised=supervised,
+            envelope=_names("envelope", envelope),
             about=(inspect.getdoc(cls) or "").split("\n")[0],
         )
         _check_declared(declared, cls.__name__)
@@ -408,6 +414,12 @@ def adapter(
         return cls
 
     return declare
+
+
+def _names(label: str, names: Iterable[str]) -> tuple[str, ...]:
+    if isinstance(names, str) or not all(isinstance(name, str) for name in names):
+        raise UsageError(f"adapter: {label}={names!r}; write a tuple of names, for example ('attempt', 'trace')")
+    return tuple(names)
 
 
 def _check_saga(saga: object) -> None:
@@ -425,7 +437,8 @@ def _check_scenarios(scenarios: tuple[Scenario, ...], saga: Saga, name: str) -> 
         raise UsageError(f"adapter {name!r}: scenarios is empty; leave it out or list one")
     for scenario in scenarios:
         for saga_id, operation in scenario.refused:
-            if operation not in saga.by_operation:
+            whole, part = split(operation)
+            if whole not in saga.by_operation or (part and whole not in saga.in_parts):
                 raise UsageError(
                     f"scenario {scenario.name!r} refuses {operation!r} of {saga_id}, which no step of "
                     f"{saga.name!r} has{nearest(operation, saga.by_operation)}"

@@ -7,12 +7,13 @@ and retriable steps of Frank & Zahle (1998) and Richardson.
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable
-from dataclasses import KW_ONLY, dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import KW_ONLY, dataclass, field, replace
 from functools import cached_property
-from typing import Final
+from typing import Any, Final
 
 from .errors import UsageError, nearest
+from .plain import NEWER
 
 FORWARD: Final = "F"
 COMPENSATION: Final = "C"
@@ -31,6 +32,43 @@ class Outcome(enum.Enum):
     STUCK = "stuck"  # a compensation is dead-lettered; an operator must step in
 
 
+def about(name: str, undone: str) -> bool:
+    """Whether an undo of the step or part ``undone`` is about ``name`` as well: it is the same, or a part of it."""
+    return name == undone or split(name)[0] == undone
+
+
+ALL: Final = "all"
+ANY: Final = "any"
+"""How many of the parts that were asked for a saga needs to complete."""
+
+
+def instance(step: str, part: str) -> str:
+    """How events, sites and facts name one part of a step: ``reserve[line-2]``."""
+    return f"{step}[{part}]"
+
+
+def split(name: str) -> tuple[str, str]:
+    """The step and the part that such a name tells; ("reserve", "") for a step that is not of several parts."""
+    if not name.endswith("]"):
+        return name, ""
+    step, _, part = name[:-1].partition("[")
+    return step, part
+
+
+def problem_with_part(saga: Saga, operation: str, part: object) -> str:
+    """What is wrong with asking for ``operation`` with that part, or without one; "" where nothing is. An undo without
+    a part is of all that were asked for."""
+    if part is None:
+        forward = saga.by_operation[operation][1] == FORWARD
+        asked = f"world.call({operation!r}, ...): its step is asked for in parts; write part='line-1', for example"
+        return asked if forward else ""
+    if operation not in saga.in_parts:
+        return f"world.call({operation!r}, part={part!r}): its step has no parts; write many=True in its Step"
+    if not isinstance(part, str) or not part or set(part) & set("[]"):
+        return f"world.call({operation!r}, part={part!r}): write a string that is not empty, without brackets"
+    return ""
+
+
 @dataclass(frozen=True)
 class Step:
     """One local transaction of a saga and the operation that compensates it.
@@ -39,6 +77,11 @@ class Step:
     is nothing to undo. ``pivot`` marks the step after which the saga must complete;
     ``retriable`` one that cannot be refused and is retried until it succeeds.
     ``after`` names the predecessors; left out, it is the step listed before.
+
+    ``many`` says that it is asked for in parts, a request each: ``world.call(..., part="line-2")``. ``needs`` is "all"
+    where the saga completes with all the parts that it asked for, "any" where one is enough. ``amount`` names the
+    field of a request, or of its answer, that says how much: then the step can be undone in parts that add up.
+    ``consumes`` names an earlier step that this one uses up: what was captured is not held any more.
     """
 
     name: str
@@ -48,6 +91,10 @@ class Step:
     pivot: bool = False
     retriable: bool = False
     after: tuple[str, ...] | None = None
+    many: bool = field(default=False, metadata=NEWER)
+    needs: str = field(default=ALL, metadata=NEWER)
+    amount: str | None = field(default=None, metadata=NEWER)
+    consumes: str | None = field(default=None, metadata=NEWER)
 
     def __post_init__(self) -> None:
         for label, text in (("name", self.name), ("operation", self.operation)):
@@ -68,6 +115,17 @@ class Step:
             raise UsageError(f"step {self.name!r}: after={self.after!r} is a string; write after=({self.after!r},)")
         if self.after is not None:
             object.__setattr__(self, "after", tuple(self.after))
+        self._check_words()
+
+    def _check_words(self) -> None:
+        if self.needs not in (ALL, ANY):
+            raise UsageError(f"step {self.name!r}: needs={self.needs!r}; write {ALL!r} or {ANY!r}")
+        if self.needs == ANY and not self.many:
+            raise UsageError(f"step {self.name!r}: needs={ANY!r} is about its parts; write many=True as well")
+        for label, text in (("amount", self.amount), ("consumes", self.consumes)):
+            if text is not None and (not isinstance(text, str) or not text):
+                what = "the name of a field" if label == "amount" else "the name of an earlier step"
+                raise UsageError(f"step {self.name!r}: {label}={text!r}; write {what}, or leave it out")
 
     @property
     def participant(self) -> str:
@@ -107,6 +165,10 @@ class Saga:
         for step in self.steps:
             if step.name in seen:
                 raise UsageError(f"saga {self.name!r}: two steps are called {step.name!r}; give each its own name")
+            if step.name.endswith("]"):
+                raise UsageError(
+                    f"saga {self.name!r}: step {step.name!r} is called as a part of a step is; take the brackets out"
+                )
             seen.add(step.name)
             for operation in filter(None, (step.operation, step.undo)):
                 if operation in operations:
@@ -136,6 +198,12 @@ class Saga:
                 f"saga {self.name!r}: its steps form a cycle {' -> '.join([*cycle, cycle[0]])}; "
                 f"take one name out of an 'after'"
             )
+        for step in self.steps:
+            if step.consumes is not None and step.consumes not in self.ancestors[step.name]:
+                raise UsageError(
+                    f"saga {self.name!r}: step {step.name!r} consumes {step.consumes!r}, which is no step before it"
+                    f"{nearest(step.consumes, self.ancestors[step.name])}"
+                )
         pivots = [step.name for step in self.steps if step.pivot]
         for index, first in enumerate(pivots):
             for second in pivots[index + 1 :]:
@@ -189,9 +257,65 @@ class Saga:
         graph.add_nodes_from(rank)
         return tuple(nx.lexicographical_topological_sort(graph, key=rank.__getitem__))
 
+    @cached_property
+    def in_parts(self) -> frozenset[str]:
+        """The operations that are asked for in parts."""
+        return frozenset(operation for operation, (step, _) in self.by_operation.items() if step.many)
+
+    @cached_property
+    def terms(self) -> dict[str, Step]:
+        """The steps that are asked for in parts, have an amount or use another up, by their names."""
+        return {s.name: s for s in self.steps if s.many or s.amount is not None or s.consumes is not None}
+
+    @cached_property
+    def counted(self) -> bool:
+        """Whether some step has an amount, or uses another up: then more counts than how often each took effect."""
+        return any(step.amount is not None or step.consumes is not None for step in self.steps)
+
+    @cached_property
+    def needing_any(self) -> frozenset[str]:
+        """The steps of which one part is enough."""
+        return frozenset(split(step.name)[0] for step in self.steps if step.needs == ANY)
+
+    def step(self, name: str) -> Step | None:
+        """The step that an event or a site names, be it by one of its parts; None where it names none."""
+        return self.by_name.get(name) or self.by_name.get(split(name)[0])
+
+    def with_parts(self, parts: Mapping[str, tuple[str, ...]]) -> Saga:
+        """The saga as it was of one order: with a step for each part that was asked for, named as `instance` does. A
+        step of several parts of which none was asked for stays as it is. It is for judging: two of its steps can have
+        the same operation."""
+        asked = tuple(sorted(parts.items()))
+        found = self._unfolded.get(asked)
+        if found is None:
+            found = self._unfolded[asked] = self._unfold(parts)
+        return found
+
+    @cached_property
+    def _unfolded(self) -> dict[Any, Saga]:
+        return {}
+
+    def _unfold(self, parts: Mapping[str, tuple[str, ...]]) -> Saga:
+        names = {
+            step.name: tuple(instance(step.name, part) for part in parts.get(step.name, ())) or (step.name,)
+            for step in self.steps
+        }
+        made: Saga = object.__new__(Saga)
+        object.__setattr__(made, "name", self.name)
+        steps = tuple(replace(step, name=name) for step in self.steps for name in names[step.name])
+        object.__setattr__(made, "steps", steps)
+        vars(made)["predecessors"] = {
+            name: tuple(before for one in self.predecessors[step.name] for before in names[one])
+            for step in self.steps
+            for name in names[step.name]
+        }
+        return made
+
     def operation(self, step: str, direction: str) -> str:
         """The operation of ``step`` in ``direction``, for people to read."""
-        found = self.by_name.get(step)
+        found = self.step(step)
         if found is None:
             return step
-        return found.operation if direction == FORWARD else (found.undo or f"{found.operation} (undo)")
+        operation = found.operation if direction == FORWARD else (found.undo or f"{found.operation} (undo)")
+        part = split(step)[1]
+        return instance(operation, part) if part else operation

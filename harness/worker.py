@@ -87,13 +87,14 @@ def call(
     receipt: Any = None,
     timeout_ms: float | None = None,
     epoch: int = 0,
+    part: str | None = None,
 ) -> Any:
     """Ask the participant of ``step`` to ``do`` or ``undo`` it (the ``verb``). Returns its receipt. Waits at most
     ``timeout_ms`` real milliseconds (None: what the manifest says).
 
     Raises Rejected (definite), Unavailable (it answered with an error) or CallTimeout (no answer came: it may
     have applied, or may yet). ``receipt`` is what ``do`` was answered with, for its ``undo``; ``epoch`` the caller's
-    fencing token, where it has one.
+    fencing token, where it has one; ``part`` tells the requests of a step of several apart.
     """
     said = dict(saga.payload if payload is None else payload)
     if receipt is not None:
@@ -101,6 +102,8 @@ def call(
     headers = {"Saga-Id": saga.id, "Saga-Step": step, **({"Idempotency-Key": key} if key is not None else {})}
     if epoch:
         headers["Saga-Epoch"] = str(epoch)
+    if part is not None:
+        headers["Saga-Part"] = part
     wait_ms = timeout_ms or float(os.environ["SAGAFUZZ_CALL_TIMEOUT_MS"])
     status, answer = post(f"{step}/{verb}", said, headers=headers, timeout_ms=wait_ms)
     if status == 200:

@@ -51,6 +51,10 @@ STEP = {
     "pivot": "after this step the saga must complete",
     "retriable": "cannot be refused, and is retried until it succeeds",
     "after": "the names of its predecessors; left out: the step listed before; `()`: none",
+    "many": 'asked for in parts, a request each: `world.call(…, part="line-2")`',
+    "needs": "`any` where the saga completes with one of the parts; else with all that were asked for",
+    "amount": "the field of its requests, or of their answers, that says how much: undos in parts add up to it",
+    "consumes": "the earlier step that it uses up, as a capture does what was authorised",
 }
 ADAPTER = {
     "saga": "the definition",
@@ -73,6 +77,7 @@ ADAPTER = {
     "max_attempts": "a promise: at most so many requests of a step in a direction; a number, or one for each operation",
     "min_backoff_ms": "a promise: at least so much time between two of them",
     "deadline_ms": "a promise: by then a saga is over, or in a person's hands",
+    "envelope": "fields of a request that are headers, and may differ from attempt to attempt under one key",
     "definitions": "the versions of the saga, by the names that `world.adopt` uses",
     "isolation": "a promise: anomalies between sagas that the participants' data is free of",
     "supervised": "`True` where something outside restarts a process in which a saga is stuck",

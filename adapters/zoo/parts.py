@@ -83,7 +83,7 @@ def system(
             self.host = make(saga=saga, world=world, policy=policy, arguments=_arguments)
 
         def run(self, order: Order) -> Outcome:
-            return self.host.execute(order.id, {"item": order.item, "amount": order.amount})
+            return self.host.execute(order.id, {"item": order.item, "amount": order.amount, **order.data})
 
         def cancel(self, order: Order) -> None:
             self.host.cancel(order.id)

@@ -25,8 +25,9 @@ from ..errors import UsageError, nearest
 from ..ports import Participant
 from ..saga import COMPENSATION, FORWARD, Saga
 from ..scenario import Scenario
+from ..simulator.counters import LEDGERS
 from ..simulator.message import Message
-from ..simulator.participants import LEDGERS, REJECTED, Ledger, UserParticipant
+from ..simulator.participants import REJECTED, Ledger, UserParticipant
 from ..verdict import Violation
 
 LAWS: Final[Mapping[str, tuple[str, str]]] = {
@@ -123,7 +124,9 @@ class _Bench:
         scenario = Scenario(sagas=4)
         if callable(self.participant):
             return UserParticipant(self.participant, scenario)
-        return LEDGERS.get(self.participant, Ledger)(scenario, {order.id: order for order in scenario.orders})
+        return LEDGERS.get(self.participant, Ledger)(
+            scenario, {order.id: order for order in scenario.orders}, terms=self.saga.terms
+        )
 
     def state(self, before: Before, sequence: Sequence[str]) -> Any:
         """The business state after the past and then ``sequence`` of saga-1's requests."""

@@ -15,7 +15,7 @@ from typing import Any, Final
 from ..fault_kinds import Impossible
 from ..faults import FAULT_KINDS, FaultKind, Site, infeasible
 from ..history import APPLY, DIRECTION, KIND, PROCESS, REJECT, SAGA, STEP, Row
-from ..saga import DIRECTION_NAMES
+from ..saga import DIRECTION_NAMES, split
 from ..simulator import Run, Setup
 from ..verdict import MODES, Cell, Coverage, OrderCell, PairCell, SiteCell, Unreachable
 from .cases import Case, mode_of
@@ -85,10 +85,10 @@ class ScenarioCoverage:
     def by_step(self) -> dict[tuple[str, str, str], set[Site]]:
         """Kinds that a property of the step rules out, as (kind, where, reason): the sites reached there."""
         found: dict[tuple[str, str, str], set[Site]] = {}
-        steps = self.setup.adapter.saga.by_name
+        saga = self.setup.adapter.saga
         conditional = [kind for kind in FAULT_KINDS.values() if kind.unless and kind.name in self.setup.kinds]
         for site in map(Site._make, self.reached):
-            step = steps.get(site.subject) if site.direction else None
+            step = saga.step(site.subject) if site.direction else None
             for kind in conditional:
                 if step is not None and kind.phase == site.phase and site.direction in kind.directions:
                     reason = infeasible(kind, phase=site.phase, direction=site.direction, step=step)
@@ -131,7 +131,7 @@ class ScenarioCoverage:
         return kind in self.setup.kinds and (self.only is None or kind in self.only)
 
     def _fits(self, kind: FaultKind, site: Site) -> bool:
-        step = self.setup.adapter.saga.by_name.get(site.subject) if site.direction else None
+        step = self.setup.adapter.saga.step(site.subject) if site.direction else None
         return infeasible(kind, phase=site.phase, direction=site.direction, step=step) is None
 
 
@@ -276,7 +276,7 @@ class Orders:
         found: set[tuple[Operation, Operation]] = set()
         for row in rows:
             if (row[KIND] == APPLY or row[KIND] == REJECT) and row[PROCESS] in several and row[STEP]:
-                operation = (row[SAGA], row[STEP], row[DIRECTION])
+                operation = (row[SAGA], split(row[STEP])[0], row[DIRECTION])
                 earlier = before.setdefault(row[PROCESS], [])
                 for other in earlier:
                     if other[0] != operation[0]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from ..history import APPLY, CLIENT_ACK, DATA, DIRECTION, KIND, OUTCOME, PROCESS, REJECT, SAGA, SEND, STEP, TERMINAL
-from ..saga import COMPENSATION, FORWARD, Outcome
+from ..saga import COMPENSATION, FORWARD, Outcome, split
 from ..simulator import Run, Setup
 from ..verdict import ScenarioResult
 
@@ -24,7 +24,7 @@ def completes(run: Run, setup: Setup) -> bool:
     undone: set[str] = set()
     for row in run.rows:
         if row[KIND] == APPLY and row[DIRECTION] == FORWARD:
-            done.setdefault(row[SAGA], set()).add(row[STEP])
+            done.setdefault(row[SAGA], set()).add(split(row[STEP])[0])
         elif row[KIND] == APPLY and row[DIRECTION] == COMPENSATION:
             undone.add(row[SAGA])
     steps = set(setup.adapter.saga.by_name)

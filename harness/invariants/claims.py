@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from ..saga import FORWARD
+from collections.abc import Iterator
+
+from ..saga import ANY, FORWARD, Step, split
 from ..verdict import Violation
 from .effects import binds
 from .facts import COMPENSATED, COMPLETED, STUCK, Facts, SagaFacts
@@ -86,10 +88,10 @@ def client_truth(facts: Facts) -> Checked:
                 continue
             exercised = True
             if outcome == COMPLETED:
-                wrong = [step.name for step in facts.saga.steps if saga.net(step.name) < 1]
+                wrong = saga.missing()
                 state = "not in effect"
             else:
-                wrong = [step.name for step in facts.saga.steps if binds(step) and saga.net(step.name) > 0]
+                wrong = [step.name for step in saga.definition.steps if binds(step) and saga.net(step.name) > 0]
                 state = "in effect"
             if wrong:
                 found.append(
@@ -128,24 +130,41 @@ def no_hollow_success(facts: Facts) -> Checked:
         if claim is None:
             continue
         exercised = True
-        for step in facts.saga.steps:
-            call = saga.calls.get((step.name, FORWARD))
-            enough = call is not None and step.undo is None and 0 <= call.applied < claim
-            if call is None or not (enough or any(at < claim for at, _, _ in call.effective)):
-                found.append(
-                    Violation(
-                        invariant="I23",
-                        anomaly="hollow success",
-                        sentence=f"{saga.id} was called completed, but {step.operation} had not taken effect",
-                        expected=f"{step.operation} in effect before 'completed'",
-                        got="no effect",
-                        saga=saga.id,
-                        step=step.name,
-                        direction=FORWARD,
-                        position=claim,
-                    )
-                )
+        hollow = [step for step in saga.definition.steps if not _took_effect(saga, step, claim)]
+        found += [
+            _hollow(saga, step, claim)
+            for step in hollow
+            if step.needs != ANY or all(same in hollow for same in _parts_of(saga, step))
+        ]
     return exercised, found
+
+
+def _hollow(saga: SagaFacts, step: Step, claim: int) -> Violation:
+    operation = saga.definition.operation(step.name, FORWARD)
+    return Violation(
+        invariant="I23",
+        anomaly="hollow success",
+        sentence=f"{saga.id} was called completed, but {operation} had not taken effect",
+        expected=f"{operation} in effect before 'completed'",
+        got="no effect",
+        saga=saga.id,
+        step=step.name,
+        direction=FORWARD,
+        position=claim,
+    )
+
+
+def _took_effect(saga: SagaFacts, step: Step, claim: int) -> bool:
+    """Before the claim; of a step without an undo it is enough that it was done."""
+    call = saga.calls.get((step.name, FORWARD))
+    if call is None:
+        return False
+    return (step.undo is None and 0 <= call.applied < claim) or any(at < claim for at, _, _ in call.effective)
+
+
+def _parts_of(saga: SagaFacts, step: Step) -> Iterator[Step]:
+    whole = split(step.name)[0]
+    return (each for each in saga.definition.steps if split(each.name)[0] == whole)
 
 
 @invariant(

@@ -8,9 +8,10 @@ from typing import Any
 
 from ..history import BALANCE, DATA, DIRECTION, ENTITY, HOLD, KIND, MSG, PROCESS, SAGA, STEP
 from ..keys import CONFIRMS, OPERATION, TENANT, usual_scope
-from ..saga import COMPENSATION, FORWARD, Step
+from ..saga import COMPENSATION, FORWARD, Step, split
 from ..verdict import Violation
 from .facts import Facts, SagaFacts, knew
+from .parts import Overdraft, overdrafts, spelled
 from .registry import Checked, invariant
 
 
@@ -30,16 +31,20 @@ def at_most_once(facts: Facts) -> Checked:
     been undone is a new effect."""
     exercised, found = False, []
     keys: dict[tuple[str, ...], tuple[str, str, object]] = {}
+    envelope: Any = facts.history.declared.get("envelope", ())
     for saga in facts.sagas.values():
         for (step, direction), call in saga.calls.items():
             if call.deliveries > 1 or len(call.sends) > 1:
                 exercised = True
             for position, _, key in call.sends:
                 if key is not None:
-                    operation, payload = facts.history.rows[position][DATA][:2]
-                    slot = (*_known_to(facts, saga, step, operation, payload), direction, key)
-                    first = keys.setdefault(slot, (saga.id, step, payload))
-                    if first != (saga.id, step, payload):
+                    row = facts.history.rows[position]
+                    asked, (operation, payload) = row[STEP], row[DATA][:2]
+                    if envelope:
+                        payload = tuple(pair for pair in payload if pair[0] not in envelope)
+                    slot = (*_known_to(facts, saga, asked, operation, payload), direction, key)
+                    first = keys.setdefault(slot, (saga.id, asked, payload))
+                    if first != (saga.id, asked, payload):
                         found.append(_key_reused(facts, saga, step, direction, key, position, first))
             if len(call.effective) > (allowed := _allowed(facts, saga, step, direction)):
                 operation = facts.saga.operation(step, direction)
@@ -65,7 +70,7 @@ def _known_to(facts: Facts, saga: SagaFacts, step: str, operation: str, payload:
     participant = operation.partition(".")[0]
     scope = facts.key_scopes.get(participant) or usual_scope(participant)
     if scope == OPERATION or operation.endswith(CONFIRMS):
-        return (step,)
+        return (split(step)[0],)
     if scope == TENANT:
         return ("", participant)
     account = dict(payload).get("account")
@@ -78,6 +83,9 @@ def _allowed(facts: Facts, saga: SagaFacts, step: str, direction: str) -> int:
     call, forward = saga.calls[step, direction], saga.calls.get((step, FORWARD))
     if len(call.effective) < 2:
         return 1
+    if direction == COMPENSATION and step in saga.sums:  # in parts, under a key each
+        keys = [key for _, key, _ in call.effective]
+        return max(1, len({*keys} - {None}) + keys.count(None))
     if direction == COMPENSATION:
         return max(1, len(forward.effective)) if forward is not None else 1
     return 1 + len(call.expired) + len(redone(facts, saga, step))
@@ -123,9 +131,11 @@ def _key_reused(
 def leftovers(facts: Facts, saga: SagaFacts) -> list[str]:
     """The steps that are in effect although the saga as a whole is not, and nobody was called to
     them. Empty for a saga that is done, undone, or handed over."""
-    steps = facts.saga.steps
+    steps = saga.definition.steps
     nets = {step.name: saga.net(step.name) for step in steps}
     if all(net >= 1 or saga.handed_over(name) for name, net in nets.items()):
+        return []
+    if facts.saga.terms and all(map(saga.handed_over, saga.missing())):
         return []
     return [step.name for step in steps if nets[step.name] > 0 and binds(step) and not saga.handed_over(step.name)]
 
@@ -156,7 +166,7 @@ def semantic_atomicity(facts: Facts) -> Checked:
         exercised = True
         left = leftovers(facts, saga)
         if left:
-            missing = [step.name for step in facts.saga.steps if saga.net(step.name) <= 0]
+            missing = saga.missing()
             found.append(
                 Violation(
                     invariant="I2",
@@ -189,7 +199,7 @@ def eventual_release(facts: Facts) -> Checked:
             continue
         exercised = True
         for step in leftovers(facts, saga):
-            if facts.saga.by_name[step].undo is None:
+            if saga.definition.by_name[step].undo is None:
                 continue  # nothing that could be given back
             operation = facts.saga.operation(step, FORWARD)
             found.append(
@@ -229,7 +239,7 @@ def _freed_by_a_restart(facts: Facts) -> Iterator[Violation]:
     for saga in by_then.sagas.values():
         left = leftovers(by_then, saga)
         if left and not leftovers(facts, facts.sagas[saga.id]):
-            missing = [step.name for step in facts.saga.steps if saga.net(step.name) <= 0]
+            missing = saga.missing()
             yield Violation(
                 invariant="I3",
                 anomaly="stuck until a restart",
@@ -273,9 +283,9 @@ def _locks_left(facts: Facts) -> Iterator[Violation]:
 
 def _all_or_none(facts: Facts, saga: SagaFacts) -> bool:
     """What the participants hold shows an end, said or not: all done, all undone, or refused at the start."""
-    nets = [saga.net(step.name) for step in facts.saga.steps]
+    nets = [saga.net(step.name) for step in saga.definition.steps]
     if any(nets):
-        return all(net > 0 for net in nets)
+        return not saga.missing()
     return any(call.effective or call.definitely_refused for call in saga.calls.values())
 
 
@@ -283,13 +293,15 @@ def _all_or_none(facts: Facts, saga: SagaFacts) -> bool:
     "I17",
     "conservation",
     by_prefix=True,
-    holds_when="money and stock are neither made nor lost, never negative, and each counter equals the sum of its rows",
+    holds_when="money and stock are neither made nor lost, never negative, each counter equals the sum of its rows, "
+    "and of what a step took no more is given back, or used up, than there is",
     cause="an effect applied twice, or undone twice, or undone by an amount that is not what was taken",
     repair="change counters and rows in one transaction, and undo a row by its id",
 )
 def conservation(facts: Facts) -> Checked:
     """At every prefix: free + taken = initial, both at least 0, taken = sum of the live rows. At the participants
-    that come with sagafuzz I1, I18 or I19 always name the cause; of others the sums may be all that is shown."""
+    that come with sagafuzz I1, I18 or I19 always name the cause; of others the sums may be all that is shown. Where a
+    step has an amount, or uses another up, the requests that took effect tell the same of any participant."""
     found = []
     seen: set[tuple[str, str]] = set()
     for position, service, row in facts.balances:
@@ -314,7 +326,33 @@ def conservation(facts: Facts) -> Checked:
                 position=position,
             )
         )
-    return bool(facts.balances), found
+    told = {violation.position for violation in found}
+    amounts = [saga for saga in facts.sagas.values() if saga.sums or saga.used]
+    for saga in amounts:
+        found += [_overdrawn(saga, each) for each in overdrafts(facts, saga) if each.position not in told]
+    return bool(facts.balances or amounts), found
+
+
+def _overdrawn(saga: SagaFacts, found: Overdraft) -> Violation:
+    doing, of = saga.definition.operation(found.step, found.direction), saga.definition.operation(found.source, FORWARD)
+    had = spelled(found.had)
+    if found.got is None:
+        sentence = f"{doing} took effect for {saga.id} when nothing was left of what {of} had taken"
+    elif found.direction == COMPENSATION:
+        sentence = f"{doing} has given back {spelled(found.got)} for {saga.id}, and {of} took {had}"
+    else:
+        sentence = f"{doing} took {spelled(found.got)} for {saga.id}, and of what {of} had taken {had} was left"
+    return Violation(
+        invariant="I17",
+        anomaly="more than there was",
+        sentence=sentence,
+        expected=f"at most {had}",
+        got=spelled(found.got) if found.got is not None else "an effect",
+        saga=saga.id,
+        step=found.step,
+        direction=found.direction,
+        position=found.position,
+    )
 
 
 @invariant(

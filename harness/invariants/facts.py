@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from functools import partial
-from typing import Any, NamedTuple
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple
 
 from ..history import (
     ACK,
@@ -60,12 +61,15 @@ from ..history import (
     History,
     Row,
 )
-from ..saga import COMPENSATION, FORWARD, Outcome, Saga, Step
+from ..saga import COMPENSATION, FORWARD, Outcome, Saga, Step, split
+from .parts import Sum, settle
 
 COMPLETED = Outcome.COMPLETED.value
 COMPENSATED = Outcome.COMPENSATED.value
 PENDING = Outcome.PENDING.value
 STUCK = Outcome.STUCK.value
+
+_NONE: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
 class CallFacts:
@@ -116,6 +120,11 @@ class CallFacts:
         return self._settled({"rejected"})
 
     @property
+    def definitely_answered(self) -> bool:
+        """Every attempt was answered, with success or a refusal, or shared its key with one that was."""
+        return self._settled({"ok", "rejected"})
+
+    @property
     def came_to_nothing(self) -> bool:
         """The same, where to say "yes" and change nothing counts as to refuse: for there was no effect at all."""
         return self._settled({"rejected"} if self.effective else {"rejected", "ok"})
@@ -148,8 +157,11 @@ _owned = partial(tuple.__new__, Owned)
 class SagaFacts:
     """What is known of one saga. ``claims`` are (position, outcome, told to the client?) without
     the pending ones; ``asked`` maps a participant to the last position at which it answered a query.
-    ``free`` are the steps that leave nothing to undo, ``owned`` the writes that show an epoch, ``adopted`` the
-    positions at which a process said that it took the saga over."""
+    ``definition`` is what this saga was to do: a step of several parts stands in it as one for each that was asked for.
+    ``counted`` has the `net` of the steps for which more counts than how often they took effect, ``sums`` what those
+    with an amount took and gave back, ``used`` by which ones a step was used up (see `parts`). ``free`` are the steps
+    that leave nothing to undo, ``owned`` the writes that show an epoch, ``adopted`` the positions at which a process
+    said that it took the saga over."""
 
     __slots__ = (
         "adopted",
@@ -157,7 +169,9 @@ class SagaFacts:
         "asked",
         "calls",
         "claims",
+        "counted",
         "dead",
+        "definition",
         "durable",
         "free",
         "id",
@@ -169,11 +183,17 @@ class SagaFacts:
         "queries",
         "raised",
         "submitted",
+        "sums",
+        "used",
     )
 
-    def __init__(self, id: str, free: frozenset[str] = frozenset()) -> None:
+    def __init__(self, id: str, definition: Saga, free: frozenset[str] = frozenset()) -> None:
         self.id = id
+        self.definition = definition
         self.free = free
+        self.counted: Mapping[str, int] = _NONE
+        self.sums: Mapping[str, Sum] = _NONE
+        self.used: Mapping[str, tuple[str, ...]] = _NONE
         self.submitted = -1
         self.calls: dict[tuple[str, str], CallFacts] = {}
         self.claims: list[tuple[int, str, bool]] = []
@@ -193,12 +213,28 @@ class SagaFacts:
     def net(self, step: str) -> int:
         """Effective forward applies minus those that expired or were undone. Of a step that leaves nothing to
         undo (a check, say) nothing more is asked than that it was done."""
+        if step in self.counted:
+            return self.counted[step]
         forward = self.calls.get((step, FORWARD))
         if forward is not None and step in self.free and forward.applied >= 0:
             return 1
         back = self.calls.get((step, COMPENSATION))
         lasting = len(forward.effective) - len(forward.expired) if forward else 0
         return lasting - (len(back.effective) if back else 0)
+
+    def done(self, step: str) -> bool:
+        """Whether the step is in effect, or was used up by one that is."""
+        return self.net(step) > 0 or any(self.net(user) > 0 for user in self.used.get(step, ()))
+
+    def missing(self) -> list[str]:
+        """The steps that would have to be done for the saga to be completed, and are not."""
+        found = [step.name for step in self.definition.steps if not self.done(step.name)]
+        enough = self.definition.needing_any
+        return [name for name in found if split(name)[0] not in enough or not self._any_done(name)] if enough else found
+
+    def _any_done(self, name: str) -> bool:
+        whole = split(name)[0]
+        return any(self.done(step.name) for step in self.definition.steps if split(step.name)[0] == whole)
 
     def handed_over(self, step: str) -> bool:
         """A person was called to the step, or to the whole saga, and it was put aside."""
@@ -209,7 +245,7 @@ class SagaFacts:
     def in_doubt(self, step: Step) -> bool:
         """Requested, and no definite answer says that there is nothing to undo: May(s, i)."""
         call = self.calls.get((step.name, FORWARD))
-        if call is None or not call.sends or call.came_to_nothing:
+        if call is None or not call.sends or call.came_to_nothing or step.name in self.used:
             return False
         found_out = self.asked.get(step.participant, -1) > call.sends[-1][0]
         return not found_out or self.net(step.name) > 0
@@ -247,7 +283,7 @@ class Facts:
         scopes: Any = history.declared.get("key_scope", {})
         self.key_scopes: Mapping[str, str] = scopes
         self._free = frozenset(step.name for step in history.saga.steps if step.undo is None)
-        self.sagas = {id: SagaFacts(id, self._free) for id in history.sagas}
+        self.sagas = {id: SagaFacts(id, self.saga, self._free) for id in history.sagas}
         self.deaths: list[tuple[int, str]] = []
         self.crashes: list[tuple[int, str]] = []
         self.rest = -1
@@ -263,6 +299,8 @@ class Facts:
             handler = handlers.get(row[KIND])
             if handler is not None:
                 handler(self, position, row)
+        if self.saga.terms:
+            settle(self)
 
     def meanwhile(self) -> Facts | None:
         """What had happened when a compensation had failed for as long as anybody waits, and nobody had been called to
@@ -274,7 +312,7 @@ class Facts:
     def of(self, row: Row) -> SagaFacts:
         found = self.sagas.get(row[SAGA])
         if found is None:
-            found = self.sagas[row[SAGA]] = SagaFacts(row[SAGA], self._free)
+            found = self.sagas[row[SAGA]] = SagaFacts(row[SAGA], self.saga, self._free)
         return found
 
     def call(self, row: Row) -> CallFacts:

@@ -116,9 +116,7 @@ def _gather(facts: Facts) -> Accesses:
     for saga in facts.sagas.values():
         if _is_undone(saga):
             accesses.undone.add(saga.id)
-        elif any(outcome == COMPLETED for _, outcome, _ in saga.claims) or all(
-            saga.net(step.name) > 0 for step in facts.saga.steps
-        ):
+        elif any(outcome == COMPLETED for _, outcome, _ in saga.claims) or not saga.missing():
             accesses.done.add(saga.id)
     for position in facts.touches:
         row = facts.history.rows[position]

@@ -22,7 +22,7 @@ from ..history import (
     STEP,
     T_US,
 )
-from ..saga import COMPENSATION
+from ..saga import COMPENSATION, split
 from ..verdict import Violation
 from .effects import leftovers
 from .facts import COMPENSATED, COMPLETED, CallFacts, Facts, SagaFacts
@@ -50,7 +50,7 @@ def bounded_retries(facts: Facts) -> Checked:
     for saga in facts.sagas.values():
         for (step, direction), call in saga.calls.items():
             operation = facts.saga.operation(step, direction)
-            most = limit.get(operation) if isinstance(limit, Mapping) else limit
+            most = limit.get(split(operation)[0]) if isinstance(limit, Mapping) else limit
             exercised = exercised or len(call.sends) > 1
             if most is not None and len(call.sends) > most:
                 found.append(

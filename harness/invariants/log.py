@@ -57,7 +57,7 @@ def _due(facts: Facts, saga: SagaFacts, kinds: set[str], step: str, direction: s
         if "outcome" in kinds:
             due.extend(
                 ("outcome", before)
-                for before in facts.saga.predecessors.get(step, ())
+                for before in saga.definition.predecessors.get(step, ())
                 if (before, FORWARD) in saga.calls
             )
     elif direction == COMPENSATION and "compensating" in kinds:

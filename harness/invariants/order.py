@@ -31,7 +31,7 @@ def reverse_order(facts: Facts) -> Checked:
         pairs = [
             (early, late)
             for late in undone
-            for early in facts.saga.ancestors.get(late, ())
+            for early in saga.definition.ancestors.get(late, ())
             if (early, COMPENSATION) in saga.calls
         ]
         exercised = exercised or bool(pairs)
@@ -105,9 +105,9 @@ def _too_early(facts: Facts, saga: SagaFacts, undone: list[str]) -> list[Violati
         sent = saga.calls[early, COMPENSATION].sends[0][0] if saga.calls[early, COMPENSATION].sends else None
         if sent is None:
             continue
-        for step in facts.saga.steps:
+        for step in saga.definition.steps:
             call = saga.calls.get((step.name, FORWARD))
-            if call is None or early not in facts.saga.ancestors[step.name]:
+            if call is None or early not in saga.definition.ancestors[step.name]:
                 continue
             undo = saga.calls.get((step.name, COMPENSATION))
             if undo is not None and (undo.answered_ok or sent) < sent:
@@ -156,7 +156,7 @@ def exact_set(facts: Facts) -> Checked:
             continue
         exercised = True
         found.extend(_never_begun(facts, saga, undos))
-        for step in facts.saga.steps:
+        for step in saga.definition.steps:
             if step.undo is None or step.name in undos or step.name in saga.dead or "" in saga.dead:
                 continue
             if not saga.in_doubt(step) or _begun_after(saga, step.name, claim):
@@ -188,7 +188,7 @@ def rolled_back_to_the_end(facts: Facts, saga: SagaFacts) -> bool:
         acted_to_the_end(facts, saga)
         and not completed
         and not any(
-            call.sends[-1][0] > last and not undone.keys().isdisjoint({step, *facts.saga.ancestors.get(step, ())})
+            call.sends[-1][0] > last and not undone.keys().isdisjoint({step, *saga.definition.ancestors.get(step, ())})
             for (step, direction), call in saga.calls.items()
             if direction == FORWARD and call.sends
         )
@@ -248,7 +248,7 @@ def _left_out(facts: Facts, saga: SagaFacts, step: str, claim: int | None) -> Vi
         invariant="I5",
         anomaly="leaked effect" if leaked else "false terminal",
         sentence=sentence,
-        expected=f"{facts.saga.by_name[step].undo}, or a definite answer that there is nothing to undo",
+        expected=f"{saga.definition.by_name[step].undo}, or a definite answer that there is nothing to undo",
         got="neither",
         saga=saga.id,
         step=step,
@@ -282,7 +282,7 @@ def compensation_policy(facts: Facts) -> Checked:
         if not (acted_to_the_end if claimed else rolled_back_to_the_end)(facts, saga):
             continue
         failing = [step for step in undos if saga.calls[step, COMPENSATION].answered_ok is None]
-        for step in facts.saga.steps:
+        for step in saga.definition.steps:
             if step.undo is None or not _due(saga, step, claimed):
                 continue
             anomaly = _policy_broken(saga, step.name, undos, failing, claimed)
@@ -298,8 +298,8 @@ def _kept_back_meanwhile(facts: Facts | None) -> list[Violation]:
         assert facts is not None
         undos = [step for step, direction in saga.calls if direction == COMPENSATION]
         failing = [step for step in undos if saga.calls[step, COMPENSATION].answered_ok is None]
-        for step in facts.saga.steps:
-            waits = any(step.name in facts.saga.ancestors[other] for other in failing)
+        for step in saga.definition.steps:
+            waits = any(step.name in saga.definition.ancestors[other] for other in failing)
             if failing and step.undo is not None and step.name not in undos and not waits and _due(saga, step, False):
                 found.append(_given_up(facts, saga, step.name, "undo kept back", failing))
     return found

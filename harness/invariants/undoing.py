@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from ..history import APPLY, DATA, INJECTED, KEY, KIND, MSG, PAYLOAD, REASON, RECEIPT, T_US, Row
@@ -9,6 +10,8 @@ from ..saga import COMPENSATION, FORWARD
 from ..verdict import Violation
 from .effects import binds, redone
 from .facts import COMPLETED, CallFacts, Facts, SagaFacts
+from .order import rolled_back_to_the_end
+from .parts import spelled
 from .registry import Checked, invariant
 
 
@@ -140,7 +143,8 @@ def _builds_on(facts: Facts, saga: SagaFacts, step: str, told: int) -> bool:
     """After ``told`` the saga was called completed, or a step that comes after this one stays in effect."""
     if any(at > told and outcome == COMPLETED for at, outcome, _ in saga.claims):
         return True
-    later = (each for each in facts.saga.steps if step in facts.saga.ancestors[each.name])
+    definition = saga.definition
+    later = (each for each in definition.steps if step in definition.ancestors[each.name])
     return any(binds(each) and saga.net(each.name) > 0 and not saga.handed_over(each.name) for each in later)
 
 
@@ -223,16 +227,19 @@ def _same_key(facts: Facts, call: CallFacts, retention_ms: float | None) -> int:
     "I19",
     "data",
     by_prefix=True,
-    holds_when="an undo names what its step took: the same amounts, and the id that the step was answered with",
+    holds_when="an undo names what its step took: the same amounts, be it in parts that add up, and the id that the "
+    "step was answered with",
     cause="the undo is computed anew from the order, or from another saga's answer",
     repair="keep the answer of each step durably, and build the undo from it",
-    explains=("I17", "I18"),
+    explains=("I2", "I3", "I5", "I11", "I16", "I17", "I18"),
 )
 def data(facts: Facts) -> Checked:
     """Numbers by the names that both payloads share, or that an order has ("amount", "quantity"); where the
     answer tells the amount, that counts. A name whose value changes from attempt to attempt is no data. Of ids,
-    only one that belongs to another saga is wrong beyond doubt."""
+    only one that belongs to another saga is wrong beyond doubt. Where the step has an amount, its undos are judged
+    together, when all of them were answered and the rollback has ended."""
     exercised, found = False, []
+    envelope: Any = facts.history.declared.get("envelope", ())
     for saga in facts.sagas.values():
         for (step, direction), undo in saga.calls.items():
             if direction != COMPENSATION or not undo.sends:
@@ -249,11 +256,37 @@ def data(facts: Facts) -> Checked:
                 if _the_same(facts, forward, payload):
                     continue
                 taken = taken or _taken(facts, forward)
-                wrong = _wrong(facts, saga, step, dict(payload), taken)
+                summed = saga.definition.by_name[step].amount if step in saga.sums else None
+                judged = {name: value for name, value in payload if name != summed and name not in envelope}
+                wrong = _wrong(facts, saga, step, judged, taken)
                 if wrong is not None:
                     found.append(_other_data(facts, saga, step, position, *wrong))
                     break
+        found.extend(_does_not_add_up(facts, saga))
     return exercised, found
+
+
+def _does_not_add_up(facts: Facts, saga: SagaFacts) -> Iterator[Violation]:
+    """Undos that give back a part of what the step took, and no more will come."""
+    for step, total in saga.sums.items():
+        undo = saga.calls.get((step, COMPENSATION))
+        if undo is None or total.left <= 0 or saga.handed_over(step) or not (total.given or undo.refusals):
+            continue
+        if saga.net(step) > 0 and undo.definitely_answered and rolled_back_to_the_end(facts, saga):
+            took, gave = spelled(total.taken), spelled(total.given)
+            operation = facts.saga.operation(step, COMPENSATION)
+            yield Violation(
+                invariant="I19",
+                anomaly="parts do not add up",
+                sentence=f"{operation} gave back {gave} for {saga.id} in all, and "
+                f"{facts.saga.operation(step, FORWARD)} took {took}",
+                expected=f"{took} given back",
+                got=gave,
+                saga=saga.id,
+                step=step,
+                direction=COMPENSATION,
+                position=undo.sends[-1][0],
+            )
 
 
 def _the_same(facts: Facts, forward: CallFacts, payload: tuple[tuple[str, Any], ...]) -> bool:

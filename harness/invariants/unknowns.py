@@ -28,7 +28,7 @@ def ambiguity_is_sticky(facts: Facts) -> Checked:
     asks again at the very end leaves nothing else to be seen."""
     exercised, found = False, []
     for saga in facts.sagas.values():
-        for step in facts.saga.steps:
+        for step in saga.definition.steps:
             call = saga.calls.get((step.name, FORWARD))
             if call is None or not call.sends:
                 continue
@@ -61,9 +61,9 @@ def _first_unknown(facts: Facts, call: CallFacts) -> int:
 
 def _built_on(facts: Facts, saga: SagaFacts, step: Step, call: CallFacts, unknown: int) -> Violation | None:
     """The first request of a step that comes after ``step``, sent while its outcome was unknown."""
-    for after in facts.saga.steps:
+    for after in saga.definition.steps:
         later = saga.calls.get((after.name, FORWARD))
-        if later is None or not later.sends or step.name not in facts.saga.predecessors[after.name]:
+        if later is None or not later.sends or step.name not in saga.definition.predecessors[after.name]:
             continue
         sent = later.sends[0][0]
         if sent < unknown or sent < call.sends[0][0] or step.participant in saga.asked:
@@ -130,10 +130,10 @@ def pivot(facts: Facts) -> Checked:
     """The other half of the freeze, no step forward while the pivot is unknown, is I6's. Needed: a saga that
     undoes everything, its pivot too, satisfies all the others."""
     exercised, found = False, []
-    for step in facts.saga.steps:
-        if not step.pivot:
-            continue
-        for saga in facts.sagas.values():
+    for saga in facts.sagas.values():
+        for step in saga.definition.steps:
+            if not step.pivot:
+                continue
             call = saga.calls.get((step.name, FORWARD))
             if call is None or not call.sends:
                 continue
@@ -149,7 +149,7 @@ def pivot(facts: Facts) -> Checked:
 def _undone_after(facts: Facts, saga: SagaFacts, step: Step, call: CallFacts) -> Violation | None:
     """The first undo at or before the pivot that was sent when the pivot had, or may have, taken effect."""
     taken = call.effective[0][0] if call.effective else -1
-    kept = facts.saga.ancestors[step.name] | {step.name}
+    kept = saga.definition.ancestors[step.name] | {step.name}
     sends = sorted(
         (undo.sends[0][0], name)
         for (name, direction), undo in saga.calls.items()
@@ -195,8 +195,9 @@ def _may_have(facts: Facts, saga: SagaFacts, step: Step, call: CallFacts, at: in
 def _not_carried_through(facts: Facts, saga: SagaFacts, step: Step) -> Iterator[Violation]:
     if saga.net(step.name) <= 0 or any(outcome == COMPLETED for _, outcome, _ in saga.claims):
         return
-    for later in facts.saga.steps:
-        if step.name in facts.saga.ancestors[later.name] and saga.net(later.name) <= 0:
+    missing = saga.missing()
+    for later in saga.definition.steps:
+        if step.name in saga.definition.ancestors[later.name] and later.name in missing:
             if saga.handed_over(later.name):
                 continue
             yield Violation(

@@ -67,7 +67,9 @@ class Case:
         record = self._record = Record(setup=setup, faults=plan.faults)
         background = self._background = Background(record.changed.set)
         members = Members()
-        self._books = Books(folder / "participants.sqlite", setup.services, setup.scenario, setup.orders)
+        self._books = Books(
+            folder / "participants.sqlite", setup.services, setup.scenario, setup.orders, setup.adapter.saga.terms
+        )
         network = self._network = Network(manifest, record, self._books, self, token)
         client = self._client = Client(setup, manifest, record, members, background, network.admission)
         launcher = Launcher(

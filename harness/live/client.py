@@ -192,4 +192,5 @@ def _step_of(setup: Setup, name: str) -> dict[str, Any]:
         "undo_url": f"{base}/undo" if step.undo else None,
         "kind": "pivot" if step.pivot else "retriable" if step.retriable else "compensatable",
         "timeout_ms": setup.adapter.call_timeout_ms,
+        **{word: getattr(step, word) for word in ("many", "amount", "consumes") if getattr(step, word)},
     }

@@ -11,11 +11,14 @@ import sqlite3
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, cast
 
 from ..keys import usual_scope
+from ..saga import Step
 from ..scenario import Order, Scenario
-from ..simulator.participants import ERROR, LEDGERS, Ledger, Reply, Row
+from ..simulator.counters import LEDGERS
+from ..simulator.participants import ERROR, Ledger, Reply, Row
 
 _SCHEMA = """
 BEGIN;
@@ -48,7 +51,15 @@ class Call:
 class Books:
     """The ledgers of all participants of a case, on one database file."""
 
-    def __init__(self, file: Path, services: Iterable[str], scenario: Scenario, orders: Mapping[str, Order]) -> None:
+    def __init__(
+        self,
+        file: Path,
+        services: Iterable[str],
+        scenario: Scenario,
+        orders: Mapping[str, Order],
+        terms: Mapping[str, Step] = MappingProxyType({}),
+    ) -> None:
+        self._terms = terms
         self._scenario = scenario
         self._orders = orders
         self._db = sqlite3.connect(file, isolation_level=None)
@@ -61,7 +72,7 @@ class Books:
 
     def open(self, service: str) -> None:
         """Start a participant (again): all that it knows is what the database holds."""
-        ledger = LEDGERS.get(service, Ledger)(self._scenario, self._orders, usual_scope(service))
+        ledger = LEDGERS.get(service, Ledger)(self._scenario, self._orders, usual_scope(service), self._terms)
         found = self._db.execute("SELECT state FROM books WHERE service = ?", (service,)).fetchone()
         if found is not None:
             _restore(ledger, json.loads(found[0]))

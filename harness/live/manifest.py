@@ -83,14 +83,17 @@ class Capabilities:
     """What a live system can do, and how long it takes. Times are real milliseconds.
 
     ``resume`` says what drives an unfinished saga on after a restart: the worker by itself (auto), the command
-    ``recover`` (on_poke), or nothing. ``supervised``: something outside restarts it where a saga is stuck.
+    ``recover`` (on_poke), or nothing.
+    ``supervised``: something outside restarts it where a saga is stuck.
     ``forgetting_refusals`` are the participants that do not remember what they refused.
+    ``envelope`` names the fields of a request that are headers: they may differ from attempt to attempt.
     ``call_timeout_ms`` is how long its callers wait for an answer, ``lease_ms``
     for how long it may hold a saga without a sign of life, ``max_recovery_ms`` what it needs at most to finish.
     """
 
     resume: Literal["auto", "on_poke", "none"] = "auto"
     supervised: bool = False
+    envelope: tuple[str, ...] = ()
     cancel: bool = False
     records: bool = False
     store_errors: bool = False
@@ -193,6 +196,7 @@ def as_adapter(manifest: Manifest, spec: str) -> Adapter:
         forgetting_refusals=manifest.forgetting_refusals,
         cannot_suffer=tuple(sorted(excluded)),
         supervised=manifest.supervised,
+        envelope=manifest.envelope,
         hidden_writes=not manifest.records,
         about=manifest.about,
         spec=spec,
@@ -235,6 +239,7 @@ def hosted(adapter: Adapter, spec: str) -> Adapter:
         forgetting_refusals=adapter.forgetting_refusals,
         cannot_suffer=adapter.cannot_suffer,
         supervised=adapter.supervised,
+        envelope=adapter.envelope,
     )
     return as_adapter(manifest, spec)
 

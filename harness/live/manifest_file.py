@@ -12,7 +12,7 @@ from typing import Final, Literal
 
 from ..errors import UsageError
 from ..plain import Malformed, from_plain
-from ..saga import Saga, Step
+from ..saga import ALL, Saga, Step
 from ..scenario import Scenario, default_scenarios
 from .manifest import ROLES, Capabilities, Component, Manifest
 
@@ -28,12 +28,27 @@ class StepTable:
     undo: str | None = None
     kind: Literal["compensatable", "pivot", "retriable"] = "compensatable"
     after: tuple[str, ...] | None = None
+    many: bool = False
+    needs: Literal["all", "any"] = ALL
+    amount: str | None = None
+    consumes: str | None = None
 
     @property
     def step(self) -> Step:
         """The step that it describes."""
         pivot, retriable = self.kind == "pivot", self.kind == "retriable"
-        return Step(self.id, self.do, undo=self.undo, pivot=pivot, retriable=retriable, after=self.after)
+        return Step(
+            self.id,
+            self.do,
+            undo=self.undo,
+            pivot=pivot,
+            retriable=retriable,
+            after=self.after,
+            many=self.many,
+            needs=self.needs,
+            amount=self.amount,
+            consumes=self.consumes,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -32,7 +32,7 @@ from ..history import (
     T_US,
     TIMEOUT,
 )
-from ..saga import COMPENSATION, FORWARD, Outcome
+from ..saga import COMPENSATION, FORWARD, Outcome, about, instance, problem_with_part
 from ..simulator.participants import ERROR as FAILED
 from ..simulator.participants import OK, REJECTED, Reply, receipt
 from .admission import AdmissionOrder
@@ -115,13 +115,19 @@ class Network:
         found = self.manifest.saga.by_name.get(step)
         saga = exchange.headers.get("saga-id", "")
         operation = None if found is None else (found.operation if verb == "do" else found.undo)
-        if operation is None or saga not in self.record.setup.orders:
+        if found is None or operation is None or saga not in self.record.setup.orders:
             what = f"no step {step!r} with {verb!r}" if operation is None else f"no saga {saga!r} (header Saga-Id)"
             await exchange.respond(404, {"error": f"there is {what}", "definite": True})
             return
         if not self.host.dead(label):
             await self.admission.enter(saga)
+        part = exchange.headers.get("saga-part")
+        if (part is not None or found.many) and (problem := problem_with_part(self.manifest.saga, operation, part)):
+            await exchange.respond(400, {"error": f"header Saga-Part: {problem}", "definite": True})
+            return
         direction = FORWARD if verb == "do" else COMPENSATION
+        if part is not None:
+            step = instance(step, part)
         counter = (saga, step, direction)
         attempt = self._attempts[counter] = self._attempts.get(counter, 0) + 1
         call = Call(
@@ -290,7 +296,7 @@ class Network:
         if handled.direction != COMPENSATION:
             return
         for waiting in (self._held, self._late):
-            for call in [call for call in waiting if (call.saga, call.step) == (handled.saga, handled.step)]:
+            for call in [call for call in waiting if call.saga == handled.saga and about(call.step, handled.step)]:
                 if call is not handled:
                     waiting.remove(call)
                     self._later(SLOW_S, self.deliver(call))

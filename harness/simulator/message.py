@@ -72,6 +72,8 @@ class Message:
     @property
     def words(self) -> tuple[Any, ...]:
         """What it asks for, and under which key: two requests in the same words are one that is made again."""
+        if self.step.endswith("]"):
+            return self.saga, self.key, *self.asked, self.step
         return self.saga, self.key, *self.asked
 
     def copy(self) -> Message:

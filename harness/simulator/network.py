@@ -33,7 +33,7 @@ from ..effects import (
 from ..fault_kinds import Impossible, impossible
 from ..history import ACK, APPLY, DELIVER, ERROR, EXPIRE, LOST, REJECT, SEND, TIMEOUT
 from ..ports import CallTimeout, PortError, ProcessCrashed, Rejected, Unavailable
-from ..saga import COMPENSATION, FORWARD, QUERY
+from ..saga import COMPENSATION, FORWARD, QUERY, about, instance
 from ..trace import Strike, Trace
 from . import participants as p
 from .host import Host
@@ -159,9 +159,12 @@ class Network:
         payload: dict[str, Any],
         on_done: Callable[[Any, PortError | None], object],
         epoch: int = 0,
+        part: str | None = None,
     ) -> Message:
         """Send one request. ``on_done(value, error)`` is called once, unless the process dies first."""
         service, step, direction = self.setup.routes[operation]
+        if part is not None:
+            step = instance(step, part)
         counter = (saga, step or operation, direction)
         attempt = self.attempts.get(counter, 0) + 1
         self.attempts[counter] = attempt
@@ -421,9 +424,10 @@ class Network:
         """A request was handled: deliver what was waiting for that."""
         due: list[Message] = []
         if handled.direction == COMPENSATION:
-            same = [m for m in self.late if (m.saga, m.step) == (handled.saga, handled.step)]
+            same = [m for m in self.late if m.saga == handled.saga and about(m.step, handled.step)]
             if reply.effective:
-                same += [m for m in self.held if (m.saga, m.step) == (handled.saga, handled.step) and m is not handled]
+                mine = [m for m in self.held if m.saga == handled.saga and about(m.step, handled.step)]
+                same += [m for m in mine if m is not handled]
             due += same
         for entry in self.waiting:
             msg, _ = entry
@@ -477,7 +481,7 @@ class Network:
         """Let the participant refuse ``msg``; False where it cannot: the step is of those that are never refused, or
         it has already decided otherwise."""
         service = self.services[msg.service]
-        step = self.setup.adapter.saga.by_name.get(msg.step)
+        step = self.setup.adapter.saga.step(msg.step)
         never = msg.direction == COMPENSATION or (step is not None and step.retriable)
         if never or service.decided(msg):
             return False

@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from greenlet import GreenletExit
@@ -18,7 +19,7 @@ from ..errors import SagafuzzError
 from ..history import HOLD, READ, RELEASE, WRITE
 from ..keys import CONFIRMS, OPERATION, TENANT
 from ..ports import Participant, Rejected, Request
-from ..saga import COMPENSATION, FORWARD
+from ..saga import COMPENSATION, FORWARD, Step, instance, split
 from ..scenario import Order, Scenario
 from .kernel import Spinning
 from .message import Message, copied
@@ -29,6 +30,9 @@ ERROR: Final = "error"
 
 REFUSED_FOR_NOW: Final = "not now"
 """The reason of a refusal that nobody remembers."""
+
+USED_UP: Final = ""
+"""What stands among the ids of what was given back for a row that another step has used up."""
 
 
 class Reply:
@@ -75,14 +79,22 @@ class Ledger:
     """A participant's durable state: live rows, a memory of keys, tombstones, the ids of what was given back by key.
 
     Subclasses say what a row means to the business. Here it is an entity that exists or does not. ``scope`` is how
-    widely a key is known. ``told`` is kept for whoever writes the state down: None as soon as it may have changed.
+    widely a key is known, ``terms`` are the steps of which it has to know more than their operations. ``told`` is kept
+    for whoever writes the state down: None as soon as it may have changed.
     """
 
-    __slots__ = ("closed", "given_back", "memory", "orders", "refused", "rows", "scope", "since", "told")
+    __slots__ = ("closed", "given_back", "memory", "orders", "refused", "rows", "scope", "since", "terms", "told")
 
-    def __init__(self, scenario: Scenario, orders: Mapping[str, Order], scope: str = OPERATION) -> None:
+    def __init__(
+        self,
+        scenario: Scenario,
+        orders: Mapping[str, Order],
+        scope: str = OPERATION,
+        terms: Mapping[str, Step] = MappingProxyType({}),
+    ) -> None:
         self.orders = orders
         self.scope = scope
+        self.terms = terms
         self.refused = scenario.refused
         self.rows: list[Row] = []
         self.memory: dict[tuple[str, str, str], tuple[str, Any]] = {}
@@ -96,6 +108,7 @@ class Ledger:
         twin: Ledger = object.__new__(type(self))
         twin.orders = self.orders
         twin.scope = self.scope
+        twin.terms = self.terms
         twin.given_back = self.given_back.copy()
         twin.refused = self.refused
         twin.rows = self.rows.copy()
@@ -152,7 +165,13 @@ class Ledger:
 
     def decided(self, msg: Message) -> bool:
         """Whether the answer to this request is already fixed by what is remembered."""
-        return msg.key is not None and (self._slot(msg, msg.key) in self.memory or (msg.saga, msg.step) in self.closed)
+        return msg.key is not None and (self._slot(msg, msg.key) in self.memory or self._is_closed(msg))
+
+    def _is_closed(self, msg: Message) -> bool:
+        """Whether the step, or the part of it, was undone."""
+        if (msg.saga, msg.step) in self.closed:
+            return True
+        return bool(self.terms) and (msg.saga, split(msg.step)[0]) in self.closed
 
     def has_applied(self, msg: Message) -> bool:
         """Whether a request under its key has taken effect."""
@@ -168,21 +187,29 @@ class Ledger:
     def _slot(self, msg: Message, key: str) -> tuple[str, str, str]:
         """Under what a key is remembered: two requests that share it are taken for one."""
         if self.scope == OPERATION or msg.operation.endswith(CONFIRMS):
-            return msg.step, msg.direction, key
-        account = "" if self.scope == TENANT else _text(msg, "account", self.orders[msg.saga].account)
+            return split(msg.step)[0] if self.terms else msg.step, msg.direction, key
+        account = "" if self.scope == TENANT else text_of(msg, "account", self.orders[msg.saga].account)
         return f"@{account}", msg.direction, key
 
     def _forward(self, msg: Message) -> Reply:
         key = msg.key
         if key is not None:
-            if (msg.saga, msg.step) in self.closed:
+            if self._is_closed(msg):
                 return Reply(REJECTED, "already compensated")
             seen = self.memory.get(self._slot(msg, key))
             if seen is not None:
                 return Reply(seen[0], copied(seen[1]), owner=msg.saga)
         order = self.orders[msg.saga]
         row = Row(msg.saga, msg.step, key, *self.measure(msg, order), id=f"{msg.step}-{len(self.rows) + 1}")
-        reason = "refused by the business" if (msg.saga, msg.operation) in self.refused else self.objection(row)
+        term = self.terms.get(split(msg.step)[0]) if self.terms else None
+        if term is not None and term.amount is not None:
+            row = row._replace(amount=count_of(msg, term.amount, row.amount))
+        if is_refused(msg, self.refused):
+            reason: str | None = "refused by the business"
+        elif term is not None and term.consumes is not None:
+            reason = self._use_up(row, term, term.consumes)
+        else:
+            reason = self.objection(row)
         if reason is None and msg.operation.endswith(CONFIRMS):
             return self._confirm(msg, row)
         if reason is not None:
@@ -190,8 +217,9 @@ class Ledger:
         self.rows.append(row)
         self.add(row)
         value: dict[str, Any] = {"id": row.id}
-        if self.counts:
-            value[self.counts] = row.amount
+        counts = self.counts if term is None else term.amount or self.counts
+        if counts:
+            value[counts] = row.amount
         if key is not None:
             self.memory[self._slot(msg, key)] = (OK, value.copy())
         return Reply(OK, value, effective=True, owner=msg.saga, balance=self.balance(row.subject))
@@ -211,9 +239,15 @@ class Ledger:
         if key is not None:
             slot = self._slot(msg, key)
             if slot in self.memory:
-                return Reply(OK, {}, owner=msg.saga)
+                answer, value = self.memory[slot]
+                return Reply(answer, copied(value), owner=msg.saga)
             self.memory[slot] = (OK, {})
             self.closed.add((msg.saga, msg.step))
+        if self.terms and self.given_back.get((msg.saga, msg.step)) == USED_UP:
+            return self.refuse(msg, "it was used up: there is nothing to give back")
+        term = self.terms.get(split(msg.step)[0]) if self.terms else None
+        if term is not None and (found := self._undo_by(term, msg)) is not None:
+            return found
         for index in range(len(self.rows) - 1, -1, -1):
             row = self.rows[index]
             if row.saga == msg.saga and row.step == msg.step:
@@ -227,6 +261,56 @@ class Ledger:
             self.remove(subject, amount)
             return Reply(OK, {}, effective=True, balance=self.balance(subject))
         return Reply(OK, {}, owner=msg.saga)
+
+    def _use_up(self, row: Row, term: Step, consumed: str) -> str | None:
+        """Take what the row is to be made of out of what is held; why that cannot be, or None. A step of several parts
+        takes its amount, any other one all of it."""
+        names = (consumed, instance(consumed, split(row.step)[1]))
+        found = next((n for n, each in enumerate(self.rows) if each.saga == row.saga and each.step in names), None)
+        if found is None:
+            return "nothing is held for it"
+        held = self.rows[found]
+        if row.amount > held.amount:
+            return "it is more than is held"
+        self.remove(held.subject, row.amount if term.many else held.amount)
+        if term.many and row.amount < held.amount:
+            self.rows[found] = held._replace(amount=held.amount - row.amount)
+        else:
+            del self.rows[found]
+            self.given_back[held.saga, held.step] = USED_UP
+        return None
+
+    def _undo_by(self, term: Step, msg: Message) -> Reply | None:
+        """Undo what has an amount, parts, or may be used up; None where it is as with any other step."""
+        step, part = split(msg.step)
+        mine = [n for n, row in enumerate(self.rows) if row.saga == msg.saga and row.step == msg.step]
+        if term.many and not part:
+            return self._undo_all(msg, step)
+        if not mine or term.amount not in msg.payload:
+            return None
+        row = self.rows[mine[-1]]
+        amount = count_of(msg, term.amount, row.amount)
+        if amount == row.amount:
+            return None
+        if amount > row.amount and not self.blind:
+            return self.refuse(msg, "it is more than there is")
+        self.remove(row.subject, amount)
+        if amount < row.amount:
+            self.rows[mine[-1]] = row._replace(amount=row.amount - amount)
+        else:
+            del self.rows[mine[-1]]
+            self.given_back[row.saga, row.step] = row.id
+        return Reply(OK, {}, effective=True, owner=row.saga, balance=self.balance(row.subject))
+
+    def _undo_all(self, msg: Message, step: str) -> Reply:
+        """Undo all the parts of a step."""
+        gone = [row for row in self.rows if row.saga == msg.saga and split(row.step)[0] == step]
+        self.rows = [row for row in self.rows if row not in gone]
+        for row in gone:
+            self.remove(row.subject, row.amount)
+            self.given_back[row.saga, row.step] = row.id
+        balance = self.balance(gone[-1].subject) if gone else ()
+        return Reply(OK, {}, effective=bool(gone), owner=msg.saga, balance=balance)
 
     def _anew(self, msg: Message) -> bool:
         """Whether an undo under a key of its own asks for the amount again: it was given back already, and the request
@@ -265,113 +349,31 @@ class Ledger:
         return ()
 
 
-class CounterLedger(Ledger):
-    """A participant that moves an amount from ``free`` to ``taken`` for each subject."""
-
-    __slots__ = ("free", "initial", "taken")
-    blind = True
-    unit = ""
-    short = ""
-
-    def __init__(self, scenario: Scenario, orders: Mapping[str, Order], scope: str = OPERATION) -> None:
-        super().__init__(scenario, orders, scope)
-        self.free: dict[str, int] = {}
-        self.taken: dict[str, int] = {}
-        self.initial = self.endowment(scenario)
-
-    def copy(self) -> CounterLedger:
-        twin = super().copy()
-        assert isinstance(twin, CounterLedger)
-        twin.free = self.free.copy()
-        twin.taken = self.taken.copy()
-        twin.initial = self.initial
-        return twin
-
-    def endowment(self, scenario: Scenario) -> int:
-        raise NotImplementedError
-
-    def objection(self, row: Row) -> str | None:
-        return self.short if self.free.get(row.subject, self.initial) < row.amount else None
-
-    def add(self, row: Row) -> None:
-        self.free[row.subject] = self.free.get(row.subject, self.initial) - row.amount
-        self.taken[row.subject] = self.taken.get(row.subject, 0) + row.amount
-
-    def remove(self, subject: str, amount: int) -> None:
-        self.free[subject] = self.free.get(subject, self.initial) + amount
-        self.taken[subject] = self.taken.get(subject, 0) - amount
-
-    def balance(self, subject: str) -> tuple[Any, ...]:
-        live = 0
-        for row in self.rows:
-            if row.subject == subject:
-                live += row.amount
-        return (self.unit, subject, self.free[subject], self.taken[subject], live, self.initial)
+def asked(msg: Message) -> str:
+    """What a request asks for: its operation, of which part."""
+    part = split(msg.step)[1]
+    return instance(msg.operation, part) if part else msg.operation
 
 
-class Inventory(CounterLedger):
-    """Stock for each item: available and reserved."""
-
-    __slots__ = ()
-    unit = "stock"
-    counts = "quantity"
-    short = "out of stock"
-
-    def endowment(self, scenario: Scenario) -> int:
-        return scenario.stock
-
-    def measure(self, msg: Message, order: Order) -> tuple[str, int]:
-        return _text(msg, "item", order.item), _count(msg, "quantity", order.quantity)
-
-    def subject(self, order: Order) -> str:
-        return order.item
-
-
-class Payment(CounterLedger):
-    """Money for each account: the customer's and the merchant's."""
-
-    __slots__ = ("limit",)
-    unit = "money"
-    counts = "amount"
-    short = "insufficient funds"
-
-    def __init__(self, scenario: Scenario, orders: Mapping[str, Order], scope: str = OPERATION) -> None:
-        super().__init__(scenario, orders, scope)
-        self.limit = scenario.limit
-
-    def copy(self) -> Payment:
-        twin = super().copy()
-        assert isinstance(twin, Payment)
-        twin.limit = self.limit
-        return twin
-
-    def endowment(self, scenario: Scenario) -> int:
-        return scenario.funds
-
-    def measure(self, msg: Message, order: Order) -> tuple[str, int]:
-        return _text(msg, "account", order.account), _count(msg, "amount", order.amount)
-
-    def subject(self, order: Order) -> str:
-        return order.account
-
-    def objection(self, row: Row) -> str | None:
-        if self.limit is not None and row.amount > self.limit:
-            return "card declined: over the limit"
-        return super().objection(row)
+def is_refused(msg: Message, refused: frozenset[tuple[str, str]]) -> bool:
+    """Whether the business refuses the operation, or this part of it."""
+    return bool(refused) and ((msg.saga, msg.operation) in refused or (msg.saga, asked(msg)) in refused)
 
 
 class _Unreadable(Exception):
     """A request that a service cannot make sense of."""
 
 
-def _text(msg: Message, name: str, usual: str) -> str:
+def text_of(msg: Message, name: str, usual: str) -> str:
+    """What a request says by that name, as text."""
     value = msg.payload.get(name, usual)
     if not isinstance(value, (str, int)):
         raise _Unreadable(f"{name} is {_shown(value)}, not a string")
     return str(value)
 
 
-def _count(msg: Message, name: str, usual: int) -> int:
+def count_of(msg: Message, name: str, usual: int) -> int:
+    """What a request says by that name, as a whole number."""
     value = msg.payload.get(name, usual)
     try:
         return int(value)
@@ -381,10 +383,6 @@ def _count(msg: Message, name: str, usual: int) -> int:
 
 def _shown(value: Any) -> str:
     return repr(value)[:80] if isinstance(value, (str, float, type(None))) else f"of type {type(value).__name__}"
-
-
-LEDGERS: Final[Mapping[str, type[Ledger]]] = {"inventory": Inventory, "payment": Payment}
-"""Built-in participants with counters; order, shipping and every other name is a plain Ledger."""
 
 
 def receipt(value: Any) -> tuple[tuple[str, Any], ...]:
@@ -492,12 +490,12 @@ class UserParticipant:
     def refuse(self, msg: Message, reason: str) -> Reply:
         """The business decides against it, for good. Whether the participant remembers a refusal of its own is its own
         affair: see ``handle``."""
-        self.refused |= {(msg.saga, msg.operation)}
+        self.refused |= {(msg.saga, asked(msg))}
         return Reply(REJECTED, reason)
 
     def handle(self, msg: Message) -> Reply:
         """Let it handle one delivery. Where it refuses, what it noted in its memory is kept, and nothing else."""
-        if (msg.saga, msg.operation) in self.refused and not self.decided(msg):
+        if is_refused(msg, self.refused) and not self.decided(msg):
             return self.refuse(msg, "refused by the business")
         request, tx = as_request(msg), self.durable
         try:

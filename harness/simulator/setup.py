@@ -16,7 +16,8 @@ from ..faults import CAPABILITIES, FAULT_KINDS
 from ..ports import Adapter
 from ..scenario import Order, Scenario
 from .around import Around
-from .participants import LEDGERS, Ledger, UserParticipant
+from .counters import LEDGERS
+from .participants import Ledger, UserParticipant
 
 TIMED: Final = frozenset({"deadline_ms", "min_backoff_ms", "key_retention_ms"})
 """Promises on which the time of each event is judged."""
@@ -55,6 +56,11 @@ class Setup:
                 table.setdefault(operation, Route(operation.partition(".")[0], step.name, direction))
         table.update({op: Route(op.partition(".")[0], "", "") for op in self.adapter.operations})
         return MappingProxyType(table)
+
+    @cached_property
+    def in_parts(self) -> frozenset[str]:
+        """The operations that are asked for in parts."""
+        return self.adapter.saga.in_parts
 
     @cached_property
     def services(self) -> tuple[str, ...]:
@@ -149,7 +155,8 @@ class Setup:
             if factory is not None:
                 made[name] = UserParticipant(factory, self.scenario)
                 continue
-            made[name] = LEDGERS.get(name, Ledger)(self.scenario, self.orders, self.adapter.scope_of(name))
+            scope, terms = self.adapter.scope_of(name), self.adapter.saga.terms
+            made[name] = LEDGERS.get(name, Ledger)(self.scenario, self.orders, scope, terms)
             if around is not None:
                 made[name] = Around(around, made[name])
         return made

@@ -14,7 +14,7 @@ from typing import Any, NoReturn, TypeVar
 from ..errors import UsageError, nearest
 from ..history import ADOPT, ALERT, CLIENT_ACK, DEAD_LETTER
 from ..records import declared_outcome
-from ..saga import Outcome
+from ..saga import Outcome, problem_with_part
 from .aio import Answer, SimLoop, settle
 from .files import FilePort
 from .host import Host
@@ -47,6 +47,7 @@ class SimWorld:
         key: str | None = None,
         timeout_ms: float | None = None,
         epoch: int = 0,
+        part: str | None = None,
         **payload: Any,
     ) -> Any:
         host, process = self._host, self._process
@@ -59,13 +60,17 @@ class SimWorld:
             saga = self._known_saga(saga, f"call({operation!r}, ...)")
         if operation not in host.setup.routes:
             self._undeclared(operation)
+        if part is not None or operation in host.setup.in_parts:
+            self._check_part(operation, part)
         timeout_us = int((host.setup.adapter.call_timeout_ms if timeout_ms is None else timeout_ms) * 1000)
         loop = events._get_running_loop()
         if loop is None:
             kernel, on_ask = host.kernel, host.trace.on_ask
             if on_ask is not None:
                 on_ask()
-            self._network.request(process, operation, saga, key, timeout_us, payload, partial(kernel.wake, task), epoch)
+            self._network.request(
+                process, operation, saga, key, timeout_us, payload, partial(kernel.wake, task), epoch, part
+            )
             return kernel.block(task)
         if not isinstance(loop, SimLoop):
             host.refuse(
@@ -76,7 +81,7 @@ class SimWorld:
             )
         future = loop.create_future()
         resolve = partial(loop.poke, settle, future)
-        msg = self._network.request(process, operation, saga, key, timeout_us, payload, resolve, epoch)
+        msg = self._network.request(process, operation, saga, key, timeout_us, payload, resolve, epoch, part)
         future.add_done_callback(lambda done: self._network.give_up(msg) if done.cancelled() else None)
         return Answer(future)
 
@@ -89,6 +94,11 @@ class SimWorld:
                 f"@sagafuzz.adapter(operations=...)"
             )
         )
+
+    def _check_part(self, operation: str, part: str | None) -> None:
+        problem = problem_with_part(self._host.setup.adapter.saga, operation, part)
+        if problem:
+            self._host.refuse(UsageError(problem))
 
     def sqlite(self, name: str = "main") -> sqlite3.Connection:
         self._process.check_alive()

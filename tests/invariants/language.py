@@ -28,6 +28,7 @@ from sagafuzz import Fault, History, Outcome, Saga, Site, Step
 from sagafuzz.errors import nearest
 from sagafuzz.faults import FAULT_KINDS
 from sagafuzz.history import Fired, Row
+from sagafuzz.saga import instance, split
 
 CHECKOUT = Saga(
     "checkout",
@@ -209,6 +210,8 @@ class _Writer:
 
     def step(self, words: _Words) -> str:
         """A step of the saga, or the saga as a whole where none is named."""
+        if words.bare and split(words.bare[0])[1]:
+            return words.take("step")
         return words.take("step", self.definition.by_name) if words.bare else ""
 
     # -- verbs -------------------------------------------------------------------------------
@@ -225,6 +228,8 @@ class _Writer:
             known = self.definition.by_operation
             raise Unreadable(f"{operation!r} is no operation of {self.definition.name}{nearest(operation, known)}")
         step, direction = (found[0].name, found[1]) if found is not None else ("", "")
+        if "part" in words.named:
+            step = instance(step, words.named.pop("part"))
         if found is None:
             words.bare.remove("query")
         if words.name in self.messages:
@@ -460,7 +465,7 @@ VERBS: dict[str, Verb] = {
     verb.usage.split()[0]: verb
     for verb in (
         Verb("submit [item=ITEM] [quantity=N] [amount=N]", _Writer.submit),
-        Verb("send OPERATION [query] [key=KEY] [NAME=VALUE ...] -> MESSAGE", _Writer.named_send),
+        Verb("send OPERATION [query] [part=PART] [key=KEY] [NAME=VALUE ...] -> MESSAGE", _Writer.named_send),
         Verb(
             "apply MESSAGE [no-effect] [owner=SAGA|nobody|unknown] [balance=UNIT/SUBJECT/...] [receipt=NAME:VALUE,...]",
             _Writer.apply,

@@ -24,6 +24,7 @@ from . import (  # noqa: F401 - they fill the tables
     examples_log,
     examples_order,
     examples_owners,
+    examples_parts,
     examples_undoing,
     examples_unknowns,
 )

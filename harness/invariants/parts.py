@@ -1,0 +1,244 @@
+"""Steps of several parts, amounts, and steps that use up another: what they come to for each saga.
+
+The invariants ask for steps by name, for what is left of each, and for what a saga lacks to be completed. Where a
+definition has none of these words, that follows from how often each step took effect. Here it is told for the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ..history import DATA, MSG, PAYLOAD, RECEIPT, Row
+from ..saga import COMPENSATION, FORWARD, Saga, Step, instance, split
+
+if TYPE_CHECKING:
+    from .facts import CallFacts, Facts, SagaFacts
+
+
+class Sum(NamedTuple):
+    """What a step took and gave back. ``over`` is the first position at which more had been given back than taken
+    (-1: never); what is ``left`` in the end is negative then."""
+
+    taken: Fraction
+    given: Fraction
+    over: int
+
+    @property
+    def left(self) -> Fraction:
+        return self.taken - self.given
+
+
+def settle(facts: Facts) -> None:
+    """Tell each saga of the facts what its definition came to."""
+    for saga in facts.sagas.values():
+        if facts.saga.in_parts:
+            _unfold(facts.saga, saga)
+        if facts.saga.counted:
+            _count(facts.history.rows, saga)
+
+
+# -- parts -----------------------------------------------------------------------------------------
+
+
+def _unfold(definition: Saga, saga: SagaFacts) -> None:
+    """A step for each part that was asked for; what was said of the whole step is said of each."""
+    named: dict[str, set[str]] = {}
+    for name, _ in saga.calls:
+        step, part = split(name)
+        if part:
+            named.setdefault(step, set()).add(part)
+    asked = {
+        step: tuple(part for part in sorted(parts) if (instance(step, part), FORWARD) in saga.calls)
+        for step, parts in named.items()
+    }
+    saga.definition = definition.with_parts(asked)
+    saga.free = frozenset(step.name for step in saga.definition.steps if step.undo is None)
+    for step, parts in named.items():
+        names = [instance(step, part) for part in sorted(parts)]
+        for told in (saga.dead, saga.alerts):
+            if step in told:
+                told.update((name, told[step]) for name in names if name not in told)
+        for (record, about), at in list(saga.durable.items()):
+            if about == step:
+                for name in names:
+                    saga.durable.setdefault((record, name), at)
+        whole = saga.calls.pop((step, COMPENSATION), None) if asked[step] else None
+        if whole is not None:
+            for part in asked[step]:
+                name = instance(step, part)
+                own = saga.calls.get((name, COMPENSATION))
+                saga.calls[name, COMPENSATION] = _shared(whole, own, saga.calls[name, FORWARD])
+
+
+def _shared(whole: CallFacts, own: CallFacts | None, forward: CallFacts) -> CallFacts:
+    """What the undos of all parts together and the ones of this part are to it. Of the effects of the former those
+    count that found it in effect."""
+    both = [whole] if own is None else [own, whole]
+    made = type(whole)()
+    made.sends = sorted(send for call in both for send in call.sends)
+    made.refusals = sorted(at for call in both for at in call.refusals)
+    made.errors = sorted(at for call in both for at in call.errors)
+    made.deliveries = sum(call.deliveries for call in both)
+    made.applied = min((call.applied for call in both if call.applied >= 0), default=-1)
+    for call in both:
+        made.answers.update(call.answers)
+        made.given_up.update(call.given_up)
+    made.effective = list(own.effective) if own is not None else []
+    for effect in whole.effective:
+        done = sum(at < effect[0] for at, _, _ in forward.effective) - sum(at < effect[0] for at in forward.expired)
+        if done > sum(at < effect[0] for at, _, _ in made.effective):
+            made.effective = sorted([*made.effective, effect])
+    return made
+
+
+# -- amounts, and what is used up ------------------------------------------------------------------
+
+
+def _count(rows: Sequence[Row], saga: SagaFacts) -> None:
+    sums: dict[str, Sum] = {}
+    left: dict[str, int] = {}
+    used: dict[str, tuple[str, ...]] = {}
+    for step in saga.definition.steps:
+        found = _sum(rows, saga, step)
+        if found is not None:
+            sums[step.name] = found
+            left[step.name] = (found.left > 0) - (found.left < 0)
+        forward = saga.calls.get((step.name, FORWARD))
+        consumed = _consumed(saga, step)
+        if consumed is not None and forward is not None and forward.effective:
+            used[consumed] = (*used.get(consumed, ()), step.name)
+    for name, users in used.items():
+        several = any(saga.definition.by_name[user].many for user in users)
+        parts = [sums.get(one) for one in (name, *users)]
+        rest = Fraction(0)
+        if several and all(one is not None for one in parts):
+            rest = parts[0].left - sum((one.taken for one in parts[1:] if one), Fraction(0))  # type: ignore[union-attr]
+        left[name] = int(rest > 0)
+    saga.sums, saga.counted, saga.used = sums, left, used
+
+
+def _consumed(saga: SagaFacts, step: Step) -> str | None:
+    """The name of what a step uses up: of its own part where that is of several too."""
+    if step.consumes is None:
+        return None
+    of_its_part = instance(step.consumes, split(step.name)[1])
+    return next((name for name in (step.consumes, of_its_part) if name in saga.definition.by_name), None)
+
+
+def _sum(rows: Sequence[Row], saga: SagaFacts, step: Step) -> Sum | None:
+    """What the step took and gave back; None where it has no amount, or one is not known."""
+    forward, undo = saga.calls.get((step.name, FORWARD)), saga.calls.get((step.name, COMPENSATION))
+    if step.amount is None or forward is None or not forward.effective:
+        return None
+    changes = [(at, _amount(rows, forward, at, step.amount)) for at, _, _ in forward.effective]
+    if any(amount is None for _, amount in changes):
+        return None
+    back: list[tuple[int, Fraction | None]] = [(at, None) for at in forward.expired]
+    if undo is not None:
+        back += [(at, _amount(rows, undo, at, step.amount)) for at, _, _ in undo.effective]
+    given_back = {at for at, _ in back}
+    taken, given, over = Fraction(0), Fraction(0), -1
+    for at, amount in sorted([*changes, *back], key=lambda change: change[0]):
+        if at not in given_back:
+            taken += amount or 0
+            continue
+        given += max(taken - given, Fraction(0)) if amount is None else amount  # who says no amount gives back all
+        if given > taken and over < 0:
+            over = at
+    return Sum(taken, given, over)
+
+
+def _amount(rows: Sequence[Row], call: CallFacts, at: int, field: str) -> Fraction | None:
+    """How much took effect at a position: as the answer tells, else as was asked."""
+    data = rows[at][DATA]
+    told = dict(data[RECEIPT]).get(field) if len(data) > RECEIPT else None
+    if told is not None and (number := as_number(told)) is not None:
+        return number
+    sent = next((position for position, message, _ in call.sends if message == rows[at][MSG]), None)
+    return None if sent is None else as_number(dict(rows[sent][DATA][PAYLOAD]).get(field))
+
+
+def as_number(value: Any) -> Fraction | None:
+    """An amount of any spelling (7, 7.5, "7.50") as an exact number; None for what is none."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        return None
+    try:
+        return Fraction(str(value))
+    except (ValueError, ZeroDivisionError):
+        return None
+
+
+def spelled(amount: Fraction) -> str:
+    """An amount for people."""
+    return str(amount.numerator) if amount.denominator == 1 else f"{float(amount):g}"
+
+
+class Overdraft(NamedTuple):
+    """More than there was: a step was undone, or another was used up, by more than it had taken."""
+
+    step: str
+    direction: str
+    position: int
+    got: Fraction | None
+    """How much it came to; None where there was nothing any more."""
+
+    had: Fraction
+    source: str
+    """The step of which it was taken."""
+
+
+def overdrafts(facts: Facts, saga: SagaFacts) -> Iterator[Overdraft]:
+    """What took more than there was, in the order of the steps."""
+    for step in saga.definition.steps:
+        found = saga.sums.get(step.name)
+        if found is not None and found.over >= 0:
+            yield Overdraft(step.name, COMPENSATION, found.over, found.given, found.taken, step.name)
+        consumed = _consumed(saga, step)
+        if consumed is not None:
+            yield from _used_too_much(facts.history.rows, saga, step, consumed)
+
+
+def _used_too_much(rows: Sequence[Row], saga: SagaFacts, step: Step, consumed: str) -> Iterator[Overdraft]:
+    """Where the step used up more than was left of the other, or something that had been used up, undone or run out."""
+    call, held = saga.calls.get((step.name, FORWARD)), saga.calls.get((consumed, FORWARD))
+    if call is None or held is None:
+        return
+    undo = saga.calls.get((consumed, COMPENSATION))
+    whole = saga.sums.get(consumed)
+    for at, _, _ in call.effective:
+        before = [each for each, _, _ in held.effective if each < at]
+        gone = [each for each in held.expired if each < at]
+        gone += [each for each, _, _ in (undo.effective if undo is not None else ()) if each < at]
+        if before and len(gone) >= len(before) and whole is None:
+            yield Overdraft(step.name, FORWARD, at, None, Fraction(0), consumed)
+        elif before and whole is not None:
+            left = _left_before(rows, saga, consumed, at)
+            amount = _amount(rows, call, at, step.amount) if step.amount is not None else None
+            if left <= 0:
+                yield Overdraft(step.name, FORWARD, at, None, Fraction(0), consumed)
+            elif amount is not None and amount > left:
+                yield Overdraft(step.name, FORWARD, at, amount, left, consumed)
+
+
+def _left_before(rows: Sequence[Row], saga: SagaFacts, name: str, position: int) -> Fraction:
+    """How much of a step that has an amount was left just before a position."""
+    step = saga.definition.by_name[name]
+    forward, undo = saga.calls[name, FORWARD], saga.calls.get((name, COMPENSATION))
+    assert step.amount is not None
+    changes = [(at, _amount(rows, forward, at, step.amount), 1) for at, _, _ in forward.effective]
+    changes += [(at, None, -1) for at in forward.expired]
+    if undo is not None:
+        changes += [(at, _amount(rows, undo, at, step.amount), -1) for at, _, _ in undo.effective]
+    for user in saga.used.get(name, ()):
+        term, call = saga.definition.by_name[user], saga.calls[user, FORWARD]
+        several = term.many and term.amount is not None
+        changes += [
+            (at, _amount(rows, call, at, term.amount or "") if several else None, -1) for at, _, _ in call.effective
+        ]
+    left = Fraction(0)
+    for at, amount, sign in sorted(changes, key=lambda change: change[0]):
+        if at < position:
+            left = left + sign * amount if amount is not None else Fraction(0)
+    return left

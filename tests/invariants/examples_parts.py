@@ -1,0 +1,429 @@
+"""Histories of steps of several parts, with amounts, and of steps that use up another."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from sagafuzz import Saga, Step
+
+from .tables import bad, good
+
+LINES = Saga(
+    "order",
+    [
+        Step("order", "order.create", undo="order.cancel"),
+        Step("reserve", "inventory.reserve", undo="inventory.release", many=True),
+        Step("ship", "shipping.send", undo="shipping.recall"),
+    ],
+)
+ANY_LINE = Saga("order", [replace(step, needs="any") if step.many else step for step in LINES.steps])
+
+PAYMENT = Saga(
+    "payment",
+    [
+        Step("hold", "bank.hold", undo="bank.void", amount="amount"),
+        Step("capture", "bank.capture", undo="bank.refund", amount="amount", consumes="hold"),
+        Step("parcel", "shipping.pack", undo="shipping.unpack"),
+    ],
+)
+IN_PARTS = Saga(
+    "payment",
+    [
+        Step("hold", "bank.hold", undo="bank.void", amount="amount"),
+        Step("capture", "bank.capture", undo="bank.refund", amount="amount", consumes="hold", many=True),
+    ],
+)
+
+# -- parts -----------------------------------------------------------------------------------
+
+good(
+    "I1",
+    "each line once, though one is asked for twice",
+    """
+    submit
+    call order.create key=o
+    call inventory.reserve part=line-1 key=a item=bolt
+    send inventory.reserve part=line-2 key=b item=nut -> m1
+    apply m1
+    timeout m1
+    call inventory.reserve part=line-2 key=b item=nut no-effect
+    call shipping.send key=s
+    tell completed
+    """,
+    LINES,
+)
+bad(
+    "I1",
+    "duplicate effect",
+    "a line is reserved twice",
+    """
+    submit
+    call order.create key=o
+    call inventory.reserve part=line-1 key=a
+    call inventory.reserve part=line-2 key=b
+    send inventory.reserve part=line-2 key=c -> m1
+    apply m1  <--
+    ack m1
+    call shipping.send key=s
+    tell completed
+    """,
+    names="inventory.reserve[line-2] for saga-1 took effect 2 times",
+    at="reserve[line-2] F",
+    definition=LINES,
+)
+bad(
+    "I1",
+    "key reused",
+    "one key for two lines, with the same words",
+    """
+    submit
+    call order.create key=o
+    call inventory.reserve part=line-1 key=a
+    send inventory.reserve part=line-2 key=a -> m1  <--
+    apply m1
+    ack m1
+    call shipping.send key=s
+    tell completed
+    """,
+    names="carries the key 'a', which was used for inventory.reserve[line-1] before",
+    at="reserve[line-2] F",
+    definition=LINES,
+)
+good(
+    "I1",
+    "another attempt's number in the envelope is no other payload",
+    """
+    declare envelope=attempt,trace
+    submit
+    call order.create key=o attempt=1
+    send inventory.reserve part=line-1 key=a item=bolt attempt=1 -> m1
+    apply m1
+    timeout m1
+    call inventory.reserve part=line-1 key=a item=bolt attempt=2 no-effect
+    call shipping.send key=s
+    tell completed
+    """,
+    LINES,
+)
+good(
+    "I5",
+    "a line was refused, the one before it is undone, and the refused one is not",
+    """
+    submit
+    call order.create key=o
+    call inventory.reserve part=line-1 key=a
+    refused inventory.reserve part=line-2 key=b
+    call inventory.release part=line-1 key=a
+    call order.cancel key=o
+    tell compensated
+    """,
+    LINES,
+)
+bad(
+    "I5",
+    "leaked effect",
+    "a line was refused, and the one before it stays",
+    """
+    submit
+    call order.create key=o
+    call inventory.reserve part=line-1 key=a
+    refused inventory.reserve part=line-2 key=b
+    call order.cancel key=o
+    tell compensated  <--
+    """,
+    names="inventory.reserve[line-1] for saga-1 took effect and was never undone",
+    at="reserve[line-1] F",
+    definition=LINES,
+)
+good(
+    "I2",
+    "all lines are undone by one request, which comes after one of them was undone by itself",
+    """
+    submit
+    call order.create key=o
+    call inventory.reserve part=line-1 key=a
+    call inventory.reserve part=line-2 key=b
+    refused shipping.send key=s
+    call inventory.release part=line-2 key=b
+    call inventory.release key=all
+    call order.cancel key=o
+    tell compensated
+    """,
+    LINES,
+)
+good(
+    "I5",
+    "the intent of the step covers a line that was never asked for",
+    """
+    submit
+    write intent order
+    call order.create key=o
+    write intent reserve
+    send inventory.reserve part=line-1 key=a -> m1
+    lost m1 request
+    timeout m1
+    call inventory.release part=line-2 key=b no-effect
+    call inventory.release part=line-1 key=a no-effect
+    call order.cancel key=o
+    tell compensated
+    """,
+    LINES,
+)
+bad(
+    "I4",
+    "wrong order",
+    "the order is cancelled before its second line is given back",
+    """
+    submit
+    call order.create key=o
+    call inventory.reserve part=line-1 key=a
+    call inventory.reserve part=line-2 key=b
+    refused shipping.send key=s
+    call inventory.release part=line-1 key=a
+    send order.cancel key=o -> m1
+    apply m1  <--
+    ack m1
+    call inventory.release part=line-2 key=b
+    tell compensated
+    """,
+    names="order.cancel took effect without knowing that inventory.release[line-2] had",
+    at="order C",
+    definition=LINES,
+)
+bad(
+    "I23",
+    "hollow success",
+    "one line of two is missing",
+    """
+    submit
+    call order.create key=o
+    call inventory.reserve part=line-1 key=a
+    refused inventory.reserve part=line-2 key=b
+    call shipping.send key=s
+    tell completed  <--
+    """,
+    names="inventory.reserve[line-2] had not taken effect",
+    at="reserve[line-2] F",
+    definition=LINES,
+)
+good(
+    "I23",
+    "one line of two is missing, and one is enough",
+    """
+    submit
+    call order.create key=o
+    call inventory.reserve part=line-1 key=a
+    refused inventory.reserve part=line-2 key=b
+    call shipping.send key=s
+    tell completed
+    """,
+    ANY_LINE,
+)
+bad(
+    "I23",
+    "hollow success",
+    "no line at all was reserved",
+    """
+    submit
+    call order.create key=o
+    call shipping.send key=s
+    tell completed  <--
+    """,
+    names="saga-1 was called completed, but inventory.reserve had not taken effect",
+    at="reserve F",
+    definition=ANY_LINE,
+)
+
+# -- amounts ---------------------------------------------------------------------------------
+
+good(
+    "I17",
+    "three refunds add up to what was captured",
+    """
+    submit
+    call bank.hold key=h amount=100
+    call bank.capture key=c amount=100
+    refused shipping.pack key=s
+    call bank.refund key=r1 amount=33
+    call bank.refund key=r2 amount=33
+    call bank.refund key=r3 amount=34
+    tell compensated
+    """,
+    PAYMENT,
+)
+good(
+    "I19",
+    "amounts are numbers, however they are spelt, and who names none gives back the rest",
+    """
+    submit
+    call bank.hold key=h amount=10.00
+    call bank.capture key=c amount=10.00
+    refused shipping.pack key=s
+    call bank.refund key=r1 amount=3.3
+    call bank.refund key=r2
+    tell compensated
+    """,
+    PAYMENT,
+)
+bad(
+    "I19",
+    "parts do not add up",
+    "each part is rounded by itself, and a cent stays",
+    """
+    submit
+    call bank.hold key=h amount=100
+    call bank.capture key=c amount=100
+    refused shipping.pack key=s
+    call bank.refund key=r1 amount=33
+    call bank.refund key=r2 amount=33
+    send bank.refund key=r3 amount=33 -> m3  <--
+    apply m3
+    ack m3
+    tell compensated
+    """,
+    names="bank.refund gave back 99 for saga-1 in all, and bank.capture took 100",
+    at="capture C",
+    definition=PAYMENT,
+)
+bad(
+    "I17",
+    "more than there was",
+    "more is refunded than was captured",
+    """
+    submit
+    call bank.hold key=h amount=100
+    call bank.capture key=c amount=100
+    refused shipping.pack key=s
+    call bank.refund key=r1 amount=60
+    send bank.refund key=r2 amount=60 -> m1
+    apply m1  <--
+    ack m1
+    tell compensated
+    """,
+    names="bank.refund has given back 120 for saga-1, and bank.capture took 100",
+    at="capture C",
+    definition=PAYMENT,
+)
+bad(
+    "I1",
+    "duplicate effect",
+    "one part is refunded twice under its key",
+    """
+    submit
+    call bank.hold key=h amount=100
+    call bank.capture key=c amount=100
+    refused shipping.pack key=s
+    call bank.refund key=r1 amount=50
+    send bank.refund key=r1 amount=50 -> m1
+    apply m1  <--
+    ack m1
+    tell compensated
+    """,
+    names="bank.refund for saga-1 took effect 2 times",
+    at="capture C",
+    follows="I9",
+    definition=PAYMENT,
+)
+
+# -- what is used up -------------------------------------------------------------------------
+
+good(
+    "I2",
+    "what was captured is refunded, and the hold is not voided",
+    """
+    submit
+    call bank.hold key=h amount=100
+    call bank.capture key=c amount=100
+    refused shipping.pack key=s
+    call bank.refund key=c amount=100
+    tell compensated
+    """,
+    PAYMENT,
+)
+good(
+    "I11",
+    "the void is refused after the capture, and taken for done",
+    """
+    submit
+    call bank.hold key=h amount=100
+    call bank.capture key=c amount=100
+    refused shipping.pack key=s
+    call bank.refund key=c amount=100
+    refused bank.void key=h amount=100
+    tell compensated
+    """,
+    PAYMENT,
+)
+good(
+    "I16",
+    "a hold that was captured is done",
+    """
+    submit
+    call bank.hold key=h amount=100
+    call bank.capture key=c amount=100
+    call shipping.pack key=s
+    tell completed
+    """,
+    PAYMENT,
+)
+good(
+    "I17",
+    "a hold is captured in two parts",
+    """
+    submit
+    call bank.hold key=h amount=100
+    call bank.capture part=1 key=c1 amount=60
+    call bank.capture part=2 key=c2 amount=40
+    tell completed
+    """,
+    IN_PARTS,
+)
+bad(
+    "I5",
+    "leaked effect",
+    "the capture was refused, and the hold is not voided",
+    """
+    submit
+    call bank.hold key=h amount=100
+    refused bank.capture key=c amount=100
+    tell compensated  <--
+    """,
+    names="bank.hold for saga-1 took effect and was never undone",
+    at="hold F",
+    definition=PAYMENT,
+)
+bad(
+    "I17",
+    "more than there was",
+    "what was voided is captured",
+    """
+    submit
+    call bank.hold key=h amount=100
+    send bank.capture key=c amount=100 -> m1
+    timeout m1
+    call bank.void key=h amount=100
+    apply m1  <--
+    tell compensated
+    """,
+    names="bank.capture took effect for saga-1 when nothing was left of what bank.hold had taken",
+    at="capture F",
+    follows="I5",
+    definition=PAYMENT,
+)
+bad(
+    "I17",
+    "more than there was",
+    "more is captured than was held",
+    """
+    submit
+    call bank.hold key=h amount=100
+    call bank.capture part=1 key=c1 amount=60
+    send bank.capture part=2 key=c2 amount=50 -> m1
+    apply m1  <--
+    ack m1
+    tell completed
+    """,
+    names="bank.capture[2] took 50 for saga-1, and of what bank.hold had taken 40 was left",
+    at="capture[2] F",
+    definition=IN_PARTS,
+)
