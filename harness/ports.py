@@ -11,7 +11,7 @@ import random
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Any, Final, Protocol, TypeVar
 
@@ -376,39 +376,13 @@ def adapter(
     one step in one direction over all incarnations, ``min_backoff_ms`` is the least time between two, ``deadline_ms``
     is when a saga is over or in a person's hands.
     """
+    given = dict(locals())
     _check_saga(saga)
 
     def declare(cls: _C) -> _C:
-        check_shape(cls, name or cls.__name__)
-        chosen = tuple(scenarios) if scenarios is not None else default_scenarios(saga)
-        declared = Adapter(
-            name=name or cls.__name__,
-            factory=cls,
-            saga=saga,
-            scenarios=chosen,
-            participants=dict(participants or {}),
-            around=dict(around or {}),
-            operations=tuple(operations),
-            call_timeout_ms=call_timeout_ms,
-            restart_ms=restart_ms,
-            durable_recovery=durable_recovery,
-            forgets_retries=forgets_retries,
-            expiring=tuple(expiring),
-            refusing_repeats=tuple(refusing_repeats),
-            forgetting_refusals=tuple(forgetting_refusals),
-            key_retention_ms=key_retention_ms,
-            key_scope=dict(key_scope or {}),
-            upgrade=upgrade,
-            cannot_suffer=tuple(kind_named(kind).name for kind in cannot_suffer),
-            max_attempts=max_attempts,
-            min_backoff_ms=min_backoff_ms,
-            deadline_ms=deadline_ms,
-            definitions=dict(definitions or {}),
-            isolation=tuple(isolation),
-            supervised=supervised,
-            envelope=_names("envelope", envelope),
-            about=(inspect.getdoc(cls) or "").split("\n")[0],
-        )
+        called = name or cls.__name__
+        check_shape(cls, called)
+        declared = Adapter(**{**_as_declared(given), "name": called, "factory": cls, "about": _first_line(cls)})
         _check_declared(declared, cls.__name__)
         setattr(cls, ADAPTER_ATTRIBUTE, declared)
         return cls
@@ -416,10 +390,29 @@ def adapter(
     return declare
 
 
-def _names(label: str, names: Iterable[str]) -> tuple[str, ...]:
-    if isinstance(names, str) or not all(isinstance(name, str) for name in names):
-        raise UsageError(f"adapter: {label}={names!r}; write a tuple of names, for example ('attempt', 'trace')")
-    return tuple(names)
+def _as_declared(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of `adapter` as the fields of an `Adapter` hold them: lists as tuples, what was left out as it is
+    by default."""
+    found: dict[str, Any] = {}
+    for entry in fields(Adapter):
+        if entry.name not in given:
+            continue
+        value = given[entry.name]
+        if entry.default_factory is dict:
+            value = dict(value or {})
+        elif entry.default == ():
+            if isinstance(value, str):
+                raise UsageError(f"adapter: {entry.name}={value!r} is a string; write {entry.name}=({value!r},)")
+            value = tuple(value)
+        found[entry.name] = value
+    scenarios = given["scenarios"]
+    found["scenarios"] = tuple(scenarios) if scenarios is not None else default_scenarios(given["saga"])
+    found["cannot_suffer"] = tuple(kind_named(kind).name for kind in found["cannot_suffer"])
+    return found
+
+
+def _first_line(cls: type) -> str:
+    return (inspect.getdoc(cls) or "").split("\n")[0]
 
 
 def _check_saga(saga: object) -> None:
