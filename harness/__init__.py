@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _HOME = {
+    "Actor": "actors",
     "Adapter": "ports",
     "CallTimeout": "ports",
     "Conflict": "ports",
@@ -55,6 +56,7 @@ _HOME = {
 __all__ = ["__version__", *sorted(_HOME)]  # noqa: PLE0604
 
 if TYPE_CHECKING:
+    from .actors import Actor as Actor
     from .errors import SagafuzzError as SagafuzzError
     from .errors import UsageError as UsageError
     from .exploration.stateful import SagaMachine as SagaMachine

@@ -44,6 +44,7 @@ DEAD: Final = 1 << 11
 OWN_EXPIRY: Final = 1 << 12
 NO_REPEAT: Final = 1 << 13
 REFUSAL_KEPT: Final = 1 << 14
+OUTSIDE: Final = 1 << 15
 
 REASONS: Final = {
     NO_EXPIRY: "the participant is not declared in expiring=",
@@ -61,6 +62,7 @@ REASONS: Final = {
     DECIDED: "the answer is already fixed by what the participant remembers",
     KEY_KEPT: "no key is remembered for longer than the declared retention",
     DEAD: "the sender is dead already",
+    OUTSIDE: "an actor asks, who is no process",
 }
 """Each circumstance in words. Where several hold, the first of this order is told: what lasts before what passes."""
 
@@ -123,7 +125,7 @@ class Crash(Effect):
     """The orchestrator dies, ``when`` says on which side of what its site stands for."""
 
     phases: ClassVar[tuple[str, ...]] = (AT_SEND, AT_EFFECT, AT_ACK, AT_LOG, AT_LOGGED)
-    barred: ClassVar[int] = DEAD
+    barred: ClassVar[int] = DEAD | OUTSIDE
     when: When
 
     def at(self, phase: str) -> When:
@@ -140,7 +142,7 @@ class Pause(Effect):
 
     phases: ClassVar[tuple[str, ...]] = (AT_SEND,)
     side: ClassVar[When | None] = BEFORE
-    barred: ClassVar[int] = DEAD
+    barred: ClassVar[int] = DEAD | OUTSIDE
     for_ms: float
 
 

@@ -209,6 +209,12 @@ class History:
         return tuple(map(Event._make, self.rows))
 
     @cached_property
+    def actors(self) -> frozenset[str]:
+        """Who acts beside the orchestrators: as PROCESS such a name is no process of the system."""
+        named: Any = self.declared.get("actors", ())
+        return frozenset(named)
+
+    @cached_property
     def digest(self) -> str:
         """A hash of the events, the same in every process and on every machine."""
         return rows_digest(self.rows).hex()

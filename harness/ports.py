@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Any, Final, Protocol, TypeVar
 
+from .actors import Script, check_actors
 from .errors import UsageError, nearest
 from .faults import kind_named
 from .keys import KEY_SCOPES, OPERATION, usual_scope
@@ -283,6 +284,7 @@ class Adapter:
     supervised: bool = False
     hidden_writes: bool = False
     envelope: tuple[str, ...] = ()
+    actors: Mapping[str, Script] = field(default_factory=dict)
     about: str = ""
     spec: str = ""
 
@@ -300,6 +302,7 @@ class Adapter:
             "supervised": self.supervised or None,
             "hidden_writes": self.hidden_writes or None,
             "envelope": self.envelope,
+            "actors": tuple(sorted(self.actors)),
         }
         found = {name: value for name, value in promises.items() if value not in (None, (), {})}
         if "deadline_ms" in found:
@@ -368,13 +371,14 @@ def adapter(
     isolation: Iterable[str] = (),
     supervised: bool = False,
     envelope: Iterable[str] = (),
+    actors: Mapping[str, Script] | None = None,
 ) -> Callable[[_C], _C]:
     """Declare a class to be a system under test; times are virtual milliseconds. What each argument means is in the
     reference. ``participants`` plugs the user's own in, by name; ``around`` puts code of the user's around built-in
     ones, in their local transactions. ``operations`` lists calls of no step, ``envelope`` the fields of a request that
     are headers and may differ from attempt to attempt. Promises to be held to: ``max_attempts`` bounds the requests of
     one step in one direction over all incarnations, ``min_backoff_ms`` is the least time between two, ``deadline_ms``
-    is when a saga is over or in a person's hands.
+    is when a saga is over or in a person's hands. ``actors`` are scripts of who acts beside the orchestrator.
     """
     given = dict(locals())
     _check_saga(saga)
@@ -422,6 +426,8 @@ def _check_saga(saga: object) -> None:
 
 def _check_declared(declared: Adapter, where: str) -> None:
     _check_scenarios(declared.scenarios, declared.saga, where)
+    participants = {operation.partition(".")[0] for operation in (*declared.saga.by_operation, *declared.operations)}
+    check_actors(declared.actors, declared.scenarios, participants, where)
     _check_promises(declared)
 
 

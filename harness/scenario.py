@@ -38,6 +38,7 @@ class Scenario:
     ``gap_ms`` is the time between two submissions. ``submitted`` are the numbers of the sagas in the order in which
     they are submitted, where that is not their own. No fault strikes at the requests and writes of the first
     ``undisturbed`` sagas: what is tried is what the later ones make of what those left.
+    ``actors`` are those, by name, who act beside the orchestrators: scripts that the adapter declares.
     ``succeeds`` says whether the orders are meant to go through, None where that
     follows from the rest (see `meant_to_succeed`).
     """
@@ -58,6 +59,7 @@ class Scenario:
     undisturbed: int = 0
     data: Mapping[str, object] = field(default_factory=dict, hash=False)
     succeeds: bool | None = None
+    actors: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         where = f"scenario {self.name!r}"
@@ -92,6 +94,15 @@ class Scenario:
             raise UsageError(f"{where}: succeeds={self.succeeds!r}; write True or False, or leave it out")
         object.__setattr__(self, "submitted", tuple(self.submitted))
         self._check_rejections()
+        self._check_actors()
+
+    def _check_actors(self) -> None:
+        names: Any = self.actors
+        if isinstance(names, str) or not all(isinstance(name, str) for name in names):
+            raise UsageError(
+                f"scenario {self.name!r}: actors={self.actors!r}; write a tuple of their names, ('clerk',) for example"
+            )
+        object.__setattr__(self, "actors", tuple(dict.fromkeys(self.actors)))
 
     def _check_rejections(self) -> None:
         for entry in self.rejections:

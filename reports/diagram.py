@@ -25,14 +25,23 @@ COLUMNS: Final = 100
 PARTICIPANTS: Final = "participants"
 
 _LANES_COLUMNS: Final = 44
+_ACTOR_COLUMNS: Final = 10
+"""So much less room each actor's lane leaves to those of participants."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Diagram:
-    """``lanes`` are the orchestrator and the participants that take part; ``lines`` run down the page."""
+    """``lanes`` are the orchestrator, the ``actors`` and the participants that take part; ``lines`` run down the
+    page."""
 
     lanes: tuple[str, ...]
     lines: tuple[Line, ...]
+    actors: tuple[str, ...] = ()
+
+    @property
+    def participants(self) -> tuple[str, ...]:
+        """The lanes to which arrows lead."""
+        return self.lanes[1 + len(self.actors) :]
 
 
 def diagram(history: History, violation: Violation | None = None, *, limit: int = MAX_LINES) -> Diagram:
@@ -41,7 +50,7 @@ def diagram(history: History, violation: Violation | None = None, *, limit: int 
     Above ``limit`` lines, uneventful stretches give way to a line that counts their events, as `shown` says.
     """
     if not history.rows:
-        return Diagram(lanes=_lanes(history), lines=())
+        return Diagram(lanes=(ORCHESTRATOR,), lines=())
     struck = struck_rows(history)
     grounds = frozenset() if violation is None else evidence(history, violation)
     lines = narrate(history, forced={*struck, *grounds})
@@ -52,7 +61,12 @@ def diagram(history: History, violation: Violation | None = None, *, limit: int 
         at = _line_of(lines, _position(history, violation))
         marks.setdefault(at, []).append(Mark(kind="violation", text="violation"))
     marked = [replace(line, marks=tuple(marks.get(index, ()))) for index, line in enumerate(lines)]
-    return Diagram(lanes=_lanes(history), lines=tuple(shown(marked, grounds, violation, limit)))
+    actors, participants = _actors(history), _participants(history)
+    return Diagram(
+        lanes=(ORCHESTRATOR, *actors, *participants),
+        lines=tuple(shown(marked, grounds, violation, limit)),
+        actors=actors,
+    )
 
 
 def _position(history: History, violation: Violation) -> int:
@@ -66,15 +80,20 @@ def _line_of(lines: Sequence[Line], position: int) -> int:
     return next(index for index in range(len(lines) - 1, -1, -1) if position in lines[index].rows)
 
 
-def _lanes(history: History) -> tuple[str, ...]:
-    """The orchestrator, then the participants that are sent something: in the saga's order, then others."""
+def _actors(history: History) -> tuple[str, ...]:
+    """Those who act beside the orchestrators, in the order in which they first did."""
+    return tuple(dict.fromkeys(event.process for event in history.events if event.process in history.actors))
+
+
+def _participants(history: History) -> tuple[str, ...]:
+    """Those that are sent something: in the saga's order, then others."""
     taking_part = dict.fromkeys(
         str(event.get("operation")).partition(".")[0] for event in history.events if event.kind == SEND
     )
     declared = dict.fromkeys(step.participant for step in history.saga.steps)
     ordered = [name for name in declared if name in taking_part]
     ordered.extend(name for name in taking_part if name not in declared)
-    return (ORCHESTRATOR, *ordered)
+    return tuple(ordered)
 
 
 # -- printing ------------------------------------------------------------------------------------
@@ -122,14 +141,16 @@ def _mark(mark: Mark) -> str:
 
 def _layout(picture: Diagram) -> _Layout:
     time = max([width(_ms(line.t_us)) for line in picture.lines] + [5]) + 2
-    labels = [width(line.text) for line in picture.lines if line.target]
-    first = time + 3
-    next_start = first + max([*labels, len(ORCHESTRATOR)]) + 6
-    names = picture.lanes[1:]
+    next_start = time + 3
+    starts: dict[str, int] = {}
+    for name in ("", *picture.actors):
+        labels = [width(line.text) for line in picture.lines if line.target and line.source == name]
+        starts[name] = next_start
+        next_start += max([*labels, width(clean(name or ORCHESTRATOR, 16))]) + (5 if name else 6)
+    names = picture.participants
     widths = [width(clean(name, 16)) + 3 for name in names]
-    if sum(widths) > _LANES_COLUMNS:
-        return _Layout(time=time, starts={"": first, PARTICIPANTS: next_start}, folded=True)
-    starts = {"": first}
+    if sum(widths) > _LANES_COLUMNS - _ACTOR_COLUMNS * len(picture.actors):
+        return _Layout(time=time, starts={**starts, PARTICIPANTS: next_start}, folded=True)
     for name, columns in zip(names, widths, strict=True):
         starts[name] = next_start
         next_start += columns
@@ -146,7 +167,7 @@ def _heading(layout: _Layout) -> str:
 def _body(line: Line, layout: _Layout) -> str:
     if line.kind == "elided":
         return pad("", layout.starts[""]) + line.text
-    text = pad(_ms(line.t_us).rjust(layout.time), layout.starts[""]) + line.text
+    text = pad(_ms(line.t_us).rjust(layout.time), layout.starts[line.source]) + line.text
     if not line.target:
         return cut(text, COLUMNS)
     fate = f"{clean(line.target, 16)}: {line.fate}" if layout.folded else line.fate

@@ -58,8 +58,8 @@ class Mark:
 class Line:
     """One line of a diagram.
 
-    ``text`` stands in the orchestrator's lane; an arrow leads from it to the lane ``target``, where
-    ``fate`` stands ("" for no arrow). ``rows`` are the positions in the history that the line tells of.
+    ``text`` stands in the lane ``source``, an actor's, or in the orchestrator's (""); an arrow leads from it to the
+    lane ``target``, where ``fate`` stands ("" for no arrow). ``rows`` are the positions that it tells of.
     """
 
     t_us: int
@@ -71,6 +71,7 @@ class Line:
     rows: tuple[int, ...] = ()
     saga: str = ""
     step: str = ""
+    source: str = ""
 
 
 def narrate(history: History, *, forced: Collection[int] = ()) -> list[Line]:
@@ -96,6 +97,7 @@ class _Draft:
     rows: list[int] = field(default_factory=list)
     saga: str = ""
     step: str = ""
+    source: str = ""
 
     def line(self) -> Line:
         fate = ", ".join(self.fates)
@@ -108,6 +110,7 @@ class _Draft:
             rows=tuple(self.rows),
             saga=self.saga,
             step=self.step,
+            source=self.source,
         )
 
 
@@ -127,6 +130,7 @@ class _Narrator:
     def __init__(self, history: History, forced: frozenset[int]) -> None:
         self.drafts: list[_Draft] = []
         self._definition = history.saga
+        self._actors = history.actors
         self._several = len(history.sagas) > 1
         self._forced = forced
         self._struck: dict[int, list[Fault]] = {}
@@ -181,6 +185,7 @@ class _Narrator:
             rows=[position],
             saga=event.saga,
             step=event.step,
+            source=event.process if event.process in self._actors else "",
         )
         self.drafts.append(draft)
         return draft
@@ -220,8 +225,9 @@ class _Narrator:
         if call.deliveries == 1 and not call.draft.fates:
             call.draft.fates.append("on its way")
         text = f"{call.label} arrives" if call.deliveries == 1 else f"{call.label}, copy {call.deliveries}"
+        source = call.draft.source
         call.draft = self._add(position, event, "arrival", text)
-        call.draft.target = event.process
+        call.draft.target, call.draft.source = event.process, source
 
     def apply(self, position: int, event: Event) -> None:
         call = self._calls.get(event.msg)

@@ -23,10 +23,9 @@ def draw(picture: Diagram) -> str:
     names = {name: f"p{number}" for number, name in enumerate(picture.lanes)}
     lines = ["sequenceDiagram"]
     lines += [f"    participant {alias} as {_plain(clean(name, 40))}" for name, alias in names.items()]
-    first = next(iter(names.values()))
     for line in picture.lines:
         time = "" if line.kind == "elided" else f"{time_of(line)}: "
-        target = names.get(line.target, "")
+        first, target = names[line.source or picture.lanes[0]], names.get(line.target, "")
         if target:
             lines.append(f"    {first}->>{target}: {_plain(time + line.text)}")
             lines.append(f"    Note over {target}: {_plain(line.fate)}")

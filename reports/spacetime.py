@@ -78,10 +78,9 @@ def svg(picture: Diagram, id: str, title: str) -> Markup:
 
 
 def _page(picture: Diagram) -> _Page:
-    names = [name for name in picture.lanes[1:] if name]
+    names = [name for name in picture.participants if name]
     folded = len(names) > MAX_LANES
-    if folded:
-        names = [PARTICIPANTS]
+    names = [*picture.actors, *([PARTICIPANTS] if folded else names)]
     times = max((width(time_of(line)) for line in picture.lines), default=3)
     first = times * 6 + 14.0
     spacing = max([40.0, *(width(clean(name, _NAME)) * CHAR / 2 + 8 for name in names)])  # headings stand in two rows
@@ -116,11 +115,12 @@ def _line(line: Line, page: _Page, y: float) -> tuple[Markup, float]:
         time = Markup('<text class="t" x="{}" y="{}" text-anchor="end">{}</text>')
         parts.append(time.format(_n(x - 7), _n(y + ROW - 3), time_of(line)))
     style = _STYLES.get(line.kind, "")
-    y = _words(parts, line.text, style, page, y)
+    acts = page.xs.get(line.source, x)
+    y = _words(parts, f"{clean(line.source, _NAME)}: {line.text}" if line.source else line.text, style, page, y)
     if line.target:
         lane = page.xs.get(PARTICIPANTS if page.folded else line.target, page.wide - 24)
         arrow = Markup('<path class="a" d="M{} {}H{}m-5 -3l6 3l-6 3"/>')
-        parts.append(arrow.format(_n(x), _n(y + 4), _n(lane - 2)))
+        parts.append(arrow.format(_n(acts), _n(y + 4), _n(lane - 2)))
         fate = f"{clean(line.target, 16)}: {line.fate}" if page.folded else line.fate
         y = _words(parts, f"↳ {fate}", "f", page, y + 7)
     for mark in line.marks:
@@ -128,7 +128,7 @@ def _line(line: Line, page: _Page, y: float) -> tuple[Markup, float]:
         y = _words(parts, symbol + clean(mark.text, 40), kind, page, y)
     if line.kind != "elided":
         dot = Markup('<path class="x" d="M{0} {1}l8 8m0 -8l-8 8"/>' if line.kind == "crash" else "")
-        parts.append(dot.format(_n(x - 4), _n(top + 5)))
+        parts.append(dot.format(_n(acts - 4), _n(top + 5)))
     return Markup("").join(parts), y + _GAP
 
 

@@ -81,6 +81,7 @@ ADAPTER = {
     "definitions": "the versions of the saga, by the names that `world.adopt` uses",
     "isolation": "a promise: anomalies between sagas that the participants' data is free of",
     "supervised": "`True` where something outside restarts a process in which a saga is stuck",
+    "actors": "scripts by name, of who acts beside the orchestrator in the scenarios that name them",
 }
 SCENARIO = {
     "name": "what `--scenario` takes",
@@ -99,6 +100,7 @@ SCENARIO = {
     "submitted": "the numbers of the sagas in the order of their submission, where that is not their own",
     "data": "anything; it comes with each order as `order.data`",
     "succeeds": "whether its orders are meant to go through; left out: where nothing above refuses them",
+    "actors": "the names of those who act beside the orchestrator, of the adapter's `actors`",
 }
 OUTCOMES = {
     "COMPLETED": "every step is in effect",

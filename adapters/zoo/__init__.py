@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from . import additions, asking, barriers, owners, races, undoing
+from . import additions, asking, barriers, beside, owners, races, undoing
 from .parts import Mutant, by_name
 
 ZOO: Mapping[str, Mutant] = MappingProxyType(
-    by_name([*asking.MUTANTS, *undoing.MUTANTS, *barriers.MUTANTS, *owners.MUTANTS, *races.MUTANTS, *additions.MUTANTS])
+    by_name(
+        [
+            *(*asking.MUTANTS, *undoing.MUTANTS, *barriers.MUTANTS, *owners.MUTANTS, *races.MUTANTS),
+            *(*additions.MUTANTS, *beside.MUTANTS),
+        ]
+    )
 )
 """The mutants by name."""
 

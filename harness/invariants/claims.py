@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..saga import ANY, FORWARD, Step, split
+from ..saga import ANY, COMPENSATION, FORWARD, Step, split
 from ..verdict import Violation
 from .effects import binds
 from .facts import COMPENSATED, COMPLETED, STUCK, Facts, SagaFacts
@@ -37,14 +37,15 @@ def monotone_terminal(facts: Facts) -> Checked:
         if first not in (COMPLETED, COMPENSATED):
             continue
         for (step, direction), call in saga.calls.items():
-            late = [at for at, _, _ in call.effective if at > first_at]
+            late = [at for at, _, _ in call.effective if at > first_at and not _mends(facts, direction, at)]
             if late:
                 operation = facts.saga.operation(step, direction)
                 found.append(
                     Violation(
                         invariant="I15",
                         anomaly="effect after the end",
-                        sentence=f"{operation} for {saga.id} took effect after the saga was called {first}",
+                        sentence=f"{operation} for {saga.id}{facts.hand(late[0])} took effect after the saga was "
+                        f"called {first}",
                         expected=f"no effect after {first!r}",
                         got=f"{operation} in effect",
                         saga=saga.id,
@@ -54,6 +55,11 @@ def monotone_terminal(facts: Facts) -> Checked:
                     )
                 )
     return exercised, found
+
+
+def _mends(facts: Facts, direction: str, at: int) -> bool:
+    """An actor undoes: after the end that is its own affair, a return or a repair."""
+    return direction == COMPENSATION and bool(facts.hand(at))
 
 
 def _called(saga: SagaFacts) -> bool:
@@ -99,7 +105,8 @@ def client_truth(facts: Facts) -> Checked:
                         invariant="I16",
                         anomaly=f"told {outcome}",
                         sentence=f"the client of {saga.id} was told {outcome!r}, but {', '.join(wrong)} "
-                        f"{'is' if len(wrong) == 1 else 'are'} {state}",
+                        f"{'is' if len(wrong) == 1 else 'are'} {state}"
+                        f"{facts.hands(saga, wrong, COMPENSATION if outcome == COMPLETED else FORWARD)}",
                         expected=f"every step {'in effect' if outcome == COMPLETED else 'undone'}",
                         got=f"{', '.join(wrong)} {state}",
                         saga=saga.id,

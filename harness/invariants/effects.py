@@ -10,7 +10,7 @@ from ..history import BALANCE, DATA, DIRECTION, ENTITY, HOLD, KIND, MSG, PROCESS
 from ..keys import CONFIRMS, OPERATION, TENANT, usual_scope
 from ..saga import COMPENSATION, FORWARD, Step, split
 from ..verdict import Violation
-from .facts import Facts, SagaFacts, knew
+from .facts import CallFacts, Facts, SagaFacts, knew
 from .parts import Overdraft, overdrafts, spelled
 from .registry import Checked, invariant
 
@@ -53,7 +53,8 @@ def at_most_once(facts: Facts) -> Checked:
                     Violation(
                         invariant="I1",
                         anomaly="duplicate effect",
-                        sentence=f"{operation} for {saga.id} took effect {times} times; at most {allowed} is allowed",
+                        sentence=f"{operation} for {saga.id} took effect {times} times; at most {allowed} is allowed"
+                        f"{_whose(facts, call)}",
                         expected=f"at most {allowed} effect",
                         got=f"{times} effects",
                         saga=saga.id,
@@ -63,6 +64,14 @@ def at_most_once(facts: Facts) -> Checked:
                     )
                 )
     return exercised, found
+
+
+def _whose(facts: Facts, call: CallFacts) -> str:
+    """Which of its effects are the work of actors, where there are such."""
+    hands = [facts.hand(at) for at, _, _ in call.effective]
+    if not any(hands):
+        return ""
+    return ": " + ", then ".join(hand.strip(" ()") or "by the orchestrator" for hand in hands)
 
 
 def _known_to(facts: Facts, saga: SagaFacts, step: str, operation: str, payload: Any) -> tuple[str, ...]:
@@ -100,10 +109,12 @@ def redone(facts: Facts, saga: SagaFacts, step: str) -> list[int]:
     undone = [at for at, answer in undo.answers.values() if answer == "ok"]
     sent = {message: at for at, message, _ in forward.sends}
     rows = facts.history.rows
+    asked = {message: at for at, message, _ in forward.beside}
     return [
         at
         for at, _, _ in forward.effective
-        if any(learnt < sent.get(rows[at][MSG], -1) and knew(facts, learnt, sent[rows[at][MSG]]) for learnt in undone)
+        if -1 < undo.applied < asked.get(rows[at][MSG], -1)  # an actor, who means it
+        or any(learnt < sent.get(rows[at][MSG], -1) and knew(facts, learnt, sent[rows[at][MSG]]) for learnt in undone)
     ]
 
 
@@ -171,7 +182,8 @@ def semantic_atomicity(facts: Facts) -> Checked:
                 Violation(
                     invariant="I2",
                     anomaly="partial",
-                    sentence=f"{saga.id} came to rest with {_and(left)} in effect and {_and(missing)} not",
+                    sentence=f"{saga.id} came to rest with {_and(left)} in effect and {_and(missing)} not"
+                    f"{facts.hands(saga, left)}{facts.hands(saga, missing, COMPENSATION)}",
                     expected="all steps in effect, or none",
                     got=f"{_and(left)} in effect, {_and(missing)} not",
                     saga=saga.id,
@@ -206,7 +218,7 @@ def eventual_release(facts: Facts) -> Checked:
                 Violation(
                     invariant="I3",
                     anomaly="orphan",
-                    sentence=f"what {operation} took for {saga.id} is never given back",
+                    sentence=f"what {operation} took for {saga.id} is never given back{facts.hands(saga, [step])}",
                     expected="released, or kept by a completed saga",
                     got="held for ever",
                     saga=saga.id,
@@ -316,8 +328,8 @@ def conservation(facts: Facts) -> Checked:
             Violation(
                 invariant="I17",
                 anomaly=f"{unit} not conserved",
-                sentence=f"after {operation} for {row[SAGA]}, {service} holds {free} free and {taken} taken of "
-                f"{subject}, which had {initial}, and its live rows sum to {live}",
+                sentence=f"after {operation} for {row[SAGA]}{facts.hand(position)}, {service} holds {free} free and "
+                f"{taken} taken of {subject}, which had {initial}, and its live rows sum to {live}",
                 expected=f"free + taken = {initial}, taken = {live}",
                 got=f"free {free}, taken {taken}",
                 saga=row[SAGA],
@@ -384,7 +396,7 @@ def ownership(facts: Facts) -> Checked:
                     Violation(
                         invariant="I18",
                         anomaly="undo of another's" if owner else "undo of nothing",
-                        sentence=f"{operation} for {saga.id} took effect on {whose}",
+                        sentence=f"{operation} for {saga.id}{facts.hand(position)} took effect on {whose}",
                         expected=f"an effect only on what {saga.id} took",
                         got=f"an effect on {owner or 'the counters alone'}",
                         saga=saga.id,

@@ -6,7 +6,7 @@ look-ups and a search can afford them all.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
 from types import MappingProxyType
@@ -77,16 +77,23 @@ class CallFacts:
 
     ``sends`` are (position, message, key); ``effective`` are (position, key, owner or None); ``applied`` is
     the first position at which the participant said yes, effective or not (-1: never);
+    ``beside`` are the same of actors, whose answers and waits are not the orchestrator's; ``returned`` counts the
+    effects of undos with which an actor takes back what a saga had done that was called completed.
     ``answers`` maps a message to (position, "ok" | "rejected" | "error") as the caller got it;
     ``given_up`` maps a message to the position at which the caller stopped waiting. ``refusals`` and
     ``errors`` are the positions at which the participant refused and failed, ``expired`` those at which it
     withdrew what a forward request had reserved.
     """
 
-    __slots__ = ("answers", "applied", "deliveries", "effective", "errors", "expired", "given_up", "refusals", "sends")
+    __slots__ = (
+        *("answers", "applied", "beside", "deliveries", "effective", "errors", "expired", "given_up", "refusals"),
+        *("returned", "sends"),
+    )
 
     def __init__(self) -> None:
         self.sends: list[tuple[int, int, str | None]] = []
+        self.beside: list[tuple[int, int, str | None]] = []
+        self.returned = 0
         self.effective: list[tuple[int, str | None, str | None]] = []
         self.answers: dict[int, tuple[int, str]] = {}
         self.given_up: dict[int, int] = {}
@@ -212,7 +219,8 @@ class SagaFacts:
 
     def net(self, step: str) -> int:
         """Effective forward applies minus those that expired or were undone. Of a step that leaves nothing to
-        undo (a check, say) nothing more is asked than that it was done."""
+        undo (a check, say) nothing more is asked than that it was done. What an actor takes back of a completed saga
+        is a matter of its own, a return say."""
         if step in self.counted:
             return self.counted[step]
         forward = self.calls.get((step, FORWARD))
@@ -220,7 +228,16 @@ class SagaFacts:
             return 1
         back = self.calls.get((step, COMPENSATION))
         lasting = len(forward.effective) - len(forward.expired) if forward else 0
-        return lasting - (len(back.effective) if back else 0)
+        return lasting - (len(back.effective) - back.returned if back else 0)
+
+    def by_an_actor(self, step: str) -> bool:
+        """Whether the step was asked for by actors alone."""
+        forward = self.calls.get((step, FORWARD))
+        return forward is not None and bool(forward.beside) and not forward.sends
+
+    def undos(self) -> list[str]:
+        """The steps whose undo an orchestrator asked for, in the order in which it began to."""
+        return [step for (step, direction), call in self.calls.items() if direction == COMPENSATION and call.sends]
 
     def done(self, step: str) -> bool:
         """Whether the step is in effect, or was used up by one that is."""
@@ -237,7 +254,10 @@ class SagaFacts:
         return any(self.done(step.name) for step in self.definition.steps if split(step.name)[0] == whole)
 
     def handed_over(self, step: str) -> bool:
-        """A person was called to the step, or to the whole saga, and it was put aside."""
+        """A person was called to the step, or to the whole saga, and it was put aside; what an actor alone did to a
+        saga of which something was put aside is in people's hands too."""
+        if self.by_an_actor(step):
+            return bool(self.dead and self.alerts)
         if "" in self.dead:
             return bool(self.alerts)
         return step in self.dead and ("" in self.alerts or step in self.alerts)
@@ -257,11 +277,14 @@ class Facts:
     ``deserted`` says that some process had died by then and none was started since; for ``uncalled`` see `meanwhile`.
     ``key_scopes`` tells how widely participants know a key where that is not the usual. Calls that belong to no step
     are no part of the saga: they count as queries, and as work done for it. ``touches`` are the positions of
-    reads and writes of entities, ``holds`` those of locks taken and given back."""
+    reads and writes of entities, ``holds`` those of locks taken and given back. ``actors`` are those who act beside the
+    orchestrators, ``by_actor`` says of a message which of them sent it."""
 
     __slots__ = (
         "_free",
+        "actors",
         "balances",
+        "by_actor",
         "crashes",
         "deaths",
         "deserted",
@@ -294,7 +317,9 @@ class Facts:
         self.touches: list[int] = []
         self.holds: list[int] = []
         self.end = ""
-        handlers = _HANDLERS
+        self.actors = history.actors
+        self.by_actor: dict[int, str] = {}
+        handlers = _HANDLERS if not self.actors else _BESIDE_ACTORS
         for position, row in enumerate(history.rows):
             handler = handlers.get(row[KIND])
             if handler is not None:
@@ -321,6 +346,23 @@ class Facts:
         if found is None:
             found = calls[row[STEP], row[DIRECTION]] = CallFacts()
         return found
+
+    def hand(self, position: int) -> str:
+        """`` (by the clerk)`` where the event there is the work of an actor, else ""."""
+        name = self.by_actor.get(self.history.rows[position][MSG]) if self.by_actor else None
+        return f" (by the {name})" if name else ""
+
+    def hands(self, saga: SagaFacts, steps: Iterable[str], direction: str = FORWARD) -> str:
+        """``; the clerk did payment.capture`` for the last effect of each step that is an actor's work, else ""."""
+        if not self.by_actor:
+            return ""
+        found = []
+        for step in steps:
+            call = saga.calls.get((step, direction))
+            name = self.by_actor.get(self.history.rows[call.effective[-1][0]][MSG]) if call and call.effective else None
+            if name:
+                found.append(f"; the {name} did {self.saga.operation(step, direction)}")
+        return "".join(found)
 
     # -- one handler a kind of event ---------------------------------------------------------
 
@@ -412,7 +454,9 @@ class Facts:
             saga.pending = position
 
     def _submit(self, position: int, row: Row) -> None:
-        self.of(row).submitted = position
+        saga = self.of(row)
+        if saga.submitted < 0:  # else its client asks again
+            saga.submitted = position
 
     def _crash(self, position: int, row: Row) -> None:
         self.deaths.append((position, row[PROCESS]))
@@ -478,6 +522,43 @@ _HANDLERS = {
     NONSENSE: Facts._nonsense,
     END: Facts._ended,
 }
+
+
+def _of_an_actor(name: str) -> Callable[[Facts, int, Row], None]:
+    """What an actor's answers and waits tell the saga's rules: nothing, for the orchestrator knows nothing of it."""
+    ours = _HANDLERS[name]
+
+    def handle(facts: Facts, position: int, row: Row) -> None:
+        if row[PROCESS] not in facts.actors:
+            ours(facts, position, row)
+
+    return handle
+
+
+def _send_beside(facts: Facts, position: int, row: Row) -> None:
+    if row[PROCESS] not in facts.actors:
+        facts._send(position, row)
+        return
+    facts.by_actor[row[MSG]] = row[PROCESS]
+    if row[STEP]:
+        facts.call(row).beside.append((position, row[MSG], row[KEY]))
+
+
+def _apply_beside(facts: Facts, position: int, row: Row) -> None:
+    facts._apply(position, row)
+    taken_back = row[STEP] and row[DIRECTION] == COMPENSATION and row[DATA][EFFECTIVE] and row[MSG] in facts.by_actor
+    if taken_back and any(outcome == COMPLETED for _, outcome, _ in facts.of(row).claims):
+        facts.call(row).returned += 1
+
+
+_BESIDE_ACTORS = {
+    **_HANDLERS,
+    SEND: _send_beside,
+    APPLY: _apply_beside,
+    ACK: _of_an_actor(ACK),
+    TIMEOUT: _of_an_actor(TIMEOUT),
+}
+"""The same where somebody acts beside the orchestrators."""
 
 
 def knew(facts: Facts, learnt: int, at: int) -> bool:

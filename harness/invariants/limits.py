@@ -167,7 +167,7 @@ def _stale_timer(facts: Facts, saga: SagaFacts, due_us: float) -> int:
     rows = facts.history.rows
     for position in range(over[0] + 1, len(rows)):
         row = rows[position]
-        if row[SAGA] != saga.id or row[T_US] < due_us:
+        if row[SAGA] != saga.id or row[T_US] < due_us or row[PROCESS] in facts.actors:
             continue
         undoes = row[KIND] == SEND and row[DIRECTION] == COMPENSATION and over[1] == COMPLETED
         if row[KIND] in (DEAD_LETTER, ALERT) or undoes:

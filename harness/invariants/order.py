@@ -25,14 +25,11 @@ def reverse_order(facts: Facts) -> Checked:
     """By happens-before, not by timestamps. Steps that the definition leaves unordered are free."""
     exercised, found = False, []
     for saga in facts.sagas.values():
-        undone = [step for step, direction in saga.calls if direction == COMPENSATION]
+        undone = saga.undos()
         if not undone:
             continue
         pairs = [
-            (early, late)
-            for late in undone
-            for early in saga.definition.ancestors.get(late, ())
-            if (early, COMPENSATION) in saga.calls
+            (early, late) for late in undone for early in saga.definition.ancestors.get(late, ()) if early in undone
         ]
         exercised = exercised or bool(pairs)
         found.extend(_wrong_way_round(facts, saga, pairs))
@@ -95,7 +92,8 @@ def _effects(facts: Facts, saga: SagaFacts, step: str, direction: str) -> list[t
     if call is None:
         return []
     sent = {message: at for at, message, _ in call.sends}
-    return [(sent.get(facts.history.rows[at][MSG], -1), at) for at, _, _ in call.effective]
+    rows = facts.history.rows
+    return [(sent.get(rows[at][MSG], -1), at) for at, _, _ in call.effective if rows[at][MSG] not in facts.by_actor]
 
 
 def _too_early(facts: Facts, saga: SagaFacts, undone: list[str]) -> list[Violation]:
@@ -150,7 +148,7 @@ def exact_set(facts: Facts) -> Checked:
     goes forward again has not ended; a step that is begun when the end was told is I15's."""
     exercised, found = False, []
     for saga in facts.sagas.values():
-        undos = [step for step, direction in saga.calls if direction == COMPENSATION]
+        undos = saga.undos()
         claim = next((at for at, outcome, _ in saga.claims if outcome == COMPENSATED), None)
         if not undos and claim is None:
             continue
@@ -159,7 +157,7 @@ def exact_set(facts: Facts) -> Checked:
         for step in saga.definition.steps:
             if step.undo is None or step.name in undos or step.name in saga.dead or "" in saga.dead:
                 continue
-            if not saga.in_doubt(step) or _begun_after(saga, step.name, claim):
+            if _undone_beside(saga, step.name) or not saga.in_doubt(step) or _begun_after(saga, step.name, claim):
                 continue
             if claim is None and not (rolled_back_to_the_end(facts, saga) and saga.net(step.name) > 0):
                 continue
@@ -167,6 +165,12 @@ def exact_set(facts: Facts) -> Checked:
                 continue  # then it is I11's: an undo that fails keeps back the others
             found.append(_left_out(facts, saga, step.name, claim))
     return exercised, found
+
+
+def _undone_beside(saga: SagaFacts, step: str) -> bool:
+    """An actor has undone the step."""
+    undo = saga.calls.get((step, COMPENSATION))
+    return undo is not None and bool(undo.beside and undo.effective)
 
 
 def acted_to_the_end(facts: Facts, saga: SagaFacts) -> bool:
@@ -210,7 +214,7 @@ def _never_begun(facts: Facts, saga: SagaFacts, undos: list[str]) -> list[Violat
         call = saga.calls[step, COMPENSATION]
         sent = call.sends[0][0] if call.sends else -1
         forward = saga.calls.get((step, FORWARD))
-        if forward is not None and forward.sends and forward.sends[0][0] < sent:
+        if forward is not None and any(at < sent for at, _, _ in (*forward.sends[:1], *forward.beside[:1])):
             continue
         if saga.durable.get(("intent", step), sent) < sent or sent < 0:
             continue
@@ -274,7 +278,7 @@ def compensation_policy(facts: Facts) -> Checked:
     compensation fails to which nobody is called: what need not wait for it must not."""
     exercised, found = False, _kept_back_meanwhile(facts.meanwhile())
     for saga in facts.sagas.values():
-        undos = [step for step, direction in saga.calls if direction == COMPENSATION]
+        undos = saga.undos()
         if not undos:
             continue
         exercised = True
@@ -296,7 +300,7 @@ def _kept_back_meanwhile(facts: Facts | None) -> list[Violation]:
     found: list[Violation] = []
     for saga in facts.sagas.values() if facts is not None else ():
         assert facts is not None
-        undos = [step for step, direction in saga.calls if direction == COMPENSATION]
+        undos = saga.undos()
         failing = [step for step in undos if saga.calls[step, COMPENSATION].answered_ok is None]
         for step in saga.definition.steps:
             waits = any(step.name in saga.definition.ancestors[other] for other in failing)
@@ -322,6 +326,8 @@ def _policy_broken(saga: SagaFacts, step: str, undos: list[str], failing: list[s
         return "marked compensated" if claimed else "nobody called"
     if step in failing:
         return "undo given up"
+    if saga.by_an_actor(step):
+        return None  # an undo that no orchestrator owes
     if step not in undos and failing:
         return "undo kept back"
     return None

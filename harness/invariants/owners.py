@@ -163,7 +163,7 @@ def _other_version(facts: Facts, saga: SagaFacts, versions: Mapping[str, tuple[s
     follows = {rows[saga.adopted[0]][2]: first}
     for position in range(saga.adopted[0], len(rows)):
         row = rows[position]
-        if row[SAGA] != saga.id:
+        if row[SAGA] != saga.id or row[PROCESS] in facts.actors:
             continue
         if position in saga.adopted:
             follows[row[PROCESS]] = row[DATA][DEFINITION] or first

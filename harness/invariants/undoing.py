@@ -154,7 +154,7 @@ def _hanging(facts: Facts, saga: SagaFacts, step: str, position: int, effect: bo
     return Violation(
         invariant="I8",
         anomaly="hanging effect" if effect else "late success",
-        sentence=f"{name} for {saga.id} {what} after {undo} had been answered",
+        sentence=f"{name} for {saga.id}{facts.hand(position)} {what} after {undo} had been answered",
         expected=f"{name} refused",
         got="an effect" if effect else "success",
         saga=saga.id,

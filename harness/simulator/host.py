@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable
 from typing import Any, NoReturn, Protocol
 
+from ..saga import Outcome
 from ..trace import Trace
 from .durable import Durable
 from .incarnation import Incarnation
@@ -53,6 +54,9 @@ class Host(Protocol):
 
     def cancel(self, process: Incarnation, saga: str) -> None:
         """The client cancels its saga."""
+
+    def told(self, saga: str, outcome: Outcome) -> None:
+        """The client of a saga is told an outcome."""
 
     def jump_clock(self, by_s: int) -> None:
         """Set the wall clock ahead or back."""

@@ -8,6 +8,7 @@ from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any, Final
 
+from ..effects import DEAD
 from ..ports import ProcessCrashed
 from ..scenario import Order
 from .aio import SimLoop, current_saga
@@ -35,6 +36,7 @@ class Incarnation:
         self.incarnation = number
         self.label = ORCHESTRATOR if number == 1 else f"{ORCHESTRATOR}#{number}"
         self.dead = False
+        self.bars = 0  # what bars faults from its requests: bits of `sagafuzz.effects.REASONS`
         self.paused_until_us = 0
         self.upgraded = False
         self.named = False  # whether its code has asked for its label
@@ -71,6 +73,7 @@ class Incarnation:
         """Kill every task. They unwind when the scheduler reaches them; the caller must raise
         ProcessCrashed itself where it is one of them."""
         self.dead = True
+        self.bars = DEAD
         for release in self.on_death:
             release()
         for task in self.tasks:

@@ -18,7 +18,6 @@ from ..effects import (
     AT_SEND,
     BEFORE,
     CUT_OFF,
-    DEAD,
     DECIDED,
     FAILING,
     KEY_KEPT,
@@ -30,7 +29,7 @@ from ..effects import (
     Doings,
     doing,
 )
-from ..fault_kinds import Impossible, impossible
+from ..fault_kinds import NOTHING, Impossible, impossible
 from ..history import ACK, APPLY, DELIVER, ERROR, EXPIRE, LOST, REJECT, SEND, TIMEOUT
 from ..ports import CallTimeout, PortError, ProcessCrashed, Rejected, Unavailable
 from ..saga import COMPENSATION, FORWARD, QUERY, about, instance
@@ -171,6 +170,8 @@ class Network:
         excluded = self.setup.unshared(service, saga)
         if self.cut and self.cut.get(service, 0) > self.kernel.now_us:
             excluded = impossible(AT_SEND, CUT_OFF)
+        if process.bars:
+            excluded = Impossible({**impossible(AT_SEND, process.bars), **excluded})
         site = (saga, step or operation, direction or QUERY, AT_SEND, attempt)
         strike = self.trace.visit(site, excluded)
         if self.priorities is not None:
@@ -318,8 +319,7 @@ class Network:
             now |= NO_REPEAT
         if msg.service not in adapter.forgetting_refusals:
             now |= REFUSAL_KEPT
-        if msg.process.dead:
-            now |= DEAD
+        now |= msg.process.bars
         retention_ms = adapter.key_retention_ms
         if retention_ms is not None and not service.forgettable(msg, self.kernel.now_us, int(retention_ms * 1000)):
             now |= KEY_KEPT
@@ -376,7 +376,8 @@ class Network:
         strike = None
         if not self.manual:
             site = (msg.saga, msg.step or msg.operation, msg.direction or QUERY, AT_ACK, msg.attempt)
-            strike = self.trace.visit(site)
+            bars = msg.process.bars
+            strike = self.trace.visit(site, impossible(AT_ACK, bars) if bars else NOTHING)
             if strike is not None and strike.kind.before and self._answering(msg, reply, strike):
                 return
         self._arrive((msg, reply, strike))

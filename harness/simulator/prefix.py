@@ -152,6 +152,7 @@ def _copyable(sim: Simulation) -> bool:
     """Whether the rest of the world is of a kind that can be copied."""
     return not (
         sim.setup.is_async
+        or sim.setup.scenario.actors
         or sim.on_close
         or sim.durable.files
         or sim.chance is not None

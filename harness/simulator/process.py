@@ -13,7 +13,7 @@ from greenlet import GreenletExit
 
 from ..errors import SagafuzzError, UsageError
 from ..frames import passed, place, users
-from ..history import BOOT, CLIENT_ACK, FAILED_BOOT, NONSENSE, RAISED
+from ..history import BOOT, FAILED_BOOT, NONSENSE, RAISED
 from ..ports import PortError, ProcessCrashed
 from ..saga import Outcome
 from ..scenario import Order
@@ -158,8 +158,10 @@ class Process(Incarnation):
             answer.close()
             text = f"adapter {self._host.setup.adapter.name!r}: run gives a coroutine"
             self._host.refuse(UsageError(f"{text}; write 'async def run(self, order)'"))
-        kind, data = (CLIENT_ACK, outcome.value) if outcome is not None else (NONSENSE, _shown(answer))
-        self._host.trace.add(kind, "client", (data,), saga=order.id)
+        if outcome is not None:
+            self._host.told(order.id, outcome)
+        else:
+            self._host.trace.add(NONSENSE, "client", (_shown(answer),), saga=order.id)
 
     # -- the same, on a deterministic event loop ---------------------------------------------
 

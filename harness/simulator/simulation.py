@@ -44,6 +44,7 @@ from ..saga import Outcome
 from ..scenario import Order
 from ..trace import Run, Trace, called_to
 from . import injection, store
+from .acting import Acting, Actors
 from .durable import Durable
 from .incarnation import ORCHESTRATOR, Incarnation
 from .kernel import LIVELOCK, NO_LIMIT, Kernel, Task
@@ -125,6 +126,7 @@ class Simulation:
 
     __slots__ = (
         "_processes",
+        "actors",
         "booted_at",
         "called_at",
         "chance",
@@ -178,6 +180,7 @@ class Simulation:
         self.resources: dict[str, Any] = {}
         self.remembered: dict[str, Any] = {}
         self.on_close: list[Callable[[], None]] = []
+        self.actors = Actors()
         self.living: list[Process] = []
         self._processes: list[Process] = []
         self.process: Process | None = None
@@ -244,9 +247,17 @@ class Simulation:
             self.start("pause")
 
     def cancel(self, process: Incarnation, saga: str) -> None:
-        """The client cancels its saga."""
+        """The client cancels its saga, at the process that is about to act; at the newest where an actor is."""
         self.trace.add(CANCEL, "client", saga=saga)
-        process.cancel(self.setup.orders[saga])
+        if not isinstance(process, Acting):
+            process.cancel(self.setup.orders[saga])
+        elif self.process is not None and self.process.booted:
+            self.process.cancel(self.setup.orders[saga])
+
+    def told(self, saga: str, outcome: Outcome) -> None:
+        """The client of a saga is told an outcome."""
+        self.trace.add(CLIENT_ACK, "client", (outcome.value,), saga=saga)
+        self.actors.told(saga)
 
     def jump_clock(self, by_s: int) -> None:
         """Set the wall clock ahead or back."""
@@ -263,6 +274,8 @@ class Simulation:
             self._strike_boot(process)
         self.booted_at = len(self.trace.rows)
         process.start(reason)
+        if self.incarnations == 1:
+            self.actors.begin(self, self.network)
 
     def incarnate(self, number: int) -> Process:
         """A process that lives, and has done nothing yet."""
@@ -453,7 +466,7 @@ class Simulation:
     def _only_pollers(self) -> bool:
         """Every saga has come to its end, or was begun and nothing of it is open any more; what still runs would run
         for ever."""
-        if self.process is None or self._serves():
+        if self.process is None or self._serves() or not self.actors.at_rest:
             return False
         over: set[str] = set()
         binding = binding_steps(self.setup)
@@ -497,6 +510,7 @@ class Simulation:
         """Unwind what is still suspended and give back what the run held."""
         for process in self._processes:
             process.dead = True
+        self.actors.close()
         self.kernel.bury(self.kernel.tasks)
         while self.on_close:
             self.on_close.pop()()
@@ -510,6 +524,7 @@ class Simulation:
         self.kernel.timers.clear()
         self.kernel.acts.clear()
         self.trace.on_site = self.trace.on_ask = None
+        self.actors.dissolve()
         self.living.clear()
         self._processes.clear()
         self.process = None

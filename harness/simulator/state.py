@@ -47,7 +47,7 @@ def state_keys(observer: Observer, most: int = 2) -> tuple[bytes, ...]:
     Empty where that cannot be told."""
     sim = observer.sim
     hidden = sim.databases or sim.resources or sim.chance is not None
-    if hidden or sim.setup.is_async or sim.setup.judged_by_time:
+    if hidden or sim.setup.scenario.actors or sim.setup.is_async or sim.setup.judged_by_time:
         return ()
     projection = observer.projection_by_now()
     try:

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any, NoReturn, TypeVar
 
 from ..errors import UsageError, nearest
-from ..history import ADOPT, ALERT, CLIENT_ACK, DEAD_LETTER
+from ..history import ADOPT, ALERT, DEAD_LETTER
 from ..records import declared_outcome
 from ..saga import Outcome, problem_with_part
 from .aio import Answer, SimLoop, settle
@@ -178,7 +178,7 @@ class SimWorld:
             outcome = Outcome.COMPLETED if outcome else Outcome.COMPENSATED
         if not isinstance(outcome, Outcome):
             self._host.refuse(UsageError(f"world.reply({saga!r}, {outcome!r}): write True, False or an Outcome"))
-        self._host.trace.add(CLIENT_ACK, "client", (outcome.value,), saga=saga)
+        self._host.told(saga, outcome)
 
     def spawn(self, function: Callable[..., Any], *args: Any) -> None:
         self._process.check_alive()

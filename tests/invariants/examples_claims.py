@@ -451,3 +451,63 @@ bad(
     """,
     names="run for saga-1 never returned",
 )
+
+
+# -- who acts beside the orchestrator --------------------------------------------------------
+
+bad(
+    "I15",
+    "effect after the end",
+    "a clerk captures the payment of an order that was cancelled: the clerk is named, and no orchestrator blamed",
+    """
+    declare actors=clerk
+    submit
+    call order.create key=o
+    refused inventory.reserve key=i
+    call order.cancel key=o
+    tell compensated
+    as clerk
+    send payment.charge key=later -> m9
+    apply m9  <--
+    ack m9
+    """,
+    names="payment.charge for saga-1 (by the clerk) took effect after the saga was called compensated",
+    at="payment F",
+)
+good(
+    "I15",
+    "a clerk refunds an order that was completed: a return is no other end of the saga",
+    COMPLETED.replace("submit", "declare actors=clerk\n    submit", 1)
+    + """
+    as clerk
+    call payment.refund key=return-1
+    """,
+)
+good(
+    "I16",
+    "what a clerk takes back later makes nothing untrue of what the client was told",
+    COMPLETED.replace("submit", "declare actors=clerk\n    submit", 1)
+    + """
+    as clerk
+    call payment.refund key=return-1
+    """,
+)
+bad(
+    "I16",
+    "told completed",
+    "a clerk releases the goods of an order that is under way, and its client is told that it went through",
+    """
+    declare actors=clerk
+    submit
+    call order.create key=o
+    call inventory.reserve key=i
+    as clerk
+    call inventory.release key=return-1
+    as 1
+    call payment.charge key=p
+    tell completed  <--
+    """,
+    names="but inventory is not in effect; the clerk did inventory.release",
+    at="inventory F",
+    follows="I2",
+)

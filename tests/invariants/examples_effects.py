@@ -721,3 +721,63 @@ idle(
     tell compensated
     """,
 )
+
+
+# -- who acts beside the orchestrator --------------------------------------------------------
+
+bad(
+    "I1",
+    "duplicate effect",
+    "a clerk puts the goods back in stock, and then the cancellation does so again",
+    """
+    declare actors=clerk
+    submit
+    call order.create key=o
+    call inventory.reserve key=i
+    as clerk
+    call inventory.release key=return-1
+    as 1
+    refused payment.charge key=p
+    send inventory.release key=i -> m9
+    apply m9  <--
+    ack m9
+    call order.cancel key=o
+    tell compensated
+    """,
+    names="took effect 2 times; at most 1 is allowed: by the clerk, then by the orchestrator",
+    at="inventory C",
+)
+good(
+    "I1",
+    "a clerk asks for a step anew that was undone, and means it",
+    """
+    declare actors=clerk
+    submit
+    call order.create key=o
+    call inventory.reserve key=i
+    call inventory.release key=i
+    as clerk
+    call inventory.reserve key=again
+    as 1
+    call payment.charge key=p
+    tell completed
+    """,
+)
+good(
+    "I2",
+    "what a clerk does to a saga that was put aside is in people's hands",
+    """
+    declare actors=clerk
+    submit
+    call order.create key=o
+    call inventory.reserve key=i
+    as clerk
+    call payment.charge key=p
+    as 1
+    dead-letter order
+    dead-letter inventory
+    alert order
+    alert inventory
+    tell stuck
+    """,
+)

@@ -11,7 +11,8 @@
 
 Each line takes one millisecond more than the one before; ``@1000`` in front says when it happens.
 ``saga-2:`` in front says whom it is about (else saga-1), ``-:`` that it is about no saga. After ``boot
-second`` two orchestrators live, and ``as 1`` lets the first one act. `VERBS`
+second`` two orchestrators live, and ``as 1`` lets the first one act; where ``declare actors=clerk`` stands, ``as
+clerk`` lets that actor act. `VERBS`
 lists what can be written. ``<--`` at the end of one line marks its last event, for `written`. The
 end of the run is added where the text does not say one.
 """
@@ -115,6 +116,7 @@ class _Writer:
         self.now_us = 0
         self.saga = ""
         self.incarnation = self.newest = 1
+        self.actor = ""
         self.living = {1}
         self.declared: dict[str, object] = {}
         self.messages: dict[str, _Message] = {}
@@ -189,7 +191,9 @@ class _Writer:
         self.rows.append((self.now_us, kind, process, saga, step, direction, attempt, key, message.number, data))
 
     def orchestrator(self) -> str:
-        """Its label; it must be alive."""
+        """Its label, or that of the actor who acts; it must be alive."""
+        if self.actor:
+            return self.actor
         if self.incarnation not in self.living:
             raise Unreadable("the orchestrator is dead; write 'boot' before")
         return "orchestrator" if self.incarnation == 1 else f"orchestrator#{self.incarnation}"
@@ -368,6 +372,10 @@ class _Writer:
         self.add("PAUSE", self.orchestrator(), int(words.take("time in ms")), saga="")
 
     def act_as(self, words: _Words) -> None:
+        actors: Any = self.declared.get("actors", ())
+        self.actor = words.bare.pop(0) if words.bare[:1] and words.bare[0] in actors else ""
+        if self.actor:
+            return
         incarnation = int(words.take("incarnation"))
         if incarnation not in self.living:
             raise Unreadable(f"there is no incarnation {incarnation} alive")
@@ -491,7 +499,7 @@ VERBS: dict[str, Verb] = {
         Verb("release MESSAGE ENTITY", _Writer.release),
         Verb("expire MESSAGE", _Writer.expire),
         Verb("pause MS", _Writer.pause),
-        Verb("as INCARNATION", _Writer.act_as),
+        Verb("as INCARNATION|ACTOR", _Writer.act_as),
         Verb("declare NAME=VALUE ...", _Writer.declare),
         Verb("terminal OUTCOME", _Writer.terminal),
         Verb("tell OUTCOME", _Writer.tell),

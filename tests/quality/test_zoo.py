@@ -82,7 +82,7 @@ def _found_at_random(adapter: Adapter, invariants: tuple[str, ...], seed: int) -
 
 def test_there_are_ten_that_came_when_the_invariants_stood() -> None:
     assert sum(mutant.late for mutant in ZOO.values()) == 10
-    assert len(ZOO) == 48
+    assert len(ZOO) >= 50
 
 
 def test_the_page_names_each_with_its_schedule() -> None:

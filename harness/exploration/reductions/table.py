@@ -36,11 +36,11 @@ class Reduction:
 
 
 def _recovery_is_durable(setup: Setup, only: Collection[str] | None) -> bool:
-    return setup.adapter.durable_recovery
+    return setup.adapter.durable_recovery and not setup.scenario.actors
 
 
 def _can_be_resumed(setup: Setup, only: Collection[str] | None) -> bool:
-    return not setup.is_async
+    return not setup.is_async and not setup.scenario.actors
 
 
 def _delays_are_searched(setup: Setup, only: Collection[str] | None) -> bool:
@@ -50,14 +50,15 @@ def _delays_are_searched(setup: Setup, only: Collection[str] | None) -> bool:
 CRASH_EQUIVALENCE: Final = Reduction(
     name="crash equivalence",
     spares="all but one of the crashes with nothing between them that outlives the process",
-    assumes="recovery reads durable state only: `durable_recovery`, which `sagafuzz doctor` tests",
+    assumes="recovery reads durable state only: `durable_recovery`, which `sagafuzz doctor` tests; nobody acts beside "
+    "the orchestrator",
     because="no durable write, message, or deed of a participant lies between them: they leave the same world behind",
     on=_recovery_is_durable,
 )
 STATE_MEMO: Final = Reduction(
     name="state memo",
     spares="the rest of a run, and the plans that strike later, where an earlier run was in the same state",
-    assumes="the state can be told: no database, no event loop, no chance",
+    assumes="the state can be told: no database, no event loop, no chance, and nobody who acts beside the orchestrator",
     because="after all its faults it has the same future: that was judged, and longer plans were run from there",
 )
 FORGOTTEN_RETRIES: Final = Reduction(
