@@ -6,7 +6,7 @@ look-ups and a search can afford them all.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
 from types import MappingProxyType
@@ -62,6 +62,7 @@ from ..history import (
     Row,
 )
 from ..saga import COMPENSATION, FORWARD, Outcome, Saga, Step, split
+from .beside import beside_actors
 from .parts import Sum, settle
 
 COMPLETED = Outcome.COMPLETED.value
@@ -524,41 +525,7 @@ _HANDLERS = {
 }
 
 
-def _of_an_actor(name: str) -> Callable[[Facts, int, Row], None]:
-    """What an actor's answers and waits tell the saga's rules: nothing, for the orchestrator knows nothing of it."""
-    ours = _HANDLERS[name]
-
-    def handle(facts: Facts, position: int, row: Row) -> None:
-        if row[PROCESS] not in facts.actors:
-            ours(facts, position, row)
-
-    return handle
-
-
-def _send_beside(facts: Facts, position: int, row: Row) -> None:
-    if row[PROCESS] not in facts.actors:
-        facts._send(position, row)
-        return
-    facts.by_actor[row[MSG]] = row[PROCESS]
-    if row[STEP]:
-        facts.call(row).beside.append((position, row[MSG], row[KEY]))
-
-
-def _apply_beside(facts: Facts, position: int, row: Row) -> None:
-    facts._apply(position, row)
-    taken_back = row[STEP] and row[DIRECTION] == COMPENSATION and row[DATA][EFFECTIVE] and row[MSG] in facts.by_actor
-    if taken_back and any(outcome == COMPLETED for _, outcome, _ in facts.of(row).claims):
-        facts.call(row).returned += 1
-
-
-_BESIDE_ACTORS = {
-    **_HANDLERS,
-    SEND: _send_beside,
-    APPLY: _apply_beside,
-    ACK: _of_an_actor(ACK),
-    TIMEOUT: _of_an_actor(TIMEOUT),
-}
-"""The same where somebody acts beside the orchestrators."""
+_BESIDE_ACTORS = beside_actors(_HANDLERS)
 
 
 def knew(facts: Facts, learnt: int, at: int) -> bool:
