@@ -20,7 +20,7 @@ _CAN_TEAR: Final = 0
 class FilePort:
     """`sagafuzz.DurableFile` for one incarnation of a process. What it appended and did not sync is its own."""
 
-    __slots__ = ("_durable", "_host", "_name", "_pending", "_process")
+    __slots__ = ("_durable", "_host", "_name", "_pending", "_process", "_written")
 
     def __init__(self, host: Host, process: Incarnation, name: str) -> None:
         self._host = host
@@ -28,6 +28,7 @@ class FilePort:
         self._process = process
         self._name = name
         self._pending = b""
+        self._written = 0  # how many bytes of what it appended are durable
 
     def append(self, data: bytes) -> None:
         self._process.check_alive()
@@ -48,17 +49,20 @@ class FilePort:
         about = self._process.current_saga() if saga is None else saga
         write = Write(about, step, record or f"file {self._name}")
         subject = f"{write.record} {step}".rstrip()
-        before = self._durable.files.get(self._name, b"")
+        files, name, before = self._durable.files, self._name, b""
+        until = self._written + len(self._pending)  # what is appended while it is written is the next sync's
+
+        def commit(writes: Sequence[Write]) -> None:
+            """What was asked for and is not durable yet; half of it where the write is torn."""
+            nonlocal before
+            before = files.get(name, b"")
+            asked = self._pending[: max(until - self._written, 0)]
+            torn = writes[0].text == "torn"
+            files[name] = before + (asked[: len(asked) // 2] if torn else asked)
+            self._pending = self._pending[len(asked) :]
+            self._written += len(asked)
 
         def undo() -> None:
-            self._durable.files[self._name] = before
+            files[name] = before
 
-        durable_write(self._host, self._process, about, subject, (write,), self._commit, _CAN_TEAR, undo)
-
-    def _commit(self, writes: Sequence[Write]) -> None:
-        """All that is pending; half of it where the write is torn."""
-        torn = writes[0].text == "torn"
-        kept = self._pending[: len(self._pending) // 2] if torn else self._pending
-        files = self._durable.files
-        files[self._name] = files.get(self._name, b"") + kept
-        self._pending = b""
+        durable_write(self._host, self._process, about, subject, (write,), commit, _CAN_TEAR, undo)
