@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -124,15 +124,33 @@ class Patient:
         return self.insist(lambda: self.world.call(operation, saga=order, key=f"{order}/{operation}", **payload))
 
     def change(self, order: str, act: Callable[[Any], Any]) -> Any:
-        """Replace the order's record by what ``act`` makes of it, in one local transaction; what it then is."""
+        """Let the order be what ``act`` makes of what it is, which nobody else has changed meanwhile; what it then is.
+        Where it is not known whether that was written, ``act`` is asked again, of what is found."""
 
         def once() -> Any:
-            with self.db.transaction():
-                now = act(self.db.get(order))
-                self.db.put(order, now, saga=order)
+            record = self.db.get(order, {"is": None})
+            now = act(record["is"])
+            if now != record["is"]:
+                number = record.get("n")
+                guard = {} if number is None else {"n": number}
+                self.db.put(order, {"n": (number or 0) + 1, "is": now}, saga=order, guard=guard)
             return now
 
-        return self.insist(once)
+        while True:
+            with suppress(Conflict):
+                return self.insist(once)
+
+    def known(self) -> dict[str, Any]:
+        """What each order is, of those that `change` has made something of."""
+        return {order: record["is"] for order, record in self.db.items()}
+
+    def apart(self, orders: Iterable[str], resume: Callable[[str], Any]) -> None:
+        """Take up each order in a task of its own: one that cannot be brought to its end keeps back no other."""
+        for order in orders:
+            self.world.spawn(self.tell, order, resume)
+
+    def tell(self, order: str, resume: Callable[[str], Any]) -> None:
+        self.world.reply(order, resume(order))
 
 
 @right()
@@ -162,9 +180,7 @@ class BackwardRecovery(Patient):
         return False
 
     def recover(self) -> None:
-        for order, state in self.db.items():
-            if state != "done":
-                self.world.reply(order, self.back(order))
+        self.apart((order for order, state in self.known().items() if state != "done"), self.back)
 
 
 @right(ERRANDS, (SUCCEEDS,))
@@ -185,8 +201,8 @@ class ForwardRecovery(Patient):
         return True
 
     def recover(self) -> None:
-        for order, done in self.db.items():
-            self.world.reply(order, self.drive(order, done))
+        done = dict(self.db.items())
+        self.apart(done, lambda order: self.drive(order, done[order]))
 
 
 @right()
@@ -216,9 +232,7 @@ class AtLeastOnce(Patient):
         return True
 
     def recover(self) -> None:
-        for order, state in self.db.items():
-            if state == "open":
-                self.world.reply(order, self.drive(order))
+        self.apart((order for order, state in self.db.items() if state == "open"), self.drive)
 
 
 @right()
@@ -227,7 +241,8 @@ class Outbox(Patient):
 
     The request and the state become durable together; the relay sends it until it is answered, then writes the answer
     and the next request together. A second relay sends the same request under the same key, and its answer finds that
-    the order has moved on.
+    the order has moved on. A request without an answer stays where it is until the next round, which keeps back no
+    other order.
     """
 
     def boot(self, world: World) -> None:
@@ -240,26 +255,28 @@ class Outbox(Patient):
 
     def relay(self) -> None:
         while True:
-            for order, state in self.db.items():
+            for order, state in self.known().items():
                 if state[0] != "over":
-                    self.send(order, state)
+                    with suppress(CallTimeout, Unavailable):
+                        self.send(order, state)
             self.world.sleep(0.5)
 
     def send(self, order: str, state: list[Any]) -> None:
         way, number = state
         step = CHECKOUT.steps[number]
+        operation = step.operation if way == "forward" else str(step.undo)
         try:
-            self.ask(order, step.operation if way == "forward" else str(step.undo))
-            following = [way, number + (1 if way == "forward" else -1)]
+            self.world.call(operation, saga=order, key=f"{order}/{operation}")
         except Rejected:
-            following = ["back", number - 1]
-        over = following[1] in (-1, len(CHECKOUT.steps))
-        self.change(order, lambda now: (["over", way] if over else following) if now == state else now)
+            way = "back"
+        number += 1 if way == "forward" else -1
+        over = not 0 <= number < len(CHECKOUT.steps)
+        self.change(order, lambda now: (["over", way] if over else [way, number]) if now == state else now)
         if over:
-            self.world.reply(order, way == "forward" and following[0] == way)
+            self.world.reply(order, way == "forward")
 
     def recover(self) -> None:
-        for order, state in self.db.items():
+        for order, state in self.known().items():
             if state[0] == "over":
                 self.world.reply(order, state[1] == "forward")
 
@@ -313,8 +330,7 @@ class EventSourced(Patient):
         return step.name
 
     def recover(self) -> None:
-        for order in dict(self.db.items()):
-            self.world.reply(order, self.drive(order))
+        self.apart(dict(self.db.items()), self.drive)
 
 
 @right(SEATS, (SUCCEEDS, DECLINED), expiring=("inventory",))
@@ -340,15 +356,15 @@ class RunsOut(Patient):
         return True
 
     def recover(self) -> None:
-        for order in dict(self.db.items()):
-            self.world.reply(order, self.drive(order))
+        self.apart(dict(self.db.items()), self.drive)
 
 
 @right()
 class Sweeper(Patient):
     """Notes orders, and a sweeper that polls for ever drives what it finds open.
 
-    The order is durable before the client hears "pending"; an order is taken from the record that says how far it is.
+    The order is durable before the client hears "pending"; an order is taken from the record that says how far it is,
+    and that is written only over what was read. An order that does not get on is left for the next round.
     """
 
     def boot(self, world: World) -> None:
@@ -362,19 +378,24 @@ class Sweeper(Patient):
     def sweep(self) -> None:
         while True:
             for order, state in self.db.items():
-                if 0 <= state["at"] < len(CHECKOUT.steps):
+                with suppress(CallTimeout, Unavailable, StoreUnavailable, Conflict):
                     self.drive(order, state)
             self.world.sleep(5)
 
     def drive(self, order: str, state: dict[str, Any]) -> None:
+        if not 0 <= state["at"] < len(CHECKOUT.steps):
+            return
         while 0 <= state["at"] < len(CHECKOUT.steps):
             step = CHECKOUT.steps[state["at"]]
+            operation = str(step.undo) if state["undo"] else step.operation
+            undo = state["undo"]
             try:
-                self.ask(order, str(step.undo) if state["undo"] else step.operation)
+                self.world.call(operation, saga=order, key=f"{order}/{operation}")
             except Rejected:
-                state["undo"] = True
-            state["at"] += -1 if state["undo"] else 1
-            self.insist(lambda: self.db.put(order, state, saga=order))
+                undo = True
+            following = {"at": state["at"] + (-1 if undo else 1), "undo": undo}
+            self.db.put(order, following, saga=order, guard=state)
+            state = following
         self.world.reply(order, not state["undo"])
 
     def recover(self) -> None:
@@ -443,8 +464,7 @@ class TryConfirmCancel(Patient):
         return bool(decided == "confirm")
 
     def recover(self) -> None:
-        for order in dict(self.db.items()):
-            self.world.reply(order, self.end(order, "cancel"))
+        self.apart(self.known(), partial(self.end, wish="cancel"))
 
 
 @right(operations=("order.look", "inventory.look", "payment.look"), cannot_suffer=("second-orchestrator", "pause"))
@@ -482,8 +502,7 @@ class LooksFirst(Patient):
                 return
 
     def recover(self) -> None:
-        for order in dict(self.db.items()):
-            self.world.reply(order, self.drive(order))
+        self.apart(dict(self.db.items()), self.drive)
 
 
 @right(FORKED, cannot_suffer=("cancel",))
@@ -529,7 +548,10 @@ class Gathers:
 
     async def recover(self) -> None:
         for order in dict(self.db.items()):
-            self.world.reply(order, await self.drive(order))
+            self.world.spawn(self.resume, order)
+
+    async def resume(self, order: str) -> None:
+        self.world.reply(order, await self.drive(order))
 
 
 @right(DELIVERY)
@@ -559,8 +581,7 @@ class AfterThePivot(Patient):
         return True
 
     def recover(self) -> None:
-        for order in dict(self.db.items()):
-            self.world.reply(order, self.drive(order))
+        self.apart(dict(self.db.items()), self.drive)
 
 
 class Shop:
@@ -587,42 +608,57 @@ UNREFUSED = Saga("unrefused", [replace(step, retriable=True) for step in CHECKOU
 class BeginsAnew(Patient):
     """Undoes an attempt whose outcome it does not learn, and makes another one, under another number.
 
-    Each attempt is undone under its own key before the next is made, so that of all attempts one stands. Which number
-    is the next is durable before it is used, and only one process gets it.
+    Each attempt is undone under its own key before the next is made, so that of all attempts one stands. Whether it is
+    done or to be undone is decided once, in the store, and before the undo; a process that finds the attempt of
+    another one decides that, and whose attempt was taken from it waits before it looks again.
     """
+
+    def boot(self, world: World) -> None:
+        super().boot(world)
+        self.me = world.random.getrandbits(64)
 
     def run(self, order: Order) -> bool:
         return self.drive(order.id)
 
     def drive(self, order: str) -> bool:
         for step in UNREFUSED.steps:
-            self.settle(order, step)
+            while not self.settle(order, step):
+                pass
         return True
 
-    def settle(self, order: str, step: Step) -> None:
-        while True:
-            state = self.change(order, lambda now: self.begin(now or {}, step.name))
-            number, key = state[step.name][0], f"{order}/{step.name}/{state[step.name][0]}"
-            if state[step.name][1] == "done":
-                return
+    def settle(self, order: str, step: Step) -> bool:
+        """Make an attempt, or undo the one that there is; whether one stands."""
+        number, state, _ = self.change(order, lambda now: self.begin(now or {}, step.name))[step.name]
+        key = f"{order}/{step.name}/{number}"
+        if state == "begun":
             try:
                 self.world.call(step.operation, saga=order, key=key)
-                last = "done"
+                self.note(order, step.name, number, "begun", "done")
             except (CallTimeout, Unavailable, Rejected):
-                self.insist(lambda key=key: self.world.call(str(step.undo), saga=order, key=key))
-                last = "undone"
-            self.change(order, partial(self.note, step.name, number, last))
-
-    def note(self, name: str, number: int, last: str, now: dict[str, Any]) -> dict[str, Any]:
-        return {**now, name: [number, last]} if now[name] == [number, "begun"] else now
+                self.note(order, step.name, number, "begun", "undoing")
+        elif state == "undoing":
+            self.insist(lambda: self.world.call(str(step.undo), saga=order, key=key))
+            self.note(order, step.name, number, "undoing", "undone")
+        return bool(state == "done")
 
     def begin(self, now: dict[str, Any], name: str) -> dict[str, Any]:
-        number, last = now.get(name, [0, "undone"])
-        return {**now, name: [number + 1, "begun"]} if last == "undone" else now
+        number, state, who = now.get(name, [0, "undone", 0])
+        if state == "undone":
+            return {**now, name: [number + 1, "begun", self.me]}
+        return {**now, name: [number, "undoing", who]} if state == "begun" and who != self.me else now
+
+    def note(self, order: str, name: str, number: int, was: str, state: str) -> None:
+        """Let the attempt be in ``state``, where it still is what it was."""
+
+        def act(now: dict[str, Any]) -> dict[str, Any]:
+            found, last, who = now[name]
+            return {**now, name: [number, state, who]} if (found, last) == (number, was) else now
+
+        if self.change(order, act)[name][:2] != [number, state]:
+            self.world.sleep(2)
 
     def recover(self) -> None:
-        for order in dict(self.db.items()):
-            self.world.reply(order, self.drive(order))
+        self.apart(self.known(), self.drive)
 
 
 @right()
@@ -669,8 +705,8 @@ class Sqlite(Patient):
             )
 
     def recover(self) -> None:
-        for (order,) in self.insist(lambda: self.execute("SELECT id FROM orders ORDER BY id")):
-            self.world.reply(order, self.drive(order))
+        orders = self.insist(lambda: self.execute("SELECT id FROM orders ORDER BY id"))
+        self.apart((order for (order,) in orders), self.drive)
 
 
 @right()
@@ -723,38 +759,51 @@ class Journal(Patient):
             except ValueError:
                 continue
             told.setdefault(order, []).append(f"{what} {step}".rstrip())
-        for order, lines in told.items():
-            self.world.reply(order, self.drive(order, lines))
+        self.apart(told, lambda order: self.drive(order, told[order]))
 
 
 @right(scenarios=(DECLINED,))
-class CallsAPerson(AtLeastOnce):
+class CallsAPerson(Patient):
     """Tries an undo three times, then puts that step aside, calls a person, and goes on with the others.
 
-    It says "stuck", which is true. What was put aside it tries again when it is started anew.
+    It says "stuck", which is true. How the order ends is decided once, in the store, and before the person is called:
+    of two processes, one of which can undo what the other cannot, both tell what the first of them found. What was put
+    aside it tries again when it is started anew.
     """
 
-    def drive(self, order: str) -> Any:
+    def run(self, order: Order) -> Outcome:
+        self.end(order.id, Outcome.PENDING)
+        return self.drive(order.id)
+
+    def drive(self, order: str) -> Outcome:
         done: list[Step] = []
         for step in CHECKOUT.steps:
             try:
                 self.ask(order, step.operation)
             except Rejected:
-                undone = [self.back(order, each) for each in reversed(done)]
-                return Outcome.COMPENSATED if all(undone) else Outcome.STUCK
+                for each in reversed(done):
+                    self.back(order, each)
+                return self.end(order, Outcome.COMPENSATED)
             done.append(step)
-        return Outcome.COMPLETED
+        return self.end(order, Outcome.COMPLETED)
 
-    def back(self, order: str, step: Step) -> bool:
+    def end(self, order: str, wish: Outcome) -> Outcome:
+        open_ = (None, Outcome.PENDING.value)
+        return Outcome(self.change(order, lambda now: wish.value if now in open_ else now))
+
+    def back(self, order: str, step: Step) -> None:
         for _ in range(3):
             try:
                 self.world.call(str(step.undo), saga=order, key=f"{order}/{step.undo}")
-                return True
+                return
             except (CallTimeout, Unavailable):
                 self.world.sleep(2)
-        self.world.dead_letter(order, step=step.name)
-        self.world.alert(order, step=step.name)
-        return False
+        if self.end(order, Outcome.STUCK) is Outcome.STUCK:
+            self.world.dead_letter(order, step=step.name)
+            self.world.alert(order, step=step.name)
+
+    def recover(self) -> None:
+        self.apart(self.known(), self.drive)
 
 
 @right(scenarios=(UNSHIPPED,), saga=Saga("recalled", [*CHECKOUT.steps, Step("shipping", "shipping.send")]))
@@ -781,12 +830,3 @@ class RefundsByName(AtLeastOnce):
     def back(self, order: str, step: Step, known: Any) -> None:
         key = f"{order}/{step.undo}/{self.world.random.getrandbits(64)}"
         self.world.call(str(step.undo), saga=order, key=key, id=known["id"])
-
-
-FALL_FOR_TWO: Mapping[str, str] = {
-    "BeginsAnew": "a second process that begins anew undoes what the first one completes",
-    "CallsAPerson": "of two processes one puts the undo aside, and the other tells that all is undone",
-    "Outbox": "after a refusal and the death of its process it calls the saga completed",
-    "PoliteRefusal": "an undo that fails, and to which nobody is called, keeps its recovery from the next saga",
-}
-"""Those that are right as long as one fault strikes, and the pair of faults that each does not survive."""
