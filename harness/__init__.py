@@ -23,6 +23,7 @@ _HOME = {
     "Finding": "verdict",
     "History": "history",
     "LocalTransaction": "ports",
+    "Message": "messages",
     "Order": "scenario",
     "Outcome": "saga",
     "Participant": "ports",
@@ -41,6 +42,7 @@ _HOME = {
     "Store": "ports",
     "StoreUnavailable": "ports",
     "Surrounding": "ports",
+    "Topic": "messages",
     "Transaction": "ports",
     "Unavailable": "ports",
     "UsageError": "errors",
@@ -68,6 +70,8 @@ if TYPE_CHECKING:
     from .history import Event as Event
     from .history import History as History
     from .invariants import check as check
+    from .messages import Message as Message
+    from .messages import Topic as Topic
     from .ports import Adapter as Adapter
     from .ports import CallTimeout as CallTimeout
     from .ports import Conflict as Conflict

@@ -49,6 +49,11 @@ class Actor(Protocol):
         """Ask a participant and wait for its answer, as ``world.call`` does. ``saga`` may be left out where there is
         one. Raises Rejected, Unavailable or CallTimeout; a script that lets them pass has given up, and is over."""
 
+    def signal(
+        self, topic: str, /, *, saga: str | None = None, key: str = "", delay_ms: float = 0, **payload: Any
+    ) -> None:
+        """Send a message to ``receive`` of the adapter, an approval for instance; see ``world.publish``."""
+
     def sleep(self, seconds: float) -> None:
         """Wait for so many seconds: virtual ones in the simulator."""
 

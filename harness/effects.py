@@ -16,6 +16,9 @@ AT_ACK: Final = "ack"  # its answer is about to reach the orchestrator
 AT_LOG: Final = "log"  # the orchestrator asks its store to make a record durable
 AT_LOGGED: Final = "logged"  # that record has just become durable
 AT_BOOT: Final = "boot"  # a new incarnation of the orchestrator starts
+AT_PUBLISH: Final = "publish"  # a message is about to be published
+AT_RECEIPT: Final = "receipt"  # it is about to be handed to a process
+AT_HANDLED: Final = "handled"  # its handler has returned, and it is about to count as acknowledged
 
 SIMULATED: Final = "simulated"
 LIVE: Final = "live"
@@ -45,6 +48,12 @@ OWN_EXPIRY: Final = 1 << 12
 NO_REPEAT: Final = 1 << 13
 REFUSAL_KEPT: Final = 1 << 14
 OUTSIDE: Final = 1 << 15
+EMITTED: Final = 1 << 16
+IN_ORDER: Final = 1 << 17
+NEVER_LOST: Final = 1 << 18
+NO_DEAD_LETTERS: Final = 1 << 19
+NO_REPLY: Final = 1 << 20
+TIMED: Final = 1 << 21
 
 REASONS: Final = {
     NO_EXPIRY: "the participant is not declared in expiring=",
@@ -63,11 +72,17 @@ REASONS: Final = {
     KEY_KEPT: "no key is remembered for longer than the declared retention",
     DEAD: "the sender is dead already",
     OUTSIDE: "an actor asks, who is no process",
+    EMITTED: "no process publishes it, but a participant or somebody outside",
+    IN_ORDER: "messages with its key are kept in order",
+    NEVER_LOST: "its topic is not declared may_lose=True",
+    NO_DEAD_LETTERS: "its topic is not declared with max_deliveries=",
+    NO_REPLY: "it is not caused by a request that somebody waits for",
+    TIMED: "a timer is never early",
 }
 """Each circumstance in words. Where several hold, the first of this order is told: what lasts before what passes."""
 
 
-_ONLY: Final[dict[str, When]] = {AT_LOG: BEFORE, AT_LOGGED: AFTER, AT_BOOT: BEFORE}
+_ONLY: Final[dict[str, When]] = {AT_LOG: BEFORE, AT_LOGGED: AFTER, AT_BOOT: BEFORE, AT_RECEIPT: BEFORE}
 """The phases that have one side only."""
 
 

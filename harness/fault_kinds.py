@@ -12,6 +12,8 @@ from typing import Final
 from .effects import (
     AFTER,
     AT_EFFECT,
+    AT_HANDLED,
+    AT_PUBLISH,
     AT_SEND,
     BEFORE,
     LIVE,
@@ -39,6 +41,9 @@ CAPABILITIES: Final[Mapping[str, str]] = {
     "sagas": "the scenario runs more than one saga",
     "proxy": "the manifest of a live system puts a store behind a proxy",
     "store": "the manifest of a live system starts such a store anew for each case",
+    "messages": "the adapter has a method receive",
+    "lossy": "the adapter has a method receive, and a topic that is declared may_lose=True",
+    "dead-letters": "the adapter has a method receive, and a topic that is declared with max_deliveries=",
 }
 """What an adapter or scenario may be able to suffer, and how that is known."""
 
@@ -127,7 +132,7 @@ class FaultKind:
         before it dies. None for every other kind."""
         if self.only_crash is None:
             return None
-        return int(self.only_crash.when == AFTER and self.phase in (AT_SEND, AT_EFFECT))
+        return int(self.only_crash.when == AFTER and self.phase in (AT_SEND, AT_EFFECT, AT_PUBLISH, AT_HANDLED))
 
     @cached_property
     def only_delays(self) -> bool:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from . import fault_table  # noqa: F401, which fills FAULT_KINDS
-from .effects import AT_ACK, AT_BOOT, AT_EFFECT, AT_LOG, AT_LOGGED, AT_SEND
+from .effects import AT_ACK, AT_BOOT, AT_EFFECT, AT_HANDLED, AT_LOG, AT_LOGGED, AT_PUBLISH, AT_RECEIPT, AT_SEND
 from .errors import UsageError, nearest
 from .fault_kinds import CAPABILITIES, FAULT_KINDS, FaultKind, kind_groups
 from .saga import DIRECTION_NAMES, Saga, Step
@@ -20,8 +20,11 @@ __all__ = [
     "AT_ACK",
     "AT_BOOT",
     "AT_EFFECT",
+    "AT_HANDLED",
     "AT_LOG",
     "AT_LOGGED",
+    "AT_PUBLISH",
+    "AT_RECEIPT",
     "AT_SEND",
     "CAPABILITIES",
     "FAULT_KINDS",
@@ -43,7 +46,7 @@ class Site(NamedTuple):
 
     For a call ``subject`` is the step, ``direction`` "F" or "C" and ``occurrence`` the attempt
     (from 1, counted over all incarnations of the orchestrator). For a call of no step ``subject`` is the operation and
-    ``direction`` "Q". For a durable write ``subject``
+    ``direction`` "Q"; for a message it is the topic and "M". For a durable write ``subject``
     is the kind of record and ``direction`` is empty. A tuple, so that the simulator can look a
     site up without building one.
     """

@@ -53,6 +53,12 @@ EXPIRE: Final = "EXPIRE"  # a participant withdrew a reservation whose time was 
 CANCEL: Final = "CANCEL"  # the client asks to cancel the saga
 ADOPT: Final = "ADOPT"  # a process takes a saga over, or starts it
 HEAL: Final = "HEAL"  # the harness ends lasting faults
+PUBLISH: Final = "PUBLISH"  # a message is published: by a process, a participant, or somebody outside
+RECEIVE: Final = "RECEIVE"  # it is handed to a process
+HANDLED: Final = "HANDLED"  # the process has acknowledged it
+NACK: Final = "NACK"  # its handling failed: it comes again
+PARKED: Final = "PARKED"  # it is in the dead-letter queue
+REDRIVE: Final = "REDRIVE"  # an operator takes it out of there, to be delivered again
 END: Final = "END"  # the run is over
 
 INJECTED: Final = frozenset({"internal error", "connection refused", "cannot undo"})
@@ -90,6 +96,12 @@ DATA_FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
     CANCEL: (),
     ADOPT: ("epoch", "definition"),
     HEAL: ("why",),
+    PUBLISH: ("topic", "payload", "delay_ms", "cause"),
+    RECEIVE: ("topic", "nth"),
+    HANDLED: ("topic",),
+    NACK: ("topic", "reason", "where"),
+    PARKED: ("topic", "deliveries"),
+    REDRIVE: ("topic",),
     END: ("reason",),
 }
 
@@ -114,6 +126,8 @@ UNCALLED: Final = "nobody was called"
 #   version     counts the committed writes of an entity; a READ gives the version that it saw, a WRITE the one it made
 #   pending     whether the value was marked as not final (a semantic lock) when it was read
 #   mode        "set" replaces the value, "add" changes it by an amount and so commutes with other adds
+#   cause       the request that made a participant publish the message (0: none)
+#   nth         which delivery of the request, or of the message, it is
 #   definition  the version of the saga's definition that the process will follow
 
 
@@ -149,6 +163,9 @@ FOR_MS: Final = 0  # PAUSE
 DEFINITION: Final = 1  # ADOPT
 WHERE: Final = 2  # RAISED
 PORT: Final = 3  # RAISED
+TOPIC: Final = 0  # PUBLISH, RECEIVE, HANDLED, NACK, PARKED, REDRIVE
+NTH: Final = 1  # RECEIVE
+CAUSE: Final = 3  # PUBLISH
 
 
 class Event(NamedTuple):

@@ -189,6 +189,9 @@ class HostWorld:
         ask = partial(worker.call, asked, step.name, verb, **said)
         return asyncio.ensure_future(asyncio.to_thread(ask)) if _in_a_loop() else ask()
 
+    def publish(self, topic: str, /, **_: Any) -> None:
+        raise UsageError("world.publish is simulated only")
+
     @property
     def process(self) -> str:
         return os.environ["SAGAFUZZ_URL"].rsplit("/", 1)[1]

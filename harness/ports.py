@@ -19,6 +19,7 @@ from .actors import Script, check_actors
 from .errors import UsageError, nearest
 from .faults import kind_named
 from .keys import KEY_SCOPES, OPERATION, usual_scope
+from .messages import Topic
 from .saga import Outcome, Saga, split
 from .scenario import Scenario, default_scenarios
 
@@ -81,6 +82,12 @@ class Transaction(Protocol):
     def unlock(self, entity: str) -> None:
         """Take this saga's mark away."""
 
+    def emit(
+        self, topic: str, /, *, saga: str | None = None, key: str = "", delay_ms: float = 0, **payload: Any
+    ) -> None:
+        """Publish a message, once this transaction is durable, or with what a refusal keeps; see `World.publish`.
+        ``saga`` is the request's, unless it is named."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
@@ -110,6 +117,11 @@ class LocalTransaction(Protocol):
 
     def apply(self) -> Any:
         """Let the participant act, as often as it is asked: it looks at no key. Its answer, or Rejected."""
+
+    def emit(
+        self, topic: str, /, *, saga: str | None = None, key: str = "", delay_ms: float = 0, **payload: Any
+    ) -> None:
+        """Publish a message, once this transaction is durable; see `World.publish`."""
 
 
 class Surrounding(Protocol):
@@ -192,6 +204,12 @@ class World(Protocol):
         where that is not the one that ``run`` works for; ``key`` is the idempotency key, ``payload`` what is said
         beside; ``epoch`` is the caller's fencing token, where it has one. ``part`` tells the requests of a step of
         several apart; an undo without one is of all that were asked for."""
+
+    def publish(
+        self, topic: str, /, *, saga: str | None = None, key: str = "", delay_ms: float = 0, **payload: Any
+    ) -> None:
+        """Send a message to ``receive`` of this adapter, whichever process it comes to: an event, a signal, with
+        ``delay_ms`` a timer. It is delivered at least once, in no order unless its `Topic` keeps one."""
 
     def sqlite(self, name: str = "main") -> sqlite3.Connection:
         """A durable SQLite database; every commit is a crash point, named by what it writes, as ``insert orders``."""
@@ -281,6 +299,8 @@ class Adapter:
     deadline_ms: float | None = None
     definitions: Mapping[str, Saga] = field(default_factory=dict)
     isolation: tuple[str, ...] = ()
+    topics: Mapping[str, Topic] = field(default_factory=dict)
+    emits: Mapping[str, str] = field(default_factory=dict)
     supervised: bool = False
     hidden_writes: bool = False
     envelope: tuple[str, ...] = ()
@@ -369,6 +389,8 @@ def adapter(
     deadline_ms: float | None = None,
     definitions: Mapping[str, Saga] | None = None,
     isolation: Iterable[str] = (),
+    topics: Mapping[str, Topic] | None = None,
+    emits: Mapping[str, str] | None = None,
     supervised: bool = False,
     envelope: Iterable[str] = (),
     actors: Mapping[str, Script] | None = None,
@@ -429,6 +451,7 @@ def _check_declared(declared: Adapter, where: str) -> None:
     participants = {operation.partition(".")[0] for operation in (*declared.saga.by_operation, *declared.operations)}
     check_actors(declared.actors, declared.scenarios, participants, where)
     _check_promises(declared)
+    _check_messages(declared)
 
 
 def _check_scenarios(scenarios: tuple[Scenario, ...], saga: Saga, name: str) -> None:
@@ -483,6 +506,23 @@ def check_named(adapter: Adapter) -> None:
                     f"adapter {adapter.name!r}: {option} has {name!r}{nearest(name, asked)}; "
                     f"there is {', '.join(sorted(asked))}"
                 )
+
+
+def _check_messages(adapter: Adapter) -> None:
+    where = f"adapter {adapter.name!r}"
+    for name, topic in adapter.topics.items():
+        if not isinstance(topic, Topic):
+            raise UsageError(f"{where}: topics[{name!r}] is {topic!r}; write a sagafuzz.Topic(...)")
+    for operation, name in adapter.emits.items():
+        if operation not in adapter.saga.by_operation:
+            raise UsageError(
+                f"{where}: emits names {operation!r}, which no step of {adapter.saga.name!r} has"
+                f"{nearest(operation, adapter.saga.by_operation)}"
+            )
+        if not isinstance(name, str) or not name:
+            raise UsageError(f"{where}: emits[{operation!r}] is {name!r}; write the topic, a non-empty string")
+    if (adapter.topics or adapter.emits) and not hasattr(adapter.factory, "receive"):
+        raise UsageError(f"{where}: it declares messages, and nobody receives them; add 'def receive(self, message)'")
 
 
 def check_shape(cls: object, name: str) -> None:

@@ -20,7 +20,10 @@ COMPENSATION: Final = "C"
 QUERY: Final = "Q"
 """A call that belongs to no step, as a site names it."""
 
-DIRECTION_NAMES: Final = {FORWARD: "forward", COMPENSATION: "compensation", QUERY: "query"}
+MESSAGE: Final = "M"
+"""A message, as a site names it."""
+
+DIRECTION_NAMES: Final = {FORWARD: "forward", COMPENSATION: "compensation", QUERY: "query", MESSAGE: "message"}
 
 
 class Outcome(enum.Enum):

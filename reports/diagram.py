@@ -14,7 +14,8 @@ from ..history import SEND, History
 from ..verdict import Violation
 from .clean import clean, cut, pad, width
 from .evidence import evidence
-from .lines import ORCHESTRATOR, Line, Mark, narrate
+from .line import Line, Mark
+from .lines import ORCHESTRATOR, narrate
 from .shown import shown
 from .strikes import struck_rows
 

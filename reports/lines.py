@@ -8,70 +8,25 @@ that matters lies between (a crash, a timeout, another effect), the arrival has 
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass, field
-from typing import Final, Literal, TypeAlias
+from dataclasses import dataclass
+from typing import Final
 
 from .. import history as h
 from ..faults import AT_BOOT, AT_LOG, FAULT_KINDS, Fault, Site
 from ..history import Event, History
-from ..saga import COMPENSATION, FORWARD
+from ..saga import COMPENSATION, FORWARD, MESSAGE
 from .clean import clean, width
+from .line import Draft, Line, LineKind
 from .strikes import struck_rows, written
-
-LineKind: TypeAlias = Literal[
-    "submit",
-    "call",
-    "arrival",
-    "timeout",
-    "write",
-    "crash",
-    "restart",
-    "event",
-    "client",
-    "odd",
-    "person",
-    "end",
-    "elided",
-]
-"""``write`` is a durable write, or that a process takes a saga on; ``event`` is something that befell a process, a
-store, a clock or a reservation, without a request."""
 
 ORCHESTRATOR: Final = "orchestrator"
 
 SAGA_COLUMNS: Final = 12
 LABEL_COLUMNS: Final = 18
-FATE_COLUMNS: Final = 56
+TOPIC_COLUMNS: Final = 24
 TEXT_COLUMNS: Final = 84
 WRITE_COLUMNS: Final = 60
 """How long the line of durable writes grows as those that follow at once are added to it."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Mark:
-    """Something pointed out beside a line: a fault that struck there, or the violation."""
-
-    kind: Literal["fault", "violation"]
-    text: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Line:
-    """One line of a diagram.
-
-    ``text`` stands in the lane ``source``, an actor's, or in the orchestrator's (""); an arrow leads from it to the
-    lane ``target``, where ``fate`` stands ("" for no arrow). ``rows`` are the positions that it tells of.
-    """
-
-    t_us: int
-    kind: LineKind
-    text: str
-    target: str = ""
-    fate: str = ""
-    marks: tuple[Mark, ...] = ()
-    rows: tuple[int, ...] = ()
-    saga: str = ""
-    step: str = ""
-    source: str = ""
 
 
 def narrate(history: History, *, forced: Collection[int] = ()) -> list[Line]:
@@ -86,41 +41,12 @@ def narrate(history: History, *, forced: Collection[int] = ()) -> list[Line]:
 
 
 @dataclass(kw_only=True)
-class _Draft:
-    """A line while the events that it tells of are still coming in."""
-
-    t_us: int
-    kind: LineKind
-    text: str
-    target: str = ""
-    fates: list[str] = field(default_factory=list)
-    rows: list[int] = field(default_factory=list)
-    saga: str = ""
-    step: str = ""
-    source: str = ""
-
-    def line(self) -> Line:
-        fate = ", ".join(self.fates)
-        return Line(
-            t_us=self.t_us,
-            kind=self.kind,
-            text=self.text,
-            target=self.target,
-            fate=clean(fate or ("unknown" if self.target else ""), FATE_COLUMNS),
-            rows=tuple(self.rows),
-            saga=self.saga,
-            step=self.step,
-            source=self.source,
-        )
-
-
-@dataclass(kw_only=True)
 class _Call:
     """A request on its way: ``sent`` is its position, ``draft`` the line that its next event belongs to."""
 
     sent: int
     label: str
-    draft: _Draft
+    draft: Draft
     deliveries: int = 0
 
 
@@ -128,7 +54,7 @@ class _Narrator:
     """Walks over the events once and keeps what later ones need to be told."""
 
     def __init__(self, history: History, forced: frozenset[int]) -> None:
-        self.drafts: list[_Draft] = []
+        self.drafts: list[Draft] = []
         self._definition = history.saga
         self._actors = history.actors
         self._several = len(history.sagas) > 1
@@ -153,6 +79,9 @@ class _Narrator:
         self._applied: dict[tuple[str, str, str], int] = {}  # effective applies of (saga, step, direction)
         self._taken: dict[tuple[str, str, str], float] = {}  # the counter of (participant, unit, subject)
         self._barrier = -1  # the last event that a call's line must not reach over
+        self._topics: dict[int, str] = {}  # of messages, by their numbers
+        self._messages: dict[int, Draft] = {}  # where each was received last
+        self._received: dict[int, int] = {}
         self._effects: dict[str, int] = {}  # where the latest request that took effect was sent, by saga and service
 
     def tell(self, position: int, event: Event) -> None:
@@ -177,8 +106,8 @@ class _Narrator:
     def _told(self, position: int) -> bool:
         return any(position in draft.rows for draft in self.drafts)
 
-    def _add(self, position: int, event: Event, kind: LineKind, text: str) -> _Draft:
-        draft = _Draft(
+    def _add(self, position: int, event: Event, kind: LineKind, text: str) -> Draft:
+        draft = Draft(
             t_us=event.t_us,
             kind=kind,
             text=clean(text, TEXT_COLUMNS),
@@ -285,6 +214,7 @@ class _Narrator:
     def lost(self, position: int, event: Event) -> None:
         call = self._calls.get(event.msg)
         if call is None:
+            self._message_lost(position, event)
             return
         call.draft.rows.append(position)
         call.draft.fates.append("request lost, not applied" if event.get("what") == "request" else "answer lost")
@@ -363,6 +293,8 @@ class _Narrator:
         saga = clean(site.saga, SAGA_COLUMNS) if self._several else ""
         if not site.direction:
             return f'the write "{clean(site.subject, 32)}"' + (f" of {saga}" if saga else "")
+        if site.direction == MESSAGE:
+            return f"{saga} {clean(site.subject, TOPIC_COLUMNS)}".lstrip()
         verb = (self._definition.operation(site.subject, site.direction) or site.subject).rpartition(".")[2]
         return f"{saga} {clean(verb, LABEL_COLUMNS)}".lstrip()
 
@@ -446,6 +378,58 @@ class _Narrator:
         text += f", epoch {epoch}" if epoch else ""
         text += f', definition "{clean(definition, 20)}"' if definition else ""
         self._add(position, event, "write", self._of(event, text))
+
+    # -- messages ------------------------------------------------------------------------------
+
+    def publish(self, position: int, event: Event) -> None:
+        topic, delay_ms = clean(event.get("topic"), TOPIC_COLUMNS), event.get("delay_ms")
+        due = f", due in {delay_ms / 1000:g} s" if delay_ms else ""
+        self._topics[event.msg] = topic
+        call = self._calls.get(event.get("cause"))
+        if call is not None and position not in self._struck:
+            call.draft.fates.append(f"publishes {topic}{due}")
+            call.draft.rows.append(position)
+            return
+        by = "" if event.process.startswith(ORCHESTRATOR) else f"{clean(event.process, LABEL_COLUMNS)} "
+        self._add(position, event, "event", self._of(event, f"{by}publishes {topic}{due}"))
+
+    def receive(self, position: int, event: Event) -> None:
+        nth = event.get("nth")
+        again = f", delivery {nth}" if nth > 1 else ""
+        copies = self._received[event.msg] = self._received.get(event.msg, 0) + 1
+        again = again or (f", copy {copies}" if copies > nth else "")
+        text = self._of(event, f"receives {clean(event.get('topic'), TOPIC_COLUMNS)}{again}")
+        self._messages[event.msg] = self._add(position, event, "event", text)
+        self._barrier = position
+
+    def handled(self, position: int, event: Event) -> None:
+        draft = self._messages.get(event.msg)
+        if draft is not None and draft is self.drafts[-1]:
+            draft.text += ", done"
+            draft.rows.append(position)
+        elif position in self._forced or position in self._struck or len(self._messages) > 1:
+            text = self._of(event, f"acknowledges {clean(event.get('topic'), TOPIC_COLUMNS)}")
+            self._add(position, event, "event", text)
+
+    def nack(self, position: int, event: Event) -> None:
+        topic, reason = clean(event.get("topic"), TOPIC_COLUMNS), clean(event.get("reason"), 48)
+        where = clean(event.get("where"), 32).removeprefix("receive: ")
+        self._add(position, event, "odd", self._of(event, f"cannot handle {topic}, in {where}: {reason}"))
+
+    def parked(self, position: int, event: Event) -> None:
+        topic = clean(event.get("topic"), TOPIC_COLUMNS)
+        times = event.get("deliveries")
+        text = f"{topic} goes to the dead-letter queue, after {times} deliver{'y' if times == 1 else 'ies'}"
+        self._befell(position, event, text)
+
+    def redrive(self, position: int, event: Event) -> None:
+        topic = clean(event.get("topic"), TOPIC_COLUMNS)
+        self._befell(position, event, f"an operator replays {topic} from the dead-letter queue")
+
+    def _message_lost(self, position: int, event: Event) -> None:
+        if (topic := self._topics.get(event.msg)) is not None:
+            whole = event.get("what") == "message"
+            self._befell(position, event, f"{topic} is lost" if whole else f"the acknowledgement of {topic} is lost")
 
     def submit(self, position: int, event: Event) -> None:
         who = f" for {clean(event.saga, SAGA_COLUMNS)}" if self._several else ""
@@ -571,5 +555,11 @@ _TELLERS: Final = {
     h.EXPIRE: _Narrator.expire,
     h.LOGLOST: _Narrator.loglost,
     h.ADOPT: _Narrator.adopt,
+    h.PUBLISH: _Narrator.publish,
+    h.RECEIVE: _Narrator.receive,
+    h.HANDLED: _Narrator.handled,
+    h.NACK: _Narrator.nack,
+    h.PARKED: _Narrator.parked,
+    h.REDRIVE: _Narrator.redrive,
     h.END: _Narrator.end,
 }

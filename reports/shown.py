@@ -7,7 +7,7 @@ from typing import Final
 
 from ..verdict import Violation
 from .clean import plural
-from .lines import Line
+from .line import Line
 
 _CALLS: Final = frozenset({"call", "arrival"})
 _ORDINARY: Final = frozenset({"call", "arrival", "write"})

@@ -13,7 +13,8 @@ from markupsafe import Markup
 
 from .clean import clean, width, wrap
 from .diagram import PARTICIPANTS, Diagram
-from .lines import ORCHESTRATOR, Line
+from .line import Line
+from .lines import ORCHESTRATOR
 
 WIDTH: Final = 344
 """Pixels: what a telephone leaves to a picture, so that it need not be made smaller there."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from typing import Final
 
-from ..faults import AT_ACK, AT_BOOT, AT_EFFECT, AT_LOG, AT_LOGGED, AT_SEND, FAULT_KINDS, Site
+from ..faults import AT_ACK, AT_BOOT, AT_EFFECT, AT_LOG, AT_LOGGED, AT_PUBLISH, AT_SEND, FAULT_KINDS, Site
 from ..history import (
     APPLY,
     ATTEMPT,
@@ -20,12 +20,14 @@ from ..history import (
     MSG,
     OCCURRENCE,
     OPERATION,
+    PUBLISH,
     REASON,
     RECORD,
     REJECT,
     SAGA,
     SEND,
     STEP,
+    TOPIC,
     Fired,
     History,
     Row,
@@ -71,6 +73,11 @@ def _before(rows: tuple[Row, ...], site: Site) -> Iterator[int]:
         for position in range(len(rows) - 1, -1, -1):
             row = rows[position]
             if row[KIND] in kinds and (row[3:7] == site[:3] + site[4:] or row[MSG] in queries):
+                yield position
+    elif site.phase == AT_PUBLISH:
+        for position in range(len(rows) - 1, -1, -1):
+            row = rows[position]
+            if row[KIND] == PUBLISH and (row[SAGA], row[DATA][TOPIC]) == site[:2]:
                 yield position
     elif site.phase in _OF_WRITES:
         kind, subjects = _OF_WRITES[site.phase], site.subject.split(" + ")

@@ -29,7 +29,7 @@ from ..verdict import (
 from . import facts
 from .clean import clean
 from .diagram import diagram
-from .lines import Line
+from .line import Line
 
 STRING_COLUMNS = 1_000
 

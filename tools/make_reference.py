@@ -22,14 +22,26 @@ import sagafuzz
 from sagafuzz.cli.main import cli
 from sagafuzz.exploration.driver import ACTIONS, FAULTY_ACTIONS
 from sagafuzz.exploration.reductions import ALL
-from sagafuzz.faults import AT_ACK, AT_BOOT, AT_EFFECT, AT_LOG, AT_LOGGED, AT_SEND, CAPABILITIES, FAULT_KINDS
+from sagafuzz.faults import (
+    AT_ACK,
+    AT_BOOT,
+    AT_EFFECT,
+    AT_HANDLED,
+    AT_LOG,
+    AT_LOGGED,
+    AT_PUBLISH,
+    AT_RECEIPT,
+    AT_SEND,
+    CAPABILITIES,
+    FAULT_KINDS,
+)
 from sagafuzz.invariants import INVARIANTS, Invariant
 from sagafuzz.plugin import hooks
 from sagafuzz.plugin.marking import ARGUMENTS
 from sagafuzz.plugin.options import NUMBERS, PLACES, REPLAY_HELP
 from sagafuzz.ports import DurableFile, Store, Transaction, World
 from sagafuzz.reports import COMPARISONS, REPORTS
-from sagafuzz.saga import COMPENSATION, FORWARD, QUERY, Outcome
+from sagafuzz.saga import COMPENSATION, FORWARD, MESSAGE, QUERY, Outcome
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 
@@ -40,8 +52,11 @@ PHASES = {
     AT_LOG: "a record is about to become durable",
     AT_LOGGED: "a record has just become durable",
     AT_BOOT: "a new process starts",
+    AT_PUBLISH: "a message is about to be published",
+    AT_RECEIPT: "a message is about to be handed to a process",
+    AT_HANDLED: "the handler of a message has returned",
 }
-DIRECTIONS = {FORWARD: "forward", COMPENSATION: "compensation", QUERY: "query", "": "writes"}
+DIRECTIONS = {FORWARD: "forward", COMPENSATION: "compensation", QUERY: "query", MESSAGE: "message", "": "writes"}
 
 # What the code says in running text, here by name. A name that comes or goes makes `rows_of` fail.
 STEP = {
@@ -80,6 +95,8 @@ ADAPTER = {
     "envelope": "fields of a request that are headers, and may differ from attempt to attempt under one key",
     "definitions": "the versions of the saga, by the names that `world.adopt` uses",
     "isolation": "a promise: anomalies between sagas that the participants' data is free of",
+    "topics": "how the messages of a topic are delivered, by topic: `sagafuzz.Topic(...)`",
+    "emits": "which topic a built-in participant publishes when an operation took effect, by operation",
     "supervised": "`True` where something outside restarts a process in which a saga is stuck",
     "actors": "scripts by name, of who acts beside the orchestrator in the scenarios that name them",
 }

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from . import additions, asking, barriers, beside, owners, races, undoing
+from . import additions, asking, barriers, beside, owners, races, undoing, webhooks
 from .parts import Mutant, by_name
 
 ZOO: Mapping[str, Mutant] = MappingProxyType(
     by_name(
         [
             *(*asking.MUTANTS, *undoing.MUTANTS, *barriers.MUTANTS, *owners.MUTANTS, *races.MUTANTS),
-            *(*additions.MUTANTS, *beside.MUTANTS),
+            *(*additions.MUTANTS, *beside.MUTANTS, *webhooks.MUTANTS),
         ]
     )
 )

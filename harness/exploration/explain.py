@@ -254,6 +254,12 @@ _WORDS: Final[dict[str, Callable[[Event, str], str]]] = {
     h.EXPIRE: lambda event, call: f"{event.process} withdraws a reservation",
     h.CANCEL: lambda event, call: f"the client cancels {event.saga}",
     h.HEAL: lambda event, call: "an operator repairs what fails",
+    h.PUBLISH: lambda event, call: f"{event.process} publishes {event.get('topic')}",
+    h.RECEIVE: lambda event, call: f"{event.process} receives {event.get('topic')}",
+    h.HANDLED: lambda event, call: f"{event.process} acknowledges {event.get('topic')}",
+    h.NACK: lambda event, call: f"{event.process} cannot handle {event.get('topic')}",
+    h.PARKED: lambda event, call: f"{event.get('topic')} goes to the dead-letter queue",
+    h.REDRIVE: lambda event, call: f"an operator replays {event.get('topic')}",
     h.END: lambda event, call: _ended(event),
 }
 

@@ -11,7 +11,7 @@ from typing import Final
 
 from ..history import WAITING, History
 from ..verdict import Verdict, Violation
-from . import claims, conduct, effects, isolation, limits, log, order, owners, undoing, unknowns
+from . import claims, conduct, effects, isolation, limits, log, messages, order, owners, undoing, unknowns
 from .blocking import Hold, blocking
 from .facts import Facts
 from .registry import INVARIANTS, OURS, Catalogue, Invariant, catalogue_with, consequences
@@ -32,6 +32,7 @@ __all__ = [
     "isolation",
     "limits",
     "log",
+    "messages",
     "order",
     "owners",
     "undoing",

@@ -10,7 +10,8 @@ from ..history import BALANCE, DATA, DIRECTION, ENTITY, HOLD, KIND, MSG, PROCESS
 from ..keys import CONFIRMS, OPERATION, TENANT, usual_scope
 from ..saga import COMPENSATION, FORWARD, Step, split
 from ..verdict import Violation
-from .facts import CallFacts, Facts, SagaFacts, knew
+from .calls import CallFacts
+from .facts import Facts, SagaFacts, knew
 from .parts import Overdraft, overdrafts, spelled
 from .registry import Checked, invariant
 
@@ -226,7 +227,7 @@ def eventual_release(facts: Facts) -> Checked:
                     direction=FORWARD,
                 )
             )
-        if saga.pending >= 0 and not saga.claims and not saga.dead and not _all_or_none(facts, saga):
+        if never_ends(facts, saga):
             found.append(
                 Violation(
                     invariant="I3",
@@ -239,6 +240,11 @@ def eventual_release(facts: Facts) -> Checked:
             )
     found.extend(_locks_left(facts))
     return exercised, found
+
+
+def never_ends(facts: Facts, saga: SagaFacts) -> bool:
+    """Whether the client was told to wait, and no end ever came, nor a person, nor does what is in effect show one."""
+    return saga.pending >= 0 and not saga.claims and not saga.dead and not _all_or_none(facts, saga)
 
 
 def _freed_by_a_restart(facts: Facts) -> Iterator[Violation]:

@@ -6,7 +6,7 @@ look-ups and a search can afford them all.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import partial
 from types import MappingProxyType
@@ -32,6 +32,7 @@ from ..history import (
     ERROR,
     EXPIRE,
     FINAL_RESTART,
+    HANDLED,
     HEAL,
     HOLD,
     KEY,
@@ -39,15 +40,20 @@ from ..history import (
     LOGACK,
     LOGLOST,
     MSG,
+    NACK,
     NONSENSE,
+    NTH,
     OCCURRENCE,
     OPERATION,
     OUTCOME,
     OWNER,
+    PARKED,
     PROCESS,
+    PUBLISH,
     RAISED,
     READ,
     REASON,
+    RECEIVE,
     RECORD,
     REJECT,
     RELEASE,
@@ -63,6 +69,7 @@ from ..history import (
 )
 from ..saga import COMPENSATION, FORWARD, Outcome, Saga, Step, split
 from .beside import beside_actors
+from .calls import CallFacts, MessageFacts
 from .parts import Sum, settle
 
 COMPLETED = Outcome.COMPLETED.value
@@ -71,83 +78,6 @@ PENDING = Outcome.PENDING.value
 STUCK = Outcome.STUCK.value
 
 _NONE: Final[Mapping[str, Any]] = MappingProxyType({})
-
-
-class CallFacts:
-    """What is known of one step in one direction. Positions are indices into the rows.
-
-    ``sends`` are (position, message, key); ``effective`` are (position, key, owner or None); ``applied`` is
-    the first position at which the participant said yes, effective or not (-1: never);
-    ``beside`` are the same of actors, whose answers and waits are not the orchestrator's; ``returned`` counts the
-    effects of undos with which an actor takes back what a saga had done that was called completed.
-    ``answers`` maps a message to (position, "ok" | "rejected" | "error") as the caller got it;
-    ``given_up`` maps a message to the position at which the caller stopped waiting. ``refusals`` and
-    ``errors`` are the positions at which the participant refused and failed, ``expired`` those at which it
-    withdrew what a forward request had reserved.
-    """
-
-    __slots__ = (
-        *("answers", "applied", "beside", "deliveries", "effective", "errors", "expired", "given_up", "refusals"),
-        *("returned", "sends"),
-    )
-
-    def __init__(self) -> None:
-        self.sends: list[tuple[int, int, str | None]] = []
-        self.beside: list[tuple[int, int, str | None]] = []
-        self.returned = 0
-        self.effective: list[tuple[int, str | None, str | None]] = []
-        self.answers: dict[int, tuple[int, str]] = {}
-        self.given_up: dict[int, int] = {}
-        self.refusals: list[int] = []
-        self.errors: list[int] = []
-        self.expired: list[int] = []
-        self.deliveries = 0
-        self.applied = -1
-
-    @property
-    def answered_ok(self) -> int | None:
-        """The first position at which the caller learnt of success."""
-        return min((at for at, answer in self.answers.values() if answer == "ok"), default=None)
-
-    def definite(self, message: int, key: str | None, default: int) -> int:
-        """The position at which the caller learnt what became of ``message``: from its own answer, or
-        from a success or refusal of another attempt under the same key."""
-        found = [self.answers[message][0]] if message in self.answers else []
-        if key is not None:
-            found += [
-                self.answers[other][0]
-                for _, other, same in self.sends
-                if same == key and other in self.answers and self.answers[other][1] != "error"
-            ]
-        return min(found, default=default)
-
-    @property
-    def definitely_refused(self) -> bool:
-        """Some attempt was refused, and every other attempt was too or shared its key: then the
-        refusal speaks for all of them."""
-        return self._settled({"rejected"})
-
-    @property
-    def definitely_answered(self) -> bool:
-        """Every attempt was answered, with success or a refusal, or shared its key with one that was."""
-        return self._settled({"ok", "rejected"})
-
-    @property
-    def came_to_nothing(self) -> bool:
-        """The same, where to say "yes" and change nothing counts as to refuse: for there was no effect at all."""
-        return self._settled({"rejected"} if self.effective else {"rejected", "ok"})
-
-    def _settled(self, definite: Collection[str]) -> bool:
-        settled = [message for message, (_, answer) in self.answers.items() if answer in definite]
-        if not settled:
-            return False
-        keys = {key for _, message, key in self.sends if message in settled and key is not None}
-        return all(message in settled or key in keys for _, message, key in self.sends)
-
-    @property
-    def refused_once(self) -> bool:
-        """Some attempt was refused, whatever became of the others."""
-        return any(answer == "rejected" for _, answer in self.answers.values())
 
 
 class Owned(NamedTuple):
@@ -279,7 +209,8 @@ class Facts:
     ``key_scopes`` tells how widely participants know a key where that is not the usual. Calls that belong to no step
     are no part of the saga: they count as queries, and as work done for it. ``touches`` are the positions of
     reads and writes of entities, ``holds`` those of locks taken and given back. ``actors`` are those who act beside the
-    orchestrators, ``by_actor`` says of a message which of them sent it."""
+    orchestrators, ``by_actor`` says of a message which of them sent it; ``messages`` are those that were published, by
+    their numbers."""
 
     __slots__ = (
         "_free",
@@ -293,6 +224,7 @@ class Facts:
         "history",
         "holds",
         "key_scopes",
+        "messages",
         "rest",
         "saga",
         "sagas",
@@ -317,6 +249,7 @@ class Facts:
         self.strays: list[int] = []  # exceptions outside of any saga
         self.touches: list[int] = []
         self.holds: list[int] = []
+        self.messages: dict[int, MessageFacts] = {}
         self.end = ""
         self.actors = history.actors
         self.by_actor: dict[int, str] = {}
@@ -409,7 +342,9 @@ class Facts:
 
     def _ack(self, position: int, row: Row) -> None:
         if row[STEP]:
-            self.call(row).answers[row[MSG]] = (position, row[DATA][ANSWER])
+            answers, answer = self.call(row).answers, row[DATA][ANSWER]
+            if answer != "error" or row[MSG] not in answers:  # else a message has told already what became of it
+                answers[row[MSG]] = (position, answer)
         elif row[DATA][ANSWER] == "ok":
             saga = self.of(row)
             saga.asked[saga.queries.get(row[MSG], "")] = position
@@ -441,6 +376,43 @@ class Facts:
             declared = [index for index, (_, _, to_client) in enumerate(facts.claims) if not to_client]
             if declared:
                 del facts.claims[declared[-1]]
+
+    def _publish(self, position: int, row: Row) -> None:
+        self.messages.setdefault(row[MSG], MessageFacts(position, row))
+
+    def _receive(self, position: int, row: Row) -> None:
+        message = self.messages.get(row[MSG])
+        if message is None:
+            return
+        message.received.append((position, row[PROCESS], row[DATA][NTH]))
+        if message.cause:
+            self._learn(position, message)
+
+    def _learn(self, position: int, message: MessageFacts) -> None:
+        """A message tells what became of the request that caused it, as the answer does."""
+        rows = self.history.rows
+        for at in range(message.published, -1, -1):
+            row = rows[at]
+            if row[MSG] == message.cause and row[KIND] in (APPLY, REJECT):
+                if row[STEP]:
+                    answer = "ok" if row[KIND] == APPLY else "rejected"
+                    answers = self.call(row).answers
+                    answers[-position] = (position, answer)
+                    if answers.get(message.cause, (0, "error"))[1] == "error":
+                        answers[message.cause] = (position, answer)
+                return
+
+    def _handled(self, position: int, row: Row) -> None:
+        if row[MSG] in self.messages:
+            self.messages[row[MSG]].handled.append(position)
+
+    def _nack(self, position: int, row: Row) -> None:
+        if row[MSG] in self.messages:
+            self.messages[row[MSG]].failed.append(position)
+
+    def _parked(self, position: int, row: Row) -> None:
+        if row[MSG] in self.messages:
+            self.messages[row[MSG]].parked = position
 
     def _adopt(self, position: int, row: Row) -> None:
         saga = self.of(row)
@@ -521,6 +493,11 @@ _HANDLERS = {
     ALERT: Facts._alert,
     RAISED: Facts._raised,
     NONSENSE: Facts._nonsense,
+    PUBLISH: Facts._publish,
+    RECEIVE: Facts._receive,
+    HANDLED: Facts._handled,
+    NACK: Facts._nack,
+    PARKED: Facts._parked,
     END: Facts._ended,
 }
 
@@ -562,10 +539,12 @@ def knowledge(history: History, marks: dict[int, int]) -> dict[int, int]:
             known |= stored
         elif kind == ACK:
             known |= in_message.get((message, "answer"), 0)
+        elif kind == RECEIVE:
+            known |= in_message.get((message, "request"), 0)
         if position in marks:
             result[position] = known
             known |= marks[position]
-        if kind == SEND:
+        if kind in (SEND, PUBLISH):
             in_message[message, "request"] = known
         elif kind == LOGACK:
             stored = known

@@ -24,8 +24,9 @@ from ..history import (
 )
 from ..saga import COMPENSATION, split
 from ..verdict import Violation
+from .calls import CallFacts
 from .effects import leftovers
-from .facts import COMPENSATED, COMPLETED, CallFacts, Facts, SagaFacts
+from .facts import COMPENSATED, COMPLETED, Facts, SagaFacts
 from .registry import Checked, invariant
 
 

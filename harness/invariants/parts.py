@@ -14,7 +14,8 @@ from ..history import DATA, MSG, PAYLOAD, RECEIPT, Row
 from ..saga import COMPENSATION, FORWARD, Saga, Step, instance, split
 
 if TYPE_CHECKING:
-    from .facts import CallFacts, Facts, SagaFacts
+    from .calls import CallFacts
+    from .facts import Facts, SagaFacts
 
 
 class Sum(NamedTuple):

@@ -8,8 +8,9 @@ from typing import Any
 from ..history import APPLY, DATA, INJECTED, KEY, KIND, MSG, PAYLOAD, REASON, RECEIPT, T_US, Row
 from ..saga import COMPENSATION, FORWARD
 from ..verdict import Violation
+from .calls import CallFacts
 from .effects import binds, redone
-from .facts import COMPLETED, CallFacts, Facts, SagaFacts
+from .facts import COMPLETED, Facts, SagaFacts
 from .order import rolled_back_to_the_end
 from .parts import spelled
 from .registry import Checked, invariant

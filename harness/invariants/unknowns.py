@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from ..history import PROCESS
 from ..saga import COMPENSATION, FORWARD, Step
 from ..verdict import Violation
-from .facts import COMPENSATED, COMPLETED, CallFacts, Facts, SagaFacts, knew
+from .calls import CallFacts
+from .facts import COMPENSATED, COMPLETED, Facts, SagaFacts, knew
 from .order import acted_to_the_end
 from .registry import Checked, invariant
 

@@ -21,7 +21,9 @@ from ..scenario import Order
 from .host import Host
 from .incarnation import Incarnation
 from .kernel import EPOCH_S, Kernel, Spinning, Task
+from .letter import Letter
 from .network import Network
+from .participants import checked_topic, nobody_receives
 from .replay_log import SLEPT
 
 
@@ -49,6 +51,9 @@ class Acting(Incarnation):
 
     def spawn_user(self, function: Callable[..., Any], *args: Any) -> None:
         raise NotImplementedError("an actor has one task")
+
+    def receive(self, letter: Letter) -> None:
+        raise NotImplementedError("an actor is sent no message")
 
     def cancel(self, order: Order) -> None:
         raise NotImplementedError("an actor serves no order")
@@ -97,6 +102,20 @@ class SimActor:
         wake = partial(host.kernel.wake, task)
         self._network.request(acting, operation, saga, key, timeout_us, payload, wake)
         return host.kernel.block(task)
+
+    def signal(
+        self, topic: str, /, *, saga: str | None = None, key: str = "", delay_ms: float = 0, **payload: Any
+    ) -> None:
+        host = self._host
+        self._acting.check_alive()
+        saga = self._saga(saga, f"signal({topic!r}, ...)")
+        try:
+            checked_topic(topic, delay_ms)
+        except UsageError as error:
+            host.refuse(error)
+        if host.broker is None:
+            host.refuse(nobody_receives(host.setup.adapter.name, topic))
+        host.broker.publish(self.name, topic, saga=saga, key=key, delay_us=int(delay_ms * 1000), payload=payload)
 
     def sleep(self, seconds: float) -> None:
         self._acting.check_alive()

@@ -16,7 +16,7 @@ from ..saga import FORWARD
 from ..scenario import Order
 from .kernel import Spinning
 from .message import Message, copied
-from .participants import ERROR, OK, REJECTED, Ledger, Reply, as_request
+from .participants import ERROR, OK, REJECTED, Emitted, Ledger, Reply, as_request, checked_topic
 
 
 class _Local:
@@ -26,8 +26,15 @@ class _Local:
         self.service = service
         self.memory = memory
         self.reply: Reply | None = None
+        self.emitted: list[Emitted] = []
         self._msg = msg
         self._refusal = refusal
+
+    def emit(
+        self, topic: str, /, *, saga: str | None = None, key: str = "", delay_ms: float = 0, **payload: Any
+    ) -> None:
+        checked_topic(topic, delay_ms)
+        self.emitted.append(Emitted(topic, self._msg.saga if saga is None else saga, key, delay_ms, copied(payload)))
 
     def apply(self) -> Any:
         msg = self._msg
@@ -103,5 +110,7 @@ class Around:
             self.answered.add((msg.operation, msg.key))
         if answer == OK and tx.reply is not None:
             done = tx.reply
-            return Reply(OK, value, effective=done.effective, owner=done.owner, balance=done.balance)
-        return Reply(answer, value, owner=msg.saga)
+            return Reply(
+                OK, value, effective=done.effective, owner=done.owner, balance=done.balance, emitted=tx.emitted
+            )
+        return Reply(answer, value, owner=msg.saga, emitted=tx.emitted)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn, Protocol
 
 from ..saga import Outcome
@@ -12,6 +12,31 @@ from .durable import Durable
 from .incarnation import Incarnation
 from .kernel import Kernel, Task
 from .setup import Setup
+
+
+class Post(Protocol):
+    """What carries the messages of a run, as far as those who publish and receive them know it."""
+
+    def publish(
+        self,
+        sender: str,
+        topic: str,
+        *,
+        saga: str,
+        key: str = "",
+        delay_us: int = 0,
+        payload: Mapping[str, Any] | None = None,
+        process: Incarnation | None = None,
+        cause: int = 0,
+    ) -> None:
+        """Take a message of ``sender``, to be delivered in ``delay_us``. ``process`` is the one that publishes it, if
+        one does; ``cause`` is the number of the request in which a participant does. Raises ProcessCrashed."""
+
+    def handled(self, letter: Any, process: Incarnation) -> None:
+        """The handler of a message has returned: it is acknowledged. Raises ProcessCrashed."""
+
+    def failed(self, letter: Any, process: Incarnation, reason: str, where: str) -> None:
+        """The handler of a message has raised."""
 
 
 class Host(Protocol):
@@ -32,6 +57,18 @@ class Host(Protocol):
     resources: dict[str, Any]
     databases: dict[str, str]
     remembered: dict[str, Any]
+
+    @property
+    def broker(self) -> Post | None:
+        """What carries messages; None where nobody receives any."""
+
+    @property
+    def process(self) -> Incarnation | None:
+        """The newest process, where it lives."""
+
+    @property
+    def living(self) -> Sequence[Incarnation]:
+        """The processes that live."""
 
     @property
     def random(self) -> random.Random:

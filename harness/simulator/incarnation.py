@@ -38,6 +38,7 @@ class Incarnation:
         self.dead = False
         self.bars = 0  # what bars faults from its requests: bits of `sagafuzz.effects.REASONS`
         self.paused_until_us = 0
+        self.booted = False
         self.upgraded = False
         self.named = False  # whether its code has asked for its label
         self.inputs: list[Any] = []  # every answer that a port gave it, in order: (port, ...), see `ReplayLog`
@@ -64,6 +65,10 @@ class Incarnation:
     @abstractmethod
     def spawn_user(self, function: Callable[..., Any], *args: Any) -> None:
         """`World.spawn`: a task of the user's own beside the sagas."""
+
+    @abstractmethod
+    def receive(self, letter: Any) -> None:
+        """Let the adapter handle a message (a `Letter`), beside whatever else it does."""
 
     @abstractmethod
     def cancel(self, order: Order) -> None:

@@ -75,6 +75,7 @@ class Network:
         "cut",
         "doings",
         "down",
+        "emits",
         "held",
         "host",
         "kernel",
@@ -97,6 +98,7 @@ class Network:
         self.kernel: Kernel = host.kernel
         self.trace: Trace = host.trace
         self.services = services
+        self.emits = self.setup.adapter.emits
         self.doings = doings
         self.priorities: Priorities | None = None
         self.manual = manual
@@ -361,9 +363,23 @@ class Network:
             if reply.effective and msg.direction == FORWARD and reply.value:
                 seen += (p.receipt(reply.value),)
             self.note(msg, APPLY, msg.service, seen)
+            if reply.effective and self.emits and (topic := self.emits.get(msg.operation)) is not None:
+                self.emit(msg, p.Emitted(topic, msg.saga, "", 0, dict(p.receipt(reply.value))))
         else:
             self.note(msg, REJECT if reply.answer == p.REJECTED else ERROR, msg.service, (reply.value,))
+        for emitted in reply.emitted:
+            self.emit(msg, emitted)
         return reply
+
+    def emit(self, msg: Message, what: p.Emitted) -> None:
+        """Publish what a participant emitted in the transaction in which it handled ``msg``, which is durable now."""
+        broker = self.host.broker
+        if broker is None:
+            self.host.refuse(p.nobody_receives(self.setup.adapter.name, what.topic))
+        topic, saga, key, delay_ms, payload = what
+        broker.publish(
+            msg.service, topic, saga=saga, key=key, delay_us=int(delay_ms * 1000), payload=payload, cause=msg.id
+        )
 
     def _answer(self, pair: tuple[Message, p.Reply]) -> None:
         msg, reply = pair

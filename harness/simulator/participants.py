@@ -8,14 +8,14 @@ as they are told, every time.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from greenlet import GreenletExit
 
-from ..errors import SagafuzzError
+from ..errors import SagafuzzError, UsageError
 from ..history import HOLD, READ, RELEASE, WRITE
 from ..keys import CONFIRMS, OPERATION, TENANT
 from ..ports import Participant, Rejected, Request
@@ -35,15 +35,42 @@ USED_UP: Final = ""
 """What stands among the ids of what was given back for a row that another step has used up."""
 
 
+class Emitted(NamedTuple):
+    """A message that a participant emits in a transaction."""
+
+    topic: str
+    saga: str
+    key: str
+    delay_ms: float
+    payload: dict[str, Any]
+
+
+def nobody_receives(adapter: str, topic: str) -> UsageError:
+    """What is wrong where a message is published and the adapter has no method for it."""
+    return UsageError(
+        f"adapter {adapter!r}: {topic!r} is published, and nobody receives it; add 'def receive(self, message): ...' "
+        f"to the class"
+    )
+
+
+def checked_topic(topic: object, delay_ms: float) -> None:
+    """Raise UsageError for a topic that is no name, or a delay that is none."""
+    if not isinstance(topic, str) or not topic:
+        raise UsageError(f"a message's topic is {topic!r}; write a non-empty string, 'payment.charged' for instance")
+    if delay_ms < 0:
+        raise UsageError(f"message {topic!r}: delay_ms={delay_ms}; a time cannot be negative")
+
+
 class Reply:
     """What a participant did with one delivery. ``answer`` is OK, REJECTED or ERROR.
 
     ``effective`` says that business state changed; ``owner`` whose row a compensation touched ("" for
     nobody's, None where that is not known); ``balance`` is the counters afterwards, for the conservation
-    invariant; ``touched`` are the entities that were read, written, locked, as (kind of event, its data).
+    invariant; ``touched`` are the entities that were read, written, locked, as (kind of event, its data); ``emitted``
+    the messages that are published now that its transaction is durable.
     """
 
-    __slots__ = ("answer", "balance", "effective", "owner", "touched", "value")
+    __slots__ = ("answer", "balance", "effective", "emitted", "owner", "touched", "value")
 
     def __init__(
         self,
@@ -54,6 +81,7 @@ class Reply:
         owner: str | None = "",
         balance: tuple[Any, ...] = (),
         touched: tuple[tuple[str, tuple[Any, ...]], ...] = (),
+        emitted: Sequence[Emitted] = (),
     ) -> None:
         self.answer = answer
         self.value = value
@@ -61,6 +89,7 @@ class Reply:
         self.owner = owner
         self.balance = balance
         self.touched = touched
+        self.emitted = emitted
 
 
 class Row(NamedTuple):
@@ -406,6 +435,13 @@ class ParticipantTransaction:
     locks: dict[str, str] = field(default_factory=dict)
     saga: str = ""
     touched: list[tuple[str, tuple[Any, ...]]] = field(default_factory=list)
+    emitted: list[Emitted] = field(default_factory=list)
+
+    def emit(
+        self, topic: str, /, *, saga: str | None = None, key: str = "", delay_ms: float = 0, **payload: Any
+    ) -> None:
+        checked_topic(topic, delay_ms)
+        self.emitted.append(Emitted(topic, self.saga if saga is None else saga, key, delay_ms, copied(payload)))
 
     def read(self, entity: str, default: Any = None) -> Any:
         pending = self.locks.get(entity, self.saga) != self.saga
@@ -505,13 +541,13 @@ class UserParticipant:
             effective = bool(tx.state != self.durable.state)
         except Rejected as refusal:
             self.durable.memory = tx.memory
-            return Reply(REJECTED, str(refusal))
+            return Reply(REJECTED, str(refusal), emitted=tx.emitted)
         except (SagafuzzError, GreenletExit, KeyboardInterrupt, Spinning):
             raise
         except BaseException as error:  # a failing service is a fact about the system under test
             return Reply(ERROR, f"{type(error).__name__}: {error}")
         if effective and msg.direction == FORWARD:
             self.applied.add((msg.saga, msg.step))
-        self.durable, touched = tx, tuple(tx.touched)
-        tx.touched = []
-        return Reply(OK, value, effective=effective, owner=None, touched=touched)
+        self.durable, touched, emitted = tx, tuple(tx.touched), tx.emitted
+        tx.touched, tx.emitted = [], []
+        return Reply(OK, value, effective=effective, owner=None, touched=touched, emitted=emitted)

@@ -157,6 +157,7 @@ def _copyable(sim: Simulation) -> bool:
         or sim.durable.files
         or sim.chance is not None
         or sim.durable.lags
+        or (sim.broker is not None and sim.broker.busy)
         or any(not isinstance(service, Ledger) for service in sim.services.values())
     ) and all(_can_be_had(what, whom) for _, _, what, whom in sim.kernel.timers)
 

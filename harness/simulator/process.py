@@ -19,9 +19,10 @@ from ..saga import Outcome
 from ..scenario import Order
 from .aio import SimLoop, current_saga
 from .chance import renew
-from .host import Host
+from .host import Host, Post
 from .incarnation import Incarnation
 from .kernel import Spinning
+from .letter import Letter
 from .network import Network
 from .world import SimWorld
 
@@ -43,7 +44,6 @@ class Process(Incarnation):
         self._on_booted = on_booted
         self.orders: list[Order] = []  # those that it was handed when it had booted
         self._serving: dict[str, asyncio.Task[Any]] = {}
-        self.booted = False
         self._struck_before = 0  # how many faults had struck when it was started
         self.serving = 0  # calls of boot, run and recover that have not returned
         self._subject: Any = None
@@ -77,6 +77,15 @@ class Process(Incarnation):
             self.loop.poke(self._start_serving, order)
         else:
             self.spawn("run", order.id, partial(self._serve, order))
+
+    def receive(self, letter: Letter) -> None:
+        """Let the adapter handle a message, beside whatever else it does."""
+        self.replayable = False  # when it comes is no answer of a port
+        self.inputs.append(("receive", letter.id, letter.deliveries, letter.key, self.packed(letter.payload)))
+        if self.loop is not None:
+            self.loop.poke(self._start_receiving, letter)
+        else:
+            self.spawn("receive", letter.saga, partial(self._receive, letter))
 
     def cancel(self, order: Order) -> None:
         """The client cancels ``order``: by the adapter's own method, else by cancelling its asyncio task."""
@@ -139,11 +148,51 @@ class Process(Incarnation):
             raise ProcessCrashed
         return answer
 
-    def _raised(self, method: str, saga: str, error: BaseException) -> None:
+    @property
+    def _broker(self) -> Post:
+        assert self._host.broker is not None, "a message came from it"
+        return self._host.broker
+
+    def _receive(self, letter: Letter) -> None:
+        self.serving += 1
+        try:
+            answer = self._subject.receive(letter.message())
+        except _OURS:
+            raise
+        except BaseException as error:
+            self._not_handled(letter, error)
+            return
+        finally:
+            self.serving -= 1
+        self._handled(letter, answer)
+
+    def _handled(self, letter: Letter, answer: Any) -> None:
         if self.dead:
             raise ProcessCrashed
-        if isinstance(error, Spinning):  # the watchdog's, which ends the run
+        if inspect.iscoroutine(answer):
+            answer.close()
+            text = f"adapter {self._host.setup.adapter.name!r}: receive gives a coroutine"
+            self._host.refuse(UsageError(f"{text}; write 'async def run' and 'async def receive', or neither"))
+        self._broker.handled(letter, self)
+
+    def _not_handled(self, letter: Letter, error: BaseException) -> None:
+        """What leaves ``receive`` says that the message is to come again."""
+        if not self._ended_by(error):
+            where = place(users(passed(error))) or "?"
+            reason = f"{type(error).__name__}: {_message(error)}"
+            self._broker.failed(letter, self, reason, f"receive: {where}")
+
+    def _ended_by(self, error: BaseException) -> bool:
+        """Whether the watchdog ended the run; ProcessCrashed where the process is dead."""
+        if self.dead:
+            raise ProcessCrashed
+        if isinstance(error, Spinning):
             self.kernel.stopped = "spins"
+            return True
+        return False
+
+    def _raised(self, method: str, saga: str, error: BaseException) -> None:
+        if self._ended_by(error):
             return
         where = place(users(passed(error))) or "?"
         data = (type(error).__name__, _message(error), f"{method}: {where}", from_a_port(error))
@@ -187,6 +236,24 @@ class Process(Incarnation):
 
     def _start_serving(self, order: Order) -> None:
         self._serving[order.id] = self._start_coroutine(self._serve_async(order), order.id)
+
+    def _start_receiving(self, letter: Letter) -> None:
+        self._start_coroutine(self._receive_async(letter), letter.saga)
+
+    async def _receive_async(self, letter: Letter) -> None:
+        self.serving += 1
+        try:
+            answer = self._subject.receive(letter.message())
+            if inspect.isawaitable(answer):
+                await answer
+        except (*_OURS, GeneratorExit):
+            raise
+        except BaseException as error:
+            self._not_handled(letter, error)
+            return
+        finally:
+            self.serving -= 1
+        self._handled(letter, None)
 
     def _start_cancelling(self, order: Order) -> None:
         self._start_coroutine(self._guarded_async("cancel", order.id, self._subject.cancel, order), order.id)

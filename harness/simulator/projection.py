@@ -33,6 +33,7 @@ from ..history import (
     ERROR,
     EXPIRE,
     FINAL_RESTART,
+    HANDLED,
     HEAL,
     HOLD,
     INJECTED,
@@ -41,9 +42,14 @@ from ..history import (
     LOGLOST,
     LOST,
     MSG,
+    NACK,
     NONSENSE,
+    PARKED,
+    PUBLISH,
     RAISED,
     READ,
+    RECEIVE,
+    REDRIVE,
     REJECT,
     RELEASE,
     SEND,
@@ -59,9 +65,10 @@ _ACTS: Final = frozenset(
     {
         *(SUBMIT, BOOT, LOGACK, LOGLOST, SEND, ACK, TIMEOUT, CRASH, ADOPT),
         *(TERMINAL, CLIENT_ACK, RAISED, NONSENSE, DEAD_LETTER, ALERT),
+        *(PUBLISH, RECEIVE, HANDLED, NACK, PARKED, REDRIVE),
     }
 )
-"""What orchestrators and clients do and learn: the first lane."""
+"""What orchestrators and clients do and learn, and the messages that they are sent: the first lane."""
 
 _HANDLED: Final = frozenset({APPLY, REJECT, ERROR})
 _AT_PARTICIPANTS: Final = _HANDLED | {EXPIRE, HOLD, RELEASE}

@@ -24,6 +24,9 @@ _ERRORS: Final[dict[str, type[PortError]]] = {
 SLEPT: Final = ("sleep", None)
 """The input of a process that has slept."""
 
+PUBLISHED: Final = ("publish", None)
+"""The input of a process that has published a message."""
+
 
 class ReplayLog:
     """``entries`` are the inputs of a process: (port, answer, for a call what it was about), or for an error

@@ -69,7 +69,9 @@ class Setup:
     @cached_property
     def is_async(self) -> bool:
         factory = self.adapter.factory
-        found = [n for n in ("run", "boot", "recover") if inspect.iscoroutinefunction(getattr(factory, n, None))]
+        found = [
+            n for n in ("run", "boot", "recover", "receive") if inspect.iscoroutinefunction(getattr(factory, n, None))
+        ]
         if found and found[0] != "run":
             raise UsageError(
                 f"adapter {self.adapter.name!r}: {found[0]} is async and run is not; write 'async def run(self, order)'"
@@ -92,6 +94,11 @@ class Setup:
         return hasattr(self.adapter.factory, "recover")
 
     @cached_property
+    def receives(self) -> bool:
+        """Whether somebody can be sent messages."""
+        return hasattr(self.adapter.factory, "receive")
+
+    @cached_property
     def capabilities(self) -> frozenset[str]:
         """What this adapter and scenario can suffer beyond what every one can: keys of CAPABILITIES."""
         adapter = self.adapter
@@ -104,6 +111,9 @@ class Setup:
             "repeats": bool(adapter.refusing_repeats),
             "retention": adapter.key_retention_ms is not None,
             "sagas": self.scenario.sagas > 1,
+            "messages": self.receives,
+            "lossy": self.receives and any(topic.may_lose for topic in adapter.topics.values()),
+            "dead-letters": self.receives and any(t.max_deliveries is not None for t in adapter.topics.values()),
         }
         found = {name for name, present in has.items() if present}
         return frozenset(found.union(getattr(adapter.factory, "live_capabilities", ())))

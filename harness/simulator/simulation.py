@@ -43,8 +43,9 @@ from ..history import (
 from ..saga import Outcome
 from ..scenario import Order
 from ..trace import Run, Trace, called_to
-from . import injection, store
+from . import broker, injection, store
 from .acting import Acting, Actors
+from .broker import Broker
 from .durable import Durable
 from .incarnation import ORCHESTRATOR, Incarnation
 from .kernel import LIVELOCK, NO_LIMIT, Kernel, Task
@@ -128,6 +129,7 @@ class Simulation:
         "_processes",
         "actors",
         "booted_at",
+        "broker",
         "called_at",
         "chance",
         "clock_read",
@@ -175,6 +177,7 @@ class Simulation:
         self.durable = Durable()
         self.services = setup.ledgers() if services is None else services
         self.network = Network(self, self.services, injection.DOINGS, manual=manual)
+        self.broker = Broker(self, self.network) if setup.receives else None
         kernel.acts |= {START: self.start, START_BESIDE: self._start_beside, SUBMIT_DUE: self.submit}
         self.databases: dict[str, str] = {}
         self.resources: dict[str, Any] = {}
@@ -341,6 +344,8 @@ class Simulation:
             self.trace.hands_over(process.label)
         for order in waiting:
             process.submit(order)
+        if self.broker is not None:
+            self.broker.booted()
 
     # -- the whole run -----------------------------------------------------------------------
 
@@ -365,7 +370,7 @@ class Simulation:
                 self._run_to_rest()
                 if kernel.stopped:
                     break
-                if network.flush():
+                if network.flush() or (self.broker is not None and self.broker.flush()):
                     continue
                 if network.stuck and self._operator_comes(waited=bool(kernel.timers)):
                     continue
@@ -536,7 +541,7 @@ _BOOTING: Final[Mapping[type[Effect], Callable[[Simulation, Any, Process], None]
     Upgrade: Simulation._upgrade,
 }
 
-DOINGS: Final[Doings] = {**injection.DOINGS, **store.DOINGS, (AT_BOOT, BEFORE): _BOOTING}
+DOINGS: Final[Doings] = {**injection.DOINGS, **store.DOINGS, **broker.DOINGS, (AT_BOOT, BEFORE): _BOOTING}
 """All that is done in the simulated world, by the moment."""
 
 check_doings(SIMULATED, DOINGS)

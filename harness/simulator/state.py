@@ -46,7 +46,7 @@ def state_keys(observer: Observer, most: int = 2) -> tuple[bytes, ...]:
     each for futures in which no fault strikes, one, or more, as far as ``most`` (0, 1, or 2 for more) asks for.
     Empty where that cannot be told."""
     sim = observer.sim
-    hidden = sim.databases or sim.resources or sim.chance is not None
+    hidden = sim.databases or sim.resources or sim.chance is not None or (sim.broker is not None and sim.broker.busy)
     if hidden or sim.setup.scenario.actors or sim.setup.is_async or sim.setup.judged_by_time:
         return ()
     projection = observer.projection_by_now()

@@ -47,6 +47,7 @@ RUN_OUT: Final = "run out"
 START: Final = "start"
 START_BESIDE: Final = "start beside"
 SUBMIT: Final = "submit"
+LETTER_DUE: Final = "message due"
 
 TIMERS: Final[Mapping[str, Timer]] = MappingProxyType(
     {
@@ -63,6 +64,7 @@ TIMERS: Final[Mapping[str, Timer]] = MappingProxyType(
         START: Timer(BEGINNING, starts=True),
         START_BESIDE: Timer(HIDDEN, starts=True),
         SUBMIT: Timer(BEGINNING, copyable=True),
+        LETTER_DUE: Timer(HIDDEN),
     }
 )
 """Every kind of timer there is."""

@@ -22,7 +22,8 @@ from .incarnation import Incarnation
 from .kernel import EPOCH_S
 from .network import Network
 from .outside import act_outside, resource
-from .replay_log import LIVE, SLEPT
+from .participants import checked_topic, nobody_receives
+from .replay_log import LIVE, PUBLISHED, SLEPT
 from .sqlite import connect
 from .store import StorePort
 
@@ -84,6 +85,28 @@ class SimWorld:
         msg = self._network.request(process, operation, saga, key, timeout_us, payload, resolve, epoch, part)
         future.add_done_callback(lambda done: self._network.give_up(msg) if done.cancelled() else None)
         return Answer(future)
+
+    def publish(
+        self, topic: str, /, *, saga: str | None = None, key: str = "", delay_ms: float = 0, **payload: Any
+    ) -> None:
+        host, process = self._host, self._process
+        process.check_alive()
+        if process.replay_log is not None and process.replay_log.answer("publish") is not LIVE:
+            return
+        saga = self._known_saga(saga, f"publish({topic!r}, ...)")
+        try:
+            checked_topic(topic, delay_ms)
+        except UsageError as error:
+            host.refuse(error)
+        if host.broker is None:
+            host.refuse(nobody_receives(host.setup.adapter.name, topic))
+        if host.trace.on_ask is not None:
+            host.trace.on_ask()
+        delay_us = int(delay_ms * 1000)
+        host.broker.publish(
+            process.label, topic, saga=saga, key=key, delay_us=delay_us, payload=payload, process=process
+        )
+        process.inputs.append(PUBLISHED)
 
     def _undeclared(self, operation: str) -> NoReturn:
         setup = self._host.setup

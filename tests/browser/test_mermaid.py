@@ -10,7 +10,7 @@ from sagafuzz import History
 from sagafuzz.adapters.checkout import CHECKOUT
 from sagafuzz.reports import SCHEDULES
 from sagafuzz.reports.diagram import Diagram
-from sagafuzz.reports.lines import Line
+from sagafuzz.reports.line import Line
 from sagafuzz.reports.mermaid import draw
 
 pytestmark = pytest.mark.browser

@@ -83,6 +83,14 @@ class _Message:
     service: str
 
 
+class _Notice(NamedTuple):
+    """A message that is published, and no request."""
+
+    number: int
+    saga: str
+    topic: str
+
+
 @dataclass(frozen=True)
 class _Words:
     """The arguments of one line: bare words, and those written NAME=VALUE."""
@@ -120,6 +128,7 @@ class _Writer:
         self.living = {1}
         self.declared: dict[str, object] = {}
         self.messages: dict[str, _Message] = {}
+        self.notices: dict[str, _Notice] = {}
         self.attempts: dict[tuple[str, str, str], int] = {}
         self.answers: dict[int, str] = {}
         self.deliveries: dict[int, int] = {}
@@ -368,6 +377,41 @@ class _Writer:
         message = self.message(words)
         self.about(message, "EXPIRE", message.service, "item-1", 1)
 
+    def publish(self, words: _Words) -> None:
+        topic = words.take("topic")
+        if words.name is None or words.name in self.notices:
+            raise Unreadable(f"{words.name!r} is no name for it; name each once")
+        cause = self.messages[words.named.pop("cause")] if "cause" in words.named else None
+        notice = self.notices[words.name] = _Notice(1_000 + len(self.notices), self.saga, topic)
+        sender = cause.service if cause is not None else self.orchestrator()
+        self._of(notice, "PUBLISH", sender, topic, (), 0, cause.number if cause is not None else 0)
+
+    def receive(self, words: _Words) -> None:
+        notice = self.notice(words)
+        nth = self.deliveries[notice.number] = self.deliveries.get(notice.number, 0) + 1
+        self._of(notice, "RECEIVE", self.orchestrator(), notice.topic, nth)
+
+    def handled(self, words: _Words) -> None:
+        notice = self.notice(words)
+        self._of(notice, "HANDLED", self.orchestrator(), notice.topic)
+
+    def nack(self, words: _Words) -> None:
+        notice = self.notice(words)
+        self._of(notice, "NACK", self.orchestrator(), notice.topic, "KeyError: 'saga-1'", "receive: shop.py:1")
+
+    def park(self, words: _Words) -> None:
+        notice = self.notice(words)
+        self._of(notice, "PARKED", "harness", notice.topic, self.deliveries.get(notice.number, 1))
+
+    def drop(self, words: _Words) -> None:
+        self._of(self.notice(words), "LOST", "harness", "message")
+
+    def notice(self, words: _Words) -> _Notice:
+        return self.notices[words.take("notice", self.notices)]
+
+    def _of(self, notice: _Notice, kind: str, process: str, *data: Any) -> None:
+        self.rows.append((self.now_us, kind, process, notice.saga, "", "", 0, None, notice.number, data))
+
     def pause(self, words: _Words) -> None:
         self.add("PAUSE", self.orchestrator(), int(words.take("time in ms")), saga="")
 
@@ -498,6 +542,12 @@ VERBS: dict[str, Verb] = {
         Verb("hold MESSAGE ENTITY", _Writer.hold),
         Verb("release MESSAGE ENTITY", _Writer.release),
         Verb("expire MESSAGE", _Writer.expire),
+        Verb("publish TOPIC [cause=MESSAGE] -> NOTICE", _Writer.publish),
+        Verb("receive NOTICE", _Writer.receive),
+        Verb("handled NOTICE", _Writer.handled),
+        Verb("nack NOTICE", _Writer.nack),
+        Verb("park NOTICE", _Writer.park),
+        Verb("drop NOTICE", _Writer.drop),
         Verb("pause MS", _Writer.pause),
         Verb("as INCARNATION|ACTOR", _Writer.act_as),
         Verb("declare NAME=VALUE ...", _Writer.declare),

@@ -22,6 +22,7 @@ from . import (  # noqa: F401 - they fill the tables
     examples_isolation,
     examples_limits,
     examples_log,
+    examples_messages,
     examples_order,
     examples_owners,
     examples_parts,
@@ -94,7 +95,7 @@ def test_conduct_is_always_judged(id: str) -> None:
     assert id in check(history("boot")).exercised
 
 
-NAMES_THE_CAUSE = {"I9": "I1", "I22": "I13"}
+NAMES_THE_CAUSE = {"I9": "I1", "I22": "I13", "I40": "I2", "I41": "I2"}
 """What these see in a history another one sees as well, as their docstrings say; they name the nearer cause."""
 
 

@@ -124,6 +124,12 @@ def test_another_saga_may_be_told_of() -> None:
 EVERYTHING = """
     submit
     send order.create key=o -> m1
+    publish order.created cause=m1 -> n
+    receive n
+    nack n
+    handled n
+    park n
+    drop n
     fault duplicate m1
     apply m1 owner=nobody
     reject m1

@@ -32,6 +32,8 @@ from sagafuzz.adapters.checkout import CHECKOUT
 from sagafuzz.faults import AT_BOOT, FAULT_KINDS
 from sagafuzz.simulator import Register
 
+from .broken_messages import BROKEN as MESSAGES
+
 SHIPPED = Saga(
     "shipped",
     [
@@ -475,6 +477,11 @@ def fault(words: str) -> Fault:
 
 
 TWO = Scenario(name="two", sagas=2)
+WAITS_FOR_THE_RECORD, TOO_EARLY = (
+    MESSAGES["message-early"].adapter,
+    Plan(faults=(fault("message-early payment.charged M"),)),
+)
+NEVER_ASKS, LOST = MESSAGES["message-lost"].adapter, Plan(faults=(fault("message-lost payment.charged M"),))
 LONE = {
     "I1": lone(NoKey, "duplicate order F"),
     "I2": lone(LeavesThePivot, scenario=REFUSED["inventory.reserve"]),
@@ -500,6 +507,8 @@ LONE = {
     "I23": lone(CallsItDone, scenario=REFUSED["order.create"]),
     "I24": lone(Newest, "crash-after-effect order F", "upgrade", upgrade=Newer),
     "I25": lone(CountsByHand, scenario=TWO, isolation=["lost-update"], participants={"account": Register}),
+    "I40": Lone(adapter=WAITS_FOR_THE_RECORD, plan=TOO_EARLY, alone=False),
+    "I41": Lone(adapter=NEVER_ASKS, plan=LOST, alone=False),
     "C1": lone(Trips),
     "C2": lone(SaysNothing),
     "C3": lone(Waits),

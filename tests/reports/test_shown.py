@@ -11,7 +11,7 @@ from sagafuzz import Violation
 from sagafuzz.history import Fired
 from sagafuzz.reports.diagram import diagram
 from sagafuzz.reports.evidence import LAST_ROWS, evidence
-from sagafuzz.reports.lines import Line, LineKind, Mark
+from sagafuzz.reports.line import Line, LineKind, Mark
 from sagafuzz.reports.shown import shown
 from sagafuzz.reports.strikes import struck_rows
 

@@ -12,12 +12,15 @@ from types import SimpleNamespace
 import pytest
 
 from sagafuzz import Fault, Finding, History, Plan, Site
+from sagafuzz.exploration.enumerator import Enumerator
 from sagafuzz.exploration.quiet import quiet
 from sagafuzz.faults import FAULT_KINDS
 from sagafuzz.history import Fired
 from sagafuzz.reports import REPORTS, SCHEDULES
 from sagafuzz.reports.diagram import diagram, to_text
+from sagafuzz.saga import MESSAGE
 
+from ..quality.broken_messages import BROKEN as OF_MESSAGES
 from ..quality.broken_systems import BROKEN
 from ..quality.test_fault_kinds_matter import runs, setups
 
@@ -30,12 +33,24 @@ def struck(kind: str) -> History:
     that is made again, comes after another fault."""
     if kind in LIVE_ONLY:
         return by_hand(kind)
+    if MESSAGE in FAULT_KINDS[kind].directions:
+        return struck_message(kind)
     broken = BROKEN[kind]
     for setup in setups(broken.adapter):
         with quiet():
             for last, plan, run in runs(setup, broken.after, {kind}):
                 if last == kind and len(run.fired) == len(plan):
                     return run.history(setup, plan)
+    raise AssertionError(f"no system of the tests suffers {kind}")
+
+
+def struck_message(kind: str) -> History:
+    """The first run in which a fault of that kind strikes a message."""
+    (setup,) = setups(OF_MESSAGES[kind].adapter)
+    with quiet():
+        for case in Enumerator(setup, 1, only={kind}, reductions=()).cases():
+            if case.plan.faults:
+                return case.run.history(setup, case.plan)
     raise AssertionError(f"no system of the tests suffers {kind}")
 
 
@@ -58,6 +73,8 @@ def words(history: History, fault: Fault) -> tuple[str, ...]:
     """What the line that was struck says, by the site and by what a fault of that kind does there."""
     kind, site = FAULT_KINDS[fault.kind], fault.site
     verb = history.saga.operation(site.subject, site.direction).rpartition(".")[2] if site.direction else ""
+    if site.direction == MESSAGE:
+        verb = site.subject
     if kind.crash:
         return ("CRASH", verb or site.subject)
     if kind.name in ("clock-forward", "clock-back", "pause", "cancel"):

@@ -11,6 +11,7 @@ from sagafuzz import Plan
 from sagafuzz.loading import load
 from sagafuzz.simulator import Setup, Simulation, prefixes, timers
 from sagafuzz.simulator.aio import SimLoop
+from sagafuzz.simulator.broker import Broker
 from sagafuzz.simulator.kernel import Kernel
 from sagafuzz.simulator.network import Network
 
@@ -25,7 +26,8 @@ def setup() -> Setup:
 
 def test_every_kind_of_timer_is_something_that_happens() -> None:
     sim = Simulation(setup())
-    assert sim.kernel.acts.keys() == timers.TIMERS.keys() - {timers.LOOP}
+    assert sim.kernel.acts.keys() == timers.TIMERS.keys() - {timers.LOOP, timers.LETTER_DUE}
+    Broker(sim, sim.network)
     task = sim.incarnate(1).spawn("loop", "", lambda: None)
     SimLoop(sim.kernel, task).close()
     assert sim.kernel.acts.keys() == timers.TIMERS.keys()

@@ -1,0 +1,104 @@
+"""What is known of one step in one direction, and of one message: gathered by `Facts`."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from ..history import CAUSE, DATA, MSG, SAGA, TOPIC, Row
+
+
+class CallFacts:
+    """What is known of one step in one direction. Positions are indices into the rows.
+
+    ``sends`` are (position, message, key); ``effective`` are (position, key, owner or None); ``applied`` is
+    the first position at which the participant said yes, effective or not (-1: never);
+    ``beside`` are the same of actors, whose answers and waits are not the orchestrator's; ``returned`` counts the
+    effects of undos with which an actor takes back what a saga had done that was called completed.
+    ``answers`` maps a message to (position, "ok" | "rejected" | "error") as the caller got it; what a message of the
+    participant's told stands there too, under the negative of its position;
+    ``given_up`` maps a message to the position at which the caller stopped waiting. ``refusals`` and
+    ``errors`` are the positions at which the participant refused and failed, ``expired`` those at which it
+    withdrew what a forward request had reserved.
+    """
+
+    __slots__ = (
+        *("answers", "applied", "beside", "deliveries", "effective", "errors", "expired", "given_up", "refusals"),
+        *("returned", "sends"),
+    )
+
+    def __init__(self) -> None:
+        self.sends: list[tuple[int, int, str | None]] = []
+        self.beside: list[tuple[int, int, str | None]] = []
+        self.returned = 0
+        self.effective: list[tuple[int, str | None, str | None]] = []
+        self.answers: dict[int, tuple[int, str]] = {}
+        self.given_up: dict[int, int] = {}
+        self.refusals: list[int] = []
+        self.errors: list[int] = []
+        self.expired: list[int] = []
+        self.deliveries = 0
+        self.applied = -1
+
+    @property
+    def answered_ok(self) -> int | None:
+        """The first position at which the caller learnt of success."""
+        return min((at for at, answer in self.answers.values() if answer == "ok"), default=None)
+
+    def definite(self, message: int, key: str | None, default: int) -> int:
+        """The position at which the caller learnt what became of ``message``: from its own answer, or
+        from a success or refusal of another attempt under the same key."""
+        found = [self.answers[message][0]] if message in self.answers else []
+        if key is not None:
+            found += [
+                self.answers[other][0]
+                for _, other, same in self.sends
+                if same == key and other in self.answers and self.answers[other][1] != "error"
+            ]
+        return min(found, default=default)
+
+    @property
+    def definitely_refused(self) -> bool:
+        """Some attempt was refused, and every other attempt was too or shared its key: then the
+        refusal speaks for all of them."""
+        return self._settled({"rejected"})
+
+    @property
+    def definitely_answered(self) -> bool:
+        """Every attempt was answered, with success or a refusal, or shared its key with one that was."""
+        return self._settled({"ok", "rejected"})
+
+    @property
+    def came_to_nothing(self) -> bool:
+        """The same, where to say "yes" and change nothing counts as to refuse: for there was no effect at all."""
+        return self._settled({"rejected"} if self.effective else {"rejected", "ok"})
+
+    def _settled(self, definite: Collection[str]) -> bool:
+        settled = [message for message, (_, answer) in self.answers.items() if answer in definite]
+        if not settled:
+            return False
+        keys = {key for _, message, key in self.sends if message in settled and key is not None}
+        return all(message in settled or key in keys for _, message, key in self.sends)
+
+    @property
+    def refused_once(self) -> bool:
+        """Some attempt was refused, whatever became of the others."""
+        return any(answer == "rejected" for _, answer in self.answers.values())
+
+
+class MessageFacts:
+    """What is known of one message. ``received`` are (position, process, delivery), ``handled`` the positions at which
+    it was acknowledged, ``failed`` those at which its handling failed, ``parked`` the last at which it went to the
+    dead-letter queue (-1: never). ``cause`` is the request that made a participant publish it (0: none)."""
+
+    __slots__ = ("cause", "failed", "handled", "number", "parked", "published", "received", "saga", "topic")
+
+    def __init__(self, position: int, row: Row) -> None:
+        self.number: int = row[MSG]
+        self.topic: str = row[DATA][TOPIC]
+        self.saga: str = row[SAGA]
+        self.cause: int = row[DATA][CAUSE]
+        self.published = position
+        self.received: list[tuple[int, str, int]] = []
+        self.handled: list[int] = []
+        self.failed: list[int] = []
+        self.parked = -1

@@ -1,0 +1,55 @@
+"""One copy of a message on its way to a process."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..messages import Message, Topic
+from .message import copied
+
+
+class Letter:
+    """One copy of a message on its way. ``number`` is that of its events, ``open`` as long as it is neither
+    acknowledged nor lost nor in the dead-letter queue; ``ready`` says that it waits for the one before it."""
+
+    __slots__ = (
+        *("after_next", "cause", "deliveries", "id", "key", "number", "open", "payload", "ready", "redriven"),
+        *("saga", "terms", "topic"),
+    )
+
+    def __init__(
+        self, number: int, id: str, topic: str, saga: str, key: str, payload: dict[str, Any], cause: int, terms: Topic
+    ) -> None:
+        self.number = number
+        self.id = id
+        self.topic = topic
+        self.saga = saga
+        self.key = key
+        self.payload = payload
+        self.cause = cause
+        self.terms = terms
+        self.deliveries = 0
+        self.open = True
+        self.ready = False
+        self.redriven = False
+        self.after_next = False
+
+    def copy(self) -> Letter:
+        """A second copy of the message, which nobody has been handed yet."""
+        return Letter(self.number, self.id, self.topic, self.saga, self.key, self.payload, self.cause, self.terms)
+
+    @property
+    def lane(self) -> str:
+        """Messages of one lane come in order."""
+        return self.key or self.saga
+
+    def message(self) -> Message:
+        """It as ``receive`` is handed it."""
+        return Message(
+            topic=self.topic,
+            saga=self.saga,
+            key=self.key,
+            payload=copied(self.payload),
+            id=self.id,
+            delivery=self.deliveries,
+        )
