@@ -115,6 +115,9 @@ FAILED_BOOT: Final = "it could not boot"
 WAITING: Final = "waiting"
 """Why a run was ended that was not at rest: somebody still polled, and the harness could not wait for what comes."""
 
+STILL_BUSY: Final = "still busy"
+"""Why a case of real processes was ended that was not at rest, although it had twice the time that it says it needs."""
+
 UNCALLED: Final = "nobody was called"
 """Why a compensation that had failed for as long as anybody waits works again although nobody was called to it."""
 

@@ -315,7 +315,7 @@ def _cause(history: History, violation: Violation, culprits: str, usual: str) ->
         opening = f"{culprits} {'bring' if ' and ' in culprits else 'brings'} it out"
         opening += f" in {where}" if where and where not in culprits else ""
     else:
-        opening = f"no fault is needed{f' in {where}' if where else ''}"
+        opening = f"it happens without a fault{f', in {where}' if where else ''}"
     return f"{opening}{f', where {evidence}' if evidence else ''}; the usual cause: {usual}"
 
 

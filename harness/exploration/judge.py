@@ -71,6 +71,11 @@ def found_in(history: History, signature: tuple[str, ...], catalogue: Catalogue 
     return next((violation for violation in violations if violation.signature == signature), None)
 
 
+def why_undecided(history: History, invariant: str, catalogue: Catalogue = OURS) -> str:
+    """Why the check of an invariant, by its id, says nothing of ``history``; "" where it does."""
+    return check(history, only=(invariant,), catalogue=catalogue).gave_up.get(invariant, "")
+
+
 def outcome_of(run: Run, setup: Setup) -> str:
     """What the clients were told, saga by saga; "no answer" where a crash came between."""
     told = {row[SAGA]: row[DATA][OUTCOME] for row in run.rows if row[KIND] == CLIENT_ACK}

@@ -42,7 +42,7 @@ from .events import (
     StageEnded,
 )
 from .findings import shown_by, worth_telling
-from .judge import Judge, found_in, violates
+from .judge import Judge, found_in, violates, why_undecided
 from .reductions import SHAPING
 from .replay import Replay, Replayed
 from .report_builder import ReportBuilder
@@ -366,7 +366,9 @@ async def _replay(recorded: Replay, adapter: Adapter, catalogue: Catalogue) -> R
         found.append((history, found_in(history, recorded.signature, catalogue)))
     failing = [(history, violation) for history, violation in found if violation is not None]
     if not failing:
-        return Replayed(result="FIXED", history=found[-1][0])
+        undecided = (why_undecided(history, recorded.signature[0], catalogue) for history, _ in found)
+        why = next(filter(None, undecided), "")
+        return Replayed(result="CANNOT RUN" if why else "FIXED", reason=why, history=found[-1][0])
     result: Any = "STILL FAILS" if len(failing) == REPEATS else "FLAKY"
     history, violation = failing[0]
     return Replayed(result=result, reason=f"{len(failing)} of {REPEATS} runs", violation=violation, history=history)

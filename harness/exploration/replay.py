@@ -19,7 +19,7 @@ from ..simulator import Setup, simulate
 from ..verdict import Finding, Violation
 from ..versioned import FileForm
 from .driver import Action, replay_actions
-from .judge import found_in
+from .judge import found_in, why_undecided
 from .parting import first_difference
 
 REPLAY_VERSION: Final = 1
@@ -149,7 +149,8 @@ def replay(recorded: Replay, adapter: Adapter, catalogue: Catalogue = OURS) -> R
         reason = f"{len(digests)} different histories in {REPEATS} runs: {found}"
         return Replayed(result="FLAKY", reason=reason, history=history)
     if violations[-1] is None:
-        return Replayed(result="FIXED", history=history)
+        why = why_undecided(histories[-1], recorded.signature[0], catalogue)
+        return Replayed(result="CANNOT RUN" if why else "FIXED", reason=why, history=history)
     return Replayed(result="STILL FAILS", violation=violations[-1], history=history)
 
 

@@ -26,9 +26,9 @@ from .events import Event, ExamplesRun, FindingShrunk, PartLeft, ProgramShrunk, 
 from .findings import ranked
 from .part_search import NO_END
 from .settings import Settings
-from .statistics import Statistics
+from .statistics import Statistics, by_number
 from .stopping import Ends, Stop, Why
-from .vacuity import NOTHING_INJECTED, vacuous
+from .vacuity import NOTHING_INJECTED, doubted, vacuous
 
 
 class ReportBuilder:
@@ -88,7 +88,7 @@ class ReportBuilder:
             random=self._random,
             random_plans=self._random_plans(),
             invariants=invariants,
-            findings=ranked(findings),
+            findings=ranked([doubted(finding, self._scenarios) for finding in findings]),
             coverage=known.coverage.cells(),
             covered=known.coverage.result(),
             kinds=settings.kinds,
@@ -126,9 +126,10 @@ class ReportBuilder:
             yield f"in {counts.run - counts.fired} of {counts.run} plans a fault did not fire"
         if drawn.fired < drawn.run:
             yield f"in {drawn.run - drawn.fired} of {drawn.run} random plans a fault did not fire"
+        for why in dict.fromkeys(self._known.gave_up.values()):
+            ids = sorted((id for id, other in self._known.gave_up.items() if other == why), key=by_number)
+            yield f"the check{'s' if len(ids) > 1 else ''} of {', '.join(ids)} gave up: {why}"
         if self._stop is None:
             yield from vacuous(self._scenarios)
             if not (findings or self._known.struck or self._random.faults):
                 yield NOTHING_INJECTED
-        for id, why in self._known.gave_up.items():
-            yield f"the check of {id} gave up: {why}"

@@ -242,7 +242,7 @@ class Statistics:
 
     def invariants(self, found: Counter[str]) -> tuple[InvariantResult, ...]:
         """One result an invariant. ``found`` adds what the random part found, by id."""
-        return tuple(self._invariant(id, found[id]) for id in sorted(self._catalogue.by_id, key=_by_number))
+        return tuple(self._invariant(id, found[id]) for id in sorted(self._catalogue.by_id, key=by_number))
 
     def _invariant(self, id: str, found: int) -> InvariantResult:
         name = self._catalogue.by_id[id].name
@@ -263,7 +263,7 @@ class Statistics:
             status = VIOLATED
             direct = found or any(signature[0] == id for signature in self.sightings)
             if not direct:
-                note = f"follows from {', '.join(sorted(self.explained_by.get(id, ()), key=_by_number))}"
+                note = f"follows from {', '.join(sorted(self.explained_by.get(id, ()), key=by_number))}"
         elif id in self.gave_up:
             status, note = GAVE_UP, self.gave_up[id]
         else:
@@ -282,5 +282,6 @@ class Statistics:
             yield f"faults at attempts beyond number {MAX_ATTEMPT} of one call: not struck"
 
 
-def _by_number(id: str) -> tuple[bool, int]:
+def by_number(id: str) -> tuple[bool, int]:
+    """Where an invariant stands among others."""
     return (id[:1] != "I", int(id[1:]))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Final
 
 from ..history import APPLY, CLIENT_ACK, DATA, DIRECTION, KIND, OUTCOME, PROCESS, REJECT, SAGA, SEND, STEP, TERMINAL
 from ..saga import COMPENSATION, FORWARD, Outcome, split
 from ..simulator import Run, Setup
-from ..verdict import ScenarioResult
+from ..verdict import Finding, ScenarioResult
 
 
 def sends(run: Run) -> bool:
@@ -62,11 +63,24 @@ def never_asked(scenario: str) -> str:
 def never_completed(scenario: str, *, struck: bool = False) -> str:
     """What is said of a scenario that is meant to succeed and does not complete; ``struck``: it does where a fault
     strikes."""
-    how = "completes only where a fault strikes" if struck else "never completes, not even without a fault"
     return (
-        f"scenario {scenario} {how}, and nothing refuses its orders; look at how the code under test is wired, or "
-        f"write succeeds=False in the Scenario"
+        f"scenario {scenario} {_how(struck)}, and nothing refuses its orders; look first at how the code under test is "
+        f"wired, or write succeeds=False in the Scenario"
     )
+
+
+def _how(struck: bool) -> str:
+    return "completes only where a fault strikes" if struck else "never completes, not even without a fault"
+
+
+def doubted(finding: Finding, scenarios: Iterable[ScenarioResult]) -> Finding:
+    """The finding, with a note where its scenario does not complete without a fault: then what a fault breaks is not
+    what to mend first."""
+    for found in scenarios:
+        if found.scenario == finding.scenario and found.counts.run and found.sends and not found.completes:
+            note = f"scenario {found.scenario.name} {_how(found.ever_completes)}: look at that first"
+            return replace(finding, notes=(*finding.notes, note))
+    return finding
 
 
 def vacuous(scenarios: Iterable[ScenarioResult]) -> Iterator[str]:

@@ -6,10 +6,10 @@ never consistent.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import Final
 
-from ..history import WAITING, History
+from ..history import STILL_BUSY, WAITING, History
 from ..verdict import Verdict, Violation
 from . import claims, conduct, effects, isolation, limits, log, messages, order, owners, undoing, unknowns
 from .blocking import Hold, blocking
@@ -40,10 +40,14 @@ __all__ = [
 ]
 
 
-CUT: Final = (
-    "a run had to be ended while somebody still polled: what would have come of it is not known; poll at longer "
-    "intervals, or wait for less"
-)
+CUT: Final[Mapping[str, str]] = {
+    WAITING: "a run had to be ended while somebody still polled: what would have come of it is not known; poll at "
+    "longer intervals, or wait for less",
+    STILL_BUSY: "a case had to be ended while a saga was still running, or a request still under way, after twice "
+    "max_recovery_ms: what would have come of it is not known; raise max_recovery_ms in the manifest to what the "
+    "system needs, or bound what it waits for",
+}
+"""By why a run was ended that was not at rest: why nothing is said of what would have come of it."""
 
 
 def check(history: History, only: Collection[str] | None = None, catalogue: Catalogue = OURS) -> Verdict:
@@ -52,11 +56,12 @@ def check(history: History, only: Collection[str] | None = None, catalogue: Cata
     violations: list[Violation] = []
     exercised: list[str] = []
     gave_up: dict[str, str] = {}
+    cut = CUT.get(facts.end, "")
     for id, entry in catalogue.by_id.items():
         if only is not None and id not in only:
             continue
-        if facts.end == WAITING and entry.nature in ("liveness", "both"):
-            gave_up[id] = CUT
+        if cut and entry.nature in ("liveness", "both"):
+            gave_up[id] = cut
             continue
         try:
             was_exercised, found = entry.check(facts)

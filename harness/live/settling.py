@@ -10,7 +10,7 @@ import asyncio
 import time
 from typing import Final
 
-from ..history import HEAL
+from ..history import HEAL, STILL_BUSY
 from .background import Background
 from .client import Client
 from .manifest import Manifest
@@ -27,7 +27,6 @@ FACTOR: Final = 2
 """A system gets so much more time than it says that it needs, since the machine may be slow."""
 
 QUIESCENT: Final = "quiescent"
-STILL_BUSY: Final = "still busy"
 
 
 class Settling:

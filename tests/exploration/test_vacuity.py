@@ -142,6 +142,20 @@ def test_one_that_completes_only_where_a_fault_strikes_shows_nothing_without_one
     assert list(vacuous([replace(found, completes=True), replace(found, counts=PlanCounts())])) == []
 
 
+def test_a_finding_in_one_that_never_completes_says_what_to_look_at_first() -> None:
+    adapter = as_adapter(sagafuzz.adapter(saga=SAGA, scenarios=[Scenario()])(GivesUp))
+    report = Campaign(adapter, Settings(max_faults=1, examples=0, kinds=("crash-after-effect",))).run()
+    assert report.findings, "it keeps its sagas in memory only"
+    note = "scenario succeeds never completes, not even without a fault: look at that first"
+    assert {finding.notes for finding in report.findings} == {(note,)}
+
+
+def test_a_finding_in_one_that_completes_has_no_such_note() -> None:
+    adapter = as_adapter(sagafuzz.adapter(saga=SAGA, scenarios=[Scenario()])(Asks))
+    report = Campaign(adapter, Settings(max_faults=1, examples=0, kinds=("crash-after-effect",))).run()
+    assert [finding.notes for finding in report.findings] == [()] * len(report.findings) != []
+
+
 @pytest.mark.parametrize(
     "scenario",
     [

@@ -85,6 +85,16 @@ def test_a_system_that_cannot_be_run_is_inconclusive_with_its_last_lines(
     assert "its last lines: no database at all" in out
 
 
+def test_a_system_whose_sagas_do_not_end_in_time_is_inconclusive(
+    small: Small, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    program = "import time\nfrom sagafuzz import worker\n\ndef drive(saga):\n    worker.call(saga, 'order', 'do')\n"
+    small(program + "    time.sleep(300)\n\nworker.serve(drive)\n", capabilities='resume = "none"')
+    assert sagafuzz("run", tmp_path / "small.toml", "--faults", 0, "--scenario", "succeeds") == 3
+    out = " ".join(capsys.readouterr().out.split())
+    assert "INCONCLUSIVE: the checks of I2, I3, I10, I11, I13, I21, I22, C3 gave up: a case had to be ended" in out
+
+
 def test_a_test_marked_with_a_manifest_runs_real_processes(
     small: Small, tmp_path: Path, pytester: pytest.Pytester
 ) -> None:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from sagafuzz.exploration.live import LiveCampaign, replay
+from sagafuzz.exploration.replay import from_text, to_text
+from sagafuzz.exploration.settings import Settings
 from sagafuzz.invariants import check
 from sagafuzz.live.case import LiveRun
+from sagafuzz.loading import load
 from sagafuzz.simulator import Setup
 from sagafuzz.verdict import Verdict
 
-from .conftest import Small, fault, run
+from .conftest import NOTHING, Small, fault, run
 
 FOUND_AT_A_START_ONLY = """
 import json, pathlib, time
@@ -61,7 +67,44 @@ def test_where_nothing_drives_a_saga_on_no_restart_is_tried(small: Small) -> Non
     live = run(setup, LOST)
     assert "BOOT" in [row[1] for row in live.run.rows]
     assert [row[9] for row in live.run.rows if row[1] == "CRASH"] == []
-    assert {violation.invariant for violation in verdict(setup, live).violations} <= {"I3", "C3"}
+    found = verdict(setup, live)
+    assert found.conclusion == "inconclusive"
+    assert {"I2", "I3", "I11", "I13", "C3"} <= found.gave_up.keys() and "raise max_recovery_ms" in found.gave_up["I3"]
+
+
+BUSY = """
+import time
+from sagafuzz import worker
+
+def drive(saga):
+    for key in %r:
+        worker.call(saga, "order", "do", key=key)
+    time.sleep(300)
+
+worker.serve(drive)
+"""
+
+
+def test_a_case_that_ends_while_a_saga_still_runs_is_neither_green_nor_red(small: Small) -> None:
+    setup = small(BUSY % (["o"],), capabilities='resume = "none"')
+    assert check(run(setup).run.history(setup, NOTHING)).conclusion == "inconclusive"
+
+
+def test_what_it_has_done_wrong_by_then_is_judged_all_the_same(small: Small) -> None:
+    setup = small(BUSY % (["o", "o2"],), capabilities='resume = "none"')
+    live = run(setup)
+    assert [violation.invariant for violation in check(live.run.history(setup, NOTHING)).violations] == ["I1"]
+
+
+def test_a_finding_whose_case_is_still_busy_when_it_is_run_again_is_not_fixed(small: Small, tmp_path: Path) -> None:
+    small(FOUND_AT_A_START_ONLY)
+    adapter = load(str(tmp_path / "small.toml"))
+    settings = Settings(max_faults=1, scenarios=(adapter.scenario("succeeds"),), kinds=("lost-ack",))
+    finding = next(f for f in LiveCampaign(adapter, settings).run().findings if f.violation.invariant == "I3")
+    recorded = from_text(to_text(finding, adapter.spec), "a finding")
+    small(FOUND_AT_A_START_ONLY, capabilities='resume = "none"')
+    again = replay(recorded, load(str(tmp_path / "small.toml")))
+    assert (again.result, again.reason[:24]) == ("CANNOT RUN", "a case had to be ended w")
 
 
 GIVES_UP_AN_UNDO = """
