@@ -27,7 +27,7 @@ from sagafuzz import worker
 from sagafuzz.errors import UsageError
 from sagafuzz.ports import Adapter, Store, World
 from sagafuzz.records import Write, as_text, check_guards, check_key, declared_outcome, from_text, listed, read
-from sagafuzz.saga import FORWARD, Outcome, problem_with_part
+from sagafuzz.saga import Outcome, problem_with_part
 from sagafuzz.scenario import Order
 
 
@@ -173,20 +173,15 @@ class HostWorld:
         part: str | None = None,
         **payload: Any,
     ) -> Any:
-        found = self._adapter.saga.by_operation.get(operation)
-        if found is None:
-            raise UsageError(f"live mode knows no operation {operation!r}: no step has it")
-        step, direction = found
         id = self.saga_of(saga)
         asked = self._sagas.get(id) or worker.SagaRequest(id=id)
         wait_ms = None if timeout_ms is None else timeout_ms / self._scale
-        verb = "do" if direction == FORWARD else "undo"
-        if part is not None or step.many:
+        if part is not None or operation in self._adapter.saga.in_parts:
             problem = problem_with_part(self._adapter.saga, operation, part)
             if problem:
                 raise UsageError(problem)
         said: dict[str, Any] = {"key": key, "payload": payload, "timeout_ms": wait_ms, "epoch": epoch, "part": part}
-        ask = partial(worker.call, asked, step.name, verb, **said)
+        ask = partial(worker.ask, asked, operation, **said)
         return asyncio.ensure_future(asyncio.to_thread(ask)) if _in_a_loop() else ask()
 
     def publish(self, topic: str, /, **_: Any) -> None:

@@ -20,7 +20,7 @@ from .errors import UsageError, nearest
 from .faults import kind_named
 from .keys import KEY_SCOPES, OPERATION, usual_scope
 from .messages import Topic
-from .saga import Outcome, Saga, split
+from .saga import Outcome, Saga, check_operations, split
 from .scenario import Scenario, default_scenarios
 
 _T = TypeVar("_T")
@@ -448,6 +448,7 @@ def _check_saga(saga: object) -> None:
 
 def _check_declared(declared: Adapter, where: str) -> None:
     _check_scenarios(declared.scenarios, declared.saga, where)
+    check_operations(declared.saga, declared.operations)
     participants = {operation.partition(".")[0] for operation in (*declared.saga.by_operation, *declared.operations)}
     check_actors(declared.actors, declared.scenarios, participants, where)
     _check_promises(declared)

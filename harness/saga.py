@@ -106,12 +106,7 @@ class Step:
         if self.undo is not None and not isinstance(self.undo, str):
             raise UsageError(f"step {self.name!r}: its undo is {self.undo!r}; write a string, or leave it out")
         for text in (self.operation, *((self.undo,) if self.undo is not None else ())):
-            participant, dot, verb = text.partition(".")
-            if not (participant and dot and verb):
-                raise UsageError(
-                    f"step {self.name!r}: operation {text!r} names no participant; "
-                    f"write 'participant.verb', for example 'payment.charge'"
-                )
+            _check_operation(text, f"step {self.name!r}")
         if self.undo == self.operation:
             raise UsageError(f"step {self.name!r}: its undo is its own operation {self.operation!r}; name the inverse")
         if isinstance(self.after, str):
@@ -322,3 +317,24 @@ class Saga:
         operation = found.operation if direction == FORWARD else (found.undo or f"{found.operation} (undo)")
         part = split(step)[1]
         return instance(operation, part) if part else operation
+
+
+def check_operations(saga: Saga, operations: Iterable[str]) -> None:
+    """Raise UsageError where one of the calls that are to belong to no step of ``saga`` names no participant, or is a
+    step's: then no request of that step would be known as one."""
+    for operation in operations:
+        _check_operation(operation, f"saga {saga.name!r}: operations")
+        if operation in saga.by_operation:
+            step, _ = saga.by_operation[operation]
+            raise UsageError(
+                f"saga {saga.name!r}: operations lists {operation!r}, which belongs to step {step.name!r}; leave it out"
+            )
+
+
+def _check_operation(operation: str, where: str) -> None:
+    participant, dot, verb = operation.partition(".")
+    if not (participant and dot and verb):
+        raise UsageError(
+            f"{where}: operation {operation!r} names no participant; "
+            f"write 'participant.verb', for example 'payment.charge'"
+        )

@@ -26,6 +26,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar, cast
 from urllib.parse import urlsplit
 
+from .errors import UsageError
 from .ports import CallTimeout, PortError, Rejected, StoreUnavailable, Unavailable
 from .saga import Outcome
 from .sqlite import WatchedConnection
@@ -39,6 +40,7 @@ __all__ = [
     "ShownConnection",
     "StoreUnavailable",
     "Unavailable",
+    "ask",
     "call",
     "database",
     "durable",
@@ -93,24 +95,52 @@ def call(
     ``timeout_ms`` real milliseconds (None: what the manifest says).
 
     Raises Rejected (definite), Unavailable (it answered with an error) or CallTimeout (no answer came: it may
-    have applied, or may yet). ``receipt`` is what ``do`` was answered with, for its ``undo``; ``epoch`` the caller's
-    fencing token, where it has one; ``part`` tells the requests of a step of several apart.
+    have applied, or may yet); UsageError where there is no such step or saga. ``receipt`` is what ``do`` was answered
+    with, for its ``undo``; ``epoch`` the caller's fencing token, where it has one; ``part`` tells the requests of a
+    step of several apart.
     """
     said = dict(saga.payload if payload is None else payload)
     if receipt is not None:
         said["receipt"] = receipt
-    headers = {"Saga-Id": saga.id, "Saga-Step": step, **({"Idempotency-Key": key} if key is not None else {})}
-    if epoch:
-        headers["Saga-Epoch"] = str(epoch)
-    if part is not None:
-        headers["Saga-Part"] = part
+    return _asked(saga, f"{step}/{verb}", said, key, timeout_ms, {"Saga-Step": step, **_beside(epoch, part)})
+
+
+def ask(
+    saga: SagaRequest,
+    operation: str,
+    *,
+    key: str | None = None,
+    payload: Mapping[str, Any] | None = None,
+    timeout_ms: float | None = None,
+    epoch: int = 0,
+    part: str | None = None,
+) -> Any:
+    """Ask a participant for an ``operation``, spelt ``participant.verb``: one of a step, or one that the manifest lists
+    in ``operations``, a query for instance. Returns what it answers, and raises as `call` does."""
+    said = saga.payload if payload is None else payload
+    return _asked(saga, operation, said, key, timeout_ms, _beside(epoch, part))
+
+
+def _beside(epoch: int, part: str | None) -> dict[str, str]:
+    fenced = {"Saga-Epoch": str(epoch)} if epoch else {}
+    return fenced if part is None else {**fenced, "Saga-Part": part}
+
+
+def _asked(
+    saga: SagaRequest,
+    path: str,
+    said: Mapping[str, Any],
+    key: str | None,
+    timeout_ms: float | None,
+    headers: Mapping[str, str],
+) -> Any:
+    keyed = {"Idempotency-Key": key} if key is not None else {}
     wait_ms = timeout_ms or float(os.environ["SAGAFUZZ_CALL_TIMEOUT_MS"])
-    status, answer = post(f"{step}/{verb}", said, headers=headers, timeout_ms=wait_ms)
+    status, answer = post(path, said, headers={"Saga-Id": saga.id, **keyed, **headers}, timeout_ms=wait_ms)
     if status == 200:
         return answer.get("receipt")
-    if status in (409, 422):
-        raise Rejected(f"{step}/{verb}: {answer.get('error')}")
-    raise Unavailable(f"{step}/{verb}: {answer.get('error')}")
+    error = {404: UsageError, 409: Rejected, 422: Rejected}.get(status, Unavailable)
+    raise error(f"{path}: {answer.get('error')}")
 
 
 def post(

@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import Any, cast
 
 from ..keys import usual_scope
-from ..saga import Step
+from ..saga import QUERY, Step
 from ..scenario import Order, Scenario
 from ..simulator.counters import LEDGERS
 from ..simulator.participants import ERROR, Ledger, Reply, Row
@@ -32,7 +32,8 @@ COMMIT;
 
 @dataclass(kw_only=True)
 class Call:
-    """One request of a process to a participant. ``operation`` is ``participant.verb``."""
+    """One request of a process to a participant. ``operation`` is ``participant.verb``; ``step`` and ``direction`` are
+    empty for one that is no step's."""
 
     id: int
     process: str
@@ -46,6 +47,11 @@ class Call:
     payload: dict[str, Any] = field(default_factory=dict)
     deliveries: int = 0
     epoch: int = 0
+
+    @property
+    def known_by(self) -> tuple[str, str, str]:
+        """By what its sites are known, apart from phase and attempt: (saga, step or operation, direction)."""
+        return self.saga, self.step or self.operation, self.direction or QUERY
 
 
 class Books:

@@ -116,13 +116,15 @@ class Capabilities:
 
 @dataclass(frozen=True, kw_only=True)
 class Manifest(Capabilities):
-    """A live system. ``simulated`` names the adapter that the simulator runs in its place, "" where there is none."""
+    """A live system. ``operations`` are calls that belong to no step. ``simulated`` names the adapter that the
+    simulator runs in its place, "" where there is none."""
 
     file: Path
     name: str
     saga: Saga
     components: tuple[Component, ...]
     scenarios: tuple[Scenario, ...]
+    operations: tuple[str, ...] = ()
     about: str = ""
     simulated: str = ""
     slow_share: float = 0.6
@@ -191,6 +193,7 @@ def as_adapter(manifest: Manifest, spec: str) -> Adapter:
         factory=LiveSystem(manifest),
         saga=manifest.saga,
         scenarios=manifest.scenarios,
+        operations=manifest.operations,
         call_timeout_ms=manifest.call_timeout_ms,
         restart_ms=manifest.restart_ms,
         forgetting_refusals=manifest.forgetting_refusals,
@@ -214,9 +217,10 @@ ASYNC_TIME_SCALE: Final = 5
 
 def hosted(adapter: Adapter, spec: str) -> Adapter:
     """Any adapter on the harness's own participants as a live system of one worker: see `sagafuzz.hosting`."""
-    if adapter.around:
+    if own := [*adapter.around, *adapter.participants]:
         raise UsageError(
-            f"{spec!r}: code around participants ({', '.join(adapter.around)}) is simulated only; run {adapter.spec!r}"
+            f"{spec!r}: participants of the adapter's own, and code around others ({', '.join(own)}), are simulated "
+            f"only; run {adapter.spec!r}"
         )
     is_async = inspect.iscoroutinefunction(getattr(adapter.factory, "run", None))
     scale = ASYNC_TIME_SCALE if is_async else TIME_SCALE
@@ -229,6 +233,7 @@ def hosted(adapter: Adapter, spec: str) -> Adapter:
         simulated=adapter.spec,
         saga=adapter.saga,
         scenarios=adapter.scenarios,
+        operations=adapter.operations,
         components=(worker,),
         resume="auto" if hasattr(adapter.factory, "recover") else "none",
         cancel=hasattr(adapter.factory, "cancel"),

@@ -12,7 +12,7 @@ from typing import Final, Literal
 
 from ..errors import UsageError
 from ..plain import Malformed, from_plain
-from ..saga import ALL, Saga, Step
+from ..saga import ALL, Saga, Step, check_operations
 from ..scenario import Scenario, default_scenarios
 from .manifest import ROLES, Capabilities, Component, Manifest
 
@@ -57,6 +57,7 @@ class SagaTable:
 
     name: str
     step: tuple[StepTable, ...]
+    operations: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,6 +100,7 @@ def _place(path: Sequence[str | int]) -> str:
 
 def _manifest(file: Path, table: ManifestTable) -> Manifest:
     saga = Saga(table.saga.name, [entry.step for entry in table.saga.step])
+    check_operations(saga, table.saga.operations)
     components = tuple(_completed(component, number) for number, component in enumerate(table.component))
     workers = [component for component in components if component.role == "worker"]
     if len(workers) != 1:
@@ -114,6 +116,7 @@ def _manifest(file: Path, table: ManifestTable) -> Manifest:
         simulated=table.simulated,
         saga=saga,
         components=tuple(sorted(components, key=lambda component: ROLES.index(component.role))),
+        operations=table.saga.operations,
         scenarios=table.scenario or default_scenarios(saga),
         **asdict(table.capabilities),
     )

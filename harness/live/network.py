@@ -107,42 +107,48 @@ class Network:
         elif rest == ["log"]:
             await self._log(label, body, exchange)
         elif len(rest) == 2 and rest[1] in ("do", "undo"):
-            await self._participate(label, rest[0], rest[1], body, exchange)
+            step, what = self.manifest.saga.by_name.get(rest[0]), f"no step {rest[0]!r} with {rest[1]!r}"
+            operation = None if step is None else (step.operation if rest[1] == "do" else step.undo)
+            await self._participate(label, operation, what, body, exchange)
+        elif len(rest) == 1 and "." in rest[0]:
+            what = f"no operation {rest[0]!r}; give it a step, or list it in operations"
+            await self._participate(label, rest[0], what, body, exchange)
         else:
-            await exchange.respond(404, {"error": "write POST STEP/do or STEP/undo", "definite": True})
+            error = "write POST STEP/do, STEP/undo or PARTICIPANT.VERB"
+            await exchange.respond(404, {"error": error, "definite": True})
 
-    async def _participate(self, label: str, step: str, verb: str, body: dict[str, Any], exchange: Exchange) -> None:
-        found = self.manifest.saga.by_name.get(step)
+    async def _participate(
+        self, label: str, operation: str | None, lacks: str, body: dict[str, Any], exchange: Exchange
+    ) -> None:
+        """A participant is asked for an operation, of a step or of none; ``lacks`` says that there is none such."""
         saga = exchange.headers.get("saga-id", "")
-        operation = None if found is None else (found.operation if verb == "do" else found.undo)
-        if found is None or operation is None or saga not in self.record.setup.orders:
-            what = f"no step {step!r} with {verb!r}" if operation is None else f"no saga {saga!r} (header Saga-Id)"
+        route = self.record.setup.routes.get(operation or "")
+        if operation is None or route is None or saga not in self.record.setup.orders:
+            what = f"no saga {saga!r} (header Saga-Id)" if route is not None else lacks
             await exchange.respond(404, {"error": f"there is {what}", "definite": True})
             return
         if not self.host.dead(label):
             await self.admission.enter(saga)
-        part = exchange.headers.get("saga-part")
-        if (part is not None or found.many) and (problem := problem_with_part(self.manifest.saga, operation, part)):
-            await exchange.respond(400, {"error": f"header Saga-Part: {problem}", "definite": True})
-            return
-        direction = FORWARD if verb == "do" else COMPENSATION
-        if part is not None:
-            step = instance(step, part)
-        counter = (saga, step, direction)
-        attempt = self._attempts[counter] = self._attempts.get(counter, 0) + 1
+        part, step = exchange.headers.get("saga-part"), route.step
+        if part is not None or operation in self.manifest.saga.in_parts:
+            if problem := problem_with_part(self.manifest.saga, operation, part):
+                await exchange.respond(400, {"error": f"header Saga-Part: {problem}", "definite": True})
+                return
+            step = instance(step, part) if part is not None else step
         call = Call(
             id=0,
             process=label,
-            service=operation.partition(".")[0],
+            service=route.service,
             operation=operation,
             saga=saga,
             step=step,
-            direction=direction,
-            attempt=attempt,
+            direction=route.direction,
+            attempt=0,
             key=exchange.headers.get("idempotency-key"),
             payload=_payload(body),
             epoch=whole_number(exchange.headers.get("saga-epoch", "")),
         )
+        call.attempt = self._attempts[call.known_by] = self._attempts.get(call.known_by, 0) + 1
         await self._request(call, exchange)
 
     # -- received ----------------------------------------------------------------------------
@@ -191,7 +197,7 @@ class Network:
 
     def _visit(self, call: Call, phase: str) -> tuple[FaultKind | None, int]:
         """The kind of fault that strikes a request now, and its number in the plan."""
-        site = (call.saga, call.step, call.direction, phase, call.attempt)
+        site = (*call.known_by, phase, call.attempt)
         strike = self.record.visit(site, self.faults.impossible(call, phase))
         return (None, -1) if strike is None else strike
 

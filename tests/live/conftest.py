@@ -25,6 +25,7 @@ name = "small"
 
 [saga]
 name = "checkout"
+%(saga)s
 
 [[saga.step]]
 id = "order"
@@ -94,13 +95,20 @@ Small = Callable[..., Setup]
 
 @pytest.fixture
 def small(tmp_path: Path) -> Small:
-    """A system of one worker with this program; lines for its component and capabilities may be added."""
+    """A system of one worker with this program; lines for its component, capabilities and saga may be added."""
 
     def write(
-        program: str, *, component: str = "", capabilities: str = "", scenario: str = "succeeds", ready_ms: int = 5000
+        program: str,
+        *,
+        component: str = "",
+        capabilities: str = "",
+        saga: str = "",
+        scenario: str = "succeeds",
+        ready_ms: int = 5000,
     ) -> Setup:
         (tmp_path / "small.py").write_text(program, encoding="utf-8")
-        text = MANIFEST % {"component": component, "capabilities": capabilities, "ready_ms": ready_ms}
+        more = {"component": component, "capabilities": capabilities, "saga": saga}
+        text = MANIFEST % {**more, "ready_ms": ready_ms}
         (tmp_path / "small.toml").write_text(text, encoding="utf-8")
         path = str(tmp_path / "small.toml")
         adapter = as_adapter(read(path), path)
