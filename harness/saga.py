@@ -262,8 +262,13 @@ class Saga:
 
     @cached_property
     def terms(self) -> dict[str, Step]:
-        """The steps that are asked for in parts, have an amount or use another up, by their names."""
-        return {s.name: s for s in self.steps if s.many or s.amount is not None or s.consumes is not None}
+        """What a participant has to know of the steps that are asked for in parts, have an amount or use another up, by
+        their names. What another participant holds is not its affair."""
+        found = (step for step in self.steps if step.many or step.amount is not None or step.consumes is not None)
+        return {step.name: step if self._uses_up_its_own(step) else replace(step, consumes=None) for step in found}
+
+    def _uses_up_its_own(self, step: Step) -> bool:
+        return step.consumes is not None and self.by_name[step.consumes].participant == step.participant
 
     @cached_property
     def counted(self) -> bool:

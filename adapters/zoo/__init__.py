@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from . import additions, asking, barriers, beside, owners, races, undoing, webhooks
+from . import additions, asking, barriers, beside, lines, owners, payments, races, undoing, webhooks
 from .parts import Mutant, by_name
 
 ZOO: Mapping[str, Mutant] = MappingProxyType(
     by_name(
-        [
-            *(*asking.MUTANTS, *undoing.MUTANTS, *barriers.MUTANTS, *owners.MUTANTS, *races.MUTANTS),
-            *(*additions.MUTANTS, *beside.MUTANTS, *webhooks.MUTANTS),
-        ]
+        mutant
+        for module in (asking, undoing, barriers, owners, races, additions, beside, lines, payments, webhooks)
+        for mutant in module.MUTANTS
     )
 )
 """The mutants by name."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..saga import COMPENSATION, FORWARD
 from ..verdict import Violation
 from .effects import leftovers
-from .facts import Facts, SagaFacts
+from .facts import CallFacts, Facts, SagaFacts
 from .registry import Checked, invariant
 
 
@@ -30,7 +30,9 @@ def write_ahead(facts: Facts) -> Checked:
         if not kinds & {"create", "intent", "outcome", "compensating"}:
             continue
         sends = sorted(  # the first of each call: what was durable before it was durable before the others
-            (call.sends[0][0], step, direction) for (step, direction), call in saga.calls.items() if call.sends
+            (at, step, direction)
+            for (step, direction), call in saga.calls.items()
+            if (at := _first_sent(saga, step, direction, call)) >= 0
         )
         if sends:
             exercised = True
@@ -46,6 +48,16 @@ def write_ahead(facts: Facts) -> Checked:
         if -1 < told < saga.durable.get(("create", ""), -1) and ("create", "") not in late:
             found.append(_told_too_early(saga, told))
     return exercised, found
+
+
+def _first_sent(saga: SagaFacts, step: str, direction: str, call: CallFacts) -> int:
+    """Where the call was first asked for; -1: never. What is given back of an amount is a rollback only where nothing
+    is left of it."""
+    if not call.sends:
+        return -1
+    if direction == COMPENSATION and step in saga.sums:
+        return call.sends[-1][0] if saga.sums[step].left <= 0 else -1
+    return call.sends[0][0]
 
 
 def _due(facts: Facts, saga: SagaFacts, kinds: set[str], step: str, direction: str) -> list[tuple[str, str]]:

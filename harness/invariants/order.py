@@ -77,7 +77,10 @@ def _rounds(facts: Facts, saga: SagaFacts, early: str, late: str) -> Iterator[tu
     asked = [at for at, _, _ in forward.sends] if forward is not None else []
     if not undone:
         return
-    for sent, taken_back in _effects(facts, saga, early, COMPENSATION):
+    taken = _effects(facts, saga, early, COMPENSATION)
+    if early in saga.sums:  # what is given back before is a part of it, and no rollback
+        taken = taken[-1:] if saga.sums[early].left <= 0 else []
+    for sent, taken_back in taken:
         before = max((at for at in asked if at < sent), default=-1)
         if asked and before < 0:
             continue

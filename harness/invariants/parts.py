@@ -212,7 +212,7 @@ def _used_too_much(rows: Sequence[Row], saga: SagaFacts, step: Step, consumed: s
         before = [each for each, _, _ in held.effective if each < at]
         gone = [each for each in held.expired if each < at]
         gone += [each for each, _, _ in (undo.effective if undo is not None else ()) if each < at]
-        if before and len(gone) >= len(before) and whole is None:
+        if len(gone) >= len(before) and whole is None:
             yield Overdraft(step.name, FORWARD, at, None, Fraction(0), consumed)
         elif before and whole is not None:
             left = _left_before(rows, saga, consumed, at)

@@ -315,12 +315,16 @@ class Ledger:
         mine = [n for n, row in enumerate(self.rows) if row.saga == msg.saga and row.step == msg.step]
         if term.many and not part:
             return self._undo_all(msg, step)
-        if not mine or term.amount not in msg.payload:
+        if term.amount not in msg.payload:
+            return None
+        amount = count_of(msg, term.amount, 0)
+        if amount == 0:
+            return Reply(OK, {}, owner=msg.saga)
+        if not mine:
             return None
         row = self.rows[mine[-1]]
-        amount = count_of(msg, term.amount, row.amount)
-        if amount == row.amount:
-            return None
+        if any(other.consumes == step for other in self.terms.values()):
+            amount = min(amount, row.amount)  # a part of it may have been used up
         if amount > row.amount and not self.blind:
             return self.refuse(msg, "it is more than there is")
         self.remove(row.subject, amount)
