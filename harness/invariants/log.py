@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from ..saga import COMPENSATION, FORWARD
 from ..verdict import Violation
+from .calls import CallFacts
 from .effects import leftovers
-from .facts import CallFacts, Facts, SagaFacts
+from .facts import Facts, SagaFacts
 from .registry import Checked, invariant
 
 
