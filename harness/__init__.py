@@ -24,6 +24,7 @@ _HOME = {
     "History": "history",
     "LocalTransaction": "ports",
     "Message": "messages",
+    "Moment": "invariants",
     "Order": "scenario",
     "Outcome": "saga",
     "Participant": "ports",
@@ -47,12 +48,14 @@ _HOME = {
     "Unavailable": "ports",
     "UsageError": "errors",
     "Verdict": "verdict",
+    "View": "invariants",
     "Violation": "verdict",
     "World": "ports",
     "adapter": "ports",
     "assert_fixed": "regression",
     "check": "invariants",
     "plans": "exploration.strategies",
+    "rule": "rules",
 }
 
 __all__ = ["__version__", *sorted(_HOME)]  # noqa: PLE0604
@@ -69,6 +72,8 @@ if TYPE_CHECKING:
     from .faults import Site as Site
     from .history import Event as Event
     from .history import History as History
+    from .invariants import Moment as Moment
+    from .invariants import View as View
     from .invariants import check as check
     from .messages import Message as Message
     from .messages import Topic as Topic
@@ -89,6 +94,7 @@ if TYPE_CHECKING:
     from .ports import World as World
     from .ports import adapter as adapter
     from .regression import assert_fixed as assert_fixed
+    from .rules import rule as rule
     from .saga import Outcome as Outcome
     from .saga import Saga as Saga
     from .saga import Step as Step

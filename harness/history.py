@@ -18,6 +18,7 @@ from .errors import UsageError
 from .faults import Fault
 from .plain import from_plain, to_brief, to_plain
 from .saga import Saga
+from .scenario import Scenario
 
 VERSION: Final = 1
 
@@ -50,6 +51,7 @@ WRITE: Final = "WRITE"  # a participant's transaction wrote one
 HOLD: Final = "HOLD"  # a participant locked an entity beyond one transaction
 RELEASE: Final = "RELEASE"  # it gave the lock back
 EXPIRE: Final = "EXPIRE"  # a participant withdrew a reservation whose time was over
+STATE: Final = "STATE"  # what a participant holds, where a rule of the adapter's own asks for it
 CANCEL: Final = "CANCEL"  # the client asks to cancel the saga
 ADOPT: Final = "ADOPT"  # a process takes a saga over, or starts it
 HEAL: Final = "HEAL"  # the harness ends lasting faults
@@ -93,6 +95,7 @@ DATA_FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
     HOLD: ("entity",),
     RELEASE: ("entity",),
     EXPIRE: ("subject", "amount"),
+    STATE: ("state",),
     CANCEL: (),
     ADOPT: ("epoch", "definition"),
     HEAL: ("why",),
@@ -132,6 +135,7 @@ UNCALLED: Final = "nobody was called"
 #   cause       the request that made a participant publish the message (0: none)
 #   nth         which delivery of the request, or of the message, it is
 #   definition  the version of the saga's definition that the process will follow
+#   state       as JSON text
 
 
 # Where the fields of a `Row` stand.
@@ -163,6 +167,7 @@ EPOCH: Final = 2  # LOG, LOGACK, SEND
 ENTITY: Final = 0  # READ, WRITE, HOLD, RELEASE
 BY_S: Final = 0  # CLOCK
 FOR_MS: Final = 0  # PAUSE
+HELD: Final = 0  # STATE
 DEFINITION: Final = 1  # ADOPT
 WHERE: Final = 2  # RAISED
 PORT: Final = 3  # RAISED
@@ -212,7 +217,8 @@ class History:
     """The events of one run and what they are to be judged against.
 
     ``rows`` are in causal order. ``declared`` is what the adapter promises beyond its saga, by the names of
-    `Adapter.declared`: an invariant that rests on a promise is not exercised where it is not given.
+    `Adapter.declared`: an invariant that rests on a promise is not exercised where it is not given. ``given`` is the
+    scenario, where the adapter has rules of its own, which may ask for it.
     """
 
     saga: Saga
@@ -222,6 +228,7 @@ class History:
     adapter: str = ""
     scenario: str = ""
     declared: Mapping[str, object] = field(default_factory=dict, hash=False)
+    given: Scenario | None = None
 
     @cached_property
     def events(self) -> tuple[Event, ...]:
@@ -249,6 +256,7 @@ class History:
             "sagas": list(self.sagas),
             "fired": to_brief(self.fired),
             **({"declared": dict(self.declared)} if self.declared else {}),
+            **({"given": to_brief(self.given)} if self.given is not None else {}),
         }
         lines = [_line(header), *(_line(_event_to_json(event)) for event in self.events)]
         return "\n".join(lines) + "\n"
@@ -276,6 +284,7 @@ class History:
             adapter=read.adapter,
             scenario=read.scenario,
             declared=read.declared,
+            given=read.given,
         )
 
 
@@ -290,6 +299,7 @@ class _Header:
     sagas: tuple[str, ...]
     fired: tuple[Fired, ...] = ()
     declared: Mapping[str, object] = field(default_factory=dict, hash=False)
+    given: Scenario | None = None
 
 
 def rows_digest(rows: Sequence[Row], known: int = 0, head: bytes = b"") -> bytes:

@@ -20,6 +20,7 @@ from .errors import UsageError, nearest
 from .faults import kind_named
 from .keys import KEY_SCOPES, OPERATION, usual_scope
 from .messages import Topic
+from .rules import Judge, Rule, as_rule
 from .saga import Outcome, Saga, check_operations, split
 from .scenario import Scenario, default_scenarios
 
@@ -273,7 +274,7 @@ class Adapter:
     that failed, is made again in the same words and then answered leaves nothing in the process that an answer at
     the first time would not have left; nor does a write that is refused by its guard, since it had been done
     already, and is then found so. With ``supervised`` something outside, a liveness probe for instance, restarts a
-    process in which a saga is stuck.
+    process in which a saga is stuck. ``invariants`` are its own: each a `Rule`, or an invariant as a plugin brings it.
     """
 
     name: str
@@ -302,6 +303,7 @@ class Adapter:
     topics: Mapping[str, Topic] = field(default_factory=dict)
     emits: Mapping[str, str] = field(default_factory=dict)
     supervised: bool = False
+    invariants: tuple[Any, ...] = ()
     hidden_writes: bool = False
     envelope: tuple[str, ...] = ()
     actors: Mapping[str, Script] = field(default_factory=dict)
@@ -394,13 +396,15 @@ def adapter(
     supervised: bool = False,
     envelope: Iterable[str] = (),
     actors: Mapping[str, Script] | None = None,
+    invariants: Iterable[Rule | Judge] = (),
 ) -> Callable[[_C], _C]:
     """Declare a class to be a system under test; times are virtual milliseconds. What each argument means is in the
     reference. ``participants`` plugs the user's own in, by name; ``around`` puts code of the user's around built-in
     ones, in their local transactions. ``operations`` lists calls of no step, ``envelope`` the fields of a request that
     are headers and may differ from attempt to attempt. Promises to be held to: ``max_attempts`` bounds the requests of
     one step in one direction over all incarnations, ``min_backoff_ms`` is the least time between two, ``deadline_ms``
-    is when a saga is over or in a person's hands. ``actors`` are scripts of who acts beside the orchestrator.
+    is when a saga is over or in a person's hands. ``actors`` are scripts of who acts beside the orchestrator,
+    ``invariants`` rules of its own: see `rule`.
     """
     given = dict(locals())
     _check_saga(saga)
@@ -408,7 +412,9 @@ def adapter(
     def declare(cls: _C) -> _C:
         called = name or cls.__name__
         check_shape(cls, called)
-        declared = Adapter(**{**_as_declared(given), "name": called, "factory": cls, "about": _first_line(cls)})
+        own = tuple(as_rule(entry, f"adapter {called!r}") for entry in invariants)
+        said = {"name": called, "factory": cls, "about": _first_line(cls), "invariants": own}
+        declared = Adapter(**{**_as_declared(given), **said})
         _check_declared(declared, cls.__name__)
         setattr(cls, ADAPTER_ATTRIBUTE, declared)
         return cls

@@ -13,7 +13,6 @@ from .errors import UsageError
 from .exploration.certificate import Verified
 from .exploration.quiet import quiet
 from .exploration.replay import Replay, Replayed, from_text, replay
-from .invariants import OURS, Catalogue
 from .live.manifest import manifest_of
 from .loading import load
 from .ports import Adapter
@@ -41,16 +40,14 @@ def recorded_file(named: str, folders: Sequence[Path] = ()) -> Path:
     return places[-1]
 
 
-def run_again(
-    recorded: Replay, adapter: Adapter, catalogue: Catalogue = OURS, *, show_output: bool = False
-) -> Replayed:
+def run_again(recorded: Replay, adapter: Adapter, *, show_output: bool = False) -> Replayed:
     """Run a recorded schedule in the simulator, or on real processes where the adapter is a manifest of them."""
     if manifest_of(adapter) is not None:
         from .exploration.live import replay as run_live  # its HTTP server is an extra
 
-        return run_live(recorded, adapter, catalogue)
+        return run_live(recorded, adapter)
     with watchdog(), nullcontext() if show_output else quiet():
-        return replay(recorded, adapter, catalogue)
+        return replay(recorded, adapter)
 
 
 def assert_fixed(schedule: Mapping[str, Any] | str, adapter: str | None = None) -> None:
@@ -65,10 +62,10 @@ def assert_fixed(schedule: Mapping[str, Any] | str, adapter: str | None = None) 
     expect_fixed(recorded, load(adapter or recorded.adapter))
 
 
-def expect_fixed(recorded: Replay, adapter: Adapter, catalogue: Catalogue = OURS) -> None:
-    """AssertionError unless the violation of ``recorded``, an invariant of ``catalogue``, is gone from ``adapter``."""
+def expect_fixed(recorded: Replay, adapter: Adapter) -> None:
+    """AssertionError unless the violation of ``recorded`` is gone from ``adapter``."""
     __tracebackhide__ = True
-    outcome = run_again(recorded, adapter, catalogue)
+    outcome = run_again(recorded, adapter)
     if outcome.result == "FIXED":
         return
     raise AssertionError("\n".join([headline(recorded, adapter, outcome), *shown(outcome)]))

@@ -76,6 +76,7 @@ class Run(NamedTuple):
             adapter=setup.adapter.name,
             scenario=setup.scenario.name,
             declared=setup.adapter.declared,
+            given=setup.scenario if setup.adapter.invariants else None,
         )
 
 

@@ -46,13 +46,12 @@ def render_markdown(reports: Sequence[Report]) -> str:
 
 
 def matrix(reports: Sequence[Report]) -> Table:
-    """A row for each invariant with a symbol for each system, then its plans and its verdict."""
-    names: dict[str, str] = {}
-    for report in reports:
-        names.update({result.id: result.name for result in report.invariants if result.id not in names})
-    known = [{result.id: SYMBOLS[result.status] for result in report.invariants} for report in reports]
+    """A row for each invariant with a symbol for each system, then its plans and its verdict. A rule of a system's own
+    has a row to itself, also where another system has one of that id."""
+    named = dict.fromkeys((result.id, result.name) for report in reports for result in report.invariants)
+    known = [{(result.id, result.name): SYMBOLS[result.status] for result in report.invariants} for report in reports]
     rows: list[tuple[str, ...]] = [
-        (clean(id, 12), clean(name, 32), *(statuses.get(id, "–") for statuses in known)) for id, name in names.items()
+        (clean(id, 12), clean(name, 32), *(statuses.get((id, name), "–") for statuses in known)) for id, name in named
     ]
     rows.append(_row("plans run", (f"{report.counts.run:,}" for report in reports)))
     rows.append(_row("findings", (f"{len(report.findings):,}" for report in reports)))

@@ -471,6 +471,9 @@ class _Narrator:
         text = "an operator repairs what fails" + (f", although {clean(why, 40)}" if why else "")
         self._befell(position, event, text)
 
+    def state(self, position: int, event: Event) -> None:
+        """Nothing: what a participant holds is for rules to read, and the transaction before it is shown."""
+
     def end(self, position: int, event: Event) -> None:
         reason = event.get("reason")
         self._add(position, event, "end", "end, all at rest" if reason == "quiescent" else f"end: {reason}")
@@ -553,6 +556,7 @@ _TELLERS: Final = {
     h.CLOCK: _Narrator.clock,
     h.CANCEL: _Narrator.cancel,
     h.EXPIRE: _Narrator.expire,
+    h.STATE: _Narrator.state,
     h.LOGLOST: _Narrator.loglost,
     h.ADOPT: _Narrator.adopt,
     h.PUBLISH: _Narrator.publish,

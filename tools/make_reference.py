@@ -99,6 +99,8 @@ ADAPTER = {
     "emits": "which topic a built-in participant publishes when an operation took effect, by operation",
     "supervised": "`True` where something outside restarts a process in which a saga is stuck",
     "actors": "scripts by name, of who acts beside the orchestrator in the scenarios that name them",
+    "invariants": "rules of its own: functions of a view that give a sentence for each breach, see "
+    "[participants and rules of your own](own.md)",
 }
 SCENARIO = {
     "name": "what `--scenario` takes",

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import KW_ONLY, dataclass, replace
 from functools import cached_property
 
-from ..invariants import OURS, Catalogue
+from ..invariants import catalogue_of
 from ..ports import Adapter
 from ..simulator.patches import watchdog
 from ..verdict import Report, Signature
@@ -30,7 +30,7 @@ from .stopping import AsPlanned, Ends, Limits, Why, never, over_by
 
 @dataclass(frozen=True)
 class Campaign:
-    """Searches one adapter, judged by ``catalogue``. ``stopped`` is asked before each plan.
+    """Searches one adapter. ``stopped`` is asked before each plan.
 
     What ``archive`` holds is not searched again; ``share`` says which parts are searched at all, ``limits`` when to
     end before the last plan (none: where the settings say), ``listeners`` hear of all that happens."""
@@ -38,7 +38,6 @@ class Campaign:
     adapter: Adapter
     settings: Settings
     _: KW_ONLY
-    catalogue: Catalogue = OURS
     stopped: Callable[[], bool] = never
     archive: Archive = NOTHING_KEPT
     share: Share = ALL
@@ -53,13 +52,12 @@ class Campaign:
     def run(self) -> Report:
         """Search to the end, or until stopped."""
         limits = self.limits or AsPlanned(self.settled.random_plans)
-        known = Statistics(self.settled, self.catalogue, limits.asked)
+        known = Statistics(self.settled, catalogue_of(self.adapter), limits.asked)
         builder = ReportBuilder(self.adapter, self.settled, known, parts_only=self.share.parts_only)
         with fewer_collections(), watchdog(self.settled.spin_s) as watch:
             search = Search(
                 adapter=self.adapter,
                 settings=self.settled,
-                catalogue=self.catalogue,
                 archive=self.archive,
                 share=self.share,
                 limits=limits,
@@ -82,7 +80,7 @@ class Campaign:
             yield event
         for signature, sighting in worth_telling(search.known.sightings):
             if signature not in told:
-                yield FindingShrunk(signature, as_seen(sighting, signature, self.catalogue), whole=False)
+                yield FindingShrunk(signature, as_seen(sighting, signature), whole=False)
 
     def _searched(self, search: Search) -> Iterator[Event]:
         """Stage by stage, to the last one or to what ends the campaign."""

@@ -315,7 +315,7 @@ class _Checker:
         if key in self._seen:
             return None
         self._seen.add(key)
-        verdict = check(history)
+        verdict = check(history, catalogue=setup.catalogue)
         if verdict.violations:
             violation = verdict.violations[0]
             return Verified(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ..invariants import OURS, Catalogue
 from ..live.manifest import manifest_of
 from ..ports import Adapter
 from ..verdict import Report
@@ -21,7 +20,6 @@ def run_campaign(
     adapter: Adapter,
     settings: Settings,
     *,
-    catalogue: Catalogue = OURS,
     stopped: Callable[[], bool] = never,
     listeners: tuple[Listener, ...] = (),
     archive: Archive = NOTHING_KEPT,
@@ -34,7 +32,6 @@ def run_campaign(
         return Campaign(
             adapter,
             settings,
-            catalogue=catalogue,
             stopped=stopped,
             listeners=listeners,
             archive=archive,
@@ -43,4 +40,4 @@ def run_campaign(
         ).run()
     from .live import LiveCampaign  # its HTTP server is an extra
 
-    return LiveCampaign(adapter, settings, catalogue=catalogue, stopped=stopped, listeners=listeners).run()
+    return LiveCampaign(adapter, settings, stopped=stopped, listeners=listeners).run()

@@ -89,7 +89,7 @@ class Enumerator:
         only: Collection[str] | None = None,
         reductions: Collection[Reduction] = ALL,
     ) -> None:
-        used = {row for row in reductions if row.on(setup, only)}
+        used = {row for row in reductions if row.usable(setup, only)}
         independent = INDEPENDENCE in used
         self.setup = replace(setup, every_pair=not independent, every_try=FORGOTTEN_RETRIES not in used)
         self.only = only

@@ -72,7 +72,6 @@ class Examples:
                 classes=classes,
                 actions=actions,
                 livelocks=livelocks,
-                catalogue=self.search.catalogue,
             )
             if failure is not None:
                 known |= {failure.violation.signature}
@@ -96,15 +95,15 @@ class Examples:
         return stop
 
     def _finding(self, failure: Failure) -> Finding:
-        violation, catalogue = failure.violation, self.search.catalogue
+        violation = failure.violation
         setup = Setup(adapter=self.search.adapter, scenario=failure.scenario)
         expect_program_again(setup, failure.actions, failure.history)
         quick = not self.search.watch.ended  # else each run that is made could take seconds
         actions, attempts, whole = failure.actions, 0, False
         if quick:
-            actions, attempts, whole = shrink_actions(setup, failure.actions, violation.signature, catalogue)
+            actions, attempts, whole = shrink_actions(setup, failure.actions, violation.signature)
         shown, history = perform(setup, actions)
-        violation = found_in(history, violation.signature, catalogue) or violation
+        violation = found_in(setup, history, violation.signature) or violation
         id = finding_id(self.search.adapter.name, violation.signature)
         return Finding(
             id=id,
@@ -120,5 +119,5 @@ class Examples:
             replay=replay_file(id),
             necessary=whole,
             notes=() if whole else (f"it may not be the smallest: {attempts} attempts were made to shorten it",),
-            explanation=explain_program(setup, actions, shown, violation, history, catalogue) if quick else None,
+            explanation=explain_program(setup, actions, shown, violation, history) if quick else None,
         )

@@ -10,7 +10,7 @@ from .. import history as h
 from ..errors import UsageError
 from ..faults import AT_BOOT, Fault, Plan, Site, given_way
 from ..history import Event, History
-from ..invariants import OURS, Catalogue, check
+from ..invariants import Catalogue, check
 from ..invariants.facts import COMPENSATED, COMPLETED, Facts, SagaFacts
 from ..saga import COMPENSATION, FORWARD, Saga
 from ..simulator import Setup, line_of, simulate
@@ -39,14 +39,12 @@ class _Candidate:
     verdict: Verdict
 
 
-def explain(
-    setup: Setup, plan: Plan, violation: Violation, history: History, catalogue: Catalogue = OURS
-) -> Explanation:
+def explain(setup: Setup, plan: Plan, violation: Violation, history: History) -> Explanation:
     """Explain the violation that ``history``, the run of ``plan`` under ``setup``, shows."""
 
     def tried(other: Plan, words: str) -> _Candidate:
         near = simulate(setup, other).history(setup, other)
-        return _Candidate(words=words, plan=other, history=near, verdict=check(near, catalogue=catalogue))
+        return _Candidate(words=words, plan=other, history=near, verdict=check(near, catalogue=setup.catalogue))
 
     without = [tried(plan.without(index), f"without {fault}") for index, fault in enumerate(plan.faults)]
     parts = list(map(str, plan.faults))
@@ -59,7 +57,7 @@ def explain(
     )
     near = [*without, *(tried(other, words) for other, words in _moved(setup, plan))]
     culprits = culprits_of(history.saga, [str(fault.kind) for fault in plan.faults], [f.site for f in plan.faults])
-    said = _explanation(violation, history, removed, near, culprits, catalogue)
+    said = _explanation(violation, history, removed, near, culprits, setup.catalogue)
     return replace(said, code=sent_by(setup, plan, violation, history))
 
 
@@ -77,7 +75,6 @@ def explain_program(
     shown: Sequence[str],
     violation: Violation,
     history: History,
-    catalogue: Catalogue = OURS,
 ) -> Explanation:
     """The same for a program of the state machine; instead of a fault an action is taken back."""
     near, removed = [], []
@@ -90,13 +87,13 @@ def explain_program(
             other = replay_actions(setup, (*actions[:index], *instead, *actions[index + 1 :]))
         except UsageError:  # what comes after cannot be done without it
             continue
-        verdict = check(other, catalogue=catalogue)
+        verdict = check(other, catalogue=setup.catalogue)
         plain = f"delivered plainly instead of '{words}'" if instead else f"without '{words}'"
         near.append(_Candidate(words=plain, plan=None, history=other, verdict=verdict))
         removed.append(Removed(what=words, then=_then(verdict, violation)))
     names = dict.fromkeys("a slow answer" if actions[i][0] == "advance" else actions[i][0] for i in faulty)
     culprits = " and ".join(names).replace("_", " ")
-    return _explanation(violation, history, tuple(removed), near, culprits, catalogue)
+    return _explanation(violation, history, tuple(removed), near, culprits, setup.catalogue)
 
 
 def _explanation(
@@ -252,6 +249,7 @@ _WORDS: Final[dict[str, Callable[[Event, str], str]]] = {
     h.DEAD_LETTER: lambda event, call: f"{event.step or event.saga} is put aside",
     h.ALERT: lambda event, call: f"a person is called to {event.step or event.saga}",
     h.EXPIRE: lambda event, call: f"{event.process} withdraws a reservation",
+    h.STATE: lambda event, call: f"{event.process} holds {event.get('state')}",
     h.CANCEL: lambda event, call: f"the client cancels {event.saga}",
     h.HEAL: lambda event, call: "an operator repairs what fails",
     h.PUBLISH: lambda event, call: f"{event.process} publishes {event.get('topic')}",
@@ -308,7 +306,7 @@ def culprits_of(saga: Saga, kinds: Sequence[str], sites: Sequence[Site]) -> str:
 
 
 def _cause(history: History, violation: Violation, culprits: str, usual: str) -> str:
-    """What brings it out, in which call, by which evidence; and the ``usual`` cause."""
+    """What brings it out, in which call, by which evidence; and the ``usual`` cause, where one is known."""
     where = history.saga.operation(violation.step, violation.direction) if violation.step else violation.saga
     evidence = _evidence(history, violation)
     if culprits:
@@ -316,7 +314,8 @@ def _cause(history: History, violation: Violation, culprits: str, usual: str) ->
         opening += f" in {where}" if where and where not in culprits else ""
     else:
         opening = f"it happens without a fault{f', in {where}' if where else ''}"
-    return f"{opening}{f', where {evidence}' if evidence else ''}; the usual cause: {usual}"
+    said = f"{opening}{f', where {evidence}' if evidence else ''}"
+    return f"{said}; the usual cause: {usual}" if usual else said
 
 
 def _evidence(history: History, violation: Violation) -> str:

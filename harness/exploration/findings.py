@@ -9,7 +9,6 @@ from dataclasses import replace
 
 from ..faults import Plan
 from ..history import History
-from ..invariants import OURS, Catalogue
 from ..simulator import Setup, simulate
 from ..verdict import Finding, Signature, Violation
 from .explain import explain
@@ -39,11 +38,11 @@ def worth_telling(sightings: Mapping[Signature, Sighting]) -> list[tuple[Signatu
     ]
 
 
-def shrunk(sighting: Sighting, signature: Signature, seed: int, catalogue: Catalogue, *, explained: bool) -> Finding:
+def shrunk(sighting: Sighting, signature: Signature, seed: int, *, explained: bool) -> Finding:
     """The violation with the smallest scenario and plan that show it, and with its explanation where it is to be
     ``explained``. Raises NotDeterministic."""
     adapter = sighting.setup.adapter
-    small = shrink(sighting.setup, sighting.plan, signature, catalogue)
+    small = shrink(sighting.setup, sighting.plan, signature)
     setup = Setup(adapter=adapter, scenario=small.scenario)
     if found := parted(setup, small.plan, small.history, simulate(setup, small.plan)):
         raise NotDeterministic(f"{small.scenario.name}, {small.plan}: {found}")
@@ -52,14 +51,14 @@ def shrunk(sighting: Sighting, signature: Signature, seed: int, catalogue: Catal
         finding,
         seed=seed,
         necessary=small.necessary,
-        explanation=explain(setup, small.plan, small.violation, small.history, catalogue) if explained else None,
+        explanation=explain(setup, small.plan, small.violation, small.history) if explained else None,
     )
 
 
-def as_seen(sighting: Sighting, signature: Signature, catalogue: Catalogue = OURS) -> Finding:
+def as_seen(sighting: Sighting, signature: Signature) -> Finding:
     """The violation as it was first seen, where it could not be shrunk."""
     setup, plan = sighting.setup, sighting.plan
-    shown = violates(setup, plan, signature, catalogue)
+    shown = violates(setup, plan, signature)
     if shown is None:  # not deterministic: this run shows something else
         run = simulate(setup, plan)
         shown = (replace(sighting.violation, position=-1), run.history(setup, plan))
@@ -96,6 +95,6 @@ def ranked(findings: Iterable[Finding]) -> tuple[Finding, ...]:
         id = violation.invariant
         faults = len(finding.plan) if finding.plan is not None else len(finding.actions)
         last_step_first = -steps.get(violation.step, -1)
-        return (id[:1] != "I", int(id[1:]), finding.plan is None, faults, last_step_first, violation.signature)
+        return (id[:1] != "I", id[:1], int(id[1:]), finding.plan is None, faults, last_step_first, violation.signature)
 
     return tuple(sorted(findings, key=rank))

@@ -6,7 +6,7 @@ from typing import Final
 
 from ..faults import Plan
 from ..history import CLIENT_ACK, DATA, KIND, OUTCOME, SAGA, History
-from ..invariants import OURS, Catalogue, check
+from ..invariants import check
 from ..simulator import Run, Setup, simulate
 from ..verdict import Verdict, Violation
 
@@ -18,9 +18,8 @@ class Judge:
     no invariant can tell apart, where a run tells its past: once one of them broke no rule, the others break none, and
     no check is counted for them."""
 
-    def __init__(self, setup: Setup, catalogue: Catalogue = OURS) -> None:
+    def __init__(self, setup: Setup) -> None:
         self.setup = setup
-        self._catalogue = catalogue
         self._verdicts: dict[tuple[bytes, bool], Verdict] = {}
         self._silent: dict[frozenset[str], Verdict] = {}
         self._sound: set[tuple[bytes, bool]] = set()  # the pasts of histories that break no rule
@@ -38,7 +37,7 @@ class Judge:
             return known, False
         past = (projection, bool(run.fired))
         alike = projection and past in self._sound
-        verdict = _ALIKE if alike else check(run.history(self.setup, plan), catalogue=self._catalogue)
+        verdict = _ALIKE if alike else check(run.history(self.setup, plan), catalogue=self.setup.catalogue)
         if not (verdict.violations or verdict.gave_up):  # nearly all are; kept once for each set of ids, not each run
             verdict = self._silent.setdefault(verdict.exercised, verdict)
             if projection:
@@ -55,25 +54,23 @@ class Judge:
         return new
 
 
-def violates(
-    setup: Setup, plan: Plan, signature: tuple[str, ...], catalogue: Catalogue = OURS
-) -> tuple[Violation, History] | None:
+def violates(setup: Setup, plan: Plan, signature: tuple[str, ...]) -> tuple[Violation, History] | None:
     """Run ``plan`` and return its violation of that signature with the history, or None."""
     run = simulate(setup, plan)
     history = run.history(setup, plan)
-    found = found_in(history, signature, catalogue)
+    found = found_in(setup, history, signature)
     return (found, history) if found is not None else None
 
 
-def found_in(history: History, signature: tuple[str, ...], catalogue: Catalogue = OURS) -> Violation | None:
-    """The violation of that signature among the causes that ``history`` shows, or None."""
-    violations = check(history, catalogue=catalogue).violations
+def found_in(setup: Setup, history: History, signature: tuple[str, ...]) -> Violation | None:
+    """The violation of that signature among the causes that ``history``, a run of ``setup``, shows; or None."""
+    violations = check(history, catalogue=setup.catalogue).violations
     return next((violation for violation in violations if violation.signature == signature), None)
 
 
-def why_undecided(history: History, invariant: str, catalogue: Catalogue = OURS) -> str:
-    """Why the check of an invariant, by its id, says nothing of ``history``; "" where it does."""
-    return check(history, only=(invariant,), catalogue=catalogue).gave_up.get(invariant, "")
+def why_undecided(setup: Setup, history: History, invariant: str) -> str:
+    """Why the check of an invariant, by its id, says nothing of ``history``, a run of ``setup``; "" where it does."""
+    return check(history, only=(invariant,), catalogue=setup.catalogue).gave_up.get(invariant, "")
 
 
 def outcome_of(run: Run, setup: Setup) -> str:

@@ -19,7 +19,7 @@ from ..errors import UsageError
 from ..fault_kinds import Impossible
 from ..faults import Fault, Plan, Site
 from ..history import PAUSE, TIMEOUT, History, Row, rows_digest
-from ..invariants import OURS, Catalogue
+from ..invariants import catalogue_of
 from ..live.case import LiveRun
 from ..live.manifest import manifest_of
 from ..live.world import LiveWorld
@@ -44,7 +44,7 @@ from .events import (
 from .findings import shown_by, worth_telling
 from .judge import Judge, found_in, violates, why_undecided
 from .reductions import SHAPING
-from .replay import Replay, Replayed
+from .replay import Replay, Replayed, unjudged
 from .report_builder import ReportBuilder
 from .scenarios import every_scenario
 from .settings import Settings
@@ -90,7 +90,6 @@ class LiveCampaign:
     adapter: Adapter
     settings: Settings
     _: KW_ONLY
-    catalogue: Catalogue = OURS
     stopped: Callable[[], bool] = never
     listeners: tuple[Listener, ...] = ()
     jobs: int = 0
@@ -103,9 +102,9 @@ class LiveCampaign:
 
     def run(self) -> Report:
         """Search to the end, or until stopped."""
-        known = Statistics(self.settled, self.catalogue)
+        known = Statistics(self.settled, catalogue_of(self.adapter))
         builder = ReportBuilder(self.adapter, self.settled, known)
-        search = _LiveSearch(self.adapter, self.settled, self.catalogue, over_by(self.stopped, Watch()), known)
+        search = _LiveSearch(self.adapter, self.settled, over_by(self.stopped, Watch()), known)
 
         listeners: tuple[Listener, ...] = (known, builder, *self.listeners)
 
@@ -122,12 +121,9 @@ class LiveCampaign:
 class _LiveSearch:
     """A campaign under way. ``over`` is asked before each plan, ``known`` are the statistics of what has happened."""
 
-    def __init__(
-        self, adapter: Adapter, settings: Settings, catalogue: Catalogue, over: Over, known: Statistics
-    ) -> None:
+    def __init__(self, adapter: Adapter, settings: Settings, over: Over, known: Statistics) -> None:
         self._adapter = adapter
         self._settings = settings
-        self._catalogue = catalogue
         self._over = over
         self._known = known
         self.engine = ""
@@ -159,7 +155,7 @@ class _LiveSearch:
     # -- every plan --------------------------------------------------------------------------
 
     async def _all_plans(self, world: LiveWorld, setup: Setup) -> AsyncIterator[Event]:
-        judge = Judge(setup, self._catalogue)
+        judge = Judge(setup)
         most, only = self._settings.max_faults, self._settings.kinds or None
         enumerator = Enumerator(setup, most, only, reductions=SHAPING)
         yield StageBegan(Stage.EVERY_PLAN, f"{setup.scenario.name}: the plan without faults", 1)
@@ -239,7 +235,7 @@ class _LiveSearch:
         if len(known) == SCHEDULES or (known and len(plan) > len(known[0].plan)):
             return
         history = live.run.history(setup, plan)
-        found = found_in(history, violation.signature, self._catalogue) or violation
+        found = found_in(setup, history, violation.signature) or violation
         known.append(_Shown(setup=setup, plan=plan, live=live, history=history, violation=found))
 
     # -- findings ----------------------------------------------------------------------------
@@ -266,7 +262,7 @@ class _LiveSearch:
         return replace(self._finding(signature, sighting, shown), necessary=needed, notes=tuple(notes))
 
     def _shows(self, setup: Setup, plan: Plan, live: LiveRun, signature: Signature) -> bool:
-        return found_in(live.run.history(setup, plan), signature, self._catalogue) is not None
+        return found_in(setup, live.run.history(setup, plan), signature) is not None
 
     async def _surest(self, world: LiveWorld, signature: Signature) -> tuple[_Shown, int]:
         """The schedule that shows it most often, and how often: processes may race in one and not in another."""
@@ -289,7 +285,7 @@ class _LiveSearch:
             return
         try:
             twin = load(manifest.simulated)
-            same = violates(Setup(adapter=twin, scenario=shown.setup.scenario), shown.plan, signature, self._catalogue)
+            same = violates(Setup(adapter=twin, scenario=shown.setup.scenario), shown.plan, signature)
         except UsageError as error:
             yield f"not run in the simulator: {error}"
             return
@@ -341,18 +337,19 @@ def digest(rows: Iterable[Row]) -> bytes:
     return rows_digest([(0, *row[1:9], () if row[1] in (TIMEOUT, PAUSE) else row[9]) for row in rows])
 
 
-def replay(recorded: Replay, adapter: Adapter, catalogue: Catalogue = OURS) -> Replayed:
+def replay(recorded: Replay, adapter: Adapter) -> Replayed:
     """Run a recorded schedule five times on real processes, and say what became of its violation."""
-    return asyncio.run(_replay(recorded, adapter, catalogue))
+    return asyncio.run(_replay(recorded, adapter))
 
 
-async def _replay(recorded: Replay, adapter: Adapter, catalogue: Catalogue) -> Replayed:
+async def _replay(recorded: Replay, adapter: Adapter) -> Replayed:
     if recorded.plan is None:
         return Replayed(result="CANNOT RUN", reason="it is a program of the state machine, which is simulated only")
     setup = Setup(adapter=adapter, scenario=recorded.scenario)
-    refused = [fault.kind for fault in recorded.plan.faults if fault.kind not in setup.kinds]
-    if refused:
-        return Replayed(result="CANNOT RUN", reason=f"{refused[0]}: {setup.refusal(refused[0])}")
+    refused = (fault.kind for fault in recorded.plan.faults if fault.kind not in setup.kinds)
+    reasons = (unjudged(recorded, setup), *(f"{kind}: {setup.refusal(kind)}" for kind in refused))
+    if reason := next(filter(None, reasons), ""):
+        return Replayed(result="CANNOT RUN", reason=reason)
     async with LiveWorld() as world:
         runs = await _several(world, setup, recorded.plan)
     blocked = next((live.blocked for live in runs if live.blocked), "")
@@ -363,10 +360,10 @@ async def _replay(recorded: Replay, adapter: Adapter, catalogue: Catalogue) -> R
         history = live.run.history(setup, recorded.plan)
         if len(live.run.fired) < len(recorded.plan):
             return Replayed(result="CANNOT RUN", reason="a fault never fired", history=history)
-        found.append((history, found_in(history, recorded.signature, catalogue)))
+        found.append((history, found_in(setup, history, recorded.signature)))
     failing = [(history, violation) for history, violation in found if violation is not None]
     if not failing:
-        undecided = (why_undecided(history, recorded.signature[0], catalogue) for history, _ in found)
+        undecided = (why_undecided(setup, history, recorded.signature[0]) for history, _ in found)
         why = next(filter(None, undecided), "")
         return Replayed(result="CANNOT RUN" if why else "FIXED", reason=why, history=found[-1][0])
     result: Any = "STILL FAILS" if len(failing) == REPEATS else "FLAKY"

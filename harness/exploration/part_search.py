@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from itertools import count as numbers
 from typing import Final
 
-from ..invariants import OURS, Catalogue
 from ..simulator import Setup, simulate
 from ..verdict import Verdict
 from .cases import Case
@@ -16,7 +15,7 @@ from .judge import Judge
 from .parting import NotDeterministic, parted
 from .parts import Record
 from .random_plans import random_plans
-from .reductions.table import judged_by_others, named
+from .reductions.table import named
 from .settings import Settings
 from .stopping import Over, Why
 
@@ -64,15 +63,14 @@ Judged = tuple[Case, Verdict]
 class PartSearch:
     """Searches parts of ``setup`` as the settings of a campaign say. ``over`` is asked before each plan."""
 
-    def __init__(self, setup: Setup, settings: Settings, over: Over, catalogue: Catalogue = OURS) -> None:
+    def __init__(self, setup: Setup, settings: Settings, over: Over) -> None:
         self.setup = setup
         self._settings = settings
         self._over = over
-        self._catalogue = catalogue
-        reductions = (named if catalogue.only_ours else judged_by_others)(settings.reductions)
+        reductions = named(settings.reductions)
         self.enumerator = Enumerator(setup, settings.max_faults, settings.kinds or None, reductions=reductions)
         self._rooted = False
-        self._judge_drawn = Judge(setup, catalogue)
+        self._judge_drawn = Judge(setup)
 
     def plans(self, number: int, record: Record) -> Iterator[Judged]:
         """The cases of part ``number`` of the enumeration with their verdicts. They are written into ``record``, which
@@ -83,7 +81,7 @@ class PartSearch:
             self._rooted = True
         before = Counter(self.enumerator.pruned)
         cases = self.enumerator.subtree(number - 1) if number else self.enumerator.roots()
-        judge = Judge(self.setup, self._catalogue)  # whose word depends on what was before: on this part
+        judge = Judge(self.setup)  # whose word depends on what was before: on this part
         yield from self._run(cases, judge, record, 37 * number)
         self._rooted = self._rooted or record.whole
         spared = self.enumerator.pruned

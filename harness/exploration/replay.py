@@ -11,7 +11,7 @@ from .. import __version__
 from ..errors import UsageError
 from ..faults import Fault, Plan, Site
 from ..history import History
-from ..invariants import OURS, Catalogue
+from ..invariants import rules_of
 from ..plain import Malformed, to_brief
 from ..ports import Adapter
 from ..scenario import Scenario
@@ -123,10 +123,10 @@ def from_text(text: str, name: str) -> Replay:
     return recorded
 
 
-def replay(recorded: Replay, adapter: Adapter, catalogue: Catalogue = OURS) -> Replayed:
+def replay(recorded: Replay, adapter: Adapter) -> Replayed:
     """Run a recorded schedule again, a few times, and say what became of its violation."""
     setup = Setup(adapter=adapter, scenario=recorded.scenario)
-    if reason := _obstacle(recorded, setup, catalogue):
+    if reason := obstacle(recorded, setup):
         return Replayed(result="CANNOT RUN", reason=reason)
     histories: list[History] = []
     violations, history = [], None
@@ -143,22 +143,33 @@ def replay(recorded: Replay, adapter: Adapter, catalogue: Catalogue = OURS) -> R
             except UsageError as error:
                 return Replayed(result="CANNOT RUN", reason=str(error))
         histories.append(history)
-        violations.append(found_in(history, recorded.signature, catalogue))
+        violations.append(found_in(setup, history, recorded.signature))
     if found := next(filter(None, (first_difference(histories[0], other) for other in histories[1:])), ""):
         digests = {each.digest for each in histories}
         reason = f"{len(digests)} different histories in {REPEATS} runs: {found}"
         return Replayed(result="FLAKY", reason=reason, history=history)
     if violations[-1] is None:
-        why = why_undecided(histories[-1], recorded.signature[0], catalogue)
+        why = why_undecided(setup, histories[-1], recorded.signature[0])
         return Replayed(result="CANNOT RUN" if why else "FIXED", reason=why, history=history)
     return Replayed(result="STILL FAILS", violation=violations[-1], history=history)
 
 
-def _obstacle(recorded: Replay, setup: Setup, catalogue: Catalogue) -> str:
+def obstacle(recorded: Replay, setup: Setup) -> str:
     """Why it cannot even be begun, "" where it can."""
-    if recorded.signature[0] not in catalogue.by_id:
-        return f"nothing here judges by {recorded.signature[0]!r}; pytest --saga-replay asks plugins for it"
+    if reason := unjudged(recorded, setup):
+        return reason
     plan = recorded.plan
     named = [*(fault.site for fault in plan.faults), *plan.yields] if plan is not None else []
     unknown = [site for site in named if site.saga not in setup.orders]
     return f"the scenario has no {unknown[0].saga}" if unknown else ""
+
+
+def unjudged(recorded: Replay, setup: Setup) -> str:
+    """That nothing judges by the invariant that it broke, "" where something does."""
+    id, anomaly = recorded.signature[:2]
+    judge = setup.catalogue.by_id.get(id)
+    if judge is None:
+        return f"nothing here judges by {id!r}; pytest --saga-replay asks plugins for it"
+    if id in rules_of(setup.adapter) and judge.name != anomaly:
+        return f"{id} was the rule {anomaly!r} and is {judge.name!r} now; give a rule an id of its own to keep it"
+    return ""

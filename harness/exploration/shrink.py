@@ -13,7 +13,6 @@ from typing import Final, NamedTuple
 from ..errors import UsageError
 from ..faults import Fault, Plan, Site
 from ..history import History
-from ..invariants import OURS, Catalogue
 from ..scenario import Scenario
 from ..simulator import Setup, simulate
 from ..verdict import Violation
@@ -34,21 +33,21 @@ class Shrunk:
     necessary: bool
 
 
-def shrink(setup: Setup, plan: Plan, signature: tuple[str, ...], catalogue: Catalogue = OURS) -> Shrunk:
+def shrink(setup: Setup, plan: Plan, signature: tuple[str, ...]) -> Shrunk:
     """Shrink ``plan``, which must violate with ``signature`` under ``setup``."""
-    found = violates(setup, plan, signature, catalogue)
+    found = violates(setup, plan, signature)
     if found is None:
         raise NotDeterministic(f"the plan does not show {signature}: {plan}: {difference(setup, plan)}")
     changed = True
     while changed:
         changed = False
         for candidate_setup, candidate in _smaller(setup, plan):
-            better = violates(candidate_setup, candidate, signature, catalogue)
+            better = violates(candidate_setup, candidate, signature)
             if better is not None:
                 setup, plan, found, changed = candidate_setup, candidate, better, True
                 break
     fewer = [*map(plan.without, range(len(plan))), *map(plan.without_yield, range(len(plan.yields)))]
-    necessary = all(violates(setup, candidate, signature, catalogue) is None for candidate in fewer)
+    necessary = all(violates(setup, candidate, signature) is None for candidate in fewer)
     violation, history = found
     return Shrunk(scenario=setup.scenario, plan=plan, violation=violation, history=history, necessary=necessary)
 
@@ -128,7 +127,6 @@ def shrink_actions(
     setup: Setup,
     actions: Sequence[Action],
     signature: tuple[str, ...],
-    catalogue: Catalogue = OURS,
     *,
     ticks: int = SHRINK_TICKS,
 ) -> Smaller:
@@ -140,7 +138,7 @@ def shrink_actions(
         if ticks <= 0:
             return Smaller(tuple(kept), attempts, whole=False)
         attempts += 1
-        violates_too, spent = _program_violates(setup, candidate, signature, catalogue)
+        violates_too, spent = _program_violates(setup, candidate, signature)
         ticks -= spent
         if violates_too:
             kept[:] = candidate
@@ -167,12 +165,10 @@ def _smaller_programs(kept: list[Action]) -> Iterator[list[Action]]:
 _STEPS_MS: Final = (1, 100, 1000)
 
 
-def _program_violates(
-    setup: Setup, actions: Sequence[Action], signature: tuple[str, ...], catalogue: Catalogue
-) -> tuple[bool, int]:
+def _program_violates(setup: Setup, actions: Sequence[Action], signature: tuple[str, ...]) -> tuple[bool, int]:
     """Whether a program violates with that signature, and how many timers fired."""
     try:
         history, ticks = replay_counted(setup, actions)
     except UsageError:  # without the action that is gone another one cannot be done
         return False, 0
-    return found_in(history, signature, catalogue) is not None, ticks
+    return found_in(setup, history, signature) is not None, ticks

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from functools import partial
 
 from ..faults import Plan
-from ..invariants import Catalogue
 from ..ports import Adapter
 from ..scenario import Scenario
 from ..simulator import Setup
@@ -53,7 +52,6 @@ class Search:
 
     adapter: Adapter
     settings: Settings
-    catalogue: Catalogue
     archive: Archive
     share: Share
     limits: Limits
@@ -72,7 +70,7 @@ class Search:
         yield StageEnded(Stage.EVERY_PLAN, (yield from self._exhaust(index, setup)))
 
     def _exhaust(self, index: int, setup: Setup) -> Happened:
-        search = PartSearch(setup, self.settings, self._over_in(drawn=False), self.catalogue)
+        search = PartSearch(setup, self.settings, self._over_in(drawn=False))
         judge = Judge(setup)
         number, parts, shallow = 0, 1, list[Plan]()
         while number < parts:
@@ -120,7 +118,7 @@ class Search:
     def _draw(self) -> Happened:
         setups = [Setup(adapter=self.adapter, scenario=scenario) for scenario in self.settings.scenarios]
         over = self._over_in(drawn=True)
-        searches = [PartSearch(setup, self.settings, over, self.catalogue) for setup in setups]
+        searches = [PartSearch(setup, self.settings, over) for setup in setups]
         judges = list(map(Judge, setups))
         place = 0  # how many random plans come before the next part of them, searched here or not
         for name in drawn_parts(self.settings):
@@ -187,7 +185,7 @@ class Search:
         if known is not None:
             return FindingShrunk(signature, known, name, kept=True)
         if self.watch.ended and signature[0] == "C3":  # each candidate could take seconds
-            return FindingShrunk(signature, as_seen(sighting, signature, self.catalogue), name)
+            return FindingShrunk(signature, as_seen(sighting, signature), name)
         explained = not self.watch.ended  # so could each of the runs that it takes
-        small = shrunk(sighting, signature, self.settings.seed, self.catalogue, explained=explained)
+        small = shrunk(sighting, signature, self.settings.seed, explained=explained)
         return FindingShrunk(signature, small, name)

@@ -31,7 +31,7 @@ from hypothesis.stateful import (
 
 from ..errors import UsageError
 from ..history import DATA, PORT, History
-from ..invariants import OURS, Catalogue, check
+from ..invariants import Catalogue, catalogue_of, check
 from ..loading import as_adapter
 from ..ports import Adapter
 from ..scenario import Scenario
@@ -99,11 +99,10 @@ class Failure:
 
 class SagaMachine(RuleBasedStateMachine):
     """A state machine over one adapter. ``scenarios`` defaults to the adapter's; ``only`` restricts the
-    invariants of ``catalogue`` by id, ``ignore`` holds signatures of violations that are known already."""
+    invariants by id, ``ignore`` holds signatures of violations that are known already."""
 
     adapter: ClassVar[Any] = None
     scenarios: ClassVar[tuple[Scenario, ...]] = ()
-    catalogue: ClassVar[Catalogue] = OURS
     only: ClassVar[frozenset[str] | None] = None
     ignore: ClassVar[frozenset[tuple[str, str, str, str]]] = frozenset()
     steps_run: ClassVar[int] = 0
@@ -118,6 +117,7 @@ class SagaMachine(RuleBasedStateMachine):
         if self.adapter is None:
             raise UsageError(f"{type(self).__name__} names no adapter; write 'adapter = YourAdapter' in its body")
         self._adapter: Adapter = as_adapter(self.adapter)
+        self._catalogue: Catalogue = catalogue_of(self._adapter)
         self._driver: Driver | None = None
         self._rate = RATES[0]
         self._over = False
@@ -198,9 +198,9 @@ class SagaMachine(RuleBasedStateMachine):
         the whole history decides what was the cause and what followed."""
         if self._driver is None or self._over:
             return
-        on_the_way = self.catalogue.by_prefix
+        on_the_way = self._catalogue.by_prefix
         wanted = on_the_way if self.only is None else on_the_way & self.only
-        violations = check(self._driver.history(), wanted, self.catalogue).violations
+        violations = check(self._driver.history(), wanted, self._catalogue).violations
         if any(violation.signature not in self.ignore for violation in violations):
             self._come_to_rest()
 
@@ -231,7 +231,7 @@ class SagaMachine(RuleBasedStateMachine):
         type(self).livelocks.count += history.rows[-1][DATA][0] == "livelock"
         if type(self).last_failure is None:  # what follows a failure are Hypothesis' attempts to shrink it
             type(self).classes[trace_class(history.rows)] += 1
-        for violation in check(history, self.only, self.catalogue).violations:
+        for violation in check(history, self.only, self._catalogue).violations:
             if violation.signature in self.ignore or (violation.invariant == "C1" and self._faulty(violation, history)):
                 continue
             failure = Failure(
@@ -258,7 +258,6 @@ def search(
     scenarios: Iterable[Scenario] = (),
     ignore: frozenset[tuple[str, str, str, str]] = frozenset(),
     only: frozenset[str] | None = None,
-    catalogue: Catalogue = OURS,
     steps: int = 30,
     machine: type[SagaMachine] = SagaMachine,
     stopped: Callable[[], bool] = lambda: False,
@@ -280,7 +279,6 @@ def search(
             "scenarios": tuple(scenarios),
             "ignore": ignore,
             "only": only,
-            "catalogue": catalogue,
             "steps_run": 0,
             "stopped": staticmethod(stopped),
             "last_failure": None,

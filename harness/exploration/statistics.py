@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from ..faults import Plan
-from ..invariants import OURS, Catalogue
+from ..invariants import OURS, Catalogue, consequences
 from ..scenario import Scenario
 from ..simulator import Setup
 from ..trace import MAX_ATTEMPT
@@ -202,7 +202,8 @@ class Statistics:
             self.violated[id] += 1
         causes = {v.invariant for v in verdict.violations}
         for violation in verdict.explained:
-            self.explained_by.setdefault(violation.invariant, set()).update(causes - {violation.invariant})
+            of_it = (id for id in causes if violation.invariant in consequences(id, self._catalogue))
+            self.explained_by.setdefault(violation.invariant, set()).update(of_it)
 
     def _measure(self, setup: Setup, case: Case) -> None:
         """Only a user's own participants show locks."""
@@ -282,6 +283,6 @@ class Statistics:
             yield f"faults at attempts beyond number {MAX_ATTEMPT} of one call: not struck"
 
 
-def by_number(id: str) -> tuple[bool, int]:
+def by_number(id: str) -> tuple[bool, str, int]:
     """Where an invariant stands among others."""
-    return (id[:1] != "I", int(id[1:]))
+    return (id[:1] != "I", id[:1], int(id[1:]))

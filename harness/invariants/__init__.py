@@ -14,15 +14,20 @@ from ..verdict import Verdict, Violation
 from . import claims, conduct, effects, isolation, limits, log, messages, order, owners, undoing, unknowns
 from .blocking import Hold, blocking
 from .facts import Facts
+from .own import Broken, Moment, View, catalogue_of, rules_of
 from .registry import INVARIANTS, OURS, Catalogue, Invariant, catalogue_with, consequences
 
 __all__ = [
     "INVARIANTS",
     "OURS",
+    "Broken",
     "Catalogue",
     "Hold",
     "Invariant",
+    "Moment",
+    "View",
     "blocking",
+    "catalogue_of",
     "catalogue_with",
     "check",
     "claims",
@@ -35,6 +40,7 @@ __all__ = [
     "messages",
     "order",
     "owners",
+    "rules_of",
     "undoing",
     "unknowns",
 ]

@@ -9,6 +9,7 @@ from functools import cache, cached_property
 from typing import Final, Literal, TypeAlias
 
 from ..errors import UsageError
+from ..rules import HISTORY, READS
 from ..verdict import Violation
 from .facts import Facts
 
@@ -25,7 +26,8 @@ class Invariant:
     ``holds_when`` is the rule, ``cause`` what usually breaks it, ``repair`` what to do. ``explains``
     lists the invariants whose violation on the same saga follows from a violation of this one.
     A ``meta`` invariant is about the campaign and is judged there. ``by_prefix`` says that what it finds in the
-    beginning of a history still stands at the end, so that the state machine may ask it after each action.
+    beginning of a history still stands at the end, so that the state machine may ask it after each action. ``reads``
+    says of one that a user brings how much of a run it asks for (`rules.READS`): the search knows what ours ask.
     """
 
     id: str
@@ -38,6 +40,7 @@ class Invariant:
     explains: tuple[str, ...] = ()
     source: str = ""
     by_prefix: bool = False
+    reads: str = HISTORY
 
 
 INVARIANTS: dict[str, Invariant] = {}
@@ -94,10 +97,11 @@ class Catalogue:
         """The ids of those that may be asked of the beginning of a history."""
         return frozenset(entry.id for entry in self.by_id.values() if entry.by_prefix)
 
-    @property
-    def only_ours(self) -> bool:
-        """Whether it is the table alone, whose questions to a history the search knows."""
-        return not self.own
+    @cached_property
+    def reads(self) -> str:
+        """The most that one of a user's reads (of `rules.READS`), "" where there is none: what those of the table ask
+        of a history the search knows."""
+        return max((entry.reads for entry in self.own), key=READS.index, default="")
 
 
 OURS: Final = Catalogue()

@@ -8,17 +8,15 @@ from dataclasses import dataclass, replace
 import pytest
 
 from ..errors import UsageError
-from ..invariants import Catalogue, Invariant, catalogue_with
+from ..invariants import Invariant, catalogue_of
 from ..ports import Adapter, Participant
 
 
 @dataclass(frozen=True, kw_only=True)
 class Extended:
-    """An adapter with the participants of the hooks, and what to judge it by: the invariants of the hooks beside the
-    built-in ones."""
+    """An adapter with the participants of the hooks, and with their invariants beside its own."""
 
     adapter: Adapter
-    catalogue: Catalogue
     by_hooks: bool
     """Whether the hooks brought anything: then the command line, which does not know of them, shows something else."""
 
@@ -32,11 +30,14 @@ def extended(config: pytest.Config, adapter: Adapter) -> Extended:
                 raise UsageError(f"pytest_saga_invariants gave {entry!r}; return sagafuzz.invariants.Invariant values")
             invariants.append(entry)
     participants = _participants(config, adapter)
-    return Extended(
-        adapter=replace(adapter, participants={**participants, **adapter.participants}) if participants else adapter,
-        catalogue=catalogue_with(invariants),
-        by_hooks=bool(invariants or participants),
-    )
+    if participants or invariants:
+        adapter = replace(
+            adapter,
+            participants={**participants, **adapter.participants},
+            invariants=(*adapter.invariants, *invariants),
+        )
+        catalogue_of(adapter)  # which says what does not fit
+    return Extended(adapter=adapter, by_hooks=bool(invariants or participants))
 
 
 def _participants(config: pytest.Config, adapter: Adapter) -> dict[str, Callable[[], Participant]]:

@@ -74,7 +74,7 @@ class Schedule(pytest.Item):
         try:
             adapter = self._adapter or load(self._recorded.adapter)
             found = extended(self.config, adapter)
-            expect_fixed(self._recorded, found.adapter, found.catalogue)
+            expect_fixed(self._recorded, found.adapter)
         except SagafuzzError as error:
             raise AssertionError(str(error)) from None
 

@@ -234,5 +234,5 @@ def _run(found: Extended, settings: Settings) -> tuple[Report, int | None]:
     ):
         # Once each: neither thousands of them, nor raised into the code under test, which would change the verdict.
         warnings.simplefilter("default")
-        report = run_campaign(found.adapter, settings, stopped=interrupt, catalogue=found.catalogue)
+        report = run_campaign(found.adapter, settings, stopped=interrupt)
         return report, interrupt.signal

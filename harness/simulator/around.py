@@ -69,6 +69,10 @@ class Around:
         """A new process: only what was in the transaction is still there."""
         self.volatile = self._factory()
 
+    def held(self) -> dict[str, Any]:
+        """What the participant holds; what the code around it keeps is its own affair."""
+        return self.service.held()
+
     def subject(self, order: Order) -> str:
         return self.service.subject(order)
 

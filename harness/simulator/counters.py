@@ -62,6 +62,14 @@ class CounterLedger(Ledger):
                 live += row.amount
         return (self.unit, subject, self.free[subject], self.taken[subject], live, self.initial)
 
+    def held(self) -> dict[str, Any]:
+        subjects = dict.fromkeys((*map(self.subject, self.orders.values()), *self.free))
+        return {
+            **super().held(),
+            "free": {subject: self.free.get(subject, self.initial) for subject in subjects},
+            "taken": {subject: self.taken.get(subject, 0) for subject in subjects},
+        }
+
 
 class Inventory(CounterLedger):
     """Stock for each item: available and reserved."""

@@ -29,9 +29,11 @@ from ..effects import (
     Doings,
     doing,
 )
+from ..errors import UsageError
 from ..fault_kinds import NOTHING, Impossible, impossible
-from ..history import ACK, APPLY, DELIVER, ERROR, EXPIRE, LOST, REJECT, SEND, TIMEOUT
+from ..history import ACK, APPLY, DELIVER, ERROR, EXPIRE, LOST, REJECT, SEND, STATE, TIMEOUT
 from ..ports import CallTimeout, PortError, ProcessCrashed, Rejected, Unavailable
+from ..rules import HISTORY, MOMENTS
 from ..saga import COMPENSATION, FORWARD, QUERY, about, instance
 from ..trace import Strike, Trace
 from . import participants as p
@@ -87,6 +89,7 @@ class Network:
         "sent",
         "services",
         "setup",
+        "shows_states",
         "stuck",
         "trace",
         "waiting",
@@ -100,6 +103,7 @@ class Network:
         self.services = services
         self.emits = self.setup.adapter.emits
         self.doings = doings
+        self.shows_states = self.setup.shown_states in (MOMENTS, HISTORY)  # after each transaction
         self.priorities: Priorities | None = None
         self.manual = manual
         self.pending: list[Message] = []
@@ -363,6 +367,8 @@ class Network:
             if reply.effective and msg.direction == FORWARD and reply.value:
                 seen += (p.receipt(reply.value),)
             self.note(msg, APPLY, msg.service, seen)
+            if self.shows_states and reply.effective:
+                self.note(msg, STATE, msg.service, (self._state(msg.service),))
             if reply.effective and self.emits and (topic := self.emits.get(msg.operation)) is not None:
                 self.emit(msg, p.Emitted(topic, msg.saga, "", 0, dict(p.receipt(reply.value))))
         else:
@@ -380,6 +386,17 @@ class Network:
         broker.publish(
             msg.service, topic, saga=saga, key=key, delay_us=int(delay_ms * 1000), payload=payload, cause=msg.id
         )
+
+    def show_states(self) -> None:
+        """Note what each participant holds, now."""
+        for name in self.services:
+            self.trace.add(STATE, name, (self._state(name),))
+
+    def _state(self, name: str) -> str:
+        try:
+            return p.as_state(name, self.services[name].held())
+        except UsageError as error:
+            self.host.refuse(error)
 
     def _answer(self, pair: tuple[Message, p.Reply]) -> None:
         msg, reply = pair
@@ -470,6 +487,8 @@ class Network:
         gone = self.services[msg.service].expire(msg)
         if gone is not None:
             self.note(msg, EXPIRE, msg.service, gone)
+            if self.shows_states:
+                self.note(msg, STATE, msg.service, (self._state(msg.service),))
 
     def flush(self) -> bool:
         """Deliver every request that still waits for another; False when there was none."""

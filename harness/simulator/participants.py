@@ -8,6 +8,7 @@ as they are told, every time.
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -381,6 +382,11 @@ class Ledger:
         """(unit, subject, counter, counter, sum of the live rows, initial): see invariant I17."""
         return ()
 
+    def held(self) -> dict[str, Any]:
+        """What it holds, for rules of a user's own to read."""
+        names = ("saga", "step", "subject", "amount", "confirmed", "id")
+        return {"rows": [{name: getattr(row, name) for name in names} for row in self.rows]}
+
 
 def asked(msg: Message) -> str:
     """What a request asks for: its operation, of which part."""
@@ -426,6 +432,17 @@ def receipt(value: Any) -> tuple[tuple[str, Any], ...]:
 
 
 PLAIN: Final = frozenset({str, int, float, bool, type(None)})
+
+
+def as_state(name: str, held: object) -> str:
+    """What the participant of that name holds, as text. UsageError where it is no JSON data."""
+    try:
+        return json.dumps(held)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise UsageError(
+            f"participant {name!r}: a rule reads what it holds, and that is no JSON data ({error}); keep dicts with "
+            f"strings as keys, lists, strings and numbers in tx.state"
+        ) from None
 
 
 @dataclass(kw_only=True)
@@ -503,6 +520,10 @@ class UserParticipant:
     def restart(self) -> None:
         """A new process: only the transaction's state is still there."""
         self.volatile = self._factory()
+
+    def held(self) -> dict[str, Any]:
+        """What it holds, for rules of a user's own to read."""
+        return self.durable.state
 
     def forgettable(self, msg: Message, now_us: int, retention_us: int) -> bool:
         """What a user's participant remembers is its own affair."""

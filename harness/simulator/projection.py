@@ -9,6 +9,7 @@ they come.
 
 That two histories with the same past have the same verdict is tested, on the histories of the broken systems and on
 reordered examples of each invariant. An invariant that comes to compare other moments has to add a lane for them here.
+Rules of a user's own that read moments compare any two of them: these stand in one lane, where there are such rules.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from ..history import (
     DATA,
     DEAD_LETTER,
     DELIVER,
+    DIRECTION,
     END,
     ERROR,
     EXPIRE,
@@ -45,6 +47,7 @@ from ..history import (
     NACK,
     NONSENSE,
     PARKED,
+    PROCESS,
     PUBLISH,
     RAISED,
     READ,
@@ -53,6 +56,7 @@ from ..history import (
     REJECT,
     RELEASE,
     SEND,
+    STATE,
     SUBMIT,
     TERMINAL,
     TIMEOUT,
@@ -78,6 +82,9 @@ _IN_ERROR: Final = ("error",)
 """The data of an ACK that the participant failed."""
 
 _CLAIMS: Final = frozenset({TERMINAL, CLIENT_ACK})
+_TOLD: Final = frozenset({CLIENT_ACK, DEAD_LETTER, ALERT})
+"""What a rule of a user's own is shown beside what participants hold."""
+
 _WORK: Final = frozenset({SEND, LOGACK, ADOPT, DEAD_LETTER, ALERT})
 _TERMINAL: Final = "terminal"
 _AT_REST: Final = (FINAL_RESTART,)
@@ -104,7 +111,7 @@ def _interned(entry: Any) -> int:
 _PLAIN: Final = ("_alone", "_forgets", "_seen", "_spare", "undone")
 _GROWING: Final = (
     *("_acts", "_acts_told", "_applied", "_busy", "_durable", "_ids", "_messages", "_past_network", "_processes"),
-    *("_records", "_touched", "_unwritten"),
+    *("_records", "_shown", "_touched", "_unwritten"),
 )
 
 
@@ -126,6 +133,7 @@ class Projection:
         self._at: dict[str, list[int]] = {}  # participant -> its lane
         self._of: dict[str, list[int]] = {}  # saga -> its lane
         self._touched: list[int] = []  # reads and writes of entities: isolation asks for their order
+        self._shown: list[int] = []  # what rules of a user's own read, in one order: what is held, and was told
         self._messages: dict[int, int] = {}
         self._processes: dict[str, int] = {}
         self._records: dict[tuple[Any, ...], int] = {}
@@ -160,6 +168,8 @@ class Projection:
                 self._handle(row)
             elif kind in (DELIVER, LOST):
                 self._past_network.add(row[MSG])
+            elif kind == STATE:
+                self._shown.append(_interned((*row[PROCESS : DIRECTION + 1], row[DATA])))
             elif kind in (READ, WRITE):
                 _, _, process, saga, step, direction, _, _, msg, data = row
                 self._touched.append(_interned((kind, process, saga, step, direction, self._number(msg), data)))
@@ -182,6 +192,8 @@ class Projection:
         act = (kind, who, saga, step, direction, key, self._number(msg) if msg else -1, told)
         acts.append(act)
         self._acts_told.append(_interned(act))
+        if self._shown and kind in _TOLD:
+            self._shown.append(_interned((kind, saga, told)))
         if kind in _CLAIMS:
             self._of.setdefault(saga, []).append(_interned((kind, data)))
         elif kind in _WORK:
@@ -265,4 +277,4 @@ class Projection:
     @property
     def lanes(self) -> tuple[Any, ...]:
         """A value that marshal writes in one way only; comparable within one process."""
-        return self._acts_told, sorted(self._at.items()), sorted(self._of.items()), self._touched
+        return self._acts_told, sorted(self._at.items()), sorted(self._of.items()), self._touched, self._shown

@@ -13,6 +13,7 @@ from ..effects import AT_SEND, LIVE, SIMULATED, UNSHARED
 from ..errors import UsageError
 from ..fault_kinds import NOTHING, Impossible, impossible
 from ..faults import CAPABILITIES, FAULT_KINDS
+from ..invariants import Catalogue, catalogue_of
 from ..ports import Adapter
 from ..scenario import Order, Scenario
 from .around import Around
@@ -44,6 +45,16 @@ class Setup:
     @cached_property
     def orders(self) -> Mapping[str, Order]:
         return MappingProxyType({order.id: order for order in self.scenario.orders})
+
+    @cached_property
+    def catalogue(self) -> Catalogue:
+        """What its runs are judged by."""
+        return catalogue_of(self.adapter)
+
+    @cached_property
+    def shown_states(self) -> str:
+        """How much of what participants hold is to stand in a history: "" for nothing, else one of `rules.READS`."""
+        return self.catalogue.reads
 
     @cached_property
     def routes(self) -> Mapping[str, Route]:

@@ -40,6 +40,7 @@ from ..history import (
     WAITING,
     Row,
 )
+from ..rules import REST
 from ..saga import Outcome
 from ..scenario import Order
 from ..trace import Run, Trace, called_to
@@ -272,6 +273,8 @@ class Simulation:
         self.incarnations += 1
         if self.incarnations > 1:
             self.trace.restarted()
+        elif self.network.shows_states:
+            self.network.show_states()
         process = self.process = self.incarnate(self.incarnations)
         if self.incarnations > 1 and not self.manual and reason != HEALING:  # nothing strikes what the harness does
             self._strike_boot(process)
@@ -378,6 +381,8 @@ class Simulation:
                     self._restart()
                     continue
                 break
+            if self.setup.shown_states == REST:
+                network.show_states()
             self.trace.add(END, "harness", (kernel.stopped or "quiescent",))
         finally:
             self.close()

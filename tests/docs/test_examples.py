@@ -35,6 +35,7 @@ def search(folder: Path, spec: str, faults: int, scenario: str = "") -> Report:
         ),
         ("async_saga/async_adapter.py:AsyncShop", 0, "", {"I5": "leaked effect"}),
         ("isolation/isolation_adapter.py:Unlocked", 0, "", {"I25": "dirty-read"}),
+        ("own_rules/stock_adapter.py:PaysFirst", 1, "", {"R1": "charged for what is held"}),
     ],
 )
 def test_what_is_wrong_is_found(examples: Path, spec: str, faults: int, scenario: str, told: dict[str, str]) -> None:
@@ -54,6 +55,7 @@ def test_what_is_wrong_is_found(examples: Path, spec: str, faults: int, scenario
         "own_participant/payments_adapter.py:BookingRight",
         "async_saga/async_adapter.py:AsyncShopFixed",
         "isolation/isolation_adapter.py:Locked",
+        "own_rules/stock_adapter.py:HoldsFirst",
     ],
 )
 def test_what_is_right_is_not_blamed(examples: Path, spec: str) -> None:
@@ -92,4 +94,13 @@ def test_the_page_on_isolation_shows_the_example_and_what_happens(examples: Path
     for text in shown:
         assert indent(text, "    ") in code
     shell.folder = examples / "isolation"
+    assert_happens(page, shell)
+
+
+def test_the_page_on_rules_shows_the_example_and_what_happens(examples: Path, shell: Shell) -> None:
+    page = TOP / "docs" / "own.md"
+    code = (examples / "own_rules" / "stock_adapter.py").read_text(encoding="utf-8")
+    shown = [fence.text for fence in fences(page.read_text(encoding="utf-8")) if fence.language == "python"]
+    assert shown and all(text in code for text in shown)
+    shell.folder = examples / "own_rules"
     assert_happens(page, shell)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 
 import pytest
 
@@ -23,7 +24,7 @@ from sagafuzz.exploration.reductions import (
 from sagafuzz.exploration.settings import Settings
 from sagafuzz.faults import FAULT_KINDS
 from sagafuzz.history import CLOCK
-from sagafuzz.invariants import Invariant, catalogue_with
+from sagafuzz.invariants import Invariant
 from sagafuzz.loading import load
 from sagafuzz.simulator import Observer, Setup, observe, simulation
 from sagafuzz.simulator.state import state_keys
@@ -228,6 +229,6 @@ def test_where_a_users_invariant_judges_too_no_run_is_spared_for_what_only_ours_
     )
     loaded = load("reference")
     settings = Settings(max_faults=1, examples=0, scenarios=(loaded.scenario("succeeds"),))
-    counts = Campaign(loaded, settings, catalogue=catalogue_with([theirs])).run().counts
+    counts = Campaign(replace(loaded, invariants=(theirs,)), settings).run().counts
     _, every, _ = search("reference", "succeeds", (PREFIX_SHARING,), faults=1)
     assert counts.run == every and not any(counts.pruned.values())

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Final
 
 from ...faults import FAULT_KINDS
+from ...rules import HISTORY, MOMENTS, READS
 from ...simulator import Setup
 
 On = Callable[[Setup, Collection[str] | None], bool]
@@ -22,17 +23,23 @@ def always(setup: Setup, only: Collection[str] | None) -> bool:
 class Reduction:
     """A row. ``spares`` is what is not run, ``assumes`` the condition under which that loses nothing, ``because`` why.
 
-    ``shapes_plans``: without it the space of plans is another one. ``for_any_invariant``: it holds whatever is asked of
-    a history; the others know what our own invariants ask, and are off where those of a user judge too. ``on`` says for
-    which systems it can be used."""
+    ``shapes_plans``: without it the space of plans is another one. ``keeps`` is how much of a run (`rules.READS`) an
+    invariant of a user may read and still find all that it would without; where one reads more, or where it is "" and
+    there is one, it is off. ``on`` says for which systems it can be used."""
 
     name: str
     spares: str
     assumes: str
     because: str
     shapes_plans: bool = False
-    for_any_invariant: bool = False
+    keeps: str = MOMENTS
     on: On = always
+
+    def usable(self, setup: Setup, only: Collection[str] | None) -> bool:
+        """Whether it loses nothing there."""
+        reads = setup.catalogue.reads
+        kept = not reads or (self.keeps and READS.index(reads) <= READS.index(self.keeps))
+        return bool(kept) and self.on(setup, only)
 
 
 def _recovery_is_durable(setup: Setup, only: Collection[str] | None) -> bool:
@@ -76,7 +83,7 @@ PREFIX_SHARING: Final = Reduction(
     assumes="as for the state memo",
     because="all extensions of a plan are the same until the fault that is added strikes; each run is what it would be "
     "from the start",
-    for_any_invariant=True,
+    keeps=HISTORY,
     on=_can_be_resumed,
 )
 UNREAD_CLOCK: Final = Reduction(
@@ -92,7 +99,7 @@ SYMMETRY: Final = Reduction(
     assumes="an id is only a name, see below",
     because="every other order is the same under other names; whether that is so is looked at",
     shapes_plans=True,
-    for_any_invariant=True,
+    keeps=HISTORY,
 )
 INDEPENDENCE: Final = Reduction(
     name="independence",
@@ -101,7 +108,7 @@ INDEPENDENCE: Final = Reduction(
     "among the kinds, which delays a saga as being overtaken does",
     because="such requests commute; who is overtaken is late as well, and that delay is run without the other order",
     shapes_plans=True,
-    for_any_invariant=True,
+    keeps="",
     on=_delays_are_searched,
 )
 
@@ -125,11 +132,6 @@ ALL: Final = tuple(REDUCTIONS.values())
 
 SHAPING: Final = tuple(row for row in ALL if row.shapes_plans)
 """Those without which the space of plans is another one; with them alone, every plan of a scenario is run."""
-
-
-def judged_by_others(names: Iterable[str]) -> list[Reduction]:
-    """Those with the given names that are left where invariants of a user judge too."""
-    return [row for row in named(names) if row.for_any_invariant]
 
 
 def named(names: Iterable[str]) -> list[Reduction]:
