@@ -54,6 +54,8 @@ NEVER_LOST: Final = 1 << 18
 NO_DEAD_LETTERS: Final = 1 << 19
 NO_REPLY: Final = 1 << 20
 TIMED: Final = 1 << 21
+NO_SUCCESS: Final = 1 << 22
+NO_OTHER: Final = 1 << 23
 
 REASONS: Final = {
     NO_EXPIRY: "the participant is not declared in expiring=",
@@ -78,6 +80,8 @@ REASONS: Final = {
     NO_DEAD_LETTERS: "its topic is not declared with max_deliveries=",
     NO_REPLY: "it is not caused by a request that somebody waits for",
     TIMED: "a timer is never early",
+    NO_SUCCESS: "the participant did not say that it applied",
+    NO_OTHER: "the participant has answered no other request before",
 }
 """Each circumstance in words. Where several hold, the first of this order is told: what lasts before what passes."""
 
@@ -167,6 +171,25 @@ class Cancel(Effect):
 
     phases: ClassVar[tuple[str, ...]] = (AT_SEND,)
     side: ClassVar[When | None] = BEFORE
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resubmit(Effect):
+    """The client sends its order again, so long after its site was reached: ``live_ms`` on real processes."""
+
+    phases: ClassVar[tuple[str, ...]] = (AT_SEND,)
+    side: ClassVar[When | None] = BEFORE
+    after_ms: float = 0
+    live_ms: float = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResubmitElsewhere(Effect):
+    """Another process starts, and the client sends its order again, to that one."""
+
+    phases: ClassVar[tuple[str, ...]] = (AT_SEND,)
+    side: ClassVar[When | None] = BEFORE
+    worlds: ClassVar[frozenset[str]] = frozenset({SIMULATED})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -385,6 +408,45 @@ class DelayAnswer(Effect):
     side: ClassVar[When | None] = BEFORE
     by_ms: float
     late: bool = False
+
+
+# -- wrong answers -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class PretendSuccess(Effect):
+    """The participant answers as if it had applied, and has not."""
+
+    phases: ClassVar[tuple[str, ...]] = (AT_EFFECT,)
+    side: ClassVar[When | None] = BEFORE
+    barred: ClassVar[int] = DECIDED
+
+
+@dataclass(frozen=True, kw_only=True)
+class GarbleAnswer(Effect):
+    """What arrives is no answer of the participant's, but a page of somebody between."""
+
+    phases: ClassVar[tuple[str, ...]] = (AT_ACK,)
+    side: ClassVar[When | None] = BEFORE
+    barred: ClassVar[int] = NO_SUCCESS
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmptyAnswer(Effect):
+    """The answer arrives without its content."""
+
+    phases: ClassVar[tuple[str, ...]] = (AT_ACK,)
+    side: ClassVar[When | None] = BEFORE
+    barred: ClassVar[int] = NO_SUCCESS
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnswerOfAnother(Effect):
+    """What arrives is the participant's last answer to another request."""
+
+    phases: ClassVar[tuple[str, ...]] = (AT_ACK,)
+    side: ClassVar[When | None] = BEFORE
+    barred: ClassVar[int] = NO_SUCCESS | NO_OTHER
 
 
 # -- what befalls a durable write --------------------------------------------------------------------

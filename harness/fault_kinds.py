@@ -35,6 +35,8 @@ CAPABILITIES: Final[Mapping[str, str]] = {
     "cancel": "the adapter has a method cancel, or is async",
     "upgrade": "the adapter declares upgrade=",
     "expiry": "the adapter declares expiring=",
+    "resubmit": "the adapter declares resubmits=True: its clients may send an order again",
+    "wrong": "wrong answers are asked for: --wrong-answers, or wrong_answers=True",
     "retention": "the adapter declares key_retention_ms=",
     "forgets": "the adapter declares forgetting_refusals=",
     "repeats": "the adapter declares refusing_repeats=",
@@ -181,8 +183,13 @@ def registered(*kinds: FaultKind) -> Iterator[None]:
 
 
 def kind_groups() -> dict[str, tuple[str, ...]]:
-    """Names for several kinds at once: ``basic`` are those that any saga must survive, wherever it runs."""
-    return {"all": tuple(_table), "basic": tuple(kind.name for kind in _table.values() if kind.basic)}
+    """Names for several kinds at once: ``basic`` are those that any saga must survive, wherever it runs,
+    ``wrong-answers`` those that are searched only where somebody asks for them."""
+    return {
+        "all": tuple(_table),
+        "basic": tuple(kind.name for kind in _table.values() if kind.basic),
+        "wrong-answers": tuple(kind.name for kind in _table.values() if kind.needs == "wrong"),
+    }
 
 
 # -- what cannot act as things stand -----------------------------------------------------------------

@@ -66,6 +66,9 @@ END: Final = "END"  # the run is over
 INJECTED: Final = frozenset({"internal error", "connection refused", "cannot undo"})
 """The reasons of an ERROR that a fault did to a participant; any other is the participant's own."""
 
+GARBLED: Final = "<html><body>502 Bad Gateway</body></html>"
+"""What stands in the place of an answer that is malformed."""
+
 DATA_FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
     SUBMIT: ("item", "quantity", "amount"),
     BOOT: ("incarnation", "reason"),

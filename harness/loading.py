@@ -6,11 +6,11 @@ import hashlib
 import importlib
 import importlib.util
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from . import adapters
 from .adapters import BUILT_IN, ZOO_MODULE
@@ -24,6 +24,8 @@ GROUP = "sagafuzz.adapters"
 LIVE_PREFIX = "live:"
 """Before the name of an adapter: run it as a real process."""
 ZOO_PREFIX = "zoo:"
+WRONG_PREFIX = "wrong-answers:"
+"""Before the name of an adapter: search the kinds of faults that make answers wrong too."""
 
 EXTRAS = {"simple_saga": "simple-saga", "psycopg": "postgres", "redis": "redis"}
 """Which extra installs a module that a built-in adapter needs."""
@@ -48,10 +50,9 @@ def as_adapter(thing: Any) -> Adapter:
 
 def load(spec: str) -> Adapter:
     """Load the adapter that ``spec`` names. Raises UsageError in one line that says what to write."""
-    if spec.startswith(ZOO_PREFIX):
-        return _mutant(spec)
-    if spec.startswith(LIVE_PREFIX):
-        return manifest.hosted(load(spec.removeprefix(LIVE_PREFIX)), spec)
+    for prefix, prefixed in _PREFIXED.items():
+        if spec.startswith(prefix):
+            return prefixed(spec, spec.removeprefix(prefix))
     if spec.endswith(".toml"):
         return manifest.as_adapter(manifest_file.read(spec), spec)
     if ":" in spec:
@@ -68,13 +69,27 @@ def load(spec: str) -> Adapter:
     return _load_path(known[spec], spec)
 
 
-def _mutant(spec: str) -> Adapter:
+def with_wrong_answers(adapter: Adapter) -> Adapter:
+    """The same adapter, searched with wrong answers too; its name for `load` says so."""
+    if adapter.wrong_answers:
+        return adapter
+    return replace(adapter, wrong_answers=True, spec=f"{WRONG_PREFIX}{adapter.spec}" if adapter.spec else "")
+
+
+def _mutant(spec: str, name: str) -> Adapter:
     zoo: Mapping[str, Any] = importlib.import_module(ZOO_MODULE).ZOO
-    name = spec.removeprefix(ZOO_PREFIX)
     if name not in zoo:
         raise UsageError(f"the zoo has no {name!r}{nearest(name, zoo)}; 'sagafuzz zoo' lists all")
     adapter: Adapter = zoo[name].adapter
     return replace(adapter, name=name, spec=spec)
+
+
+_PREFIXED: Final[Mapping[str, Callable[[str, str], Adapter]]] = {
+    WRONG_PREFIX: lambda spec, rest: with_wrong_answers(load(rest)),
+    ZOO_PREFIX: _mutant,
+    LIVE_PREFIX: lambda spec, rest: manifest.hosted(load(rest), spec),
+}
+"""What makes an adapter of a name with such a beginning, given all of it and what follows."""
 
 
 def with_spec(adapter: Adapter) -> Adapter:

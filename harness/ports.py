@@ -307,6 +307,8 @@ class Adapter:
     hidden_writes: bool = False
     envelope: tuple[str, ...] = ()
     actors: Mapping[str, Script] = field(default_factory=dict)
+    resubmits: bool = False
+    wrong_answers: bool = False
     about: str = ""
     spec: str = ""
 
@@ -397,6 +399,8 @@ def adapter(
     envelope: Iterable[str] = (),
     actors: Mapping[str, Script] | None = None,
     invariants: Iterable[Rule | Judge] = (),
+    resubmits: bool = False,
+    wrong_answers: bool = False,
 ) -> Callable[[_C], _C]:
     """Declare a class to be a system under test; times are virtual milliseconds. What each argument means is in the
     reference. ``participants`` plugs the user's own in, by name; ``around`` puts code of the user's around built-in

@@ -105,11 +105,20 @@ def statements(report: Report) -> list[str]:
         said.append(f"note: {plural(len(given) - REASONS_SHOWN, 'more reason')}, in report.json")
     if report.verdict == INCONCLUSIVE:
         said.append(LOOK_AT)
+    if wrong := wrong_answers(report):
+        said.append(wrong)
     if report.verdict == VIOLATED:
         said.append(_broken(report))
     elif report.verdict == CONSISTENT and report.complete:
         said.append(exhaustive_claim(report))
     return said
+
+
+def wrong_answers(report: Report) -> str:
+    """A sentence where answers were made wrong, which no participant gives: that was asked for; else ""."""
+    struck = {cell.kind for cell in report.coverage if cell.planned}
+    kinds = [kind.name for kind in FAULT_KINDS.values() if kind.name in struck and kind.needs == "wrong"]
+    return f"wrong answers were asked for: {', '.join(kinds)}" if kinds else ""
 
 
 def _broken(report: Report) -> str:

@@ -57,6 +57,7 @@ class _Narrator:
         self.drafts: list[Draft] = []
         self._definition = history.saga
         self._actors = history.actors
+        self._submitted: set[str] = set()
         self._several = len(history.sagas) > 1
         self._forced = forced
         self._struck: dict[int, list[Fault]] = {}
@@ -432,7 +433,9 @@ class _Narrator:
             self._befell(position, event, f"{topic} is lost" if whole else f"the acknowledgement of {topic} is lost")
 
     def submit(self, position: int, event: Event) -> None:
-        who = f" for {clean(event.saga, SAGA_COLUMNS)}" if self._several else ""
+        again = " again" if event.saga in self._submitted else ""
+        self._submitted.add(event.saga)
+        who = again + (f" for {clean(event.saga, SAGA_COLUMNS)}" if self._several else "")
         item = clean(event.get("item"), 20)
         asked = f"the client asks{who}: {event.get('quantity')} × {item}, amount {event.get('amount')}"
         self._add(position, event, "submit", asked)

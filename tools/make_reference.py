@@ -101,6 +101,8 @@ ADAPTER = {
     "actors": "scripts by name, of who acts beside the orchestrator in the scenarios that name them",
     "invariants": "rules of its own: functions of a view that give a sentence for each breach, see "
     "[participants and rules of your own](own.md)",
+    "resubmits": "`True` where a client may send its order again, and one order is one saga",
+    "wrong_answers": "`True` where wrong answers are searched too: malformed, empty, another's, success without effect",
 }
 SCENARIO = {
     "name": "what `--scenario` takes",

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any, Final
 
 from ...actors import Actor
-from ...ports import Request, Transaction
-from ...saga import Saga, Step
+from ...ports import CallTimeout, Request, Transaction, Unavailable
+from ...saga import Outcome, Saga, Step
 from ...scenario import Scenario
 from .host import MutableOrchestrator
+from .owners import DuplicateInstance
 from .parts import LEASE_S, KeyedParticipant, Mutant, system, with_service
 
 HELD: Final = Saga(
@@ -74,23 +76,146 @@ class RestocksTwice(Shelf):
         return KeyedParticipant.undo(self, request, tx)
 
 
+SENT_BY_HAND: Final = Saga(
+    "order",
+    [
+        Step("order", "order.create", undo="order.cancel"),
+        Step("payment", "payment.charge", undo="payment.refund"),
+        Step("shipping", "shipping.send", undo="shipping.recall"),
+    ],
+)
+"""Nobody but a person packs and sends the parcel."""
+
+
+def shipping(actor: Actor) -> None:
+    """The clerk sends what is paid for."""
+    actor.sleep(1)
+    if actor.call("payment.look")["applied"]:
+        actor.call("shipping.send", key="parcel-1")
+
+
+class WaitsForTheClerk(MutableOrchestrator):
+    """Right: it waits until a clerk has sent the parcel; a cancelled order's parcel is called back, sent or not."""
+
+    recalls = True
+
+    def _request(self, state: Any, step: Step) -> Any:
+        if step.name != "shipping":
+            return super()._request(state, step)
+        for _ in range(20):
+            if self._cancelled(state):
+                break
+            with suppress(CallTimeout, Unavailable):
+                if self._world.call("shipping.look", saga=state.id)["applied"]:
+                    return {}
+            self._world.sleep(0.5)
+        if not self.recalls:
+            state.begun.remove(step.name)
+        raise CallTimeout("nobody sent it in time")
+
+
+class CancelsWhatIsBeingShipped(WaitsForTheClerk):
+    """Cancels an order for its customer while a clerk packs it: the parcel leaves all the same."""
+
+    recalls = False
+
+
+def refunding(actor: Actor) -> None:
+    """The operator gives the money of a completed order back; where the page does not answer, with a second click."""
+    if actor.wait() is Outcome.COMPLETED:
+        for click in (1, 2):
+            with suppress(CallTimeout, Unavailable):
+                actor.call("payment.refund", key=f"click-{click}", amount=100)
+                return
+
+
+class Till(KeyedParticipant):
+    """Right: it gives back what an order has paid, once."""
+
+    def do(self, request: Request, tx: Transaction) -> Any:
+        answer = super().do(request, tx)
+        tx.state["taken"] = tx.state.get("taken", 0) + 100
+        return answer
+
+    def undo(self, request: Request, tx: Transaction) -> Any:
+        if request.saga in tx.state:
+            tx.state["taken"] -= 100
+        return super().undo(request, tx)
+
+
+class RefundsEachClick(Till):
+    """Pays a refund for each request of an operator: nothing tells it that the order has been refunded."""
+
+    def undo(self, request: Request, tx: Transaction) -> Any:
+        tx.state["taken"] = tx.state.get("taken", 0) - 100
+        return {}
+
+
+class OrderEachClick(DuplicateInstance):
+    """Makes an order of each request, also of the second one of a client who clicks twice."""
+
+    asked = 0
+
+    def execute(self, saga_id: str, request: Any) -> Outcome:
+        self.asked += 1
+        return self.start(saga_id, request, f"{self._world.process}-{self.asked}")
+
+
+class KnowsOpenOrders(OrderEachClick):
+    """Knows an order again as long as it is open; who asks once more after its end is given another."""
+
+    def execute(self, saga_id: str, request: Any) -> Outcome:
+        started = [record for _, record in self._store.items(f"saga/{saga_id}/")]
+        if any(not record["outcome"] for record in started):
+            return Outcome.PENDING
+        return super().execute(saga_id, request)
+
+
+class KnowsItsOwnOrders(OrderEachClick):
+    """Knows in memory which orders it was asked for; another process knows nothing of them."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.known: set[str] = set()
+
+    def execute(self, saga_id: str, request: Any) -> Outcome:
+        if saga_id in self.known:
+            return Outcome.PENDING
+        self.known.add(saga_id)
+        return super().execute(saga_id, request)
+
+
 CLERK: Final[dict[str, Any]] = {
     "saga": HELD,
     "scenario": UNSENT,
     "actors": {"clerk": capturing},
     "operations": ["payment.list"],
+    "lease_s": LEASE_S,
 }
 RETURNS: Final[dict[str, Any]] = {
     "scenario": RETURNED,
     "actors": {"clerk": restocking},
     "operations": ["inventory.look"],
 }
+PACKS: Final[dict[str, Any]] = {
+    "saga": SENT_BY_HAND,
+    "scenario": Scenario(name="sent-by-hand", actors=("clerk",)),
+    "actors": {"clerk": shipping},
+    "operations": ["payment.look", "shipping.look"],
+    "lease_s": LEASE_S,
+}
+REPAIRS: Final[dict[str, Any]] = {
+    "scenario": Scenario(name="refunded", actors=("operator",)),
+    "actors": {"operator": refunding},
+}
+ONE_ORDER: Final = system(resubmits=True, lease_s=LEASE_S)
+"""Right: whoever asks for an order that there is learns how that one stands."""
 
 MUTANTS: Final = (
     Mutant(
         name="capture-after-cancel",
-        adapter=system(CancelKeepsHold, lease_s=LEASE_S, **CLERK),
-        twin=system(lease_s=LEASE_S, **CLERK),
+        adapter=system(CancelKeepsHold, **CLERK),
+        twin=system(**CLERK),
         invariants=("I5", "I15"),
         faults=0,
         schedule="no fault",
@@ -105,6 +230,56 @@ MUTANTS: Final = (
         faults=0,
         schedule="no fault",
         source="woocommerce/woocommerce#22489",
+        concurrency=True,
+    ),
+    Mutant(
+        name="cancelled-while-shipped",
+        adapter=system(CancelsWhatIsBeingShipped, **PACKS),
+        twin=system(WaitsForTheClerk, **PACKS),
+        invariants=("I2",),
+        faults=1,
+        schedule="cancel at saga-1: shipping forward, send",
+        source="spree/spree#5203, OpenBazaar/openbazaar-go#757",
+        concurrency=True,
+        timing=True,
+    ),
+    Mutant(
+        name="refund-each-click",
+        adapter=with_service(RefundsEachClick, **REPAIRS),
+        twin=with_service(Till, **REPAIRS),
+        invariants=("I1",),
+        faults=1,
+        schedule="timeout at saga-1: payment compensation, send",
+        source="coopcycle/coopcycle-web#4608",
+    ),
+    Mutant(
+        name="order-each-click",
+        adapter=system(OrderEachClick, resubmits=True, lease_s=LEASE_S),
+        twin=ONE_ORDER,
+        invariants=("I1",),
+        faults=1,
+        schedule="resubmit at saga-1: order forward, send",
+        source="dancerfly/django-brambling#658",
+        concurrency=True,
+    ),
+    Mutant(
+        name="resubmitted-after-the-end",
+        adapter=system(KnowsOpenOrders, resubmits=True, lease_s=LEASE_S),
+        twin=ONE_ORDER,
+        invariants=("I1",),
+        faults=1,
+        schedule="resubmit-late at saga-1: order forward, send",
+        source="artefactual/archivematica#2352",
+        timing=True,
+    ),
+    Mutant(
+        name="resubmitted-elsewhere",
+        adapter=system(KnowsItsOwnOrders, resubmits=True, lease_s=LEASE_S),
+        twin=ONE_ORDER,
+        invariants=("I1",),
+        faults=1,
+        schedule="resubmit-elsewhere at saga-1: order forward, send",
+        source="hazelcast/hazelcast-reference-manual#530",
         concurrency=True,
     ),
 )

@@ -94,7 +94,7 @@ class DuplicateInstance(Keyed):
         self._world.spawn(self.start, saga_id, request, 2)
         return self.start(saga_id, request, 1)
 
-    def start(self, saga_id: str, request: Any, instance: int) -> Outcome:
+    def start(self, saga_id: str, request: Any, instance: object) -> Outcome:
         return super().execute(saga_id, {**request, "instance": instance})
 
     def _save(self, state: Any, record: str, step: str = "") -> None:

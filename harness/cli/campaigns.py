@@ -20,7 +20,7 @@ from ..exploration.shards import parse
 from ..faults import chosen_kinds, kind_groups
 from ..interrupt import interruptible
 from ..live.manifest import manifest_of
-from ..loading import load
+from ..loading import load, with_wrong_answers
 from ..ports import Adapter
 from ..reports import COMPARISONS
 from ..verdict import Report
@@ -57,7 +57,12 @@ def search_options(command: Any) -> Any:
             metavar="KIND,…",
             default="all",
             show_default=True,
-            help="Only these kinds of faults, or a group of them: all, basic.",
+            help="Only these kinds of faults, or a group of them: all, basic, wrong-answers.",
+        ),
+        click.option(
+            "--wrong-answers",
+            is_flag=True,
+            help="Search answers that are wrong as well: malformed, empty, another request's, success without effect.",
         ),
         click.option(
             "--scenario",
@@ -161,7 +166,7 @@ def run(adapter: str, report_dir: Path, baseline: Path | None, shard: str | None
     With --shard only the campaign.sqlite is written; it is 1 where a violation was seen, and else 0.
     """
     known = known_findings(baseline)
-    loaded = load(adapter)
+    loaded = loaded_as_asked(adapter, options)
     settings = _settings(loaded, options)
     how = how_of(loaded, options, command=_command(loaded, options), shard=shard)
     return search_and_conclude(loaded, settings, report_dir, how, known)
@@ -200,7 +205,7 @@ def compare(adapters: Sequence[str], expect: str | None, report_dir: Path, **opt
     The exit code is the greatest of what `sagafuzz run` gives for each; with --expect 0 or 1.
     """
     expected = _expectation(expect, adapters)
-    loaded = [load(name) for name in adapters]
+    loaded = [loaded_as_asked(name, options) for name in adapters]
     campaigns = [
         (found, _settings(found, options), how_of(found, options, command=_command(found, options))) for found in loaded
     ]
@@ -226,6 +231,12 @@ def compare(adapters: Sequence[str], expect: str | None, report_dir: Path, **opt
     if expected:
         return _as_expected(reports, expected)
     return max(map(exit_code, reports))
+
+
+def loaded_as_asked(name: str, options: Mapping[str, Any]) -> Adapter:
+    """The adapter of that name, with wrong answers where the options ask for them."""
+    found = load(name)
+    return with_wrong_answers(found) if options["wrong_answers"] else found
 
 
 def _settings(adapter: Adapter, options: Mapping[str, Any]) -> Settings:

@@ -60,6 +60,7 @@ def _shape(setup: Setup) -> list[str]:
     steps = ", ".join(clean(step.name, NAME_COLUMNS) for step in adapter.saga.steps)
     return [
         f"saga {clean(adapter.saga.name, NAME_COLUMNS)!r}: {steps}",
+        *(["wrong answers are asked for, and searched with the others"] if adapter.wrong_answers else []),
         f"run is {'async' if setup.is_async else 'sync'}; it {'has' if setup.recovers else 'has no'} recover",
     ]
 

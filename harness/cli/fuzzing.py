@@ -14,9 +14,8 @@ from ..exploration.fuzz import Budget
 from ..exploration.scenarios import choose_scenarios
 from ..exploration.settings import Settings
 from ..live.manifest import manifest_of
-from ..loading import load
 from .arguments import ADAPTER
-from .campaigns import how_of, limited_to, search_and_conclude, search_options, shard_option
+from .campaigns import how_of, limited_to, loaded_as_asked, search_and_conclude, search_options, shard_option
 from .concluding import baseline_option, known_findings
 
 USUAL_S = 60.0
@@ -84,7 +83,7 @@ def fuzz(
     if seconds is None and max_plans is None and not until_plateau:
         seconds = USUAL_S
     budget = Budget(max_seconds=seconds, max_plans=max_plans, until_plateau=until_plateau)
-    loaded = load(adapter)
+    loaded = loaded_as_asked(adapter, options)
     if manifest_of(loaded) is not None:
         raise UsageError(f"fuzz: {loaded.name!r} runs in real processes, for which there are no random plans; use run")
     names, sagas, kinds, seed = (options[name] for name in ("scenario_names", "sagas", "kinds", "seed"))

@@ -58,6 +58,8 @@ PLACES: Final[Mapping[str, Place]] = {
     ),
 }
 
+WRONG_ANSWERS: Final = "search answers that are wrong as well: malformed, empty, another's, success without effect"
+
 REPLAY_HELP: Final = (
     "instead of the tests run the schedule of this finding again: an F-….json, or its id where a folder of reports "
     "here has one; may be given again"
@@ -81,6 +83,8 @@ def add(parser: pytest.Parser) -> None:
     for name, place in PLACES.items():
         group.addoption(f"--saga-{name}", metavar=place.metavar, help=f"{place.help}.")
         parser.addini(_ini(name), f"{place.help}, where the command line does not say otherwise", default="")
+    group.addoption("--saga-wrong-answers", action="store_true", help=f"{WRONG_ANSWERS}.")
+    parser.addini("saga_wrong_answers", WRONG_ANSWERS, type="bool", default=False)
     group.addoption("--saga-replay", action="append", default=[], metavar="ID|FILE", help=f"{REPLAY_HELP}.")
 
 
@@ -125,6 +129,11 @@ def number_in_ini(config: pytest.Config, name: str) -> int:
         return NUMBERS[name].check(value, where)
     except ValueError as error:
         raise pytest.UsageError(str(error)) from None
+
+
+def wrong_answers(config: pytest.Config) -> bool:
+    """Whether the command line or the ini file asks for wrong answers."""
+    return bool(config.getoption("saga_wrong_answers") or config.getini("saga_wrong_answers"))
 
 
 def place(config: pytest.Config, name: str) -> Path | None:

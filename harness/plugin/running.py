@@ -19,7 +19,7 @@ from ..exploration.quiet import quiet
 from ..exploration.scenarios import choose_scenarios
 from ..exploration.settings import Settings
 from ..interrupt import interruptible
-from ..loading import as_adapter, with_spec
+from ..loading import as_adapter, with_spec, with_wrong_answers
 from ..reports import REPORTS
 from ..reports.clean import clean
 from ..scenario import Scenario
@@ -39,7 +39,8 @@ class SagaFixture:
     Each argument that is left out is taken from the marker, if the test has one, then from the ini
     file. ``adapter`` is a class declared with ``@sagafuzz.adapter``, an `sagafuzz.Adapter`, or a name
     as on the command line; ``scenarios`` are names of the adapter's, or `sagafuzz.Scenario` values.
-    ``baseline`` is a file of known findings, named from the folder of the test's file.
+    ``baseline`` is a file of known findings, named from the folder of the test's file. ``wrong_answers`` asks for
+    answers that are wrong.
     """
 
     def __init__(self, item: pytest.Item, asked: Mapping[str, Any]) -> None:
@@ -67,6 +68,7 @@ class SagaFixture:
         scenarios: Scenarios = None,
         sagas: int | None = None,
         baseline: str | Path | None = None,
+        wrong_answers: bool | None = None,
     ) -> Report:
         """Run a campaign, and fail the test with its report unless the verdict is consistent.
 
@@ -74,7 +76,14 @@ class SagaFixture:
         complete campaign no longer finds what the baseline says."""
         __tracebackhide__ = True
         report = self.run(
-            adapter, faults=faults, random=random, seed=seed, scenarios=scenarios, sagas=sagas, baseline=baseline
+            adapter,
+            faults=faults,
+            random=random,
+            seed=seed,
+            scenarios=scenarios,
+            sagas=sagas,
+            baseline=baseline,
+            wrong_answers=wrong_answers,
         )
         judged = self._judged[-1]
         good = report.verdict == CONSISTENT and not report.nondeterministic
@@ -97,6 +106,7 @@ class SagaFixture:
         scenarios: Scenarios = None,
         sagas: int | None = None,
         baseline: str | Path | None = None,
+        wrong_answers: bool | None = None,
     ) -> Report:
         """Run a campaign and return its report, whatever it says."""
         __tracebackhide__ = True
@@ -116,7 +126,10 @@ class SagaFixture:
         folder = self._folder(len(self._judged) + 1)
         if folder is not None:
             make_folder(folder, "--saga-report-dir")
-        found = extended(self._item.config, with_spec(as_adapter(beside(asked["adapter"], self._item.path.parent))))
+        named = with_spec(as_adapter(beside(asked["adapter"], self._item.path.parent)))
+        if asked.get("wrong_answers") or options.wrong_answers(self._item.config):
+            named = with_wrong_answers(named)
+        found = extended(self._item.config, named)
         self._by_hooks = found.by_hooks
         settings = self._settings(found, asked)
         report, interrupted = _run(found, settings)

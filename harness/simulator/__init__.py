@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from ..trace import Run
+from .noting import line_of, noted_line
 from .observer import Observed, Observer, observe
 from .prefix import Prefix, Strayed, prefixes
 from .registers import Register
 from .settled import unsettled
 from .setup import Setup
-from .simulation import HEALING, Simulation, line_of, noted_line, simulate
+from .simulation import HEALING, Simulation, simulate
 
 __all__ = [
     "HEALING",

@@ -95,6 +95,12 @@ class Host(Protocol):
     def told(self, saga: str, outcome: Outcome) -> None:
         """The client of a saga is told an outcome."""
 
+    def resubmit(self, saga: str, after_us: int) -> None:
+        """The client sends its order again, after so long."""
+
+    def resubmit_elsewhere(self, saga: str) -> None:
+        """Another process starts, and the client sends its order again, to that one."""
+
     def jump_clock(self, by_s: int) -> None:
         """Set the wall clock ahead or back."""
 

@@ -14,6 +14,7 @@ from ..effects import (
     AT_EFFECT,
     AT_SEND,
     BEFORE,
+    AnswerOfAnother,
     Cancel,
     Crash,
     CutOff,
@@ -22,10 +23,12 @@ from ..effects import (
     DeliverAgain,
     Doings,
     Effect,
+    EmptyAnswer,
     Expire,
     Fail,
     FailUntilRepaired,
     ForgetKey,
+    GarbleAnswer,
     GoDown,
     HoldUntilUndone,
     JumpClock,
@@ -35,19 +38,22 @@ from ..effects import (
     LoseRequest,
     Mute,
     Pause,
+    PretendSuccess,
     Refuse,
     RefuseOnce,
     RefuseRepeat,
     RestartParticipant,
+    Resubmit,
+    ResubmitElsewhere,
 )
 from ..fault_kinds import FaultKind
-from ..history import DOWN
+from ..history import DOWN, GARBLED
 from ..ports import ProcessCrashed
 from ..trace import Strike
 from .incarnation import Incarnation
 from .message import Message
 from .network import DIES, LATENCY_US, PATIENCE_LEFT_US, WITHHELD, Network
-from .participants import ERROR, REFUSED_FOR_NOW, REJECTED, Reply
+from .participants import ERROR, OK, REFUSED_FOR_NOW, REJECTED, Reply
 from .timers import ARRIVAL, DELIVERY, RUN_OUT, WAIT_OVER
 
 
@@ -70,6 +76,16 @@ def _cancel(net: Network, effect: Cancel, process: Incarnation, saga: str, kind:
 
 def _jump_clock(net: Network, effect: JumpClock, process: Incarnation, saga: str, kind: FaultKind) -> None:
     net.host.jump_clock(effect.by_s)
+
+
+def _resubmit(net: Network, effect: Resubmit, process: Incarnation, saga: str, kind: FaultKind) -> None:
+    net.host.resubmit(saga, _us(effect.after_ms))
+
+
+def _resubmit_elsewhere(
+    net: Network, effect: ResubmitElsewhere, process: Incarnation, saga: str, kind: FaultKind
+) -> None:
+    net.host.resubmit_elsewhere(saga)
 
 
 def _lose_request(net: Network, effect: LoseRequest, msg: Message) -> int:
@@ -195,6 +211,26 @@ def _delay_answer(net: Network, effect: DelayAnswer, msg: Message, reply: Reply,
     return True
 
 
+def _pretend(net: Network, effect: PretendSuccess, msg: Message, kind: FaultKind) -> Reply:
+    pretended = getattr(net.services[msg.service], "pretended", None)
+    return Reply(OK, pretended(msg) if pretended is not None else {}, owner=msg.saga)
+
+
+def _garble(net: Network, effect: GarbleAnswer, msg: Message, reply: Reply, strike: Strike) -> bool:
+    reply.value = GARBLED
+    return False
+
+
+def _empty(net: Network, effect: EmptyAnswer, msg: Message, reply: Reply, strike: Strike) -> bool:
+    reply.value = None
+    return False
+
+
+def _answer_of_another(net: Network, effect: AnswerOfAnother, msg: Message, reply: Reply, strike: Strike) -> bool:
+    reply.value = net.answer_of_another(msg)
+    return False
+
+
 def _crash_unanswered(net: Network, effect: Crash, msg: Message, reply: Reply, strike: Strike) -> bool:
     net.host.crash(msg.process, strike.kind.name)
     return True
@@ -209,6 +245,8 @@ _SENDING: Final[Mapping[type[Effect], Callable[[Network, Any, Incarnation, str, 
     Pause: _pause,
     Cancel: _cancel,
     JumpClock: _jump_clock,
+    Resubmit: _resubmit,
+    ResubmitElsewhere: _resubmit_elsewhere,
 }
 _SENT: Final[Mapping[type[Effect], Callable[[Network, Any, Message], int]]] = {
     Crash: _die_once_sent,
@@ -227,6 +265,7 @@ _HANDLING: Final[Mapping[type[Effect], Callable[[Network, Any, Message, FaultKin
     FailUntilRepaired: _fail_until_repaired,
     Fail: _fail_before,
     Refuse: _refuse,
+    PretendSuccess: _pretend,
     RefuseOnce: _refuse_once,
     RefuseRepeat: _refuse_repeat,
 }
@@ -240,6 +279,9 @@ _ANSWERING: Final[Mapping[type[Effect], Callable[[Network, Any, Message, Reply, 
     Crash: _crash_unanswered,
     LoseAnswer: _lose_answer,
     DelayAnswer: _delay_answer,
+    GarbleAnswer: _garble,
+    EmptyAnswer: _empty,
+    AnswerOfAnother: _answer_of_another,
 }
 _ANSWERED: Final[Mapping[type[Effect], Callable[[Network, Any, Message, Reply, FaultKind], Reply]]] = {
     Crash: _crash_after

@@ -22,8 +22,10 @@ from ..effects import (
     FAILING,
     KEY_KEPT,
     NO_EXPIRY,
+    NO_OTHER,
     NO_REPEAT,
     NO_RESERVATION,
+    NO_SUCCESS,
     OWN_EXPIRY,
     REFUSAL_KEPT,
     Doings,
@@ -73,6 +75,7 @@ class Network:
     """Carries messages for one run."""
 
     __slots__ = (
+        "answers",
         "attempts",
         "cut",
         "doings",
@@ -116,6 +119,7 @@ class Network:
         self.down: dict[str, int] = {}  # participant -> until when it refuses connections
         self.attempts: dict[tuple[str, str, str], int] = {}  # (saga, step or operation, direction) -> how often asked
         self.sent = 0  # requests
+        self.answers: list[tuple[Message, Any]] | None = [] if self.setup.adapter.wrong_answers else None
         self.kernel.acts |= {
             DELIVERY: self.deliver,
             TURN: self._in_turn,
@@ -410,10 +414,25 @@ class Network:
         if not self.manual:
             site = (msg.saga, msg.step or msg.operation, msg.direction or QUERY, AT_ACK, msg.attempt)
             bars = msg.process.bars
+            if self.answers is not None:
+                bars |= self._told(msg, reply)
             strike = self.trace.visit(site, impossible(AT_ACK, bars) if bars else NOTHING)
             if strike is not None and strike.kind.before and self._answering(msg, reply, strike):
                 return
         self._arrive((msg, reply, strike))
+
+    def _told(self, msg: Message, reply: p.Reply) -> int:
+        """Remember an answer, which may yet arrive in the place of another; what of that cannot be now."""
+        assert self.answers is not None
+        found = 0 if reply.answer == p.OK else NO_SUCCESS
+        found |= 0 if any(_crosses(other, msg) for other, _ in self.answers) else NO_OTHER
+        if reply.answer == p.OK:
+            self.answers.append((msg, reply.value))
+        return found
+
+    def answer_of_another(self, msg: Message) -> Any:
+        """The last answer of the participant to another request."""
+        return next(value for other, value in reversed(self.answers or ()) if _crosses(other, msg))
 
     def _answering(self, msg: Message, reply: p.Reply, strike: Strike) -> bool:
         """A fault strikes before an answer arrives; whether it does not arrive now."""
@@ -536,3 +555,8 @@ class Network:
     def note(self, msg: Message, kind: str, process: str, data: tuple[Any, ...]) -> None:
         now = self.kernel.now_us
         self.trace.record((now, kind, process, msg.saga, msg.step, msg.direction, msg.attempt, msg.key, msg.id, data))
+
+
+def _crosses(other: Message, msg: Message) -> bool:
+    """Whether what answers one request may be left on the connection on which the other waits for its answer."""
+    return other.id != msg.id and other.service == msg.service

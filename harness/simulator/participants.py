@@ -207,6 +207,11 @@ class Ledger:
         """Whether a request under its key has taken effect."""
         return msg.key is not None and self.memory.get(self._slot(msg, msg.key), ("",))[0] == OK
 
+    def pretended(self, msg: Message) -> dict[str, Any]:
+        """What it would answer to a step that it had applied."""
+        _, amount = self.measure(msg, self.orders[msg.saga])
+        return {"id": f"{msg.step}-0", **({self.counts: amount} if self.counts else {})}
+
     def refuse(self, msg: Message, reason: str) -> Reply:
         """Refuse for good: the same key will be given the same answer."""
         self.told = None

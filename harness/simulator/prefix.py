@@ -153,6 +153,7 @@ def _copyable(sim: Simulation) -> bool:
     return not (
         sim.setup.is_async
         or sim.setup.scenario.actors
+        or sim.setup.adapter.wrong_answers
         or sim.on_close
         or sim.durable.files
         or sim.chance is not None

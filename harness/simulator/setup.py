@@ -125,6 +125,8 @@ class Setup:
             "messages": self.receives,
             "lossy": self.receives and any(topic.may_lose for topic in adapter.topics.values()),
             "dead-letters": self.receives and any(t.max_deliveries is not None for t in adapter.topics.values()),
+            "resubmit": adapter.resubmits,
+            "wrong": adapter.wrong_answers,
         }
         found = {name for name, present in has.items() if present}
         return frozenset(found.union(getattr(adapter.factory, "live_capabilities", ())))

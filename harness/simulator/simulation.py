@@ -11,7 +11,6 @@ from greenlet import getcurrent
 from ..effects import AT_BOOT, BEFORE, SIMULATED, Doings, Effect, Lag, Upgrade, check_doings, doing
 from ..errors import UsageError
 from ..faults import FAULT_KINDS, Fault, FaultKind, Plan
-from ..frames import calling_line
 from ..history import (
     APPLY,
     CANCEL,
@@ -56,7 +55,7 @@ from .priorities import Priorities
 from .process import Process
 from .settled import binding_steps, unsettled
 from .setup import Setup
-from .timers import START, START_BESIDE
+from .timers import RESUBMIT, START, START_BESIDE
 from .timers import SUBMIT as SUBMIT_DUE
 
 HORIZON_US: Final = 30 * 24 * 3_600_000_000
@@ -179,7 +178,12 @@ class Simulation:
         self.services = setup.ledgers() if services is None else services
         self.network = Network(self, self.services, injection.DOINGS, manual=manual)
         self.broker = Broker(self, self.network) if setup.receives else None
-        kernel.acts |= {START: self.start, START_BESIDE: self._start_beside, SUBMIT_DUE: self.submit}
+        kernel.acts |= {
+            START: self.start,
+            START_BESIDE: self._start_beside,
+            SUBMIT_DUE: self.submit,
+            RESUBMIT: self._submit_again,
+        }
         self.databases: dict[str, str] = {}
         self.resources: dict[str, Any] = {}
         self.remembered: dict[str, Any] = {}
@@ -257,6 +261,24 @@ class Simulation:
             process.cancel(self.setup.orders[saga])
         elif self.process is not None and self.process.booted:
             self.process.cancel(self.setup.orders[saga])
+
+    def resubmit(self, saga: str, after_us: int) -> None:
+        """The client sends its order again, after so long."""
+        if after_us:
+            self.kernel.at(after_us, RESUBMIT, self.setup.orders[saga])
+        else:
+            self._submit_again(self.setup.orders[saga])
+
+    def _submit_again(self, order: Order) -> None:
+        if self.process is not None:
+            self.process.inputs.append(("submit", order.id))  # what a process is asked twice it may remember
+        self.submit(order)
+
+    def resubmit_elsewhere(self, saga: str) -> None:
+        """Another process starts, and the client sends its order again, to that one."""
+        self.process = None  # the one that lives on is the newest no more
+        self.submit(self.setup.orders[saga])
+        self.start("second")
 
     def told(self, saga: str, outcome: Outcome) -> None:
         """The client of a saga is told an outcome."""
@@ -567,25 +589,3 @@ def simulate(setup: Setup, plan: Plan = Plan(), *, seed: int = 0) -> Run:
     run = sim.complete()
     sim.dissolve()
     return run
-
-
-def line_of(setup: Setup, plan: Plan, position: int) -> str:
-    """Run the plan and say which line of the code under test recorded the row at ``position``."""
-    sim = begun(setup, plan)
-    line = noted_line(sim, position)
-    sim.complete()
-    sim.dissolve()
-    return line()
-
-
-def noted_line(sim: Simulation, position: int) -> Callable[[], str]:
-    """Note which line of the code under test records the row at ``position`` of ``sim``; that line, "" before."""
-    lines: list[str] = []
-
-    def record(row: Row) -> None:
-        if len(sim.trace.rows) == position:
-            lines.append(calling_line())
-        sim.trace.rows.append(row)
-
-    sim.trace.record = record
-    return lambda: lines[0] if lines else ""

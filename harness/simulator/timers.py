@@ -48,6 +48,7 @@ START: Final = "start"
 START_BESIDE: Final = "start beside"
 SUBMIT: Final = "submit"
 LETTER_DUE: Final = "message due"
+RESUBMIT: Final = "resubmit"
 
 TIMERS: Final[Mapping[str, Timer]] = MappingProxyType(
     {
@@ -65,6 +66,7 @@ TIMERS: Final[Mapping[str, Timer]] = MappingProxyType(
         START_BESIDE: Timer(HIDDEN, starts=True),
         SUBMIT: Timer(BEGINNING, copyable=True),
         LETTER_DUE: Timer(HIDDEN),
+        RESUBMIT: Timer(BEGINNING),
     }
 )
 """Every kind of timer there is."""

@@ -31,6 +31,7 @@ from sagafuzz import (
 from sagafuzz.adapters.checkout import CHECKOUT
 from sagafuzz.adapters.zoo import ZOO
 from sagafuzz.adapters.zoo.barriers import AsksOnce, TombstoneUncommitted
+from sagafuzz.adapters.zoo.beside import OrderEachClick
 from sagafuzz.adapters.zoo.host import MutableOrchestrator, RetryPolicy, Superseded
 from sagafuzz.adapters.zoo.parts import (
     DECLINED,
@@ -41,6 +42,7 @@ from sagafuzz.adapters.zoo.parts import (
     KeyedParticipant,
     system,
 )
+from sagafuzz.adapters.zoo.wrong import NAMED, Doubts
 
 WITH_CONFIRMATION = Saga("checkout", [*CHECKOUT.steps, Step("confirm", "inventory.confirm")])
 
@@ -751,6 +753,27 @@ class NoKey(Keyed):
 # -- the tables ------------------------------------------------------------------------------------------
 
 
+class AnewWhileOpen(OrderEachClick):
+    """Starts an order anew that this very process has under way; it looks at what others do, and at what is over."""
+
+    def execute(self, saga_id: str, request: Any) -> Outcome:
+        for _, record in self._store.items(f"saga/{saga_id}/"):
+            if record["outcome"]:
+                return Outcome(record["outcome"])
+            if not record["request"]["instance"].startswith(f"{self._world.process}-"):
+                return Outcome.PENDING
+        return super().execute(saga_id, request)
+
+
+class EmptyIsRefused(Doubts):
+    """Takes an answer without content for a refusal."""
+
+    def doubt(self, answer: Any, step: Step, operation: str) -> None:
+        if answer is None and operation == step.operation:
+            raise Rejected("nothing was said")
+        super().doubt(answer, step, operation)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Broken:
     """A system that one kind of fault finds out, by a violation of ``invariant``.
@@ -866,6 +889,13 @@ BROKEN: Mapping[str, Broken] = {
         invariant="I23",
     ),
     "stale-read": Broken(adapter=system(ListsOnce), invariant="I13", after="crash-after-log"),
+    "resubmit": Broken(adapter=system(AnewWhileOpen, resubmits=True, lease_s=LEASE_S), invariant="I1"),
+    "resubmit-late": Broken(adapter=ZOO["resubmitted-after-the-end"].adapter, invariant="I1"),
+    "resubmit-elsewhere": Broken(adapter=ZOO["resubmitted-elsewhere"].adapter, invariant="I1"),
+    "malformed-answer": Broken(adapter=ZOO["unreadable-is-refused"].adapter, invariant="I5"),
+    "empty-answer": Broken(adapter=system(EmptyIsRefused, **NAMED), invariant="I5"),
+    "anothers-answer": Broken(adapter=ZOO["anothers-receipt"].adapter, invariant="I19"),
+    "hollow-success": Broken(adapter=ZOO["believes-success"].adapter, invariant="I23"),
     "upgrade": Broken(adapter=ZOO["resumes-by-position"].adapter, invariant="I23", after="crash-after-log"),
 }
 """For each kind of fault a system that it finds out."""
@@ -885,6 +915,12 @@ SOUND: Mapping[str, tuple[Adapter, ...]] = {
         system(AsksTwice, scenario=DECLINED, forgetting_refusals=("order", "inventory", "payment")),
     ),
     "key-expiry": (system(UndoesOnceMore, scenario=DECLINED, key_retention_ms=HOURS_MS / 2),),
+    **dict.fromkeys(
+        ("resubmit", "resubmit-late", "resubmit-elsewhere"),
+        (system(resubmits=True), system(scenario=DECLINED, resubmits=True), ZOO["order-each-click"].twin),
+    ),
+    **dict.fromkeys(("malformed-answer", "empty-answer", "hollow-success"), (ZOO["believes-success"].twin,)),
+    "anothers-answer": (ZOO["believes-success"].twin, ZOO["anothers-receipt"].twin),
     "upgrade": (ZOO["resumes-by-position"].twin,),
 }
 """The reference with what it needs to suffer a kind; for all others it is the built-in one in all its scenarios."""
