@@ -109,9 +109,15 @@ class WaitsForTheClerk(MutableOrchestrator):
                 if self._world.call("shipping.look", saga=state.id)["applied"]:
                     return {}
             self._world.sleep(0.5)
-        if not self.recalls:
-            state.begun.remove(step.name)
         raise CallTimeout("nobody sent it in time")
+
+    def _compensate(self, state: Any) -> Outcome:
+        if self.recalls and "shipping" not in state.begun:  # a clerk asks nobody before he begins
+            state.begun.append("shipping")
+            self._save(state, "intent", "shipping")
+        elif not self.recalls and "shipping" in state.begun:
+            state.begun.remove("shipping")
+        return super()._compensate(state)
 
 
 class CancelsWhatIsBeingShipped(WaitsForTheClerk):

@@ -20,6 +20,15 @@ class Named(KeyedParticipant):
         return {**super().undo(request, tx), "of": f"{request.operation} {request.key}"}
 
 
+class Numbered(KeyedParticipant):
+    """Right: each answer has the number of what was made, and nothing else."""
+
+    def do(self, request: Request, tx: Transaction) -> Any:
+        super().do(request, tx)
+        number = tx.memory["made"] = tx.memory.get("made", 0) + 1
+        return {"id": f"{request.step}-{number}"}
+
+
 class Doubts(MutableOrchestrator):
     """Right: an answer that does not name the request leaves its outcome unknown; it is asked again."""
 
@@ -83,9 +92,9 @@ NAMED: Final[dict[str, Any]] = {
     "wrong_answers": True,
 }
 BY_ID: Final[dict[str, Any]] = {
+    "participants": {"order": Numbered, "inventory": Numbered, "payment": Numbered},
     "scenario": SECOND_DECLINED,
     "wrong_answers": True,
-    "cannot_suffer": ["hollow-success"],
 }
 
 DOUBTS: Final = system(Doubts, **NAMED)

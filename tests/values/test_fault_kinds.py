@@ -117,7 +117,9 @@ def test_a_crash_with_another_effect_is_no_mere_crash() -> None:
 def test_what_cannot_act_is_told_with_what_lasts_before_what_passes() -> None:
     assert impossible(AT_EFFECT, DECIDED | NO_EXPIRY)["expiry"] == REASONS[NO_EXPIRY]
     assert impossible(AT_EFFECT, DECIDED)["expiry"] == REASONS[DECIDED]
-    assert impossible(AT_EFFECT, DECIDED) == dict.fromkeys(("reject", "expiry", "refused-once"), REASONS[DECIDED])
+    assert impossible(AT_EFFECT, DECIDED) == dict.fromkeys(
+        ("reject", "expiry", "refused-once", "hollow-success"), REASONS[DECIDED]
+    )
     assert set(impossible(AT_EFFECT, FAILING)) == {k.name for k in FAULT_KINDS.values() if k.phase == AT_EFFECT}
     assert set(impossible(AT_SEND, UNSHARED)) == {"overtaken", "overtaken-twice"}
     assert impossible(AT_SEND, UNSHARED) is impossible(AT_SEND, UNSHARED)
@@ -125,7 +127,8 @@ def test_what_cannot_act_is_told_with_what_lasts_before_what_passes() -> None:
 
 def test_nothing_that_happens_before_a_request_leaves_is_barred_where_none_gets_through() -> None:
     free = {k.name for k in FAULT_KINDS.values() if k.phase == AT_SEND} - set(impossible(AT_SEND, CUT_OFF))
-    assert free == {"crash-before-send", "pause", "cancel", "clock-forward", "clock-back"}
+    resubmits = {"resubmit", "resubmit-late", "resubmit-elsewhere"}
+    assert free == {"crash-before-send", "pause", "cancel", "clock-forward", "clock-back"} | resubmits
 
 
 def test_a_dead_process_cannot_die_or_pause() -> None:
