@@ -179,6 +179,7 @@ class Resubmit(Effect):
 
     phases: ClassVar[tuple[str, ...]] = (AT_SEND,)
     side: ClassVar[When | None] = BEFORE
+    worlds: ClassVar[frozenset[str]] = frozenset({SIMULATED})
     after_ms: float = 0
     live_ms: float = 0
 
@@ -419,6 +420,7 @@ class PretendSuccess(Effect):
 
     phases: ClassVar[tuple[str, ...]] = (AT_EFFECT,)
     side: ClassVar[When | None] = BEFORE
+    worlds: ClassVar[frozenset[str]] = frozenset({SIMULATED})
     barred: ClassVar[int] = DECIDED
 
 
@@ -428,6 +430,7 @@ class GarbleAnswer(Effect):
 
     phases: ClassVar[tuple[str, ...]] = (AT_ACK,)
     side: ClassVar[When | None] = BEFORE
+    worlds: ClassVar[frozenset[str]] = frozenset({SIMULATED})
     barred: ClassVar[int] = NO_SUCCESS
 
 
@@ -437,6 +440,7 @@ class EmptyAnswer(Effect):
 
     phases: ClassVar[tuple[str, ...]] = (AT_ACK,)
     side: ClassVar[When | None] = BEFORE
+    worlds: ClassVar[frozenset[str]] = frozenset({SIMULATED})
     barred: ClassVar[int] = NO_SUCCESS
 
 
@@ -446,6 +450,7 @@ class AnswerOfAnother(Effect):
 
     phases: ClassVar[tuple[str, ...]] = (AT_ACK,)
     side: ClassVar[When | None] = BEFORE
+    worlds: ClassVar[frozenset[str]] = frozenset({SIMULATED})
     barred: ClassVar[int] = NO_SUCCESS | NO_OTHER
 
 
