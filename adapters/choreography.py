@@ -7,10 +7,8 @@ orders from clients, with the relay, which reads the outboxes and delivers what 
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
 from ..ports import CallTimeout, LocalTransaction, Rejected, Request, StoreUnavailable, Unavailable, World, adapter
@@ -89,6 +87,7 @@ def questions(services: Iterable[str]) -> tuple[str, ...]:
     scenarios=(*default_scenarios(FLOW.saga), NO_CARRIER),
     around=dict.fromkeys(FLOW.services, ChoreographyParticipant),
     operations=questions(FLOW.services),
+    forgets_retries=True,
 )
 class Choreography:
     """Services that react to events, with outboxes, inboxes and a relay; no orchestrator."""
@@ -100,22 +99,32 @@ class Choreography:
     def run(self, order: Order) -> Outcome:
         data = {"item": order.item, "quantity": order.quantity, "account": order.account, "amount": order.amount}
         request = {"data": data, "outcome": ""}
-        self._durably(lambda: self.world.store.put(_key(order.id), request, record="create", saga=order.id))
-        relay = _Relay(self)
-        relay.take(_begin(order.id, data), new=True)
-        return relay.carry_on()[order.id]
+        self.insist(lambda: self.world.store.put(_key(order.id), request, record="create", saga=order.id))
+        begin = _begin(order.id, data)
+        return self.carry_on(begin, [_Found(begin)])
 
     def recover(self) -> None:
         for look in range(2):
             if look:
                 self.world.sleep(LOOK_S)
-            relay = _Relay(self)
             for key, record in self.world.store.items(_PREFIX):
                 saga = key.removeprefix(_PREFIX)
                 if not record["outcome"] and saga not in self.mine:
-                    relay.take(_begin(saga, record["data"]))
-            for saga, outcome in relay.carry_on().items():
-                self.world.reply(saga, outcome)
+                    self.mine.add(saga)
+                    self.world.spawn(self.take_up, _begin(saga, record["data"]))
+
+    def take_up(self, begin: Event) -> None:
+        """Carry on what another process has begun; each saga is a task of its own, so that none waits for another."""
+        self.world.reply(begin.saga, self.carry_on(begin, []))
+
+    def carry_on(self, begin: Event, found: list[_Found]) -> Outcome:
+        """Relay the events of the saga that begins with ``begin``, of which ``found`` are known: how it ended; PENDING
+        where nothing is left to deliver and no event has told of an end."""
+        self.mine.add(begin.saga)
+        try:
+            return _Relay(self, begin, found).carry_on()
+        finally:
+            self.mine.discard(begin.saga)
 
     def outcome(self, saga: str) -> str:
         """What is durably known of a saga's end; "" where it is open."""
@@ -125,15 +134,17 @@ class Choreography:
         """An event tells the gateway how a saga ended."""
         record = {"data": dict(event.data), "outcome": FLOW.ends[event.type].value}
         if not self.outcome(event.saga):
-            self._durably(lambda: self.world.store.put(_key(event.saga), record, record="terminal", saga=event.saga))
+            self.insist(lambda: self.world.store.put(_key(event.saga), record, record="terminal", saga=event.saga))
 
-    def _durably(self, act: Callable[[], object]) -> None:
+    def insist(self, act: Callable[[], Any]) -> Any:
+        """Try it until it is known how it went: the answer, None for a refusal."""
         failures = 0
         while True:
             try:
-                act()
-                return
-            except StoreUnavailable:
+                return act()
+            except Rejected:
+                return None
+            except (CallTimeout, Unavailable, StoreUnavailable):
                 failures += 1
                 self.world.sleep(RETRIES.backoff_s(failures))
 
@@ -157,91 +168,48 @@ class _Found:
     service: str = ""
 
 
-@dataclass
-class _Held:
-    """A saga that a relay has in hand."""
-
-    begin: Event
-    found: list[_Found] = field(default_factory=list)
-    failures: int = 0
-    looks: int = LOOKS
-
-
 class _Relay:
-    """Delivers what is in the outboxes, each event at least once, until the sagas in hand have ended. While one
-    waits for a service that does not answer, the others go on."""
+    """Delivers what is in the outboxes for one saga, each event at least once, until the saga has ended."""
 
-    def __init__(self, gateway: Choreography) -> None:
-        self._gateway, self._world = gateway, gateway.world
-        self._held: dict[str, _Held] = {}
-        self._outcomes: dict[str, Outcome] = {}
-        self._agenda: list[tuple[float, int, str]] = []
-        self._turns = 0
-        self._waited_s = 0.0
+    def __init__(self, gateway: Choreography, begin: Event, found: list[_Found]) -> None:
+        self._gateway, self._begin, self._found = gateway, begin, found
 
-    def take(self, begin: Event, *, new: bool = False) -> None:
-        """Take the saga in hand that begins with the event; of a new one nothing else has happened."""
-        self._gateway.mine.add(begin.saga)
-        self._held[begin.saga] = _Held(begin, [_Found(begin)] if new else [])
-        self._again(begin.saga, 0.0)
+    def carry_on(self) -> Outcome:
+        """How the saga ended, PENDING where nothing tells."""
+        looks = LOOKS
+        while True:
+            outcome = self._gateway.outcome(self._begin.saga)
+            if outcome or not looks:
+                return Outcome(outcome or Outcome.PENDING)
+            if not self._found:
+                self._read(FLOW.services)
+            if self._found:
+                self._found.sort(key=lambda found: FLOW.place(found.event.type))
+                self._deliver(self._found.pop(0))
+            else:  # it has not begun, or another relay has it in hand just now
+                looks -= 1
+                self._found = [_Found(self._begin)]
+                self._gateway.world.sleep(RETRIES.backoff_s(1))
 
-    def carry_on(self) -> dict[str, Outcome]:
-        """How each saga ended; PENDING where nothing is left to deliver and no event has told of an end."""
-        try:
-            while self._agenda:
-                due, _, saga = heapq.heappop(self._agenda)
-                if due > self._waited_s:
-                    self._world.sleep(due - self._waited_s)
-                    self._waited_s = due
-                outcome = self._gateway.outcome(saga)
-                if outcome or not self._held[saga].looks:
-                    self._outcomes[saga] = Outcome(outcome or Outcome.PENDING)
-                else:
-                    self._again(saga, self._step(self._held[saga]))
-        finally:
-            self._gateway.mine.difference_update(self._held)
-        return self._outcomes
-
-    def _again(self, saga: str, seconds: float) -> None:
-        self._turns += 1
-        heapq.heappush(self._agenda, (self._waited_s + seconds, self._turns, saga))
-
-    def _step(self, held: _Held) -> float:
-        """Deliver one event, the one that comes first in the flow. After how many seconds to go on."""
-        try:
-            if not held.found:
-                self._read(held, FLOW.services)
-            if held.found:
-                held.found.sort(key=lambda found: FLOW.place(found.event.type))
-                self._deliver(held, held.found[0])
-                del held.found[0]
-                held.failures = 0
-                return 0.0
-            # it has not begun, or another relay has it in hand just now
-            held.looks -= 1
-            held.found = [_Found(held.begin)]
-        except (CallTimeout, Unavailable):
-            pass
-        held.failures += 1
-        return RETRIES.backoff_s(held.failures)
-
-    def _read(self, held: _Held, services: Iterable[str]) -> None:
-        """Look into the outboxes of services."""
-        saga = held.begin.saga
-        for service in services:
-            for entry in self._world.call(f"{service}.outbox", saga=saga):
-                event = Event(type=entry["type"], saga=saga, data=entry["data"])
-                if all(event.id != known.event.id for known in held.found):
-                    held.found.append(_Found(event, service))
-
-    def _deliver(self, held: _Held, found: _Found) -> None:
+    def _deliver(self, found: _Found) -> None:
         event = found.event
         if event.type in FLOW.ends:
             self._gateway.ended(event)
         reactions = FLOW.on(event.type)
-        for reaction in reactions:
-            with suppress(Rejected):  # its service has told of it, by an event
-                self._world.call(reaction.operation, saga=event.saga, key=event.id, event=event.type, **event.data)
+        for reaction in reactions:  # of a refusal its service tells by an event
+            self._ask(reaction.operation, key=event.id, event=event.type, **event.data)
         if found.service:
-            self._world.call(f"{found.service}.published", saga=event.saga, event=event.type)
-        self._read(held, [reaction.service for reaction in reactions])
+            self._ask(f"{found.service}.published", event=event.type)
+        self._read(reaction.service for reaction in reactions)
+
+    def _read(self, services: Iterable[str]) -> None:
+        """Look into the outboxes of services."""
+        for service in services:
+            for entry in self._ask(f"{service}.outbox"):
+                event = Event(type=entry["type"], saga=self._begin.saga, data=entry["data"])
+                if all(event.id != known.event.id for known in self._found):
+                    self._found.append(_Found(event, service))
+
+    def _ask(self, operation: str, **payload: Any) -> Any:
+        gateway = self._gateway
+        return gateway.insist(lambda: gateway.world.call(operation, saga=self._begin.saga, **payload))

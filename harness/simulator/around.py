@@ -6,6 +6,7 @@ The participant acts only where that code lets it, and as often: to do so no mor
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 from typing import Any
 
 from greenlet import GreenletExit
@@ -64,6 +65,14 @@ class Around:
         self.service = service
         self.memory: dict[str, Any] = {}
         self.answered: set[tuple[str, str | None]] = set()
+        self.told: bytes | None = None  # see `Ledger`
+
+    def copy(self) -> Around:
+        """The same state, to go on from twice; the code around it keeps nothing (see `retained.tellable`)."""
+        twin: Around = copy(self)
+        twin.service = self.service.copy()
+        twin.answered = self.answered.copy()
+        return twin
 
     def restart(self) -> None:
         """A new process: only what was in the transaction is still there."""
@@ -77,6 +86,7 @@ class Around:
         return self.service.subject(order)
 
     def expire(self, msg: Message) -> tuple[str, int] | None:
+        self.told = None
         return self.service.expire(msg)
 
     def forgettable(self, msg: Message, now_us: int, retention_us: int) -> bool:
@@ -99,6 +109,7 @@ class Around:
 
     def handle(self, msg: Message, refusal: str | None = None) -> Reply:
         """Handle one delivery as one local transaction. A refusal is an answer: what was written stands."""
+        self.told = None
         tx = _Local(self.service.copy(), copied(self.memory), msg, refusal)
         answer, value = OK, None
         try:

@@ -130,6 +130,12 @@ class Network:
             RUN_OUT: self._run_out,
         }
 
+    @property
+    def outage_lasts(self) -> bool:
+        """Whether some participant cannot be reached, or does not answer, for a while."""
+        now = self.kernel.now_us
+        return any(until > now for table in (self.cut, self.mute, self.down) for until in table.values())
+
     def snapshot(self, twin: Callable[[Message], Message]) -> Carried:
         """What it holds and remembers, with ``twin(message)`` in the place of each message."""
         return Carried(

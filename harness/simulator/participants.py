@@ -521,6 +521,14 @@ class UserParticipant:
         self.durable = ParticipantTransaction()
         self.refused = scenario.refused  # (saga, operation) that the business refuses, whoever asks how often
         self.applied: set[tuple[str, str]] = set()
+        self.told: bytes | None = None  # see `Ledger`
+
+    def copy(self) -> UserParticipant:
+        """The same state, to go on from twice; the participant keeps none of its own (see `retained.tellable`)."""
+        twin: UserParticipant = copy.copy(self)
+        twin.durable = copy.copy(self.durable)
+        twin.applied = self.applied.copy()
+        return twin
 
     def restart(self) -> None:
         """A new process: only the transaction's state is still there."""
@@ -556,11 +564,13 @@ class UserParticipant:
     def refuse(self, msg: Message, reason: str) -> Reply:
         """The business decides against it, for good. Whether the participant remembers a refusal of its own is its own
         affair: see ``handle``."""
+        self.told = None
         self.refused |= {(msg.saga, asked(msg))}
         return Reply(REJECTED, reason)
 
     def handle(self, msg: Message) -> Reply:
         """Let it handle one delivery. Where it refuses, what it noted in its memory is kept, and nothing else."""
+        self.told = None
         if is_refused(msg, self.refused) and not self.decided(msg):
             return self.refuse(msg, "refused by the business")
         request, tx = as_request(msg), self.durable

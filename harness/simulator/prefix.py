@@ -16,10 +16,10 @@ from ..faults import Fault, Plan
 from ..history import Row, marshalled, rows_digest
 from .message import Message
 from .observer import Observed, Observer
-from .participants import Ledger
 from .patches import virtual
 from .process import Process
 from .replay_log import ReplayLog
+from .retained import tellable
 from .setup import Setup
 from .simulation import Simulation
 from .timers import TASK, TIMERS, Entry
@@ -159,7 +159,7 @@ def _copyable(sim: Simulation) -> bool:
         or sim.chance is not None
         or sim.durable.lags
         or (sim.broker is not None and sim.broker.busy)
-        or any(not isinstance(service, Ledger) for service in sim.services.values())
+        or not all(map(tellable, sim.services.values()))
     ) and all(_can_be_had(what, whom) for _, _, what, whom in sim.kernel.timers)
 
 

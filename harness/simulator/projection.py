@@ -24,6 +24,7 @@ from ..history import (
     ADOPT,
     ALERT,
     APPLY,
+    BALANCE,
     BOOT,
     CLIENT_ACK,
     CRASH,
@@ -118,8 +119,8 @@ _GROWING: Final = (
 class Projection:
     """The lanes of ``rows``, of a run of so many ``sagas``. ``undone`` says whether an undo was carried out, if only
     with nothing to undo: from then on it matters who can know of it (I1, I4, I8). ``forgets`` says that nobody counts
-    requests: then one that is made again in the same words, under a key, leaves what it would have left had it been the
-    first."""
+    requests: then one that is made again in the same words, under a key or of no step, leaves what it would have left
+    had it been the first."""
 
     __slots__ = ("_at", "_of", *_PLAIN, *_GROWING)
 
@@ -224,7 +225,9 @@ class Projection:
     def _handle(self, row: Row) -> None:
         _, kind, process, saga, step, direction, _, key, msg, data = row
         idle = kind == ERROR and data[0] in INJECTED
-        if kind == APPLY:
+        if not step and kind in _HANDLED:
+            idle = kind != APPLY or not data[BALANCE]  # what no step asks for is no part of the saga
+        elif kind == APPLY:
             call = (saga, step, direction)
             self.undone = self.undone or direction == COMPENSATION
             if data[0]:
@@ -243,14 +246,14 @@ class Projection:
 
     def _forget_try(self, row: Row) -> None:
         """A request is sent. Where the one before failed, is nowhere under way and was the same, it is as if that had
-        been this one: the answer under their common key speaks of both."""
+        been this one: the answer under their common key speaks of both, or neither is a step's."""
         _, _, process, saga, step, direction, _, key, msg, data = row
         first, failed = self._acts[-2:]
         call = (self._processes.get(process), saga, step, direction, key, first[6])
         in_vain = failed[0] == TIMEOUT or (failed[0] == ACK and failed[7] == _IN_ERROR)
         same = first[0] == SEND and first[1:7] == failed[1:7] == call and first[7] == data
         arrived = self._ids.get(first[6]) in self._past_network
-        if not (in_vain and same and arrived) or key is None:
+        if not (in_vain and same and arrived) or (key is None and step):
             return
         if direction == COMPENSATION:
             lane = self._of[saga]

@@ -450,6 +450,8 @@ class Simulation:
             return None
         wrote = look.wrote or any(row[KIND] == LOGACK for row in new)
         look = look._replace(rows=len(rows), ticks=kernel.ticks, wrote=wrote, next=kernel.ticks + LOOK_TICKS)
+        if self.network.outage_lasts and kernel.ticks - look.since < MAX_IDLE_TICKS:
+            return look  # what fails now will be done when it is over
         return look if self.network.stuck and not self._operator_comes(waited=False) else self._idle(look)
 
     def _idle(self, look: Look) -> Look | None:
@@ -512,7 +514,7 @@ class Simulation:
         return over.issuperset(self.setup.orders) and not unsettled(self.setup, self.trace.rows)
 
     def _serves(self) -> bool:
-        return self.process is not None and self.process.serving > 0
+        return any(process.serving for process in self.living)
 
     def _needs_restart(self) -> bool:
         """Whether a saga is open, and some fault has struck since a process was started last: what a restart without

@@ -15,8 +15,9 @@ from ..saga import FORWARD
 from ..trace import MAX_ATTEMPT
 from .message import Message
 from .observer import Observer
-from .participants import Ledger, UserParticipant
+from .participants import Ledger
 from .projection import Projection
+from .retained import Opaque, told
 from .simulation import Simulation
 from .timers import ANSWER, BEGINNING, DELIVERY, OPEN_REQUEST, REQUEST, TASK, TIMERS
 
@@ -26,10 +27,6 @@ _SPARE: Final = 3
 
 _FAR_US: Final = 10**10
 """A horizon farther off than this is the usual one, which nothing reaches."""
-
-
-class _Opaque(Exception):
-    """Something whose state cannot be told: then no two states are called equal."""
 
 
 class _Moment(NamedTuple):
@@ -56,7 +53,7 @@ def state_keys(observer: Observer, most: int = 2) -> tuple[bytes, ...]:
         whatever_follows = hashlib.blake2b(marshal.dumps(world, 2), digest_size=16)
         writes = observer.about_to_write
         return tuple(_key(whatever_follows.copy(), _Moment(sim, projection, left, writes)) for left in range(most + 1))
-    except (_Opaque, ValueError):
+    except (Opaque, ValueError):
         return ()
 
 
@@ -93,7 +90,7 @@ def restart_due(sim: Simulation) -> bool:
 def _durable(sim: Simulation) -> tuple[Any, ...]:
     durable = sim.durable
     if durable.lags:
-        raise _Opaque
+        raise Opaque
     return tuple(sorted(durable.texts.items())), tuple(sorted(durable.files.items())), sim.wall_offset_s
 
 
@@ -108,33 +105,7 @@ def _replaced(at: _Moment) -> bool:
 
 
 def _services(sim: Simulation) -> tuple[Any, ...]:
-    return tuple((name, _service(service)) for name, service in sim.services.items())
-
-
-def _service(service: Any) -> Any:
-    if isinstance(service, Ledger):
-        if service.since:
-            raise _Opaque  # keys that age: then the time of each matters
-        if service.told is None:
-            service.told = marshal.dumps(_ledger(service), 2)
-        return service.told
-    if isinstance(service, UserParticipant):
-        if vars(service.volatile):
-            raise _Opaque
-        durable = service.durable
-        kept = (durable.state, durable.memory, durable.versions, durable.locks)
-        return kept, tuple(sorted(service.refused)), tuple(sorted(service.applied))
-    raise _Opaque
-
-
-def _ledger(ledger: Ledger) -> tuple[Any, ...]:
-    rows = tuple(map(tuple, ledger.rows))
-    counters = (
-        tuple(sorted(getattr(ledger, "free", {}).items())),
-        tuple(sorted(getattr(ledger, "taken", {}).items())),
-    )
-    memory = sorted((key, answer[0], repr(answer[1])) for key, answer in ledger.memory.items())
-    return rows, counters, tuple(memory), tuple(sorted(ledger.closed)), tuple(sorted(ledger.given_back.items()))
+    return tuple((name, told(service)) for name, service in sim.services.items())
 
 
 def _network(at: _Moment) -> tuple[Any, ...]:
@@ -203,4 +174,4 @@ def _timer(at: _Moment, what: str, whom: Any) -> Any:
         return None if whom.finished or whom.process.dead else (whom.label, whom.saga)
     if to == BEGINNING:
         return str(getattr(whom, "id", whom))
-    raise _Opaque
+    raise Opaque

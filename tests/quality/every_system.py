@@ -15,7 +15,7 @@ from .lone_systems import FIGURES, LONE
 
 def _named() -> Iterator[tuple[str, Adapter, tuple[str, ...]]]:
     """Each with a name, and the kinds of the faults that it is known to fall for."""
-    for name in ("reference", "seed", "simple-saga"):
+    for name in ("reference", "seed", "simple-saga", "choreography"):
         yield name, load(name), ()
     for kind, broken in BROKEN.items():
         yield f"broken for {kind}", broken.adapter, (kind, broken.after) if broken.after else (kind,)

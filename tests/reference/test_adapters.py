@@ -75,6 +75,15 @@ def test_consistent_under_two_faults_with_sagas_in_parallel_and_two_owners() -> 
     assert sum(cell.fired for cell in report.coverage if cell.kind == "second-orchestrator") > 500
 
 
+@pytest.mark.slow
+def test_the_choreography_is_consistent_under_two_faults_also_of_what_its_relay_asks() -> None:
+    """The longest of its scenarios and one that is refused half way; one with two sagas would take as long as both."""
+    report = search("choreography", 2, "declined", "no-carrier")
+    assert_consistent(report, plans=46_000)
+    asked = {cell.site.subject for cell in report.covered.sites if cell.fired}
+    assert {"payment.outbox", "payment.published"} <= asked
+
+
 @pytest.mark.parametrize("name", SERVERS)
 def test_without_an_address_it_says_which_variable_to_set(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     variable, _ = SERVERS[name]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -173,3 +174,43 @@ def test_a_livelock_is_told_after_some_thousand_timers(lab: Laboratory) -> None:
     sim = Simulation(Setup(adapter=lab.system(run), scenario=Scenario(rejections=((1, "payment.charge"),))))
     assert sim.complete().rows[-1][9] == ("livelock",)
     assert sim.kernel.ticks < 11_000
+
+
+def test_who_asks_a_participant_that_cannot_be_reached_for_a_while_is_not_at_rest(lab: Laboratory) -> None:
+    def boot(world: Any) -> None:
+        world.spawn(sweep, world)
+
+    def sweep(world: Any) -> None:
+        while True:
+            world.store.items()
+            world.sleep(0.001)
+
+    def run(world: Any, order: Any) -> Outcome:
+        world.store.put(order.id, {}, record="create", saga=order.id)
+        world.spawn(relay, world, order.id)
+        return Outcome.PENDING
+
+    def relay(world: Any, saga: str) -> None:
+        asked = False
+        while not asked:
+            with suppress(PortError):
+                asked = world.call("payment.status", saga=saga) is not None
+        for operation in ("order.create", "payment.charge"):
+            world.call(operation, saga=saga, key=operation)
+        world.reply(saga, Outcome.COMPLETED)
+
+    system = lab.system(run, boot=boot, operations=("payment.status",))
+    assert lab.trial(system, "partition payment.status Q").answers == ["pending", "completed"]
+
+
+def test_a_run_of_an_older_process_is_waited_for_beside_a_newer_one(lab: Laboratory) -> None:
+    def run(world: Any, order: Any) -> bool:
+        for operation in ("order.create", "payment.charge"):
+            world.call(operation, saga=order.id, key=operation)
+        world.store.put(order.id, {"outcome": "completed"}, record="terminal", saga=order.id)
+        for _ in range(100):
+            world.sleep(0.1)
+        return True
+
+    system = lab.system(run, recover=lambda world: None)
+    assert lab.trial(system, "second-orchestrator 'terminal'").answers == ["completed"]

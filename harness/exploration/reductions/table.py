@@ -74,8 +74,8 @@ FORGOTTEN_RETRIES: Final = Reduction(
     "state",
     assumes="the adapter declares `forgets_retries`, and nothing counts its requests (`max_attempts`); "
     "`sagafuzz doctor` tests the declaration",
-    because="the process keeps nothing of it, so the run comes back into that of the run without the fault; a try "
-    "counts without a key, and as long as what became of it is under way",
+    because="the process keeps nothing of it, so the run comes back into that of the run without the fault; a try of "
+    "a step counts without a key, and any as long as what became of it is under way",
 )
 PREFIX_SHARING: Final = Reduction(
     name="prefix sharing",
