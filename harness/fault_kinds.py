@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from types import MappingProxyType
 from typing import Final
 
@@ -167,7 +167,7 @@ def register(*kinds: FaultKind) -> None:
         if kind.name in _table:
             raise ValueError(f"fault kind {kind.name!r} is registered twice")
         _table[kind.name] = kind
-    _impossible.clear()
+    impossible.cache_clear()
 
 
 @contextmanager
@@ -179,7 +179,7 @@ def registered(*kinds: FaultKind) -> Iterator[None]:
     finally:
         for kind in kinds:
             del _table[kind.name]
-        _impossible.clear()
+        impossible.cache_clear()
 
 
 def kind_groups() -> dict[str, tuple[str, ...]]:
@@ -214,18 +214,13 @@ class Impossible(dict[str, str]):
 NOTHING: Final = Impossible()
 """All kinds can act."""
 
-_impossible: Final[dict[tuple[str, int], Impossible]] = {}
 
-
+@cache
 def impossible(phase: str, circumstances: int) -> Impossible:
     """The kinds that change nothing at a site of that phase in those circumstances (bits of REASONS), each with the
     reason. The same ones are one object, so that a search may ask at each site."""
-    found = _impossible.get((phase, circumstances))
-    if found is None:
-        reasons = {
-            kind.name: next(text for bit, text in REASONS.items() if kind.barred_by & circumstances & bit)
-            for kind in _table.values()
-            if kind.phase == phase and kind.barred_by & circumstances
-        }
-        found = _impossible[phase, circumstances] = Impossible(reasons)
-    return found
+    return Impossible(
+        (kind.name, next(text for bit, text in REASONS.items() if kind.barred_by & circumstances & bit))
+        for kind in _table.values()
+        if kind.phase == phase and kind.barred_by & circumstances
+    )

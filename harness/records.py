@@ -52,9 +52,9 @@ def allows(guard: Mapping[str, Any], text: str | None) -> bool:
 
 def check_guards(writes: Iterable[Write], held: Callable[[str], str | None]) -> None:
     """Raise Conflict where one of them does not hold. All are about what ``held`` has before any of the writes."""
-    for write in writes:
-        if write.guard is not None and not allows(write.guard, held(write.key)):
-            raise Conflict(f"{write.key!r} is not as the guard says: {dict(write.guard)}")
+    for _, _, _, key, _, _, guard, _ in writes:
+        if guard is not None and not allows(guard, held(key)):
+            raise Conflict(f"{key!r} is not as the guard says: {dict(guard)}")
 
 
 def read(batch: Iterable[Write], key: str, text: str | None) -> str | None:
@@ -91,7 +91,7 @@ def saga_in(key: str, orders: Collection[str]) -> str:
 
 def subject_of(writes: Sequence[Write]) -> str:
     """What a durable write is about, as its site is named."""
-    if len(writes) == 1:
+    if len(writes) == 1:  # nearly always
         return _subject(writes[0])
     return " + ".join(dict.fromkeys(map(_subject, writes)))
 

@@ -20,7 +20,7 @@ MAX_ATTEMPT: Final = 6
 """Attempts of one call at which faults are injected; later ones are reported as not struck."""
 
 MAX_OCCURRENCE: Final = 64
-"""The same for the writes of one record, and the starts of a process."""
+"""The same for the writes of one record, and the starts of a process: more than attempts."""
 
 SiteKey = tuple[str, str, str, str, int]
 """A site as a plain tuple: (saga, subject, direction, phase, occurrence)."""
@@ -162,13 +162,14 @@ class Trace:
     def visit(self, site: SiteKey, impossible: Impossible = NOTHING) -> Strike | None:
         """A site is reached: what the plan has for it. ``impossible`` are the kinds that could not take effect here, as
         things stand, with the reasons; none of them strikes."""
-        if self._undisturbed and site[0] in self._undisturbed:
+        saga, _, direction, _, occurrence = site
+        if saga in self._undisturbed:
             return None
-        if site[4] > (MAX_ATTEMPT if site[2] else MAX_OCCURRENCE):
+        if occurrence > MAX_ATTEMPT and (direction or occurrence > MAX_OCCURRENCE):
             self.capped = True
             return None
         sites = self.sites
-        if self.compensation < 0 and site[2] == COMPENSATION:
+        if direction == COMPENSATION and self.compensation < 0:
             self.compensation = len(sites)
         if self.on_site is not None:
             self.on_site(site)
@@ -177,7 +178,7 @@ class Trace:
         sites.append(site)
         self.site_rows.append(len(self.rows))
         strike = self._faults.get(site)
-        return None if strike is None or strike.kind.name in impossible else strike
+        return strike if strike is None or strike.kind.name not in impossible else None
 
     def struck(self, number: int) -> None:
         """The fault of that number takes its effect now."""
@@ -214,8 +215,8 @@ class Trace:
         self.impossible.update(until.impossible)
         self.recovery, self.compensation, self.capped = until[4:]
 
-    def run(self) -> Run:
-        """What is recorded so far."""
+    def run(self, *, clock_read: bool = False) -> Run:
+        """What is recorded so far; only who runs the code under test knows whether it asked for the wall clock."""
         return Run(
             rows=tuple(self.rows),
             sites=tuple(self.sites),
@@ -225,5 +226,6 @@ class Trace:
             capped=self.capped,
             impossible=self.impossible,
             site_rows=tuple(self.site_rows),
+            clock_read=clock_read,
             handed=tuple(self.handed.values()),
         )

@@ -63,9 +63,10 @@ def check(history: History, only: Collection[str] | None = None, catalogue: Cata
     exercised: list[str] = []
     gave_up: dict[str, str] = {}
     cut = CUT.get(facts.end, "")
-    for id, entry in catalogue.by_id.items():
-        if only is not None and id not in only:
-            continue
+    asked = catalogue.by_id
+    if only is not None:
+        asked = {id: entry for id, entry in asked.items() if id in only}
+    for id, entry in asked.items():
         if cut and entry.nature in ("liveness", "both"):
             gave_up[id] = cut
             continue
@@ -74,9 +75,11 @@ def check(history: History, only: Collection[str] | None = None, catalogue: Cata
         except Exception as error:  # a checker that crashes must not pass for a checker that is content
             gave_up[id] = f"{type(error).__name__}: {error}"
             continue
-        if was_exercised or found:
-            exercised.append(id)
-        violations.extend(found)
+        if found:
+            violations += found
+        elif not was_exercised:
+            continue
+        exercised.append(id)
     if not violations:
         return Verdict(exercised=frozenset(exercised), gave_up=gave_up)
     minimal, explained = _minimal(violations, catalogue)

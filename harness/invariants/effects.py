@@ -43,13 +43,14 @@ def at_most_once(facts: Facts) -> Checked:
                     asked, (operation, payload) = row[STEP], row[DATA][:2]
                     if envelope:
                         payload = tuple(pair for pair in payload if pair[0] not in envelope)
+                    intent = (saga.id, asked, payload)
                     slot = (*_known_to(facts, saga, asked, operation, payload), direction, key)
-                    first = keys.setdefault(slot, (saga.id, asked, payload))
-                    if first != (saga.id, asked, payload):
+                    first = keys.setdefault(slot, intent)
+                    if first != intent:
                         found.append(_key_reused(facts, saga, step, direction, key, position, first))
-            if len(call.effective) > (allowed := _allowed(facts, saga, step, direction)):
+            times = len(call.effective)
+            if times > 1 and times > (allowed := _allowed(facts, saga, step, direction)):
                 operation = facts.saga.operation(step, direction)
-                times = len(call.effective)
                 found.append(
                     Violation(
                         invariant="I1",
@@ -91,8 +92,6 @@ def _allowed(facts: Facts, saga: SagaFacts, step: str, direction: str) -> int:
     """How often the step may take effect in that direction: once more for each time that it ran out, or was undone
     and asked for anew; it may be undone as often as it took effect."""
     call, forward = saga.calls[step, direction], saga.calls.get((step, FORWARD))
-    if len(call.effective) < 2:
-        return 1
     if direction == COMPENSATION and step in saga.sums:  # in parts, under a key each
         keys = [key for _, key, _ in call.effective]
         return max(1, len({*keys} - {None}) + keys.count(None))
@@ -143,6 +142,12 @@ def _key_reused(
 def leftovers(facts: Facts, saga: SagaFacts) -> list[str]:
     """The steps that are in effect although the saga as a whole is not, and nobody was called to
     them. Empty for a saga that is done, undone, or handed over."""
+    if saga.left is None:
+        saga.left = _left(facts, saga)
+    return saga.left
+
+
+def _left(facts: Facts, saga: SagaFacts) -> list[str]:
     steps = saga.definition.steps
     nets = {step.name: saga.net(step.name) for step in steps}
     if all(net >= 1 or saga.handed_over(name) for name, net in nets.items()):

@@ -113,8 +113,8 @@ class SagaFacts:
         "durable",
         "free",
         "id",
-        "kept",
         "last_row",
+        "left",
         "nonsense",
         "owned",
         "pending",
@@ -139,10 +139,10 @@ class SagaFacts:
         self.dead: dict[str, int] = {}
         self.alerts: dict[str, int] = {}
         self.durable: dict[tuple[str, str], int] = {}  # (record, step) -> position of the first LOGACK
-        self.kept: dict[tuple[str, str], int] = {}  # (record, step) -> how many writes of it are not lost
         self.raised: list[int] = []
         self.nonsense: list[int] = []
         self.last_row = -1  # the last thing an orchestrator did for it
+        self.left: list[str] | None = None  # what `leftovers` has found, once it was asked
         self.queries: dict[int, str] = {}  # message of no step -> whom it asks
         self.asked: dict[str, int] = {}
         self.owned: list[Owned] = []
@@ -213,6 +213,7 @@ class Facts:
     their numbers."""
 
     __slots__ = (
+        "_calls",
         "_free",
         "actors",
         "balances",
@@ -240,6 +241,7 @@ class Facts:
         self.key_scopes: Mapping[str, str] = scopes
         self._free = frozenset(step.name for step in history.saga.steps if step.undo is None)
         self.sagas = {id: SagaFacts(id, self.saga, self._free) for id in history.sagas}
+        self._calls: dict[tuple[str, str, str], CallFacts] = {}  # those of all sagas, as their rows name them
         self.deaths: list[tuple[int, str]] = []
         self.crashes: list[tuple[int, str]] = []
         self.rest = -1
@@ -275,10 +277,10 @@ class Facts:
         return found
 
     def call(self, row: Row) -> CallFacts:
-        calls = self.of(row).calls
-        found = calls.get((row[STEP], row[DIRECTION]))
+        about = (row[SAGA], row[STEP], row[DIRECTION])
+        found = self._calls.get(about)
         if found is None:
-            found = calls[row[STEP], row[DIRECTION]] = CallFacts()
+            found = self._calls[about] = self.of(row).calls[row[STEP], row[DIRECTION]] = CallFacts()
         return found
 
     def hand(self, position: int) -> str:
@@ -357,19 +359,24 @@ class Facts:
         if row[SAGA]:
             facts = self.of(row)
             data = row[DATA]
-            about = (data[RECORD], row[STEP])
-            facts.durable.setdefault(about, position)
-            facts.kept[about] = facts.kept.get(about, 0) + 1
+            facts.durable.setdefault((data[RECORD], row[STEP]), position)
             facts.last_row = position
             if len(data) > EPOCH:
                 facts.owned.append(
                     _owned((position, row[PROCESS], data[EPOCH], (data[RECORD], row[STEP], data[OCCURRENCE])))
                 )
 
+    def _kept(self, position: int, lost: Row) -> int:
+        """How many writes of the record that is lost at ``position`` are still kept after that."""
+        kept, about = 0, (lost[SAGA], lost[STEP], lost[DATA][RECORD])
+        for row in self.history.rows[: position + 1]:
+            if row[KIND] in (LOGACK, LOGLOST) and (row[SAGA], row[STEP], row[DATA][RECORD]) == about:
+                kept += 1 if row[KIND] == LOGACK else -1
+        return kept
+
     def _loglost(self, position: int, row: Row) -> None:
         facts, lost = self.of(row), (row[DATA][RECORD], row[STEP], row[DATA][OCCURRENCE])
-        facts.kept[lost[:2]] = facts.kept.get(lost[:2], 1) - 1
-        if not facts.kept[lost[:2]]:  # else an earlier one of the kind stands again
+        if self._kept(position, row) <= 0:  # else an earlier one of the kind stands again
             facts.durable.pop(lost[:2], None)
         facts.owned = [write for write in facts.owned if write.record != lost]
         if lost[0] == "terminal":  # the saga's end was in it, and is taken back

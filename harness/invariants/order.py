@@ -72,11 +72,11 @@ def _wrong_way_round(facts: Facts, saga: SagaFacts, pairs: list[tuple[str, str]]
 def _rounds(facts: Facts, saga: SagaFacts, early: str, late: str) -> Iterator[tuple[int, int]]:
     """(an undo of the early step took effect, the undo of the late one that it must know of) each time that the early
     step was undone after the late one had been asked for: a saga may go forward again, and undo a second time."""
+    if not (saga.calls[early, COMPENSATION].effective and saga.calls[late, COMPENSATION].effective):
+        return
     undone, done = _effects(facts, saga, late, COMPENSATION), _effects(facts, saga, late, FORWARD)
     forward = saga.calls.get((late, FORWARD))
     asked = [at for at, _, _ in forward.sends] if forward is not None else []
-    if not undone:
-        return
     taken = _effects(facts, saga, early, COMPENSATION)
     if early in saga.sums:  # what is given back before is a part of it, and no rollback
         taken = taken[-1:] if saga.sums[early].left <= 0 else []

@@ -47,6 +47,6 @@ class Record(Trace):
         spent = strike is not None and any(number == strike.number for _, number in self.fired)
         return None if spent else strike
 
-    def run(self) -> Run:
-        run = super().run()
+    def run(self, *, clock_read: bool = False) -> Run:
+        run = super().run(clock_read=clock_read)
         return run._replace(fired=tuple(sorted(run.fired)))

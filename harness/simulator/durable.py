@@ -24,7 +24,7 @@ class Durable:
     def __init__(self) -> None:
         self.texts: dict[str, str] = {}
         self.files: dict[str, bytes] = {}
-        self.before: list[tuple[str, str | None]] = []  # what the last write replaced
+        self.before: list[tuple[str, str | None]] = []  # what the last write replaced, in order
         self.stale: tuple[Incarnation, dict[str, str], Callable[[], bool]] | None = None
         self.occurrences: dict[tuple[str, str], int] = {}
 
@@ -45,7 +45,7 @@ class Durable:
 
     def undo_last(self) -> None:
         """Take the last write back: the store had acknowledged it and not kept it."""
-        for key, text in self.before:
+        for key, text in reversed(self.before):
             if text is None:
                 self.texts.pop(key, None)
             else:
@@ -55,7 +55,7 @@ class Durable:
     def lag(self, process: Incarnation, lasts: Callable[[], bool]) -> None:
         """Let ``process`` read, as long as ``lasts()``, what was there before the last write."""
         behind = dict(self.texts)
-        for key, text in self.before:
+        for key, text in reversed(self.before):
             if text is None:
                 behind.pop(key, None)
             else:

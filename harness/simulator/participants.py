@@ -228,10 +228,11 @@ class Ledger:
 
     def _forward(self, msg: Message) -> Reply:
         key = msg.key
-        if key is not None:
+        slot = None if key is None else self._slot(msg, key)
+        if slot is not None:
             if self._is_closed(msg):
                 return Reply(REJECTED, "already compensated")
-            seen = self.memory.get(self._slot(msg, key))
+            seen = self.memory.get(slot)
             if seen is not None:
                 return Reply(seen[0], copied(seen[1]), owner=msg.saga)
         order = self.orders[msg.saga]
@@ -255,8 +256,8 @@ class Ledger:
         counts = self.counts if term is None else term.amount or self.counts
         if counts:
             value[counts] = row.amount
-        if key is not None:
-            self.memory[self._slot(msg, key)] = (OK, value.copy())
+        if slot is not None:
+            self.memory[slot] = (OK, value.copy())
         return Reply(OK, value, effective=True, owner=msg.saga, balance=self.balance(row.subject))
 
     def _confirm(self, msg: Message, confirmation: Row) -> Reply:

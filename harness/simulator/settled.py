@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from ..history import (
     ALERT,
@@ -29,6 +30,9 @@ from ..history import (
 from ..saga import FORWARD, Outcome
 from .setup import Setup
 
+_TELLS_AN_END: Final = frozenset({CLIENT_ACK, TERMINAL})
+_PENDING: Final = Outcome.PENDING.value
+
 
 def unsettled(setup: Setup, rows: Sequence[Row]) -> set[str]:
     """The sagas that are neither all done, nor all undone, nor handed to a person with all that is left of them; also
@@ -36,7 +40,7 @@ def unsettled(setup: Setup, rows: Sequence[Row]) -> set[str]:
     chance to see them."""
     done: set[str] = set()
     for row in rows:
-        if row[KIND] in (CLIENT_ACK, TERMINAL) and row[DATA][OUTCOME] != Outcome.PENDING.value:
+        if row[KIND] in _TELLS_AN_END and row[DATA][OUTCOME] != _PENDING:
             done.add(row[SAGA])
         elif row[KIND] == LOGLOST and row[DATA][RECORD] == "terminal":
             done.discard(row[SAGA])

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
@@ -172,14 +172,17 @@ class Setup:
         return {}
 
     def ledgers(self) -> dict[str, Any]:
-        made: dict[str, Any] = {}
-        for name in self.services:
-            factory, around = self.adapter.participants.get(name), self.adapter.around.get(name)
-            if factory is not None:
-                made[name] = UserParticipant(factory, self.scenario)
-                continue
-            scope, terms = self.adapter.scope_of(name), self.adapter.saga.terms
-            made[name] = LEDGERS.get(name, Ledger)(self.scenario, self.orders, scope, terms)
-            if around is not None:
-                made[name] = Around(around, made[name])
-        return made
+        """The participants by name, as they are before a run."""
+        return {name: make() for name, make in self._makers.items()}
+
+    @cached_property
+    def _makers(self) -> Mapping[str, Callable[[], Any]]:
+        return MappingProxyType({name: self._maker(name) for name in self.services})
+
+    def _maker(self, name: str) -> Callable[[], Any]:
+        factory, around = self.adapter.participants.get(name), self.adapter.around.get(name)
+        if factory is not None:
+            return partial(UserParticipant, factory, self.scenario)
+        scope, terms = self.adapter.scope_of(name), self.adapter.saga.terms
+        ours = partial(LEDGERS.get(name, Ledger), self.scenario, self.orders, scope, terms)
+        return ours if around is None else lambda: Around(around, ours())

@@ -538,7 +538,7 @@ class Simulation:
 
     def result(self) -> Run:
         """What is recorded so far."""
-        return self.trace.run()._replace(clock_read=self.clock_read)
+        return self.trace.run(clock_read=self.clock_read)
 
     def close(self) -> None:
         """Unwind what is still suspended and give back what the run held."""

@@ -166,8 +166,9 @@ class StorePort:
     def _apply(self, writes: Sequence[Write]) -> None:
         texts = self._durable.texts
         check_guards(writes, texts.get)
-        self._durable.before = [(write.key, texts.get(write.key)) for write in writes]
+        before = self._durable.before = []
         for saga, _, _, key, text, outcome, _, _ in writes:
+            before.append((key, texts.get(key)))
             if text is not None:
                 texts[key] = text
             else:
@@ -205,18 +206,18 @@ def durable_write(
     kernel, trace, label = host.kernel, host.trace, process.label
     strike = trace.visit((saga, subject, "", AT_LOG, occurrence), impossible(AT_LOG, lacks))
     now = kernel.now_us
-    for write in writes:
-        data = (write[2], occurrence, write[7]) if write[7] else (write[2], occurrence)
-        trace.record((now, LOG, label, write[0], write[1], "", 0, None, 0, data))
+    for about, step, record, _, _, _, _, epoch in writes:
+        data = (record, occurrence, epoch) if epoch else (record, occurrence)
+        trace.record((now, LOG, label, about, step, "", 0, None, 0, data))
     if strike is not None:
         _strike(strike, _LOGGING, Change(host, process, strike.kind, subject, writes, commit, undo, occurrence))
     if not host.manual:
         kernel.sleep(host.task(), WRITE_US)
     commit(writes)
     now = kernel.now_us
-    for write in writes:
-        data = (write[2], occurrence, write[7]) if write[7] else (write[2], occurrence)
-        trace.record((now, LOGACK, label, write[0], write[1], "", 0, None, 0, data))
+    for about, step, record, _, _, _, _, epoch in writes:
+        data = (record, occurrence, epoch) if epoch else (record, occurrence)
+        trace.record((now, LOGACK, label, about, step, "", 0, None, 0, data))
     excluded = NOTHING if undo is not None else impossible(AT_LOGGED, NO_LOSS)
     strike = trace.visit((saga, subject, "", AT_LOGGED, occurrence), excluded)
     if strike is not None:
