@@ -82,7 +82,7 @@ def fence(text: str) -> str:
     return f"{ticks}text\n{text}\n{ticks}"
 
 
-def table(content: Table, noun: str) -> str:
+def table(content: Table, noun: str, most_bytes: int = _TABLE_BYTES) -> str:
     """A GitHub table; rows beyond its share of the bytes are counted, not shown."""
     if not content.rows:
         return "None."
@@ -95,7 +95,7 @@ def table(content: Table, noun: str) -> str:
         colalign=content.alignment,
     )
     heading, rule, *lines = text.split("\n")
-    shown, left = _within(lines, _TABLE_BYTES - len(heading.encode()) - len(rule), 1)
+    shown, left = _within(lines, most_bytes - len(heading.encode()) - len(rule), 1)
     note = [f"\n… and {plural(left, f'more {noun}')}"] if left else []
     return "\n".join([heading, rule, *shown, *note])
 

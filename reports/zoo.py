@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from typing import Final
 
 from tabulate import tabulate
 
@@ -83,7 +84,12 @@ def render_json(report: ZooReport) -> str:
 def render_markdown(report: ZooReport) -> str:
     """The page of the documentation. It has no times: they are the machine's."""
     said = "\n".join(f"- {escape(line)}" for line in summary(report)[:-1])
-    return "\n\n".join([said, table(_mutants(report), "mutant"), table(_twins(report), "system")]) + "\n"
+    tables = (table(_mutants(report), "mutant", _PAGE_BYTES), table(_twins(report), "system", _PAGE_BYTES))
+    return "\n\n".join([said, *tables]) + "\n"
+
+
+_PAGE_BYTES: Final = 1_000_000
+"""A table of the page has all its rows: the zoo is as large as it is."""
 
 
 def render_html(report: ZooReport) -> str:

@@ -42,7 +42,7 @@ class Checkout:
 
     def run(self, order: Order) -> Outcome:
         record = {"amount": order.amount, "state": "new", "outcome": ""}
-        self.durably(lambda: self.world.store.put(_key(order.id), record, record="create", saga=order.id))
+        self.durably(lambda: self.world.store.put(key_of(order.id), record, record="create", saga=order.id))
         return self.begin(order.id)
 
     def recover(self) -> None:
@@ -60,12 +60,18 @@ class Checkout:
     def begin(self, saga: str) -> Outcome:
         """What is done before a message is waited for."""
         self.ask("order.create", saga)
-        try:
-            self.ask("payment.charge", saga, amount=self.record(saga)["amount"])
-        except Rejected:
+        if not self.pay(saga):
             return self.give_up(saga)
         self.change(saga, "charged", only="new")
         return Outcome.PENDING
+
+    def pay(self, saga: str) -> bool:
+        """Charge; False where the business refuses."""
+        try:
+            self.ask("payment.charge", saga, amount=self.record(saga)["amount"])
+        except Rejected:
+            return False
+        return True
 
     def give_up(self, saga: str) -> Outcome:
         self.ask("order.cancel", saga)
@@ -84,7 +90,7 @@ class Checkout:
     # -- records and requests --------------------------------------------------------------------
 
     def record(self, saga: str) -> dict[str, Any]:
-        found: dict[str, Any] = self.world.store.get(_key(saga), {"amount": 0, "state": "", "outcome": ""})
+        found: dict[str, Any] = self.world.store.get(key_of(saga), {"amount": 0, "state": "", "outcome": ""})
         return found
 
     def end(self, saga: str, outcome: Outcome) -> Outcome:
@@ -92,22 +98,25 @@ class Checkout:
         record = self.record(saga)
         if not record["outcome"]:
             record |= {"state": "over", "outcome": outcome.value}
-            self.durably(lambda: self.world.store.put(_key(saga), record, record="terminal", saga=saga))
+            self.durably(lambda: self.world.store.put(key_of(saga), record, record="terminal", saga=saga))
         return Outcome(record["outcome"])
 
     def change(self, saga: str, state: str, *, only: str) -> bool:
-        """Write a saga's state, where it is ``only`` that; whether it was."""
-        record = self.record(saga)
-        if record["state"] != only:
-            return False
-        try:
-            after = {**record, "state": state}
-            self.durably(
-                lambda: self.world.store.put(_key(saga), after, record=state, saga=saga, guard={"state": only})
-            )
-        except Conflict:
-            return bool(self.record(saga)["state"] == state)
-        return True
+        """Write a saga's state, where it is ``only`` that; whether it was, or is that state by now."""
+        for wait in _waits():
+            record = self.record(saga)
+            if record["state"] != only:
+                return bool(record["state"] == state)
+            try:
+                self.write(saga, {**record, "state": state}, state, {"state": only})
+            except Conflict:  # somebody else wrote meanwhile, or this replica lags
+                self.world.sleep(wait)
+            else:
+                return True
+        raise AssertionError("the waits have no end")
+
+    def write(self, saga: str, record: dict[str, Any], kind: str, guard: Mapping[str, Any]) -> None:
+        self.durably(lambda: self.world.store.put(key_of(saga), record, record=kind, saga=saga, guard=guard))
 
     def ask(self, operation: str, saga: str, **payload: Any) -> Any:
         """A participant's answer; it is asked until it gives one."""
@@ -133,7 +142,8 @@ class Checkout:
 _PREFIX: Final = "checkout/"
 
 
-def _key(saga: str) -> str:
+def key_of(saga: str) -> str:
+    """Under which key the record of a saga is kept."""
     return _PREFIX + saga
 
 

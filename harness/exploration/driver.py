@@ -13,6 +13,7 @@ from ..errors import UsageError, nearest
 from ..faults import FAULT_KINDS, FaultKind, Plan
 from ..history import History
 from ..simulator import Setup, Simulation, noted_line
+from ..simulator.letter import Letter
 from ..simulator.message import Message
 from ..simulator.patches import virtual
 from .parting import NotDeterministic, told
@@ -42,7 +43,12 @@ class Driver:
 
     @property
     def in_flight(self) -> int:
-        return len(self._sim.network.pending)
+        """How many requests, and behind them messages, wait to be moved."""
+        return len(self._sim.network.pending) + len(self._letters)
+
+    @property
+    def _letters(self) -> list[Letter]:
+        return self._sim.broker.pending if self._sim.broker is not None else []
 
     @property
     def running(self) -> bool:
@@ -73,7 +79,11 @@ class Driver:
 
     def describe(self, index: int) -> str:
         """The message at that place, for people."""
-        msg = self._sim.network.pending[index]
+        requests = self._sim.network.pending
+        if index >= len(requests):
+            letter = self._letters[index - len(requests)]
+            return f"{letter.topic} to {letter.saga}"
+        msg = requests[index]
         again = f" (attempt {msg.attempt})" if msg.attempt > 1 else ""
         return f"{msg.operation} of {msg.saga}{again}"
 
@@ -85,7 +95,11 @@ class Driver:
         self.shown.append(self._caption(name, number))
         self.actions.append((name, number))
         with virtual(self._sim):
-            action.do(self, number)
+            beyond = number - len(self._sim.network.pending)
+            if action.of_message and beyond >= 0 and self._sim.broker is not None:
+                self._sim.broker.by_hand(name, self._letters[beyond])
+            else:
+                action.do(self, number)
             self._sim.kernel.run()
 
     def perform(self, name: str, number: int) -> None:
@@ -157,6 +171,8 @@ class Driver:
         self._closed = True
         with virtual(self._sim):
             self._sim.network.release_all()
+            if self._sim.broker is not None:
+                self._sim.broker.release_all()
             self._sim.manual = False
             if self._sim.process is None:
                 self._sim.start("heal")

@@ -121,16 +121,26 @@ class Broker:
             self._strike(strike, _PUBLISHING, None, process)
         shown, payload = frozen_payload(dict(payload or {}))
         self._network.sent = number = self._network.sent + 1
-        letter = Letter(number, f"{saga}/{topic}/{nth}", topic, saga, key, payload, cause, terms)
+        letter = Letter(
+            number, f"{saga}/{topic}/{nth}", topic, saga, key, payload, cause, terms, self._kernel.now_us + delay_us
+        )
         self._note(letter, PUBLISH, sender, (topic, shown, delay_us // 1000, cause))
         self._take(letter)
         found = 0
         if strike is not None and strike.kind.after:
             found = self._strike(strike, _PUBLISHED, letter, process)
         if not found & STAYS:
-            self._kernel.at(delay_us + CARRIED_US, LETTER_DUE, letter)
+            self._set_out(letter)
         if found & DIES:
             raise ProcessCrashed
+
+    def _set_out(self, letter: Letter, by_us: int = 0) -> None:
+        """Let it come, ``by_us`` later than it is due; a timer is never early."""
+        left_us = max(letter.due_us - self._kernel.now_us, 0)
+        if self.manual and not left_us:
+            self.due(letter)
+        else:
+            self._kernel.at(left_us + CARRIED_US + by_us, LETTER_DUE, letter)
 
     def _take(self, letter: Letter) -> None:
         self.letters.append(letter)
@@ -197,13 +207,17 @@ class Broker:
     def _died(self, process: Incarnation) -> None:
         """What a process had in hand comes to the next one."""
         for letter in self._in_hand.pop(process):
-            self._kernel.at(CARRIED_US, LETTER_DUE, letter)
+            self._set_out(letter)
 
     # -- what comes of it ------------------------------------------------------------------------
 
     def handled(self, letter: Letter, process: Incarnation) -> None:
         """Its handler has returned: it is acknowledged. Raises ProcessCrashed."""
         strike: Strike | None = None
+        if letter.deaf:
+            letter.deaf = False
+            self.lose_ack(letter, process)
+            return
         if not self.manual:
             nth = self._count(letter.saga, letter.topic, AT_HANDLED)
             strike = self._trace.visit((letter.saga, letter.topic, MESSAGE, AT_HANDLED, nth))
@@ -240,6 +254,12 @@ class Broker:
         self._note(letter, LOST, "harness", ("message",))
         self._close(letter)
 
+    def lose_ack(self, letter: Letter, process: Incarnation) -> None:
+        """It was handled, and nobody sees that: it comes again."""
+        self._in_hand[process].remove(letter)
+        self._note(letter, LOST, process.label, ("acknowledgement",))
+        self._kernel.at(AGAIN_US, LETTER_DUE, letter)
+
     def _close(self, letter: Letter) -> None:
         letter.open = False
         self.letters = [other for other in self.letters if other is not letter]
@@ -254,7 +274,7 @@ class Broker:
         for letter in [each for each in self._held if each.after_next and each.saga == handled.saga]:
             if letter.number != handled.number:
                 self._held.remove(letter)
-                self._kernel.at(CARRIED_US, LETTER_DUE, letter)
+                self._set_out(letter)
 
     def hold(self, letter: Letter) -> None:
         """Keep it until all else is at rest."""
@@ -267,7 +287,32 @@ class Broker:
         if held:
             self.hold(twin)
         else:
-            self._kernel.at(CARRIED_US, LETTER_DUE, twin)
+            self._set_out(twin)
+
+    # -- by hand (the state machine) -----------------------------------------------------------
+
+    def by_hand(self, action: str, letter: Letter) -> None:
+        """Do that to a message that is due: deliver it, perhaps again or unheard, put a second copy of it behind all
+        others, or drop it; one that cannot be lost then comes after all others."""
+        self.pending.remove(letter)
+        if action == "drop":
+            if letter.terms.may_lose:
+                self.lose(letter)
+            else:
+                self.pending.append(letter)
+            return
+        letter.deaf = action == "lose_ack"
+        if action == "copy":
+            self.pending.append(letter)
+            self.double(letter, held=False)
+            return
+        self.deliver(letter)
+        if action == "duplicate":
+            waiting = len(self.pending)
+            self.double(letter, held=False)
+            for twin in self.pending[waiting:]:
+                self.pending.remove(twin)
+                self.deliver(twin)
 
     # -- all else is at rest -----------------------------------------------------------------------
 
@@ -283,14 +328,14 @@ class Broker:
         operator replays the dead-letter queue."""
         due, self._held = self._held, []
         for letter in due:
-            self._kernel.at(CARRIED_US, LETTER_DUE, letter)
+            self._set_out(letter)
         if not due:
             due, self._parked = self._parked, []
             for letter in due:
                 letter.open, letter.redriven, letter.deliveries = True, True, 0
                 self._note(letter, REDRIVE, OPERATOR, (letter.topic,))
                 self._take(letter)
-                self._kernel.at(CARRIED_US, LETTER_DUE, letter)
+                self._set_out(letter)
         return bool(due)
 
     # -- faults ------------------------------------------------------------------------------------
@@ -331,7 +376,7 @@ def _crash_published(broker: Broker, effect: CrashAtMessage, letter: Letter, pro
 
 def _crash_receiver(broker: Broker, effect: CrashAtMessage, letter: Letter, process: Incarnation, why: str) -> int:
     broker._host.crash(process, why)
-    broker._kernel.at(CARRIED_US, LETTER_DUE, letter)
+    broker._set_out(letter)
     return STAYS
 
 
@@ -341,7 +386,7 @@ def _lose(broker: Broker, effect: LoseMessage, letter: Letter, process: Incarnat
 
 
 def _delay(broker: Broker, effect: DelayMessage, letter: Letter, process: Incarnation, why: str) -> int:
-    broker._kernel.at(CARRIED_US + int(effect.by_ms * 1000), LETTER_DUE, letter)
+    broker._set_out(letter, int(effect.by_ms * 1000))
     return STAYS
 
 
@@ -368,9 +413,7 @@ def _park(broker: Broker, effect: ParkMessage, letter: Letter, process: Incarnat
 
 
 def _lose_ack(broker: Broker, effect: LoseMessageAck, letter: Letter, process: Incarnation, why: str) -> int:
-    broker._in_hand[process].remove(letter)
-    broker._note(letter, LOST, process.label, ("acknowledgement",))
-    broker._kernel.at(AGAIN_US, LETTER_DUE, letter)
+    broker.lose_ack(letter, process)
     return STAYS
 
 

@@ -36,6 +36,7 @@ def search(folder: Path, spec: str, faults: int, scenario: str = "") -> Report:
         ("async_saga/async_adapter.py:AsyncShop", 0, "", {"I5": "leaked effect"}),
         ("isolation/isolation_adapter.py:Unlocked", 0, "", {"I25": "dirty-read"}),
         ("own_rules/stock_adapter.py:PaysFirst", 1, "", {"R1": "charged for what is held"}),
+        ("webhooks/webhooks_adapter.py:Shop", 1, "", {"I40": "acknowledged and lost"}),
     ],
 )
 def test_what_is_wrong_is_found(examples: Path, spec: str, faults: int, scenario: str, told: dict[str, str]) -> None:
@@ -56,6 +57,8 @@ def test_what_is_wrong_is_found(examples: Path, spec: str, faults: int, scenario
         "async_saga/async_adapter.py:AsyncShopFixed",
         "isolation/isolation_adapter.py:Locked",
         "own_rules/stock_adapter.py:HoldsFirst",
+        "webhooks/webhooks_adapter.py:ShopRight",
+        "approval/approval_adapter.py:PurchaseRight",
     ],
 )
 def test_what_is_right_is_not_blamed(examples: Path, spec: str) -> None:
@@ -84,6 +87,23 @@ def assert_happens(page: Path, shell: Shell) -> None:
     for command in done:
         got = shell.do(command.words)
         assert shows(command.shown, got), f"{page.name}:{command.line}: {command.words}\n{got}"
+
+
+@pytest.mark.parametrize(
+    ("page", "module", "shown"), [("webhooks", "webhooks_adapter.py", 2), ("approvals", "approval_adapter.py", 2)]
+)
+def test_a_page_on_messages_shows_the_example_and_what_happens(
+    examples: Path, shell: Shell, page: str, module: str, shown: int
+) -> None:
+    (folder,) = [path.parent for path in examples.rglob(module)]
+    code = (folder / module).read_text(encoding="utf-8")
+    text = (TOP / "docs" / f"{page}.md").read_text(encoding="utf-8")
+    handlers = [fence.text for fence in fences(text) if fence.text.startswith("def receive(")]
+    assert len(handlers) == shown
+    for handler in handlers:
+        assert indent(handler, "    ") in code
+    shell.folder = folder
+    assert_happens(TOP / "docs" / f"{page}.md", shell)
 
 
 def test_the_page_on_isolation_shows_the_example_and_what_happens(examples: Path, shell: Shell) -> None:

@@ -17,8 +17,9 @@ import sagafuzz
 from sagafuzz import CallTimeout, Rejected, Saga, Scenario, Step, Unavailable, UsageError
 from sagafuzz.adapters.reference import Reference
 from sagafuzz.adapters.seed import Seed
+from sagafuzz.adapters.zoo import ZOO
 from sagafuzz.exploration.campaign import Campaign
-from sagafuzz.exploration.driver import ACTIONS, Driver, replay_actions
+from sagafuzz.exploration.driver import ACTIONS, Action, Driver, replay_actions
 from sagafuzz.exploration.settings import Settings
 from sagafuzz.exploration.shrink import shrink_actions
 from sagafuzz.exploration.stateful import MAX_LIVELOCKS, Livelocks, search
@@ -236,3 +237,21 @@ def test_a_system_that_leaves_the_world_is_told_at_once() -> None:
 
     with pytest.raises(sagafuzz.UsageError, match=r"test_stateful\.py:\d+ in out: it starts a real thread"):
         search(system(out), examples=100, seed=0)
+
+
+SOLD = (("submit", 0), ("deliver", 0), ("deliver", 0))
+MESSAGES = [
+    ("acknowledged-before-commit", (*SOLD, ("deliver", 0), ("drop", 0), ("crash", 0))),
+    ("webhook-twice", (*SOLD, ("duplicate", 0), ("deliver", 0))),
+    ("webhook-before-response", (*SOLD[:2], ("lose_ack", 0), ("deliver", 0))),
+]
+"""Behind the requests in flight come the messages."""
+
+
+@pytest.mark.parametrize(("name", "actions"), MESSAGES)
+def test_messages_are_delivered_doubled_and_dropped_as_requests_are(name: str, actions: tuple[Action, ...]) -> None:
+    mutant = ZOO[name]
+    for adapter, wrong in ((mutant.adapter, True), (mutant.twin, False)):
+        setup = Setup(adapter=adapter, scenario=adapter.scenarios[0])
+        found = {violation.invariant for violation in check(replay_actions(setup, actions)).violations}
+        assert bool(found & set(mutant.invariants)) == wrong, found

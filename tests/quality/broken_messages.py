@@ -255,9 +255,7 @@ BROKEN: Mapping[str, BrokenByMessages] = {
     ),
     "message-after-end": _broken(ShipsAfterTheEnd, "I10", "message-overtaken"),
     "message-twice": _broken(LooksAndThenActs, "I1"),
-    "message-again-at-end": _broken(
-        ForgetsWhatIsOver, "I1", "message-twice", *SOONER, "crash-before-message-ack", "lost-message-ack"
-    ),
+    "message-again-at-end": _broken(ForgetsWhatIsOver, "I1", *SOONER, "crash-before-message-ack", "lost-message-ack"),
     "crash-at-receipt": _broken(ServesItsOwn, "I40"),
     "message-parked": _broken(Checkout, "I41", topics=PUT_ASIDE),
     "crash-before-message-ack": _broken(RemembersInItsProcess, "I1"),

@@ -275,3 +275,14 @@ def declaring(options: Mapping[str, Any], shop: type = Shop) -> None:
 def test_what_is_declared_wrongly_is_told(act: Any, says: str) -> None:
     with pytest.raises(UsageError, match=says):
         act()
+
+
+@pytest.mark.parametrize("kind", ["message-late", "message-after-end", "message-twice", "message-again-at-end"])
+def test_a_timer_is_never_early(kind: str) -> None:
+    class Timed(Shop):
+        def publish(self, order: Order) -> None:
+            self.world.publish("asked", delay_ms=60_000)
+
+    found = history(setup(Timed), f"{kind} asked")
+    assert all(at > 60_000 for at in milliseconds(found, RECEIVE))
+    assert "message-early" in simulate(setup(Timed)).impossible[simulate(setup(Timed)).sites.index(PUBLISHED)]
