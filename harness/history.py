@@ -17,7 +17,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 from .errors import UsageError
 from .faults import Fault
 from .plain import from_plain, to_brief, to_plain
-from .saga import Saga
+from .saga import Saga, instance, split
 from .scenario import Scenario
 
 VERSION: Final = 1
@@ -201,6 +201,13 @@ class Event(NamedTuple):
         """The data field of that name; None where this kind has no such field."""
         fields = DATA_FIELDS[self.kind]
         return self.data[fields.index(name)] if name in fields and len(self.data) > fields.index(name) else None
+
+    @property
+    def asks(self) -> str:
+        """The operation that a SEND asks for, and of which part; "" for another kind of event."""
+        operation = str(self.get("operation") or "")
+        part = split(self.step)[1]
+        return instance(operation, part) if operation and part else operation
 
 
 Row: TypeAlias = tuple[int, str, str, str, str, str, int, "str | None", int, tuple[Any, ...]]

@@ -126,6 +126,19 @@ class Step:
                 raise UsageError(f"step {self.name!r}: {label}={text!r}; write {what}, or leave it out")
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        """What else is to be said of it, a few words each, for people."""
+        said = {
+            "pivot": self.pivot,
+            "retriable": self.retriable,
+            "in parts": self.many,
+            "one part is enough": self.needs == ANY,
+            f"amount: {self.amount}": self.amount is not None,
+            f"uses up {self.consumes}": self.consumes is not None,
+        }
+        return tuple(words for words, holds in said.items() if holds)
+
+    @property
     def participant(self) -> str:
         """Who is asked to do it: what stands before the dot in ``operation``."""
         return self.operation.partition(".")[0]

@@ -131,7 +131,7 @@ class _Narrator:
 
     def _label(self, event: Event) -> str:
         """How a call is called: its verb, and which attempt it is."""
-        operation = str(event.get("operation") or self._definition.operation(event.step, event.direction))
+        operation = event.asks or self._definition.operation(event.step, event.direction)
         verb = clean(operation.partition(".")[2] or operation, LABEL_COLUMNS)
         return self._of(event, f"{verb} #{event.attempt}" if event.attempt > 1 else verb)
 

@@ -101,7 +101,7 @@ class _Reader:
             self.sagas[event.saga].close(event.t_us, outcome, bad=outcome != "completed")
         elif kind == h.SEND:
             parent = self.sagas.get(event.saga)
-            name = str(event.get("operation"))
+            name = event.asks
             self.requests[msg] = self._open(event, "request", name, parent.number if parent else -1)
         elif kind == h.DELIVER and msg in self.requests:
             cause = self.requests[msg]

@@ -204,7 +204,7 @@ def _details(history: History, index: int) -> str:
 def event_in_words(event: Event, saga: Saga, *, several: bool = False) -> str:
     """``the answer of payment.charge #2 arrives``: what happened, without when."""
     teller = _WORDS.get(event.kind)
-    call = str(event.get("operation") or saga.operation(event.step, event.direction)) or "a query"
+    call = event.asks or saga.operation(event.step, event.direction) or "a query"
     if event.attempt > 1:
         call += f" #{event.attempt}"
     if several and event.saga:
