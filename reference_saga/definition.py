@@ -72,6 +72,9 @@ class Definition:
                 f"{where}: {pivots[0]!r} and {pivots[1]!r} are both pivots, and the second could be refused "
                 f"after the first; keep one and make the other retriable=True"
             )
+        for step in self.saga.steps:
+            if step.many:
+                raise UsageError(f"{where}: step {step.name!r} has parts; this orchestrator asks once a step")
         for operation in self.retries:
             if operation not in self.saga.by_operation:
                 raise UsageError(
@@ -92,6 +95,12 @@ class Definition:
             for step in self.saga.steps
             if step.pivot or step.retriable or self.pivot in self.saga.ancestors[step.name]
         )
+
+    @cached_property
+    def users(self) -> dict[str, frozenset[str]]:
+        """For each step those that use it up."""
+        steps = self.saga.steps
+        return {name: frozenset(step.name for step in steps if step.consumes == name) for name in self.saga.sequence}
 
     @cached_property
     def waits_for(self) -> dict[str, frozenset[str]]:

@@ -263,6 +263,8 @@ def _answered(definition: Definition, state: State, event: Answered) -> tuple[St
 def _refused(definition: Definition, state: State, event: Refused) -> tuple[State, tuple[Command, ...]]:
     step = event.step
     if state.phase == COMPENSATING:
+        if not definition.users[step].isdisjoint(state.begun):  # it was used up, so nothing is left to undo
+            return _answered(definition, state, Answered(step))
         return _unknown(definition, state, step)  # an undo must not be refused: it is asked again
     state = state._replace(in_flight=_without(state.in_flight, step))
     if committed(definition, state) and step != definition.pivot:

@@ -123,7 +123,8 @@ class RestocksTwice(Lines):
 
 
 class Partly(Lines):
-    """Right; goes on with the lines that there are, and gives back the money of the others."""
+    """Right; goes on with the lines that there are, and gives back the money of the others. It gives money back line by
+    line, under the line's key, also when the order is cancelled: so no line is given back twice, whoever is at it."""
 
     def _request(self, state: Any, step: Step) -> Any:
         if not step.many or split(step.name)[1]:
@@ -151,30 +152,36 @@ class Partly(Lines):
             self._world.dead_letter(state.id, step="payment", reason="a refund keeps failing")
             self._world.alert(state.id, step="payment", reason=f"give the money of {line} back by hand")
             state.stuck.append("payment")
-        state.done[f"refund of {line}"] = self._share(state)
+
+    def _end(self, state: Any, outcome: Outcome) -> Outcome:
+        return super()._end(state, Outcome.STUCK if state.stuck else outcome)
 
     def _ship(self, state: Any, step: Step) -> list[str]:
         for line in state.done["reserve"]:
             self._request(state, self._part(step, line))
         return list(state.done["reserve"])
 
+    def _undo(self, state: Any, step: Step, operation: str) -> bool:
+        return self._refund(state, step) if step.name == "payment" else super()._undo(state, step, operation)
+
+    def _refund(self, state: Any, step: Step) -> bool:
+        """Give back the money of all lines."""
+        undone = [
+            super(Partly, self)._undo(state, self._part(step, line), "payment.refund")
+            for line in state.request["lines"]
+        ]
+        return all(undone)
+
     def _call(self, state: Any, step: Step, operation: str) -> Any:
         name, line = split(step.name)
         key, payload = self._key(state, name, line), self._payload(state, name, line)
-        part = line if line and name != "payment" else None
-        if operation == "payment.refund":
-            payload = {"amount": self._refund(state, line)}
-        return self._world.call(operation, saga=state.id, key=key, part=part, epoch=state.epoch, **payload)
+        part = line if name != "payment" else ""
+        return self._world.call(operation, saga=state.id, key=key, part=part or None, epoch=state.epoch, **payload)
 
-    def _refund(self, state: Any, line: str) -> int:
-        """What is given back for a line, or, of the whole order, what was not given back for a line."""
-        if line:
-            return self._share(state)
-        before = (amount for name, amount in state.done.items() if name.startswith("refund of "))
-        return int(state.request["amount"] - sum(before))
-
-    def _share(self, state: Any) -> int:
-        return int(state.request["amount"] // len(state.request["lines"]))
+    def _payload(self, state: Any, name: str, line: str) -> Mapping[str, Any]:
+        if name == "payment" and line:
+            return {"amount": state.request["amount"] // len(state.request["lines"])}
+        return super()._payload(state, name, line)
 
 
 class CancelledLineShipped(Partly):
@@ -189,8 +196,8 @@ class CancelledLineShipped(Partly):
 class RefundsLineTwice(Partly):
     """Gives back the whole amount when the order is cancelled, whatever was given back for a line before."""
 
-    def _refund(self, state: Any, line: str) -> int:
-        return int(super()._refund(state, line) if line else state.request["amount"])
+    def _refund(self, state: Any, step: Step) -> bool:
+        return Lines._undo(self, state, step, "payment.refund")
 
 
 _LINES: Final = {scenario.name: system(Lines, saga=ORDER, scenario=scenario) for scenario in (TWO_LINES, DECLINED)}

@@ -12,7 +12,8 @@ from ..faults import AT_BOOT, Fault, Plan, Site, given_way
 from ..history import Event, History
 from ..invariants import Catalogue, check
 from ..invariants.facts import COMPENSATED, COMPLETED, Facts, SagaFacts
-from ..saga import COMPENSATION, FORWARD, Saga
+from ..invariants.parts import spelled
+from ..saga import ANY, COMPENSATION, FORWARD, Saga, Step
 from ..simulator import Setup, line_of, simulate
 from ..verdict import CONSISTENT, Explanation, Removed, StateRow, Verdict, Violation
 from .driver import FAULTY_ACTIONS, MESSAGE_ACTIONS, Action, replay_actions
@@ -109,6 +110,7 @@ def _explanation(
         if candidate.verdict.conclusion == CONSISTENT and (same := _shared(history, candidate.history)) > shared:
             passing, shared = candidate, same
     entry = catalogue.by_id.get(violation.invariant)
+    facts = Facts(history)
     return Explanation(
         removed=removed,
         passing=passing.words if passing else "",
@@ -116,8 +118,8 @@ def _explanation(
         passing_history=passing.history if passing else None,
         shared=max(shared, 0),
         parting=_parting(history, passing.history, shared) if passing else "",
-        steps=tuple(step.name for step in history.saga.steps),
-        states=tuple(_states(history, violation)),
+        steps=tuple(_columns(facts)),
+        states=tuple(_states(facts, violation)),
         cause=_cause(history, violation, culprits, entry.cause if entry else "unknown"),
         repair=entry.repair if entry else "",
     )
@@ -265,14 +267,33 @@ _WORDS: Final[dict[str, Callable[[Event, str], str]]] = {
 # -- expected against found ------------------------------------------------------------------------
 
 
-def _states(history: History, violation: Violation) -> Iterator[StateRow]:
+def _columns(facts: Facts) -> list[str]:
+    """The steps, those of several parts by each part that a saga asked for."""
+    return list(dict.fromkeys(step.name for saga in facts.sagas.values() for step in saga.definition.steps))
+
+
+def _states(facts: Facts, violation: Violation) -> Iterator[StateRow]:
     """The sagas that the violation is about (all, where it is of the whole), by their net effects."""
-    facts = Facts(history)
-    for id in history.sagas:
+    columns = _columns(facts)
+    for id in facts.history.sagas:
         if violation.saga in ("", id):
             saga = facts.sagas[id]
-            found = tuple(str(_net(saga, step.name, free=step.undo is None)) for step in history.saga.steps)
-            yield StateRow(saga=id, expected=_expected(saga, history.saga), found=found)
+            expected = dict(zip((step.name for step in saga.definition.steps), _expected(saga), strict=True))
+            found = {step.name: _found(saga, step) for step in saga.definition.steps}
+            yield StateRow(
+                saga=id,
+                expected=tuple(expected.get(name, "any") for name in columns),
+                found=tuple(found.get(name, "0") for name in columns),
+            )
+
+
+def _found(saga: SagaFacts, step: Step) -> str:
+    """What is left of it: of an amount how much, of another step how often it is in effect."""
+    if step.name in saga.used:
+        return "used up"
+    if step.name in saga.sums:
+        return spelled(saga.sums[step.name].left)
+    return str(_net(saga, step.name, free=step.undo is None))
 
 
 def _net(saga: SagaFacts, step: str, *, free: bool) -> int:
@@ -282,12 +303,22 @@ def _net(saga: SagaFacts, step: str, *, free: bool) -> int:
     return 1 if free and effects == 0 and forward is not None and forward.applied >= 0 else effects
 
 
-def _expected(saga: SagaFacts, definition: Saga) -> tuple[str, ...]:
+def _done(saga: SagaFacts, step: Step) -> str:
+    """What is left of a step that is in effect."""
+    if step.name in saga.used:
+        return "used up"
+    if step.name in saga.sums:
+        return spelled(saga.sums[step.name].taken)
+    return "any" if step.needs == ANY else "1"
+
+
+def _expected(saga: SagaFacts) -> tuple[str, ...]:
     """What the outcome that was claimed last stands for; without a claim either all, or none."""
-    outcome = saga.claims[-1][1] if saga.claims else ""
+    outcome, steps = saga.claims[-1][1] if saga.claims else "", saga.definition.steps
     if outcome == COMPLETED:
-        return ("1",) * len(definition.steps)
-    undone = tuple("0" if step.undo is not None or step.pivot else "any" for step in definition.steps)
+        return tuple(_done(saga, step) for step in steps)
+    undone = tuple("0" if step.undo is not None or step.pivot else "any" for step in steps)
+    undone = tuple("any" if step.name in saga.used else entry for step, entry in zip(steps, undone, strict=True))
     if outcome == COMPENSATED:
         return undone
     return tuple("any" if entry == "any" else EITHER for entry in undone)

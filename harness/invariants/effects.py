@@ -325,9 +325,13 @@ def conservation(facts: Facts) -> Checked:
     """At every prefix: free + taken = initial, both at least 0, taken = sum of the live rows. At the participants
     that come with sagafuzz I1, I18 or I19 always name the cause; of others the sums may be all that is shown. Where a
     step has an amount, or uses another up, the requests that took effect tell the same of any participant."""
-    found = []
+    amounts = [saga for saga in facts.sagas.values() if saga.sums or saga.used]
+    found = [_overdrawn(saga, each) for saga in amounts for each in overdrafts(facts, saga)]
+    known = min((violation.position for violation in found), default=len(facts.history.rows))
     seen: set[tuple[str, str]] = set()
     for position, service, row in facts.balances:
+        if position >= known:
+            break  # the counters only show what is told already
         unit, subject, free, taken, live, initial = row[DATA][BALANCE]
         if free >= 0 and taken >= 0 and free + taken == initial and taken == live:
             continue
@@ -349,10 +353,6 @@ def conservation(facts: Facts) -> Checked:
                 position=position,
             )
         )
-    told = {violation.position for violation in found}
-    amounts = [saga for saga in facts.sagas.values() if saga.sums or saga.used]
-    for saga in amounts:
-        found += [_overdrawn(saga, each) for each in overdrafts(facts, saga) if each.position not in told]
     return bool(facts.balances or amounts), found
 
 

@@ -268,7 +268,10 @@ def data(facts: Facts) -> Checked:
 
 
 def _does_not_add_up(facts: Facts, saga: SagaFacts) -> Iterator[Violation]:
-    """Undos that give back a part of what the step took, and no more will come."""
+    """Undos that give back a part of what the step took, and no more will come. A saga that is in effect otherwise may
+    have given a part back for good."""
+    if not saga.sums or not saga.missing():
+        return
     for step, total in saga.sums.items():
         undo = saga.calls.get((step, COMPENSATION))
         if undo is None or total.left <= 0 or saga.handed_over(step) or not (total.given or undo.refusals):

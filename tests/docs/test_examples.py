@@ -37,6 +37,8 @@ def search(folder: Path, spec: str, faults: int, scenario: str = "") -> Report:
         ("isolation/isolation_adapter.py:Unlocked", 0, "", {"I25": "dirty-read"}),
         ("own_rules/stock_adapter.py:PaysFirst", 1, "", {"R1": "charged for what is held"}),
         ("webhooks/webhooks_adapter.py:Shop", 1, "", {"I40": "acknowledged and lost"}),
+        ("payments/payments_adapter.py:Generous", 0, "", {"I17": "more than there was"}),
+        ("order_lines/lines_adapter.py:Leaking", 0, "", {"I5": "leaked effect"}),
     ],
 )
 def test_what_is_wrong_is_found(examples: Path, spec: str, faults: int, scenario: str, told: dict[str, str]) -> None:
@@ -59,6 +61,8 @@ def test_what_is_wrong_is_found(examples: Path, spec: str, faults: int, scenario
         "own_rules/stock_adapter.py:HoldsFirst",
         "webhooks/webhooks_adapter.py:ShopRight",
         "approval/approval_adapter.py:PurchaseRight",
+        "payments/payments_adapter.py:Shop",
+        "order_lines/lines_adapter.py:Order",
     ],
 )
 def test_what_is_right_is_not_blamed(examples: Path, spec: str) -> None:
@@ -73,7 +77,9 @@ def test_the_orchestrator_of_the_first_saga_has_forty_lines_at_most(examples: Pa
     assert sum(bool(line.strip()) for line in lines) <= 40
 
 
-@pytest.mark.parametrize("folder", ["first_saga", "own_participant", "async_saga", "checkout", "isolation"])
+@pytest.mark.parametrize(
+    "folder", ["first_saga", "own_participant", "async_saga", "checkout", "isolation", "payments", "order_lines"]
+)
 def test_the_page_of_an_example_shows_what_happens(examples: Path, shell: Shell, folder: str) -> None:
     shell.folder = examples / folder
     assert_happens(TOP / "examples" / folder / "README.md", shell)
@@ -104,6 +110,21 @@ def test_a_page_on_messages_shows_the_example_and_what_happens(
         assert indent(handler, "    ") in code
     shell.folder = folder
     assert_happens(TOP / "docs" / f"{page}.md", shell)
+
+
+@pytest.mark.parametrize(("page", "folder"), [("payments", "payments"), ("order-lines", "order_lines")])
+def test_a_page_of_the_guide_shows_its_example_and_what_happens(
+    examples: Path, shell: Shell, page: str, folder: str
+) -> None:
+    written = TOP / "docs" / f"{page}.md"
+    code = "\n".join(path.read_text(encoding="utf-8") for path in sorted((examples / folder).glob("*.py")))
+    shown = [fence.text for fence in fences(written.read_text(encoding="utf-8")) if fence.language == "python"]
+    assert len(shown) >= 2
+    for text in shown:
+        lines = (line.strip() for line in text.splitlines() if line.strip())
+        assert all(line in code for line in lines)
+    shell.folder = examples / folder
+    assert_happens(written, shell)
 
 
 def test_the_page_on_isolation_shows_the_example_and_what_happens(examples: Path, shell: Shell) -> None:
