@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Sequence
 
-from ..history import CAUSE, DATA, MSG, SAGA, TOPIC, Row
+from ..history import CAUSE, DATA, KIND, MSG, PROCESS, SAGA, SEND, TOPIC, Row
 
 
 class CallFacts:
@@ -102,3 +102,24 @@ class MessageFacts:
         self.handled: list[int] = []
         self.failed: list[int] = []
         self.parked = -1
+
+
+def on_message(rows: Sequence[Row], messages: Iterable[MessageFacts], position: int) -> str:
+    """`` (on the message 'order.paid', received 2 times)`` where the request of the event there was sent by a process
+    that was handling that message of the saga; else ""."""
+    number, saga = rows[position][MSG], rows[position][SAGA]
+    sent = next((at for at in range(position, -1, -1) if rows[at][MSG] == number and rows[at][KIND] == SEND), -1)
+    if sent < 0:
+        return ""
+    begun: list[tuple[int, MessageFacts]] = []
+    for message in messages:
+        ended = [at for at in (*message.handled, *message.failed) if rows[at][PROCESS] == rows[sent][PROCESS]]
+        for received, process, _ in message.received:
+            under_way = received <= sent and not any(received < at <= sent for at in ended)
+            if message.saga == saga and process == rows[sent][PROCESS] and under_way:
+                begun.append((received, message))
+    if not begun:
+        return ""
+    _, found = max(begun, key=lambda entry: entry[0])
+    times = sum(received <= sent for received, _, _ in found.received)
+    return f" (on the message {found.topic!r}{f', received {times} times' if times > 1 else ''})"

@@ -59,7 +59,7 @@ def monotone_terminal(facts: Facts) -> Checked:
 
 def _mends(facts: Facts, direction: str, at: int) -> bool:
     """An actor undoes: after the end that is its own affair, a return or a repair."""
-    return direction == COMPENSATION and bool(facts.hand(at))
+    return direction == COMPENSATION and facts.by_an_actor(at)
 
 
 def _called(saga: SagaFacts) -> bool:

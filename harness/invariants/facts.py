@@ -69,7 +69,7 @@ from ..history import (
 )
 from ..saga import COMPENSATION, FORWARD, Outcome, Saga, Step, split
 from .beside import beside_actors
-from .calls import CallFacts, MessageFacts
+from .calls import CallFacts, MessageFacts, on_message
 from .parts import Sum, settle
 
 COMPLETED = Outcome.COMPLETED.value
@@ -284,9 +284,15 @@ class Facts:
         return found
 
     def hand(self, position: int) -> str:
-        """`` (by the clerk)`` where the event there is the work of an actor, else ""."""
-        name = self.by_actor.get(self.history.rows[position][MSG]) if self.by_actor else None
-        return f" (by the {name})" if name else ""
+        """`` (by the clerk)`` where the event there is an actor's work, `` (on the message 'order.paid')`` where it
+        is that of who was handling one, else ""."""
+        if self.by_an_actor(position):
+            return f" (by the {self.by_actor[self.history.rows[position][MSG]]})"
+        return on_message(self.history.rows, self.messages.values(), position) if self.messages else ""
+
+    def by_an_actor(self, position: int) -> bool:
+        """Whether the event there is the work of an actor."""
+        return self.history.rows[position][MSG] in self.by_actor
 
     def hands(self, saga: SagaFacts, steps: Iterable[str], direction: str = FORWARD) -> str:
         """``; the clerk did payment.capture`` for the last effect of each step that is an actor's work, else ""."""

@@ -91,3 +91,27 @@ bad(
     names="the message 'order.approved' for saga-1 was lost",
 )
 idle("I41", "nobody is sent a message", UNTOLD)
+
+# -- I1: who is told twice -------------------------------------------------------------------
+
+bad(
+    "I1",
+    "duplicate effect",
+    "the handler of a message that comes twice has no key",
+    f"""{ASKED}
+    tell pending
+    publish order.approved -> n
+    receive n
+    send payment.charge -> m1
+    apply m1
+    ack m1
+    receive n
+    send payment.charge -> m2
+    apply m2  <--
+    ack m2
+    tell completed
+    """,
+    names="took effect 2 times; at most 1 is allowed: on the message 'order.approved', then on the message "
+    "'order.approved', received 2 times",
+    at="payment F",
+)
