@@ -179,7 +179,6 @@ class Resubmit(Effect):
 
     phases: ClassVar[tuple[str, ...]] = (AT_SEND,)
     side: ClassVar[When | None] = BEFORE
-    worlds: ClassVar[frozenset[str]] = frozenset({SIMULATED})
     after_ms: float = 0
     live_ms: float = 0
 
@@ -420,7 +419,6 @@ class PretendSuccess(Effect):
 
     phases: ClassVar[tuple[str, ...]] = (AT_EFFECT,)
     side: ClassVar[When | None] = BEFORE
-    worlds: ClassVar[frozenset[str]] = frozenset({SIMULATED})
     barred: ClassVar[int] = DECIDED
 
 
@@ -430,7 +428,6 @@ class GarbleAnswer(Effect):
 
     phases: ClassVar[tuple[str, ...]] = (AT_ACK,)
     side: ClassVar[When | None] = BEFORE
-    worlds: ClassVar[frozenset[str]] = frozenset({SIMULATED})
     barred: ClassVar[int] = NO_SUCCESS
 
 
@@ -440,7 +437,6 @@ class EmptyAnswer(Effect):
 
     phases: ClassVar[tuple[str, ...]] = (AT_ACK,)
     side: ClassVar[When | None] = BEFORE
-    worlds: ClassVar[frozenset[str]] = frozenset({SIMULATED})
     barred: ClassVar[int] = NO_SUCCESS
 
 
@@ -450,7 +446,6 @@ class AnswerOfAnother(Effect):
 
     phases: ClassVar[tuple[str, ...]] = (AT_ACK,)
     side: ClassVar[When | None] = BEFORE
-    worlds: ClassVar[frozenset[str]] = frozenset({SIMULATED})
     barred: ClassVar[int] = NO_SUCCESS | NO_OTHER
 
 

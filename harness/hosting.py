@@ -324,6 +324,7 @@ def main(spec: str, scale: float) -> None:
         status=status,
         cancel=cancel if hasattr(subject, "cancel") else None,
         engine=f"sagafuzz {spec}",
+        each_request=True,
     )
 
 

@@ -267,14 +267,16 @@ def serve(
     status: Callable[[str], Mapping[str, Any] | str] | None = None,
     cancel: Callable[[str], object] | None = None,
     engine: str = "",
+    each_request: bool = False,
 ) -> None:
     """Take commands until standard input ends; never returns.
 
     ``drive`` runs one saga, in a thread of its own: True for completed, False for compensated, or an Outcome.
     ``pending`` gives the sagas that an earlier incarnation left open; they are driven on at once. ``status``
-    answers for a saga that this process did not drive.
+    answers for a saga that this process did not drive. A saga that is asked for again is driven once, unless with
+    ``each_request``: then ``drive`` is to know it again.
     """
-    _Worker(drive, pending, status, cancel, engine).serve()
+    _Worker(drive, pending, status, cancel, engine, each_request).serve()
 
 
 class _Worker:
@@ -285,7 +287,9 @@ class _Worker:
         status: Callable[[str], Mapping[str, Any] | str] | None,
         cancel: Callable[[str], object] | None,
         engine: str,
+        each_request: bool,
     ) -> None:
+        self.each_request = each_request
         self.drive = drive
         self.pending = pending
         self.status = status
@@ -305,7 +309,8 @@ class _Worker:
             except Exception as error:  # told to the harness, which says it to a person
                 answer = {"error": f"{type(error).__name__}: {error}", "definite": False}
             self._say({"id": request["id"], **answer})
-            self._begin(taken)  # after the answer, so that a crash in its first step finds it taken
+            # after the answer, so that a crash in its first step finds it taken
+            self._begin(taken, asked=request["op"] == "start")
         os._exit(0)
 
     def _answer(self, operation: str, request: Mapping[str, Any], taken: list[SagaRequest]) -> dict[str, Any]:
@@ -333,10 +338,10 @@ class _Worker:
             return dict(said) if isinstance(said, Mapping) else {"status": said}
         return found or {"status": "unknown"}
 
-    def _begin(self, sagas: Iterable[SagaRequest]) -> None:
+    def _begin(self, sagas: Iterable[SagaRequest], *, asked: bool = False) -> None:
         for saga in sagas:
             with self.lock:
-                if saga.id in self.known:
+                if saga.id in self.known and not (asked and self.each_request):
                     continue
                 self.known[saga.id] = {"status": "running"}
             threading.Thread(target=self._run, args=(saga,), daemon=True).start()

@@ -23,7 +23,7 @@ from ..invariants import catalogue_of
 from ..live.case import LiveRun
 from ..live.manifest import manifest_of
 from ..live.world import LiveWorld
-from ..loading import load
+from ..loading import load, with_wrong_answers
 from ..ports import Adapter
 from ..simulator import Setup
 from ..simulator.patches import Watch
@@ -285,6 +285,7 @@ class _LiveSearch:
             return
         try:
             twin = load(manifest.simulated)
+            twin = with_wrong_answers(twin) if self._adapter.wrong_answers else twin
             same = violates(Setup(adapter=twin, scenario=shown.setup.scenario), shown.plan, signature)
         except UsageError as error:
             yield f"not run in the simulator: {error}"

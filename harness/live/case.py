@@ -14,6 +14,7 @@ from ..errors import UsageError
 from ..faults import Plan
 from ..history import END
 from ..simulator import Run, Setup
+from .acting import Actors
 from .background import Background
 from .client import Client
 from .ledger import Books
@@ -83,7 +84,8 @@ class Case:
         )
         services = Services(manifest, network.writes, self, launcher.launch, shared)
         processes = self._processes = Processes(launcher, members, services, network, client, record)
-        self._settling = Settling(manifest, record, network, services, members, client, processes, background)
+        self._actors = actors = Actors(manifest, record, background, (server.port, self._id), token)
+        self._settling = Settling(manifest, record, network, services, members, client, processes, background, actors)
 
     # -- the phases ----------------------------------------------------------------------------
 
@@ -97,6 +99,7 @@ class Case:
             blocked = str(error)
         finally:
             self._background.over = True
+            self._actors.close()
             output = tuple((process.name, process.output.lines) for process in self._processes.all)
             await self._background.close()
             await self._processes.bury()
@@ -113,6 +116,7 @@ class Case:
 
     async def _phases(self) -> None:
         await self._processes.start()
+        self._actors.begin()
         for number, order in enumerate(self._scenario.orders):
             if number and self._scenario.gap_ms:
                 await asyncio.sleep(self._scenario.gap_ms / 1000)
@@ -147,6 +151,9 @@ class Case:
 
     async def cancel(self, saga: str) -> None:
         await self._client.cancel(saga)
+
+    def resubmit(self, saga: str, after_s: float) -> None:
+        self._network.later(after_s, self._client.resubmit(saga))
 
     async def announced(self, label: str, said: Mapping[str, Any]) -> None:
         self._processes.announced(label, said)

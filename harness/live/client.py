@@ -59,6 +59,20 @@ class Client:
         self._status[order.id] = SUBMITTED
         await self._offer(order)
 
+    async def resubmit(self, saga: str) -> None:
+        """Send an order again, to the newest worker; what it answers is no end of the case: it may know the order."""
+        order = self._setup.orders[saga]
+        self._record.add(SUBMIT, "client", (order.item, order.quantity, order.amount), saga=saga)
+        for member in self._members.able()[:1]:
+            before = self._status[saga]
+            if before in _OUTCOMES:
+                self._status[saga] = "running"  # until it is told how the order stands now
+            try:
+                assert member.control is not None
+                await member.control.ask("start", self._patience_s, **self._start_of(order))
+            except ControlError:
+                self._status[saga] = before
+
     async def offer_waiting(self, member: Member) -> None:
         """Offer a worker the orders that nobody has taken yet."""
         for order in self._setup.scenario.orders:
@@ -72,17 +86,9 @@ class Client:
     async def _start_saga(self, member: Member, order: Order) -> None:
         """Ask a worker for a saga; one that dies over it leaves it to the next."""
         assert member.control is not None
-        values = {
-            "item": order.item,
-            "quantity": order.quantity,
-            "amount": order.amount,
-            "account": order.account,
-            "data": dict(order.data),
-        }
         self._taken_by[order.id] = member
-        steps = [_step_of(self._setup, name) for name in self._setup.adapter.saga.sequence]
         try:
-            await member.control.ask("start", self._patience_s, saga_id=order.id, order=values, steps=steps)
+            await member.control.ask("start", self._patience_s, **self._start_of(order))
         except ControlError as error:
             if error.definite:
                 raise member.blocked(f"{member.label} refused to start {order.id}: {error}") from None
@@ -94,6 +100,18 @@ class Client:
             return
         if self._status[order.id] == SUBMITTED:
             self._status[order.id] = "running"
+
+    def _start_of(self, order: Order) -> dict[str, Any]:
+        """An order as the protocol has it."""
+        values = {
+            "item": order.item,
+            "quantity": order.quantity,
+            "amount": order.amount,
+            "account": order.account,
+            "data": dict(order.data),
+        }
+        steps = [_step_of(self._setup, name) for name in self._setup.adapter.saga.sequence]
+        return {"saga_id": order.id, "order": values, "steps": steps}
 
     async def cancel(self, saga: str) -> None:
         """Ask the newest worker to cancel, and the next where that one gives no answer."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final, Literal, Protocol
 
 from ..effects import (
     AFTER,
@@ -20,7 +20,9 @@ from ..effects import (
     DEAD,
     DECIDED,
     FAILING,
+    OUTSIDE,
     REFUSAL_KEPT,
+    AnswerOfAnother,
     Cancel,
     Crash,
     CutOff,
@@ -29,8 +31,10 @@ from ..effects import (
     DeliverAgain,
     Doings,
     Effect,
+    EmptyAnswer,
     Fail,
     FailUntilRepaired,
+    GarbleAnswer,
     GoDown,
     HoldUntilUndone,
     Lasting,
@@ -38,9 +42,11 @@ from ..effects import (
     LoseRequest,
     Mute,
     Pause,
+    PretendSuccess,
     Refuse,
     RefuseOnce,
     RestartParticipant,
+    Resubmit,
     doing,
 )
 from ..fault_kinds import Impossible, impossible
@@ -48,7 +54,7 @@ from ..faults import FaultKind
 from ..history import CANCEL, DOWN, UNCALLED
 from ..saga import COMPENSATION
 from ..simulator.participants import ERROR as FAILED
-from ..simulator.participants import REFUSED_FOR_NOW, REJECTED, Reply
+from ..simulator.participants import OK, REFUSED_FOR_NOW, REJECTED, Reply
 from ..trace import called_to
 from .ledger import Books, Call
 from .manifest import Manifest
@@ -66,6 +72,7 @@ class CaseHost(Protocol):
     async def pause(self, label: str) -> None: ...
     async def cancel(self, saga: str) -> None: ...
     async def announced(self, label: str, said: Mapping[str, Any]) -> None: ...
+    def resubmit(self, saga: str, after_s: float) -> None: ...
     def fail(self, error: BaseException) -> None: ...
 
 
@@ -75,7 +82,8 @@ class Fate:
 
     ``lost``: it never arrives. ``held``: it arrives after its compensation was handled. ``late_s``: it arrives so long
     after its caller gave up (None: in time). ``slow``: it arrives just before that. ``copies``: so many more follow it,
-    ``held_copies``: so many after its compensation was handled. ``dies``: its sender does.
+    ``held_copies``: so many after its compensation was handled. ``dies``: its sender does. ``instead``: what arrives in
+    the answer's place.
     """
 
     lost: bool = False
@@ -85,6 +93,7 @@ class Fate:
     copies: int = 0
     held_copies: int = 0
     dies: bool = False
+    instead: Literal["", "garbled", "empty", "another"] = ""
 
 
 class Injection:
@@ -103,9 +112,11 @@ class Injection:
 
     # -- what cannot act as things stand -----------------------------------------------------------
 
-    def impossible(self, call: Call, phase: str) -> Impossible:
-        """The kinds that would change nothing at a site of this request."""
-        now = DEAD if self.host.dead(call.process) else 0
+    def impossible(self, call: Call, phase: str, now: int) -> Impossible:
+        """The kinds that would change nothing at a site of this request, in the circumstances ``now`` and others."""
+        now |= DEAD if self.host.dead(call.process) else 0
+        if call.process in self.record.setup.scenario.actors:
+            now |= OUTSIDE
         if phase == AT_SEND and self.lasts(self.cut, call.service):
             now |= CUT_OFF
         elif phase == AT_EFFECT:
@@ -192,6 +203,9 @@ class Injection:
         self.record.add(CANCEL, "client", saga=call.saga)
         await self.host.cancel(call.saga)
 
+    async def _resubmit(self, effect: Resubmit, call: Call, kind: FaultKind, fate: Fate) -> None:
+        self.host.resubmit(call.saga, effect.live_ms / 1000)
+
     # -- to a request on its way -----------------------------------------------------------------
 
     async def _lose(self, effect: LoseRequest, call: Call, kind: FaultKind, fate: Fate) -> None:
@@ -240,6 +254,9 @@ class Injection:
     async def _refuse_once(self, effect: RefuseOnce, call: Call, kind: FaultKind) -> Reply | None:
         return Reply(REJECTED, REFUSED_FOR_NOW)
 
+    async def _pretend(self, effect: PretendSuccess, call: Call, kind: FaultKind) -> Reply | None:
+        return Reply(OK, {"id": f"{call.step}-0"}, owner=call.saga)
+
     async def _crash_after(self, effect: Crash, call: Call, kind: FaultKind, reply: Reply | None) -> Reply | None:
         await self.host.crash(call.process, kind.name)
         return None
@@ -266,6 +283,15 @@ class Injection:
         else:
             fate.slow = True
 
+    async def _garble(self, effect: GarbleAnswer, call: Call, kind: FaultKind, fate: Fate) -> None:
+        fate.instead = "garbled"
+
+    async def _empty(self, effect: EmptyAnswer, call: Call, kind: FaultKind, fate: Fate) -> None:
+        fate.instead = "empty"
+
+    async def _cross(self, effect: AnswerOfAnother, call: Call, kind: FaultKind, fate: Fate) -> None:
+        fate.instead = "another"
+
 
 REFUSED_CONNECTION: Final = "connection refused"
 
@@ -277,6 +303,7 @@ _SENDING: Final[Mapping[type[Effect], Befall]] = {
     Crash: Injection._crash,
     Pause: Injection._pause,
     Cancel: Injection._cancel,
+    Resubmit: Injection._resubmit,
 }
 _SENT: Final[Mapping[type[Effect], Befall]] = {
     Crash: Injection._crash,
@@ -294,6 +321,7 @@ _HANDLING: Final[Mapping[type[Effect], Handle]] = {
     Fail: Injection._fail,
     Refuse: Injection._refuse,
     RefuseOnce: Injection._refuse_once,
+    PretendSuccess: Injection._pretend,
 }
 _HANDLED: Final[Mapping[type[Effect], Handled]] = {
     Crash: Injection._crash_after,
@@ -304,6 +332,9 @@ _ANSWERING: Final[Mapping[type[Effect], Befall]] = {
     Crash: Injection._crash,
     LoseAnswer: Injection._lose_answer,
     DelayAnswer: Injection._delay_answer,
+    GarbleAnswer: Injection._garble,
+    EmptyAnswer: Injection._empty,
+    AnswerOfAnother: Injection._cross,
 }
 _ANSWERED: Final[Mapping[type[Effect], Befall]] = {Crash: Injection._crash}
 

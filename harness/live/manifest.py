@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final, Literal
 
+from ..actors import Script, check_actors
 from ..effects import AT_LOG, AT_LOGGED, NO_STORE_ERRORS
 from ..errors import UsageError
 from ..faults import FAULT_KINDS, kind_named
@@ -84,6 +85,7 @@ class Capabilities:
 
     ``resume`` says what drives an unfinished saga on after a restart: the worker by itself (auto), the command
     ``recover`` (on_poke), or nothing.
+    ``resubmits``: its clients may send an order again; ``wrong_answers``: search answers that are wrong too.
     ``supervised``: something outside restarts it where a saga is stuck.
     ``forgetting_refusals`` are the participants that do not remember what they refused.
     ``envelope`` names the fields of a request that are headers: they may differ from attempt to attempt.
@@ -93,6 +95,8 @@ class Capabilities:
 
     resume: Literal["auto", "on_poke", "none"] = "auto"
     supervised: bool = False
+    resubmits: bool = False
+    wrong_answers: bool = False
     envelope: tuple[str, ...] = ()
     cancel: bool = False
     records: bool = False
@@ -117,7 +121,8 @@ class Capabilities:
 @dataclass(frozen=True, kw_only=True)
 class Manifest(Capabilities):
     """A live system. ``operations`` are calls that belong to no step. ``simulated`` names the adapter that the
-    simulator runs in its place, "" where there is none."""
+    simulator runs in its place, "" where there is none.
+    ``actors`` are the scripts of who acts beside it; their seconds are ``actor_scale`` times shorter than real ones."""
 
     file: Path
     name: str
@@ -128,6 +133,8 @@ class Manifest(Capabilities):
     about: str = ""
     simulated: str = ""
     slow_share: float = 0.6
+    actors: Mapping[str, Script] = field(default_factory=dict, hash=False)
+    actor_scale: float = 1.0
 
     def fill(self, text: str, places: Mapping[str, object]) -> str:
         """``text`` with what stands in braces put in."""
@@ -200,11 +207,15 @@ def as_adapter(manifest: Manifest, spec: str) -> Adapter:
         cannot_suffer=tuple(sorted(excluded)),
         supervised=manifest.supervised,
         envelope=manifest.envelope,
+        actors=manifest.actors,
+        resubmits=manifest.resubmits,
+        wrong_answers=manifest.wrong_answers,
         hidden_writes=not manifest.records,
         about=manifest.about,
         spec=spec,
     )
     check_named(adapter)
+    check_actors(adapter.actors, adapter.scenarios, {step.participant for step in adapter.saga.steps}, adapter.name)
     return adapter
 
 
@@ -245,6 +256,10 @@ def hosted(adapter: Adapter, spec: str) -> Adapter:
         cannot_suffer=adapter.cannot_suffer,
         supervised=adapter.supervised,
         envelope=adapter.envelope,
+        actors=adapter.actors,
+        actor_scale=scale,
+        resubmits=adapter.resubmits,
+        wrong_answers=adapter.wrong_answers,
     )
     return as_adapter(manifest, spec)
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Final, Literal
 
+from ..actors import Script
 from ..errors import UsageError
 from ..plain import Malformed, from_plain
 from ..saga import ALL, Saga, Step, check_operations
@@ -71,6 +73,7 @@ class ManifestTable:
     component: tuple[Component, ...]
     capabilities: Capabilities = field(default_factory=Capabilities)
     scenario: tuple[Scenario, ...] = ()
+    actors: Mapping[str, str] = field(default_factory=dict)
 
 
 def read(path: str) -> Manifest:
@@ -118,8 +121,27 @@ def _manifest(file: Path, table: ManifestTable) -> Manifest:
         components=tuple(sorted(components, key=lambda component: ROLES.index(component.role))),
         operations=table.saga.operations,
         scenarios=table.scenario or default_scenarios(saga),
+        actors={name: _script(file.parent, name, where) for name, where in table.actors.items()},
         **asdict(table.capabilities),
     )
+
+
+def _script(folder: Path, name: str, where: str) -> Script:
+    """The function that ``file.py:function`` names, from the manifest's folder."""
+    path, _, function = where.rpartition(":")
+    file = folder / path
+    if not path.endswith(".py") or not function or not file.is_file():
+        raise UsageError(f"actors: {name} = {where!r}; write 'file.py:function', from the folder of the manifest")
+    spec = importlib.util.spec_from_file_location(f"sagafuzz_actors_{file.stem}", file)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    found = getattr(module, function, None)
+    if not callable(found):
+        raise UsageError(f"actors: {name} = {where!r}, and {path} has no function {function!r}")
+    script: Script = found
+    return script
 
 
 def _completed(component: Component, number: int) -> Component:

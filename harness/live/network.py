@@ -13,7 +13,7 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any, Final
 
-from ..effects import Crash, Effect, StoreError, doing
+from ..effects import NO_OTHER, NO_SUCCESS, Crash, Effect, StoreError, doing
 from ..faults import AT_ACK, AT_EFFECT, AT_LOG, AT_LOGGED, AT_SEND, FaultKind
 from ..history import (
     ACK,
@@ -25,6 +25,7 @@ from ..history import (
     DEAD_LETTER,
     DELIVER,
     ERROR,
+    GARBLED,
     LOST,
     MSG,
     REJECT,
@@ -70,6 +71,7 @@ class Network:
         self._late: list[Call] = []  # requests that their own compensation overtakes
         self._attempts: dict[tuple[str, str, str], int] = {}
         self._next = 0
+        self._answers: list[tuple[str, Any]] = []  # what each participant has answered, in order
         self._timeout_s = manifest.call_timeout_ms / 1000
         self._tasks: set[asyncio.Task[None]] = set()
         self.writes = Writes(record)
@@ -187,7 +189,7 @@ class Network:
             await self._until_given_up(call, exchange)
         elif fate.late_s is not None:
             await self._until_given_up(call, exchange)
-            self._later(fate.late_s, self.deliver(call))
+            self.later(fate.late_s, self.deliver(call))
         else:
             reply = await self.deliver(call)
             for _ in range(fate.copies):
@@ -195,10 +197,10 @@ class Network:
             if not fate.dies:
                 await self._reply(call, reply, exchange)
 
-    def _visit(self, call: Call, phase: str) -> tuple[FaultKind | None, int]:
-        """The kind of fault that strikes a request now, and its number in the plan."""
+    def _visit(self, call: Call, phase: str, now: int = 0) -> tuple[FaultKind | None, int]:
+        """The kind of fault that strikes a request in these circumstances, and its number in the plan."""
         site = (*call.known_by, phase, call.attempt)
-        strike = self.record.visit(site, self.faults.impossible(call, phase))
+        strike = self.record.visit(site, self.faults.impossible(call, phase, now))
         return (None, -1) if strike is None else strike
 
     # -- applied -----------------------------------------------------------------------------
@@ -242,11 +244,16 @@ class Network:
         if reply is None or self.faults.lasts(self.faults.mute, call.service):
             await self._lose(call, "answer", exchange)
             return
-        kind, number = self._visit(call, AT_ACK)
+        others = [value for service, value in self._answers if service == call.service]
+        found = (0 if reply.answer == OK else NO_SUCCESS) | (0 if others else NO_OTHER)
+        kind, number = self._visit(call, AT_ACK, found)
+        instead: dict[str, Any] | str | None = None
         if kind is not None:
             self.record.struck(number)
-            if not await self._arrives(call, exchange, await self.faults.answering(kind, call)):
+            fate = await self.faults.answering(kind, call)
+            if not await self._arrives(call, exchange, fate):
                 return
+            instead = _instead(fate, others)
             if kind.after:
                 await self.host.stop(call.process)  # it has the answer, and does nothing with it
         if self.host.dead(call.process):
@@ -258,8 +265,11 @@ class Network:
             self._gave_up(call)
             return
         self.record.add(ACK, call.process, (reply.answer,), call=call)
+        if reply.answer == OK:
+            self._answers.append((call.service, reply.value))
         content = {"receipt": reply.value} if reply.answer == OK else {"error": str(reply.value)}
-        await exchange.respond(_STATUS[reply.answer], {**content, "definite": reply.answer != FAILED})
+        told = {**content, "definite": reply.answer != FAILED} if instead is None else instead
+        await exchange.respond(_STATUS[reply.answer], told)
         if kind is not None:
             await self.faults.answered(kind, call)
 
@@ -305,7 +315,7 @@ class Network:
             for call in [call for call in waiting if call.saga == handled.saga and about(call.step, handled.step)]:
                 if call is not handled:
                     waiting.remove(call)
-                    self._later(SLOW_S, self.deliver(call))
+                    self.later(SLOW_S, self.deliver(call))
 
     async def flush(self) -> bool:
         """Deliver every request that still waits for another; False when there was none."""
@@ -323,7 +333,7 @@ class Network:
         """See `Injection.heal`."""
         return self.faults.heal(waited=waited)
 
-    def _later(self, delay_s: float, work: Coroutine[Any, Any, object]) -> None:
+    def later(self, delay_s: float, work: Coroutine[Any, Any, object]) -> None:
         async def run() -> None:
             await asyncio.sleep(delay_s)
             await work
@@ -391,6 +401,15 @@ _SHOWN: Final[Mapping[type[Effect], Callable[[CaseHost, str, FaultKind], Awaitab
     StoreError: _unavailable,
 }
 """What is done to a worker that shows its writes: returns the status that it is answered, 0 for none."""
+
+
+def _instead(fate: Fate, others: list[Any]) -> dict[str, Any] | str | None:
+    """What arrives in the place of an answer; None where that arrives itself."""
+    if fate.instead == "garbled":
+        return GARBLED
+    if fate.instead == "empty":
+        return {}
+    return {"receipt": others[-1]} if fate.instead == "another" else None
 
 
 def _object_of(entry: Any) -> dict[str, Any]:

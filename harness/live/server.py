@@ -60,13 +60,14 @@ class Exchange:
         self._send = send
         self._transport = transport
 
-    async def respond(self, status: int, content: dict[str, Any]) -> None:
-        """Answer with JSON."""
+    async def respond(self, status: int, content: dict[str, Any] | str) -> None:
+        """Answer with JSON, or with a text that is none."""
         if self.over:
             return
         self.over = True
-        body = json.dumps(content).encode()
-        headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+        body = content.encode() if isinstance(content, str) else json.dumps(content).encode()
+        kind = b"text/html" if isinstance(content, str) else b"application/json"
+        headers = [(b"content-type", kind), (b"content-length", str(len(body)).encode())]
         await self._send({"type": "http.response.start", "status": status, "headers": headers})
         await self._send({"type": "http.response.body", "body": body})
 

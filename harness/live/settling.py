@@ -11,6 +11,7 @@ import time
 from typing import Final
 
 from ..history import HEAL, STILL_BUSY
+from .acting import Actors
 from .background import Background
 from .client import Client
 from .manifest import Manifest
@@ -42,6 +43,7 @@ class Settling:
         client: Client,
         processes: Processes,
         background: Background,
+        actors: Actors,
     ) -> None:
         self._manifest = manifest
         self._record = record
@@ -51,6 +53,7 @@ class Settling:
         self._client = client
         self._processes = processes
         self._background = background
+        self._actors = actors
         self._restarted = False
 
     async def to_rest(self) -> str:
@@ -72,7 +75,7 @@ class Settling:
                 continue
             if not quiet:
                 return STILL_BUSY
-            if await self._stays_quiet():
+            if await self._stays_quiet() and not self._actors.go_on():
                 return QUIESCENT
 
     def _bound(self) -> float:
@@ -97,7 +100,7 @@ class Settling:
                 await self._client.ask_for_statuses()
 
     def _quiet(self) -> bool:
-        under_way = self._network.waiting or self._members.starting or self._background.busy
+        under_way = self._network.waiting or self._members.starting or self._background.busy or self._actors.busy
         return not under_way and self._client.all_ended()
 
     async def _stays_quiet(self) -> bool:
