@@ -39,6 +39,7 @@ def search(folder: Path, spec: str, faults: int, scenario: str = "") -> Report:
         ("webhooks/webhooks_adapter.py:Shop", 1, "", {"I40": "acknowledged and lost"}),
         ("payments/payments_adapter.py:Generous", 0, "", {"I17": "more than there was"}),
         ("order_lines/lines_adapter.py:Leaking", 0, "", {"I5": "leaked effect"}),
+        ("clerk/orders_adapter.py:ShopKeepsHolds", 0, "unaccepted", {"I5": "leaked effect"}),
     ],
 )
 def test_what_is_wrong_is_found(examples: Path, spec: str, faults: int, scenario: str, told: dict[str, str]) -> None:
@@ -63,6 +64,7 @@ def test_what_is_wrong_is_found(examples: Path, spec: str, faults: int, scenario
         "approval/approval_adapter.py:PurchaseRight",
         "payments/payments_adapter.py:Shop",
         "order_lines/lines_adapter.py:Order",
+        "clerk/orders_adapter.py:Shop",
     ],
 )
 def test_what_is_right_is_not_blamed(examples: Path, spec: str) -> None:
@@ -78,7 +80,8 @@ def test_the_orchestrator_of_the_first_saga_has_forty_lines_at_most(examples: Pa
 
 
 @pytest.mark.parametrize(
-    "folder", ["first_saga", "own_participant", "async_saga", "checkout", "isolation", "payments", "order_lines"]
+    "folder",
+    ["first_saga", "own_participant", "async_saga", "checkout", "isolation", "payments", "order_lines", "clerk"],
 )
 def test_the_page_of_an_example_shows_what_happens(examples: Path, shell: Shell, folder: str) -> None:
     shell.folder = examples / folder
@@ -144,4 +147,15 @@ def test_the_page_on_rules_shows_the_example_and_what_happens(examples: Path, sh
     shown = [fence.text for fence in fences(page.read_text(encoding="utf-8")) if fence.language == "python"]
     assert shown and all(text in code for text in shown)
     shell.folder = examples / "own_rules"
+    assert_happens(page, shell)
+
+
+def test_the_page_on_actors_shows_the_example_and_what_happens(examples: Path, shell: Shell) -> None:
+    page = TOP / "docs" / "actors.md"
+    code = "".join(
+        (examples / "clerk" / name).read_text(encoding="utf-8") for name in ("orders.py", "orders_adapter.py")
+    )
+    shown = [fence.text for fence in fences(page.read_text(encoding="utf-8")) if fence.language == "python"]
+    assert len(shown) == 2 and all(text in code for text in shown)
+    shell.folder = examples / "clerk"
     assert_happens(page, shell)
