@@ -491,12 +491,6 @@ def _check_promises(adapter: Adapter) -> None:
     for name in adapter.around:
         if name in adapter.participants:
             raise UsageError(f"{where}: {name!r} is in participants and in around; name it in one of them")
-    for name, scope in adapter.key_scope.items():
-        if scope not in KEY_SCOPES:
-            raise UsageError(
-                f"{where}: key_scope[{name!r}] is {scope!r}{nearest(scope, KEY_SCOPES)}; "
-                f"there is {', '.join(KEY_SCOPES)}"
-            )
     for name in adapter.isolation:
         if name not in ISOLATION:
             raise UsageError(
@@ -508,9 +502,15 @@ def _check_promises(adapter: Adapter) -> None:
 
 
 def check_named(adapter: Adapter) -> None:
-    """Raise UsageError where something is declared of a participant that nobody asks."""
+    """Raise UsageError where something is declared of a participant that nobody asks, or that no participant can be."""
     asked = {operation.partition(".")[0] for operation in (*adapter.saga.by_operation, *adapter.operations)}
-    for option in ("expiring", "refusing_repeats", "forgetting_refusals"):
+    for name, scope in adapter.key_scope.items():
+        if scope not in KEY_SCOPES:
+            raise UsageError(
+                f"adapter {adapter.name!r}: key_scope[{name!r}] is {scope!r}{nearest(scope, KEY_SCOPES)}; "
+                f"there is {', '.join(KEY_SCOPES)}"
+            )
+    for option in ("expiring", "refusing_repeats", "forgetting_refusals", "key_scope"):
         for name in getattr(adapter, option):
             if name not in asked:
                 raise UsageError(

@@ -253,6 +253,8 @@ class WatchedConnection(sqlite3.Connection):
             super().set_authorizer(authorize)
             try:
                 self._ready[sql] = super().__call__(sql)
+                if found and not _DEFINES.isdisjoint(asked) and not self._writes(sql):
+                    found[0] = _NOTHING  # what it defines IF NOT EXISTS is there
             except sqlite3.OperationalError as error:
                 if "locked" in str(error):
                     raise
@@ -265,6 +267,11 @@ class WatchedConnection(sqlite3.Connection):
         if asked and _DEFINES.isdisjoint(asked):  # else it is another one where there is another schema
             _keep(_by_text if _OF_NO_TABLE.issuperset(asked) else self._known, sql, effect)
         return effect
+
+    def _writes(self, sql: str) -> bool:
+        """Whether a statement asks for the right to write."""
+        steps = sqlite3.Cursor(self).execute(f"EXPLAIN {sql}")
+        return any(step[1] in ("Transaction", b"Transaction") and step[3] for step in steps)
 
 
 class WatchedCursor(sqlite3.Cursor):

@@ -87,7 +87,8 @@ class Capabilities:
     ``recover`` (on_poke), or nothing.
     ``resubmits``: its clients may send an order again; ``wrong_answers``: search answers that are wrong too.
     ``supervised``: something outside restarts it where a saga is stuck.
-    ``forgetting_refusals`` are the participants that do not remember what they refused.
+    ``forgetting_refusals`` are the participants that do not remember what they refused, ``key_scope`` says how widely
+    a participant knows a key, where that is not the usual.
     ``envelope`` names the fields of a request that are headers: they may differ from attempt to attempt.
     ``call_timeout_ms`` is how long its callers wait for an answer, ``lease_ms``
     for how long it may hold a saga without a sign of life, ``max_recovery_ms`` what it needs at most to finish.
@@ -110,6 +111,7 @@ class Capabilities:
     restart_ms: int = 0
     slow_commit_ms: int = 100
     forgetting_refusals: tuple[str, ...] = ()
+    key_scope: Mapping[str, str] = field(default_factory=dict)
     cannot_suffer: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -204,6 +206,7 @@ def as_adapter(manifest: Manifest, spec: str) -> Adapter:
         call_timeout_ms=manifest.call_timeout_ms,
         restart_ms=manifest.restart_ms,
         forgetting_refusals=manifest.forgetting_refusals,
+        key_scope=manifest.key_scope,
         cannot_suffer=tuple(sorted(excluded)),
         supervised=manifest.supervised,
         envelope=manifest.envelope,
@@ -253,6 +256,7 @@ def hosted(adapter: Adapter, spec: str) -> Adapter:
         call_timeout_ms=500,
         max_recovery_ms=10_000,
         forgetting_refusals=adapter.forgetting_refusals,
+        key_scope=adapter.key_scope,
         cannot_suffer=adapter.cannot_suffer,
         supervised=adapter.supervised,
         envelope=adapter.envelope,

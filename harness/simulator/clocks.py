@@ -91,6 +91,11 @@ def utc(sim: Host, form: str) -> str:
     return strftime(form, gmtime(wall_s(sim)))
 
 
+def utc_of(seconds: int) -> str:
+    """Unix seconds in UTC, as SQL writes them."""
+    return strftime("%Y-%m-%d %H:%M:%S", gmtime(seconds))
+
+
 def _clock_gettime(sim: Host, clock: int) -> float:
     return wall_s(sim) if clock in _WALLS else _monotonic_s(sim)
 

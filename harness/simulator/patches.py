@@ -9,9 +9,11 @@ from __future__ import annotations
 import gc
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Any, Final, TypeVar
+
+from greenlet import getcurrent
 
 from .chance import CHANCE
 from .clocks import CLOCKS
@@ -20,6 +22,8 @@ from .inside import enter, simulation
 from .kernel import Spinning
 from .leaving import WAYS_OUT
 from .replacing import Replacements
+
+_T = TypeVar("_T")
 
 SPIN_SECONDS: Final = 10.0
 """Real time after which code under test that touches no port is taken to spin."""
@@ -39,6 +43,16 @@ def virtual(sim: Host) -> Iterator[None]:
     finally:
         enter(previous)
         gc.callbacks.extend(hooks)
+
+
+def made_inside(sim: Host, make: Callable[[], _T]) -> _T:
+    """What ``make()`` makes, which is code under test that no task of ``sim`` runs."""
+    with virtual(sim):
+        sim.kernel.handler = getcurrent()
+        try:
+            return make()
+        finally:
+            sim.kernel.handler = None
 
 
 def install() -> None:

@@ -50,7 +50,7 @@ from .durable import Durable
 from .incarnation import ORCHESTRATOR, Incarnation
 from .kernel import LIVELOCK, NO_LIMIT, Kernel, Task
 from .network import Network
-from .patches import virtual
+from .patches import made_inside, virtual
 from .priorities import Priorities
 from .process import Process
 from .settled import binding_steps, unsettled
@@ -175,7 +175,7 @@ class Simulation:
         self.kernel = kernel = Kernel(horizon_us=0 if manual else HORIZON_US)
         self.trace = Trace(faults, lambda: kernel.now_us, setup.scenario.spared)
         self.durable = Durable()
-        self.services = setup.ledgers() if services is None else services
+        self.services: dict[str, Any] = {} if services is None else services
         self.network = Network(self, self.services, injection.DOINGS, manual=manual)
         self.broker = Broker(self, self.network) if setup.receives else None
         kernel.acts |= {
@@ -201,6 +201,9 @@ class Simulation:
         self.chance: random.Random | None = None  # the source of randomness, once it was asked for
         self.look: Look | None = None  # see `_run_to_rest`
         self.called_at = 0  # the ticks by which a compensation began to fail for good
+        if services is None:
+            theirs = setup.adapter.participants or setup.adapter.around
+            self.services |= made_inside(self, setup.ledgers) if theirs else setup.ledgers()
 
     def progress(self) -> Progress:
         """How far it has come, for `restore`: as it was before a process that has booted took its orders."""

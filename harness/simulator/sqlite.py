@@ -7,6 +7,7 @@ import os
 import shutil
 import sqlite3
 import tempfile
+import threading
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cache, partial
@@ -18,7 +19,7 @@ from weakref import WeakSet
 from ..ports import StoreUnavailable
 from ..records import Write
 from ..sqlite import WatchedConnection
-from .clocks import utc
+from .clocks import utc, utc_of, wall_ns
 from .host import Host
 from .incarnation import Incarnation
 from .store import durable_write
@@ -44,6 +45,26 @@ _MOMENTS: Final = {
     "current_time": "%H:%M:%S",
 }
 """SQL's own clock, and the form of what it says."""
+
+
+_OF_A_MOMENT: Final = {"date": 0, "time": 0, "datetime": 0, "julianday": 0, "unixepoch": 0, "strftime": 1}
+"""SQL's functions of a moment, which is now where none is given, and how many arguments come before it."""
+
+_calculator: Final = threading.local()
+
+
+def _of_a_moment(host: Host, name: str, before: int, *values: Any) -> Any:
+    """What the function of SQL says, in a simulation whose time is not the machine's."""
+    if len(values) == before:
+        values = (*values, "now")
+    now = next((n for n, value in enumerate(values) if isinstance(value, str) and value.lower() == "now"), -1)
+    if now >= before:
+        moment = wall_ns(host) // 1_000_000
+        values = (*values[:now], f"{utc_of(moment // 1000)}.{moment % 1000:03}", *values[now + 1 :])
+    if not hasattr(_calculator, "real"):
+        _calculator.real = sqlite3.Connection(":memory:")
+    places = ", ".join("?" * len(values))
+    return sqlite3.Cursor(_calculator.real).execute(f"SELECT {name}({places})", values).fetchone()[0]
 
 
 def connect(host: Host, process: Incarnation, name: str) -> sqlite3.Connection:
@@ -72,6 +93,8 @@ class SimConnection(WatchedConnection):
         self._cursors: WeakSet[sqlite3.Cursor] = WeakSet()
         for name, form in _MOMENTS.items():
             self.create_function(name, 0, partial(utc, host, form))
+        for name, before in _OF_A_MOMENT.items():
+            self.create_function(name, -1, partial(_of_a_moment, host, name, before), deterministic=True)
         setting = sqlite3.Cursor(self)  # only processes die here, and no machine
         setting.execute("PRAGMA synchronous = OFF")
         setting.execute("PRAGMA journal_mode = MEMORY").close()

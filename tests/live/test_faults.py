@@ -109,6 +109,15 @@ def test_a_refusal_of_the_moment_is_definite_and_forgotten() -> None:
     assert outcome(live) == "compensated"
 
 
+def test_a_manifest_says_how_widely_a_key_is_known() -> None:
+    manifest = replace(manifest_of(example(CORRECT).adapter), key_scope={"payment": "account"})
+    assert as_adapter(manifest, "").declared["key_scope"] == {"payment": "account"}
+    told = {"mean 'account'": {"payment": "acount"}, "key_scope has 'paymnt'": {"paymnt": "account"}}
+    for problem, wrong in told.items():
+        with pytest.raises(UsageError, match=problem):
+            as_adapter(replace(manifest, key_scope=wrong), "")
+
+
 def test_a_compensation_that_fails_for_good_is_put_in_a_persons_hands() -> None:
     setup, plan = example(CORRECT, "declined"), fault("undo-fails", "inventory", "C", "effect")
     live = run(setup, plan)

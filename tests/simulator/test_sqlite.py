@@ -130,6 +130,54 @@ def test_a_site_is_named_by_all_that_becomes_durable(lab: Laboratory) -> None:
     ]
 
 
+def test_a_table_that_is_there_already_is_no_crash_point(lab: Laboratory) -> None:
+    def body(db: Any, world: Any, order: Any) -> None:
+        for statement in (
+            "CREATE TABLE IF NOT EXISTS notes (saga TEXT, note TEXT)",
+            "/* */ create index if not exists by_note on notes (note)",
+            "create index if not exists by_note on notes (note)",
+            "DROP TABLE IF EXISTS other",
+        ):
+            db.execute(statement)
+
+    trial = lab.trial(system(lab, body))
+    assert [site.subject for site in trial.sites if site.phase == AT_LOG] == ["create notes", "create by_note"]
+
+
+MOMENTS = {
+    "SELECT datetime('now')": "2023-11-14 23:13:20",
+    "SELECT datetime()": "2023-11-14 23:13:20",
+    "SELECT date('NOW', '+1 day')": "2023-11-15",
+    "SELECT time('now', 'start of day')": "00:00:00",
+    "SELECT strftime('%s')": "1700003600",
+    "SELECT strftime('%H:%M', 'now', '-13 minutes')": "23:00",
+    "SELECT round(julianday('now'), 3)": 2460263.468,
+    "SELECT CURRENT_TIMESTAMP": "2023-11-14 23:13:20",
+    "SELECT CURRENT_DATE || ' ' || CURRENT_TIME": "2023-11-14 23:13:20",
+    "SELECT datetime('2024-02-28 12:00', '+1 day')": "2024-02-29 12:00:00",
+    "SELECT strftime('%Y', 86400, 'unixepoch')": "1970",
+    "SELECT datetime('never')": None,
+    "INSERT INTO dated (n) VALUES (1) RETURNING at || '/' || until": "2023-11-14 23:13:20/2023-11-15",
+}
+
+
+def test_sqls_own_clock_is_that_of_the_world(lab: Laboratory) -> None:
+    found: dict[str, Any] = {}
+
+    def body(db: Any, world: Any, order: Any) -> None:
+        db.execute(
+            "CREATE TABLE dated (n, at DEFAULT CURRENT_TIMESTAMP, until DEFAULT (date('now', '+1 day')),"
+            " CHECK (date(at) IS NOT NULL))"
+        )
+        db.execute("CREATE INDEX by_day ON dated (date(at))")
+        world.sleep(3600 - world.now() % 100)
+        for statement in MOMENTS:
+            ((found[statement],),) = db.execute(statement).fetchall()
+
+    lab.trial(system(lab, body))
+    assert found == MOMENTS
+
+
 def test_what_is_temporary_or_only_explained_is_no_crash_point(lab: Laboratory) -> None:
     def body(db: Any, world: Any, order: Any) -> None:
         db.isolation_level = None

@@ -256,3 +256,16 @@ def test_a_refusal_of_what_was_applied_hides_the_effect_where_it_is_declared(lab
     assert [event.data[0] for event in trial.of("APPLY")] == [True, False]
     spared = lab.unchecked(system, "refused-repeat pay F")
     assert spared.fired == [], "nothing was applied yet"
+
+
+def test_what_it_is_made_with_is_of_the_world_as_well(ask: Any) -> None:
+    class Dated(Bank):
+        def __init__(self) -> None:
+            super().__init__()
+            self.since = time.time()
+
+        def handle(self, request: Request, tx: Transaction) -> Any:
+            return self.since
+
+    _, answers = ask(Dated)
+    assert answers == [1_700_000_000.0]
