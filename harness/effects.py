@@ -105,6 +105,7 @@ class Effect:
     barred: ClassVar[int] = 0
     of_an_effect: ClassVar[bool] = False  # it befalls what was applied: nothing where a participant applied nothing
     on_the_way: ClassVar[bool] = False  # it befalls a request in the network: nothing where none gets through
+    noticed_later: ClassVar[bool] = False  # it is nothing where nobody notices it afterwards
 
     @classmethod
     def moments(cls) -> frozenset[tuple[str, When]]:
@@ -161,6 +162,7 @@ class Pause(Effect):
 
     phases: ClassVar[tuple[str, ...]] = (AT_SEND,)
     side: ClassVar[When | None] = BEFORE
+    noticed_later: ClassVar[bool] = True
     barred: ClassVar[int] = DEAD | OUTSIDE
     for_ms: float
 
@@ -198,6 +200,7 @@ class JumpClock(Effect):
 
     phases: ClassVar[tuple[str, ...]] = (AT_SEND,)
     side: ClassVar[When | None] = BEFORE
+    noticed_later: ClassVar[bool] = True
     worlds: ClassVar[frozenset[str]] = frozenset({SIMULATED})
     by_s: int
 
@@ -208,6 +211,7 @@ class StartSecond(Effect):
 
     phases: ClassVar[tuple[str, ...]] = (AT_LOGGED,)
     side: ClassVar[When | None] = AFTER
+    noticed_later: ClassVar[bool] = True
     worlds: ClassVar[frozenset[str]] = frozenset({SIMULATED})
 
 
@@ -217,6 +221,7 @@ class Lag(Effect):
 
     phases: ClassVar[tuple[str, ...]] = (AT_BOOT,)
     side: ClassVar[When | None] = BEFORE
+    noticed_later: ClassVar[bool] = True
     worlds: ClassVar[frozenset[str]] = frozenset({SIMULATED})
     for_ms: float
 
@@ -373,6 +378,7 @@ class Expire(Effect):
 
     phases: ClassVar[tuple[str, ...]] = (AT_EFFECT,)
     side: ClassVar[When | None] = AFTER
+    noticed_later: ClassVar[bool] = True
     worlds: ClassVar[frozenset[str]] = frozenset({SIMULATED})
     of_an_effect: ClassVar[bool] = True
     barred: ClassVar[int] = NO_EXPIRY | OWN_EXPIRY | NO_RESERVATION | DECIDED

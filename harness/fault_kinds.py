@@ -147,6 +147,11 @@ class FaultKind:
         return all(isinstance(effect, JumpClock) for effect in self.effects)
 
     @cached_property
+    def may_be_idle(self) -> bool:
+        """Whether it can strike and change nothing, which shows when the run is over."""
+        return all(effect.noticed_later for effect in self.effects)
+
+    @cached_property
     def barred_by(self) -> int:
         """The circumstances in which one of its effects changes nothing: bits of `sagafuzz.effects.REASONS`."""
         found = 0

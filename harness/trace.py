@@ -6,7 +6,7 @@ them. It knows neither world: the time comes from a clock that it is given.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple, Protocol
 
 from .fault_kinds import NOTHING, FaultKind, Impossible
@@ -54,7 +54,8 @@ class Run(NamedTuple):
     the plan). ``impossible`` maps the index of a site to the kinds that could not have taken effect there. ``capped``
     says that there were more attempts or writes than are struck. ``site_rows`` are the rows before each site,
     ``clock_read`` says whether the code under test asked for the wall clock. ``handed`` are the sites that were reached
-    before each time that a process which had booted was handed orders that waited for it."""
+    before each time that a process which had booted was handed orders that waited for it. ``idle`` are the indices of
+    faults that struck and changed nothing; none of them counts as fired."""
 
     rows: tuple[Row, ...]
     sites: tuple[Site, ...]
@@ -66,6 +67,12 @@ class Run(NamedTuple):
     site_rows: tuple[int, ...]
     clock_read: bool = False
     handed: tuple[int, ...] = ()
+    idle: tuple[int, ...] = ()
+
+    @property
+    def struck(self) -> int:
+        """How many faults struck, whether anything came of them or not."""
+        return len(self.fired) + len(self.idle)
 
     def history(self, setup: Tried, plan: Plan) -> History:
         return History(
@@ -214,6 +221,11 @@ class Trace:
         self.handed |= {process: sites for process, sites in other.handed.items() if sites <= until.sites}
         self.impossible.update(until.impossible)
         self.recovery, self.compensation, self.capped = until[4:]
+
+    def strikes(self) -> Iterator[tuple[int, SiteKey, Strike]]:
+        """The faults that struck: the rows before each, its site, and what the plan has for it."""
+        sites = {strike.number: (site, strike) for site, strike in self._faults.items()}
+        return ((position, *sites[number]) for position, number in self.fired)
 
     def run(self, *, clock_read: bool = False) -> Run:
         """What is recorded so far; only who runs the code under test knows whether it asked for the wall clock."""

@@ -171,7 +171,8 @@ class InvariantResult:
 class PlanCounts:
     """``planned`` were to run, ``run`` did, in ``fired`` every fault struck, in ``consequential`` the
     last fault changed what happened. ``histories`` are the distinct ones, ``by_faults`` the plans run with
-    0, 1, 2, … faults, ``pruned`` the plans that each reduction spared (without those that would extend them)."""
+    0, 1, 2, … faults, ``pruned`` the plans that each reduction spared (without those that would extend them). ``idle``
+    are plans of which a fault struck and changed nothing: they count as none of the others."""
 
     planned: int = 0
     run: int = 0
@@ -179,6 +180,7 @@ class PlanCounts:
     consequential: int = 0
     histories: int = 0
     by_faults: tuple[int, ...] = ()
+    idle: int = 0
     pruned: Mapping[str, int] = field(default_factory=dict)
 
 

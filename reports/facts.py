@@ -167,6 +167,8 @@ def run_notes(report: Report) -> list[str]:
     if report.counts.by_faults:
         parts = [f"{count:,} with {plural(n, 'fault')}" for n, count in enumerate(report.counts.by_faults)]
         notes.append("plans by faults: " + ", ".join(parts))
+    if report.counts.idle:
+        notes.append(f"not counted: {plural(report.counts.idle, 'plan')} of which a fault changed nothing")
     for result in report.scenarios:
         told = sorted(result.outcomes.items(), key=lambda item: (-item[1], item[0]))
         parts = [f"{clean(outcome, 40)}: {count:,}" for outcome, count in told[:8]]

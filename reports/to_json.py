@@ -153,8 +153,12 @@ def _explanation(explanation: Explanation) -> dict[str, Any]:
 
 def _counts(counts: PlanCounts) -> dict[str, Any]:
     written: dict[str, Any] = to_plain(counts)
-    pruned = written.pop("pruned")
-    return {**written, **({"pruned": dict(sorted(pruned.items()))} if pruned else {})}
+    pruned, idle = written.pop("pruned"), written.pop("idle")
+    return {
+        **written,
+        **({"idle": idle} if idle else {}),
+        **({"pruned": dict(sorted(pruned.items()))} if pruned else {}),
+    }
 
 
 def _finding(finding: Finding) -> dict[str, Any]:

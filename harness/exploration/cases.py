@@ -27,6 +27,11 @@ class Case(NamedTuple):
     known: bool = False
     projection: bytes = b""
 
+    @property
+    def idle(self) -> bool:
+        """Whether one of its faults changed nothing: it shows what a plan without that one shows."""
+        return bool(self.run.idle)
+
 
 def mode_of(run: Run, index: int) -> str:
     """Where in the life of a saga the site at ``index`` lies."""

@@ -247,7 +247,7 @@ class _Checker:
         self._seed = seed
         self._stopped = stopped
         self._seen: set[tuple[str, str, bool]] = set()
-        self._struck = 0  # how many faults the random plans had
+        self._struck = 0  # how many faults struck, and changed something
         self.sampled = 0
         self.singles = 0
 
@@ -266,7 +266,7 @@ class _Checker:
             found = self._random(setup, share)
             if found is not None:
                 return found
-        if not self.singles and not self._struck:
+        if not self._struck:
             return Verified(result="CANNOT RUN", reason=NOTHING_INJECTED)
         return Verified(result="CONFIRMED")
 
@@ -285,11 +285,12 @@ class _Checker:
                 return _STOPPED
             plan = Plan(faults=(fault,))
             struck = simulate(setup, plan)
-            found = self._judge(setup, plan, struck.history(setup, plan), complete=len(struck.fired) == 1)
+            found = self._judge(setup, plan, struck.history(setup, plan), complete=struck.struck == 1)
             if found is not None:
                 return found
             count += 1
             self.singles += 1
+            self._struck += len(struck.fired)
         if count != entry.plans_with_one_fault:
             where = f"scenario {setup.scenario.name!r} has {count:,} plans with one fault"
             return Verified(result="REFUTED", reason=f"{where}; the certificate counts {entry.plans_with_one_fault:,}")
@@ -304,7 +305,7 @@ class _Checker:
             if found is not None:
                 return found
             self.sampled += 1
-            self._struck += len(case.plan)
+            self._struck += len(case.run.fired)
         return None
 
     def _judge(self, setup: Setup, plan: Plan, history: History, *, complete: bool) -> Verified | None:

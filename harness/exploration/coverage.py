@@ -24,6 +24,8 @@ from .reductions import CRASH_EQUIVALENCE, STATE_MEMO, UNREAD_CLOCK
 NOT_REACHED: Final = "no site that it could strike was reached"
 SPARED: Final = "each of its plans is equivalent to one of another crash, which was run"
 OR_SPARED: Final = ", or it is equivalent to another crash's"
+IDLE: Final = "it changed nothing wherever it struck"
+OR_IDLE: Final = ", or it changed nothing there"
 OR_UNREAD: Final = ", or nobody reads the clock after it"
 STRIKES: Final = "it strikes"
 LEFT_OUT: Final = "left out of this search by the choice of kinds"
@@ -48,11 +50,14 @@ class ScenarioCoverage:
         self.barred: Counter[tuple[Site, Impossible]] = Counter()
         self.orders = Orders(setup) if len(setup.orders) > 1 else None
         self._modes: dict[tuple[str, Site], str] = {}
+        self.idle: set[str] = set()  # kinds that struck, and changed nothing
 
     def add(self, case: Case, *, new: bool, kinds: dict[tuple[str, str], Counts], modes: dict[Any, Counts]) -> None:
         """Count a case; ``kinds`` and ``modes`` take its ordered pairs."""
         faults = case.plan.faults
-        if faults:
+        if case.idle:
+            self.idle.update(faults[number].kind for number in case.run.idle)
+        elif faults:
             last = faults[-1]
             _count(self.cells, (last.kind, last.site, case.mode), case)
             if len(faults) == 1:
@@ -217,9 +222,12 @@ class CoverageStatistics:
             for s in self.scenarios
         )
         unread = kind.only_jumps_clock and any(s.pruned.get(UNREAD_CLOCK.name) for s in self.scenarios)
-        unless = OR_UNREAD if unread else OR_SPARED if spared else ""
+        idle = any(kind.name in scenario.idle for scenario in self.scenarios)
+        unless = OR_IDLE if idle else OR_UNREAD if unread else OR_SPARED if spared else ""
         if len(missing) == len(possible):
-            if spared or not any(scenario.ruled_out(kind) for scenario in self.scenarios):  # else that is the reason
+            if idle:
+                yield Unreachable(kind=kind.name, where="", reason=IDLE)
+            elif spared or not any(scenario.ruled_out(kind) for scenario in self.scenarios):  # else that is the reason
                 yield Unreachable(kind=kind.name, where="", reason=SPARED if spared else NOT_REACHED)
             return
         for mode in MODES:

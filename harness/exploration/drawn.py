@@ -23,11 +23,11 @@ class Drawn:
         self._classes: Counter[bytes] = Counter()
 
     def add(self, case: Case, verdict: Verdict) -> None:
-        """Count a run."""
+        """Count a run. A fault that changed nothing is none."""
         self.run += 1
         self.fired += case.fired
         self._violated += bool(verdict.violations)
-        self._by_faults[len(case.plan)] += 1
+        self._by_faults[len(case.plan) - len(case.run.idle)] += 1
         found = trace_class(case.run.rows)
         self._classes[found] += 1
         self.since_new = self.since_new + 1 if self._classes[found] > 1 else 0

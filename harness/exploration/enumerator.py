@@ -209,9 +209,12 @@ class Enumerator:
         plan = Plan(faults=faults)
         observed = self._simulate(plan, self.max_faults - len(faults), prefix)
         run, known_at = observed.run, observed.known_at
+        if known_at >= 0 and len(faults) == 1 and FAULT_KINDS[fault.kind].may_be_idle:
+            whole = self._run(plan, prefix).run  # only the end of a run shows whether anybody noticed
+            run = run._replace(fired=whole.fired, idle=whole.idle)
         self._clock_read = self._clock_read or (run.clock_read and len(faults) == 1)
         digest = prefix.digest(run.rows) if prefix is not None else rows_digest(run.rows)
-        fired = len(run.fired) == len(faults)
+        fired = run.struck == len(faults)
         try:
             struck = run.sites.index(fault.site, node.first)
         except ValueError:

@@ -72,7 +72,7 @@ def to_text(record: Record) -> str:
                 -1 if case.known else histories.number(case.digest, _numbers(rows, run)),
                 [sites.number(tuple(site)) for site in run.sites],
                 [run.recovery, run.compensation],
-                [list(fired) for fired in run.fired],
+                [[list(fired) for fired in run.fired], list(run.idle)],
                 [[index, barred.number(kinds, dict(kinds))] for index, kinds in run.impossible.items()],
             ]
         )
@@ -119,13 +119,14 @@ def _cases(data: dict[str, Any]) -> Iterator[tuple[Case, Verdict]]:
     events: list[Row] = _tuples(data["rows"])
     histories = [tuple(events[number] for number in numbers) for numbers in data["histories"]]
     barred = [Impossible(kinds) for kinds in data["barred"]]
-    for plan, yields, digest, flags, mode, verdict, history, visited, marks, fired, impossible in data["cases"]:
+    for plan, yields, digest, flags, mode, verdict, history, visited, marks, struck, impossible in data["cases"]:
         run = Run(
             rows=histories[history] if history >= 0 else (),
             sites=tuple(sites[number] for number in visited),
             recovery=marks[0],
             compensation=marks[1],
-            fired=_tuples(fired),
+            fired=_tuples(struck[0]),
+            idle=tuple(struck[1]),
             capped=flags[3],
             impossible={index: barred[number] for index, number in impossible},
             site_rows=(),

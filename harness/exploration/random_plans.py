@@ -104,7 +104,7 @@ def _walk(enumerator: Enumerator, run: Run, rng: random.Random, max_faults: int,
         faults, before, digest = plan.faults, digest, rows_digest(run.rows)
         struck = run.sites.index(fault.site)
         start = struck + 1
-    fired = len(run.fired) == len(faults)
+    fired = run.struck == len(faults)
     mode = mode_of(run, struck) if faults else ""
     return Case(Plan(faults=faults, yields=yields), run, digest, fired, bool(faults) and digest != before, mode)
 

@@ -133,7 +133,8 @@ def replay(recorded: Replay, adapter: Adapter) -> Replayed:
     for _ in range(REPEATS):
         if recorded.plan is not None:
             run = simulate(setup, recorded.plan)
-            missing = [f for n, f in enumerate(recorded.plan.faults) if n not in {index for _, index in run.fired}]
+            struck = {*run.idle, *(index for _, index in run.fired)}
+            missing = [fault for number, fault in enumerate(recorded.plan.faults) if number not in struck]
             history = run.history(setup, recorded.plan)
             if missing:
                 return Replayed(result="CANNOT RUN", reason=f"never fired: {missing[0]}", history=history)

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from ..faults import Plan
+from ..faults import FAULT_KINDS, Plan
 from ..invariants import OURS, Catalogue, consequences
 from ..scenario import Scenario
 from ..simulator import Setup
@@ -64,6 +64,7 @@ class ScenarioStatistics:
 
     scenario: Scenario
     run: int = 0
+    idle: int = 0
     fired: int = 0
     consequential: int = 0
     histories: int = 0
@@ -81,6 +82,7 @@ class ScenarioStatistics:
             counts=PlanCounts(
                 planned=self.run,
                 run=self.run,
+                idle=self.idle,
                 fired=self.fired,
                 consequential=self.consequential,
                 histories=self.histories,
@@ -151,13 +153,19 @@ class Statistics:
         """Count one judged case. ``new`` says that its history was not seen before."""
         statistics = self.scenarios[-1]
         self.digest.update(case.digest)
-        self.struck += len(case.run.fired)
+        self.capped = self.capped or case.run.capped
+        if case.idle:
+            statistics.idle += 1
+            self.coverage.add(case, new=False)
+            for violation in verdict.violations:  # of an invariant that asks for what others take no notice of
+                self._sight(setup, case, verdict, violation)
+            return
+        self.struck += _certainly_struck(case)
         statistics.run += 1
         self._run += 1
         statistics.by_faults[len(case.plan)] += 1
         statistics.fired += case.fired
         statistics.consequential += case.consequential
-        self.capped = self.capped or case.run.capped
         self.coverage.add(case, new=new)
         if case.known:
             return
@@ -232,6 +240,7 @@ class Statistics:
         return PlanCounts(
             planned=sum(part.planned for part in parts),
             run=sum(part.run for part in parts),
+            idle=sum(part.idle for part in parts),
             fired=sum(part.fired for part in parts),
             consequential=sum(part.consequential for part in parts),
             histories=sum(part.histories for part in parts),
@@ -281,6 +290,13 @@ class Statistics:
         yield from missing_orders(covered.orders)
         if self.capped:
             yield f"faults at attempts beyond number {MAX_ATTEMPT} of one call: not struck"
+
+
+def _certainly_struck(case: Case) -> int:
+    """How many of its faults fired; of a run that was ended in a known state those that cannot come to nothing."""
+    faults = case.plan.faults
+    fired = (FAULT_KINDS[faults[number].kind] for _, number in case.run.fired)
+    return sum(not (case.known and kind.may_be_idle) for kind in fired)
 
 
 def by_number(id: str) -> tuple[bool, str, int]:

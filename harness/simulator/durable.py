@@ -14,12 +14,14 @@ class Kept(NamedTuple):
     texts: dict[str, str]
     before: list[tuple[str, str | None]]
     occurrences: dict[tuple[str, str], int]
+    behind: set[str]
 
 
 class Durable:
-    """The bytes on disk: JSON texts by key, and how often each kind of record was written."""
+    """The bytes on disk: JSON texts by key, and how often each kind of record was written. ``behind`` are the labels of
+    the processes that read from a replica which lagged."""
 
-    __slots__ = ("before", "files", "occurrences", "stale", "texts")
+    __slots__ = ("before", "behind", "files", "occurrences", "stale", "texts")
 
     def __init__(self) -> None:
         self.texts: dict[str, str] = {}
@@ -27,16 +29,20 @@ class Durable:
         self.before: list[tuple[str, str | None]] = []  # what the last write replaced, in order
         self.stale: tuple[Incarnation, dict[str, str], Callable[[], bool]] | None = None
         self.occurrences: dict[tuple[str, str], int] = {}
+        self.behind: set[str] = set()
 
     def snapshot(self) -> Kept:
         """What it holds, but for files and a replica that lags."""
-        return Kept(texts=self.texts.copy(), before=self.before, occurrences=self.occurrences.copy())
+        return Kept(
+            texts=self.texts.copy(), before=self.before, occurrences=self.occurrences.copy(), behind=self.behind.copy()
+        )
 
     def restore(self, kept: Kept) -> None:
         """Go on from what another one held."""
         self.texts.update(kept.texts)
         self.before = kept.before
         self.occurrences.update(kept.occurrences)
+        self.behind.update(kept.behind)
 
     @property
     def lags(self) -> bool:
@@ -66,4 +72,6 @@ class Durable:
         """The texts as ``process`` reads them now."""
         if self.stale is None or self.stale[0] is not process or not self.stale[2]():
             return self.texts
+        if self.stale[1] != self.texts:
+            self.behind.add(process.label)
         return self.stale[1]

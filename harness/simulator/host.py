@@ -41,7 +41,8 @@ class Post(Protocol):
 
 class Host(Protocol):
     """A run, as its ports see it. ``manual`` says that somebody moves the messages by hand; ``wall_offset_s`` is by how
-    much the wall clock was set ahead, and ``clock_read`` whether the code under test has asked for it; ``on_close`` is
+    much the wall clock was set ahead; ``clock_read`` and ``time_read`` are how many rows there were when the code under
+    test last asked for it, and for any time (-1: never); ``on_close`` is
     called when the run ends, the last first. ``remembered`` is what modules of the standard library keep for this
     run, by the names of their variables."""
 
@@ -52,7 +53,8 @@ class Host(Protocol):
     durable: Durable
     manual: bool
     wall_offset_s: int
-    clock_read: bool
+    clock_read: int
+    time_read: int
     on_close: list[Callable[[], None]]
     resources: dict[str, Any]
     databases: dict[str, str]

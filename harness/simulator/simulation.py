@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple, NoReturn
 
 from greenlet import getcurrent
@@ -24,9 +24,7 @@ from ..history import (
     FINAL_RESTART,
     HEAL,
     KIND,
-    LOG,
     LOGACK,
-    MSG,
     NONSENSE,
     OUTCOME,
     PAUSE,
@@ -37,7 +35,6 @@ from ..history import (
     TERMINAL,
     UNCALLED,
     WAITING,
-    Row,
 )
 from ..rules import REST
 from ..saga import Outcome
@@ -47,13 +44,14 @@ from . import broker, injection, store
 from .acting import Acting, Actors
 from .broker import Broker
 from .durable import Durable
+from .idle import Signs, idle
 from .incarnation import ORCHESTRATOR, Incarnation
 from .kernel import LIVELOCK, NO_LIMIT, Kernel, Task
 from .network import Network
 from .patches import made_inside, virtual
 from .priorities import Priorities
 from .process import Process
-from .settled import binding_steps, unsettled
+from .settled import Look, binding_steps, is_work, unsettled
 from .setup import Setup
 from .timers import RESUBMIT, START, START_BESIDE
 from .timers import SUBMIT as SUBMIT_DUE
@@ -88,27 +86,6 @@ LATE_US: Final = 24 * 3_600_000_000
 _ENDS: Final = frozenset({CLIENT_ACK, TERMINAL, DEAD_LETTER, RAISED, NONSENSE})
 
 
-class Look(NamedTuple):
-    """What was seen when a run was looked at: how many ``rows`` and ``ticks`` there were, and in how many ticks
-    something had ``worked``. Since tick ``since``, at ``since_us``, nothing has; ``wrote`` says that somebody wrote all
-    the same, of no saga. The ``next`` look is due after so many ticks."""
-
-    rows: int
-    worked: int
-    ticks: int
-    since: int
-    since_us: int
-    wrote: bool
-    next: int
-
-
-def _is_work(row: Row) -> bool:
-    """Whether an event is more than a question to a participant, or a sign of life in the store."""
-    if row[KIND] in (LOG, LOGACK):
-        return bool(row[SAGA])
-    return not row[MSG] or bool(row[STEP])
-
-
 class Progress(NamedTuple):
     """How far a run has come, apart from what its parts hold: the fields of `Simulation` of the same names."""
 
@@ -117,7 +94,8 @@ class Progress(NamedTuple):
     look: Look | None
     called_at: int
     wall_offset_s: int
-    clock_read: bool
+    clock_read: int
+    time_read: int
     waiting: tuple[Order, ...]
 
 
@@ -128,6 +106,7 @@ class Simulation:
     __slots__ = (
         "_processes",
         "actors",
+        "alone",
         "booted_at",
         "broker",
         "called_at",
@@ -148,6 +127,7 @@ class Simulation:
         "seed",
         "services",
         "setup",
+        "time_read",
         "trace",
         "waiting",
         "wall_offset_s",
@@ -193,7 +173,8 @@ class Simulation:
         self._processes: list[Process] = []
         self.process: Process | None = None
         self.wall_offset_s = 0
-        self.clock_read = False
+        self.clock_read = self.time_read = -1  # the rows when the wall clock, or any, was last asked for
+        self.alone: set[int] = set()  # the rows before a process stood still while nothing else was under way
         self.booted_at = 0  # the rows before the last start of a process
         self.incarnations = 0  # processes started so far
         self.waiting: list[Order] = []  # those that came while nobody could take them
@@ -215,6 +196,7 @@ class Simulation:
             called_at=self.called_at,
             wall_offset_s=self.wall_offset_s,
             clock_read=self.clock_read,
+            time_read=self.time_read,
             waiting=tuple(process.orders if process is not None and process.booted else self.waiting),
         )
 
@@ -226,6 +208,7 @@ class Simulation:
         self.called_at = progress.called_at
         self.wall_offset_s = progress.wall_offset_s
         self.clock_read = progress.clock_read
+        self.time_read = progress.time_read
         self.waiting = [*progress.waiting]
 
     # -- what the ports use ------------------------------------------------------------------
@@ -246,6 +229,8 @@ class Simulation:
 
     def pause(self, process: Incarnation, for_us: int) -> None:
         """Let a process stand still for so long, with all its tasks, while another one starts."""
+        if self.network.idle:
+            self.alone.add(len(self.trace.rows))
         self.trace.add(PAUSE, process.label, (for_us // 1000,))
         process.paused_until_us = self.kernel.now_us + for_us
         self.kernel.pause(process)
@@ -445,7 +430,7 @@ class Simulation:
         if self.network.stuck and kernel.ticks - self.called_at >= FAILING_TICKS:
             self._operator_comes(waited=True)
         new = rows[look.rows :]
-        if any(map(_is_work, new)):
+        if any(map(is_work, new)):
             worked = look.worked + kernel.ticks - look.ticks
             if worked < MAX_TICKS * len(self.setup.orders):
                 return self._first_look(worked)
@@ -540,8 +525,30 @@ class Simulation:
         self.start(HEALING)
 
     def result(self) -> Run:
-        """What is recorded so far."""
-        return self.trace.run(clock_read=self.clock_read)
+        """What is recorded so far. A run that was cut short does not tell what would have been noticed."""
+        run = self.trace.run(clock_read=self.clock_read >= 0)
+        idle = tuple(self._idle_faults()) if run.fired and self.kernel.stopped != "known" else ()
+        if not idle:
+            return run
+        return run._replace(idle=idle, fired=tuple(entry for entry in run.fired if entry[1] not in idle))
+
+    def _idle_faults(self) -> Iterator[int]:
+        """The numbers of the faults that struck and changed nothing."""
+        shared = self.databases or self.resources or self.durable.files or self.broker or self.setup.scenario.actors
+        open_to_all = bool(shared)
+        used = {p.label: open_to_all or bool(p.inputs) or not p.replayable for p in self._processes}
+        return idle(
+            self.trace.strikes(),
+            Signs(
+                rows=self.trace.rows,
+                clock_read=self.clock_read,
+                time_read=self.time_read,
+                alone=self.alone,
+                behind=self.durable.behind,
+                used=lambda label: used.get(label, True),
+                left_open=lambda: self.setup.recovers and bool(unsettled(self.setup, self.trace.rows)),
+            ),
+        )
 
     def close(self) -> None:
         """Unwind what is still suspended and give back what the run held."""

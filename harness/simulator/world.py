@@ -160,7 +160,7 @@ class SimWorld:
         process.check_alive()
         if process.replay_log is not None and (answer := process.replay_log.answer("now")) is not LIVE:
             return float(answer)
-        host.clock_read = True
+        host.clock_read = host.time_read = len(host.trace.rows)
         now = EPOCH_S + host.kernel.now_us / 1e6 + host.wall_offset_s
         process.inputs.append(("now", now))
         return now

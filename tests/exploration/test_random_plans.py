@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
@@ -11,6 +12,7 @@ from sagafuzz.exploration.campaign import Campaign
 from sagafuzz.exploration.drawn import trace_class, unseen
 from sagafuzz.exploration.random_plans import random_plans, swarm
 from sagafuzz.exploration.settings import BEYOND, Settings
+from sagafuzz.faults import FAULT_KINDS
 from sagafuzz.loading import load
 from sagafuzz.simulator import Setup, simulate
 from sagafuzz.verdict import RandomPlans, Unseen, random_claims
@@ -58,6 +60,17 @@ def test_a_class_of_traces_leaves_times_out() -> None:
     later = tuple((row[0] + 5, *row[1:]) for row in rows)
     assert trace_class(rows) == trace_class(later)  # type: ignore[arg-type]
     assert trace_class(rows) != trace_class(rows[1:])
+
+
+def test_they_strike_with_nothing_that_the_system_cannot_suffer() -> None:
+    excluded = ("lost-ack", "crash-after-send", "pause", "reject")
+    system = replace(load("reference"), cannot_suffer=excluded)
+    setup = Setup(adapter=system, scenario=system.scenarios[0])
+    needing = {kind.name for kind in FAULT_KINDS.values() if kind.needs and kind.needs not in setup.capabilities}
+    assert {"expiry", "refused-once", "overtaken", "store-outage"} <= needing
+    used = {fault.kind for case in random_plans(setup, 300, seed=0, max_faults=4) for fault in case.plan.faults}
+    assert len(used) > 15
+    assert not used & {*excluded, *needing}
 
 
 def test_good_and_turing() -> None:

@@ -104,7 +104,7 @@ def test_drawn_plans_always_fire(data: st.DataObject) -> None:
     plan = data.draw(sagafuzz.plans(Seed, max_faults=3))
     adapter = load("seed")
     run = simulate(Setup(adapter=adapter, scenario=adapter.scenarios[0]), plan)
-    assert len(run.fired) == len(plan)
+    assert run.struck == len(plan)
 
 
 @settings(max_examples=100, deadline=None)

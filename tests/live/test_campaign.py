@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from sagafuzz.cli.main import main
 from sagafuzz.errors import UsageError
 from sagafuzz.exploration.live import LiveCampaign
 from sagafuzz.exploration.settings import Settings
+from sagafuzz.faults import FAULT_KINDS
+from sagafuzz.live.manifest import as_adapter, manifest_of
 from sagafuzz.loading import load
 
 from .conftest import EXAMPLES, Small
@@ -63,6 +66,24 @@ def test_the_correct_one_is_consistent(capsys: pytest.CaptureFixture[str]) -> No
     said = report()
     assert said["plans"]["run"] == said["plans"]["fired"] > 80
     assert not Path("sagafuzz-report/certificate.json").exists()  # such a run cannot be verified by repeating it
+
+
+def test_real_processes_are_struck_by_nothing_that_they_cannot_suffer() -> None:
+    """What is declared, and what nobody recovers from, or cancels, is left out with its reason."""
+    manifest = manifest_of(load(CORRECT))
+    assert manifest is not None
+    tried = {"duplicate", "slow-answer"}
+    left_to_chance = {*tried, "pause", "cancel", "refused-once", "expiry"}
+    system = as_adapter(
+        replace(manifest, resume="none", cancel=False, cannot_suffer=tuple(set(FAULT_KINDS) - left_to_chance)), CORRECT
+    )
+    found = LiveCampaign(system, Settings(max_faults=1, examples=0, scenarios=system.scenarios[:1])).run()
+    assert {cell.kind for cell in found.coverage if cell.planned} == tried
+    why = {entry.kind: entry.reason for entry in found.covered.unreachable if not entry.where}
+    assert why["pause"] == "it needs that the adapter has a method recover"
+    assert why["refused-once"] == "it needs that the adapter declares forgetting_refusals="
+    assert why["expiry"] == "no system of real processes can be made to suffer it from outside"
+    assert why["lost-ack"] == "the adapter 'python-correct' declares that it cannot suffer it"
 
 
 @pytest.mark.slow
