@@ -127,7 +127,7 @@ class SimActor:
     def now(self) -> float:
         host, acting = self._host, self._acting
         acting.check_alive()
-        host.clock_read = True
+        host.clock_read = host.time_read = len(host.trace.rows)
         now = EPOCH_S + host.kernel.now_us / 1e6 + host.wall_offset_s
         acting.inputs.append(("now", now))
         return now
