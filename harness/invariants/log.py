@@ -7,6 +7,7 @@ from ..verdict import Violation
 from .calls import CallFacts
 from .effects import leftovers
 from .facts import Facts, SagaFacts
+from .parts import rolls_back
 from .registry import Checked, invariant
 
 
@@ -57,7 +58,7 @@ def _first_sent(saga: SagaFacts, step: str, direction: str, call: CallFacts) -> 
     if not call.sends:
         return -1
     if direction == COMPENSATION and step in saga.sums:
-        return call.sends[-1][0] if saga.sums[step].left <= 0 else -1
+        return call.sends[-1][0] if rolls_back(saga, step) else -1
     return call.sends[0][0]
 
 

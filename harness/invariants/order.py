@@ -8,6 +8,7 @@ from ..history import MSG
 from ..saga import COMPENSATION, FORWARD, Step
 from ..verdict import Violation
 from .facts import COMPENSATED, COMPLETED, Facts, SagaFacts, knowledge
+from .parts import rolls_back
 from .registry import Checked, invariant
 
 
@@ -151,7 +152,7 @@ def exact_set(facts: Facts) -> Checked:
     goes forward again has not ended; a step that is begun when the end was told is I15's."""
     exercised, found = False, []
     for saga in facts.sagas.values():
-        undos = saga.undos()
+        undos = _undos(saga)
         claim = next((at for at, outcome, _ in saga.claims if outcome == COMPENSATED), None)
         if not undos and claim is None:
             continue
@@ -176,6 +177,12 @@ def _undone_beside(saga: SagaFacts, step: str) -> bool:
     return undo is not None and bool(undo.beside and undo.effective)
 
 
+def _undos(saga: SagaFacts) -> list[str]:
+    """The steps that were to be undone."""
+    found = saga.undos()
+    return [step for step in found if rolls_back(saga, step)] if saga.sums else found
+
+
 def acted_to_the_end(facts: Facts, saga: SagaFacts) -> bool:
     """The last crash, if any, did not end the work on the saga: it was over before, or taken up again."""
     return not facts.crashes or bool(saga.claims) or saga.last_row > facts.crashes[-1][0]
@@ -187,8 +194,10 @@ def rolled_back_to_the_end(facts: Facts, saga: SagaFacts) -> bool:
     undone = {
         step: call.sends[-1][0]
         for (step, direction), call in saga.calls.items()
-        if direction == COMPENSATION and call.sends
+        if direction == COMPENSATION and call.sends and rolls_back(saga, step)
     }
+    if saga.sums and not undone:
+        return False
     last = max(undone.values(), default=len(facts.history.rows))
     completed = any(at > last and outcome == COMPLETED for at, outcome, _ in saga.claims)
     return (
@@ -281,7 +290,7 @@ def compensation_policy(facts: Facts) -> Checked:
     compensation fails to which nobody is called: what need not wait for it must not."""
     exercised, found = False, _kept_back_meanwhile(facts.meanwhile())
     for saga in facts.sagas.values():
-        undos = saga.undos()
+        undos = _undos(saga)
         if not undos:
             continue
         exercised = True
@@ -303,7 +312,7 @@ def _kept_back_meanwhile(facts: Facts | None) -> list[Violation]:
     found: list[Violation] = []
     for saga in facts.sagas.values() if facts is not None else ():
         assert facts is not None
-        undos = saga.undos()
+        undos = _undos(saga)
         failing = [step for step in undos if saga.calls[step, COMPENSATION].answered_ok is None]
         for step in saga.definition.steps:
             waits = any(step.name in saga.definition.ancestors[other] for other in failing)

@@ -19,12 +19,13 @@ if TYPE_CHECKING:
 
 
 class Sum(NamedTuple):
-    """What a step took and gave back. ``over`` is the first position at which more had been given back than taken
-    (-1: never); what is ``left`` in the end is negative then."""
+    """What a step took and gave back, and how much of that was ``asked`` back. ``over`` is the first position at which
+    more had been given back than taken (-1: never); what is ``left`` in the end is negative then."""
 
     taken: Fraction
     given: Fraction
     over: int
+    asked: Fraction
 
     @property
     def left(self) -> Fraction:
@@ -148,7 +149,22 @@ def _sum(rows: Sequence[Row], saga: SagaFacts, step: Step) -> Sum | None:
         given += max(taken - given, Fraction(0)) if amount is None else amount  # who says no amount gives back all
         if given > taken and over < 0:
             over = at
-    return Sum(taken, given, over)
+    return Sum(taken, given, over, max(given, _asked_back(rows, undo, step.amount, taken)))
+
+
+def _asked_back(rows: Sequence[Row], undo: CallFacts | None, field: str, taken: Fraction) -> Fraction:
+    """How much all undos together ask for, each key once; all of it where one names no amount."""
+    if undo is None:
+        return Fraction(0)
+    wanted = {key: as_number(dict(rows[at][DATA][PAYLOAD]).get(field)) for at, _, key in undo.sends}
+    return sum((taken if amount is None else amount for amount in wanted.values()), Fraction(0))
+
+
+def rolls_back(saga: SagaFacts, step: str) -> bool:
+    """Whether the undos that were sent for a step are to undo it: else a part is given back for good, as for a line
+    that is out of stock, and the saga goes on."""
+    found = saga.sums.get(step)
+    return found is None or found.asked >= found.taken
 
 
 def _amount(rows: Sequence[Row], call: CallFacts, at: int, field: str) -> Fraction | None:
