@@ -7,7 +7,7 @@ from ..verdict import Violation
 from .calls import CallFacts
 from .effects import leftovers
 from .facts import Facts, SagaFacts
-from .parts import rolls_back
+from .parts import asks_for_all
 from .registry import Checked, invariant
 
 
@@ -34,7 +34,7 @@ def write_ahead(facts: Facts) -> Checked:
         sends = sorted(  # the first of each call: what was durable before it was durable before the others
             (at, step, direction)
             for (step, direction), call in saga.calls.items()
-            if (at := _first_sent(saga, step, direction, call)) >= 0
+            if (at := _first_sent(facts, saga, step, direction, call)) >= 0
         )
         if sends:
             exercised = True
@@ -52,13 +52,13 @@ def write_ahead(facts: Facts) -> Checked:
     return exercised, found
 
 
-def _first_sent(saga: SagaFacts, step: str, direction: str, call: CallFacts) -> int:
-    """Where the call was first asked for; -1: never. What is given back of an amount is a rollback only where nothing
-    is left of it."""
+def _first_sent(facts: Facts, saga: SagaFacts, step: str, direction: str, call: CallFacts) -> int:
+    """Where the call was first asked for; -1: never. Who asks for a part of an amount need not have decided to roll
+    back."""
     if not call.sends:
         return -1
     if direction == COMPENSATION and step in saga.sums:
-        return call.sends[-1][0] if rolls_back(saga, step) else -1
+        return next((at for at, _, _ in call.sends if asks_for_all(facts, saga, step, at)), -1)
     return call.sends[0][0]
 
 
