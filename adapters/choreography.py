@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from ..ports import CallTimeout, LocalTransaction, Rejected, Request, StoreUnavailable, Unavailable, World, adapter
+from ..participant import Request
+from ..ports import CallTimeout, LocalTransaction, Rejected, StoreUnavailable, Unavailable, World, adapter
 from ..reference_saga.choreography import CHECKOUT_FLOW, Event, react
 from ..reference_saga.definition import RetryPolicy
 from ..saga import Outcome

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from ..ports import ISOLATION, Participant, Rejected, Request, World, adapter
+from ..participant import Participant, Request
+from ..ports import ISOLATION, Rejected, World, adapter
 from ..reference_saga.coordinator import Coordinator
 from ..reference_saga.resource import Resource
 from ..reference_saga.stores.port import PortStore

@@ -22,18 +22,19 @@ _HOME = {
     "FaultKind": "faults",
     "Finding": "verdict",
     "History": "history",
+    "Job": "participant",
     "LocalTransaction": "ports",
     "Message": "messages",
     "Moment": "invariants",
     "Order": "scenario",
     "Outcome": "saga",
-    "Participant": "ports",
+    "Participant": "participant",
     "Plan": "faults",
     "PortError": "ports",
     "ProcessCrashed": "ports",
     "Rejected": "ports",
     "Report": "verdict",
-    "Request": "ports",
+    "Request": "participant",
     "Saga": "saga",
     "SagaMachine": "exploration.stateful",
     "SagafuzzError": "errors",
@@ -44,7 +45,7 @@ _HOME = {
     "StoreUnavailable": "ports",
     "Surrounding": "ports",
     "Topic": "messages",
-    "Transaction": "ports",
+    "Transaction": "participant",
     "Unavailable": "ports",
     "UsageError": "errors",
     "Verdict": "verdict",
@@ -77,19 +78,20 @@ if TYPE_CHECKING:
     from .invariants import check as check
     from .messages import Message as Message
     from .messages import Topic as Topic
+    from .participant import Job as Job
+    from .participant import Participant as Participant
+    from .participant import Request as Request
+    from .participant import Transaction as Transaction
     from .ports import Adapter as Adapter
     from .ports import CallTimeout as CallTimeout
     from .ports import Conflict as Conflict
     from .ports import LocalTransaction as LocalTransaction
-    from .ports import Participant as Participant
     from .ports import PortError as PortError
     from .ports import ProcessCrashed as ProcessCrashed
     from .ports import Rejected as Rejected
-    from .ports import Request as Request
     from .ports import Store as Store
     from .ports import StoreUnavailable as StoreUnavailable
     from .ports import Surrounding as Surrounding
-    from .ports import Transaction as Transaction
     from .ports import Unavailable as Unavailable
     from .ports import World as World
     from .ports import adapter as adapter

@@ -51,6 +51,7 @@ WRITE: Final = "WRITE"  # a participant's transaction wrote one
 HOLD: Final = "HOLD"  # a participant locked an entity beyond one transaction
 RELEASE: Final = "RELEASE"  # it gave the lock back
 EXPIRE: Final = "EXPIRE"  # a participant withdrew a reservation whose time was over
+ENTRY: Final = "ENTRY"  # a participant's transaction changed what an account holds for a saga
 STATE: Final = "STATE"  # what a participant holds, where a rule of the adapter's own asks for it
 CANCEL: Final = "CANCEL"  # the client asks to cancel the saga
 ADOPT: Final = "ADOPT"  # a process takes a saga over, or starts it
@@ -98,6 +99,7 @@ DATA_FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
     HOLD: ("entity",),
     RELEASE: ("entity",),
     EXPIRE: ("subject", "amount"),
+    ENTRY: ("account", "amount", "holds"),
     STATE: ("state",),
     CANCEL: (),
     ADOPT: ("epoch", "definition"),
@@ -171,6 +173,8 @@ ENTITY: Final = 0  # READ, WRITE, HOLD, RELEASE
 BY_S: Final = 0  # CLOCK
 FOR_MS: Final = 0  # PAUSE
 HELD: Final = 0  # STATE
+ACCOUNT: Final = 0  # ENTRY
+HOLDS: Final = 2  # ENTRY
 DEFINITION: Final = 1  # ADOPT
 WHERE: Final = 2  # RAISED
 PORT: Final = 3  # RAISED

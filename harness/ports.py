@@ -20,6 +20,7 @@ from .errors import UsageError, nearest
 from .faults import kind_named
 from .keys import KEY_SCOPES, OPERATION, usual_scope
 from .messages import Topic
+from .participant import Participant, Request
 from .rules import Judge, Rule, as_rule
 from .saga import Outcome, Saga, check_operations, split
 from .scenario import Scenario, default_scenarios
@@ -54,60 +55,6 @@ class Conflict(PortError):
 class ProcessCrashed(BaseException):
     """The process is dead. A BaseException, so that only what ``kill -9`` would allow can follow:
     every later port call of the dead incarnation raises it again."""
-
-
-class Transaction(Protocol):
-    """A participant's durable local transaction: all of it or nothing.
-
-    ``state`` is the business state, ``memory`` what serves deduplication (keys seen, tombstones, refusals): a refusal
-    keeps what was written there, and nothing else. A request counts as effective when it changed ``state``. The methods
-    keep entities in ``state`` under their names and show each access in the history, which the invariants on isolation
-    and on locks need.
-    """
-
-    state: dict[str, Any]
-    memory: dict[str, Any]
-
-    def read(self, entity: str, default: Any = None) -> Any:
-        """The value of an entity. Shown as "pending" where another saga holds it locked."""
-
-    def write(self, entity: str, value: Any) -> None:
-        """Replace the value of an entity."""
-
-    def add(self, entity: str, amount: Any) -> None:
-        """Change the value by ``amount``, from 0 where there is none; it commutes with other adds."""
-
-    def lock(self, entity: str) -> bool:
-        """Mark the entity as pending for this saga, until ``unlock``; False where another saga holds it."""
-
-    def unlock(self, entity: str) -> None:
-        """Take this saga's mark away."""
-
-    def emit(
-        self, topic: str, /, *, saga: str | None = None, key: str = "", delay_ms: float = 0, **payload: Any
-    ) -> None:
-        """Publish a message, once this transaction is durable, or with what a refusal keeps; see `World.publish`.
-        ``saga`` is the request's, unless it is named."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Request:
-    """What a participant is asked. ``direction`` is "F" or "C", or "" for an operation that is no step's."""
-
-    operation: str
-    saga: str
-    step: str
-    direction: str
-    key: str | None
-    payload: Mapping[str, Any]
-
-
-class Participant(Protocol):
-    """A user's own participant: one object a process, durable only through the transaction."""
-
-    def handle(self, request: Request, tx: Transaction) -> Any:
-        """Apply one request. Returns the answer; raises Rejected to refuse, which keeps what was written to
-        ``tx.memory``, and anything else to fail, which keeps nothing."""
 
 
 class LocalTransaction(Protocol):

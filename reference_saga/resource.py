@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import Any, Final
 
-from ..ports import Rejected, Request, Transaction
+from ..participant import Request, Transaction
+from ..ports import Rejected
 from .two_phase_commit import ABORT, COMMIT, PREPARE
 
 PREPARED: Final = "prepared"

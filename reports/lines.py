@@ -162,6 +162,7 @@ class _Narrator:
     def apply(self, position: int, event: Event) -> None:
         call = self._calls.get(event.msg)
         if call is None:
+            self._carried_out(position, event)
             return
         which = (event.saga, event.step, event.direction)
         times = self._applied.get(which, 0)
@@ -176,6 +177,19 @@ class _Narrator:
             undoable = self._applied.get((event.saga, event.step, FORWARD), 0)
             fate = "no effect" if event.direction != COMPENSATION or undoable else "nothing to undo, no effect"
         self._fate(position, event, call, fate)
+
+    def _carried_out(self, position: int, event: Event) -> None:
+        """What a participant does beside what it was asked for, or later."""
+        verb = self._definition.operation(event.step, event.direction).rpartition(".")[2]
+        of = f" for {clean(event.saga, SAGA_COLUMNS)}" if self._several else ""
+        service = clean(event.process, LABEL_COLUMNS)
+        self._befell(position, event, f"{service} carries out {clean(verb, LABEL_COLUMNS)}{of}")
+
+    def entry(self, position: int, event: Event) -> None:
+        """What an account holds is told where it matters."""
+        if position in self._forced:
+            text = f"{event.process} holds {event.get('holds')} on {event.get('account')!r} for {event.saga}"
+            self._befell(position, event, f"{clean(text, 80)} ({event.get('amount'):+})")
 
     def reject(self, position: int, event: Event) -> None:
         if call := self._calls.get(event.msg):
@@ -560,6 +574,7 @@ _TELLERS: Final = {
     h.CANCEL: _Narrator.cancel,
     h.EXPIRE: _Narrator.expire,
     h.STATE: _Narrator.state,
+    h.ENTRY: _Narrator.entry,
     h.LOGLOST: _Narrator.loglost,
     h.ADOPT: _Narrator.adopt,
     h.PUBLISH: _Narrator.publish,

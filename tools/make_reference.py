@@ -36,10 +36,11 @@ from sagafuzz.faults import (
     FAULT_KINDS,
 )
 from sagafuzz.invariants import INVARIANTS, Invariant
+from sagafuzz.participant import Transaction
 from sagafuzz.plugin import hooks
 from sagafuzz.plugin.marking import ARGUMENTS
 from sagafuzz.plugin.options import NUMBERS, PLACES, REPLAY_HELP
-from sagafuzz.ports import DurableFile, Store, Transaction, World
+from sagafuzz.ports import DurableFile, Store, World
 from sagafuzz.reports import COMPARISONS, REPORTS
 from sagafuzz.saga import COMPENSATION, FORWARD, MESSAGE, QUERY, Outcome
 

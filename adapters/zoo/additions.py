@@ -5,7 +5,8 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Any, Final
 
-from ...ports import CallTimeout, PortError, Rejected, Request, Transaction, Unavailable
+from ...participant import Request, Transaction
+from ...ports import CallTimeout, PortError, Rejected, Unavailable
 from ...saga import Outcome, Saga, Step
 from ..checkout import CHECKOUT
 from .host import COMPENSATING, MutableOrchestrator

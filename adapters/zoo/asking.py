@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from ...ports import CallTimeout, Rejected, Request, Transaction, Unavailable
+from ...participant import Request, Transaction
+from ...ports import CallTimeout, Rejected, Unavailable
 from ...saga import Step
 from .host import MutableOrchestrator
 from .parts import CORRECT, CORRECT_DECLINED, DECLINED, SHIPPED, Keyed, KeyedParticipant, Mutant, system, told

@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from ...ports import CallTimeout, Rejected, Request, Transaction
+from ...participant import Request, Transaction
+from ...ports import CallTimeout, Rejected
 from ...saga import Step
 from ...scenario import Scenario
 from .host import MutableOrchestrator, RetryPolicy

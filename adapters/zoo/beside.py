@@ -6,7 +6,8 @@ from contextlib import suppress
 from typing import Any, Final
 
 from ...actors import Actor
-from ...ports import CallTimeout, Request, Transaction, Unavailable
+from ...participant import Request, Transaction
+from ...ports import CallTimeout, Unavailable
 from ...saga import Outcome, Saga, Step
 from ...scenario import Scenario
 from .host import MutableOrchestrator

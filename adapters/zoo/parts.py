@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from ...ports import ADAPTER_ATTRIBUTE, Adapter, Participant, Rejected, Request, Transaction, World, adapter
+from ...participant import Participant, Request, Transaction
+from ...ports import ADAPTER_ATTRIBUTE, Adapter, Rejected, World, adapter
 from ...saga import Outcome, Saga, Step
 from ...scenario import Order, Scenario
 from ..checkout import CHECKOUT

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from ...ports import Rejected, Request, Transaction, Unavailable
+from ...participant import Request, Transaction
+from ...ports import Rejected, Unavailable
 from ...saga import Step
 from .host import MutableOrchestrator
 from .parts import SECOND_DECLINED, KeyedParticipant, Mutant, system

@@ -22,12 +22,13 @@ from hypothesis import strategies as st
 from hypothesis.errors import NoSuchExample
 
 from ..errors import UsageError, nearest
-from ..ports import Participant
+from ..participant import Participant
 from ..saga import COMPENSATION, FORWARD, Saga
 from ..scenario import Scenario
 from ..simulator.counters import LEDGERS
 from ..simulator.message import Message
-from ..simulator.participants import REJECTED, Ledger, UserParticipant
+from ..simulator.own import UserParticipant
+from ..simulator.participants import REJECTED, Ledger
 from ..verdict import Violation
 
 LAWS: Final[Mapping[str, tuple[str, str]]] = {

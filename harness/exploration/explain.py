@@ -251,6 +251,7 @@ _WORDS: Final[dict[str, Callable[[Event, str], str]]] = {
     h.DEAD_LETTER: lambda event, call: f"{event.step or event.saga} is put aside",
     h.ALERT: lambda event, call: f"a person is called to {event.step or event.saga}",
     h.EXPIRE: lambda event, call: f"{event.process} withdraws a reservation",
+    h.ENTRY: lambda event, call: f"{event.process} holds {event.get('holds')} on {event.get('account')!r}",
     h.STATE: lambda event, call: f"{event.process} holds {event.get('state')}",
     h.CANCEL: lambda event, call: f"the client cancels {event.saga}",
     h.HEAL: lambda event, call: "an operator repairs what fails",

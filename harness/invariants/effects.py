@@ -324,7 +324,8 @@ def _all_or_none(facts: Facts, saga: SagaFacts) -> bool:
 def conservation(facts: Facts) -> Checked:
     """At every prefix: free + taken = initial, both at least 0, taken = sum of the live rows. At the participants
     that come with sagafuzz I1, I18 or I19 always name the cause; of others the sums may be all that is shown. Where a
-    step has an amount, or uses another up, the requests that took effect tell the same of any participant."""
+    step has an amount, or uses another up, the requests that took effect tell the same of any participant. An account
+    of a participant of one's own never holds less than nothing for a saga."""
     amounts = [saga for saga in facts.sagas.values() if saga.sums or saga.used]
     found = [_overdrawn(saga, each) for saga in amounts for each in overdrafts(facts, saga)]
     known = min((violation.position for violation in found), default=len(facts.history.rows))
@@ -353,7 +354,33 @@ def conservation(facts: Facts) -> Checked:
                 position=position,
             )
         )
-    return bool(facts.balances or amounts), found
+    if not found:
+        found += _below_nothing(facts)
+    return bool(facts.balances or facts.entries or amounts), found
+
+
+def _below_nothing(facts: Facts) -> Iterator[Violation]:
+    """Where an account of a participant of one's own came to hold less than nothing for a saga."""
+    rows = facts.history.rows
+    seen: set[tuple[str, str, str]] = set()
+    for position in facts.entries:
+        row = rows[position]
+        account, amount, holds = row[DATA]
+        whose = (row[PROCESS], account, row[SAGA])
+        if holds >= 0 or whose in seen:
+            continue
+        seen.add(whose)
+        yield Violation(
+            invariant="I17",
+            anomaly="less than nothing",
+            sentence=f"{row[PROCESS]} took {-amount} from {account!r} of {row[SAGA]}, which held {holds - amount}",
+            expected="at least 0",
+            got=str(holds),
+            saga=row[SAGA],
+            step=row[STEP],
+            direction=row[DIRECTION],
+            position=position,
+        )
 
 
 def _overdrawn(saga: SagaFacts, found: Overdraft) -> Violation:
@@ -388,8 +415,8 @@ def _overdrawn(saga: SagaFacts, found: Overdraft) -> Violation:
     explains=("I17", "I2", "I3", "I16"),
 )
 def ownership(facts: Facts) -> Checked:
-    """No effective undo of another saga's row, or of nothing, where the participant shows whose row it was: those of
-    one's own do not. Where counters are shown, I17 sees it too."""
+    """No effective undo of another saga's row, or of nothing, where the participant shows whose row it was: one of
+    one's own does by ``tx.owner``. Where counters are shown, I17 sees it too."""
     exercised, found = False, []
     for saga in facts.sagas.values():
         for (step, direction), call in saga.calls.items():

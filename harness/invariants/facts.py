@@ -28,6 +28,7 @@ from ..history import (
     DIRECTION,
     EFFECTIVE,
     END,
+    ENTRY,
     EPOCH,
     ERROR,
     EXPIRE,
@@ -222,6 +223,7 @@ class Facts:
         "deaths",
         "deserted",
         "end",
+        "entries",
         "history",
         "holds",
         "key_scopes",
@@ -248,6 +250,7 @@ class Facts:
         self.uncalled = -1
         self.deserted = False
         self.balances: list[tuple[int, str, Row]] = []
+        self.entries: list[int] = []  # where an account came to hold more or less
         self.strays: list[int] = []  # exceptions outside of any saga
         self.touches: list[int] = []
         self.holds: list[int] = []
@@ -341,6 +344,9 @@ class Facts:
 
     def _expire(self, position: int, row: Row) -> None:
         self.call(row).expired.append(position)
+
+    def _entry(self, position: int, row: Row) -> None:
+        self.entries.append(position)
 
     def _touch(self, position: int, row: Row) -> None:
         self.touches.append(position)
@@ -487,6 +493,7 @@ _HANDLERS = {
     REJECT: Facts._reject,
     ERROR: Facts._error,
     EXPIRE: Facts._expire,
+    ENTRY: Facts._entry,
     READ: Facts._touch,
     WRITE: Facts._touch,
     HOLD: Facts._hold,

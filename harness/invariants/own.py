@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from ..errors import UsageError, nearest
 from ..history import (
+    ACCOUNT,
     ALERT,
     APPLY,
     CLIENT_ACK,
@@ -18,7 +19,9 @@ from ..history import (
     DEAD_LETTER,
     DIRECTION,
     EFFECTIVE,
+    ENTRY,
     HELD,
+    HOLDS,
     KIND,
     OUTCOME,
     PROCESS,
@@ -59,7 +62,8 @@ class Moment:
     """What is held, and who was told what, after one event: a transaction of ``participant`` for ``saga``, of which
     ``operation`` says what was asked, or an answer to its client (then ``participant`` is "client"). ``told`` maps each
     saga whose client was told an outcome to the last one ("completed"), ``called`` are the sagas to which a person was
-    called. At rest, ``participant`` is "" and it is of no saga."""
+    called; ``balances`` are those of participants of one's own: what ``participant.account`` holds for each saga. At
+    rest, ``participant`` is "" and it is of no saga."""
 
     participant: str
     saga: str
@@ -68,6 +72,7 @@ class Moment:
     operation: str
     told: Mapping[str, str]
     called: frozenset[str]
+    balances: Mapping[str, Mapping[str, int]] = field(repr=False)
     _texts: Mapping[str, str] = field(repr=False)
     _position: int = field(repr=False, default=-1)
 
@@ -81,6 +86,11 @@ class Moment:
                 f"there is no participant {participant!r}{nearest(participant, self._texts)}; there is {known}"
             )
         return json.loads(text)
+
+    def balance(self, account: str, saga: str | None = None) -> int:
+        """What ``participant.account`` holds for a saga, or for all of them; 0 where nothing was put there."""
+        held = self.balances.get(account, {})
+        return sum(held.values()) if saga is None else held.get(saga, 0)
 
     @property
     def states(self) -> dict[str, Any]:
@@ -130,7 +140,6 @@ class View:
         """What is held when all is at rest. A rule that asks for it is not judged where a run did not come to rest."""
         if self._end != "quiescent":
             raise _NotAtRest
-        last = self._moments[-1] if self._moments else None
         self.looked = self.looked or self._happened
         return Moment(
             participant="",
@@ -138,8 +147,9 @@ class View:
             step="",
             direction="",
             operation="",
-            told=last.told if last else {},
-            called=last.called if last else frozenset(),
+            told=self._told,
+            called=self._called,
+            balances=self._balances,
             _texts=self._texts,
         )
 
@@ -172,6 +182,22 @@ class View:
         return {row[PROCESS]: row[DATA][HELD] for row in self._history.rows if row[KIND] == STATE}
 
     @cached_property
+    def _told(self) -> Mapping[str, str]:
+        return {row[SAGA]: row[DATA][OUTCOME] for row in self._history.rows if row[KIND] == CLIENT_ACK}
+
+    @cached_property
+    def _called(self) -> frozenset[str]:
+        return frozenset(row[SAGA] for row in self._history.rows if row[KIND] in (ALERT, DEAD_LETTER))
+
+    @cached_property
+    def _balances(self) -> Mapping[str, Mapping[str, int]]:
+        found: Mapping[str, Mapping[str, int]] = {}
+        for row in self._history.rows:
+            if row[KIND] == ENTRY:
+                found = _with_entry(found, row)
+        return found
+
+    @cached_property
     def _moments(self) -> tuple[Moment, ...]:
         return tuple(self._each())
 
@@ -179,6 +205,7 @@ class View:
         texts: Mapping[str, str] = {}
         told: Mapping[str, str] = {}
         called: frozenset[str] = frozenset()
+        balances: Mapping[str, Mapping[str, int]] = {}
         for position, row in enumerate(self._history.rows):
             kind = row[KIND]
             if kind == STATE:
@@ -191,6 +218,8 @@ class View:
             else:
                 if kind in (ALERT, DEAD_LETTER):
                     called |= {row[SAGA]}
+                elif kind == ENTRY:
+                    balances = _with_entry(balances, row)
                 continue
             yield Moment(
                 _position=position,
@@ -201,11 +230,17 @@ class View:
                 operation=self._operation(row),
                 told=told,
                 called=called,
+                balances=balances,
                 _texts=texts,
             )
 
     def _operation(self, row: Row) -> str:
         return self.saga.operation(row[STEP], row[DIRECTION]) if row[STEP] else ""
+
+
+def _with_entry(balances: Mapping[str, Mapping[str, int]], row: Row) -> Mapping[str, Mapping[str, int]]:
+    account = f"{row[PROCESS]}.{row[DATA][ACCOUNT]}"
+    return {**balances, account: {**balances.get(account, {}), row[SAGA]: row[DATA][HOLDS]}}
 
 
 def catalogue_of(adapter: Adapter) -> Catalogue:

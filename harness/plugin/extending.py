@@ -9,7 +9,8 @@ import pytest
 
 from ..errors import UsageError
 from ..invariants import Invariant, catalogue_of
-from ..ports import Adapter, Participant
+from ..participant import Participant
+from ..ports import Adapter
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     import pytest
 
     from ..invariants import Invariant
-    from ..ports import Adapter, Participant
+    from ..participant import Participant
+    from ..ports import Adapter
 
 
 def pytest_saga_invariants(config: pytest.Config, adapter: Adapter) -> Iterable[Invariant] | None:

@@ -44,8 +44,9 @@ from .incarnation import Incarnation
 from .kernel import Kernel, Spinning
 from .message import Message, frozen_payload
 from .priorities import Priorities
+from .putting_off import PuttingOff
 from .setup import Setup
-from .timers import ANSWERING, ARRIVAL, DELIVERY, GIVE_UP, RUN_OUT, TURN, WAIT_OVER
+from .timers import ANSWERING, ARRIVAL, DELIVERY, GIVE_UP, RUN_OUT, TURN, WAIT_OVER, WORK_DUE
 
 LATENCY_US: Final = 1_000
 ROUND_TRIP_US: Final = 2 * LATENCY_US
@@ -89,6 +90,7 @@ class Network:
         "mute",
         "pending",
         "priorities",
+        "put_off",
         "sent",
         "services",
         "setup",
@@ -119,6 +121,7 @@ class Network:
         self.down: dict[str, int] = {}  # participant -> until when it refuses connections
         self.attempts: dict[tuple[str, str, str], int] = {}  # (saga, step or operation, direction) -> how often asked
         self.sent = 0  # requests
+        self.put_off = PuttingOff(host, services, self.down, self._handled_work)
         self.answers: list[tuple[Message, Any]] | None = [] if self.setup.adapter.wrong_answers else None
         self.kernel.acts |= {
             DELIVERY: self.deliver,
@@ -128,6 +131,7 @@ class Network:
             GIVE_UP: self._expire,
             WAIT_OVER: self._wait_no_more,
             RUN_OUT: self._run_out,
+            WORK_DUE: self.put_off.due,
         }
 
     @property
@@ -373,6 +377,8 @@ class Network:
         if reply.answer == p.OK:
             for kind, data in reply.touched:
                 self.note(msg, kind, msg.service, data)
+            if reply.beside or reply.later:
+                self.put_off.note(msg.service, reply)
             seen: tuple[Any, ...] = (reply.effective, reply.owner, reply.balance)
             if reply.effective and msg.direction == FORWARD and reply.value:
                 seen += (p.receipt(reply.value),)
@@ -389,13 +395,21 @@ class Network:
 
     def emit(self, msg: Message, what: p.Emitted) -> None:
         """Publish what a participant emitted in the transaction in which it handled ``msg``, which is durable now."""
+        self._publish(msg.service, what, msg.id)
+
+    def _publish(self, service: str, what: p.Emitted, cause: int) -> None:
         broker = self.host.broker
         if broker is None:
             self.host.refuse(p.nobody_receives(self.setup.adapter.name, what.topic))
         topic, saga, key, delay_ms, payload = what
-        broker.publish(
-            msg.service, topic, saga=saga, key=key, delay_us=int(delay_ms * 1000), payload=payload, cause=msg.id
-        )
+        broker.publish(service, topic, saga=saga, key=key, delay_us=int(delay_ms * 1000), payload=payload, cause=cause)
+
+    def _handled_work(self, service: str, later: p.Later, reply: p.Reply) -> None:
+        """A participant did what it had put off."""
+        if self.shows_states and reply.effective:
+            self.trace.add(STATE, service, (self._state(service),), saga=later.job.saga, step=later.job.step)
+        for emitted in reply.emitted:
+            self._publish(service, emitted, 0)
 
     def show_states(self) -> None:
         """Note what each participant holds, now."""

@@ -7,22 +7,16 @@ as they are told, every time.
 
 from __future__ import annotations
 
-import copy
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
-from greenlet import GreenletExit
-
-from ..errors import SagafuzzError, UsageError
-from ..history import HOLD, READ, RELEASE, WRITE
+from ..errors import UsageError
 from ..keys import CONFIRMS, OPERATION, TENANT
-from ..ports import Participant, Rejected, Request
+from ..participant import Job, Request
 from ..saga import COMPENSATION, FORWARD, Step, instance, split
 from ..scenario import Order, Scenario
-from .kernel import Spinning
 from .message import Message, copied
 
 OK: Final = "ok"
@@ -62,16 +56,37 @@ def checked_topic(topic: object, delay_ms: float) -> None:
         raise UsageError(f"message {topic!r}: delay_ms={delay_ms}; a time cannot be negative")
 
 
+class Beside(NamedTuple):
+    """What a transaction does beside what it was asked for: an event of ``kind`` for a step of a saga."""
+
+    kind: str
+    saga: str
+    step: str
+    direction: str
+    data: tuple[Any, ...]
+
+
+class Later(NamedTuple):
+    """Work that a transaction puts off. ``life`` is that of the process in whose memory it is held, 0 where it is
+    durable; ``tries`` says how often it was tried in vain."""
+
+    delay_ms: float
+    job: Job
+    life: int = 0
+    tries: int = 0
+
+
 class Reply:
     """What a participant did with one delivery. ``answer`` is OK, REJECTED or ERROR.
 
     ``effective`` says that business state changed; ``owner`` whose row a compensation touched ("" for
     nobody's, None where that is not known); ``balance`` is the counters afterwards, for the conservation
     invariant; ``touched`` are the entities that were read, written, locked, as (kind of event, its data); ``emitted``
-    the messages that are published now that its transaction is durable.
+    the messages that are published now that its transaction is durable; ``beside`` is what it did beside what it was
+    asked for, ``later`` what it has put off.
     """
 
-    __slots__ = ("answer", "balance", "effective", "emitted", "owner", "touched", "value")
+    __slots__ = ("answer", "balance", "beside", "effective", "emitted", "later", "owner", "touched", "value")
 
     def __init__(
         self,
@@ -83,6 +98,8 @@ class Reply:
         balance: tuple[Any, ...] = (),
         touched: tuple[tuple[str, tuple[Any, ...]], ...] = (),
         emitted: Sequence[Emitted] = (),
+        beside: Sequence[Beside] = (),
+        later: Sequence[Later] = (),
     ) -> None:
         self.answer = answer
         self.value = value
@@ -91,6 +108,8 @@ class Reply:
         self.balance = balance
         self.touched = touched
         self.emitted = emitted
+        self.beside = beside
+        self.later = later
 
 
 class Row(NamedTuple):
@@ -451,54 +470,6 @@ def as_state(name: str, held: object) -> str:
         ) from None
 
 
-@dataclass(kw_only=True)
-class ParticipantTransaction:
-    """See `sagafuzz.Transaction`. ``versions`` count the writes of each entity, ``locks`` say which saga
-    holds one; ``touched`` is what the transaction did so far."""
-
-    state: dict[str, Any] = field(default_factory=dict)
-    memory: dict[str, Any] = field(default_factory=dict)
-    versions: dict[str, int] = field(default_factory=dict)
-    locks: dict[str, str] = field(default_factory=dict)
-    saga: str = ""
-    touched: list[tuple[str, tuple[Any, ...]]] = field(default_factory=list)
-    emitted: list[Emitted] = field(default_factory=list)
-
-    def emit(
-        self, topic: str, /, *, saga: str | None = None, key: str = "", delay_ms: float = 0, **payload: Any
-    ) -> None:
-        checked_topic(topic, delay_ms)
-        self.emitted.append(Emitted(topic, self.saga if saga is None else saga, key, delay_ms, copied(payload)))
-
-    def read(self, entity: str, default: Any = None) -> Any:
-        pending = self.locks.get(entity, self.saga) != self.saga
-        self.touched.append((READ, (entity, self.versions.get(entity, 0), pending)))
-        return self.state.get(entity, default)
-
-    def write(self, entity: str, value: Any) -> None:
-        self._written(entity, "set")
-        self.state[entity] = value
-
-    def add(self, entity: str, amount: Any) -> None:
-        self._written(entity, "add")
-        self.state[entity] = self.state.get(entity, 0) + amount
-
-    def lock(self, entity: str) -> bool:
-        holder = self.locks.setdefault(entity, self.saga)
-        if holder == self.saga:
-            self.touched.append((HOLD, (entity,)))
-        return holder == self.saga
-
-    def unlock(self, entity: str) -> None:
-        if self.locks.get(entity) == self.saga:
-            del self.locks[entity]
-            self.touched.append((RELEASE, (entity,)))
-
-    def _written(self, entity: str, mode: str) -> None:
-        self.versions[entity] = self.versions.get(entity, 0) + 1
-        self.touched.append((WRITE, (entity, self.versions[entity], mode)))
-
-
 def as_request(msg: Message) -> Request:
     """One delivery, as code of the user's is given it."""
     return Request(
@@ -509,86 +480,3 @@ def as_request(msg: Message) -> Request:
         key=msg.key,
         payload=copied(msg.payload),
     )
-
-
-class UserParticipant:
-    """Runs a user's participant: its state is durable only through the transaction."""
-
-    expires = False
-
-    def __init__(self, factory: Callable[[], Participant], scenario: Scenario) -> None:
-        self._factory = factory
-        self.volatile = factory()
-        self.durable = ParticipantTransaction()
-        self.refused = scenario.refused  # (saga, operation) that the business refuses, whoever asks how often
-        self.applied: set[tuple[str, str]] = set()
-        self.told: bytes | None = None  # see `Ledger`
-
-    def copy(self) -> UserParticipant:
-        """The same state, to go on from twice; the participant keeps none of its own (see `retained.tellable`)."""
-        twin: UserParticipant = copy.copy(self)
-        twin.durable = copy.copy(self.durable)
-        twin.applied = self.applied.copy()
-        return twin
-
-    def restart(self) -> None:
-        """A new process: only the transaction's state is still there."""
-        self.volatile = self._factory()
-
-    def held(self) -> dict[str, Any]:
-        """What it holds, for rules of a user's own to read."""
-        return self.durable.state
-
-    def forgettable(self, msg: Message, now_us: int, retention_us: int) -> bool:
-        """What a user's participant remembers is its own affair."""
-        return False
-
-    def forget(self, msg: Message) -> None:
-        """Never asked for, since nothing is forgettable."""
-
-    def expire(self, msg: Message) -> tuple[str, int] | None:
-        """A user's participant withdraws its reservations itself."""
-        return None
-
-    def subject(self, order: Order) -> str:
-        """Not known: any two requests can conflict."""
-        return ""
-
-    def decided(self, msg: Message) -> bool:
-        """Unknown to the harness; a rejection is injected only before the first effect of the step."""
-        return (msg.saga, msg.step) in self.applied
-
-    def has_applied(self, msg: Message) -> bool:
-        """Whether its step has taken effect."""
-        return self.decided(msg)
-
-    def refuse(self, msg: Message, reason: str) -> Reply:
-        """The business decides against it, for good. Whether the participant remembers a refusal of its own is its own
-        affair: see ``handle``."""
-        self.told = None
-        self.refused |= {(msg.saga, asked(msg))}
-        return Reply(REJECTED, reason)
-
-    def handle(self, msg: Message) -> Reply:
-        """Let it handle one delivery. Where it refuses, what it noted in its memory is kept, and nothing else."""
-        self.told = None
-        if is_refused(msg, self.refused) and not self.decided(msg):
-            return self.refuse(msg, "refused by the business")
-        request, tx = as_request(msg), self.durable
-        try:
-            tx = copy.deepcopy(self.durable)
-            tx.saga = msg.saga
-            value = copied(self.volatile.handle(request, tx))
-            effective = bool(tx.state != self.durable.state)
-        except Rejected as refusal:
-            self.durable.memory = tx.memory
-            return Reply(REJECTED, str(refusal), emitted=tx.emitted)
-        except (SagafuzzError, GreenletExit, KeyboardInterrupt, Spinning):
-            raise
-        except BaseException as error:  # a failing service is a fact about the system under test
-            return Reply(ERROR, f"{type(error).__name__}: {error}")
-        if effective and msg.direction == FORWARD:
-            self.applied.add((msg.saga, msg.step))
-        self.durable, touched, emitted = tx, tuple(tx.touched), tx.emitted
-        tx.touched, tx.emitted = [], []
-        return Reply(OK, value, effective=effective, owner=None, touched=touched, emitted=emitted)

@@ -33,6 +33,7 @@ from ..history import (
     DELIVER,
     DIRECTION,
     END,
+    ENTRY,
     ERROR,
     EXPIRE,
     FINAL_RESTART,
@@ -76,7 +77,7 @@ _ACTS: Final = frozenset(
 """What orchestrators and clients do and learn, and the messages that they are sent: the first lane."""
 
 _HANDLED: Final = frozenset({APPLY, REJECT, ERROR})
-_AT_PARTICIPANTS: Final = _HANDLED | {EXPIRE, HOLD, RELEASE}
+_AT_PARTICIPANTS: Final = _HANDLED | {ENTRY, EXPIRE, HOLD, RELEASE}
 """A lane for each participant; what was handled is in its saga's lane as well."""
 
 _IN_ERROR: Final = ("error",)
@@ -167,6 +168,8 @@ class Projection:
                 self._act(row)
             elif kind in _AT_PARTICIPANTS:
                 self._handle(row)
+                if kind == ENTRY and self._shown:
+                    self._shown.append(_interned((kind, *row[PROCESS : DIRECTION + 1], row[DATA])))
             elif kind in (DELIVER, LOST):
                 self._past_network.add(row[MSG])
             elif kind == STATE:

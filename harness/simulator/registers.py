@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from ..ports import Rejected, Request, Transaction
+from ..participant import Request, Transaction
+from ..ports import Rejected
 from ..saga import COMPENSATION
 
 

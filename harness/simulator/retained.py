@@ -6,7 +6,8 @@ import marshal
 from typing import Any
 
 from .around import Around
-from .participants import Ledger, UserParticipant
+from .own import UserParticipant
+from .participants import Ledger
 
 
 class Opaque(Exception):
@@ -51,7 +52,7 @@ def _kept(service: Any) -> tuple[Any, ...]:
         return service.memory, _ledger(service.service), tuple(answered)
     if isinstance(service, UserParticipant):
         durable = service.durable
-        kept = (durable.state, durable.memory, durable.versions, durable.locks)
+        kept = (durable.state, durable.memory, durable.versions, durable.locks, durable.accounts)
         return kept, tuple(sorted(service.refused)), tuple(sorted(service.applied))
     raise Opaque
 

@@ -18,7 +18,8 @@ from ..ports import Adapter
 from ..scenario import Order, Scenario
 from .around import Around
 from .counters import LEDGERS
-from .participants import Ledger, UserParticipant
+from .own import UserParticipant
+from .participants import Ledger
 
 TIMED: Final = frozenset({"deadline_ms", "min_backoff_ms", "key_retention_ms"})
 """Promises on which the time of each event is judged."""

@@ -572,7 +572,7 @@ class Simulation:
         self.living.clear()
         self._processes.clear()
         self.process = None
-        del self.network.host
+        del self.network.host, self.network.put_off
 
 
 _BOOTING: Final[Mapping[type[Effect], Callable[[Simulation, Any, Process], None]]] = {

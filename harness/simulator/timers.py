@@ -49,6 +49,7 @@ START_BESIDE: Final = "start beside"
 SUBMIT: Final = "submit"
 LETTER_DUE: Final = "message due"
 RESUBMIT: Final = "resubmit"
+WORK_DUE: Final = "work due"
 
 TIMERS: Final[Mapping[str, Timer]] = MappingProxyType(
     {
@@ -67,6 +68,7 @@ TIMERS: Final[Mapping[str, Timer]] = MappingProxyType(
         SUBMIT: Timer(BEGINNING, copyable=True),
         LETTER_DUE: Timer(HIDDEN),
         RESUBMIT: Timer(BEGINNING),
+        WORK_DUE: Timer(HIDDEN),
     }
 )
 """Every kind of timer there is."""

@@ -593,6 +593,49 @@ good(
     tell completed
     """,
 )
+good(
+    "I17",
+    "an account holds what was put there until it is taken",
+    """
+    submit
+    call order.create
+    call inventory.reserve
+    send payment.charge -> m3
+    entry m3 captured 100 100
+    apply m3
+    ack m3
+    send payment.refund -> m4
+    entry m4 captured -100 0
+    apply m4
+    ack m4
+    call inventory.release
+    call order.cancel
+    tell compensated
+    """,
+)
+bad(
+    "I17",
+    "less than nothing",
+    "an account comes to hold less than nothing",
+    """
+    submit
+    call order.create
+    call inventory.reserve
+    send payment.charge -> m3
+    entry m3 captured 100 100
+    apply m3
+    ack m3
+    send payment.refund -> m4
+    entry m4 captured -110 -10  <--
+    apply m4
+    ack m4
+    call inventory.release
+    call order.cancel
+    tell compensated
+    """,
+    names="payment took 110 from 'captured' of saga-1, which held 100",
+    at="payment C",
+)
 bad(
     "I17",
     "stock not conserved",

@@ -377,6 +377,10 @@ class _Writer:
         message = self.message(words)
         self.about(message, "EXPIRE", message.service, "item-1", 1)
 
+    def entry(self, words: _Words) -> None:
+        message, account = self.message(words), words.take("account")
+        self.about(message, "ENTRY", message.service, account, int(words.take("amount")), int(words.take("holds")))
+
     def publish(self, words: _Words) -> None:
         topic = words.take("topic")
         if words.name is None or words.name in self.notices:
@@ -542,6 +546,7 @@ VERBS: dict[str, Verb] = {
         Verb("hold MESSAGE ENTITY", _Writer.hold),
         Verb("release MESSAGE ENTITY", _Writer.release),
         Verb("expire MESSAGE", _Writer.expire),
+        Verb("entry MESSAGE ACCOUNT AMOUNT HOLDS", _Writer.entry),
         Verb("publish TOPIC [cause=MESSAGE] -> NOTICE", _Writer.publish),
         Verb("receive NOTICE", _Writer.receive),
         Verb("handled NOTICE", _Writer.handled),

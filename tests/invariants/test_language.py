@@ -157,6 +157,7 @@ EVERYTHING = """
     hold m1 stock
     release m1 stock
     expire m1
+    entry m1 captured 100 100
     pause 10000
     boot second
     as 1

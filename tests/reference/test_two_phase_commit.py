@@ -26,7 +26,7 @@ from sagafuzz.reference_saga.runtime import Request as Call
 from sagafuzz.reference_saga.runtime import Runtime
 from sagafuzz.reference_saga.stores.memory import MemoryStore
 from sagafuzz.simulator import Setup, simulate
-from sagafuzz.simulator.participants import ParticipantTransaction
+from sagafuzz.simulator.own import ParticipantTransaction
 from sagafuzz.verdict import InvariantResult, Report
 
 from .broken_commits import RIGHT, Forgetful, Hasty, Unfenced, with_accounts, with_coordinator
