@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 
 from ..effects import Effect, Expire, JumpClock, Lag, Pause, StartSecond
 from ..history import BOOT, CRASH, DATA, EXPIRE, FINAL_RESTART, KIND, PROCESS, REASON, SAGA, STEP, SUBMIT, Row
-from ..trace import SiteKey, Strike
+from ..trace import Run, SiteKey, Strike
 
 
 class Signs(NamedTuple):
@@ -19,7 +19,7 @@ class Signs(NamedTuple):
 
     ``clock_read`` is how many rows there were when the wall clock was last asked for, ``time_read`` the same of any
     clock (-1: never). At the rows ``alone`` a process paused while nothing else was under way. The processes
-    ``behind`` read from a replica that lagged; ``used(label)`` says whether a process asked its ports for anything.
+    ``behind`` read from a replica that lagged; those in ``used`` asked their ports for anything.
     ``left_open()`` says whether a saga is open in the end that a restart could have freed.
     """
 
@@ -28,11 +28,19 @@ class Signs(NamedTuple):
     time_read: int
     alone: Collection[int]
     behind: Collection[str]
-    used: Callable[[str], bool]
+    used: Collection[str]
     left_open: Callable[[], bool]
 
 
-def idle(strikes: Iterable[tuple[int, SiteKey, Strike]], signs: Signs) -> Iterator[int]:
+def without_idle(run: Run, strikes: Iterable[tuple[int, SiteKey, Strike]], signs: Signs) -> Run:
+    """The run with those of its faults told apart that changed nothing."""
+    found = tuple(_idle(strikes, signs))
+    return (
+        run._replace(idle=found, fired=tuple(entry for entry in run.fired if entry[1] not in found)) if found else run
+    )
+
+
+def _idle(strikes: Iterable[tuple[int, SiteKey, Strike]], signs: Signs) -> Iterator[int]:
     """The numbers of the faults that changed nothing, of those that struck before the row of each position."""
     for at, site, strike in strikes:
         kind = strike.kind
@@ -64,7 +72,7 @@ def _doubled_in_vain(signs: Signs, at: int, site: SiteKey) -> bool:
     after = signs.rows[at:]
     others = {row[PROCESS] for row in after if row[KIND] == BOOT}
     busy = any(row[KIND] in (CRASH, SUBMIT) or (row[PROCESS] in others and row[KIND] != BOOT) for row in after)
-    return not busy and not any(map(signs.used, others))
+    return not busy and others.isdisjoint(signs.used)
 
 
 def _stood_still_in_vain(signs: Signs, at: int, site: SiteKey) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple, NoReturn
 
 from greenlet import getcurrent
@@ -44,7 +44,7 @@ from . import broker, injection, store
 from .acting import Acting, Actors
 from .broker import Broker
 from .durable import Durable
-from .idle import Signs, idle
+from .idle import Signs, without_idle
 from .incarnation import ORCHESTRATOR, Incarnation
 from .kernel import LIVELOCK, NO_LIMIT, Kernel, Task
 from .network import Network
@@ -527,27 +527,20 @@ class Simulation:
     def result(self) -> Run:
         """What is recorded so far. A run that was cut short does not tell what would have been noticed."""
         run = self.trace.run(clock_read=self.clock_read >= 0)
-        idle = tuple(self._idle_faults()) if run.fired and self.kernel.stopped != "known" else ()
-        if not idle:
-            return run
-        return run._replace(idle=idle, fired=tuple(entry for entry in run.fired if entry[1] not in idle))
+        cut_short = self.kernel.stopped == "known"
+        return run if cut_short or not run.fired else without_idle(run, self.trace.strikes(), self._signs())
 
-    def _idle_faults(self) -> Iterator[int]:
-        """The numbers of the faults that struck and changed nothing."""
+    def _signs(self) -> Signs:
         shared = self.databases or self.resources or self.durable.files or self.broker or self.setup.scenario.actors
-        open_to_all = bool(shared)
-        used = {p.label: open_to_all or bool(p.inputs) or not p.replayable for p in self._processes}
-        return idle(
-            self.trace.strikes(),
-            Signs(
-                rows=self.trace.rows,
-                clock_read=self.clock_read,
-                time_read=self.time_read,
-                alone=self.alone,
-                behind=self.durable.behind,
-                used=lambda label: used.get(label, True),
-                left_open=lambda: self.setup.recovers and bool(unsettled(self.setup, self.trace.rows)),
-            ),
+        used = {p.label for p in self._processes if shared or p.inputs or not p.replayable}
+        return Signs(
+            rows=self.trace.rows,
+            clock_read=self.clock_read,
+            time_read=self.time_read,
+            alone=self.alone,
+            behind=self.durable.behind,
+            used=used,
+            left_open=lambda: self.setup.recovers and bool(unsettled(self.setup, self.trace.rows)),
         )
 
     def close(self) -> None:
