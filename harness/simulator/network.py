@@ -35,7 +35,7 @@ from ..errors import UsageError
 from ..fault_kinds import NOTHING, Impossible, impossible
 from ..history import ACK, APPLY, DELIVER, ERROR, EXPIRE, LOST, REJECT, SEND, STATE, TIMEOUT
 from ..ports import CallTimeout, PortError, ProcessCrashed, Rejected, Unavailable
-from ..rules import HISTORY, MOMENTS
+from ..rules import HISTORY, MOMENTS, REST
 from ..saga import COMPENSATION, FORWARD, QUERY, about, instance
 from ..trace import Strike, Trace
 from . import participants as p
@@ -411,9 +411,11 @@ class Network:
         for emitted in reply.emitted:
             self._publish(service, emitted, 0)
 
-    def show_states(self) -> None:
-        """Note what each participant holds, now."""
-        for name in self.services:
+    def show_states(self, *, at_rest: bool = False) -> None:
+        """Note what each participant holds, now, where a rule asks for it that reads what is held at rest, or else
+        every moment from the start on."""
+        asked = self.setup.shown_states == REST if at_rest else self.shows_states
+        for name in self.services if asked else ():
             self.trace.add(STATE, name, (self._state(name),))
 
     def _state(self, name: str) -> str:

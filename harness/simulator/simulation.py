@@ -36,7 +36,6 @@ from ..history import (
     UNCALLED,
     WAITING,
 )
-from ..rules import REST
 from ..saga import Outcome
 from ..scenario import Order
 from ..trace import Run, Trace, called_to
@@ -281,10 +280,7 @@ class Simulation:
     def start(self, reason: str) -> None:
         """Start a new incarnation of the orchestrator."""
         self.incarnations += 1
-        if self.incarnations > 1:
-            self.trace.restarted()
-        elif self.network.shows_states:
-            self.network.show_states()
+        (self.trace.restarted if self.incarnations > 1 else self.network.show_states)()
         process = self.process = self.incarnate(self.incarnations)
         if self.incarnations > 1 and not self.manual and reason != HEALING:  # nothing strikes what the harness does
             self._strike_boot(process)
@@ -391,8 +387,7 @@ class Simulation:
                     self._restart()
                     continue
                 break
-            if self.setup.shown_states == REST:
-                network.show_states()
+            network.show_states(at_rest=True)
             self.trace.add(END, "harness", (kernel.stopped or "quiescent",))
         finally:
             self.close()
