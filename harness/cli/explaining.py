@@ -16,7 +16,7 @@ from ..faults import CAPABILITIES, FAULT_KINDS, FaultKind, kind_groups
 from ..invariants import INVARIANTS, Invariant
 from ..reports.clean import wrap
 from ..reports.diagram import COLUMNS
-from ..saga import COMPENSATION, FORWARD, QUERY
+from ..saga import COMPENSATION, FORWARD, MESSAGE, QUERY
 from .arguments import CODE
 from .console import say
 
@@ -31,6 +31,7 @@ _DIRECTIONS: Final = {
     FORWARD: "forward calls",
     COMPENSATION: "compensations",
     QUERY: "calls of no step",
+    MESSAGE: "messages",
     "": "durable writes and starts",
 }
 
@@ -52,7 +53,7 @@ def explain(code: tuple[str, ...]) -> int:
         say(_of_kind(FAULT_KINDS[asked]))
     elif ids := _by_anomaly(asked):
         for id in ids:
-            say(f"{asked!r} is an anomaly of {id}\n\n{_of_invariant(INVARIANTS[id])}")
+            say(f"{asked!r} is an anomaly of {id}\n\n{_of_invariant(INVARIANTS[id], asked.casefold())}")
     else:
         named = {entry.name for entry in INVARIANTS.values()}
         known = {*INVARIANTS, *named, *FAULT_KINDS, *anomalies()}
@@ -71,12 +72,13 @@ def _invariant(asked: str) -> Invariant | None:
     return None
 
 
-def _of_invariant(entry: Invariant) -> str:
+def _of_invariant(entry: Invariant, anomaly: str = "") -> str:
     names = sorted(name for name, ids in anomalies().items() if entry.id in ids)
+    usual = entry.usual(anomaly)
     pairs = [
         ("holds when", entry.holds_when),
-        ("typical cause", entry.cause),
-        ("repair", entry.repair),
+        ("typical cause", usual.cause),
+        ("repair", usual.repair),
         ("nature", NATURES[entry.nature]),
         ("anomalies", ", ".join(names)),
         ("explains", ", ".join(f"{id} {INVARIANTS[id].name}" for id in entry.explains if id in INVARIANTS)),

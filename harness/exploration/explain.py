@@ -13,6 +13,7 @@ from ..history import Event, History
 from ..invariants import Catalogue, check
 from ..invariants.facts import COMPENSATED, COMPLETED, Facts, SagaFacts
 from ..invariants.parts import spelled
+from ..invariants.registry import Usual
 from ..saga import ANY, COMPENSATION, FORWARD, Saga, Step
 from ..simulator import Setup, line_of, simulate
 from ..verdict import CONSISTENT, Explanation, Removed, StateRow, Verdict, Violation
@@ -110,6 +111,7 @@ def _explanation(
         if candidate.verdict.conclusion == CONSISTENT and (same := _shared(history, candidate.history)) > shared:
             passing, shared = candidate, same
     entry = catalogue.by_id.get(violation.invariant)
+    usual = entry.usual(violation.anomaly) if entry else Usual(cause="unknown", repair="")
     facts = Facts(history)
     return Explanation(
         removed=removed,
@@ -120,8 +122,8 @@ def _explanation(
         parting=_parting(history, passing.history, shared) if passing else "",
         steps=tuple(_columns(facts)),
         states=tuple(_states(facts, violation)),
-        cause=_cause(history, violation, culprits, entry.cause if entry else "unknown"),
-        repair=entry.repair if entry else "",
+        cause=_cause(history, violation, culprits, usual.cause),
+        repair=usual.repair,
     )
 
 

@@ -8,7 +8,7 @@ from ..saga import ANY, COMPENSATION, FORWARD, Step, split
 from ..verdict import Violation
 from .effects import binds
 from .facts import COMPENSATED, COMPLETED, STUCK, Facts, SagaFacts
-from .registry import Checked, invariant
+from .registry import Checked, Usual, invariant
 
 
 @invariant(
@@ -17,9 +17,17 @@ from .registry import Checked, invariant
     by_prefix=True,
     holds_when="once a saga is called completed or compensated, it is never called anything else, and nothing more "
     "takes effect for it",
-    cause="a late message or a late timer that is not checked against the saga's state",
-    repair="decide once, in one atomic step, and let participants refuse what comes after",
+    cause="a late request or timer, or a process that goes on although another has ended the saga, and a participant "
+    "that does not remember what it refused or undid",
+    repair="look how the saga stands before each request, and let participants remember refusals and undos and refuse "
+    "what comes after",
     explains=("I2", "I3", "I16"),
+    apart={
+        "two ends": Usual(
+            cause="two processes, or a request and a timer, each decide how the saga ends",
+            repair="decide once, in one atomic step of the store, and tell what was decided",
+        )
+    },
 )
 def monotone_terminal(facts: Facts) -> Checked:
     """Judged from the first terminal claim on. From "stuck" a person may lead to "compensated", and, where one was

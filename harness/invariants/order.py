@@ -9,7 +9,7 @@ from ..saga import COMPENSATION, FORWARD, Step
 from ..verdict import Violation
 from .facts import COMPENSATED, COMPLETED, Facts, SagaFacts, knowledge
 from .parts import rolls_back
-from .registry import Checked, invariant
+from .registry import Checked, Usual, invariant
 
 
 @invariant(
@@ -144,6 +144,12 @@ def _too_early(facts: Facts, saga: SagaFacts, undone: list[str]) -> list[Violati
     repair="log the intent before each request; after an unknown outcome undo that step too, or ask again under "
     "its key",
     explains=("I2", "I3", "I15", "I16", "I17"),
+    apart={
+        "undo of a step never begun": Usual(
+            cause="a rollback that walks all steps, whether they were begun or not",
+            repair="log the intent before each request, and undo the steps that have one, the last one first",
+        )
+    },
 )
 def exact_set(facts: Facts) -> Checked:
     """A timeout, a lost connection, an error or a crash leaves a step in May: it may have happened. Who rolls back

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
-from typing import Final, Literal, TypeAlias
+from types import MappingProxyType
+from typing import Final, Literal, NamedTuple, TypeAlias
 
 from ..errors import UsageError
 from ..rules import HISTORY, READS
@@ -19,12 +20,20 @@ Checked: TypeAlias = tuple[bool, Sequence[Violation]]
 Check: TypeAlias = Callable[[Facts], Checked]
 
 
+class Usual(NamedTuple):
+    """The usual cause of an anomaly, and its repair."""
+
+    cause: str
+    repair: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class Invariant:
     """A row of the catalogue.
 
-    ``holds_when`` is the rule, ``cause`` what usually breaks it, ``repair`` what to do. ``explains``
-    lists the invariants whose violation on the same saga follows from a violation of this one.
+    ``holds_when`` is the rule, ``cause`` what usually breaks it, ``repair`` what to do; ``apart`` has both for those of
+    its anomalies that have others. ``explains`` lists the invariants whose violation on the same saga follows from a
+    violation of this one.
     A ``meta`` invariant is about the campaign and is judged there. ``by_prefix`` says that what it finds in the
     beginning of a history still stands at the end, so that the state machine may ask it after each action. ``reads``
     says of one that a user brings how much of a run it asks for (`rules.READS`): the search knows what ours ask.
@@ -41,6 +50,11 @@ class Invariant:
     source: str = ""
     by_prefix: bool = False
     reads: str = HISTORY
+    apart: Mapping[str, Usual] = field(default_factory=dict)
+
+    def usual(self, anomaly: str) -> Usual:
+        """What usually brings out that anomaly of it, and what to do then."""
+        return self.apart.get(anomaly) or Usual(cause=self.cause, repair=self.repair)
 
 
 INVARIANTS: dict[str, Invariant] = {}
@@ -57,6 +71,7 @@ def invariant(
     explains: tuple[str, ...] = (),
     source: str = "",
     by_prefix: bool = False,
+    apart: Mapping[str, Usual] = MappingProxyType({}),
 ) -> Callable[[Check], Check]:
     """Register the decorated check under ``id``."""
 
@@ -74,6 +89,7 @@ def invariant(
             explains=explains,
             source=source,
             by_prefix=by_prefix,
+            apart=apart,
         )
         return check
 

@@ -51,3 +51,13 @@ def test_the_nearest_is_named(sagafuzz: Run) -> None:
     result = sagafuzz("explain", "leaked efect")
     assert result.code == 2
     assert result.complaint.startswith("nothing is called 'leaked efect' (did you mean 'leaked effect'?)")
+
+
+def test_an_anomaly_with_a_cause_of_its_own_is_told_with_that(sagafuzz: Run) -> None:
+    apart = {(id, anomaly): usual for id, entry in INVARIANTS.items() for anomaly, usual in entry.apart.items()}
+    assert {id for id, _ in apart} >= {"I5", "I15"}
+    for (id, anomaly), usual in apart.items():
+        told = " ".join(sagafuzz("explain", anomaly).out.split())
+        assert f"is an anomaly of {id}" in told
+        assert usual.cause in told and usual.repair in told
+        assert INVARIANTS[id].cause not in told

@@ -21,6 +21,8 @@ from sagafuzz.saga import Saga, Step
 from sagafuzz.simulator import Setup, simulate
 from sagafuzz.verdict import Explanation, Finding
 
+from ..quality.lone_systems import LONE
+
 SEED = load("seed")
 SETUP = Setup(adapter=SEED, scenario=SEED.scenario("succeeds"))
 
@@ -162,3 +164,19 @@ def test_a_write_for_no_saga_is_named_as_a_write() -> None:
     write, start = Site("", "create open_orders", "", "log", 2), Site("", "orchestrator", "", "boot", 2)
     told = culprits_of(SEED.saga, ("crash-before-log", "stale-read"), (write, start))
     assert told == 'crash-before-log at the write "create open_orders" and stale-read at start 2'
+
+
+def test_two_ends_have_another_cause_than_an_effect_after_the_end() -> None:
+    lone = LONE["I15"]
+    setup = Setup(adapter=lone.adapter, scenario=lone.adapter.scenarios[0])
+    found = violates(setup, lone.plan, ("I15", "two ends", "", ""))
+    assert found is not None
+    said = explain(setup, lone.plan, *found)
+    assert said.cause.endswith(INVARIANTS["I15"].apart["two ends"].cause)
+    assert said.repair == INVARIANTS["I15"].apart["two ends"].repair
+
+
+def test_an_undo_of_what_was_never_begun_is_not_told_as_one_that_was_left_out() -> None:
+    usual = INVARIANTS["I5"].usual("undo of a step never begun")
+    assert "left out" not in usual.cause
+    assert INVARIANTS["I5"].usual("leaked effect").cause == INVARIANTS["I5"].cause
