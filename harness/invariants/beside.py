@@ -32,7 +32,7 @@ def beside_actors(handlers: Mapping[str, Handler]) -> dict[str, Handler]:
         apply(facts, position, row)
         undone = row[STEP] and row[DIRECTION] == COMPENSATION and row[DATA][EFFECTIVE]
         if undone and row[MSG] in facts.by_actor and _completed(facts, row):
-            facts.call(row).returned += 1
+            facts.call(row).returned.append(position)
 
     return {
         **handlers,

@@ -12,8 +12,8 @@ class CallFacts:
 
     ``sends`` are (position, message, key); ``effective`` are (position, key, owner or None); ``applied`` is
     the first position at which the participant said yes, effective or not (-1: never);
-    ``beside`` are the same of actors, whose answers and waits are not the orchestrator's; ``returned`` counts the
-    effects of undos with which an actor takes back what a saga had done that was called completed.
+    ``beside`` are the same of actors, whose answers and waits are not the orchestrator's; ``returned`` are the
+    positions at which an actor took back what a saga had done that was called completed.
     ``answers`` maps a message to (position, "ok" | "rejected" | "error") as the caller got it; what a message of the
     participant's told stands there too, under the negative of its position;
     ``given_up`` maps a message to the position at which the caller stopped waiting. ``refusals`` and
@@ -29,7 +29,7 @@ class CallFacts:
     def __init__(self) -> None:
         self.sends: list[tuple[int, int, str | None]] = []
         self.beside: list[tuple[int, int, str | None]] = []
-        self.returned = 0
+        self.returned: list[int] = []
         self.effective: list[tuple[int, str | None, str | None]] = []
         self.answers: dict[int, tuple[int, str]] = {}
         self.given_up: dict[int, int] = {}

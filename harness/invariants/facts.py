@@ -160,7 +160,7 @@ class SagaFacts:
             return 1
         back = self.calls.get((step, COMPENSATION))
         lasting = len(forward.effective) - len(forward.expired) if forward else 0
-        return lasting - (len(back.effective) - back.returned if back else 0)
+        return lasting - (len(back.effective) - len(back.returned) if back else 0)
 
     def by_an_actor(self, step: str) -> bool:
         """Whether the step was asked for by actors alone."""

@@ -76,6 +76,8 @@ def _rounds(facts: Facts, saga: SagaFacts, early: str, late: str) -> Iterator[tu
     if not (saga.calls[early, COMPENSATION].effective and saga.calls[late, COMPENSATION].effective):
         return
     undone, done = _effects(facts, saga, late, COMPENSATION), _effects(facts, saga, late, FORWARD)
+    if not undone:  # it was an actor who undid it
+        return
     forward = saga.calls.get((late, FORWARD))
     asked = [at for at, _, _ in forward.sends] if forward is not None else []
     taken = _effects(facts, saga, early, COMPENSATION)

@@ -20,16 +20,18 @@ if TYPE_CHECKING:
 
 class Sum(NamedTuple):
     """What a step took and gave back, and how much of that was ``asked`` back. ``over`` is the first position at which
-    more had been given back than taken (-1: never); what is ``left`` in the end is negative then."""
+    more had been given back than taken (-1: never); what is ``left`` in the end is negative then. ``returned`` is what
+    actors took back of a saga that was completed, which is as done as before."""
 
     taken: Fraction
     given: Fraction
     over: int
     asked: Fraction
+    returned: Fraction = Fraction(0)
 
     @property
     def left(self) -> Fraction:
-        return self.taken - self.given
+        return self.taken - self.given + self.returned
 
 
 def settle(facts: Facts) -> None:
@@ -80,6 +82,8 @@ def _shared(whole: CallFacts, own: CallFacts | None, forward: CallFacts) -> Call
     both = [whole] if own is None else [own, whole]
     made = type(whole)()
     made.sends = sorted(send for call in both for send in call.sends)
+    made.beside = sorted(send for call in both for send in call.beside)
+    made.returned = sorted(at for call in both for at in call.returned)
     made.refusals = sorted(at for call in both for at in call.refusals)
     made.errors = sorted(at for call in both for at in call.errors)
     made.deliveries = sum(call.deliveries for call in both)
@@ -141,15 +145,17 @@ def _sum(rows: Sequence[Row], saga: SagaFacts, step: Step) -> Sum | None:
     if undo is not None:
         back += [(at, _amount(rows, undo, at, step.amount)) for at, _, _ in undo.effective]
     given_back = {at for at, _ in back}
-    taken, given, over = Fraction(0), Fraction(0), -1
+    taken, given, over, returned = Fraction(0), Fraction(0), -1, Fraction(0)
     for at, amount in sorted([*changes, *back], key=lambda change: change[0]):
         if at not in given_back:
             taken += amount or 0
             continue
-        given += max(taken - given, Fraction(0)) if amount is None else amount  # who says no amount gives back all
+        more = max(taken - given, Fraction(0)) if amount is None else amount  # who says no amount gives back all
+        given += more
+        returned += more if undo is not None and at in undo.returned else 0
         if given > taken and over < 0:
             over = at
-    return Sum(taken, given, over, max(given, _asked_back(rows, undo, step.amount, taken)))
+    return Sum(taken, given, over, max(given, _asked_back(rows, undo, step.amount, taken)), returned)
 
 
 def _asked_back(rows: Sequence[Row], undo: CallFacts | None, field: str, taken: Fraction) -> Fraction:
@@ -180,7 +186,8 @@ def _amount(rows: Sequence[Row], call: CallFacts, at: int, field: str) -> Fracti
     told = dict(data[RECEIPT]).get(field) if len(data) > RECEIPT else None
     if told is not None and (number := as_number(told)) is not None:
         return number
-    sent = next((position for position, message, _ in call.sends if message == rows[at][MSG]), None)
+    asked = (*call.sends, *call.beside)
+    sent = next((position for position, message, _ in asked if message == rows[at][MSG]), None)
     return None if sent is None else as_number(dict(rows[sent][DATA][PAYLOAD]).get(field))
 
 

@@ -492,3 +492,27 @@ def test_the_marker_and_the_options_are_in_the_help(session: Session) -> None:
         "--saga-replay=ID|FILE",
     ):
         assert name in shown
+
+
+WRONG = """
+import sagafuzz.adapters.reference
+
+def test_it(saga):
+    report = saga.run(sagafuzz.adapters.reference.Reference, faults=1, random=0, scenarios=["declined"]{asked})
+    assert any(cell.kind == "empty-answer" and cell.planned for cell in report.coverage) is {expected}
+"""
+
+
+@pytest.mark.parametrize(
+    ("asked", "options", "expected"),
+    [("", (), False), (", wrong_answers=True", (), True), ("", ("--saga-wrong-answers",), True)],
+)
+def test_wrong_answers_are_searched_where_somebody_asks_for_them(
+    session: Session, asked: str, options: tuple[str, ...], expected: bool
+) -> None:
+    session(*options, test=WRONG.format(asked=asked, expected=expected)).assert_outcomes(passed=1)
+
+
+def test_the_ini_file_asks_for_them(session: Session, pytester: pytest.Pytester) -> None:
+    pytester.makeini("[pytest]\nsaga_wrong_answers = true\n")
+    session(test=WRONG.format(asked="", expected=True)).assert_outcomes(passed=1)
