@@ -1,4 +1,4 @@
-"""``--wrong-answers``: off unless it is asked for, on the command line, in the configuration, or in an adapter's name."""
+"""``--wrong-answers``: off unless the command line, the configuration, or an adapter's name asks for it."""
 
 from __future__ import annotations
 
