@@ -25,6 +25,7 @@ from typing import Any, Final
 
 from sagafuzz import worker
 from sagafuzz.errors import UsageError
+from sagafuzz.messages import Message
 from sagafuzz.ports import Adapter, Store, World
 from sagafuzz.records import Write, as_text, check_guards, check_key, declared_outcome, from_text, listed, read
 from sagafuzz.saga import Outcome, problem_with_part
@@ -158,6 +159,10 @@ class HostWorld:
         self._sagas[saga.id] = saga
         self._current.set(saga.id)
 
+    def work_for(self, saga: str) -> None:
+        """The same, where only its id is known."""
+        self._current.set(saga)
+
     def saga_of(self, named: str | None) -> str:
         return named if named is not None else self._current.get()
 
@@ -184,8 +189,10 @@ class HostWorld:
         ask = partial(worker.ask, asked, operation, **said)
         return asyncio.ensure_future(asyncio.to_thread(ask)) if _in_a_loop() else ask()
 
-    def publish(self, topic: str, /, **_: Any) -> None:
-        raise UsageError("world.publish is simulated only")
+    def publish(
+        self, topic: str, /, *, saga: str | None = None, key: str = "", delay_ms: float = 0, **payload: Any
+    ) -> None:
+        worker.publish(topic, saga=self.saga_of(saga), key=key, delay_ms=delay_ms / self._scale, payload=payload)
 
     @property
     def process(self) -> str:
@@ -231,6 +238,8 @@ class HostWorld:
 
     def reply(self, saga: str, outcome: Outcome | bool) -> None:
         told = outcome if isinstance(outcome, Outcome) else Outcome.COMPLETED if outcome else Outcome.COMPENSATED
+        if told is not Outcome.PENDING:
+            self.ended[saga] = told.value
         worker.note("CLIENT_ACK", saga=saga, outcome=told.value)
 
     def spawn(self, function: Callable[..., Any], *args: Any) -> None:
@@ -305,7 +314,10 @@ def main(spec: str, scale: float) -> None:
             world.enter(saga)
             return subject.run(Order(id=saga.id, **{**saga.order, "data": saga.order.get("data", {})}))
 
-        return run(place)
+        outcome = run(place)
+        if outcome is Outcome.PENDING and hasattr(subject, "receive"):
+            world.reply(saga.id, outcome)  # what follows it is told by a message
+        return outcome
 
     def status(saga: str) -> str:
         """Of a saga that another incarnation had taken: what became of it here."""
@@ -318,11 +330,19 @@ def main(spec: str, scale: float) -> None:
     def cancel(saga: str) -> None:
         run(subject.cancel, Order(id=saga, item="", quantity=0, amount=0, account=""))
 
+    def receive(message: Message) -> None:
+        def place() -> Any:
+            world.work_for(message.saga)
+            return subject.receive(message)
+
+        run(place)
+
     worker.serve(
         drive,
         pending=pending,
         status=status,
         cancel=cancel if hasattr(subject, "cancel") else None,
+        receive=receive if hasattr(subject, "receive") else None,
         engine=f"sagafuzz {spec}",
         each_request=True,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Final
+from typing import ClassVar
 
 from .effects import (
     AFTER,
@@ -23,15 +23,12 @@ from .effects import (
     When,
 )
 
-_SIMULATED: Final = frozenset({SIMULATED})
-
 
 @dataclass(frozen=True, kw_only=True)
 class CrashAtMessage(Crash):
     """The process that publishes a message, or is handed it, dies."""
 
     phases: ClassVar[tuple[str, ...]] = (AT_PUBLISH, AT_RECEIPT, AT_HANDLED)
-    worlds: ClassVar[frozenset[str]] = _SIMULATED
 
     def barred_by(self, phase: str) -> int:
         return super().barred_by(phase) | (EMITTED if phase == AT_PUBLISH else 0)
@@ -42,7 +39,6 @@ class _OnItsWay(Effect):
     """Something that befalls a message between who publishes it and who receives it."""
 
     side: ClassVar[When | None] = AFTER
-    worlds: ClassVar[frozenset[str]] = _SIMULATED
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +63,7 @@ class HurryMessage(_OnItsWay):
     its caller has not made the answer durable."""
 
     phases: ClassVar[tuple[str, ...]] = (AT_PUBLISH,)
+    worlds: ClassVar[frozenset[str]] = frozenset({SIMULATED})
     barred: ClassVar[int] = TIMED
     after_ms: float
     unsaved: bool = False
@@ -100,7 +97,6 @@ class ParkMessage(Effect):
 
     phases: ClassVar[tuple[str, ...]] = (AT_RECEIPT,)
     side: ClassVar[When | None] = BEFORE
-    worlds: ClassVar[frozenset[str]] = _SIMULATED
     barred: ClassVar[int] = NO_DEAD_LETTERS
 
 
@@ -110,4 +106,3 @@ class LoseMessageAck(Effect):
 
     phases: ClassVar[tuple[str, ...]] = (AT_HANDLED,)
     side: ClassVar[When | None] = BEFORE
-    worlds: ClassVar[frozenset[str]] = _SIMULATED

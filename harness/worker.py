@@ -27,6 +27,7 @@ from typing import Any, Final, TypeVar, cast
 from urllib.parse import urlsplit
 
 from .errors import UsageError
+from .messages import Message
 from .ports import CallTimeout, PortError, Rejected, StoreUnavailable, Unavailable
 from .saga import Outcome
 from .sqlite import WatchedConnection
@@ -47,6 +48,7 @@ __all__ = [
     "folder",
     "note",
     "post",
+    "publish",
     "serve",
 ]
 
@@ -201,6 +203,15 @@ def note(kind: str, *, saga: str, **fields: Any) -> None:
     post("note", {"kind": kind, "saga": saga, **fields})
 
 
+def publish(topic: str, *, saga: str, key: str = "", delay_ms: float = 0, payload: Mapping[str, Any]) -> None:
+    """Publish a message to ``receive`` of this system's workers; after ``delay_ms`` real milliseconds, a second at
+    most. Raises Unavailable where it was not taken."""
+    content = {"topic": topic, "saga": saga, "key": key, "delay_ms": delay_ms, "payload": dict(payload)}
+    status, answer = post("publish", content)
+    if status != 200:
+        raise Unavailable(f"publish {topic!r}: {answer.get('error')}")
+
+
 def folder() -> str:
     """The case's folder; what is written there survives crashes."""
     return os.environ["SAGAFUZZ_DIR"]
@@ -266,6 +277,7 @@ def serve(
     pending: Callable[[], Iterable[SagaRequest]] = tuple,
     status: Callable[[str], Mapping[str, Any] | str] | None = None,
     cancel: Callable[[str], object] | None = None,
+    receive: Callable[[Message], object] | None = None,
     engine: str = "",
     each_request: bool = False,
 ) -> None:
@@ -274,9 +286,10 @@ def serve(
     ``drive`` runs one saga, in a thread of its own: True for completed, False for compensated, or an Outcome.
     ``pending`` gives the sagas that an earlier incarnation left open; they are driven on at once. ``status``
     answers for a saga that this process did not drive. A saga that is asked for again is driven once, unless with
-    ``each_request``: then ``drive`` is to know it again.
+    ``each_request``: then ``drive`` is to know it again. ``receive`` handles a message, in a thread of its own; it
+    comes again where that raises.
     """
-    _Worker(drive, pending, status, cancel, engine, each_request).serve()
+    _Worker(drive, pending, status, cancel, receive, engine, each_request).serve()
 
 
 class _Worker:
@@ -286,6 +299,7 @@ class _Worker:
         pending: Callable[[], Iterable[SagaRequest]],
         status: Callable[[str], Mapping[str, Any] | str] | None,
         cancel: Callable[[str], object] | None,
+        receive: Callable[[Message], object] | None,
         engine: str,
         each_request: bool,
     ) -> None:
@@ -294,6 +308,7 @@ class _Worker:
         self.pending = pending
         self.status = status
         self.cancel = cancel
+        self.receive = receive
         self.engine = engine
         self.known: dict[str, dict[str, Any]] = {}
         self.lock = threading.Lock()
@@ -303,6 +318,9 @@ class _Worker:
         self._begin([*self.pending()])
         for line in sys.stdin:
             request = json.loads(line)
+            if request["op"] == "receive" and self.receive is not None:
+                threading.Thread(target=self._receive, args=(request,), daemon=True).start()
+                continue
             taken: list[SagaRequest] = []
             try:
                 answer = self._answer(request["op"], request, taken)
@@ -331,11 +349,32 @@ class _Worker:
             return {}
         return {"error": f"{operation} is not among hello, start, status, cancel, recover", "definite": True}
 
+    def _receive(self, request: Mapping[str, Any]) -> None:
+        """Handle a message; to answer is to acknowledge it."""
+        assert self.receive is not None
+        message = Message(
+            topic=request["topic"],
+            saga=request["saga_id"],
+            key=request["key"],
+            payload=request["payload"],
+            id=request["message_id"],
+            delivery=request["delivery"],
+        )
+        try:
+            self.receive(message)
+            answer: dict[str, Any] = {}
+        except BaseException as error:
+            answer = {"error": f"{type(error).__name__}: {error}", "definite": False}
+        self._say({"id": request["id"], **answer})
+
     def _status(self, saga: str) -> dict[str, Any]:
         found = self.known.get(saga)
-        if found is None and self.status is not None:
+        waits = found is None or (self.receive is not None and found["status"] == "running")
+        if waits and self.status is not None:
             said = self.status(saga)
-            return dict(said) if isinstance(said, Mapping) else {"status": said}
+            told = dict(said) if isinstance(said, Mapping) else {"status": said}
+            if found is None or told["status"] != "unknown":  # else it waits for a message
+                return told
         return found or {"status": "unknown"}
 
     def _begin(self, sagas: Iterable[SagaRequest], *, asked: bool = False) -> None:

@@ -10,7 +10,7 @@ import inspect
 import json
 import threading
 import time
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
 from ..actors import Script
 from ..errors import UsageError, nearest
@@ -94,8 +94,16 @@ class LiveActor:
 
     def signal(
         self, topic: str, /, *, saga: str | None = None, key: str = "", delay_ms: float = 0, **payload: Any
-    ) -> NoReturn:
-        raise UsageError(f"actor {self.name!r}: signal({topic!r}, ...): messages are simulated only")
+    ) -> None:
+        self._alive()
+        headers = {"content-type": "application/json", "authorization": f"Bearer {self._token}"}
+        content = {"topic": topic, "saga": self._saga(saga), "key": key, "payload": payload}
+        body = json.dumps({**content, "delay_ms": delay_ms / self._scale})
+        path = f"/{self._case}/{self.name}/publish"
+        status, answer = self._post(f"signal({topic!r}, ...)", path, body, headers, self._timeout_ms / 1000)
+        self._alive()
+        if status != 200:
+            raise UsageError(f"actor {self.name!r}: signal({topic!r}, ...): {answer.get('error')}")
 
     def sleep(self, seconds: float) -> None:
         self._alive()

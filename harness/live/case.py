@@ -71,7 +71,7 @@ class Case:
         self._books = Books(
             folder / "participants.sqlite", setup.services, setup.scenario, setup.orders, setup.adapter.saga.terms
         )
-        network = self._network = Network(manifest, record, self._books, self, token)
+        network = self._network = Network(manifest, record, self._books, members, self, token)
         client = self._client = Client(setup, manifest, record, members, background, network.admission)
         launcher = Launcher(
             supervisor=supervisor,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from ..history import ALERT, CLIENT_ACK, DEAD_LETTER, KIND, RAISED, SAGA, SUBMIT
+from ..history import ALERT, CLIENT_ACK, DATA, DEAD_LETTER, KIND, RAISED, SAGA, SUBMIT
 from ..saga import Outcome
 from ..scenario import Order
 from ..simulator import Setup
@@ -43,6 +43,7 @@ class Client:
     ) -> None:
         self._setup = setup
         self._resume = manifest.resume
+        self._receives = manifest.receives
         self._patience_s = manifest.worker.ready_ms / 1000
         self._record = record
         self._members = members
@@ -129,10 +130,15 @@ class Client:
     def ended(self, saga: str) -> bool:
         """Whether nothing more is to be expected of a saga."""
         status = self._status.get(saga, "")
-        if status in _OUTCOMES or status == "unknown":
+        if status in _OUTCOMES or status == "unknown" or (self._receives and self._waits(saga)):
             return True
         driver = self._taken_by.get(saga)
         return self._resume == "none" and status == "running" and driver is not None and driver.dead
+
+    def _waits(self, saga: str) -> bool:
+        """Whether its worker has told the client to wait: what follows comes of messages."""
+        told = (CLIENT_ACK, saga, (Outcome.PENDING.value,))
+        return any((row[KIND], row[SAGA], row[DATA]) == told for row in self._record.rows)
 
     def all_ended(self) -> bool:
         """Whether nothing more is to be expected of any saga."""

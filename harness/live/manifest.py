@@ -13,6 +13,7 @@ from ..actors import Script, check_actors
 from ..effects import AT_LOG, AT_LOGGED, NO_STORE_ERRORS
 from ..errors import UsageError
 from ..faults import FAULT_KINDS, kind_named
+from ..messages import Topic
 from ..plain import Malformed
 from ..ports import Adapter, check_named
 from ..saga import Saga
@@ -90,6 +91,7 @@ class Capabilities:
     ``forgetting_refusals`` are the participants that do not remember what they refused, ``key_scope`` says how widely
     a participant knows a key, where that is not the usual.
     ``envelope`` names the fields of a request that are headers: they may differ from attempt to attempt.
+    ``receives``: the worker knows the command ``receive``; ``emits`` says which operation publishes which topic.
     ``call_timeout_ms`` is how long its callers wait for an answer, ``lease_ms``
     for how long it may hold a saga without a sign of life, ``max_recovery_ms`` what it needs at most to finish.
     """
@@ -99,6 +101,8 @@ class Capabilities:
     resubmits: bool = False
     wrong_answers: bool = False
     envelope: tuple[str, ...] = ()
+    receives: bool = False
+    emits: Mapping[str, str] = field(default_factory=dict, hash=False)
     cancel: bool = False
     records: bool = False
     store_errors: bool = False
@@ -134,6 +138,7 @@ class Manifest(Capabilities):
     operations: tuple[str, ...] = ()
     about: str = ""
     simulated: str = ""
+    topics: Mapping[str, Topic] = field(default_factory=dict, hash=False)
     slow_share: float = 0.6
     actors: Mapping[str, Script] = field(default_factory=dict, hash=False)
     actor_scale: float = 1.0
@@ -178,6 +183,8 @@ class LiveSystem:
             self.recover = self._not_here
         if manifest.cancel:
             self.cancel = self._not_here
+        if manifest.receives:
+            self.receive = self._not_here
 
     def __call__(self) -> Any:
         return self._not_here()
@@ -213,6 +220,8 @@ def as_adapter(manifest: Manifest, spec: str) -> Adapter:
         actors=manifest.actors,
         resubmits=manifest.resubmits,
         wrong_answers=manifest.wrong_answers,
+        topics=manifest.topics,
+        emits=manifest.emits,
         hidden_writes=not manifest.records,
         about=manifest.about,
         spec=spec,
@@ -264,6 +273,9 @@ def hosted(adapter: Adapter, spec: str) -> Adapter:
         actor_scale=scale,
         resubmits=adapter.resubmits,
         wrong_answers=adapter.wrong_answers,
+        receives=hasattr(adapter.factory, "receive"),
+        topics=adapter.topics,
+        emits=adapter.emits,
     )
     return as_adapter(manifest, spec)
 

@@ -39,7 +39,9 @@ from ..simulator.participants import OK, REJECTED, Reply, receipt
 from .admission import AdmissionOrder
 from .injection import REFUSED_CONNECTION, CaseHost, Fate, Injection
 from .ledger import Books, Call
+from .mail import Mail
 from .manifest import Manifest
+from .member import Members
 from .record import Record
 from .server import Exchange
 from .supervisor import Blocked
@@ -59,13 +61,16 @@ _STATUS: Final = {OK: 200, REJECTED: 409, FAILED: 500}
 class Network:
     """Answers the requests of one case as its plan says."""
 
-    def __init__(self, manifest: Manifest, record: Record, books: Books, host: CaseHost, token: str) -> None:
+    def __init__(
+        self, manifest: Manifest, record: Record, books: Books, members: Members, host: CaseHost, token: str
+    ) -> None:
         self.manifest = manifest
         self.record = record
         self.books = books
         self.host = host
         self.token = token
         self.faults = Injection(manifest, record, books, host)
+        self.mail = Mail(manifest, record, members, host, self._number, self.later)
         self.active = 0
         self._held: list[Call] = []  # copies that arrive after the compensation, or at the end
         self._late: list[Call] = []  # requests that their own compensation overtakes
@@ -108,6 +113,8 @@ class Network:
             await self._note_event(label, body, exchange)
         elif rest == ["log"]:
             await self._log(label, body, exchange)
+        elif rest == ["publish"]:
+            await self._publish(label, body, exchange)
         elif len(rest) == 2 and rest[1] in ("do", "undo"):
             step, what = self.manifest.saga.by_name.get(rest[0]), f"no step {rest[0]!r} with {rest[1]!r}"
             operation = None if step is None else (step.operation if rest[1] == "do" else step.undo)
@@ -153,6 +160,26 @@ class Network:
         call.attempt = self._attempts[call.known_by] = self._attempts.get(call.known_by, 0) + 1
         await self._request(call, exchange)
 
+    def _number(self) -> int:
+        """Of the next request, or message."""
+        self._next += 1
+        return self._next
+
+    async def _publish(self, label: str, body: dict[str, Any], exchange: Exchange) -> None:
+        """A worker publishes a message."""
+        topic, saga, payload = body.get("topic"), body.get("saga"), body.get("payload") or {}
+        known = isinstance(topic, str) and topic and saga in self.record.setup.orders and isinstance(payload, dict)
+        if not known or not self.manifest.receives:
+            error = "write topic, saga and payload; and receives = true in [capabilities]"
+            await exchange.respond(400, {"error": error, "definite": True})
+            return
+        key, delay_ms = str(body.get("key") or ""), float(body.get("delay_ms") or 0)
+        if self.host.dead(label) or not await self.mail.publish(label, str(topic), str(saga), key, delay_ms, payload):
+            await self.host.gone(label)
+            exchange.reset()
+        else:
+            await exchange.respond(200, {})
+
     # -- received ----------------------------------------------------------------------------
 
     async def _request(self, call: Call, exchange: Exchange) -> None:
@@ -164,8 +191,7 @@ class Network:
             if fate.dies:
                 exchange.reset()
                 return
-        self._next += 1
-        call.id = self._next
+        call.id = self._number()
         said: tuple[Any, ...] = (call.operation, _shown(call.payload))
         self.record.add(SEND, call.process, (*said, call.epoch) if call.epoch else said, call=call)
         if cut:
@@ -212,7 +238,11 @@ class Network:
         kind, number = self._visit(call, AT_EFFECT) if call.deliveries == 1 else (None, -1)
         if kind is not None:
             self.record.struck(number)
-        reply: Reply | None = self._note(call, await self._handle(call, kind))
+        handled = self._note(call, await self._handle(call, kind))
+        if handled.effective and (topic := self.manifest.emits.get(call.operation)) is not None:
+            payload = dict(receipt(handled.value))
+            await self.mail.publish(call.service, topic, call.saga, "", 0, payload, cause=call.id)
+        reply: Reply | None = handled
         if kind is not None:
             reply = await self.faults.handled(kind, call, reply)
         await self._let_others_go(call)
@@ -322,7 +352,7 @@ class Network:
         due, self._held, self._late = [*self._held, *self._late], [], []
         for call in due:
             await self.deliver(call)
-        return bool(due)
+        return bool(due) or self.mail.flush()
 
     @property
     def waiting(self) -> bool:

@@ -28,6 +28,7 @@ from ..effects import (
     doing,
 )
 from ..faults import FaultKind
+from . import mail
 from .injection import DOINGS
 from .link import Cut, Link, Session, Streams, reset
 from .manifest import Component, Manifest
@@ -210,4 +211,4 @@ _COMMITTED: Final[Mapping[type[Effect], Strike]] = {
     SlowCommit: StoreProxy._slow,
 }
 
-check_doings(LIVE, {**DOINGS, (AT_LOG, BEFORE): _COMMITTING, (AT_LOGGED, AFTER): _COMMITTED})
+check_doings(LIVE, {**DOINGS, **mail.DOINGS, (AT_LOG, BEFORE): _COMMITTING, (AT_LOGGED, AFTER): _COMMITTED})

@@ -27,6 +27,9 @@ POLL_S: Final = (0.02, 0.2)
 FACTOR: Final = 2
 """A system gets so much more time than it says that it needs, since the machine may be slow."""
 
+IDLE_S: Final = 1.0
+"""After so long without an event a message comes that was to come when all else is at rest."""
+
 QUIESCENT: Final = "quiescent"
 
 
@@ -62,6 +65,7 @@ class Settling:
         while True:
             quiet = await self._until_quiet(bound)
             if await self._network.flush():
+                bound = self._bound()
                 continue
             lasted, why = self._network.heal(waited=not quiet)
             if self._services.heal() or lasted:
@@ -83,8 +87,9 @@ class Settling:
         return time.monotonic() + FACTOR * self._manifest.max_recovery_ms / 1000
 
     async def _until_quiet(self, bound: float) -> bool:
-        """Until nothing is in flight and every saga has come to its end; False where the time ran out."""
-        wait_s = POLL_S[0]
+        """Until nothing is in flight and every saga has come to its end, or nothing happens any more and it may be for
+        a message that is held; False where the time ran out."""
+        wait_s, idle_since = POLL_S[0], time.monotonic()
         while True:
             self._record.changed.clear()
             if self._quiet():
@@ -95,13 +100,19 @@ class Settling:
             try:
                 async with asyncio.timeout(min(wait_s, left)):
                     await self._record.changed.wait()
+                idle_since = time.monotonic()
             except TimeoutError:
                 wait_s = min(2 * wait_s, POLL_S[1])
+                if self._network.mail.holds and not self._under_way() and time.monotonic() - idle_since > IDLE_S:
+                    return True
                 await self._client.ask_for_statuses()
 
     def _quiet(self) -> bool:
-        under_way = self._network.waiting or self._members.starting or self._background.busy or self._actors.busy
-        return not under_way and self._client.all_ended()
+        return not self._under_way() and self._client.all_ended()
+
+    def _under_way(self) -> bool:
+        network, members = self._network, self._members
+        return bool(network.waiting or members.starting or self._background.busy or self._actors.busy)
 
     async def _stays_quiet(self) -> bool:
         """Whether nothing happens for longer than a lease, so that late zombies are seen."""

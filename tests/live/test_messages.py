@@ -1,0 +1,66 @@
+"""Messages to real processes: what a webhook does to a worker, wrong and right."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sagafuzz import Fault, Plan, Site
+from sagafuzz.faults import FAULT_KINDS
+from sagafuzz.history import HANDLED, NACK, PUBLISH, RECEIVE
+from sagafuzz.invariants import check
+from sagafuzz.live.manifest import hosted
+from sagafuzz.loading import load
+from sagafuzz.simulator import Setup
+
+from .conftest import run
+
+EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "webhooks" / "webhooks_adapter.py"
+
+
+def shop(name: str = "ShopRight") -> Setup:
+    adapter = hosted(load(f"{EXAMPLE}:{name}"), name)
+    return Setup(adapter=adapter, scenario=adapter.scenarios[0])
+
+
+def told(setup: Setup, kind: str = "") -> tuple[list[str], set[str], str]:
+    """What happened to the message, which invariants are broken, and what the client was told last."""
+    site = Site("saga-1", "payment.charged", "M", FAULT_KINDS[kind].phase, 1) if kind else None
+    plan = Plan(faults=(Fault(kind=kind, site=site),)) if site is not None else Plan()
+    live = run(setup, plan)
+    assert not live.blocked, live.blocked
+    assert len(live.run.fired) == len(plan)
+    events = [row[1] for row in live.run.rows if row[1] in (PUBLISH, RECEIVE, HANDLED, NACK)]
+    outcomes = [row[9][0] for row in live.run.rows if row[1] == "CLIENT_ACK"]
+    return events, {v.invariant for v in check(live.run.history(setup, plan)).violations}, outcomes[-1]
+
+
+def test_the_worker_is_told_and_acknowledges() -> None:
+    assert told(shop()) == ([PUBLISH, RECEIVE, HANDLED], set(), "completed")
+
+
+@pytest.mark.parametrize(
+    ("kind", "received"),
+    [
+        ("message-twice", 2),
+        ("message-again-at-end", 2),
+        ("message-after-end", 1),
+        ("message-late", 1),
+        ("lost-message-ack", 2),
+        ("crash-at-receipt", 1),
+        ("crash-before-message-ack", 2),
+        ("crash-after-message-ack", 1),
+    ],
+)
+def test_a_right_one_survives_what_befalls_a_message(kind: str, received: int) -> None:
+    events, violated, outcome = told(shop(), kind)
+    assert (events.count(RECEIVE), violated, outcome) == (received, set(), "completed")
+
+
+def test_one_that_drops_what_comes_too_early_is_left_waiting() -> None:
+    setup = shop("Shop")
+    plan = Plan(faults=(Fault(kind="lost-ack", site=Site("saga-1", "payment", "F", "ack", 1)),))
+    live = run(setup, plan)
+    assert not live.blocked, live.blocked
+    assert "I40" in {v.invariant for v in check(live.run.history(setup, plan)).violations}
