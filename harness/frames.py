@@ -33,6 +33,13 @@ def is_own(filename: str) -> bool:
 
 
 @functools.cache
+def is_ours(filename: str) -> bool:
+    """Whether a frame of that file is the harness's: of no system under test, its own or one that comes with it."""
+    path = Path(filename).resolve()
+    return path.is_relative_to(_OURS) and not any(map(path.is_relative_to, _SYSTEMS))
+
+
+@functools.cache
 def _is_installed(filename: str) -> bool:
     """Whether it is an installed package's, or a built-in adapter's: a system under test may ship as one."""
     path = Path(filename).resolve()

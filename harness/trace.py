@@ -187,6 +187,11 @@ class Trace:
         strike = self._faults.get(site)
         return strike if strike is None or strike.kind.name not in impossible else None
 
+    @property
+    def spent(self) -> bool:
+        """Whether every fault of the plan has struck."""
+        return len(self.fired) >= len(self._faults)
+
     def struck(self, number: int) -> None:
         """The fault of that number takes its effect now."""
         self.fired.append((len(self.rows), number))

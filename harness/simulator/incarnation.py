@@ -23,6 +23,11 @@ LATELY: Final = 100
 _FAILED_TRIES: Final = frozenset({"CallTimeout", "Unavailable", "StoreUnavailable"})
 
 
+def of_a_clock(entry: Any) -> bool:
+    """Whether an input tells the time."""
+    return type(entry) in (int, float) or entry[:1] == ("now",)
+
+
 def _failed(entry: Any) -> bool:
     """Whether an input says that what was asked came to nothing, or nobody knows to what."""
     return type(entry) is tuple and len(entry) == 4 and entry[1] in _FAILED_TRIES
@@ -138,7 +143,7 @@ class Incarnation:
     @property
     def reads_clock(self) -> bool:
         """Whether it has asked for the time lately."""
-        return any(type(entry) in (int, float) or entry[:1] == ("now",) for entry in self.inputs[-LATELY:])
+        return any(map(of_a_clock, self.inputs[-LATELY:]))
 
     @property
     def may_forget(self) -> bool:

@@ -13,7 +13,7 @@ import threading
 from asyncio import events
 from collections import deque
 from collections.abc import Callable
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from typing import Any, Final, NamedTuple, Protocol
 
 from greenlet import GreenletExit, getcurrent, greenlet
@@ -183,10 +183,21 @@ class Kernel:
         """Whether all that will still happen is that tasks go on which wait for a time to pass."""
         return not self._runnable and all(what in (WAKE, LOOP) for _, _, what, _ in self.timers)
 
-    def skip(self, by_us: int) -> None:
-        """Let time pass in which nobody does anything: whoever waits does so for that much longer."""
+    def skip(self, by_us: int, since: int) -> bool:
+        """Let time pass in which nobody does anything: whoever began to wait after the timer of order ``since`` does so
+        for that much longer, or until just before something else is due. False where nothing can be skipped so."""
+        polls = [entry for entry in self.timers if entry[1] > since and entry[2] in (WAKE, LOOP)]
+        others = [entry for entry in self.timers if entry[1] <= since or entry[2] not in (WAKE, LOOP)]
+        if self._runnable or not polls:
+            return False
+        if others:
+            by_us = min(by_us, min(others)[0] - max(polls)[0] - 1)
+        if by_us <= 0:
+            return False
         self.now_us += by_us
-        self.timers[:] = [(due_us + by_us, order, what, whom) for due_us, order, what, whom in self.timers]
+        self.timers[:] = others + [(due_us + by_us, order, what, whom) for due_us, order, what, whom in polls]
+        heapify(self.timers)
+        return True
 
     @property
     def at_rest_but_for_timers(self) -> bool:

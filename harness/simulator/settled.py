@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import Final
 
 from ..history import (
     ALERT,
@@ -17,10 +17,8 @@ from ..history import (
     EFFECTIVE,
     EXPIRE,
     KIND,
-    LOG,
     LOGACK,
     LOGLOST,
-    MSG,
     OUTCOME,
     PROCESS,
     RECORD,
@@ -89,24 +87,3 @@ def _unseen(rows: Sequence[Row]) -> set[str]:
     return {
         row[SAGA] for row in since if row[KIND] == LOGACK and row[DATA][RECORD] == "create" and row[PROCESS] in dead
     }
-
-
-class Look(NamedTuple):
-    """What was seen when a run was looked at: how many ``rows`` and ``ticks`` there were, and in how many ticks
-    something had ``worked``. Since tick ``since``, at ``since_us``, nothing has; ``wrote`` says that somebody wrote all
-    the same, of no saga. The ``next`` look is due after so many ticks."""
-
-    rows: int
-    worked: int
-    ticks: int
-    since: int
-    since_us: int
-    wrote: bool
-    next: int
-
-
-def is_work(row: Row) -> bool:
-    """Whether an event is more than a question to a participant, or a sign of life in the store."""
-    if row[KIND] in (LOG, LOGACK):
-        return bool(row[SAGA])
-    return not row[MSG] or bool(row[STEP])

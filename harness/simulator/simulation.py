@@ -24,7 +24,6 @@ from ..history import (
     FINAL_RESTART,
     HEAL,
     KIND,
-    LOGACK,
     NONSENSE,
     OUTCOME,
     PAUSE,
@@ -34,7 +33,6 @@ from ..history import (
     SUBMIT,
     TERMINAL,
     UNCALLED,
-    WAITING,
 )
 from ..saga import Outcome
 from ..scenario import Order
@@ -50,37 +48,20 @@ from .network import Network
 from .patches import made_inside, virtual
 from .priorities import Priorities
 from .process import Process
-from .settled import Look, binding_steps, is_work, unsettled
+from .resting import Look, first_look, looked
+from .settled import binding_steps, unsettled
 from .setup import Setup
 from .timers import RESUBMIT, START, START_BESIDE
 from .timers import SUBMIT as SUBMIT_DUE
 
-HORIZON_US: Final = 30 * 24 * 3_600_000_000
-"""Virtual time after which a run is cut: thirty days, beyond any backoff."""
+HORIZON_US: Final = 10 * 365 * 24 * 3_600_000_000
+"""Virtual time after which a run is at rest, whatever is still due: ten years. Nobody waits for longer."""
 
 OPERATOR_US: Final = 3_600_000_000
 """For how long a compensation fails at most: one hour. An operator repairs it as soon as all is at rest, if called."""
 
 HEALING: Final = "heal"
 """Why a process is started when all faults are over and a saga is open."""
-
-LOOK_TICKS: Final = 25
-"""So many timers fire between two looks at whether a run is at rest."""
-
-MAX_TICKS: Final = 10_000
-"""Timers that fire, for each saga, in a run that never stops doing something, before it is called a livelock."""
-
-IDLE_TICKS: Final = 4_000
-"""Timers that fire although nothing comes of them, before a run counts as at rest, or time is skipped."""
-
-MAX_IDLE_TICKS: Final = 40_000
-"""The same while a saga, or a recovery, is under way, and while no time can be skipped."""
-
-FAILING_TICKS: Final = 2_000
-"""Timers that fire at most while a compensation fails."""
-
-LATE_US: Final = 24 * 3_600_000_000
-"""For how long those that poll for ever are watched after all sagas have come to their end: one day."""
 
 _ENDS: Final = frozenset({CLIENT_ACK, TERMINAL, DEAD_LETTER, RAISED, NONSENSE})
 
@@ -381,7 +362,7 @@ class Simulation:
                     break
                 if network.flush() or (self.broker is not None and self.broker.flush()):
                     continue
-                if network.stuck and self._operator_comes(waited=bool(kernel.timers)):
+                if network.stuck and self.operator_comes(waited=bool(kernel.timers)):
                     continue
                 if self._needs_restart():
                     self._restart()
@@ -393,81 +374,26 @@ class Simulation:
             self.close()
 
     def _run_to_rest(self) -> None:
-        """Run until nothing is left to do, or until all that still happens is that somebody polls in vain."""
+        """Run until nothing is left to do, or until it can be told what becomes of it: see `resting`."""
         kernel = self.kernel
         if self.look is None:  # else this is a copy of a run that was in the midst of it
-            self.look = self._first_look(0)
+            self.look = first_look(self)
         while self.look is not None:
             kernel.max_ticks = self.look.next
             kernel.run()
             if kernel.stopped != LIVELOCK:
                 break
             kernel.stopped = ""
-            self.look = self._looked(self.look)
+            self.look = looked(self, self.look)
         self.look = None
         kernel.max_ticks = NO_LIMIT
-
-    def _first_look(self, worked: int) -> Look:
-        kernel = self.kernel
-        return Look(
-            rows=len(self.trace.rows),
-            worked=worked,
-            ticks=kernel.ticks,
-            since=kernel.ticks,
-            since_us=kernel.now_us,
-            wrote=False,
-            next=kernel.ticks + LOOK_TICKS,
-        )
-
-    def _looked(self, look: Look) -> Look | None:
-        """Look again at a run that goes on: None where it is at rest, or is ended."""
-        kernel, rows = self.kernel, self.trace.rows
-        if self.network.stuck and kernel.ticks - self.called_at >= FAILING_TICKS:
-            self._operator_comes(waited=True)
-        new = rows[look.rows :]
-        if any(map(is_work, new)):
-            worked = look.worked + kernel.ticks - look.ticks
-            if worked < MAX_TICKS * len(self.setup.orders):
-                return self._first_look(worked)
-            kernel.stopped = LIVELOCK
-            return None
-        wrote = look.wrote or any(row[KIND] == LOGACK for row in new)
-        look = look._replace(rows=len(rows), ticks=kernel.ticks, wrote=wrote, next=kernel.ticks + LOOK_TICKS)
-        if self.network.outage_lasts and kernel.ticks - look.since < MAX_IDLE_TICKS:
-            return look  # what fails now will be done when it is over
-        return look if self.network.stuck and not self._operator_comes(waited=False) else self._idle(look)
-
-    def _idle(self, look: Look) -> Look | None:
-        """Nothing has come of anything since ``look.since``."""
-        kernel = self.kernel
-        idle, waited_us = kernel.ticks - look.since, kernel.now_us - look.since_us
-        can_skip = kernel.only_waits and not look.wrote and not self.setup.judged_by_time
-        clock = self.setup.is_async or any(process.reads_clock for process in self.living)
-        if self._only_pollers():
-            if can_skip and clock and waited_us < LATE_US:
-                return self._skipped(look, 3 * waited_us)
-            return None if can_skip or idle >= FAILING_TICKS else look
-        if idle < IDLE_TICKS:
-            return look
-        if clock and can_skip:
-            return self._skipped(look, waited_us)
-        if idle < (MAX_IDLE_TICKS if clock or self._serves() else IDLE_TICKS):
-            return look
-        if clock:
-            kernel.stopped = WAITING
-        return None
-
-    def _skipped(self, look: Look, by_us: int) -> Look:
-        """So much more time has passed by the next look, in which everybody who polls does so once more."""
-        self.kernel.skip(max(by_us, 1_000_000))
-        return look._replace(next=self.kernel.ticks + len(self.kernel.timers) + 1)
 
     def call_operator(self) -> None:
         """A compensation fails for good: time stops an hour from now at the latest, for somebody to repair it."""
         self.called_at = self.kernel.ticks
         self.kernel.horizon_us = min(self.kernel.horizon_us, self.kernel.now_us + OPERATOR_US)
 
-    def _operator_comes(self, *, waited: bool) -> bool:
+    def operator_comes(self, *, waited: bool) -> bool:
         """An operator repairs the compensations that fail and to which somebody was called; whether there were such.
         The others fail on, until somebody has ``waited`` for them as long as anybody does: by then they have shown
         what they keep back, and are judged by it."""
@@ -480,10 +406,10 @@ class Simulation:
             self.kernel.horizon_us = self.kernel.now_us + HORIZON_US
         return bool(mended)
 
-    def _only_pollers(self) -> bool:
+    def only_pollers(self) -> bool:
         """Every saga has come to its end, or was begun and nothing of it is open any more; what still runs would run
         for ever."""
-        if self.process is None or self._serves() or not self.actors.at_rest:
+        if self.process is None or self.serves() or not self.actors.at_rest:
             return False
         over: set[str] = set()
         binding = binding_steps(self.setup)
@@ -496,7 +422,8 @@ class Simulation:
                 over.add(row[SAGA])
         return over.issuperset(self.setup.orders) and not unsettled(self.setup, self.trace.rows)
 
-    def _serves(self) -> bool:
+    def serves(self) -> bool:
+        """Whether a process is in boot, run or recover."""
         return any(process.serving for process in self.living)
 
     def _needs_restart(self) -> bool:

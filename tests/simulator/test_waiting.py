@@ -163,9 +163,14 @@ def test_a_saga_for_which_somebody_polls_in_vain_is_not_called_inconclusive(lab:
     assert {violation.invariant for violation in check(trial.history).violations} == {"I2"}
 
 
-def test_a_livelock_is_told_after_some_thousand_timers(lab: Laboratory) -> None:
+@pytest.mark.parametrize(("counts", "most"), [(False, 200), (True, 3_100)], ids=["all alike", "counted"])
+def test_a_livelock_is_told_as_soon_as_it_is_proven_and_else_after_some_thousand_timers(
+    lab: Laboratory, counts: bool, most: int
+) -> None:
     def run(world: Any, order: Any) -> bool:
+        attempts = 0
         while True:
+            attempts += counts
             try:
                 return bool(world.call("payment.charge", key="k"))
             except PortError:
@@ -173,7 +178,7 @@ def test_a_livelock_is_told_after_some_thousand_timers(lab: Laboratory) -> None:
 
     sim = Simulation(Setup(adapter=lab.system(run), scenario=Scenario(rejections=((1, "payment.charge"),))))
     assert sim.complete().rows[-1][9] == ("livelock",)
-    assert sim.kernel.ticks < 11_000
+    assert sim.kernel.ticks < most
 
 
 def test_who_asks_a_participant_that_cannot_be_reached_for_a_while_is_not_at_rest(lab: Laboratory) -> None:
@@ -213,4 +218,4 @@ def test_a_run_of_an_older_process_is_waited_for_beside_a_newer_one(lab: Laborat
         return True
 
     system = lab.system(run, recover=lambda world: None)
-    assert lab.trial(system, "second-orchestrator 'terminal'").answers == ["completed"]
+    assert lab.unchecked(system, "second-orchestrator 'terminal'").answers == ["completed"]  # it changes nothing

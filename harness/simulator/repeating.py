@@ -1,0 +1,235 @@
+"""Proof that a run goes round: where it is as it was before, and has not asked for the time since, it will do for ever
+what it did meanwhile.
+
+A run is as it was when everything on which its future depends is: what is durable, what the participants hold, what is
+under way, the timers, and the code under test itself, told from the frames of its tasks. What cannot be told is never
+taken for equal.
+"""
+
+from __future__ import annotations
+
+import dis
+import enum
+import functools
+import hashlib
+import logging
+import random
+from collections import Counter, OrderedDict, defaultdict, deque
+from collections.abc import Callable, Mapping
+from types import (
+    BuiltinFunctionType,
+    CellType,
+    CodeType,
+    FrameType,
+    FunctionType,
+    MappingProxyType,
+    MethodType,
+    ModuleType,
+)
+from typing import Any, Final, Protocol
+
+from ..frames import is_ours
+from ..saga import Saga, Step
+from ..scenario import Order
+from .host import Host
+from .kernel import Task
+from .message import Message
+from .network import Network
+from .retained import Opaque, told
+from .store import StorePort
+from .timers import ANSWERING, DELIVERY, GIVE_UP, WAKE, Entry
+from .world import SimWorld
+
+MOST: Final = 4_000
+"""So many values are looked at in the code under test at most."""
+
+_HEAP_TYPE: Final = 1 << 9
+"""The flag of a class that is written in Python."""
+
+_PLAIN: Final = (type(None), bool, int, float, complex, str, bytes)
+_CONSTANT: Final = (type, ModuleType, BuiltinFunctionType, logging.Logger, CodeType, Order, Saga, Step)
+_WORLD: Final = (SimWorld, StorePort)
+
+
+class Running(Host, Protocol):
+    """A run, as far as it is told where it is."""
+
+    network: Network
+    services: dict[str, Any]
+    chance: random.Random | None
+    incarnations: int
+    waiting: list[Order]
+
+
+def position(sim: Running) -> bytes:
+    """Where a run is, 16 bytes: the same only where its future is, as long as nobody asks for the time. Empty where
+    that cannot be told, and where a fault is still to strike."""
+    setup, network = sim.setup, sim.network
+    hidden = sim.databases or sim.resources or sim.chance is not None or setup.adapter.participants
+    beside = setup.scenario.actors or sim.broker is not None or setup.is_async or setup.judged_by_time
+    if hidden or beside or not sim.trace.spent or network.stuck or network.held or network.late or network.waiting:
+        return b""
+    teller = _Teller()
+    try:
+        for task in sim.kernel.tasks:
+            if not task.finished:
+                teller.tell_task(task)
+        for value in (sim.durable.texts, sim.durable.files, *_services(sim)):
+            teller.tell(value)
+        now = sim.kernel.now_us
+        for table in (network.cut, network.mute, network.down):
+            teller.tell({service: until - now for service, until in table.items() if until > now})
+        for entry in sorted(sim.kernel.timers, key=lambda entry: entry[:2]):
+            teller.tell_timer(entry, now)
+    except Opaque:
+        return b""
+    teller.parts += [sim.incarnations, len(sim.living), len(sim.waiting), bool(sim.durable.lags), sim.wall_offset_s]
+    return hashlib.blake2b(repr(teller.parts).encode(), digest_size=16).digest()
+
+
+def _services(sim: Running) -> list[bytes]:
+    """What each participant holds. Raises Opaque where that cannot be told."""
+    try:
+        return [told(service) for service in sim.services.values()]
+    except ValueError:
+        raise Opaque from None
+
+
+class _Teller:
+    """Writes values down, so that two are written alike only where code cannot tell them apart."""
+
+    def __init__(self) -> None:
+        self.parts: list[Any] = []
+        self._seen: dict[int, int] = {}
+        self._kept: list[Any] = []  # so that no id is used twice
+
+    def tell_task(self, task: Task) -> None:
+        process = task.process
+        frame = task.glet.gr_frame if task.glet is not None else None
+        if frame is None or process.paused_until_us:
+            raise Opaque
+        self.parts += [task.label, task.saga, task.waiting, task.error is None]
+        while frame is not None:
+            if not is_ours(frame.f_code.co_filename):
+                self._tell_frame(frame)
+            frame = frame.f_back
+
+    def _tell_frame(self, frame: FrameType) -> None:
+        code, at = frame.f_code, frame.f_lasti
+        if any(begin <= at < end for begin, end in _loops(code)):
+            raise Opaque  # how far the iterator of a for loop has come is seen nowhere
+        self.parts += ["frame", code.co_qualname, code.co_firstlineno, at]
+        self.tell(frame.f_locals)
+        for name in code.co_names:
+            value = frame.f_globals.get(name)
+            if type(value) in _VALUES:
+                self.parts.append(name)
+                self.tell(value)
+
+    def tell_timer(self, entry: Entry, now_us: int) -> None:
+        due_us, _, what, whom = entry
+        self.parts += ["timer", due_us - now_us, what]
+        if what == WAKE:
+            self.parts += [whom.label, whom.saga, whom.finished]
+        elif what in (DELIVERY, GIVE_UP):
+            self._tell_message(whom, now_us)
+        elif what == ANSWERING:
+            self._tell_message(whom[0], now_us)
+            self.parts += [whom[1].answer, repr(whom[1].value)]
+        else:
+            raise Opaque
+
+    def _tell_message(self, msg: Message, now_us: int) -> None:
+        about = (msg.operation, msg.saga, msg.step, msg.key, msg.deliveries, msg.done, msg.deaf, msg.process.dead)
+        self.parts += [*about, msg.due_us - now_us]
+        self.tell(msg.payload)
+
+    def tell(self, value: Any) -> None:
+        """Write down a value, and what can be reached from it. Raises Opaque where that cannot be done."""
+        kind = type(value)
+        if kind in _PLAIN:
+            self.parts.append((kind.__name__, value))
+        elif isinstance(value, _WORLD):
+            self.parts.append("world")  # what it shows is told by itself
+        elif isinstance(value, _CONSTANT):
+            self.parts.append(
+                ("constant", getattr(value, "__name__", "") or getattr(value, "name", "") or getattr(value, "id", ""))
+            )
+        elif isinstance(value, enum.Enum):
+            self.parts.append((kind.__qualname__, value.name))
+        elif id(value) in self._seen:
+            self.parts.append(("seen", self._seen[id(value)]))
+        else:
+            self._tell_compound(value, kind)
+
+    def _tell_compound(self, value: Any, kind: type) -> None:
+        self._seen[id(value)] = len(self._seen)
+        self._kept.append(value)
+        if len(self._seen) > MOST:
+            raise Opaque
+        self.parts.append((kind.__qualname__, len(value) if hasattr(kind, "__len__") else 0))
+        for each in _within(value, kind):
+            self.tell(each)
+
+
+def _within(value: Any, kind: type) -> list[Any]:
+    """The values that one consists of. Raises Opaque where they cannot be told."""
+    parts = _PARTS.get(kind)
+    if parts is not None:
+        return parts(value)
+    if issubclass(kind, tuple):
+        return [*value]
+    if issubclass(kind, BaseException):
+        return [value.args, vars(value)]
+    if any(not base.__flags__ & _HEAP_TYPE and base is not object for base in kind.__mro__):
+        raise Opaque  # it holds what only C knows of
+    slots = [getattr(value, name, None) for each in kind.__mro__ for name in _slots(each)]
+    shared = [each for name, each in vars(kind).items() if name[:2] != "__" and type(each) in _VALUES]
+    return [*slots, getattr(value, "__dict__", None), *shared]
+
+
+def _of_a_set(value: Any) -> list[Any]:
+    if not all(type(each) in _PLAIN for each in value):
+        raise Opaque
+    return sorted(value, key=repr)
+
+
+def _contents(cell: CellType) -> Any:
+    try:
+        return cell.cell_contents
+    except ValueError:  # empty
+        return None
+
+
+def _slots(kind: type) -> tuple[str, ...]:
+    found = vars(kind).get("__slots__", ())
+    return (found,) if isinstance(found, str) else tuple(found)
+
+
+_PARTS: Final[Mapping[type, Callable[[Any], list[Any]]]] = {
+    **dict.fromkeys((tuple, list, deque), list),
+    **dict.fromkeys(
+        (dict, defaultdict, OrderedDict, Counter, MappingProxyType),
+        lambda value: [each for pair in value.items() for each in pair],
+    ),
+    **dict.fromkeys((set, frozenset), _of_a_set),
+    CellType: lambda value: [_contents(value)],
+    FunctionType: lambda value: [
+        value.__code__.co_qualname,
+        value.__closure__,
+        value.__defaults__,
+        value.__kwdefaults__,
+    ],
+    MethodType: lambda value: [value.__func__, value.__self__],
+    functools.partial: lambda value: [value.func, value.args, value.keywords],
+}
+"""The values that one of a kind consists of."""
+
+_VALUES: Final = (*_PLAIN, *_PARTS.keys() - {CellType, FunctionType, MethodType})
+"""What a module or a class may keep beside its code."""
+
+
+@functools.cache
+def _loops(code: CodeType) -> tuple[tuple[int, int], ...]:
+    """From where to where each for loop of a function goes."""
+    return tuple((each.offset, each.argval) for each in dis.get_instructions(code) if each.opname == "FOR_ITER")

@@ -1,0 +1,229 @@
+"""When a run is at rest, goes round without an end, or can do without the time that somebody polls in vain.
+
+It is looked at now and then. Where it is provably where it was before (see `repeating`) it will never do anything else:
+that is rest, or a livelock where something came of what it did. Where code asks for the time, and what it is answered
+otherwise repeats, time is skipped to the next moment at which something else is due. Else numbers decide.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from typing import Any, Final, NamedTuple, Protocol
+
+from ..history import KIND, LOG, LOGACK, MSG, SAGA, STEP, WAITING, Row
+from .incarnation import of_a_clock
+from .kernel import LIVELOCK
+from .repeating import Running, position
+
+LOOK_TICKS: Final = 25
+"""So many timers fire between two looks at whether a run is at rest."""
+
+MAX_TICKS: Final = 3_000
+"""Timers that fire, for each saga, in a run that never stops doing something, before it is called a livelock."""
+
+SAME_TICKS: Final = 100
+"""Timers that fire although nothing comes of them, before time is skipped in which answers repeat."""
+
+IDLE_TICKS: Final = 4_000
+"""Timers that fire although nothing comes of them, before time is skipped in which answers vary."""
+
+MAX_IDLE_TICKS: Final = 40_000
+"""The same while something is open, before the run is cut."""
+
+FAILING_TICKS: Final = 2_000
+"""Timers that fire at most while a compensation fails."""
+
+LATE_TICKS: Final = 400
+"""Timers that fire after all sagas have come to their end, where no time can be skipped."""
+
+LATE_US: Final = 24 * 3_600_000_000
+"""For how long those that poll for ever are watched after all sagas have come to their end: one day."""
+
+MARK_TICKS: Final = 150
+"""After so many timers of one stretch a run is compared with itself for the first time, and after each doubling."""
+
+PERIOD_TICKS: Final = 48
+"""So many timers fire in a round at most that is known again."""
+
+SKIPPED_US: Final = 1_000_000
+"""How much time is skipped at least."""
+
+
+class Mark(NamedTuple):
+    """Where a run was: how many ticks and rows there were, and how many answers each living process had had."""
+
+    position: bytes
+    ticks: int
+    rows: int
+    heard: tuple[int, ...]
+
+
+class Look(NamedTuple):
+    """What was seen when a run was looked at: how many ``rows`` and ``ticks`` there were, and in how many ticks
+    something had ``worked``. Since tick ``since``, at ``since_us``, when the last timer was of ``order``, nothing has;
+    ``wrote`` says that somebody wrote all the same, of no saga. The ``next`` look is due after so many ticks. Where
+    the run is compared with itself, ``mark`` says with what; it will be from tick ``compare`` on."""
+
+    rows: int
+    worked: int
+    ticks: int
+    since: int
+    since_us: int
+    order: int
+    wrote: bool
+    next: int
+    compare: int
+    mark: Mark | None = None
+
+
+class Resting(Running, Protocol):
+    """A run, as far as it is judged whether it is at rest. ``called_at`` are the ticks by which a compensation began to
+    fail for good."""
+
+    called_at: int
+
+    def serves(self) -> bool:
+        """Whether a process is in boot, run or recover."""
+
+    def only_pollers(self) -> bool:
+        """Whether every saga is over, and what still runs would run for ever."""
+
+    def operator_comes(self, *, waited: bool) -> bool:
+        """Let an operator repair what fails and what he is called to; whether there was such."""
+
+
+def first_look(sim: Resting) -> Look:
+    """A run, or what is left of it, begins."""
+    kernel = sim.kernel
+    return Look(
+        rows=len(sim.trace.rows),
+        worked=0,
+        ticks=kernel.ticks,
+        since=kernel.ticks,
+        since_us=kernel.now_us,
+        order=kernel.moment().order,
+        wrote=False,
+        next=kernel.ticks + LOOK_TICKS,
+        compare=kernel.ticks + MARK_TICKS,
+    )
+
+
+def looked(sim: Resting, look: Look) -> Look | None:
+    """Look again at a run that goes on: None where it is at rest, or is ended."""
+    kernel, rows = sim.kernel, sim.trace.rows
+    if sim.network.stuck and kernel.ticks - sim.called_at >= FAILING_TICKS:
+        sim.operator_comes(waited=True)
+    mark, look = look.mark, _marked(sim, look)
+    if mark is not None and look.mark is not None and _is_again(sim, mark):
+        kernel.stopped = LIVELOCK if any(map(_is_work, rows[mark.rows :])) else ""
+        return None
+    new = rows[look.rows :]
+    look = look._replace(rows=len(rows), next=kernel.ticks + (LOOK_TICKS if look.mark is None else 1))
+    if any(map(_is_work, new)):
+        worked = look.worked + kernel.ticks - look.ticks
+        if worked >= MAX_TICKS * len(sim.setup.orders):
+            kernel.stopped = LIVELOCK
+            return None
+        since: dict[str, Any] = {"since": kernel.ticks, "since_us": kernel.now_us, "order": kernel.moment().order}
+        return look._replace(worked=worked, ticks=kernel.ticks, wrote=False, **since)
+    look = look._replace(ticks=kernel.ticks, wrote=look.wrote or any(row[KIND] == LOGACK for row in new))
+    if sim.network.outage_lasts and kernel.ticks - look.since < MAX_IDLE_TICKS:
+        return look  # what fails now will be done when it is over
+    if look.mark is not None or (sim.network.stuck and not sim.operator_comes(waited=False)):
+        return look
+    return _after_all(sim, look) if sim.only_pollers() else _idle(sim, look)
+
+
+def _is_work(row: Row) -> bool:
+    """Whether an event is more than a question to a participant, or a sign of life in the store."""
+    if row[KIND] in (LOG, LOGACK):
+        return bool(row[SAGA])
+    return not row[MSG] or bool(row[STEP])
+
+
+# -- a run that is compared with itself --------------------------------------------------------------
+
+
+def _marked(sim: Resting, look: Look) -> Look:
+    """The look with the mark that the run is to be compared with next, if it is time for one."""
+    ticks = sim.kernel.ticks
+    if look.mark is not None and ticks - look.mark.ticks > PERIOD_TICKS:
+        return look._replace(mark=None, compare=2 * ticks)
+    if look.mark is not None or ticks < look.compare:
+        return look
+    found = position(sim)
+    if not found:
+        return look._replace(compare=2 * ticks)
+    heard = tuple(len(process.inputs) for process in sim.living)
+    return look._replace(mark=Mark(position=found, ticks=ticks, rows=len(sim.trace.rows), heard=heard))
+
+
+def _is_again(sim: Resting, mark: Mark) -> bool:
+    """Whether a run is where it was, and nobody has asked for the time since."""
+    if sim.kernel.ticks == mark.ticks or len(mark.heard) != len(sim.living):
+        return False
+    since = (process.inputs[heard:] for process, heard in zip(sim.living, mark.heard, strict=True))
+    return not any(map(of_a_clock, (entry for inputs in since for entry in inputs))) and position(sim) == mark.position
+
+
+# -- a run in which nothing comes of anything ----------------------------------------------------------
+
+
+def _asks_for_time(sim: Resting) -> bool:
+    return sim.setup.is_async or any(process.reads_clock for process in sim.living)
+
+
+def _may_skip(sim: Resting, look: Look) -> bool:
+    """Whether nobody can notice that all who wait do so for longer: what is written meanwhile only its writer reads."""
+    return not sim.setup.judged_by_time and (not look.wrote or len(sim.living) == 1)
+
+
+def _after_all(sim: Resting, look: Look) -> Look | None:
+    """All sagas are over, and who is left polls. It is watched for a while."""
+    idle, waited_us = sim.kernel.ticks - look.since, sim.kernel.now_us - look.since_us
+    if sim.kernel.only_waits and _may_skip(sim, look):
+        if _asks_for_time(sim):
+            return (_skipped(sim, look, 3 * waited_us) or look) if waited_us < LATE_US else None
+        if not look.wrote:
+            return None
+    return None if idle >= LATE_TICKS else look
+
+
+def _idle(sim: Resting, look: Look) -> Look | None:
+    """Something is open, and nothing has come of anything since ``look.since``."""
+    kernel = sim.kernel
+    idle, waited_us, clock = kernel.ticks - look.since, kernel.now_us - look.since_us, _asks_for_time(sim)
+    if idle < (SAME_TICKS if not look.wrote and _answers_repeat(sim) else IDLE_TICKS):
+        return look
+    if clock and _may_skip(sim, look) and (skipped := _skipped(sim, look, waited_us // 4)):
+        return skipped
+    works = clock or sim.serves() or _works_for_sagas(sim)
+    if idle < (MAX_IDLE_TICKS if works else IDLE_TICKS):
+        return look
+    if works:
+        kernel.stopped = WAITING
+    return None
+
+
+def _works_for_sagas(sim: Resting) -> bool:
+    """Whether some task that a saga has left goes on: it may count what it does."""
+    return any(task.saga and not task.finished for process in sim.living for task in process.tasks)
+
+
+def _answers_repeat(sim: Resting) -> bool:
+    """Whether what each process was answered lately, the time apart, it had been answered shortly before."""
+    for process in sim.living:
+        lately = [entry for entry in process.inputs[-2 * LOOK_TICKS :] if not of_a_clock(entry)]
+        half = len(lately) // 2
+        before: Sequence[Hashable] = lately[:half]
+        if not all(entry in before for entry in lately[half + 1 :]):
+            return False
+    return True
+
+
+def _skipped(sim: Resting, look: Look, by_us: int) -> Look | None:
+    """By the next look so much more time has passed, in which everybody who polls does so once more, but no more than
+    until something else is due; None where that is now."""
+    if not sim.kernel.skip(max(by_us, SKIPPED_US), look.order):
+        return None
+    return look._replace(next=sim.kernel.ticks + len(sim.kernel.timers) + 1)

@@ -1,0 +1,221 @@
+"""What is skipped, and what is proven of a run that goes round, changes no verdict: each plan comes to the same where
+every timer fires."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from sagafuzz import Adapter, Outcome, Plan, PortError, Rejected, Scenario
+from sagafuzz.exploration.enumerator import Enumerator
+from sagafuzz.history import APPLY, CLIENT_ACK, RAISED
+from sagafuzz.invariants import check
+from sagafuzz.simulator import Setup, Simulation, resting, simulate
+
+from .conftest import Laboratory
+
+DECLINED = Scenario(name="declined", rejections=((1, "payment.charge"),), succeeds=False)
+
+
+def insist(world: Any, operation: str, saga: str) -> None:
+    """Ask until there is an answer; a refusal is one."""
+    while True:
+        try:
+            world.call(operation, saga=saga, key=f"{saga}/{operation}")
+        except Rejected:
+            return
+        except PortError:
+            world.sleep(1)
+        else:
+            return
+
+
+def parked(wait: Callable[[Any, str], object], then: tuple[str, ...] = ("order.cancel",)) -> Callable[..., Outcome]:
+    """Does its first step, answers 'pending', and undoes it when ``wait(world, saga)`` returns."""
+
+    def run(world: Any, order: Any) -> Outcome:
+        insist(world, "order.create", order.id)
+        world.spawn(later, world, order.id)
+        return Outcome.PENDING
+
+    def later(world: Any, saga: str) -> None:
+        wait(world, saga)
+        for operation in then:
+            insist(world, operation, saga)
+        world.reply(saga, Outcome.COMPENSATED)
+
+    return run
+
+
+def until_due(world: Any, saga: str) -> None:
+    due = world.now() + 300
+    while world.now() < due:
+        world.sleep(0.2)
+
+
+def until_long_since(world: Any, saga: str) -> None:
+    began = time.monotonic()
+    while time.monotonic() - began < 300:
+        time.sleep(0.2)
+
+
+def counting(world: Any, saga: str) -> None:
+    rounds = 0
+    while rounds < 3_000:
+        world.sleep(0.1)
+        rounds += 1
+
+
+def by_a_list(world: Any, saga: str) -> None:
+    for seconds in [0.1] * 3_000:
+        world.sleep(seconds)
+
+
+def counting_elsewhere(world: Any, saga: str) -> None:
+    counter = {"left": [3_000]}
+    while counter["left"][0]:
+        counter["left"][0] -= 1
+        world.sleep(0.1)
+
+
+def beside_a_sleeper(world: Any, saga: str) -> None:
+    woken: list[bool] = []
+
+    def sleeps() -> None:
+        world.sleep(900)
+        woken.append(True)
+
+    world.spawn(sleeps)
+    while not woken and world.now() > 0:
+        world.sleep(0.2)
+
+
+def for_ever(world: Any, saga: str) -> None:
+    while world.store.get("never") is None:
+        world.sleep(0.2)
+
+
+def refused_for_ever(world: Any, order: Any) -> bool:
+    while True:
+        try:
+            return bool(world.call("payment.charge", saga=order.id, key="k"))
+        except PortError:
+            world.sleep(0.1)
+
+
+def two_steps(world: Any, order: Any) -> bool:
+    for operation in ("order.create", "payment.charge"):
+        insist(world, operation, order.id)
+    return True
+
+
+def beating(world: Any) -> None:
+    while True:
+        world.sleep(1)
+        try:
+            world.store.put("beat", world.now(), saga="")
+        except PortError:
+            continue
+
+
+def looking(world: Any) -> None:
+    while True:
+        world.sleep(1)
+        world.store.items()
+
+
+SYSTEMS: dict[str, tuple[Any, Any, Scenario]] = {
+    "until a moment": (parked(until_due), None, Scenario()),
+    "for so long": (parked(until_long_since), None, Scenario()),
+    "so many rounds": (parked(counting), None, Scenario()),
+    "as many rounds as a list has entries": (parked(by_a_list), None, Scenario()),
+    "so many rounds, counted in what a local name leads to": (parked(counting_elsewhere), None, Scenario()),
+    "until another task has slept": (parked(beside_a_sleeper), None, Scenario()),
+    "and then undoes what was never done": (
+        parked(until_due, ("order.cancel", "payment.refund")),
+        None,
+        Scenario(),
+    ),
+    "and then forgets the undo": (parked(counting, ()), None, Scenario()),
+    "in vain": (parked(for_ever), None, Scenario()),
+    "by asking again": (refused_for_ever, None, DECLINED),
+    "beside who writes for ever": (two_steps, beating, Scenario()),
+    "beside who looks for ever": (two_steps, looking, Scenario()),
+}
+
+
+def system(lab: Laboratory, name: str) -> tuple[Adapter, Scenario]:
+    run, sweep, scenario = SYSTEMS[name]
+    boot = None if sweep is None else lambda world: world.spawn(sweep, world)
+    return lab.system(run, boot=boot, scenarios=[scenario]), scenario
+
+
+def told(setup: Setup, plan: Plan) -> tuple[Any, ...]:
+    """The verdict on a run, what took effect in it, and what clients were told, without the times."""
+    run = simulate(setup, plan)
+    verdict = check(run.history(setup, plan))
+    done = [row[1:6] for row in run.rows if row[1] in (APPLY, CLIENT_ACK, RAISED)]
+    signatures = tuple(violation.signature for violation in verdict.violations)
+    return verdict.conclusion, signatures, tuple(dict.fromkeys(done))
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_each_plan_comes_to_the_same_where_every_timer_fires(
+    lab: Laboratory, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    adapter, scenario = system(lab, name)
+    setup = Setup(adapter=adapter, scenario=scenario)
+    kinds = {"lost-ack", "clock-forward", "crash-after-effect", "participant-outage", "crash-before-log"}
+    plans = list(dict.fromkeys(case.plan for case in Enumerator(setup, 1, kinds).cases()))[:12]
+    assert len(plans) >= 5
+    with_skips = [told(setup, plan) for plan in plans]
+    monkeypatch.setattr(resting, "position", lambda sim: b"")
+    monkeypatch.setattr(resting, "_may_skip", lambda sim, look: False)
+    for plan, fast in zip(plans, with_skips, strict=True):
+        slow = told(setup, plan)
+        assert slow == fast or slow[0] == "inconclusive", plan
+
+
+@pytest.mark.parametrize("name", ["until a moment", "in vain", "by asking again", "beside who writes for ever"])
+def test_and_it_takes_few_timers(lab: Laboratory, name: str) -> None:
+    adapter, scenario = system(lab, name)
+    sim = Simulation(Setup(adapter=adapter, scenario=scenario))
+    sim.complete()
+    assert sim.kernel.ticks < 300
+
+
+@pytest.mark.parametrize("name", ["so many rounds", "as many rounds as a list has entries"])
+def test_who_counts_is_let_count(lab: Laboratory, name: str) -> None:
+    adapter, scenario = system(lab, name)
+    sim = Simulation(Setup(adapter=adapter, scenario=scenario))
+    run = sim.complete()
+    assert sim.kernel.ticks > 3_000
+    assert [row[9] for row in run.rows if row[1] == CLIENT_ACK] == [("pending",), ("compensated",)]
+
+
+def test_who_counts_beyond_all_patience_is_not_judged(lab: Laboratory) -> None:
+    def too_long(world: Any, saga: str) -> None:
+        rounds = 0
+        while rounds < 60_000:
+            world.sleep(0.1)
+            rounds += 1
+
+    adapter = lab.system(parked(too_long))
+    trial = lab.trial(adapter)
+    verdict = check(trial.history)
+    assert (trial.end, verdict.conclusion) == ("waiting", "inconclusive")
+    assert "still polled" in verdict.gave_up["I3"]
+
+
+def test_who_sleeps_for_months_is_waited_for(lab: Laboratory) -> None:
+    trial = lab.trial(lab.system(parked(lambda world, saga: world.sleep(200 * 86_400))))
+    assert trial.answers == ["pending", "compensated"]
+
+
+def test_who_sleeps_for_longer_than_anybody_waits_is_at_rest(lab: Laboratory) -> None:
+    trial = lab.trial(lab.system(parked(lambda world, saga: world.sleep(11 * 365 * 86_400))))
+    assert (trial.answers, trial.end) == (["pending"], "quiescent")
+    assert {violation.invariant for violation in check(trial.history).violations} == {"I2"}
