@@ -157,9 +157,18 @@ class Trace:
         self.on_site: Callable[[SiteKey], object] | None = None
         self.on_ask: Callable[[], object] | None = None
 
-    def add(self, kind: str, process: str, data: tuple[Any, ...] = (), *, saga: str = "", step: str = "") -> None:
+    def add(
+        self,
+        kind: str,
+        process: str,
+        data: tuple[Any, ...] = (),
+        *,
+        saga: str = "",
+        step: str = "",
+        direction: str = "",
+    ) -> None:
         """Note an event of ``process``, now."""
-        self.record((self._clock(), kind, process, saga, step, "", 0, None, 0, data))
+        self.record((self._clock(), kind, process, saga, step, direction, 0, None, 0, data))
 
     def add_of(self, call: Call, kind: str, process: str, data: tuple[Any, ...]) -> None:
         """Note an event of a request, now."""

@@ -50,7 +50,7 @@ class Invariant:
     source: str = ""
     by_prefix: bool = False
     reads: str = HISTORY
-    apart: Mapping[str, Usual] = field(default_factory=dict)
+    apart: Mapping[str, Usual] = field(default_factory=dict, hash=False)
 
     def usual(self, anomaly: str) -> Usual:
         """What usually brings out that anomaly of it, and what to do then."""

@@ -13,6 +13,7 @@ from typing import Any
 from ..errors import UsageError
 from ..faults import Plan
 from ..history import END
+from ..rules import REST
 from ..simulator import Run, Setup
 from .acting import Actors
 from .background import Background
@@ -68,10 +69,10 @@ class Case:
         record = self._record = Record(setup=setup, faults=plan.faults)
         background = self._background = Background(record.changed.set)
         members = Members()
-        self._books = Books(
-            folder / "participants.sqlite", setup.services, setup.scenario, setup.orders, setup.adapter.saga.terms
-        )
+        self._books = Books(folder / "participants.sqlite", setup)
         network = self._network = Network(manifest, record, self._books, members, self, token)
+        if network.shows_states:
+            network.show_states()
         client = self._client = Client(setup, manifest, record, members, background, network.admission)
         launcher = Launcher(
             supervisor=supervisor,
@@ -124,6 +125,8 @@ class Case:
         reason = await self._settling.to_rest()
         if self._gentle and reason == QUIESCENT:
             await self._processes.stop_gently()
+        if self._record.setup.shown_states == REST:
+            self._network.show_states()
         self._record.add(END, "harness", (reason,))
 
     # -- what the network and the proxies ask for ------------------------------------------------

@@ -6,19 +6,18 @@ what was applied survives the end of the harness, and is what a restarted partic
 
 from __future__ import annotations
 
+import base64
 import json
+import pickle
 import sqlite3
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, cast
 
-from ..keys import usual_scope
-from ..saga import QUERY, Step
-from ..scenario import Order, Scenario
-from ..simulator.counters import LEDGERS
-from ..simulator.participants import ERROR, Ledger, Reply, Row
+from ..saga import QUERY
+from ..simulator import Setup
+from ..simulator.own import UserParticipant
+from ..simulator.participants import ERROR, Later, Ledger, Reply, Row
 
 _SCHEMA = """
 BEGIN;
@@ -57,32 +56,46 @@ class Call:
 class Books:
     """The ledgers of all participants of a case, on one database file."""
 
-    def __init__(
-        self,
-        file: Path,
-        services: Iterable[str],
-        scenario: Scenario,
-        orders: Mapping[str, Order],
-        terms: Mapping[str, Step] = MappingProxyType({}),
-    ) -> None:
-        self._terms = terms
-        self._scenario = scenario
-        self._orders = orders
+    def __init__(self, file: Path, setup: Setup) -> None:
+        self._setup = setup
         self._db = sqlite3.connect(file, isolation_level=None)
         self._db.execute("PRAGMA synchronous=OFF")  # a commit outlives every process; not the machine's power
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.executescript(_SCHEMA)
-        self.ledgers: dict[str, Ledger] = {}
-        for service in services:
+        self.ledgers: dict[str, Ledger | UserParticipant] = {}
+        for service in setup.services:
             self.open(service)
 
     def open(self, service: str) -> None:
         """Start a participant (again): all that it knows is what the database holds."""
-        ledger = LEDGERS.get(service, Ledger)(self._scenario, self._orders, usual_scope(service), self._terms)
+        ledger = self._setup.ledger(service)
         found = self._db.execute("SELECT state FROM books WHERE service = ?", (service,)).fetchone()
         if found is not None:
             _restore(ledger, json.loads(found[0]))
+        before = self.ledgers.get(service)
+        if isinstance(ledger, UserParticipant) and isinstance(before, UserParticipant):
+            ledger.life = before.life + 1
         self.ledgers[service] = ledger
+
+    def work(self, service: str, later: Later) -> Reply | None:
+        """Let a participant of the user's own do what it has put off, durably; None where that was held in the memory
+        of a process that is no more."""
+        participant = self.ledgers[service]
+        if not isinstance(participant, UserParticipant) or later.life not in (0, participant.life):
+            return None
+        job = later.job
+        call = Call(
+            id=0,
+            process="",
+            service=service,
+            operation="",
+            saga=job.saga,
+            step=job.step,
+            direction="",
+            attempt=0,
+            key=None,
+        )
+        return self._durably(call, lambda ledger: ledger.work(later))
 
     def handle(self, call: Call) -> Reply:
         """Apply one request, durably. What cannot be written is an error, and is not applied."""
@@ -118,7 +131,7 @@ class Books:
                 values,
             )
             db.execute("COMMIT")
-        except (sqlite3.Error, TypeError, ValueError) as error:
+        except (sqlite3.Error, TypeError, ValueError, AttributeError, pickle.PicklingError) as error:
             if db.in_transaction:
                 db.execute("ROLLBACK")
             self.open(call.service)
@@ -126,7 +139,10 @@ class Books:
         return reply
 
 
-def _state(ledger: Ledger) -> dict[str, Any]:
+def _state(ledger: Ledger | UserParticipant) -> dict[str, Any]:
+    if isinstance(ledger, UserParticipant):  # what a user keeps need not be JSON; nobody else writes this file
+        kept = (ledger.durable, ledger.refused, ledger.applied)
+        return {"pickled": base64.b64encode(pickle.dumps(kept)).decode()}
     return {
         "rows": [list(row) for row in ledger.rows],
         "memory": [[*key, *answer] for key, answer in ledger.memory.items()],
@@ -137,7 +153,10 @@ def _state(ledger: Ledger) -> dict[str, Any]:
     }
 
 
-def _restore(ledger: Ledger, state: dict[str, Any]) -> None:
+def _restore(ledger: Ledger | UserParticipant, state: dict[str, Any]) -> None:
+    if isinstance(ledger, UserParticipant):
+        ledger.durable, ledger.refused, ledger.applied = pickle.loads(base64.b64decode(state["pickled"]))
+        return
     ledger.rows = [Row(*row) for row in state["rows"]]
     ledger.memory = {(slot, direction, key): (answer, value) for slot, direction, key, answer, value in state["memory"]}
     ledger.given_back = {(saga, step): id for saga, step, id in state["given_back"]}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -14,6 +14,7 @@ from ..effects import AT_LOG, AT_LOGGED, NO_STORE_ERRORS
 from ..errors import UsageError
 from ..faults import FAULT_KINDS, kind_named
 from ..messages import Topic
+from ..participant import Participant
 from ..plain import Malformed
 from ..ports import Adapter, check_named
 from ..saga import Saga
@@ -128,7 +129,8 @@ class Capabilities:
 class Manifest(Capabilities):
     """A live system. ``operations`` are calls that belong to no step. ``simulated`` names the adapter that the
     simulator runs in its place, "" where there is none.
-    ``actors`` are the scripts of who acts beside it; their seconds are ``actor_scale`` times shorter than real ones."""
+    ``actors`` are the scripts of who acts beside it; their seconds, and those of its ``participants``, are
+    ``actor_scale`` times shorter than real ones. ``participants`` are its own, ``invariants`` its own rules."""
 
     file: Path
     name: str
@@ -142,6 +144,8 @@ class Manifest(Capabilities):
     slow_share: float = 0.6
     actors: Mapping[str, Script] = field(default_factory=dict, hash=False)
     actor_scale: float = 1.0
+    participants: Mapping[str, Callable[[], Participant]] = field(default_factory=dict, hash=False)
+    invariants: tuple[Any, ...] = ()
 
     def fill(self, text: str, places: Mapping[str, object]) -> str:
         """``text`` with what stands in braces put in."""
@@ -222,6 +226,8 @@ def as_adapter(manifest: Manifest, spec: str) -> Adapter:
         wrong_answers=manifest.wrong_answers,
         topics=manifest.topics,
         emits=manifest.emits,
+        participants=manifest.participants,
+        invariants=manifest.invariants,
         hidden_writes=not manifest.records,
         about=manifest.about,
         spec=spec,
@@ -240,10 +246,9 @@ ASYNC_TIME_SCALE: Final = 5
 
 def hosted(adapter: Adapter, spec: str) -> Adapter:
     """Any adapter on the harness's own participants as a live system of one worker: see `sagafuzz.hosting`."""
-    if own := [*adapter.around, *adapter.participants]:
+    if adapter.around:
         raise UsageError(
-            f"{spec!r}: participants of the adapter's own, and code around others ({', '.join(own)}), are simulated "
-            f"only; run {adapter.spec!r}"
+            f"{spec!r}: code around participants ({', '.join(adapter.around)}) is simulated only; run {adapter.spec!r}"
         )
     is_async = inspect.iscoroutinefunction(getattr(adapter.factory, "run", None))
     scale = ASYNC_TIME_SCALE if is_async else TIME_SCALE
@@ -276,6 +281,8 @@ def hosted(adapter: Adapter, spec: str) -> Adapter:
         receives=hasattr(adapter.factory, "receive"),
         topics=adapter.topics,
         emits=adapter.emits,
+        participants=adapter.participants,
+        invariants=adapter.invariants,
     )
     return as_adapter(manifest, spec)
 

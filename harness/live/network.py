@@ -30,12 +30,15 @@ from ..history import (
     MSG,
     REJECT,
     SEND,
+    STATE,
     T_US,
     TIMEOUT,
 )
+from ..rules import HISTORY, MOMENTS
 from ..saga import COMPENSATION, FORWARD, Outcome, about, instance, problem_with_part
 from ..simulator.participants import ERROR as FAILED
-from ..simulator.participants import OK, REJECTED, Reply, receipt
+from ..simulator.participants import OK, REJECTED, Later, Reply, as_state, receipt
+from ..simulator.putting_off import AGAIN_US, MOST_TRIES
 from .admission import AdmissionOrder
 from .injection import REFUSED_CONNECTION, CaseHost, Fate, Injection
 from .ledger import Books, Call
@@ -76,6 +79,7 @@ class Network:
         self._late: list[Call] = []  # requests that their own compensation overtakes
         self._attempts: dict[tuple[str, str, str], int] = {}
         self._next = 0
+        self.shows_states = record.setup.shown_states in (MOMENTS, HISTORY)  # after each transaction
         self._answers: list[tuple[str, Any]] = []  # what each participant has answered, in order
         self._timeout_s = manifest.call_timeout_ms / 1000
         self._tasks: set[asyncio.Task[None]] = set()
@@ -242,6 +246,7 @@ class Network:
         if handled.effective and (topic := self.manifest.emits.get(call.operation)) is not None:
             payload = dict(receipt(handled.value))
             await self.mail.publish(call.service, topic, call.saga, "", 0, payload, cause=call.id)
+        await self._emit(call.service, handled, call.id)
         reply: Reply | None = handled
         if kind is not None:
             reply = await self.faults.handled(kind, call, reply)
@@ -260,13 +265,60 @@ class Network:
 
     def _note(self, call: Call, reply: Reply) -> Reply:
         if reply.answer == OK:
+            for kind, data in reply.touched:
+                self.record.add(kind, call.service, data, call=call)
+            self._note_beside(call.service, reply)
             seen: tuple[Any, ...] = (reply.effective, reply.owner, reply.balance)
             if reply.effective and call.direction == FORWARD and reply.value:
                 seen += (receipt(reply.value),)
             self.record.add(APPLY, call.service, seen, call=call)
+            if self.shows_states and reply.effective:
+                self.record.add(STATE, call.service, (self._state(call.service),), call=call)
         else:
             self.record.add(REJECT if reply.answer == REJECTED else ERROR, call.service, (reply.value,), call=call)
         return reply
+
+    # -- what participants of the user's own do beside, or put off ---------------------------
+
+    def _note_beside(self, service: str, reply: Reply) -> None:
+        for kind, saga, step, direction, data in reply.beside:
+            self.record.add(kind, service, data, saga=saga, step=step, direction=direction)
+        for later in reply.later:
+            self.later(later.delay_ms / 1000 / self.manifest.actor_scale, self._work(service, later))
+
+    async def _emit(self, service: str, reply: Reply, cause: int = 0) -> None:
+        for topic, saga, key, delay_ms, payload in reply.emitted:
+            await self.mail.publish(
+                service, topic, saga, key, delay_ms / self.manifest.actor_scale, payload, cause=cause
+            )
+
+    async def _work(self, service: str, later: Later) -> None:
+        """A participant does what it has put off; where it cannot, it tries again."""
+        if self.faults.lasts(self.faults.down, service):
+            self.later(SLOW_S, self._work(service, later))
+            return
+        reply = self.books.work(service, later)
+        if reply is None:
+            return
+        job = later.job
+        if reply.answer == FAILED:
+            self.record.add(ERROR, service, (f"{job.what}: {reply.value}",), saga=job.saga)
+            if later.tries < MOST_TRIES:
+                again_s = AGAIN_US / 1e6 * 2**later.tries / self.manifest.actor_scale
+                self.later(again_s, self._work(service, later._replace(tries=later.tries + 1)))
+            return
+        self._note_beside(service, reply)
+        if self.shows_states and reply.effective:
+            self.record.add(STATE, service, (self._state(service),), saga=job.saga, step=job.step)
+        await self._emit(service, reply)
+
+    def show_states(self) -> None:
+        """Note what each participant holds, now."""
+        for name in self.books.ledgers:
+            self.record.add(STATE, name, (self._state(name),))
+
+    def _state(self, name: str) -> str:
+        return as_state(name, self.books.ledgers[name].held())
 
     # -- the reply held, and sent ------------------------------------------------------------
 

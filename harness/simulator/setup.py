@@ -176,6 +176,10 @@ class Setup:
         """The participants by name, as they are before a run."""
         return {name: make() for name, make in self._makers.items()}
 
+    def ledger(self, service: str) -> Any:
+        """One of them."""
+        return self._makers[service]()
+
     @cached_property
     def _makers(self) -> Mapping[str, Callable[[], Any]]:
         return MappingProxyType({name: self._maker(name) for name in self.services})

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from sagafuzz import CallTimeout, Order, Request, Saga, Scenario, Step, Transaction, Unavailable, World, adapter
+from sagafuzz import CallTimeout, Order, Saga, Scenario, Step, Unavailable, World, adapter
 
 SAGA = Saga("paid", [Step("order", "order.create", retriable=True), Step("payment", "payment.charge", retriable=True)])
 ASK = "payment.status"
@@ -66,15 +66,3 @@ class Hopeful(Asks):
 @adapter(saga=SAGA, scenarios=SCENARIOS, cannot_suffer=ONE_PROCESS)
 class Undeclared(Careful):
     """Asks for what nobody has declared."""
-
-
-class Gateway:
-    """A payment service of one's own."""
-
-    def handle(self, request: Request, tx: Transaction) -> Any:
-        return None
-
-
-@adapter(saga=SAGA, scenarios=SCENARIOS, participants={"payment": Gateway}, operations=(ASK,))
-class OnItsOwn(Careful):
-    """Brings a participant, which only the simulator runs."""

@@ -151,8 +151,3 @@ def test_who_asks_in_python_for_what_nobody_has_is_told_what_to_write() -> None:
 def test_what_cannot_be_an_operation_of_no_step_is_refused(small: Small, listed: str, said: str) -> None:
     with pytest.raises(UsageError, match=said):
         small(STATUS, saga=f"operations = ['{listed}']")
-
-
-def test_participants_of_ones_own_are_simulated_only() -> None:
-    with pytest.raises(UsageError, match=r"participants of the adapter's own.*payment.*simulated only"):
-        load(f"live:{SYSTEMS}:OnItsOwn")
