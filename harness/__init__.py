@@ -26,6 +26,8 @@ _HOME = {
     "LocalTransaction": "ports",
     "Message": "messages",
     "Moment": "invariants",
+    "OneOf": "saga",
+    "Optional": "saga",
     "Order": "scenario",
     "Outcome": "saga",
     "Participant": "participant",
@@ -97,6 +99,8 @@ if TYPE_CHECKING:
     from .ports import adapter as adapter
     from .regression import assert_fixed as assert_fixed
     from .rules import rule as rule
+    from .saga import OneOf as OneOf
+    from .saga import Optional as Optional
     from .saga import Outcome as Outcome
     from .saga import Saga as Saga
     from .saga import Step as Step

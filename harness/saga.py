@@ -145,8 +145,94 @@ class Step:
 
 
 @dataclass(frozen=True)
+class Optional:
+    """Steps of which all are done or none: the saga may complete without them."""
+
+    name: str
+    steps: tuple[Step | Optional | OneOf, ...]
+
+    def __init__(self, name: str, steps: Iterable[Step | Optional | OneOf]) -> None:
+        object.__setattr__(self, "name", name)
+        object.__setattr__(self, "steps", tuple(steps))
+
+
+@dataclass(frozen=True)
+class OneOf:
+    """Alternatives of which exactly one is done; each is a step, or a list of steps."""
+
+    name: str
+    alternatives: tuple[tuple[Step | Optional | OneOf, ...], ...]
+
+    def __init__(self, name: str, alternatives: Iterable[Step | Iterable[Step | Optional | OneOf]]) -> None:
+        object.__setattr__(self, "name", name)
+        found = tuple((each,) if isinstance(each, Step) else tuple(each) for each in alternatives)
+        object.__setattr__(self, "alternatives", found)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Group:
+    """What a saga keeps of an `Optional` (one alternative) or a `OneOf`: the names of the steps of each alternative,
+    those of groups inside of it too."""
+
+    name: str
+    alternatives: tuple[tuple[str, ...], ...]
+    optional: bool = False
+
+    @cached_property
+    def members(self) -> frozenset[str]:
+        """All its steps."""
+        return frozenset(name for names in self.alternatives for name in names)
+
+
+class _Flat:
+    """The steps of a saga in the order in which they are listed, and its groups, the inner ones first."""
+
+    def __init__(self, saga: str) -> None:
+        self.saga = saga
+        self.steps: list[Step] = []
+        self.groups: list[Group] = []
+
+    def add(self, items: Iterable[Any], before: tuple[str, ...]) -> tuple[str, ...]:
+        """Take in what comes after ``before``; the steps after which the next one comes."""
+        for item in items:
+            if isinstance(item, Optional):
+                first = len(self.steps)
+                before = self.add(item.steps, before)
+                self._group(item.name, [self._names(first)], optional=True)
+            elif isinstance(item, OneOf):
+                before = self._alternatives(item, before)
+            elif isinstance(item, Step):
+                listed = (self.steps[-1].name,) if self.steps else ()
+                self.steps.append(item if item.after is not None or before == listed else replace(item, after=before))
+                before = (item.name,)
+            else:
+                raise UsageError(f"saga {self.saga!r}: {item!r} is not a Step; write Step(name, operation, undo=...)")
+        return before
+
+    def _alternatives(self, item: OneOf, before: tuple[str, ...]) -> tuple[str, ...]:
+        alternatives, last = [], list[str]()
+        for steps in item.alternatives:
+            first = len(self.steps)
+            last += self.add(steps, before)
+            alternatives.append(self._names(first))
+        if len(alternatives) < 2:
+            raise UsageError(f"saga {self.saga!r}: OneOf {item.name!r} has one alternative; write two, or an Optional")
+        self._group(item.name, alternatives, optional=False)
+        return tuple(last)
+
+    def _names(self, first: int) -> tuple[str, ...]:
+        return tuple(step.name for step in self.steps[first:])
+
+    def _group(self, name: str, alternatives: list[tuple[str, ...]], *, optional: bool) -> None:
+        if not all(alternatives):
+            raise UsageError(f"saga {self.saga!r}: group {name!r} has no steps; list at least one Step")
+        self.groups.append(Group(name=name, alternatives=tuple(alternatives), optional=optional))
+
+
+@dataclass(frozen=True)
 class Saga:
-    """A named set of steps: a sequence, or a DAG where steps say ``after``.
+    """A named set of steps: a sequence, or a DAG where steps say ``after``. Among them may stand groups, `Optional` and
+    `OneOf`; ``steps`` has the steps of all of them.
 
     Raises UsageError for a cycle, an unknown predecessor, a duplicate name or
     operation, two pivots on one path.
@@ -154,19 +240,20 @@ class Saga:
 
     name: str
     steps: tuple[Step, ...]
+    groups: tuple[Group, ...] = field(default=(), metadata=NEWER)
 
-    def __init__(self, name: str, steps: Iterable[Step]) -> None:
+    def __init__(self, name: str, steps: Iterable[Step | Optional | OneOf], groups: Iterable[Group] = ()) -> None:
         if isinstance(steps, (Step, str)) or not isinstance(steps, Iterable):
             raise UsageError(f"saga {name!r}: its steps are {steps!r}; write a list, [Step(name, operation, undo=...)]")
+        flat = _Flat(name)
+        flat.add(steps, ())
         object.__setattr__(self, "name", name)
-        object.__setattr__(self, "steps", tuple(steps))
+        object.__setattr__(self, "steps", tuple(flat.steps))
+        object.__setattr__(self, "groups", (*groups, *flat.groups))
         if not isinstance(name, str) or not name:
             raise UsageError(f"saga {name!r}: its name is not a non-empty string")
         if not self.steps:
             raise UsageError(f"saga {name!r} has no steps; give it at least one Step(name, operation, undo=...)")
-        for step in self.steps:
-            if not isinstance(step, Step):
-                raise UsageError(f"saga {name!r}: {step!r} is not a Step; write Step(name, operation, undo=...)")
         self._check_names()
         self._check_graph()
 
@@ -289,6 +376,11 @@ class Saga:
         return any(step.amount is not None or step.consumes is not None for step in self.steps)
 
     @cached_property
+    def grouped(self) -> frozenset[str]:
+        """The steps that are in a group: the saga can complete without some of them."""
+        return frozenset(name for group in self.groups for name in group.members)
+
+    @cached_property
     def needing_any(self) -> frozenset[str]:
         """The steps of which one part is enough."""
         return frozenset(split(step.name)[0] for step in self.steps if step.needs == ANY)
@@ -320,6 +412,14 @@ class Saga:
         object.__setattr__(made, "name", self.name)
         steps = tuple(replace(step, name=name) for step in self.steps for name in names[step.name])
         object.__setattr__(made, "steps", steps)
+        groups = tuple(
+            replace(
+                group,
+                alternatives=tuple(tuple(n for one in names_ for n in names[one]) for names_ in group.alternatives),
+            )
+            for group in self.groups
+        )
+        object.__setattr__(made, "groups", groups)
         vars(made)["predecessors"] = {
             name: tuple(before for one in self.predecessors[step.name] for before in names[one])
             for step in self.steps

@@ -72,6 +72,10 @@ class Definition:
                 f"{where}: {pivots[0]!r} and {pivots[1]!r} are both pivots, and the second could be refused "
                 f"after the first; keep one and make the other retriable=True"
             )
+        if self.saga.groups:
+            raise UsageError(
+                f"{where}: group {self.saga.groups[0].name!r}; this orchestrator does every step of a saga"
+            )
         for step in self.saga.steps:
             if step.many:
                 raise UsageError(f"{where}: step {step.name!r} has parts; this orchestrator asks once a step")

@@ -5,13 +5,26 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from . import additions, asking, barriers, beside, lines, owners, payments, races, undoing, webhooks, wrong
+from . import additions, asking, barriers, beside, lines, owners, payments, races, trips, undoing, webhooks, wrong
 from .parts import Mutant, by_name
 
 ZOO: Mapping[str, Mutant] = MappingProxyType(
     by_name(
         mutant
-        for module in (asking, undoing, barriers, owners, races, additions, beside, lines, payments, webhooks, wrong)
+        for module in (
+            asking,
+            undoing,
+            barriers,
+            owners,
+            races,
+            additions,
+            beside,
+            lines,
+            payments,
+            trips,
+            webhooks,
+            wrong,
+        )
         for mutant in module.MUTANTS
     )
 )

@@ -146,6 +146,7 @@ def no_hollow_success(facts: Facts) -> Checked:
             continue
         exercised = True
         hollow = [step for step in saga.definition.steps if not _took_effect(saga, step, claim)]
+        hollow = _without_groups(saga, hollow) if hollow and saga.definition.groups else hollow
         found += [
             _hollow(saga, step, claim)
             for step in hollow
@@ -167,6 +168,18 @@ def _hollow(saga: SagaFacts, step: Step, claim: int) -> Violation:
         direction=FORWARD,
         position=claim,
     )
+
+
+def _without_groups(saga: SagaFacts, hollow: list[Step]) -> list[Step]:
+    """Those that must have taken effect: not the ones of an optional group, and of alternatives those of the first one
+    where none took effect."""
+    names = {step.name for step in hollow}
+    for group in saga.definition.groups:
+        if group.optional or any(names.isdisjoint(alternative) for alternative in group.alternatives):
+            names -= group.members
+        else:
+            names -= group.members - set(group.alternatives[0])
+    return [step for step in hollow if step.name in names]
 
 
 def _took_effect(saga: SagaFacts, step: Step, claim: int) -> bool:

@@ -12,7 +12,7 @@ from ..saga import COMPENSATION, FORWARD, Step, split
 from ..verdict import Violation
 from .calls import CallFacts
 from .facts import Facts, SagaFacts, knew
-from .parts import Overdraft, overdrafts, spelled
+from .parts import Overdraft, excess, overdrafts, spelled
 from .registry import Checked, invariant
 
 
@@ -149,10 +149,12 @@ def leftovers(facts: Facts, saga: SagaFacts) -> list[str]:
 
 def _left(facts: Facts, saga: SagaFacts) -> list[str]:
     steps = saga.definition.steps
+    if saga.definition.groups and not saga.missing():
+        return [name for name in excess(saga) if not saga.handed_over(name)]
     nets = {step.name: saga.net(step.name) for step in steps}
     if all(net >= 1 or saga.handed_over(name) for name, net in nets.items()):
         return []
-    if facts.saga.terms and all(map(saga.handed_over, saga.missing())):
+    if (facts.saga.terms or facts.saga.groups) and all(map(saga.handed_over, saga.missing())):
         return []
     return [step.name for step in steps if nets[step.name] > 0 and binds(step) and not saga.handed_over(step.name)]
 
@@ -184,6 +186,9 @@ def semantic_atomicity(facts: Facts) -> Checked:
         left = leftovers(facts, saga)
         if left:
             missing = saga.missing()
+            if not missing:
+                found.append(_two_alternatives(saga, left))
+                continue
             found.append(
                 Violation(
                     invariant="I2",
@@ -198,6 +203,19 @@ def semantic_atomicity(facts: Facts) -> Checked:
                 )
             )
     return exercised, found
+
+
+def _two_alternatives(saga: SagaFacts, left: list[str]) -> Violation:
+    return Violation(
+        invariant="I2",
+        anomaly="two alternatives",
+        sentence=f"{saga.id} came to rest with {_and(left)} in effect beside the alternative that it took",
+        expected="one alternative in effect",
+        got=f"{_and(left)} as well",
+        saga=saga.id,
+        step=left[-1],
+        direction=FORWARD,
+    )
 
 
 @invariant(

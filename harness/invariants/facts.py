@@ -71,7 +71,7 @@ from ..history import (
 from ..saga import COMPENSATION, FORWARD, Outcome, Saga, Step, split
 from .beside import beside_actors
 from .calls import CallFacts, MessageFacts, on_message
-from .parts import Sum, settle
+from .parts import Sum, excused, settle
 
 COMPLETED = Outcome.COMPLETED.value
 COMPENSATED = Outcome.COMPENSATED.value
@@ -178,6 +178,8 @@ class SagaFacts:
     def missing(self) -> list[str]:
         """The steps that would have to be done for the saga to be completed, and are not."""
         found = [step.name for step in self.definition.steps if not self.done(step.name)]
+        if found and self.definition.groups:
+            found = [name for name in found if name not in excused(self)]
         enough = self.definition.needing_any
         return [name for name in found if split(name)[0] not in enough or not self._any_done(name)] if enough else found
 

@@ -57,6 +57,8 @@ def _first_sent(facts: Facts, saga: SagaFacts, step: str, direction: str, call: 
     back."""
     if not call.sends:
         return -1
+    if direction == COMPENSATION and step in saga.definition.grouped:
+        return -1
     if direction == COMPENSATION and step in saga.sums:
         return next((at for at, _, _ in call.sends if asks_for_all(facts, saga, step, at)), -1)
     return call.sends[0][0]
@@ -72,7 +74,7 @@ def _due(facts: Facts, saga: SagaFacts, kinds: set[str], step: str, direction: s
             due.extend(
                 ("outcome", before)
                 for before in saga.definition.predecessors.get(step, ())
-                if (before, FORWARD) in saga.calls
+                if (before, FORWARD) in saga.calls and before not in saga.definition.grouped
             )
     elif direction == COMPENSATION and "compensating" in kinds:
         due.append(("compensating", ""))

@@ -165,9 +165,10 @@ def exact_set(facts: Facts) -> Checked:
         if not undos and claim is None:
             continue
         exercised = True
-        found.extend(_never_begun(facts, saga, undos))
+        asked = saga.undos()
+        found.extend(_never_begun(facts, saga, asked))
         for step in saga.definition.steps:
-            if step.undo is None or step.name in undos or step.name in saga.dead or "" in saga.dead:
+            if step.undo is None or step.name in asked or step.name in saga.dead or "" in saga.dead:
                 continue
             if _undone_beside(saga, step.name) or not saga.in_doubt(step) or _begun_after(saga, step.name, claim):
                 continue
@@ -188,7 +189,7 @@ def _undone_beside(saga: SagaFacts, step: str) -> bool:
 def _undos(saga: SagaFacts) -> list[str]:
     """The steps that were to be undone."""
     found = saga.undos()
-    return [step for step in found if rolls_back(saga, step)] if saga.sums else found
+    return [step for step in found if rolls_back(saga, step)] if saga.sums or saga.definition.groups else found
 
 
 def acted_to_the_end(facts: Facts, saga: SagaFacts) -> bool:
@@ -204,7 +205,7 @@ def rolled_back_to_the_end(facts: Facts, saga: SagaFacts) -> bool:
         for (step, direction), call in saga.calls.items()
         if direction == COMPENSATION and call.sends and rolls_back(saga, step)
     }
-    if saga.sums and not undone:
+    if (saga.sums or saga.definition.groups) and not undone:
         return False
     last = max(undone.values(), default=len(facts.history.rows))
     completed = any(at > last and outcome == COMPLETED for at, outcome, _ in saga.claims)

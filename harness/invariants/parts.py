@@ -6,7 +6,7 @@ definition has none of these words, that follows from how often each step took e
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -99,6 +99,43 @@ def _shared(whole: CallFacts, own: CallFacts | None, forward: CallFacts) -> Call
     return made
 
 
+# -- groups ----------------------------------------------------------------------------------------
+
+
+def excused(saga: SagaFacts) -> frozenset[str]:
+    """The steps of groups that the saga can complete without, as things stand."""
+    free: set[str] = set()
+    for group in saga.definition.groups:
+        if group.optional:
+            free |= group.members if not _stands(saga, group.members) else set()
+            continue
+        done = [names for names in group.alternatives if _complete(saga, names, free)]
+        begun = [names for names in group.alternatives if _stands(saga, names)]
+        kept = (done or begun or list(group.alternatives))[0]
+        free |= {name for names in group.alternatives if names is not kept for name in names}
+    return frozenset(free)
+
+
+def excess(saga: SagaFacts) -> list[str]:
+    """The steps in effect of alternatives beside the one that is chosen."""
+    found: list[str] = []
+    for group in saga.definition.groups:
+        if not group.optional:
+            begun = [names for names in group.alternatives if _stands(saga, names)]
+            done = [names for names in begun if _complete(saga, names, excused(saga))]
+            kept = (done or begun or [()])[0]
+            found += [name for names in begun if names is not kept for name in names if saga.net(name) > 0]
+    return found
+
+
+def _stands(saga: SagaFacts, names: Iterable[str]) -> bool:
+    return any(saga.net(name) > 0 for name in names)
+
+
+def _complete(saga: SagaFacts, names: Iterable[str], free: Collection[str]) -> bool:
+    return all(saga.done(name) or name in free for name in names)
+
+
 # -- amounts, and what is used up ------------------------------------------------------------------
 
 
@@ -176,6 +213,8 @@ def asks_for_all(facts: Facts, saga: SagaFacts, step: str, sent: int) -> bool:
 def rolls_back(saga: SagaFacts, step: str) -> bool:
     """Whether the undos that were sent for a step are to undo it: else a part is given back for good, as for a line
     that is out of stock, and the saga goes on."""
+    if step in saga.definition.grouped:
+        return False  # a group that is taken back need not take the saga with it
     found = saga.sums.get(step)
     return found is None or found.asked >= found.taken
 

@@ -71,6 +71,9 @@ def _built_on(facts: Facts, saga: SagaFacts, step: Step, call: CallFacts, unknow
             continue
         if any(at < sent and answer != "error" and knew(facts, at, sent) for at, answer in call.answers.values()):
             continue
+        undo = saga.calls.get((step.name, COMPENSATION)) if step.name in saga.definition.grouped else None
+        if undo is not None and undo.answered_ok is not None and undo.answered_ok < sent:
+            continue  # it was left out
         return Violation(
             invariant="I6",
             anomaly="unknown taken for success",

@@ -130,6 +130,13 @@ def test_a_page_of_the_guide_shows_its_example_and_what_happens(
     assert_happens(written, shell)
 
 
+def test_the_page_on_trips_shows_the_saga_of_the_zoo_and_what_happens(shell: Shell) -> None:
+    page = TOP / "docs" / "trips.md"
+    (shown,) = [fence.text for fence in fences(page.read_text(encoding="utf-8")) if fence.language == "python"]
+    assert shown in (TOP / "adapters" / "zoo" / "trips.py").read_text(encoding="utf-8")
+    assert_happens(page, shell)
+
+
 def test_the_page_on_isolation_shows_the_example_and_what_happens(examples: Path, shell: Shell) -> None:
     page = TOP / "docs" / "isolation.md"
     code = (examples / "isolation" / "inventory.py").read_text(encoding="utf-8")

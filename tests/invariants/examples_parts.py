@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from sagafuzz import Saga, Step
+from sagafuzz import OneOf, Optional, Saga, Step
 
 from .tables import bad, good
 
@@ -426,4 +426,97 @@ bad(
     names="bank.capture[2] took 50 for saga-1, and of what bank.hold had taken 40 was left",
     at="capture[2] F",
     definition=IN_PARTS,
+)
+
+# -- groups ----------------------------------------------------------------------------------
+
+TRIP = Saga(
+    "trip",
+    [
+        Step("hotel", "hotel.book", undo="hotel.cancel"),
+        Optional(
+            "extras", [Step("car", "cars.rent", undo="cars.return"), Step("seat", "cars.seat", undo="cars.unseat")]
+        ),
+        OneOf(
+            "journey", [Step("train", "rail.book", undo="rail.cancel"), [Step("air", "air.book", undo="air.cancel")]]
+        ),
+    ],
+)
+
+good(
+    "I16",
+    "the trip goes without a car, which was refused",
+    """
+    submit
+    call hotel.book key=h
+    refused cars.rent key=c
+    call rail.book key=t
+    tell completed
+    """,
+    TRIP,
+)
+good(
+    "I2",
+    "half of what is optional was taken back before the trip went on, and the train is left for the air",
+    """
+    submit
+    call hotel.book key=h
+    call cars.rent key=c
+    refused cars.seat key=s
+    call cars.return key=c
+    send rail.book key=t -> m1
+    apply m1
+    timeout m1
+    call rail.cancel key=t
+    call air.book key=a
+    tell completed
+    """,
+    TRIP,
+)
+bad(
+    "I2",
+    "two alternatives",
+    "both ways stay booked",
+    """
+    submit
+    call hotel.book key=h
+    call rail.book key=t
+    call air.book key=a
+    tell completed
+    """,
+    names="saga-1 came to rest with air in effect beside the alternative that it took",
+    at="air F",
+    definition=TRIP,
+)
+bad(
+    "I16",
+    "told completed",
+    "half of what is optional is in effect",
+    """
+    submit
+    call hotel.book key=h
+    call cars.rent key=c
+    refused cars.seat key=s
+    call rail.book key=t
+    tell completed  <--
+    """,
+    names="the client of saga-1 was told 'completed', but seat is not in effect",
+    at="seat F",
+    follows="I2",
+    definition=TRIP,
+)
+bad(
+    "I23",
+    "hollow success",
+    "no way to get there",
+    """
+    submit
+    call hotel.book key=h
+    refused rail.book key=t
+    refused air.book key=a
+    tell completed  <--
+    """,
+    names="saga-1 was called completed, but rail.book had not taken effect",
+    at="train F",
+    definition=TRIP,
 )

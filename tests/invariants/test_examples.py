@@ -137,6 +137,8 @@ def anomalies() -> set[tuple[str, str]]:
                 given = {keyword.arg: keyword.value for keyword in node.keywords}
                 if not isinstance(given["invariant"], ast.Constant):
                     continue  # of a rule of an adapter's own, whose anomaly is its name
+                if not isinstance(given["invariant"], ast.Constant):
+                    continue  # that of a rule of the user's own
                 id = ast.literal_eval(given["invariant"])
                 found |= {(id, anomaly) for anomaly in values(id, given["anomaly"])}
     return found

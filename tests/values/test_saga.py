@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import pickle
+import re
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sagafuzz import Saga, Step, UsageError
+from sagafuzz import OneOf, Optional, Saga, Step, UsageError
+from sagafuzz.plain import from_plain, to_plain
+from sagafuzz.saga import instance, split
 
 CHAIN = Saga(
     "checkout",
@@ -173,3 +177,76 @@ def test_the_sequence_holds_every_step_once_and_after_all_its_ancestors(saga: Sa
     for position, name in enumerate(saga.sequence):
         assert saga.ancestors[name] <= set(saga.sequence[:position])
         assert set(saga.predecessors[name]) <= saga.ancestors[name]
+
+
+TRIP = Saga(
+    "trip",
+    [
+        Step("hotel", "hotel.book"),
+        Optional("extras", [Step("car", "cars.rent"), Optional("seats", [Step("seat", "cars.seat")])]),
+        OneOf("journey", [Step("train", "rail.book"), [Step("air", "air.book"), Step("bus", "bus.book")]]),
+        Step("payment", "payment.charge"),
+    ],
+)
+
+
+def test_what_comes_after_a_group_comes_after_all_of_it_and_alternatives_not_after_each_other() -> None:
+    assert TRIP.predecessors == {
+        "hotel": (),
+        "car": ("hotel",),
+        "seat": ("car",),
+        "train": ("seat",),
+        "air": ("seat",),
+        "bus": ("air",),
+        "payment": ("train", "bus"),
+    }
+    assert [(group.name, group.alternatives, group.optional) for group in TRIP.groups] == [
+        ("seats", (("seat",),), True),
+        ("extras", (("car", "seat"),), True),
+        ("journey", (("train",), ("air", "bus")), False),
+    ]
+
+
+@pytest.mark.parametrize(
+    "saga",
+    [
+        TRIP,
+        Saga("order", [Step("a", "x.do", undo="x.undo", many=True, needs="any", amount="cents")]),
+        Saga("order", [Step("a", "x.do"), Step("b", "y.do", consumes="a")]),
+    ],
+)
+def test_groups_parts_and_amounts_are_read_again_as_they_were_written(saga: Saga) -> None:
+    assert from_plain(Saga, to_plain(saga)) == saga
+
+
+def test_a_saga_without_these_words_is_written_as_before() -> None:
+    (step,) = to_plain(Saga("order", [Step("a", "x.do")]))["steps"]
+    assert list(step) == ["name", "operation", "undo", "pivot", "retriable", "after"]
+    assert list(to_plain(Saga("order", [Step("a", "x.do")]))) == ["name", "steps"]
+
+
+@pytest.mark.parametrize(
+    ("make", "problem"),
+    [
+        (lambda: Step("a", "x.do", needs="any"), "write many=True as well"),
+        (lambda: Step("a", "x.do", needs="some", many=True), "write 'all' or 'any'"),
+        (lambda: Step("a", "x.do", amount=""), "write the name of a field"),
+        (lambda: Saga("s", [Step("a[1]", "x.do")]), "take the brackets out"),
+        (lambda: Saga("s", [Step("a", "x.do"), Step("b", "y.do", consumes="c")]), "which is no step before it"),
+        (lambda: Saga("s", [OneOf("way", [Step("a", "x.do")])]), "write two, or an Optional"),
+        (lambda: Saga("s", [Optional("extras", [])]), "has no steps"),
+    ],
+)
+def test_what_is_wrong_with_these_words_is_said(make: Callable[[], object], problem: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(problem)):
+        make()
+
+
+def test_a_name_of_a_part_is_split_into_step_and_part() -> None:
+    assert split(instance("reserve", "line-2")) == ("reserve", "line-2")
+    assert split("reserve") == ("reserve", "")
+    assert ORDER_LINES.step("reserve[line-2]") is ORDER_LINES.by_name["reserve"]
+    assert ORDER_LINES.operation("reserve[line-2]", "C") == "inventory.release[line-2]"
+
+
+ORDER_LINES = Saga("order", [Step("reserve", "inventory.reserve", undo="inventory.release", many=True)])
