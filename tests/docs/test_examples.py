@@ -150,7 +150,8 @@ def test_the_page_on_isolation_shows_the_example_and_what_happens(examples: Path
 
 def test_the_page_on_rules_shows_the_example_and_what_happens(examples: Path, shell: Shell) -> None:
     page = TOP / "docs" / "own.md"
-    code = (examples / "own_rules" / "stock_adapter.py").read_text(encoding="utf-8")
+    files = ("stock_adapter.py", "bank_adapter.py")
+    code = "".join((examples / "own_rules" / file).read_text(encoding="utf-8") for file in files)
     shown = [fence.text for fence in fences(page.read_text(encoding="utf-8")) if fence.language == "python"]
     assert shown and all(text in code for text in shown)
     shell.folder = examples / "own_rules"
