@@ -187,7 +187,9 @@ def _sum(rows: Sequence[Row], saga: SagaFacts, step: Step) -> Sum | None:
         if at not in given_back:
             taken += amount or 0
             continue
-        more = max(taken - given, Fraction(0)) if amount is None else amount  # who says no amount gives back all
+        rest = max(taken - given, Fraction(0))  # who says no amount gives back all of it
+        ran_out = any(each < at for each in forward.expired)  # what is not there any more is not given back
+        more = rest if amount is None else min(amount, rest) if ran_out else amount
         given += more
         returned += more if undo is not None and at in undo.returned else 0
         if given > taken and over < 0:

@@ -355,6 +355,21 @@ good(
     PAYMENT,
 )
 good(
+    "I17",
+    "a void of what has run out gives nothing back a second time",
+    """
+    submit
+    send bank.hold key=h amount=100 -> m1
+    apply m1
+    ack m1
+    expire m1
+    refused bank.capture key=c amount=100
+    call bank.void key=h amount=100
+    tell compensated
+    """,
+    PAYMENT,
+)
+good(
     "I16",
     "a hold that was captured is done",
     """
