@@ -5,7 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from . import additions, asking, barriers, beside, lines, owners, payments, races, trips, undoing, webhooks, wrong
+from . import (
+    accounts,
+    additions,
+    asking,
+    barriers,
+    beside,
+    lines,
+    owners,
+    payments,
+    races,
+    trips,
+    undoing,
+    webhooks,
+    wrong,
+)
 from .parts import Mutant, by_name
 
 ZOO: Mapping[str, Mutant] = MappingProxyType(
@@ -24,6 +38,7 @@ ZOO: Mapping[str, Mutant] = MappingProxyType(
             trips,
             webhooks,
             wrong,
+            accounts,
         )
         for mutant in module.MUTANTS
     )
