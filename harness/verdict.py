@@ -336,8 +336,9 @@ class Report:
     """Everything a campaign has to say. ``complete`` is False where it was interrupted. ``kinds`` are those it was
     limited to (none: to no choice of them); ``source`` is a hash of the file that holds the adapter, "" for none;
     ``live`` says that real processes ran, not the simulator; then ``engine`` is what the system calls itself, and
-    ``packages`` the name and version of each that is installed for Python workers. ``definition`` is the saga under
-    test, ``discovery`` how much was known when, ever sparser, with all jumps."""
+    ``packages`` the name and version of each that is installed for Python workers. ``advice`` is what
+    `sagafuzz doctor` says of the adapter: it changes no verdict. ``definition`` is the saga under test, ``discovery``
+    how much was known when, ever sparser, with all jumps."""
 
     adapter: str
     spec: str
@@ -355,6 +356,7 @@ class Report:
     coverage: tuple[Cell, ...] = ()
     not_exercised: tuple[str, ...] = ()
     reasons: tuple[str, ...] = ()
+    advice: tuple[str, ...] = ()
     nondeterministic: str = ""
     digest: str = ""
     version: str = ""

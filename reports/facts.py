@@ -107,11 +107,17 @@ def statements(report: Report) -> list[str]:
         said.append(LOOK_AT)
     if wrong := wrong_answers(report):
         said.append(wrong)
+    said.extend(f"advice: {line}" for line in advice(report))
     if report.verdict == VIOLATED:
         said.append(_broken(report))
     elif report.verdict == CONSISTENT and report.complete:
         said.append(exhaustive_claim(report))
     return said
+
+
+def advice(report: Report) -> list[str]:
+    """What `sagafuzz doctor` says of the adapter, one line each."""
+    return [clean(line, REASON_COLUMNS) for line in report.advice]
 
 
 def wrong_answers(report: Report) -> str:

@@ -25,6 +25,8 @@ def render(report: Report) -> str:
     suite = TestSuite(name)
     for key, value in (("seed", str(report.seed)), ("digest", report.digest), ("command", report.command)):
         suite.add_property(key, clean(value, 300))
+    for line in facts.advice(report):
+        suite.add_property("advice", line)
     found: dict[str, list[Finding]] = {}
     for finding in report.findings:
         found.setdefault(finding.violation.invariant, []).append(finding)

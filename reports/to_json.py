@@ -68,6 +68,7 @@ def to_value(report: Report) -> dict[str, Any]:
         "covered": _covered(report.covered),
         "kinds": list(report.kinds),
         "not_exercised": list(report.not_exercised),
+        **({"advice": list(report.advice)} if report.advice else {}),
         "discovery": [[point.plans, point.histories, point.violations] for point in report.discovery],
     }
 

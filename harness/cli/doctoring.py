@@ -8,6 +8,7 @@ from contextlib import nullcontext
 import click
 from tabulate import tabulate
 
+from ..exploration.advice import by_ids, remembered, undurable
 from ..exploration.checkup import Checkup, check_up
 from ..exploration.quiet import quiet
 from ..faults import FAULT_KINDS
@@ -92,11 +93,7 @@ def _suffers(adapter: Adapter, checkups: list[Checkup]) -> Iterator[str]:
 def _by_ids(checkups: list[Checkup]) -> Iterator[str]:
     for found in checkups:
         if found.told_by_ids:
-            note = (
-                f"scenario {clean(found.scenario.name, NAME_COLUMNS)}: its sagas differ in their ids only, and yet it "
-                f"matters which comes first; with --without symmetry a campaign submits them in every order. Seen "
-                f"with {clean(found.told_by_ids, 600)}"
-            )
+            note = f"scenario {clean(found.scenario.name, NAME_COLUMNS)}: {by_ids(clean(found.told_by_ids, 600))}"
             yield "\n" + wrap(note, 100, hanging="  ")
 
 
@@ -114,15 +111,9 @@ def _ills(found: Checkup) -> Iterator[str]:
         yield f"{where}NOT DETERMINISTIC: {clean(first, 600)}"
         yield from (f"  {clean(cause, 600)}" for cause in causes)
     for pair in found.undurable:
-        yield (
-            f"{where}RECOVERY IS NOT BY DURABLE STATE ALONE: {clean(pair, 600)} leave the same behind, and different "
-            f"things happen afterwards; write durable_recovery=False, so that each crash is run"
-        )
+        yield where + undurable(clean(pair, 600))
     for pair in found.remembered:
-        yield (
-            f"{where}RETRIES ARE NOT FORGOTTEN: {clean(pair, 600)} end in different ways, although the first fault of "
-            f"the former was got over; leave forgets_retries out, so that each retry counts"
-        )
+        yield where + remembered(clean(pair, 600))
 
 
 def _recovery(adapter: Adapter) -> str:

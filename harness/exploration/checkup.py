@@ -88,14 +88,14 @@ def _undurable(struck: list[Case]) -> list[str]:
         if later is None or not case.fired:
             continue
         moment = visible_before(case.run)[case.run.sites.index(case.plan.faults[0].site)] + later
-        after = _after_the_crash(case.run)
+        after = after_the_crash(case.run)
         plan, expected = first.setdefault(moment, (case.plan, after))
         if expected != after:
             found.append(f"{plan}, and {case.plan}")
     return found
 
 
-def _after_the_crash(run: Run) -> list[object]:
+def after_the_crash(run: Run) -> list[object]:
     """What happened after the crash, but for times and the numbers of attempts and messages."""
     at = next(number for number, row in enumerate(run.rows) if row[KIND] == CRASH)
     return [_told(row) for row in run.rows[at + 1 :] if row[KIND] not in GONE_WITH_THE_PROCESS]
@@ -121,10 +121,10 @@ def _remembered(setup: Setup, struck: list[Case]) -> Iterator[str]:
                 continue
             both = Plan(faults=(fault, *second.plan.faults))
             run = simulate(setup, both)
-            if len(run.fired) == 2 and _done_after_last(run) != _done_after_last(second.run):
+            if len(run.fired) == 2 and done_after_last(run) != done_after_last(second.run):
                 yield f"{both}, and {second.plan}"
 
 
-def _done_after_last(run: Run) -> list[object]:
+def done_after_last(run: Run) -> list[object]:
     """What the orchestrator did after the last fault, but for times and numbers."""
     return [_told(row) for row in run.rows[run.fired[-1][0] :] if row[KIND] in _DOINGS]

@@ -71,6 +71,12 @@ class SinglesCounted(NamedTuple):
     plans: int
 
 
+class Advised(NamedTuple):
+    """What `sagafuzz doctor` would say of the scenario, a sentence each."""
+
+    sentences: tuple[str, ...]
+
+
 class PartFinished(NamedTuple):
     """A part was searched to its end; ``kept`` says that it was known."""
 
@@ -129,6 +135,7 @@ Event: TypeAlias = (
     | CaseJudged
     | PlansSpared
     | SinglesCounted
+    | Advised
     | PartFinished
     | PartLeft
     | FindingShrunk

@@ -8,7 +8,7 @@ be simulated, its schedule is run there too.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import KW_ONLY, dataclass, replace
 from functools import cached_property
@@ -25,12 +25,15 @@ from ..live.manifest import manifest_of
 from ..live.world import LiveWorld
 from ..loading import load, with_wrong_answers
 from ..ports import Adapter
+from ..scenario import Scenario
 from ..simulator import Setup
 from ..simulator.patches import Watch
 from ..verdict import Finding, Report, Signature, Violation
+from .advice import advice
 from .cases import Case, mode_of
 from .enumerator import Enumerator
 from .events import (
+    Advised,
     CaseJudged,
     Event,
     FindingShrunk,
@@ -43,6 +46,7 @@ from .events import (
 )
 from .findings import shown_by, worth_telling
 from .judge import Judge, found_in, violates, why_undecided
+from .parting import NotDeterministic
 from .reductions import SHAPING
 from .replay import Replay, Replayed, unjudged
 from .report_builder import ReportBuilder
@@ -149,8 +153,22 @@ class _LiveSearch:
                 yield event
                 if isinstance(event, StageEnded) and event.stop is not None:
                     return
+            yield Advised(tuple(self._advice(scenario)))
         async for event in self._repeat_all(world):
             yield event
+
+    def _advice(self, scenario: Scenario) -> Iterator[str]:
+        """What is said of the system that the simulator runs in its place, where there is one."""
+        manifest = manifest_of(self._adapter)
+        if manifest is None or not manifest.simulated:
+            return
+        try:
+            setup = Setup(adapter=load(manifest.simulated), scenario=scenario)
+            _, *singles = Enumerator(setup, 1, reductions=SHAPING).cases()
+            said = list(advice(setup, singles))
+        except (UsageError, NotDeterministic):
+            return  # that is told of a finding, which is run there too
+        yield from (f"in the simulator ({manifest.simulated}), {line}" for line in said)
 
     # -- every plan --------------------------------------------------------------------------
 

@@ -22,7 +22,7 @@ from ..verdict import (
     Signature,
 )
 from .certificate import source_digest
-from .events import Event, ExamplesRun, FindingShrunk, PartLeft, ProgramShrunk, StageEnded
+from .events import Advised, Event, ExamplesRun, FindingShrunk, PartLeft, ProgramShrunk, StageEnded
 from .findings import ranked
 from .part_search import NO_END
 from .settings import Settings
@@ -45,6 +45,7 @@ class ReportBuilder:
         self._random_findings: list[Finding] = []
         self._findings: dict[Signature, Finding] = {}
         self._stop: Stop | None = None
+        self._advice: tuple[str, ...] = ()
         self._ended = ""  # why no more random plans were drawn
 
     def __call__(self, event: Event) -> None:
@@ -55,6 +56,8 @@ class ReportBuilder:
                 self._random_findings.append(event.finding)
             case ExamplesRun():
                 self._random = event.result
+            case Advised():
+                self._advice += event.sentences
             case PartLeft(why=why) if why:
                 self._left[why] += 1
             case StageEnded(stop=Stop() as stop):
@@ -95,6 +98,7 @@ class ReportBuilder:
             source=source_digest(adapter),
             not_exercised=(*left, *known.not_exercised(), *gone),
             reasons=reasons,
+            advice=self._advice,
             nondeterministic=parted.splitlines()[0] if parted else "",
             digest=known.digest.hexdigest(),
             version=__version__,

@@ -15,7 +15,10 @@ from ..scenario import Scenario
 from ..simulator import Setup
 from ..simulator.patches import Watch
 from ..verdict import Signature
+from .advice import advice
+from .cases import Case
 from .events import (
+    Advised,
     CaseJudged,
     Event,
     FindingShrunk,
@@ -72,7 +75,7 @@ class Search:
     def _exhaust(self, index: int, setup: Setup) -> Happened:
         search = PartSearch(setup, self.settings, self._over_in(drawn=False))
         judge = Judge(setup)
-        number, parts, shallow = 0, 1, list[Plan]()
+        number, parts, shallow = 0, 1, list[Case]()
         while number < parts:
             record = yield from self._part(f"{index}/{number}", partial(search.plans, number), judge, drawn=False)
             number += 1
@@ -80,12 +83,14 @@ class Search:
                 continue
             if number == 1:
                 parts += record.parts
-                shallow = [case.plan for case, _ in record.cases]
+                shallow = [case for case, _ in record.cases]
                 yield SinglesCounted(self._singles(search, record))
             yield PlansSpared(record.pruned)
             if not record.whole:
                 return record.stop
-        yield PlansSpared(self._mirrored(setup, shallow))
+        yield PlansSpared(self._mirrored(setup, [case.plan for case in shallow]))
+        if self.settings.max_faults and not (self.share.parts_only or self.watch.ended):
+            yield Advised(tuple(advice(setup, shallow[1:], self.settings.kinds or None)))
         return None
 
     def _singles(self, search: PartSearch, record: Record) -> int:

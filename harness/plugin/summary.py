@@ -7,7 +7,7 @@ from typing import Any, Final
 from ..reports.clean import clean
 from ..verdict import Report
 
-FACTS: Final = ("saga_adapter", "saga_verdict", "saga_plans", "saga_findings", "saga_known")
+FACTS: Final = ("saga_adapter", "saga_verdict", "saga_plans", "saga_findings", "saga_known", "saga_advice")
 _NAME: Final = 60
 
 
@@ -16,7 +16,9 @@ def facts(report: Report) -> list[tuple[str, object]]:
     verdict = "not deterministic" if report.nondeterministic else report.verdict
     found = ", ".join(f"{finding.violation.invariant} {finding.id}" for finding in report.findings)
     known = "; ".join(f"{finding.id}: {clean(finding.known, 300)}" for finding in report.findings if finding.known)
-    values = (clean(report.adapter, _NAME), verdict, str(report.counts.run), found or "none", known or "none")
+    advice = "; ".join(clean(line, 600) for line in report.advice)
+    counted = str(report.counts.run)
+    values = (clean(report.adapter, _NAME), verdict, counted, found or "none", known or "none", advice or "none")
     return list(zip(FACTS, values, strict=True))
 
 
@@ -28,10 +30,12 @@ def write(terminalreporter: Any) -> None:
             told = [entry for entry in getattr(report, "user_properties", ()) if entry[0] in FACTS]
             if told and len(told) >= len(properties.get(report.nodeid, ())):
                 properties[report.nodeid] = told
+    advised: list[str] = []
     rows = [("test", "adapter", "verdict", "plans", "findings")]
     for nodeid, told in sorted(properties.items()):
         for start in range(0, len(told), len(FACTS)):
-            adapter, verdict, plans, found, known = (str(value) for _, value in told[start : start + len(FACTS)])
+            adapter, verdict, plans, found, known, advice = (str(v) for _, v in told[start : start + len(FACTS)])
+            advised += [f"advice on {adapter}: {advice}"] if advice != "none" else []
             rows.append((clean(nodeid, 400), adapter, verdict, plans, _brief(found, known)))
     widths = [max(len(row[column]) for row in rows) for column in range(4)]
     terminalreporter.section("sagas")
@@ -41,6 +45,8 @@ def write(terminalreporter: Any) -> None:
             for cell, width in zip(row[:4], widths, strict=True)
         )
         terminalreporter.write_line("  ".join([*cells, row[4]]))
+    for line in dict.fromkeys(advised):
+        terminalreporter.write_line(line)
 
 
 def _brief(found: str, known: str) -> str:

@@ -268,6 +268,32 @@ def test_nothing(saga):
     )
 
 
+def test_what_doctor_knows_is_said_at_the_end_and_fails_no_test(session: Session) -> None:
+    test = f"""
+LEFT = [0]
+
+class Remembers(Calm):
+    def run(self, order):
+        LEFT[0] = 0
+        done = super().run(order)
+        LEFT[0] = 1
+        self.world.store.put(order.id, "done", record="terminal")
+        return done
+    def recover(self):
+        if LEFT[0]:
+            self.world.call("payment.refund", saga="saga-1", key="saga-1")
+
+others = [kind for kind in OTHERS if not kind.startswith("crash")]
+remembers = sagafuzz.adapter(saga=SAGA, scenarios=ONE, cannot_suffer=others)(Remembers)
+
+def test_it(saga):
+    assert saga.run(remembers, {QUICK}).advice
+"""
+    result = session(test=test)
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["advice on Remembers: scenario succeeds: recovery is not by durable state alone: *"])
+
+
 def test_a_campaign_that_proves_nothing_fails_and_says_why(session: Session) -> None:
     test = f"""
 import dataclasses, itertools
