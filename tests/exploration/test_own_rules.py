@@ -15,7 +15,7 @@ from sagafuzz.exploration.reductions import ALL, CRASH_EQUIVALENCE, PREFIX_SHARI
 from sagafuzz.invariants import View
 from sagafuzz.loading import load
 from sagafuzz.rules import HISTORY, MOMENTS, REST, rule
-from sagafuzz.simulator import Setup, simulation
+from sagafuzz.simulator import Setup, resting
 
 from ..quality.every_system import EVERY_SETUP
 
@@ -69,7 +69,7 @@ def expect_nothing_lost(setup: Setup, reads: str, faults: int) -> int:
 
 @pytest.fixture
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(simulation, "MAX_TICKS", 600)
+    monkeypatch.setattr(resting, "MAX_TICKS", 600)
 
 
 @pytest.mark.slow

@@ -26,7 +26,7 @@ from sagafuzz.faults import FAULT_KINDS
 from sagafuzz.history import CLOCK
 from sagafuzz.invariants import Invariant
 from sagafuzz.loading import load
-from sagafuzz.simulator import Observer, Setup, observe, simulation
+from sagafuzz.simulator import Observer, Setup, observe, resting
 from sagafuzz.simulator.state import state_keys
 
 from ..quality.every_system import EVERY_SETUP, EXPOSING
@@ -72,7 +72,7 @@ def expect_the_same(setup: Setup, faults: int, only: Collection[str] | None = No
 @pytest.fixture
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
     """End a run after a few hundred steps: one of the systems asks for ever, and each of its runs is a second."""
-    monkeypatch.setattr(simulation, "MAX_TICKS", 600)
+    monkeypatch.setattr(resting, "MAX_TICKS", 600)
 
 
 @pytest.mark.usefixtures("short")
