@@ -114,13 +114,14 @@ def looked(sim: Resting, look: Look) -> Look | None:
     if sim.network.stuck and kernel.ticks - sim.called_at >= FAILING_TICKS:
         sim.operator_comes(waited=True)
     mark, look = look.mark, _marked(sim, look)
-    if mark is not None and look.mark is not None and _is_again(sim, mark):
+    mended = not sim.network.stuck
+    if mended and mark is not None and look.mark is not None and _is_again(sim, mark):
         kernel.stopped = LIVELOCK if any(map(_is_work, rows[mark.rows :])) else ""
         return None
     new = rows[look.rows :]
     look = look._replace(rows=len(rows), next=kernel.ticks + (LOOK_TICKS if look.mark is None else 1))
     if any(map(_is_work, new)):
-        worked = look.worked + kernel.ticks - look.ticks
+        worked = look.worked + (kernel.ticks - look.ticks if mended else 0)  # else an operator ends it
         if worked >= MAX_TICKS * len(sim.setup.orders):
             kernel.stopped = LIVELOCK
             return None

@@ -7,9 +7,11 @@ from dataclasses import replace
 
 import pytest
 
+from sagafuzz import Fault, Plan, Site
 from sagafuzz.exploration.detecting import acquit
 from sagafuzz.exploration.quiet import quiet
 from sagafuzz.history import CLIENT_ACK, TERMINAL
+from sagafuzz.invariants import check
 from sagafuzz.invariants.facts import PENDING
 from sagafuzz.simulator import Setup, simulate
 
@@ -46,6 +48,15 @@ def test_nor_does_one_fault_while_another_order_is_under_way(name: str) -> None:
         plans, blamed, _ = acquit(replace(RIGHT[name], scenarios=two), 1)
     assert blamed == ()
     assert plans > 150
+
+
+def test_to_poll_while_two_undos_fail_is_no_livelock_since_an_operator_comes() -> None:
+    setup = Setup(adapter=RIGHT["Outbox"], scenario=RIGHT["Outbox"].scenario("declined"))
+    sites = [Site("saga-1", step, "C", "effect", 1) for step in ("inventory", "order")]
+    plan = Plan(faults=tuple(Fault(kind="undo-fails", site=site) for site in sites))
+    rows = simulate(setup, plan).rows
+    assert rows[-1][9] == ("quiescent",)
+    assert check(simulate(setup, plan).history(setup, plan)).violations == ()
 
 
 @pytest.mark.slow
