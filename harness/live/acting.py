@@ -5,6 +5,7 @@ What a script sleeps away passes at once where all else has come to rest: nothin
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import inspect
 import json
@@ -35,6 +36,7 @@ class LiveActor:
         self._setup = record.setup
         self._scale = manifest.actor_scale
         self._record = record
+        self._loop = asyncio.get_running_loop()
         self._port, self._case = address
         self._token = token
         self._timeout_ms = manifest.call_timeout_ms
@@ -149,7 +151,7 @@ class LiveActor:
 
     def _rest(self, how: str) -> None:
         self.rests = how
-        self._record.loop.call_soon_threadsafe(self._record.changed.set)
+        self._loop.call_soon_threadsafe(self._record.changed.set)
 
     def over(self) -> None:
         """Its script has ended."""
@@ -177,7 +179,7 @@ class Actors:
     ) -> None:
         names = record.setup.scenario.actors
         self._scripts = record.setup.adapter.actors
-        self._record = record
+        self._loop = asyncio.get_running_loop()
         self._background = background
         self._all = [LiveActor(name, manifest, record, address, token) for name in names]
 
@@ -216,6 +218,6 @@ class Actors:
             where = place(users(passed(error))) or "?"
             text = str(error) if isinstance(error, UsageError) else f"it raised {type(error).__name__}: {error}"
             mistake = UsageError(f"the script of actor {actor.name!r}: {text} ({where})")
-            self._record.loop.call_soon_threadsafe(self._background.fail, mistake)
+            self._loop.call_soon_threadsafe(self._background.fail, mistake)
         finally:
             actor.over()

@@ -20,7 +20,6 @@ class Record(Trace):
     def __init__(self, setup: Setup, faults: tuple[Fault, ...]) -> None:
         self.setup = setup
         self.started = time.monotonic()
-        self.loop = asyncio.get_running_loop()
         self.changed = asyncio.Event()
         self.disturbed = False
         super().__init__(faults, lambda: int((time.monotonic() - self.started) * 1e6), setup.scenario.spared)
