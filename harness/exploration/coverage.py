@@ -346,7 +346,9 @@ def in_words(unreachable: Iterable[Unreachable]) -> Iterator[str]:
         together.setdefault((tuple(where), reason), []).append(kind)
     for (modes, reason), kinds in together.items():
         where_not = f"in {' and '.join(modes)}" if any(modes) else "anywhere"
-        yield f"{', '.join(kinds)} {where_not}: {reason}"
+        names = ", ".join(kinds)
+        many = len(kinds) > _KINDS_FIRST
+        yield f"{len(kinds)} kinds {where_not}: {reason}: {names}" if many else f"{names} {where_not}: {reason}"
     for (place, reason), kinds in at.items():
         yield f"{', '.join(kinds)} at {place}: {reason}"
 
@@ -361,6 +363,8 @@ def missing_orders(orders: Iterable[OrderCell]) -> Iterator[str]:
 
 
 _ORDERS_TOLD: Final = 4
+_KINDS_FIRST: Final = 12
+"""Of more kinds than these the reason stands first: a report cuts a line that is long."""
 
 _NEVER: Final[Mapping[tuple[str, ...], tuple[str, ...]]] = {("F",): ("compensation",), ("C",): ("forward",)}
 """The modes in which a kind that strikes one direction only can never be seen."""

@@ -189,7 +189,7 @@ def _state(value: Any, depth: int = 2) -> str | None:
     if isinstance(value, random.Random):
         return str(hash(value.getstate()))
     if isinstance(value, functools._lru_cache_wrapper):
-        return str(value.cache_info())
+        return str(value.cache_info()) if is_own(_file_of(value)) else None
     if value is None or isinstance(value, _PLAIN):
         try:
             return repr(value)
@@ -217,5 +217,6 @@ _PLAIN: Final = (
 )
 
 
-def _file_of(cls: type) -> str:
-    return getattr(sys.modules.get(cls.__module__), "__file__", None) or "<"
+def _file_of(made: Any) -> str:
+    """Where a class or function was written."""
+    return getattr(sys.modules.get(made.__module__), "__file__", None) or "<"

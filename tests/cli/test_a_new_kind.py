@@ -76,7 +76,7 @@ def test_it_strikes_in_the_simulator() -> None:
         (AT_EFFECT, (GoDown(for_ms=10), Crash(when=AFTER)), ["DOWN", "ERROR", "CRASH"]),
         (AT_ACK, (Crash(when=BEFORE),), ["CRASH", "BOOT"]),
         (AT_ACK, (DelayAnswer(by_ms=3), Crash(when=AFTER)), ["ACK", "CRASH", "BOOT"]),
-        (AT_SEND, (JumpClock(by_s=60), JumpClock(by_s=-60)), ["CLOCK", "CLOCK", "SEND"]),
+        (AT_SEND, (JumpClock(by_s=60), JumpClock(by_s=-30), LoseRequest()), ["CLOCK", "CLOCK", "SEND"]),
     ],
 )
 def test_effects_come_in_their_order_whatever_they_are_put_together_with(

@@ -788,6 +788,7 @@ class Broken:
     after: str = ""
 
 
+BELIEVED = "whoever takes any answer for its own believes one without an effect too"
 UNHEARD = "the port drops an answer that comes when its call is over: who called cannot tell it from a lost one"
 
 BROKEN: Mapping[str, Broken] = {
@@ -894,7 +895,9 @@ BROKEN: Mapping[str, Broken] = {
     "resubmit-elsewhere": Broken(adapter=ZOO["resubmitted-elsewhere"].adapter, invariant="I1"),
     "malformed-answer": Broken(adapter=ZOO["unreadable-is-refused"].adapter, invariant="I5"),
     "empty-answer": Broken(adapter=system(EmptyIsRefused, **NAMED), invariant="I5"),
-    "anothers-answer": Broken(adapter=ZOO["anothers-receipt"].adapter, invariant="I19"),
+    "anothers-answer": Broken(
+        adapter=ZOO["anothers-receipt"].adapter, invariant="I19", also={"hollow-success": BELIEVED}
+    ),
     "hollow-success": Broken(adapter=ZOO["believes-success"].adapter, invariant="I23"),
     "upgrade": Broken(adapter=ZOO["resumes-by-position"].adapter, invariant="I23", after="crash-after-log"),
 }

@@ -13,9 +13,23 @@ from sagafuzz.exploration.enumerator import Enumerator
 from sagafuzz.exploration.judge import Judge
 from sagafuzz.exploration.quiet import quiet
 from sagafuzz.faults import FAULT_KINDS
-from sagafuzz.history import APPLY, BOOT, CRASH, DELIVER, ERROR, LOG, LOGACK, REJECT, SEND, Row
+from sagafuzz.history import (
+    APPLY,
+    BOOT,
+    CRASH,
+    DELIVER,
+    ERROR,
+    HANDLED,
+    LOG,
+    LOGACK,
+    PUBLISH,
+    RECEIVE,
+    REJECT,
+    SEND,
+    Row,
+)
 from sagafuzz.reports.diagram import Diagram, diagram
-from sagafuzz.saga import QUERY
+from sagafuzz.saga import MESSAGE, QUERY
 from sagafuzz.simulator import Setup
 
 from .every_system import EVERY_SETUP, EXPOSING
@@ -33,11 +47,23 @@ OWN_ROWS = {
     "log": {LOG},
     "logged": {LOGACK},
     "boot": {BOOT},
+    "publish": {PUBLISH},
+    "receipt": {RECEIVE},
+    "handled": {HANDLED},
 }
 """By the phase of a site, the kinds of the rows that are its own."""
 
-INSTEAD = {"pause": "PAUSE", "cancel": "CANCEL", "clock-forward": "CLOCK", "clock-back": "CLOCK"}
-"""Kinds that strike before a request is sent, with the row that they write: the request has none yet."""
+INSTEAD = {
+    "pause": "PAUSE",
+    "cancel": "CANCEL",
+    "clock-forward": "CLOCK",
+    "clock-back": "CLOCK",
+    "resubmit": "SUBMIT",
+    "resubmit-elsewhere": "SUBMIT",
+    "message-parked": "PARKED",
+    "lost-message-ack": "LOST",
+}
+"""Kinds with the row that they write: what they strike has none yet, or gets none."""
 
 
 class Found(NamedTuple):
@@ -76,6 +102,8 @@ def is_struck(row: Row, fault: Fault) -> bool:
 
 
 def _is_of(row: Row, site: Site) -> bool:
+    if site.direction == MESSAGE:
+        return (row[3], row[9][0]) == (site.saga, site.subject)
     if site.direction == QUERY:
         return (row[3], row[4], row[6]) == (site.saga, "", site.occurrence)
     if site.direction:
