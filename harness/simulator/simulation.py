@@ -354,7 +354,8 @@ class Simulation:
     def finish(self) -> None:
         """Let everything come to rest: faults end, every process runs, nothing stays in flight."""
         kernel, network = self.kernel, self.network
-        kernel.horizon_us = HORIZON_US
+        if self.manual:  # else it is that of the run, or of the one that this goes on from: an operator may be called
+            kernel.horizon_us = HORIZON_US
         try:
             while True:
                 self._run_to_rest()

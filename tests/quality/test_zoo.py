@@ -23,6 +23,13 @@ TWINS = {
 }
 """Each correct system once, by the first mutant that differs from it."""
 
+WRONG_AT_TWO = {
+    "outbox-skips-a-late-commit": "its relay is of one process: where two of them relay, or one dies beside a refusal, an "
+    "order is kept back",
+    "anothers-receipt": "an answer for another saga is not known as such where that saga never had it",
+}
+"""Twins that are right at one fault, and what pairs of faults do to them."""
+
 RARE = [name for name, mutant in ZOO.items() if mutant.faults > 1]
 """Those that no plan with one fault shows."""
 
@@ -60,7 +67,8 @@ def test_its_correct_twin_is_left_alone(beside: str) -> None:
 @pytest.mark.parametrize("beside", TWINS)
 def test_two_faults_do_not_make_a_twin_look_guilty(beside: str) -> None:
     with quiet():
-        assert acquit(TWINS[beside], 2)[1] == ()
+        flagged = acquit(TWINS[beside], 2)[1]
+    assert bool(flagged) == (beside in WRONG_AT_TWO), flagged
 
 
 @pytest.mark.slow
