@@ -24,8 +24,7 @@ TWINS = {
 """Each correct system once, by the first mutant that differs from it."""
 
 WRONG_AT_TWO = {
-    "outbox-skips-a-late-commit": "its relay is of one process: where two of them relay, or one dies beside a refusal, an "
-    "order is kept back",
+    "outbox-skips-a-late-commit": "its relay is of one process: of two, or of one that dies, an order may be kept back",
     "anothers-receipt": "an answer for another saga is not known as such where that saga never had it",
 }
 """Twins that are right at one fault, and what pairs of faults do to them."""
