@@ -351,11 +351,10 @@ class Simulation:
             self.finish()
         return self.result()
 
-    def finish(self) -> None:
-        """Let everything come to rest: faults end, every process runs, nothing stays in flight."""
+    def finish(self, horizon_us: int = HORIZON_US) -> None:
+        """Let everything come to rest, by ``horizon_us``: faults end, every process runs, nothing stays in flight."""
         kernel, network = self.kernel, self.network
-        if self.manual:  # else it is that of the run, or of the one that this goes on from: an operator may be called
-            kernel.horizon_us = HORIZON_US
+        kernel.horizon_us = horizon_us
         try:
             while True:
                 self._run_to_rest()
