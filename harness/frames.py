@@ -40,6 +40,15 @@ def is_ours(filename: str) -> bool:
 
 
 @functools.cache
+def may_keep_state(filename: str) -> bool:
+    """False for files of the harness and of the standard library, whose modules keep nothing of a run."""
+    path = Path(filename).resolve()
+    if any(map(path.is_relative_to, _LIBRARY)):
+        return bool(_INSTALLED & set(path.parts))
+    return not is_ours(filename)
+
+
+@functools.cache
 def _is_installed(filename: str) -> bool:
     """Whether it is an installed package's, or a built-in adapter's: a system under test may ship as one."""
     path = Path(filename).resolve()

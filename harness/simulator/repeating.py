@@ -14,6 +14,7 @@ import functools
 import hashlib
 import logging
 import random
+import sys
 from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Callable, Mapping
 from types import (
@@ -22,13 +23,15 @@ from types import (
     CodeType,
     FrameType,
     FunctionType,
+    GetSetDescriptorType,
     MappingProxyType,
+    MemberDescriptorType,
     MethodType,
     ModuleType,
 )
 from typing import Any, Final, Protocol
 
-from ..frames import is_ours
+from ..frames import is_ours, may_keep_state
 from ..saga import Saga, Step
 from ..scenario import Order
 from .host import Host
@@ -47,7 +50,7 @@ _HEAP_TYPE: Final = 1 << 9
 """The flag of a class that is written in Python."""
 
 _PLAIN: Final = (type(None), bool, int, float, complex, str, bytes)
-_CONSTANT: Final = (type, ModuleType, BuiltinFunctionType, logging.Logger, CodeType, Order, Saga, Step)
+_CONSTANT: Final = (ModuleType, logging.Logger, CodeType, Order, Saga, Step)
 _WORLD: Final = (SimWorld, StorePort)
 
 
@@ -102,6 +105,7 @@ class _Teller:
         self.parts: list[Any] = []
         self._seen: dict[int, int] = {}
         self._kept: list[Any] = []  # so that no id is used twice
+        self._codes: set[CodeType] = set()
 
     def tell_task(self, task: Task) -> None:
         process = task.process
@@ -120,11 +124,32 @@ class _Teller:
             raise Opaque  # how far the iterator of a for loop has come is seen nowhere
         self.parts += ["frame", code.co_qualname, code.co_firstlineno, at]
         self.tell(frame.f_locals)
+        self._tell_names(code, frame.f_globals)
+
+    def _tell_names(self, code: CodeType, names: Mapping[str, Any]) -> None:
+        """Write down what a function, and those in it, may find under the global ``names`` that it uses."""
+        if code in self._codes or not may_keep_state(code.co_filename):
+            return
+        self._codes.add(code)
+        if _imports(code):
+            raise Opaque
         for name in code.co_names:
-            value = frame.f_globals.get(name)
-            if type(value) in _VALUES:
+            if name in names:
                 self.parts.append(name)
-                self.tell(value)
+                self._tell_found(names[name], code)
+        for inner in code.co_consts:
+            if isinstance(inner, CodeType):
+                self._tell_names(inner, names)
+
+    def _tell_found(self, value: Any, code: CodeType) -> None:
+        """Write down a global value; of a module what the function may use of it."""
+        if not isinstance(value, ModuleType):
+            self.tell(value)
+        elif _of_user(value):
+            for name in code.co_names:
+                if name in vars(value):
+                    self.parts.append(name)
+                    self.tell(vars(value)[name])
 
     def tell_timer(self, entry: Entry, now_us: int) -> None:
         due_us, _, what, whom = entry
@@ -151,6 +176,8 @@ class _Teller:
             self.parts.append((kind.__name__, value))
         elif isinstance(value, _WORLD):
             self.parts.append("world")  # what it shows is told by itself
+        elif isinstance(value, ModuleType) and _of_user(value):
+            raise Opaque  # what is used of it is seen nowhere
         elif isinstance(value, _CONSTANT):
             self.parts.append(
                 ("constant", getattr(value, "__name__", "") or getattr(value, "name", "") or getattr(value, "id", ""))
@@ -159,17 +186,39 @@ class _Teller:
             self.parts.append((kind.__qualname__, value.name))
         elif id(value) in self._seen:
             self.parts.append(("seen", self._seen[id(value)]))
+        elif isinstance(value, type):
+            self._tell_class(value)
         else:
             self._tell_compound(value, kind)
 
+    def _tell_class(self, value: type) -> None:
+        """Write down what a class and those that it inherits from keep, and what their functions may use."""
+        self._see(value)
+        self.parts.append(("class", value.__qualname__))
+        for kind in value.__mro__:
+            if not _of_user(sys.modules.get(kind.__module__)):
+                continue
+            for name, each in vars(kind).items():
+                shared = _behind(each)
+                if isinstance(shared, FunctionType) or not (name[:2] == "__" or isinstance(shared, _DESCRIPTORS)):
+                    self.parts.append(name)
+                    self.tell(shared)
+
     def _tell_compound(self, value: Any, kind: type) -> None:
+        self._see(value)
+        self.parts.append((kind.__qualname__, len(value) if hasattr(kind, "__len__") else 0))
+        for each in _within(value, kind):
+            self.tell(each)
+        if kind is FunctionType:
+            self._tell_names(value.__code__, value.__globals__)
+        elif kind.__flags__ & _HEAP_TYPE:
+            self.tell(kind)
+
+    def _see(self, value: Any) -> None:
         self._seen[id(value)] = len(self._seen)
         self._kept.append(value)
         if len(self._seen) > MOST:
             raise Opaque
-        self.parts.append((kind.__qualname__, len(value) if hasattr(kind, "__len__") else 0))
-        for each in _within(value, kind):
-            self.tell(each)
 
 
 def _within(value: Any, kind: type) -> list[Any]:
@@ -184,8 +233,26 @@ def _within(value: Any, kind: type) -> list[Any]:
     if any(not base.__flags__ & _HEAP_TYPE and base is not object for base in kind.__mro__):
         raise Opaque  # it holds what only C knows of
     slots = [getattr(value, name, None) for each in kind.__mro__ for name in _slots(each)]
-    shared = [each for name, each in vars(kind).items() if name[:2] != "__" and type(each) in _VALUES]
-    return [*slots, getattr(value, "__dict__", None), *shared]
+    return [*slots, getattr(value, "__dict__", None)]
+
+
+def _of_user(module: ModuleType | None) -> bool:
+    """False for modules of the harness, of the standard library and of the interpreter, which keep nothing of a run."""
+    if module is None:
+        return True
+    if module.__name__ in sys.builtin_module_names:
+        return False
+    file = getattr(module, "__file__", None)
+    return file is None or may_keep_state(file)
+
+
+def _behind(value: Any) -> Any:
+    """The function behind what a class holds for one."""
+    if isinstance(value, staticmethod | classmethod):
+        return value.__func__
+    if isinstance(value, functools.cached_property):
+        return value.func
+    return value
 
 
 def _of_a_set(value: Any) -> list[Any]:
@@ -219,14 +286,23 @@ _PARTS: Final[Mapping[type, Callable[[Any], list[Any]]]] = {
         value.__closure__,
         value.__defaults__,
         value.__kwdefaults__,
+        vars(value),
     ],
     MethodType: lambda value: [value.__func__, value.__self__],
     functools.partial: lambda value: [value.func, value.args, value.keywords],
+    property: lambda value: [value.fget, value.fset, value.fdel],
+    BuiltinFunctionType: lambda value: [value.__name__, value.__self__],
 }
 """The values that one of a kind consists of."""
 
-_VALUES: Final = (*_PLAIN, *_PARTS.keys() - {CellType, FunctionType, MethodType})
-"""What a module or a class may keep beside its code."""
+_DESCRIPTORS: Final = (MemberDescriptorType, GetSetDescriptorType)
+"""What a class holds for the slots of its instances."""
+
+
+@functools.cache
+def _imports(code: CodeType) -> bool:
+    """True for a function that imports: what it then uses is found nowhere among its names."""
+    return any(each.opname == "IMPORT_NAME" for each in dis.get_instructions(code))
 
 
 @functools.cache

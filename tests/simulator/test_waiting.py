@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -219,3 +220,93 @@ def test_a_run_of_an_older_process_is_waited_for_beside_a_newer_one(lab: Laborat
 
     system = lab.system(run, recover=lambda world: None)
     assert lab.unchecked(system, "second-orchestrator 'terminal'").answers == ["completed"]  # it changes nothing
+
+
+# -- where a count may be kept ---------------------------------------------------------------------------
+
+
+class Shared:
+    count = 0
+
+
+SHARED = Shared()
+COUNTS = {"polls": 0}
+ELSEWHERE = ModuleType("elsewhere")
+
+
+def one_more() -> int:
+    COUNTS["polls"] += 1
+    return COUNTS["polls"]
+
+
+def in_an_instance() -> int:
+    SHARED.count += 1
+    return SHARED.count
+
+
+def in_a_class() -> int:
+    Shared.count += 1
+    return Shared.count
+
+
+def in_a_table_of_another_function() -> int:
+    return one_more()
+
+
+def in_another_module() -> int:
+    ELSEWHERE.count = getattr(ELSEWHERE, "count", 0) + 1  # type: ignore[attr-defined]
+    return ELSEWHERE.count  # type: ignore[no-any-return,attr-defined]
+
+
+def in_a_default(counted: list[int] = []) -> int:  # noqa: B006
+    counted.append(0)
+    return len(counted)
+
+
+def in_itself() -> int:
+    in_itself.count = getattr(in_itself, "count", 0) + 1  # type: ignore[attr-defined]
+    return in_itself.count  # type: ignore[attr-defined,no-any-return]
+
+
+def behind_an_import() -> int:
+    import sys
+
+    return sys.modules[__name__].one_more()  # type: ignore[no-any-return]
+
+
+class _Looked:
+    @classmethod
+    def behind_a_method(cls) -> int:
+        return one_more()
+
+    @property
+    def behind_a_property(self) -> int:
+        return one_more()
+
+
+@pytest.mark.parametrize(
+    "count",
+    [
+        in_an_instance,
+        in_a_class,
+        in_a_table_of_another_function,
+        in_another_module,
+        in_a_default,
+        in_itself,
+        behind_an_import,
+        _Looked.behind_a_method,
+        lambda: _Looked().behind_a_property,
+    ],
+)
+def test_who_counts_outside_of_what_waits_does_not_go_round(lab: Laboratory, count: Callable[[], int]) -> None:
+    def run(world: Any, order: Any) -> bool:
+        first = count()
+        while count() < first + 700:
+            world.sleep(1)
+            world.store.get("nothing")
+        world.call("order.create", key="o")
+        return bool(world.call("payment.charge", key="p"))
+
+    trial = lab.trial(lab.system(run))
+    assert trial.end == "quiescent"
+    assert trial.of("CLIENT_ACK")[0].data == ("completed",)
