@@ -17,7 +17,7 @@ from ...scenario import Scenario
 from ...simulator import Setup, simulate
 from ..parting import first_difference
 
-_ID = re.compile(r"\bsaga-\d+\b")
+_ID = re.compile(r"saga-\d+")  # a key may be made of an id and anything before or after
 
 
 def every_order(scenario: Scenario) -> tuple[Scenario, ...]:
