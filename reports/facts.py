@@ -87,7 +87,7 @@ def why(report: Report) -> list[str]:
 
 
 def statements(report: Report) -> list[str]:
-    """What the verdict rests on: first what limits it, then what was found or searched."""
+    """What the verdict rests on: first what limits it, then what was found or searched; last advice."""
     said: list[str] = []
     counts = report.counts
     if not report.complete:
@@ -107,12 +107,11 @@ def statements(report: Report) -> list[str]:
         said.append(LOOK_AT)
     if wrong := wrong_answers(report):
         said.append(wrong)
-    said.extend(f"advice: {line}" for line in advice(report))
     if report.verdict == VIOLATED:
         said.append(_broken(report))
     elif report.verdict == CONSISTENT and report.complete:
         said.append(exhaustive_claim(report))
-    return said
+    return [*said, *(f"advice: {line}" for line in advice(report))]
 
 
 def advice(report: Report) -> list[str]:
