@@ -32,9 +32,10 @@ class Signs(NamedTuple):
     left_open: Callable[[], bool]
 
 
-def without_idle(run: Run, strikes: Iterable[tuple[int, SiteKey, Strike]], signs: Signs) -> Run:
-    """The run with those of its faults told apart that changed nothing."""
-    found = tuple(_idle(strikes, signs))
+def without_idle(run: Run, strikes: Iterable[tuple[int, SiteKey, Strike]], signs: Callable[[], Signs]) -> Run:
+    """The run with those of its faults told apart that changed nothing. ``signs()`` is asked where one may have."""
+    possible = [strike for strike in strikes if strike[2].kind.may_be_idle]
+    found = tuple(_idle(possible, signs())) if possible else ()
     return (
         run._replace(idle=found, fired=tuple(entry for entry in run.fired if entry[1] not in found)) if found else run
     )
@@ -43,8 +44,7 @@ def without_idle(run: Run, strikes: Iterable[tuple[int, SiteKey, Strike]], signs
 def _idle(strikes: Iterable[tuple[int, SiteKey, Strike]], signs: Signs) -> Iterator[int]:
     """The numbers of the faults that changed nothing, of those that struck before the row of each position."""
     for at, site, strike in strikes:
-        kind = strike.kind
-        unnoticed = kind.may_be_idle and all(_UNNOTICED[type(effect)](signs, at, site) for effect in kind.effects)
+        unnoticed = all(_UNNOTICED[type(effect)](signs, at, site) for effect in strike.kind.effects)
         if unnoticed and not (_restarted(signs, at) or signs.left_open()):
             yield strike.number
 

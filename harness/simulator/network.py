@@ -496,11 +496,10 @@ class Network:
     @property
     def idle(self) -> bool:
         """Whether all that will happen is what the running task does next, whenever that is."""
-        host, setup, now = self.host, self.setup, self.kernel.now_us
+        host, setup = self.host, self.setup
         held = self.held or self.late or self.waiting or self.stuck or self.kernel.timers
-        lasts = any(until > now for table in (self.cut, self.mute, self.down) for until in table.values())
         timed = setup.is_async or setup.judged_by_time or host.durable.lags or host.broker is not None
-        return not (held or lasts or timed) and self.kernel.at_rest_but_for_timers
+        return not (held or self.outage_lasts or timed) and self.kernel.at_rest_but_for_timers
 
     # -- duplicates that wait, faults that last ----------------------------------------------
 

@@ -450,7 +450,7 @@ class Simulation:
         """What is recorded so far. A run that was cut short does not tell what would have been noticed."""
         run = self.trace.run(clock_read=self.clock_read >= 0)
         cut_short = self.kernel.stopped == "known"
-        return run if cut_short or not run.fired else without_idle(run, self.trace.strikes(), self._signs())
+        return run if cut_short or not run.fired else without_idle(run, self.trace.strikes(), self._signs)
 
     def _signs(self) -> Signs:
         shared = self.databases or self.resources or self.durable.files or self.broker or self.setup.scenario.actors
