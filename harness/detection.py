@@ -55,7 +55,7 @@ class ZooReport:
 
     @property
     def passed(self) -> bool:
-        """Whether every mutant was found and no correct system was flagged."""
+        """True if every mutant was found and no correct system was flagged."""
         return (
             self.complete
             and all(detection.found for detection in self.detections)

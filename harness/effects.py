@@ -114,7 +114,7 @@ class Effect:
         return frozenset((phase, _ONLY.get(phase, side)) for phase in cls.phases for side in sides)
 
     def fits(self, phase: str) -> bool:
-        """Whether it can be done at a site of that phase."""
+        """True if it can be done at a site of that phase."""
         return phase in self.phases and _ONLY.get(phase, self.at(phase)) == self.at(phase)
 
     def at(self, phase: str) -> When:

@@ -103,22 +103,22 @@ class FaultKind:
 
     @cached_property
     def simulated(self) -> bool:
-        """Whether the simulator can do it."""
+        """True if the simulator can do it."""
         return SIMULATED in self.worlds
 
     @cached_property
     def live(self) -> bool:
-        """Whether a system of real processes can be made to suffer it."""
+        """True if a system of real processes can be made to suffer it."""
         return LIVE in self.worlds
 
     @cached_property
     def crash(self) -> bool:
-        """Whether the orchestrator dies of it."""
+        """True if the orchestrator dies of it."""
         return any(isinstance(effect, Crash) for effect in self.effects)
 
     @cached_property
     def takes_over(self) -> bool:
-        """Whether another process goes on with what the orchestrator was about: it died, paused, was doubled, or the
+        """True if another process goes on with what the orchestrator was about: it died, paused, was doubled, or the
         one that starts reads old records."""
         return any(isinstance(effect, Crash | Pause | StartSecond | Lag) for effect in self.effects)
 
@@ -138,17 +138,17 @@ class FaultKind:
 
     @cached_property
     def only_delays(self) -> bool:
-        """Whether it keeps a saga waiting for as long as being overtaken does, and does no more."""
+        """True if it keeps a saga waiting for as long as being overtaken does, and does no more."""
         return all(isinstance(effect, DelayAnswer) and not effect.late for effect in self.effects)
 
     @cached_property
     def only_jumps_clock(self) -> bool:
-        """Whether nobody can notice it who does not read the wall clock."""
+        """True if nobody can notice it who does not read the wall clock."""
         return all(isinstance(effect, JumpClock) for effect in self.effects)
 
     @cached_property
     def may_be_idle(self) -> bool:
-        """Whether it can strike and change nothing, which shows when the run is over."""
+        """True if it can strike and change nothing, which shows when the run is over."""
         return all(effect.noticed_later for effect in self.effects)
 
     @cached_property

@@ -25,7 +25,7 @@ _INSTALLED: Final = frozenset({"site-packages", "dist-packages"})
 
 @functools.cache
 def is_own(filename: str) -> bool:
-    """Whether a frame of that file is the user's own: not ours, the standard library's or an installed package's."""
+    """True if a frame of that file is the user's own: not ours, the standard library's or an installed package's."""
     if filename.startswith("<"):
         return False
     path = Path(filename).resolve()
@@ -34,7 +34,7 @@ def is_own(filename: str) -> bool:
 
 @functools.cache
 def is_ours(filename: str) -> bool:
-    """Whether a frame of that file is the harness's: of no system under test, its own or one that comes with it."""
+    """True if a frame of that file is the harness's: of no system under test, its own or one that comes with it."""
     path = Path(filename).resolve()
     return path.is_relative_to(_OURS) and not any(map(path.is_relative_to, _SYSTEMS))
 
@@ -50,7 +50,7 @@ def may_keep_state(filename: str) -> bool:
 
 @functools.cache
 def _is_installed(filename: str) -> bool:
-    """Whether it is an installed package's, or a built-in adapter's: a system under test may ship as one."""
+    """True if it is an installed package's, or a built-in adapter's: a system under test may ship as one."""
     path = Path(filename).resolve()
     if any(map(path.is_relative_to, _SYSTEMS)):
         return True

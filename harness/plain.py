@@ -143,7 +143,7 @@ def _without_newer(kind: Any, made: Converter) -> Callable[[Any], Any]:
 
 
 def is_newer(field: Any) -> bool:
-    """Whether a field is one of those that values did not have from the start."""
+    """True if a field is one of those that values did not have from the start."""
     return bool(field.metadata.get("newer"))
 
 
@@ -198,7 +198,7 @@ def _is_vague(kind: Any) -> bool:
 
 
 def _is_named(kind: Any) -> bool:
-    """Whether it is a class of named tuples, with types or without."""
+    """True if it is a class of named tuples, with types or without."""
     return isinstance(kind, type) and issubclass(kind, tuple) and hasattr(kind, "_fields")
 
 
@@ -211,7 +211,7 @@ def _has_newer(kind: Any) -> bool:
 
 
 def _is_text(kind: Any) -> bool:
-    """Whether values of that class are written as lines of JSON, as histories are."""
+    """True if values of that class are written as lines of JSON, as histories are."""
     return hasattr(kind, "from_ndjson")
 
 

@@ -37,7 +37,7 @@ class Write(NamedTuple):
 
 
 def allows(guard: Mapping[str, Any], text: str | None) -> bool:
-    """Whether a record (None: there is none) is as the guard says. An empty guard says that there is none; a field
+    """True if a record (None: there is none) is as the guard says. An empty guard says that there is none; a field
     that the record has not counts as null."""
     if text is None or not guard:
         return text is None and not guard

@@ -36,7 +36,7 @@ class Outcome(enum.Enum):
 
 
 def about(name: str, undone: str) -> bool:
-    """Whether an undo of the step or part ``undone`` is about ``name`` as well: it is the same, or a part of it."""
+    """True if an undo of the step or part ``undone`` is about ``name`` as well: it is the same, or a part of it."""
     return name == undone or split(name)[0] == undone
 
 
@@ -372,7 +372,7 @@ class Saga:
 
     @cached_property
     def counted(self) -> bool:
-        """Whether some step has an amount, or uses another up: then more counts than how often each took effect."""
+        """True if some step has an amount, or uses another up: then more counts than how often each took effect."""
         return any(step.amount is not None or step.consumes is not None for step in self.steps)
 
     @cached_property

@@ -141,7 +141,7 @@ class Scenario:
 
     @property
     def meant_to_succeed(self) -> bool:
-        """Whether its orders are to go through: as it declares, else where nothing refuses them, all taken together:
+        """True if its orders are to go through: as it declares, else where nothing refuses them, all taken together:
         no rejection, no amount above the limit, enough in stock of each item and on each account."""
         if self.succeeds is not None:
             return self.succeeds

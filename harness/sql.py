@@ -74,7 +74,7 @@ class Transaction:
             self._back_to(name, undo=kind == "rollback to")
 
     def _commits(self, savepoint: str) -> bool:
-        """Whether the release of a savepoint ends the transaction."""
+        """True if the release of a savepoint ends the transaction."""
         names = [name for name, _ in self._savepoints]
         return self._by_savepoint and savepoint in names and savepoint not in names[1:]
 

@@ -230,7 +230,7 @@ class WatchedConnection(sqlite3.Connection):
         self._transaction.settle(is_open=is_open)
 
     def _opens(self, sql: str) -> bool:
-        """Whether Python opens a transaction before this statement: not before one that begins with WITH."""
+        """True if Python opens a transaction before this statement: not before one that begins with WITH."""
         if getattr(self, "autocommit", _LEGACY) != _LEGACY or _LEVEL.__get__(self) is None:
             return False
         return _OPENED_BY_PYTHON.match(sql, _start(sql)) is not None
@@ -269,7 +269,7 @@ class WatchedConnection(sqlite3.Connection):
         return effect
 
     def _writes(self, sql: str) -> bool:
-        """Whether a statement asks for the right to write."""
+        """True if a statement asks for the right to write."""
         steps = sqlite3.Cursor(self).execute(f"EXPLAIN {sql}")
         return any(step[1] in ("Transaction", b"Transaction") and step[3] for step in steps)
 

@@ -198,7 +198,7 @@ class Trace:
 
     @property
     def spent(self) -> bool:
-        """Whether every fault of the plan has struck."""
+        """True if every fault of the plan has struck."""
         return len(self.fired) >= len(self._faults)
 
     def struck(self, number: int) -> None:

@@ -210,7 +210,7 @@ def reconcile(wrote: State, found: Mapping[str, Any] | None) -> State | None:
 
 
 def committed(definition: Definition, state: State) -> bool:
-    """Whether the pivot may have happened: then the saga can only be completed."""
+    """True if the pivot may have happened: then the saga can only be completed."""
     return definition.pivot in state.begun and definition.pivot not in state.refused
 
 
@@ -243,7 +243,7 @@ def _take_up_undos(definition: Definition, state: State) -> tuple[State, tuple[C
 
 
 def _may_ask(definition: Definition, state: State, step: str) -> bool:
-    """Whether there may be one more request of the step."""
+    """True if there may be one more request of the step."""
     undo = state.phase == COMPENSATING
     if not undo and step in definition.endless:
         return True

@@ -41,7 +41,7 @@ class Holder:
 
     @contextmanager
     def _holding(self, saga_id: str) -> Iterator[bool]:
-        """Whether this process was not at it already."""
+        """True if this process was not at it already."""
         with self._lock:
             free = saga_id not in self._mine
             self._mine.add(saga_id)

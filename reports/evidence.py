@@ -116,12 +116,12 @@ class _Names:
         self.calls = [(saga, step, direction) for saga in self.sagas for step, direction in both]
 
     def says(self, name: object) -> bool:
-        """Whether a name stands in the words of the violation, by itself."""
+        """True if a name stands in the words of the violation, by itself."""
         text = str(name)
         return bool(text) and re.search(rf"(?<![\w.#-]){re.escape(text)}(?!\.?\w|-\w|#)", self._words) is not None
 
     def says_entity(self, row: Row) -> bool:
-        """Whether it names what a row read, wrote or locked, by itself or with its participant."""
+        """True if it names what a row read, wrote or locked, by itself or with its participant."""
         return self.says(row[DATA][ENTITY]) or self.says(f"{row[PROCESS]}/{row[DATA][ENTITY]}")
 
 

@@ -502,7 +502,7 @@ def _number(label: str) -> str:
 
 
 def _side_by_side(history: History) -> bool:
-    """Whether a process starts while another one lives."""
+    """True if a process starts while another one lives."""
     living: set[str] = set()
     for event in history.events:
         if event.kind == h.BOOT:

@@ -29,7 +29,7 @@ class Case(NamedTuple):
 
     @property
     def idle(self) -> bool:
-        """Whether one of its faults changed nothing: it shows what a plan without that one shows."""
+        """True if one of its faults changed nothing: it shows what a plan without that one shows."""
         return bool(self.run.idle)
 
 

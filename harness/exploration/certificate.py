@@ -114,7 +114,7 @@ FORM: Final = FileForm(
 
 
 def certifies(report: Report) -> bool:
-    """Whether a report is worth a certificate: consistent, searched to the end, and such that it can be repeated."""
+    """True if a report is worth a certificate: consistent, searched to the end, and such that it can be repeated."""
     return report.verdict == CONSISTENT and report.complete and not report.live
 
 

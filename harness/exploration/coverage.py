@@ -109,12 +109,12 @@ class ScenarioCoverage:
         return found
 
     def ruled_out(self, kind: FaultKind) -> bool:
-        """Whether a site of the kind was reached at which the step or the moment ruled it out."""
+        """True if a site of the kind was reached at which the step or the moment ruled it out."""
         found = [*self.by_step(), *self.by_now()]
         return any(entry[0] == kind.name for entry in found)
 
     def could_strike(self, kind: FaultKind) -> bool:
-        """Whether a site was reached that the kind can strike."""
+        """True if a site was reached that the kind can strike."""
         barred = self._always_barred()
         return self._wanted(kind.name) and any(
             self._fits(kind, site) and (kind.name, site) not in barred for site in map(Site._make, self.reached)

@@ -59,12 +59,12 @@ class Driver:
         return len(self._orders)
 
     def suffers(self, name: str) -> bool:
-        """Whether the action is no fault, or one that the adapter and the scenario can suffer."""
+        """True if the action is no fault, or one that the adapter and the scenario can suffer."""
         return name not in self._spared
 
     @property
     def may_delay(self) -> bool:
-        """Whether a message may be kept until its sender gives up."""
+        """True if a message may be kept until its sender gives up."""
         return any(
             isinstance(effect, DelayRequest) for kind in self.setup.kinds for effect in FAULT_KINDS[kind].effects
         )
@@ -214,7 +214,7 @@ FAULTY_ACTIONS: Final = frozenset(name for name, act in ACTIONS.items() if act.e
 
 
 def _is_of(kind: FaultKind, effect: Effect) -> bool:
-    """Whether a kind of fault does that; of crashes, whichever moment it names."""
+    """True if a kind of fault does that; of crashes, whichever moment it names."""
     return any(each == effect or (isinstance(effect, Crash) and isinstance(each, Crash)) for each in kind.effects)
 
 

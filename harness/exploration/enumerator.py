@@ -231,14 +231,14 @@ class Enumerator:
         return case, _Node(faults, struck + 1, sites, rest, digest, visible, unread)
 
     def _only_a_jump(self, node: _Node) -> bool:
-        """Whether each extension of the node is the plan with one fault less that comes of leaving out a jump of the
+        """True if each extension of the node is the plan with one fault less that comes of leaving out a jump of the
         clock: none of those reads it."""
         first = FAULT_KINDS[node.faults[0].kind] if self.max_faults == 2 and len(node.faults) == 1 else None
         jump = first is not None and first.only_jumps_clock
         return jump and self._spares_clock and not self._clock_read
 
     def _unread(self, run: Run) -> bool:
-        """Whether the clock is asked nowhere in a run, and its end needs no restart."""
+        """True if the clock is asked nowhere in a run, and its end needs no restart."""
         return self._spares_clock and not run.clock_read and not unsettled(self.setup, run.rows)
 
     def _simulate(self, plan: Plan, remaining: int, prefix: Prefix | None = None) -> Observed:
@@ -260,7 +260,7 @@ class Enumerator:
         return Observed(run, known_at)  # each of these is judged, and what it exercises counted
 
     def _settled(self, run: Run) -> bool:
-        """Whether the run came to its end without a restart that only an open saga was the reason for."""
+        """True if the run came to its end without a restart that only an open saga was the reason for."""
         restarted = any(row[KIND] == BOOT and row[DATA][BOOT_REASON] == HEALING for row in run.rows)
         return not restarted and not unsettled(self.setup, run.rows)
 

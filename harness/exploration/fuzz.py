@@ -38,7 +38,7 @@ class Budget:
     until_plateau: bool = False
 
     def clock(self) -> Callable[[], bool]:
-        """Whether the time is over, counted from now on."""
+        """True if the time is over, counted from now on."""
         if self.max_seconds is None:
             return never
         end = time.monotonic() + self.max_seconds

@@ -124,7 +124,7 @@ def _differing(one: str, other: str) -> list[str]:
 
 
 def _of_now(word: str) -> bool:
-    """Whether a word is a moment of today in the real world."""
+    """True if a word is a moment of today in the real world."""
     if word.startswith(str(dt.datetime.now(dt.UTC).date())):
         return True
     try:

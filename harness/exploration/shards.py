@@ -86,7 +86,7 @@ class OnlyDrawnSoFar:
 
 
 def is_drawn(part: str) -> bool:
-    """Whether it is a part of random plans."""
+    """True if it is a part of random plans."""
     return part.startswith("drawn/")
 
 

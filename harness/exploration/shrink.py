@@ -166,7 +166,7 @@ _STEPS_MS: Final = (1, 100, 1000)
 
 
 def _program_violates(setup: Setup, actions: Sequence[Action], signature: tuple[str, ...]) -> tuple[bool, int]:
-    """Whether a program violates with that signature, and how many timers fired."""
+    """True if a program violates with that signature, and how many timers fired."""
     try:
         history, ticks = replay_counted(setup, actions)
     except UsageError:  # without the action that is gone another one cannot be done

@@ -77,7 +77,7 @@ class Livelocks:
 
     @property
     def too_many(self) -> bool:
-        """Whether no other example is to begin."""
+        """True if no other example is to begin."""
         return self.count >= self.most
 
 
@@ -216,7 +216,7 @@ class SagaMachine(RuleBasedStateMachine):
         self._do(action, message % in_flight if in_flight and action != "crash" else 0)
 
     def _strikes(self, action: str, luck: int) -> bool:
-        """Whether a rule does the harm that it stands for, or delivers a message instead."""
+        """True if a rule does the harm that it stands for, or delivers a message instead."""
         return luck < self._rate and self.driver.suffers(action)
 
     def _do(self, action: str, number: int = 0) -> None:

@@ -13,12 +13,12 @@ from ..verdict import Finding, ScenarioResult
 
 
 def sends(run: Run) -> bool:
-    """Whether a request was sent."""
+    """True if a request was sent."""
     return any(row[KIND] == SEND for row in run.rows)
 
 
 def completes(run: Run, setup: Setup) -> bool:
-    """Whether a saga completed: somebody was told so, or all its steps took effect and none was undone."""
+    """True if a saga completed: somebody was told so, or all its steps took effect and none was undone."""
     if any(row[KIND] in (CLIENT_ACK, TERMINAL) and row[DATA][OUTCOME] == Outcome.COMPLETED.value for row in run.rows):
         return True
     done: dict[str, set[str]] = {}
@@ -33,12 +33,12 @@ def completes(run: Run, setup: Setup) -> bool:
 
 
 def refused_by_its_own(run: Run, setup: Setup) -> bool:
-    """Whether a participant of the user's own refused a request: what that one refuses no scenario says."""
+    """True if a participant of the user's own refused a request: what that one refuses no scenario says."""
     return any(row[KIND] == REJECT and row[PROCESS] in setup.adapter.participants for row in run.rows)
 
 
 def waited_in_vain(run: Run) -> bool:
-    """Whether the client of a saga was told 'pending', and later that it is compensated: it waited for somebody outside
+    """True if the client of a saga was told 'pending', and later that it is compensated: it waited for somebody outside
     of the model, a confirmation say, and its time ran out."""
     told = [(row[SAGA], row[DATA][OUTCOME]) for row in run.rows if row[KIND] == CLIENT_ACK]
     pending = {saga for saga, outcome in told if outcome == Outcome.PENDING.value}
@@ -46,7 +46,7 @@ def waited_in_vain(run: Run) -> bool:
 
 
 def meant_to_succeed(run: Run, setup: Setup) -> bool:
-    """Whether the orders of the scenario are meant to go through, as far as its run without a fault can tell."""
+    """True if the orders of the scenario are meant to go through, as far as its run without a fault can tell."""
     scenario = setup.scenario
     otherwise = refused_by_its_own(run, setup) or waited_in_vain(run)
     return scenario.meant_to_succeed and (scenario.succeeds is True or not otherwise)

@@ -160,7 +160,7 @@ def _left(facts: Facts, saga: SagaFacts) -> list[str]:
 
 
 def binds(step: Step) -> bool:
-    """Whether a saga that is not completed must not leave the step in effect: it can be undone, or it is
+    """True if a saga that is not completed must not leave the step in effect: it can be undone, or it is
     the point from which there is no way back."""
     return step.undo is not None or step.pivot
 
@@ -266,7 +266,7 @@ def eventual_release(facts: Facts) -> Checked:
 
 
 def never_ends(facts: Facts, saga: SagaFacts) -> bool:
-    """Whether the client was told to wait, and no end ever came, nor a person, nor does what is in effect show one."""
+    """True if the client was told to wait, and no end ever came, nor a person, nor does what is in effect show one."""
     return saga.pending >= 0 and not saga.claims and not saga.dead and not _all_or_none(facts, saga)
 
 

@@ -163,7 +163,7 @@ class SagaFacts:
         return lasting - (len(back.effective) - len(back.returned) if back else 0)
 
     def by_an_actor(self, step: str) -> bool:
-        """Whether the step was asked for by actors alone."""
+        """True if the step was asked for by actors alone."""
         forward = self.calls.get((step, FORWARD))
         return forward is not None and bool(forward.beside) and not forward.sends
 
@@ -172,7 +172,7 @@ class SagaFacts:
         return [step for (step, direction), call in self.calls.items() if direction == COMPENSATION and call.sends]
 
     def done(self, step: str) -> bool:
-        """Whether the step is in effect, or was used up by one that is."""
+        """True if the step is in effect, or was used up by one that is."""
         return self.net(step) > 0 or any(self.net(user) > 0 for user in self.used.get(step, ()))
 
     def missing(self) -> list[str]:
@@ -296,7 +296,7 @@ class Facts:
         return on_message(self.history.rows, self.messages.values(), position) if self.messages else ""
 
     def by_an_actor(self, position: int) -> bool:
-        """Whether the event there is the work of an actor."""
+        """True if the event there is the work of an actor."""
         return self.history.rows[position][MSG] in self.by_actor
 
     def hands(self, saga: SagaFacts, steps: Iterable[str], direction: str = FORWARD) -> str:
@@ -528,7 +528,7 @@ _BESIDE_ACTORS = beside_actors(_HANDLERS)
 
 
 def knew(facts: Facts, learnt: int, at: int) -> bool:
-    """Whether the process that acts at ``at`` can know what was learnt at ``learnt``: it is the same one,
+    """True if the process that acts at ``at`` can know what was learnt at ``learnt``: it is the same one,
     or the other wrote something durable in between."""
     rows = facts.history.rows
     learner = rows[learnt][PROCESS]

@@ -105,12 +105,12 @@ def _open(facts: Facts, saga: SagaFacts) -> bool:
 
 
 def _waits(facts: Facts, saga: SagaFacts) -> bool:
-    """Whether it is open, and its client was told to wait."""
+    """True if it is open, and its client was told to wait."""
     return saga.pending >= 0 and not saga.claims and _open(facts, saga)
 
 
 def _kept(facts: Facts, message: MessageFacts) -> bool:
-    """Whether something outlives one of the handlings that ended."""
+    """True if something outlives one of the handlings that ended."""
     rows = facts.history.rows
     for received, process, _ in message.received:
         ended = next((at for at in message.handled if at > received and rows[at][PROCESS] == process), -1)

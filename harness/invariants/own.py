@@ -116,7 +116,7 @@ class View:
         self._reads = reads
         self._end = end
         self.looked = False
-        """Whether the rule was given anything that happened: if not, it is not exercised."""
+        """True if the rule was given anything that happened: if not, it is not exercised."""
 
     @property
     def saga(self) -> Saga:

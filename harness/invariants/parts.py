@@ -206,14 +206,14 @@ def _asked_back(rows: Sequence[Row], undo: CallFacts | None, field: str, taken: 
 
 
 def asks_for_all(facts: Facts, saga: SagaFacts, step: str, sent: int) -> bool:
-    """Whether the undo that was sent there is of all that the step took, by itself."""
+    """True if the undo that was sent there is of all that the step took, by itself."""
     field, payload = saga.definition.by_name[step].amount, dict(facts.history.rows[sent][DATA][PAYLOAD])
     amount = as_number(payload.get(field)) if field is not None else None
     return amount is None or amount >= saga.sums[step].taken
 
 
 def rolls_back(saga: SagaFacts, step: str) -> bool:
-    """Whether the undos that were sent for a step are to undo it: else a part is given back for good, as for a line
+    """True if the undos that were sent for a step are to undo it: else a part is given back for good, as for a line
     that is out of stock, and the saga goes on."""
     if step in saga.definition.grouped:
         return False  # a group that is taken back need not take the saga with it

@@ -185,7 +185,7 @@ class Actors:
 
     @property
     def busy(self) -> bool:
-        """Whether one is about to do something."""
+        """True if one is about to do something."""
         return any(not actor.rests for actor in self._all)
 
     def begin(self) -> None:

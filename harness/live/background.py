@@ -18,12 +18,12 @@ class Background:
 
     @property
     def busy(self) -> bool:
-        """Whether a task is under way."""
+        """True if a task is under way."""
         return bool(self._tasks)
 
     @property
     def failed(self) -> bool:
-        """Whether something has failed."""
+        """True if something has failed."""
         return self._failure.done()
 
     def fail(self, error: BaseException) -> None:

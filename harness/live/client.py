@@ -128,7 +128,7 @@ class Client:
     # -- how the sagas stand -------------------------------------------------------------------
 
     def ended(self, saga: str) -> bool:
-        """Whether nothing more is to be expected of a saga."""
+        """True if nothing more is to be expected of a saga."""
         status = self._status.get(saga, "")
         if status in _OUTCOMES or status == "unknown" or (self._receives and self._waits(saga)):
             return True
@@ -136,12 +136,12 @@ class Client:
         return self._resume == "none" and status == "running" and driver is not None and driver.dead
 
     def _waits(self, saga: str) -> bool:
-        """Whether its worker has told the client to wait: what follows comes of messages."""
+        """True if its worker has told the client to wait: what follows comes of messages."""
         told = (CLIENT_ACK, saga, (Outcome.PENDING.value,))
         return any((row[KIND], row[SAGA], row[DATA]) == told for row in self._record.rows)
 
     def all_ended(self) -> bool:
-        """Whether nothing more is to be expected of any saga."""
+        """True if nothing more is to be expected of any saga."""
         return all(self.ended(order.id) for order in self._setup.scenario.orders)
 
     async def ask_for_statuses(self) -> None:

@@ -224,7 +224,7 @@ def children(pid: int | None = None) -> list[int]:
 
 
 def _stands_still(pid: int) -> bool:
-    """Whether each thread of the process is stopped, or gone."""
+    """True if each thread of the process is stopped, or gone."""
     try:
         stats = [(task / "stat").read_text() for task in Path(f"/proc/{pid}/task").iterdir()]
     except OSError:

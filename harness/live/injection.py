@@ -129,7 +129,7 @@ class Injection:
         return impossible(phase, now)
 
     def fails(self, call: Call) -> bool:
-        """Whether it is a compensation that fails until somebody repairs it."""
+        """True if it is a compensation that fails until somebody repairs it."""
         return call.direction == COMPENSATION and (call.saga, call.step) in self.stuck
 
     @staticmethod

@@ -106,7 +106,7 @@ class Books:
         return self._durably(call, lambda ledger: ledger.refuse(cast("Any", call), reason))
 
     def decided(self, call: Call) -> bool:
-        """Whether the answer to this request is already fixed by what is remembered."""
+        """True if the answer to this request is already fixed by what is remembered."""
         return self.ledgers[call.service].decided(cast("Any", call))
 
     def effects(self) -> list[tuple[Any, ...]]:

@@ -133,7 +133,7 @@ class Mail:
 
     @property
     def holds(self) -> bool:
-        """Whether something is to come when all else is at rest."""
+        """True if something is to come when all else is at rest."""
         return bool(self._held or self._parked)
 
     def flush(self) -> bool:
@@ -220,7 +220,7 @@ class Mail:
     # -- faults ----------------------------------------------------------------------------------
 
     async def _struck(self, letter: Letter, phase: str, table: Mapping[type[Effect], _Doing], member: Member) -> bool:
-        """Whether a fault keeps it from being delivered now."""
+        """True if a fault keeps it from being delivered now."""
         now = NO_DEAD_LETTERS if letter.terms.max_deliveries is None else 0
         nth = self._count(letter.saga, letter.topic, phase)
         strike = self._visit(letter.saga, letter.topic, phase, nth, impossible(phase, now))

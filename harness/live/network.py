@@ -356,7 +356,7 @@ class Network:
             await self.faults.answered(kind, call)
 
     async def _arrives(self, call: Call, exchange: Exchange, fate: Fate) -> bool:
-        """Whether an answer that was struck reaches its caller."""
+        """True if an answer that was struck reaches its caller."""
         if fate.lost:
             await self._lose(call, "answer", exchange)
         elif fate.late_s is not None:
@@ -408,7 +408,7 @@ class Network:
 
     @property
     def waiting(self) -> bool:
-        """Whether something is still on its way."""
+        """True if something is still on its way."""
         return self.active > 0 or self.writes.held > 0 or bool(self._tasks)
 
     def heal(self, *, waited: bool) -> tuple[bool, tuple[str, ...]]:

@@ -194,7 +194,7 @@ class Processes:
             await member.process.ended()
 
     def dead(self, label: str) -> bool:
-        """Whether the worker of that label is dead, or about to be."""
+        """True if the worker of that label is dead, or about to be."""
         member = self._members.named(label)
         return member is not None and member.dead
 
@@ -212,7 +212,7 @@ class Processes:
             self._background.fail(member.blocked(f"{member.label} keeps ending by itself ({process.how_it_ended})"))
 
     def _ended_by_itself(self, member: Member, process: Process) -> bool:
-        """Whether another is to take its place, as a supervisor of processes would see to: not for ever, and not
+        """True if another is to take its place, as a supervisor of processes would see to: not for ever, and not
         where it cannot even start without a fault."""
         member.dead = True
         self._exits += 1
@@ -224,7 +224,7 @@ class Processes:
         return True
 
     def _replaced(self, dead: Member) -> bool:
-        """Whether another worker lives that stands for the dead one: one that was started because it paused."""
+        """True if another worker lives that stands for the dead one: one that was started because it paused."""
         return any(not member.dead and not member.stopped for member in self._members if member is not dead) and (
             self._manifest.worker.replicas == 1
         )

@@ -115,7 +115,7 @@ class Settling:
         return bool(network.waiting or members.starting or self._background.busy or self._actors.busy)
 
     async def _stays_quiet(self) -> bool:
-        """Whether nothing happens for longer than a lease, so that late zombies are seen."""
+        """True if nothing happens for longer than a lease, so that late zombies are seen."""
         before = len(self._record.rows)
         if self._manifest.lease_ms:
             await asyncio.sleep(1.2 * self._manifest.lease_ms / 1000)

@@ -19,7 +19,7 @@ class Extended:
 
     adapter: Adapter
     by_hooks: bool
-    """Whether the hooks brought anything: then the command line, which does not know of them, shows something else."""
+    """True if the hooks brought anything: then the command line, which does not know of them, shows something else."""
 
 
 def extended(config: pytest.Config, adapter: Adapter) -> Extended:

@@ -132,7 +132,7 @@ def number_in_ini(config: pytest.Config, name: str) -> int:
 
 
 def wrong_answers(config: pytest.Config) -> bool:
-    """Whether the command line or the ini file asks for wrong answers."""
+    """True if the command line or the ini file asks for wrong answers."""
     return bool(config.getoption("saga_wrong_answers") or config.getini("saga_wrong_answers"))
 
 

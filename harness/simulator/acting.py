@@ -43,7 +43,7 @@ class Acting(Incarnation):
 
     @property
     def over(self) -> bool:
-        """Whether nothing more comes of it by itself: its script has ended, or waits for an end."""
+        """True if nothing more comes of it by itself: its script has ended, or waits for an end."""
         return all(task.finished or any(task is each for _, each in self.awaited) for task in self.tasks)
 
     def serving_task(self, saga: str) -> asyncio.Task[Any] | None:
@@ -171,7 +171,7 @@ class Actors:
 
     @property
     def at_rest(self) -> bool:
-        """Whether none of them is about to do anything by itself."""
+        """True if none of them is about to do anything by itself."""
         return all(acting.over for acting in self._all)
 
     def begin(self, host: Host, network: Network) -> None:

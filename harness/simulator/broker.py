@@ -93,7 +93,7 @@ class Broker:
 
     @property
     def busy(self) -> bool:
-        """Whether some message is to be delivered yet, or is being handled."""
+        """True if some message is to be delivered yet, or is being handled."""
         return bool(self.letters or self._parked)
 
     # -- publishing ----------------------------------------------------------------------------

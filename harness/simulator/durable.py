@@ -46,7 +46,7 @@ class Durable:
 
     @property
     def lags(self) -> bool:
-        """Whether some process reads what was there before the last write."""
+        """True if some process reads what was there before the last write."""
         return self.stale is not None and self.stale[2]()
 
     def undo_last(self) -> None:

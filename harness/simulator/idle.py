@@ -50,7 +50,7 @@ def _idle(strikes: Iterable[tuple[int, SiteKey, Strike]], signs: Signs) -> Itera
 
 
 def _restarted(signs: Signs, at: int) -> bool:
-    """Whether the harness started a process anew, for which any fault is a reason."""
+    """True if the harness started a process anew, for which any fault is a reason."""
     return any(row[KIND] == CRASH and row[DATA][REASON] == FINAL_RESTART for row in signs.rows[at:])
 
 

@@ -24,12 +24,12 @@ _FAILED_TRIES: Final = frozenset({"CallTimeout", "Unavailable", "StoreUnavailabl
 
 
 def of_a_clock(entry: Any) -> bool:
-    """Whether an input tells the time."""
+    """True if an input tells the time."""
     return type(entry) in (int, float) or entry[:1] == ("now",)
 
 
 def _failed(entry: Any) -> bool:
-    """Whether an input says that what was asked came to nothing, or nobody knows to what."""
+    """True if an input says that what was asked came to nothing, or nobody knows to what."""
     return type(entry) is tuple and len(entry) == 4 and entry[1] in _FAILED_TRIES
 
 
@@ -142,12 +142,12 @@ class Incarnation:
 
     @property
     def reads_clock(self) -> bool:
-        """Whether it has asked for the time lately."""
+        """True if it has asked for the time lately."""
         return any(map(of_a_clock, self.inputs[-LATELY:]))
 
     @property
     def may_forget(self) -> bool:
-        """Whether what comes next can be a retry."""
+        """True if what comes next can be a retry."""
         return bool(self.inputs) and (self.inputs[-1] == SLEPT or _failed(self.inputs[-1]))
 
     @property

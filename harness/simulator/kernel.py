@@ -180,7 +180,7 @@ class Kernel:
 
     @property
     def only_waits(self) -> bool:
-        """Whether all that will still happen is that tasks go on which wait for a time to pass."""
+        """True if all that will still happen is that tasks go on which wait for a time to pass."""
         return not self._runnable and all(what in (WAKE, LOOP) for _, _, what, _ in self.timers)
 
     def skip(self, by_us: int, since: int) -> bool:
@@ -201,7 +201,7 @@ class Kernel:
 
     @property
     def at_rest_but_for_timers(self) -> bool:
-        """Whether no task is about to run, and each that has not ended is the one that runs."""
+        """True if no task is about to run, and each that has not ended is the one that runs."""
         return not self._runnable and all(task is self.current or task.finished for task in self.tasks)
 
     def spawn(self, task: Task, main: Callable[[], object]) -> None:

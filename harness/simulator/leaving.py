@@ -92,7 +92,7 @@ _SCRATCH: Final = frozenset({"tempfile", "logging"})
 
 
 def _excused(frames: list[Frame], way: Way) -> bool:
-    """Whether an import does it, or a log."""
+    """True if an import does it, or a log."""
     for code, _ in frames:
         if is_own(code.co_filename):
             return False

@@ -136,7 +136,7 @@ class Network:
 
     @property
     def outage_lasts(self) -> bool:
-        """Whether some participant cannot be reached, or does not answer, for a while."""
+        """True if some participant cannot be reached, or does not answer, for a while."""
         now = self.kernel.now_us
         return any(until > now for table in (self.cut, self.mute, self.down) for until in table.values())
 
@@ -495,7 +495,7 @@ class Network:
 
     @property
     def idle(self) -> bool:
-        """Whether all that will happen is what the running task does next, whenever that is."""
+        """True if all that will happen is what the running task does next, whenever that is."""
         host, setup = self.host, self.setup
         held = self.held or self.late or self.waiting or self.stuck or self.kernel.timers
         timed = setup.is_async or setup.judged_by_time or host.durable.lags or host.broker is not None
@@ -588,5 +588,5 @@ class Network:
 
 
 def _crosses(other: Message, msg: Message) -> bool:
-    """Whether what answers one request may be left on the connection on which the other waits for its answer."""
+    """True if what answers one request may be left on the connection on which the other waits for its answer."""
     return other.id != msg.id and other.service == msg.service

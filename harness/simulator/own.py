@@ -166,7 +166,7 @@ class UserParticipant:
 
     @property
     def expires(self) -> bool:
-        """Whether the harness can let a reservation run out."""
+        """True if the harness can let a reservation run out."""
         return hasattr(self.volatile, "expire")
 
     def forgettable(self, msg: Message, now_us: int, retention_us: int) -> bool:
@@ -185,7 +185,7 @@ class UserParticipant:
         return (msg.saga, msg.step) in self.applied
 
     def has_applied(self, msg: Message) -> bool:
-        """Whether its step has taken effect."""
+        """True if its step has taken effect."""
         return self.decided(msg)
 
     def refuse(self, msg: Message, reason: str) -> Reply:

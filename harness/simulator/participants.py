@@ -183,7 +183,7 @@ class Ledger:
         """Everything that these hold is durable."""
 
     def forgettable(self, msg: Message, now_us: int, retention_us: int) -> bool:
-        """Whether the key of the request is remembered for longer than keys are kept. To be asked at each
+        """True if the key of the request is remembered for longer than keys are kept. To be asked at each
         delivery, since the first one counts."""
         if msg.key is None:
             return False
@@ -213,17 +213,17 @@ class Ledger:
         return order.id
 
     def decided(self, msg: Message) -> bool:
-        """Whether the answer to this request is already fixed by what is remembered."""
+        """True if the answer to this request is already fixed by what is remembered."""
         return msg.key is not None and (self._slot(msg, msg.key) in self.memory or self._is_closed(msg))
 
     def _is_closed(self, msg: Message) -> bool:
-        """Whether the step, or the part of it, was undone."""
+        """True if the step, or the part of it, was undone."""
         if (msg.saga, msg.step) in self.closed:
             return True
         return bool(self.terms) and (msg.saga, split(msg.step)[0]) in self.closed
 
     def has_applied(self, msg: Message) -> bool:
-        """Whether a request under its key has taken effect."""
+        """True if a request under its key has taken effect."""
         return msg.key is not None and self.memory.get(self._slot(msg, msg.key), ("",))[0] == OK
 
     def pretended(self, msg: Message) -> dict[str, Any]:
@@ -372,7 +372,7 @@ class Ledger:
         return Reply(OK, {}, effective=bool(gone), owner=msg.saga, balance=balance)
 
     def _anew(self, msg: Message) -> bool:
-        """Whether an undo under a key of its own asks for the amount again: it was given back already, and the request
+        """True if an undo under a key of its own asks for the amount again: it was given back already, and the request
         does not name the id of what it undoes, by which that would show."""
         id = self.given_back.get((msg.saga, msg.step))
         return id is not None and id not in msg.payload.values()
@@ -383,10 +383,10 @@ class Ledger:
     """By which name the answer tells how much was taken; "" where a row is no amount of anything."""
 
     expires = True
-    """Whether the harness can let a reservation run out."""
+    """True if the harness can let a reservation run out."""
 
     blind = False
-    """Whether an undo moves an amount, whatever there is of the saga to undo: one without a key always, one with a key
+    """True if an undo moves an amount, whatever there is of the saga to undo: one without a key always, one with a key
     where it is another one than that of the undo before it."""
 
     def measure(self, msg: Message, order: Order) -> tuple[str, int]:
@@ -420,7 +420,7 @@ def asked(msg: Message) -> str:
 
 
 def is_refused(msg: Message, refused: frozenset[tuple[str, str]]) -> bool:
-    """Whether the business refuses the operation, or this part of it."""
+    """True if the business refuses the operation, or this part of it."""
     return bool(refused) and ((msg.saga, msg.operation) in refused or (msg.saga, asked(msg)) in refused)
 
 

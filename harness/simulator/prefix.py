@@ -139,7 +139,7 @@ def _prefix(observer: Observer) -> Prefix | None:
 
 
 def _follows(sim: Simulation, process: Process) -> bool:
-    """Whether all that code under test is doing follows from what ``process`` was answered."""
+    """True if all that code under test is doing follows from what ``process`` was answered."""
     return (
         sim.living == [process]
         and process.replayable
@@ -149,7 +149,7 @@ def _follows(sim: Simulation, process: Process) -> bool:
 
 
 def _copyable(sim: Simulation) -> bool:
-    """Whether the rest of the world is of a kind that can be copied."""
+    """True if the rest of the world is of a kind that can be copied."""
     return not (
         sim.setup.is_async
         or sim.setup.scenario.actors
@@ -164,7 +164,7 @@ def _copyable(sim: Simulation) -> bool:
 
 
 def _can_be_had(what: str, whom: Any) -> bool:
-    """Whether a copy of the run can have a timer; of those for a task only one that does nothing any more."""
+    """True if a copy of the run can have a timer; of those for a task only one that does nothing any more."""
     timer = TIMERS[what]
     return timer.copyable and (timer.to != TASK or whom.finished)
 

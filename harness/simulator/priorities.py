@@ -38,7 +38,7 @@ class Priorities:
         self._stirred[saga] = now_us
 
     def waits(self, saga: str, now_us: int) -> bool:
-        """Whether a saga that goes first is under way."""
+        """True if a saga that goes first is under way."""
         rank = self._ranks.get(saga, 0)
         return rank > 0 and any(
             self._ranks.get(other, 0) < rank and now_us - at_us < QUIET_US for other, at_us in self._stirred.items()

@@ -183,7 +183,7 @@ class Process(Incarnation):
             self._broker.failed(letter, self, reason, f"receive: {where}")
 
     def _ended_by(self, error: BaseException) -> bool:
-        """Whether the watchdog ended the run; ProcessCrashed where the process is dead."""
+        """True if the watchdog ended the run; ProcessCrashed where the process is dead."""
         if self.dead:
             raise ProcessCrashed
         if isinstance(error, Spinning):
@@ -322,7 +322,7 @@ def _shown(answer: Any) -> str:
 
 
 def from_a_port(error: BaseException) -> bool:
-    """Whether ``error`` is what a port raised, or was raised because of that."""
+    """True if ``error`` is what a port raised, or was raised because of that."""
     seen: BaseException | None = error
     while seen is not None:
         if isinstance(seen, (PortError, asyncio.CancelledError)):

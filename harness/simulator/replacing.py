@@ -138,7 +138,7 @@ class Replacements:
 
     @property
     def in_place(self) -> bool:
-        """Whether they are: a tool that stops the clock for a while puts back what it found when it was imported."""
+        """True if they are: a tool that stops the clock for a while puts back what it found when it was imported."""
         return isinstance(time.time, _Function)
 
     def put(self) -> None:

@@ -83,10 +83,10 @@ class Resting(Running, Protocol):
     called_at: int
 
     def serves(self) -> bool:
-        """Whether a process is in boot, run or recover."""
+        """True if a process is in boot, run or recover."""
 
     def only_pollers(self) -> bool:
-        """Whether every saga is over, and what still runs would run for ever."""
+        """True if every saga is over, and what still runs would run for ever."""
 
     def operator_comes(self, *, waited: bool) -> bool:
         """Let an operator repair what fails and what he is called to; whether there was such."""
@@ -136,7 +136,7 @@ def looked(sim: Resting, look: Look) -> Look | None:
 
 
 def _is_work(row: Row) -> bool:
-    """Whether an event is more than a question to a participant, or a sign of life in the store."""
+    """True if an event is more than a question to a participant, or a sign of life in the store."""
     if row[KIND] in (LOG, LOGACK):
         return bool(row[SAGA])
     return not row[MSG] or bool(row[STEP])
@@ -160,7 +160,7 @@ def _marked(sim: Resting, look: Look) -> Look:
 
 
 def _is_again(sim: Resting, mark: Mark) -> bool:
-    """Whether a run is where it was, and nobody has asked for the time since."""
+    """True if a run is where it was, and nobody has asked for the time since."""
     if sim.kernel.ticks == mark.ticks or len(mark.heard) != len(sim.living):
         return False
     since = (process.inputs[heard:] for process, heard in zip(sim.living, mark.heard, strict=True))
@@ -175,7 +175,7 @@ def _asks_for_time(sim: Resting) -> bool:
 
 
 def _may_skip(sim: Resting, look: Look) -> bool:
-    """Whether nobody can notice that all who wait do so for longer: what is written meanwhile only its writer reads."""
+    """True if nobody can notice that all who wait do so for longer: what is written meanwhile only its writer reads."""
     return not sim.setup.judged_by_time and (not look.wrote or len(sim.living) == 1)
 
 
@@ -207,12 +207,12 @@ def _idle(sim: Resting, look: Look) -> Look | None:
 
 
 def _works_for_sagas(sim: Resting) -> bool:
-    """Whether some task that a saga has left goes on: it may count what it does."""
+    """True if some task that a saga has left goes on: it may count what it does."""
     return any(task.saga and not task.finished for process in sim.living for task in process.tasks)
 
 
 def _answers_repeat(sim: Resting) -> bool:
-    """Whether what each process was answered lately, the time apart, it had been answered shortly before."""
+    """True if what each process was answered lately, the time apart, it had been answered shortly before."""
     for process in sim.living:
         lately = [entry for entry in process.inputs[-2 * LOOK_TICKS :] if not of_a_clock(entry)]
         half = len(lately) // 2

@@ -15,7 +15,7 @@ class Opaque(Exception):
 
 
 def tellable(service: Any) -> bool:
-    """Whether a copy of a participant keeps all that it keeps."""
+    """True if a copy of a participant keeps all that it keeps."""
     if isinstance(service, Ledger):
         return True
     try:
@@ -39,7 +39,7 @@ def told(service: Any) -> bytes:
 
 
 def _keeps_something(thing: object) -> bool:
-    """Whether an object of the user's has anything of its own, beside what its class has."""
+    """True if an object of the user's has anything of its own, beside what its class has."""
     slots = any(cls.__dict__.get("__slots__") for cls in type(thing).__mro__)
     return slots or bool(getattr(thing, "__dict__", None))
 

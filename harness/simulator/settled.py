@@ -1,4 +1,4 @@
-"""Whether the sagas of a run have come to an end."""
+"""Tells whether the sagas of a run have come to an end."""
 
 from __future__ import annotations
 

@@ -92,13 +92,13 @@ class Setup:
 
     @cached_property
     def forgets_retries(self) -> bool:
-        """Whether two states are the same where they differ in how often was asked for what was answered."""
+        """True if two states are the same where they differ in how often was asked for what was answered."""
         counted = "max_attempts" in self.adapter.declared
         return self.adapter.forgets_retries and not (counted or self.every_try)
 
     @cached_property
     def judged_by_time(self) -> bool:
-        """Whether the adapter promises something that is judged by the time of each event."""
+        """True if the adapter promises something that is judged by the time of each event."""
         return bool(TIMED & self.adapter.declared.keys())
 
     @cached_property
@@ -107,7 +107,7 @@ class Setup:
 
     @cached_property
     def receives(self) -> bool:
-        """Whether somebody can be sent messages."""
+        """True if somebody can be sent messages."""
         return hasattr(self.adapter.factory, "receive")
 
     @cached_property

@@ -423,11 +423,11 @@ class Simulation:
         return over.issuperset(self.setup.orders) and not unsettled(self.setup, self.trace.rows)
 
     def serves(self) -> bool:
-        """Whether a process is in boot, run or recover."""
+        """True if a process is in boot, run or recover."""
         return any(process.serving for process in self.living)
 
     def _needs_restart(self) -> bool:
-        """Whether a saga is open, and some fault has struck since a process was started last: what a restart without
+        """True if a saga is open, and some fault has struck since a process was started last: what a restart without
         a fault frees is told from what nothing frees."""
         if self.manual and self.process is None:
             return True

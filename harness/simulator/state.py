@@ -81,7 +81,7 @@ def _processes(sim: Simulation) -> tuple[Any, ...]:
 
 
 def restart_due(sim: Simulation) -> bool:
-    """Whether `Simulation` would restart the last process if the run came to its end unsettled and no further fault
+    """True if `Simulation` would restart the last process if the run came to its end unsettled and no further fault
     struck. No part of the keys, since it matters only where that end is not settled."""
     fired = sim.trace.fired
     return bool(fired) and fired[-1][0] >= sim.booted_at
@@ -95,7 +95,7 @@ def _durable(sim: Simulation) -> tuple[Any, ...]:
 
 
 def _replaced(at: _Moment) -> bool:
-    """Whether no process can come to read what was there before the last write, as a replica that lags shows it: the
+    """True if no process can come to read what was there before the last write, as a replica that lags shows it: the
     fault that makes one lag, or the one that starts a process before the next write, is no longer to strike."""
     if at.left != 1:
         return at.left == 0
@@ -126,7 +126,7 @@ def _network(at: _Moment) -> tuple[Any, ...]:
 
 
 def _idle(at: _Moment, msg: Message) -> bool:
-    """Whether a request that is under way will change nothing and tell nobody anything: nobody waits for its answer,
+    """True if a request that is under way will change nothing and tell nobody anything: nobody waits for its answer,
     its participant will answer as it has answered before, and no other request waits for this one."""
     network, service = at.sim.network, at.sim.services[msg.service]
     unheard = msg.done or msg.deaf or msg.process.dead

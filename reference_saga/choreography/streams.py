@@ -53,7 +53,7 @@ class Stream:
                     raise
 
     def idle(self) -> bool:
-        """Whether every group has been given, and has acknowledged, all that was published."""
+        """True if every group has been given, and has acknowledged, all that was published."""
         with redis_errors():
             groups = self.client.xinfo_groups(self.name)
             last = self.client.xinfo_stream(self.name)["last-generated-id"]

@@ -100,7 +100,7 @@ def parse(command: str) -> None:
 
 
 def shows(expected: str, got: str) -> bool:
-    """Whether ``got`` is ``expected``, in which … stands for anything: within a line, or for whole lines."""
+    """True if ``got`` is ``expected``, in which … stands for anything: within a line, or for whole lines."""
     pattern = "\n".join(
         ".*" if line.strip() == "…" else r"[^\n]*".join(map(re.escape, line.rstrip().split("…")))
         for line in expected.strip("\n").split("\n")

@@ -90,7 +90,7 @@ def told(picture: Diagram) -> frozenset[int]:
 
 
 def is_struck(row: Row, fault: Fault) -> bool:
-    """Whether a row is the one in which the fault is to be seen."""
+    """True if a row is the one in which the fault is to be seen."""
     kind, site = FAULT_KINDS[fault.kind], fault.site
     if kind.crash:
         return row[1] == CRASH and row[9][0] == kind.name

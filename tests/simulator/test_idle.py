@@ -145,7 +145,7 @@ def test_a_replica_that_lags(lab: Laboratory, recover: Any, expected: str) -> No
 
 
 def _open(run: Run) -> bool:
-    """Whether a process died before the last write, so that a replica lags behind something."""
+    """True if a process died before the last write, so that a replica lags behind something."""
     return not any(row[KIND] == "CRASH" and row[DATA][0] == "final restart" for row in run.rows)
 
 

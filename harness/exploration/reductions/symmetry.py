@@ -45,7 +45,7 @@ def with_every_order(scenarios: Iterable[Scenario]) -> tuple[Scenario, ...]:
 
 
 def told_by_ids(setup: Setup, plans: Iterable[Plan]) -> str:
-    """Whether it matters which of the identical sagas has which id: the first event in the run of one of ``plans``
+    """True if it matters which of the identical sagas has which id: the first event in the run of one of ``plans``
     that is another where the names are exchanged, in words; "" where there is none."""
     others = [Setup(adapter=setup.adapter, scenario=other) for other in every_order(setup.scenario)[1:]]
     for plan in plans if others else ():

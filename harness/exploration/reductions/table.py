@@ -36,7 +36,7 @@ class Reduction:
     on: On = always
 
     def usable(self, setup: Setup, only: Collection[str] | None) -> bool:
-        """Whether it loses nothing there."""
+        """True if it loses nothing there."""
         reads = setup.catalogue.reads
         kept = not reads or (self.keeps and READS.index(reads) <= READS.index(self.keeps))
         return bool(kept) and self.on(setup, only)
