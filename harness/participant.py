@@ -40,7 +40,8 @@ class Transaction(Protocol):
         `Participant.work` a step that was accepted before, say."""
 
     def expire(self, saga: str, step: str) -> None:
-        """Say that this transaction withdraws what a step had reserved, since its time is over."""
+        """Say that this transaction has withdrawn what a step had reserved, since its time is over; what it changed
+        before is no effect of the request."""
 
     def later(
         self, what: str, /, *, delay_ms: float = 0, saga: str | None = None, volatile: bool = False, **payload: Any

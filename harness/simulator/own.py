@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 from greenlet import GreenletExit
 
@@ -31,6 +31,9 @@ from .participants import (
     is_refused,
 )
 
+Held: TypeAlias = "tuple[dict[str, Any], dict[tuple[str, str], int]]"
+"""The state of a participant, and its accounts: (account, saga) -> amount."""
+
 
 @dataclass(kw_only=True)
 class ParticipantTransaction:
@@ -53,6 +56,7 @@ class ParticipantTransaction:
     emitted: list[Emitted] = field(default_factory=list)
     beside: list[Beside] = field(default_factory=list)
     put_off: list[tuple[Later, bool]] = field(default_factory=list)
+    ran_out: Held | None = None
 
     def begun(self, saga: str, step: str, direction: str) -> ParticipantTransaction:
         """A copy for one transaction, which becomes what is durable where it commits."""
@@ -119,6 +123,16 @@ class ParticipantTransaction:
 
     def expire(self, saga: str, step: str) -> None:
         self.beside.append(Beside(EXPIRE, saga, step, FORWARD, (saga, 1)))
+        self.ran_out = copy.deepcopy(self.held)
+
+    @property
+    def held(self) -> Held:
+        """What the participant holds: its state, and its accounts."""
+        return self.state, self.accounts
+
+    def changed(self, before: ParticipantTransaction) -> bool:
+        """True if more has changed than was withdrawn since its time was over, which no request did."""
+        return self.held != (before.held if self.ran_out is None else self.ran_out)
 
     def later(
         self, what: str, /, *, delay_ms: float = 0, saga: str | None = None, volatile: bool = False, **payload: Any
@@ -224,7 +238,8 @@ class UserParticipant:
         """Let it withdraw what the request reserved; what that was, or None where it withdraws nothing."""
         request = as_request(msg)
         call = (msg.saga, msg.step, msg.direction)
-        if not self._act(call, lambda tx: self.volatile.expire(request, tx)).effective:
+        reply = self._act(call, lambda tx: self.volatile.expire(request, tx))
+        if not (reply.effective or any(each.kind == EXPIRE for each in reply.beside)):
             return None
         return str(msg.payload.get("item", msg.saga)), 1
 
@@ -236,7 +251,7 @@ class UserParticipant:
         try:
             tx = before.begun(*call)
             value = copied(act(tx))
-            effective = bool(tx.state != before.state or tx.accounts != before.accounts)
+            effective, tx.ran_out = tx.changed(before), None
         except Rejected as refusal:
             before.memory = tx.memory
             return Reply(REJECTED, str(refusal), emitted=tx.emitted)

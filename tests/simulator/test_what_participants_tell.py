@@ -181,6 +181,31 @@ def test_it_lets_a_reservation_run_out_by_itself(lab: Laboratory) -> None:
     assert (gone.step, gone.saga) == ("pay", "saga-1")
 
 
+class FindsItRunOut(Hold):
+    """Looks at the next request whether what it held has run out, and then does nothing for who asks."""
+
+    def handle(self, request: Request, tx: Transaction) -> Any:
+        if not tx.state:
+            return super().handle(request, tx)
+        tx.state.clear()
+        tx.expire(request.saga, request.step)
+        if request.payload.get("anew"):
+            tx.state[request.saga] = True
+        return {}
+
+
+@pytest.mark.parametrize("anew", [False, True])
+def test_what_a_request_finds_run_out_is_no_effect_of_it(lab: Laboratory, anew: bool) -> None:
+    def run(world: Any, order: Any) -> bool:
+        world.call("payment.charge", key="p")
+        world.call("payment.charge", key="q", anew=anew)
+        return True
+
+    trial = lab.trial(lab.system(run, participants={"payment": FindsItRunOut}))
+    assert [event.get("effective") for event in trial.of("APPLY")] == [True, anew]
+    assert [event.step for event in trial.of("EXPIRE")] == ["pay"]
+
+
 class Remembers:
     """Notes that it was refused, and goes on refusing."""
 
