@@ -68,7 +68,7 @@ class Case:
         self._id, token = secrets.token_hex(8), secrets.token_urlsafe(24)
         record = self._record = Record(setup=setup, faults=plan.faults)
         background = self._background = Background(record.changed.set)
-        members = Members()
+        members = Members(record.changed.set)
         self._books = Books(folder / "participants.sqlite", setup)
         network = self._network = Network(manifest, record, self._books, members, self, token)
         if network.shows_states:

@@ -149,13 +149,16 @@ class Client:
         for saga, status in list(self._status.items()):
             if status not in ("running", SUBMITTED) or (status == SUBMITTED and saga not in self._taken_by):
                 continue
+            asked = set()
             for member in self._members.able():
+                asked.add(member.label)
                 said = await self._status_by(member, saga)
                 if said is None:
                     continue
-                last = self._members.able()[-1:] == [member]
-                if said.get("status") == "unknown" and (self._members.starting or not last):
-                    continue  # another may know
+                if said.get("status") == "unknown" and (
+                    self._members.starting or any(other.label not in asked for other in self._members.able())
+                ):
+                    continue  # another may know: one that was not asked, or takes the place of one that died meanwhile
                 self.told(member, {**said, "event": "status", "saga_id": saga})
                 break
 

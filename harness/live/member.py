@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -32,12 +33,27 @@ class Member:
 
 
 class Members:
-    """All incarnations of the worker in one case, in the order of their start. ``starting`` counts those that were
-    started and do not answer yet."""
+    """All incarnations of the worker in one case, in the order of their start. ``starting`` counts those that
+    do not answer yet, from the death of the one whose place they take."""
 
-    def __init__(self) -> None:
+    def __init__(self, changed: Callable[[], None]) -> None:
         self._all: list[Member] = []
+        self._changed = changed
         self.starting = 0
+
+    @contextmanager
+    def one_to_come(self) -> Iterator[None]:
+        """Count one more as starting."""
+        self.starting += 1
+        try:
+            yield
+        finally:
+            self.came()
+
+    def came(self) -> None:
+        """Note that one of those that were starting answers, or never will."""
+        self.starting -= 1
+        self._changed()
 
     def __iter__(self) -> Iterator[Member]:
         return iter(self._all)

@@ -104,16 +104,12 @@ class Processes:
         member = self._members.new()
         if reason not in ("start", "replica") and self._record.recovery < 0:
             self._record.recovery = len(self._record.sites)
-        self._members.starting += 1
-        try:
+        with self._members.one_to_come():
             self._record.add(BOOT, member.label, (len(self._members), reason))
             places = await self._services.places(member.label)
             process = member.process = await self._launcher.launch(self._manifest.worker, member.label, places)
             process.exited.add_done_callback(lambda _: self._exited(member, process))
             await self._greet(member, process)
-        finally:
-            self._members.starting -= 1
-            self._record.changed.set()
 
     async def _greet(self, member: Member, process: Process) -> None:
         within_s = self._manifest.worker.ready_ms / 1000
@@ -170,12 +166,12 @@ class Processes:
             return
         if not member.stopped:
             await self._network.writes.none_under_way(label)
-        await self._end(member, member.process)
-        self._network.admission.let_all_in()
-        await _hear_the_last()
-        self._record.add(CRASH, label, (reason,))
-        if not self._replaced(member):
-            self._background.start(self._boot_again())
+        with self._members.one_to_come():
+            await self._end(member, member.process)
+            self._network.admission.let_all_in()
+            await _hear_the_last()
+            self._record.add(CRASH, label, (reason,))
+            self._replace(member)
 
     async def _end(self, member: Member, process: Process) -> None:
         """kill -9, or the signal that the manifest names: then it may act until it ends."""
@@ -219,9 +215,14 @@ class Processes:
         if self._exits > MAX_EXITS or not (member.ready or self._record.fired):
             return False
         self._record.add(CRASH, member.label, (f"it ended by itself: {process.how_it_ended}",))
-        if not self._replaced(member):
-            self._background.start(self._boot_again())
+        self._replace(member)
         return True
+
+    def _replace(self, dead: Member) -> None:
+        """Start another worker in its place, unless one lives that stands for it."""
+        if not self._replaced(dead):
+            self._members.starting += 1  # before the task begins: nobody may ask in between
+            self._background.start(self._boot_again()).add_done_callback(lambda _: self._members.came())
 
     def _replaced(self, dead: Member) -> bool:
         """True if another worker lives that stands for the dead one: one that was started because it paused."""

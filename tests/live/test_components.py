@@ -60,6 +60,12 @@ def test_replicas_run_side_by_side_and_one_that_dies_is_replaced(small: Small) -
     assert events(live, "BOOT", "CRASH")[2:] == told and completed(live)
 
 
+def test_a_replica_that_does_not_know_a_saga_speaks_for_nobody_while_another_is_to_come(small: Small) -> None:
+    setup = small(DURABLE % "", component="replicas = 2", capabilities="restart_ms = 300")
+    live = run(setup, fault("crash-after-send", "payment", "F", "send"))
+    assert events(live, "RAISED") == [] and completed(live)
+
+
 @pytest.mark.parametrize("signal", ["TERM", "INT"])
 def test_a_crash_can_be_a_signal_that_the_worker_hears(small: Small, tmp_path: Path, signal: str) -> None:
     heard = f"""
