@@ -72,10 +72,25 @@ STEP = {
     "amount": "the field of its requests, or of their answers, that says how much: undos in parts add up to it",
     "consumes": "the earlier step that it uses up, as a capture does what was authorised",
 }
+MESSAGE_FIELDS = {
+    "topic": "what the message is about, as `payment.captured`",
+    "saga": "the saga that it is for",
+    "key": "what its topic keeps the order by, where it keeps one",
+    "payload": "what is said beside",
+    "id": "the same at each delivery",
+    "delivery": "which delivery this is, from 1",
+}
+TOPIC = {
+    "ordered": "those with one key come one after the other, each when the one before it is done with",
+    "shared": "the processes that live take turns, as competing consumers do; else the newest has all",
+    "max_deliveries": "after so many failed deliveries a message goes to the dead-letter queue; left out: it comes again for ever",
+    "replayed": "an operator delivers the dead-letter queue again when all else is at rest",
+    "may_lose": "whoever sends gives no guarantee, as of a webhook that is sent once: `message-lost` may strike",
+}
 ADAPTER = {
     "saga": "the definition",
     "name": "how reports call the adapter; left out: the name of the class",
-    "scenarios": "its scenarios, instead of the usual four",
+    "scenarios": "its scenarios, instead of the [usual ones](#scenarios)",
     "participants": "your own participants: a class for each participant's name",
     "around": "code around built-in participants: a class for each participant's name",
     "operations": "calls that belong to no step, a query for instance",
@@ -198,6 +213,14 @@ def steps() -> str:
     return fields(sagafuzz.Step, STEP)
 
 
+def message() -> str:
+    return fields(sagafuzz.Message, MESSAGE_FIELDS)
+
+
+def topic() -> str:
+    return fields(sagafuzz.Topic, TOPIC)
+
+
 def adapter() -> str:
     found = inspect.signature(sagafuzz.adapter).parameters.values()
     return table(
@@ -294,6 +317,8 @@ REGIONS: Regions = {
     "ports": ports,
     "transaction": transaction,
     "steps": steps,
+    "message": message,
+    "topic": topic,
     "adapter": adapter,
     "scenario": scenario,
     "outcomes": outcomes,
