@@ -83,7 +83,7 @@ MESSAGE_FIELDS = {
 TOPIC = {
     "ordered": "those with one key come one after the other, each when the one before it is done with",
     "shared": "the processes that live take turns, as competing consumers do; else the newest has all",
-    "max_deliveries": "it goes to the dead-letter queue after so many failed deliveries; left out: it comes again for ever",
+    "max_deliveries": "after so many failed deliveries it goes to the dead-letter queue; left out: it comes for ever",
     "replayed": "an operator delivers the dead-letter queue again when all else is at rest",
     "may_lose": "whoever sends gives no guarantee, as of a webhook that is sent once: `message-lost` may strike",
 }
