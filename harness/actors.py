@@ -44,10 +44,12 @@ class Actor(Protocol):
         saga: str | None = None,
         key: str | None = None,
         timeout_ms: float | None = None,
+        part: str | None = None,
         **payload: Any,
     ) -> Any:
         """Ask a participant and wait for its answer, as ``world.call`` does. ``saga`` may be left out where there is
-        one. Raises Rejected, Unavailable or CallTimeout; a script that lets them pass has given up, and is over."""
+        one; ``part`` tells the requests of a step of several apart. Raises Rejected, Unavailable or CallTimeout; a
+        script that lets them pass has given up, and is over."""
 
     def signal(
         self, topic: str, /, *, saga: str | None = None, key: str = "", delay_ms: float = 0, **payload: Any

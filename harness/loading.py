@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib
-import importlib.util
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -15,7 +13,7 @@ from typing import Any, Final
 from . import adapters
 from .adapters import BUILT_IN, ZOO_MODULE
 from .errors import UsageError, nearest
-from .frames import is_own, passed, place
+from .importing import import_place
 from .live import manifest, manifest_file
 from .ports import ADAPTER_ATTRIBUTE, Adapter, check_shape
 
@@ -26,9 +24,6 @@ LIVE_PREFIX = "live:"
 ZOO_PREFIX = "zoo:"
 WRONG_PREFIX = "wrong-answers:"
 """Before the name of an adapter: search the kinds of faults that make answers wrong too."""
-
-EXTRAS = {"simple_saga": "simple-saga", "psycopg": "postgres", "redis": "redis"}
-"""Which extra installs a module that a built-in adapter needs."""
 
 
 def as_adapter(thing: Any) -> Adapter:
@@ -121,7 +116,7 @@ def _load_path(path: str, spec: str) -> Adapter:
     place, _, attribute = path.rpartition(":")
     if not place or not attribute:
         raise UsageError(f"adapter {spec!r}: write module:attr, file.py:attr or manifest.toml")
-    module = _import(place, spec)
+    module = import_place(place, f"adapter {spec!r}")
     found: Any = module
     for part in attribute.split("."):
         if not hasattr(found, part):
@@ -130,65 +125,3 @@ def _load_path(path: str, spec: str) -> Adapter:
             raise UsageError(f"adapter {spec!r}: {place} has no {attribute!r}{nearest(attribute, vars(module))}{has}")
         found = getattr(found, part)
     return replace(as_adapter(found), spec=spec)
-
-
-def _import(place: str, spec: str) -> Any:
-    """Import a module or file. What it raises is told with the user's own line only. The clocks are replaced before, so
-    that it takes none of the real ones by name."""
-    from .simulator.patches import install
-
-    install()
-    try:
-        if place.endswith(".py") or "/" in place:
-            return _import_file(place, spec)
-        if (cwd := str(Path.cwd())) not in sys.path and "" not in sys.path:
-            sys.path.insert(0, cwd)
-        return importlib.import_module(place)
-    except UsageError as error:
-        raise UsageError(f"{error}{_users_line(error)}") from None
-    except (Exception, SystemExit) as error:
-        reason = " ".join(str(error.msg if isinstance(error, SyntaxError) else error).split())[:300]
-        said = f"{type(error).__name__}: {reason}" if reason else type(error).__name__
-        raise UsageError(f"adapter {spec!r} does not import: {said}{_users_line(error)}{_advice(error)}") from None
-
-
-def _users_line(error: BaseException) -> str:
-    """`` (file.py:12)``, the innermost line of the user's own code, "" where there is none."""
-    if isinstance(error, SyntaxError) and error.filename:
-        return f" ({Path(error.filename).name}:{error.lineno})"
-    own = [frame for frame in passed(error) if is_own(frame[0].co_filename)]
-    return f" ({place(own[0])})" if own else ""
-
-
-def _advice(error: BaseException) -> str:
-    if isinstance(error, ModuleNotFoundError) and error.name in EXTRAS:
-        return f"; install it with: pip install 'sagafuzz[{EXTRAS[error.name]}]'"
-    if isinstance(error, ModuleNotFoundError):
-        return f"; is {error.name!r} installed, and do you run from the folder that holds it?"
-    return ""
-
-
-def _import_file(place: str, spec: str) -> Any:
-    file = Path(place)
-    if not file.is_file():
-        raise UsageError(f"adapter {spec!r}: there is no file {place!r} here; name it from the current folder")
-    file = file.resolve()
-    name = file.stem
-    loaded = sys.modules.get(name)
-    if loaded is not None:
-        if getattr(loaded, "__file__", None) == str(file):
-            return loaded
-        name = f"{name}_{hashlib.blake2b(str(file).encode(), digest_size=4).hexdigest()}"  # json.py, say
-    if (folder := str(file.parent)) not in sys.path:
-        sys.path.insert(0, folder)
-    module_spec = importlib.util.spec_from_file_location(name, file)
-    if module_spec is None or module_spec.loader is None:
-        raise UsageError(f"adapter {spec!r}: {place!r} is no Python file; name one that ends in .py")
-    module = importlib.util.module_from_spec(module_spec)
-    sys.modules[name] = module
-    try:
-        module_spec.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[name]
-        raise
-    return module

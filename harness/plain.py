@@ -107,6 +107,7 @@ def _converter() -> Converter:
         made.register_structure_hook(scalar, _scalar)
     made.register_structure_hook_func(_is_vague, lambda data, _: frozen(data))
     made.register_structure_hook_func(_is_choice, _choice)
+    made.register_structure_hook_func(_is_one_of_several, lambda data, kind: _first_that_fits(made, data, kind))
 
     def tuple_hook(kind: Any) -> Hook:
         if _is_vague(get_args(kind)[0]):
@@ -231,6 +232,23 @@ def _scalar(data: Any, kind: type) -> Any:
     if type(data) is not kind and not (kind is float and type(data) is int):
         raise _Unfit
     return data
+
+
+def _is_one_of_several(kind: Any) -> bool:
+    """True if values are of one of several types that are no tables: a number, or a table of numbers, say."""
+    inner = [one for one in get_args(kind) if one is not NoneType]
+    return get_origin(kind) in (Union, UnionType) and len(inner) > 1 and not any(map(_is_table, inner))
+
+
+def _first_that_fits(made: Converter, data: Any, kind: Any) -> Any:
+    from cattrs.errors import BaseValidationError
+
+    for one in get_args(kind):
+        try:
+            return None if data is one is None else made.structure(data, one)
+        except (BaseValidationError, _Unfit):
+            continue
+    raise _Unfit
 
 
 def _choice(data: Any, kind: Any) -> Any:

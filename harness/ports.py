@@ -366,7 +366,7 @@ def adapter(
         own = tuple(as_rule(entry, f"adapter {called!r}") for entry in invariants)
         said = {"name": called, "factory": cls, "about": _first_line(cls), "invariants": own}
         declared = Adapter(**{**_as_declared(given), **said})
-        _check_declared(declared, cls.__name__)
+        check_declared(declared, cls.__name__)
         setattr(cls, ADAPTER_ATTRIBUTE, declared)
         return cls
 
@@ -403,7 +403,8 @@ def _check_saga(saga: object) -> None:
         raise UsageError(f"adapter: saga={saga!r} is not a Saga; write saga=sagafuzz.Saga(name, [steps])")
 
 
-def _check_declared(declared: Adapter, where: str) -> None:
+def check_declared(declared: Adapter, where: str) -> None:
+    """Raise UsageError where one thing that is declared does not fit another."""
     _check_scenarios(declared.scenarios, declared.saga, where)
     check_operations(declared.saga, declared.operations)
     participants = {operation.partition(".")[0] for operation in (*declared.saga.by_operation, *declared.operations)}
@@ -427,6 +428,9 @@ def _check_scenarios(scenarios: tuple[Scenario, ...], saga: Saga, name: str) -> 
 
 def _check_promises(adapter: Adapter) -> None:
     where = f"adapter {adapter.name!r}"
+    for name, saga in adapter.definitions.items():
+        if not isinstance(saga, Saga):
+            raise UsageError(f"{where}: definitions[{name!r}] is {saga!r}; write a Saga for each version")
     if isinstance(adapter.max_attempts, Mapping):
         for operation in adapter.max_attempts:
             if operation not in adapter.saga.by_operation:
@@ -434,7 +438,7 @@ def _check_promises(adapter: Adapter) -> None:
                     f"{where}: max_attempts bounds {operation!r}, which no step of {adapter.saga.name!r} has"
                     f"{nearest(operation, adapter.saga.by_operation)}"
                 )
-    check_named(adapter)
+    _check_named(adapter)
     for name in adapter.around:
         if name in adapter.participants:
             raise UsageError(f"{where}: {name!r} is in participants and in around; name it in one of them")
@@ -443,21 +447,20 @@ def _check_promises(adapter: Adapter) -> None:
             raise UsageError(
                 f"{where}: isolation has {name!r}{nearest(name, ISOLATION)}; there is {', '.join(ISOLATION)}"
             )
-    for name, saga in adapter.definitions.items():
-        if not isinstance(saga, Saga):
-            raise UsageError(f"{where}: definitions[{name!r}] is {saga!r}; write a Saga for each version")
 
 
-def check_named(adapter: Adapter) -> None:
+def _check_named(adapter: Adapter) -> None:
     """Raise UsageError where something is declared of a participant that nobody asks, or that no participant can be."""
-    asked = {operation.partition(".")[0] for operation in (*adapter.saga.by_operation, *adapter.operations)}
+    sagas = (adapter.saga, *adapter.definitions.values())
+    operations = [operation for saga in sagas for operation in saga.by_operation]
+    asked = {operation.partition(".")[0] for operation in (*operations, *adapter.operations)}
     for name, scope in adapter.key_scope.items():
         if scope not in KEY_SCOPES:
             raise UsageError(
                 f"adapter {adapter.name!r}: key_scope[{name!r}] is {scope!r}{nearest(scope, KEY_SCOPES)}; "
                 f"there is {', '.join(KEY_SCOPES)}"
             )
-    for option in ("expiring", "refusing_repeats", "forgetting_refusals", "key_scope"):
+    for option in ("expiring", "refusing_repeats", "forgetting_refusals", "key_scope", "participants"):
         for name in getattr(adapter, option):
             if name not in asked:
                 raise UsageError(

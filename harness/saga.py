@@ -58,17 +58,17 @@ def split(name: str) -> tuple[str, str]:
     return step, part
 
 
-def problem_with_part(saga: Saga, operation: str, part: object) -> str:
-    """What is wrong with asking for ``operation`` with that part, or without one; "" where nothing is. An undo without
-    a part is of all that were asked for."""
+def problem_with_part(saga: Saga, operation: str, part: object, by: str = "world.call") -> str:
+    """What is wrong with asking for ``operation`` with that part, or without one, ``by`` which method; "" where nothing
+    is. An undo without a part is of all that were asked for."""
     if part is None:
         forward = saga.by_operation[operation][1] == FORWARD
-        asked = f"world.call({operation!r}, ...): its step is asked for in parts; write part='line-1', for example"
+        asked = f"{by}({operation!r}, ...): its step is asked for in parts; write part='line-1', for example"
         return asked if forward else ""
     if operation not in saga.in_parts:
-        return f"world.call({operation!r}, part={part!r}): its step has no parts; write many=True in its Step"
+        return f"{by}({operation!r}, part={part!r}): its step has no parts; write many=True in its Step"
     if not isinstance(part, str) or not part or set(part) & set("[]"):
-        return f"world.call({operation!r}, part={part!r}): write a string that is not empty, without brackets"
+        return f"{by}({operation!r}, part={part!r}): write a string that is not empty, without brackets"
     return ""
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import json
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -36,6 +37,8 @@ from sagafuzz.faults import (
     FAULT_KINDS,
 )
 from sagafuzz.invariants import INVARIANTS, Invariant
+from sagafuzz.live.manifest import Capabilities, Component
+from sagafuzz.live.manifest_file import ManifestTable, SagaTable, StepTable
 from sagafuzz.participant import Transaction
 from sagafuzz.plugin import hooks
 from sagafuzz.plugin.marking import ARGUMENTS
@@ -119,6 +122,85 @@ ADAPTER = {
     "[participants and rules of your own](own.md)",
     "resubmits": "`True` where a client may send its order again, and one order is one saga",
     "wrong_answers": "`True` where wrong answers are searched too: malformed, empty, another's, success without effect",
+}
+MANIFEST = {
+    "name": "how reports call the system; left out: the name of the file",
+    "about": "a few words for people",
+    "simulated": "the adapter of the same system for the simulator: findings say whether it shows the same",
+    "saga": "its saga",
+    "component": "its processes",
+    "capabilities": "what it can do, and how long it takes",
+    "scenario": "its [scenarios](#scenarios), instead of the usual four",
+    "topics": "by topic: how its messages come, the fields of a [topic](#messages)",
+    "actors": "by name: the script of who acts beside the workers, `file.py:function`",
+    "participants": "by name: one of your own in the place of the harness's, `file.py:Class`",
+    "invariants": "rules of your own: `file.py:function` each",
+}
+MANIFEST_SAGA = {
+    "name": "how reports call it",
+    "step": "its steps, and groups of them, in order",
+    "operations": "calls that belong to no step, a query for instance",
+}
+MANIFEST_STEP = {
+    "id": "how the step is called in reports, sites and requests",
+    "do": "what does it, spelt `participant.verb`",
+    "undo": "what undoes it; none: there is nothing to undo",
+    "kind": "`pivot`: after it the saga must complete; `retriable`: it cannot be refused",
+    "after": "the names of its predecessors; left out: the step listed before; `[]`: none",
+    "many": "asked for in parts, each named by the header `Saga-Part`",
+    "needs": "`any` where the saga completes with one of the parts",
+    "amount": "the field of its requests, or of their answers, that says how much",
+    "consumes": "the earlier step that it uses up",
+    "optional": "in the place of a step: the name of a group that may be left out",
+    "one_of": "in the place of a step: the name of a group of which one alternative is done",
+    "step": "of an `optional` group, and of an alternative of several steps: these",
+    "alternative": "of `one_of`: each a step, or several",
+}
+COMPONENT = {
+    "role": "`store`, `server` or `worker`; they start in this order, and there is one worker",
+    "argv": "what starts it; `{python}`, `{here}`, `{dir}`, `{build}`, `{port}` and `{NAME.port}` are put in",
+    "name": "how it is called; left out: its role",
+    "env": "variables of its environment, beside the usual ones",
+    "control": "how a worker takes commands: `stdio` or `http`",
+    "ready": "of a store or server: a line of its output that says that it is ready",
+    "ready_ms": "how long it may take to be ready",
+    "stop_ms": "how long it may take from SIGTERM to its end, where no fault struck",
+    "prefork": "a Python worker that starts as a fork of a warm interpreter",
+    "preload": "modules that this interpreter has imported",
+    "build": "run once, before the first case",
+    "build_ms": "how long that may take",
+    "replicas": "so many of them at once",
+    "max_output_kb": "how much it may write",
+    "shared": "a store or server: started once for all cases",
+    "address": "a store that is not to be started: where it is, on 127.0.0.1",
+    "proxy": "a store whose commits are to be sites: `postgresql` or `redis`",
+    "signal": "what a crash sends a worker: `KILL`, `TERM` or `INT`",
+}
+CAPABILITY = {
+    "resume": "after a restart: by itself (`auto`), by the command recover (`on_poke`), or `none`",
+    "supervised": "something outside restarts a worker in which a saga is stuck",
+    "resubmits": "its clients may send an order again: `start` comes twice for one saga",
+    "wrong_answers": "search answers that are wrong too, as `--wrong-answers` does",
+    "envelope": "fields of a request that are headers, and may differ from attempt to attempt under one key",
+    "receives": "it understands the command receive: it can be sent messages",
+    "emits": "which topic the harness's participant publishes when an operation took effect, by operation",
+    "cancel": "it understands the command cancel",
+    "records": "it shows its durable writes",
+    "store_errors": "and they fail where the harness answers 503",
+    "require_token": "requests without the case's token are refused",
+    "call_timeout_ms": "how long its callers wait for an answer",
+    "lease_ms": "for how long it may hold a saga without a sign of life",
+    "max_recovery_ms": "what it needs at most to finish after a fault",
+    "partition_ms": "how long a partition, or an outage of a participant, lasts",
+    "pause_ms": "how long a paused process stands still at most; 0: by the lease",
+    "restart_ms": "from a crash to the next start",
+    "slow_commit_ms": "how much later a slow store answers",
+    "forgetting_refusals": "participants that may refuse for a moment, and accept the next attempt",
+    "key_scope": "how widely a participant knows a key, by its name: `operation`, `account` or `tenant`",
+    "max_attempts": "a promise: at most so many requests of a step in a direction; a number, or a table by operation",
+    "min_backoff_ms": "a promise: at least so much time between two of them",
+    "isolation": "a promise: anomalies between sagas that the participants' data is free of",
+    "cannot_suffer": "fault kinds that are not to be tried",
 }
 SCENARIO = {
     "name": "what `--scenario` takes",
@@ -229,6 +311,24 @@ def adapter() -> str:
     )
 
 
+def manifest() -> str:
+    """A table for each of the manifest's."""
+    return "\n\n".join(
+        f"**{title}**\n\n{fields(of, about, as_toml)}"
+        for title, of, about in (
+            ("The file", ManifestTable, MANIFEST),
+            ("`[saga]`", SagaTable, MANIFEST_SAGA),
+            ("`[[saga.step]]`", StepTable, MANIFEST_STEP),
+            ("`[[component]]`", Component, COMPONENT),
+            ("`[capabilities]`", Capabilities, CAPABILITY),
+        )
+    )
+
+
+def actors() -> str:
+    return table(("of an actor", "what it does"), members("actor.", sagafuzz.Actor))
+
+
 def scenario() -> str:
     return fields(sagafuzz.Scenario, SCENARIO)
 
@@ -320,7 +420,9 @@ REGIONS: Regions = {
     "message": message,
     "topic": topic,
     "adapter": adapter,
+    "actors": actors,
     "scenario": scenario,
+    "manifest": manifest,
     "outcomes": outcomes,
     "rules": rules,
     "commands": commands,
@@ -353,7 +455,8 @@ def bare(signature: inspect.Signature) -> str:
     return str(signature.replace(parameters=parameters, return_annotation=signature.empty))
 
 
-def fields(of: Any, about: dict[str, str]) -> str:
+def fields(of: Any, about: dict[str, str], written: Callable[[object], str] = repr) -> str:
+    """The fields of a class, their defaults ``written`` so."""
     found = [entry for entry in dataclasses.fields(of) if not entry.name.startswith("_")]
     return table(
         ("field", "default", "what it says"),
@@ -362,7 +465,7 @@ def fields(of: Any, about: dict[str, str]) -> str:
                 f"`{entry.name}`",
                 "`{}`"
                 if entry.default_factory is not dataclasses.MISSING
-                else default(entry.default, dataclasses.MISSING),
+                else default(entry.default, dataclasses.MISSING, written),
                 about[entry.name],
             )
             for entry in same(found, about)
@@ -370,10 +473,14 @@ def fields(of: Any, about: dict[str, str]) -> str:
     )
 
 
-def default(value: object, missing: object) -> str:
+def default(value: object, missing: object, written: Callable[[object], str] = repr) -> str:
     if value is missing:
         return "needed"
-    return "" if value is None else f"`{value!r}`"
+    return "" if value in (None, "") else f"`{written(value)}`"
+
+
+def as_toml(value: object) -> str:
+    return "[]" if value == () else json.dumps(value)
 
 
 def arguments(command: click.Command) -> list[click.Argument]:

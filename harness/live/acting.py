@@ -67,7 +67,7 @@ class LiveActor:
                 f"actor {self.name!r} calls {operation!r}, which is not declared{nearest(operation, routes)}"
             )
         asked_in_parts = part is not None or operation in self._setup.adapter.saga.in_parts
-        if asked_in_parts and (problem := problem_with_part(self._setup.adapter.saga, operation, part)):
+        if asked_in_parts and (problem := problem_with_part(self._setup.adapter.saga, operation, part, "actor.call")):
             raise UsageError(problem)
         route = routes[operation]
         verb = "do" if route.direction == FORWARD else "undo"

@@ -211,6 +211,7 @@ class Client:
 def _step_of(setup: Setup, name: str) -> dict[str, Any]:
     """A step as the protocol has it."""
     step = setup.adapter.saga.by_name[name]
+    groups = [group.name for group in reversed(setup.adapter.saga.groups) if name in group.members]
     base = f"/{name}"
     return {
         "id": name,
@@ -220,4 +221,6 @@ def _step_of(setup: Setup, name: str) -> dict[str, Any]:
         "kind": "pivot" if step.pivot else "retriable" if step.retriable else "compensatable",
         "timeout_ms": setup.adapter.call_timeout_ms,
         **{word: getattr(step, word) for word in ("many", "amount", "consumes") if getattr(step, word)},
+        **({"needs": step.needs} if step.many else {}),
+        **({"groups": groups} if groups else {}),
     }

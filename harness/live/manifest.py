@@ -9,14 +9,14 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from ..actors import Script, check_actors
+from ..actors import Script
 from ..effects import AT_LOG, AT_LOGGED, NO_STORE_ERRORS
 from ..errors import UsageError
 from ..faults import FAULT_KINDS, kind_named
 from ..messages import Topic
 from ..participant import Participant
 from ..plain import Malformed
-from ..ports import Adapter, check_named
+from ..ports import Adapter, check_declared
 from ..saga import Saga
 from ..scenario import Scenario
 
@@ -93,6 +93,7 @@ class Capabilities:
     a participant knows a key, where that is not the usual.
     ``envelope`` names the fields of a request that are headers: they may differ from attempt to attempt.
     ``receives``: the worker knows the command ``receive``; ``emits`` says which operation publishes which topic.
+    ``max_attempts``, ``min_backoff_ms`` and ``isolation`` are promises, as those of an adapter.
     ``call_timeout_ms`` is how long its callers wait for an answer, ``lease_ms``
     for how long it may hold a saga without a sign of life, ``max_recovery_ms`` what it needs at most to finish.
     """
@@ -117,6 +118,9 @@ class Capabilities:
     slow_commit_ms: int = 100
     forgetting_refusals: tuple[str, ...] = ()
     key_scope: Mapping[str, str] = field(default_factory=dict)
+    max_attempts: int | Mapping[str, int] | None = None
+    min_backoff_ms: float | None = None
+    isolation: tuple[str, ...] = ()
     cannot_suffer: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -228,12 +232,14 @@ def as_adapter(manifest: Manifest, spec: str) -> Adapter:
         emits=manifest.emits,
         participants=manifest.participants,
         invariants=manifest.invariants,
+        max_attempts=manifest.max_attempts,
+        min_backoff_ms=manifest.min_backoff_ms,
+        isolation=manifest.isolation,
         hidden_writes=not manifest.records,
         about=manifest.about,
         spec=spec,
     )
-    check_named(adapter)
-    check_actors(adapter.actors, adapter.scenarios, {step.participant for step in adapter.saga.steps}, adapter.name)
+    check_declared(adapter, adapter.name)
     return adapter
 
 
@@ -283,6 +289,8 @@ def hosted(adapter: Adapter, spec: str) -> Adapter:
         emits=adapter.emits,
         participants=adapter.participants,
         invariants=adapter.invariants,
+        max_attempts=adapter.max_attempts,
+        isolation=adapter.isolation,
     )
     return as_adapter(manifest, spec)
 

@@ -2,31 +2,33 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
-from ..actors import Script
-from ..errors import UsageError
+from ..errors import UsageError, nearest
+from ..importing import import_place
+from ..messages import Topic
 from ..plain import Malformed, from_plain
-from ..saga import ALL, Saga, Step, check_operations
+from ..rules import as_rule
+from ..saga import ALL, OneOf, Optional, Saga, Step
 from ..scenario import Scenario, default_scenarios
-from .manifest import ROLES, Capabilities, Component, Manifest
+from .manifest import ROLES, Capabilities, Component, Manifest, as_adapter
 
 LOOPBACK: Final = ("127.0.0.1", "localhost")
 
 
 @dataclass(frozen=True, kw_only=True)
 class StepTable:
-    """``[[saga.step]]``"""
+    """``[[saga.step]]``: a step, with ``id`` and ``do``; or a group. An ``optional`` one, with its name, has steps of
+    its own; one of which ``one_of`` is done has alternatives, each a step or several."""
 
-    id: str
-    do: str
+    id: str = ""
+    do: str = ""
     undo: str | None = None
     kind: Literal["compensatable", "pivot", "retriable"] = "compensatable"
     after: tuple[str, ...] | None = None
@@ -34,10 +36,49 @@ class StepTable:
     needs: Literal["all", "any"] = ALL
     amount: str | None = None
     consumes: str | None = None
+    optional: str = ""
+    one_of: str = ""
+    step: tuple[StepTable, ...] = ()
+    alternative: tuple[StepTable, ...] = ()
 
     @property
-    def step(self) -> Step:
-        """The step that it describes."""
+    def items(self) -> list[Step | Optional | OneOf]:
+        """What it describes: a step, a group, or the several steps of an alternative."""
+        inner = [item for table in self.step for item in table.items]
+        if self.one_of:
+            return [OneOf(self.one_of, [table.items for table in self.alternative])]
+        if self.optional:
+            return [Optional(self.optional, inner)]
+        return inner or [self._step]
+
+    def check(self, path: tuple[str | int, ...], *, alternative: bool = False) -> None:
+        """Raise Malformed where its words do not go together; ``path`` leads to it. An ``alternative`` may be several
+        steps."""
+        what, words, needed = self._form(alternative)
+        written = {entry.name for entry in fields(self) if getattr(self, entry.name) != entry.default}
+        for word in sorted(written - words):
+            beside = "; a group has optional = 'NAME' or one_of = 'NAME' too" if word in ("step", "alternative") else ""
+            raise Malformed(path, f"{word} is no word of {what}{beside}; known are {', '.join(sorted(words))}")
+        for word in needed:
+            if word not in written:
+                inner = "a string" if word in STEP_NEEDS else f"[[{'.'.join((*_tables(path), word))}]] for each"
+                raise Malformed(path, f"{word} is missing; write {inner}")
+        for word, tables in (("step", self.step), ("alternative", self.alternative)):
+            for number, table in enumerate(tables):
+                table.check((*path, word, number), alternative=word == "alternative")
+
+    def _form(self, alternative: bool) -> tuple[str, frozenset[str], tuple[str, ...]]:
+        """What it is, the words that it may have, and those that it must have."""
+        if self.one_of:
+            return f"one_of = {self.one_of!r}", frozenset(("one_of", "alternative")), ("alternative",)
+        if self.optional:
+            return f"optional = {self.optional!r}", frozenset(("optional", "step")), ("step",)
+        if alternative and self.step:
+            return "an alternative of several steps", frozenset(("step",)), ("step",)
+        return "a step", STEP_WORDS, STEP_NEEDS
+
+    @property
+    def _step(self) -> Step:
         pivot, retriable = self.kind == "pivot", self.kind == "retriable"
         return Step(
             self.id,
@@ -53,6 +94,10 @@ class StepTable:
         )
 
 
+STEP_NEEDS: Final = ("id", "do")
+STEP_WORDS: Final = frozenset(entry.name for entry in fields(StepTable)) - {"optional", "one_of", "step", "alternative"}
+
+
 @dataclass(frozen=True, kw_only=True)
 class SagaTable:
     """``[saga]``"""
@@ -60,6 +105,13 @@ class SagaTable:
     name: str
     step: tuple[StepTable, ...]
     operations: tuple[str, ...] = ()
+
+    @property
+    def saga(self) -> Saga:
+        """The saga that it describes."""
+        for number, table in enumerate(self.step):
+            table.check(("saga", "step", number))
+        return Saga(self.name, [item for table in self.step for item in table.items])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +125,10 @@ class ManifestTable:
     component: tuple[Component, ...]
     capabilities: Capabilities = field(default_factory=Capabilities)
     scenario: tuple[Scenario, ...] = ()
+    topics: Mapping[str, Topic] = field(default_factory=dict)
     actors: Mapping[str, str] = field(default_factory=dict)
+    participants: Mapping[str, str] = field(default_factory=dict)
+    invariants: tuple[str, ...] = ()
 
 
 def read(path: str) -> Manifest:
@@ -86,24 +141,31 @@ def read(path: str) -> Manifest:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"manifest {path!r} is no TOML: {error}") from None
     try:
-        return _manifest(file.resolve(), from_plain(ManifestTable, data))
+        manifest = _manifest(file.resolve(), from_plain(ManifestTable, data))
+        as_adapter(manifest, path)  # for what it refuses
     except Malformed as error:
         raise UsageError(f"manifest {path!r}: {_place(error.path)}{error.problem}") from None
     except UsageError as error:
         raise UsageError(f"manifest {path!r}: {error}") from None
+    return manifest
 
 
 def _place(path: Sequence[str | int]) -> str:
     """``[[component]] number 1: ``, as TOML has it; "" for the whole file."""
-    names = ".".join(part for part in path if isinstance(part, str))
+    names = ".".join(_tables(path))
     if path and isinstance(path[-1], int):
         return f"[[{names}]] number {path[-1] + 1}: "
     return f"[{names}]: " if names else ""
 
 
+def _tables(path: Sequence[str | int]) -> list[str]:
+    """The names in a path."""
+    return [part for part in path if isinstance(part, str)]
+
+
 def _manifest(file: Path, table: ManifestTable) -> Manifest:
-    saga = Saga(table.saga.name, [entry.step for entry in table.saga.step])
-    check_operations(saga, table.saga.operations)
+    saga = table.saga.saga
+    _check_messages(table)
     components = tuple(_completed(component, number) for number, component in enumerate(table.component))
     workers = [component for component in components if component.role == "worker"]
     if len(workers) != 1:
@@ -112,6 +174,7 @@ def _manifest(file: Path, table: ManifestTable) -> Manifest:
     for name in names:
         if names.count(name) > 1:
             raise UsageError(f"{names.count(name)} components are called {name!r}; give each a name = '…' of its own")
+    folder = file.parent
     return Manifest(
         file=file,
         name=table.name or file.stem,
@@ -121,27 +184,43 @@ def _manifest(file: Path, table: ManifestTable) -> Manifest:
         components=tuple(sorted(components, key=lambda component: ROLES.index(component.role))),
         operations=table.saga.operations,
         scenarios=table.scenario or default_scenarios(saga),
-        actors={name: _script(file.parent, name, where) for name, where in table.actors.items()},
+        topics=table.topics,
+        actors={name: _named(folder, f"actors: {name}", where) for name, where in table.actors.items()},
+        participants={name: _participant(folder, name, where) for name, where in table.participants.items()},
+        invariants=tuple(as_rule(_named(folder, "invariants", where), "invariants") for where in table.invariants),
         **asdict(table.capabilities),
     )
 
 
-def _script(folder: Path, name: str, where: str) -> Script:
-    """The function that ``file.py:function`` names, from the manifest's folder."""
-    path, _, function = where.rpartition(":")
-    file = folder / path
-    if not path.endswith(".py") or not function or not file.is_file():
-        raise UsageError(f"actors: {name} = {where!r}; write 'file.py:function', from the folder of the manifest")
-    spec = importlib.util.spec_from_file_location(f"sagafuzz_actors_{file.stem}", file)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    found = getattr(module, function, None)
+def _check_messages(table: ManifestTable) -> None:
+    """Raise Malformed where messages are declared that nobody receives."""
+    emits = table.capabilities.emits
+    if (table.topics or emits) and not table.capabilities.receives:
+        what = f"emits = {dict(emits)!r}" if emits else f"there is a table of topics, {', '.join(table.topics)}"
+        raise Malformed(("capabilities",), f"{what}, and no worker receives messages; write receives = true")
+
+
+def _participant(folder: Path, name: str, where: str) -> Any:
+    """The class of that participant."""
+    found = _named(folder, f"participants: {name}", where, "class")
+    if isinstance(found, type) and not callable(getattr(found, "handle", None)):
+        raise UsageError(
+            f"participants: {name} = {where!r}, which has no method 'handle'; add 'def handle(self, request, tx): ...'"
+        )
+    return found
+
+
+def _named(folder: Path, what: str, where: str, kind: Literal["function", "class"] = "function") -> Any:
+    """The function or class that ``file.py:name`` names, from the manifest's folder."""
+    path, _, name = where.rpartition(":")
+    if not path.endswith(".py") or not name or not (folder / path).is_file():
+        form = "Class" if kind == "class" else "function"
+        raise UsageError(f"{what} = {where!r}; write 'file.py:{form}', from the folder of the manifest")
+    module = import_place(str(folder / path), f"{what} = {where!r}")
+    found = getattr(module, name, None)
     if not callable(found):
-        raise UsageError(f"actors: {name} = {where!r}, and {path} has no function {function!r}")
-    script: Script = found
-    return script
+        raise UsageError(f"{what} = {where!r}, and {path} has no {kind} {name!r}{nearest(name, vars(module))}")
+    return found
 
 
 def _completed(component: Component, number: int) -> Component:

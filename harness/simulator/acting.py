@@ -16,7 +16,7 @@ from ..errors import SagafuzzError, UsageError, nearest
 from ..frames import passed, place, users
 from ..history import CLIENT_ACK, DATA, KIND, OUTCOME, SAGA
 from ..ports import PortError, ProcessCrashed
-from ..saga import Outcome
+from ..saga import Outcome, problem_with_part
 from ..scenario import Order
 from .host import Host
 from .incarnation import Incarnation
@@ -83,6 +83,7 @@ class SimActor:
         saga: str | None = None,
         key: str | None = None,
         timeout_ms: float | None = None,
+        part: str | None = None,
         **payload: Any,
     ) -> Any:
         host, acting = self._host, self._acting
@@ -97,10 +98,14 @@ class SimActor:
                     f"@sagafuzz.adapter(operations=...)"
                 )
             )
+        if part is not None or operation in setup.in_parts:
+            problem = problem_with_part(setup.adapter.saga, operation, part, "actor.call")
+            if problem:
+                host.refuse(UsageError(f"actor {self.name!r}: {problem}"))
         task = host.task()
         timeout_us = int((setup.adapter.call_timeout_ms if timeout_ms is None else timeout_ms) * 1000)
         wake = partial(host.kernel.wake, task)
-        self._network.request(acting, operation, saga, key, timeout_us, payload, wake)
+        self._network.request(acting, operation, saga, key, timeout_us, payload, wake, part=part)
         return host.kernel.block(task)
 
     def signal(

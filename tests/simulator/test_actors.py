@@ -132,6 +132,21 @@ def test_a_refusal_ends_a_script_that_lets_it_pass(lab: Laboratory) -> None:
     assert trial.end == "quiescent"
 
 
+def test_an_actor_asks_for_one_part_of_a_step(lab: Laboratory) -> None:
+    def clerk(actor: Actor) -> None:
+        actor.wait()
+        actor.call("stock.give", part="line-2")
+
+    def run(world: Any, order: Any) -> bool:
+        for part in ("line-1", "line-2"):
+            world.call("stock.take", part=part)
+        return True
+
+    lines = Saga("lines", [Step("lines", "stock.take", undo="stock.give", many=True)])
+    system = lab.system(run, saga=lines, actors={"clerk": clerk}, scenarios=[BOTH])
+    assert [event.step for event in lab.trial(system).of("SEND") if event.process == "clerk"] == ["lines[line-2]"]
+
+
 def test_two_runs_of_a_plan_are_the_same(lab: Laboratory) -> None:
     def clerk(actor: Actor) -> None:
         while actor.outcome() is None:
@@ -169,6 +184,7 @@ async def _async(actor: Actor) -> None:
         (lambda actor: actor.call("payment.take"), "actor 'clerk' calls 'payment.take'.*did you mean"),
         (lambda actor: actor.call("payment.capture", saga="saga-9"), "saga='saga-9' is none of saga-1"),
         (_async, "script of actor 'clerk' is async; write def clerk"),
+        (lambda actor: actor.call("payment.capture", part="x"), r"actor.call.*part='x'.*its step has no parts"),
         (lambda actor: actor.sleep(-1), "a time cannot be negative"),
     ],
 )
