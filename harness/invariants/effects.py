@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from ..history import BALANCE, DATA, DIRECTION, ENTITY, HOLD, KIND, MSG, PROCESS, SAGA, STEP
+from ..history import BALANCE, DATA, DIRECTION, ENTITY, HOLD, KIND, MSG, PAYLOAD, PROCESS, SAGA, STEP, Row
 from ..keys import CONFIRMS, OPERATION, TENANT, usual_scope
 from ..saga import COMPENSATION, FORWARD, Step, split
 from ..verdict import Violation
@@ -33,11 +33,12 @@ def at_most_once(facts: Facts) -> Checked:
     exercised, found = False, []
     keys: dict[tuple[str, ...], tuple[str, str, object]] = {}
     envelope: Any = facts.history.declared.get("envelope", ())
+    suspicious = _some_key_differs(facts)
     for saga in facts.sagas.values():
         for (step, direction), call in saga.calls.items():
             if call.deliveries > 1 or len(call.sends) > 1:
                 exercised = True
-            for position, _, key in call.sends:
+            for position, _, key in call.sends if suspicious else ():
                 if key is not None:
                     row = facts.history.rows[position]
                     asked, (operation, payload) = row[STEP], row[DATA][:2]
@@ -66,6 +67,24 @@ def at_most_once(facts: Facts) -> Checked:
                     )
                 )
     return exercised, found
+
+
+def _some_key_differs(facts: Facts) -> bool:
+    """True if some key is used in one direction for two sagas, steps or payloads, which may yet be right. That no key
+    is tells the usual case quickly."""
+    rows = facts.history.rows
+    firsts: dict[tuple[str, str], int] = {}
+    for saga in facts.sagas.values():
+        for (_, direction), call in saga.calls.items():
+            for position, _, key in call.sends:
+                first = firsts.setdefault((direction, key), position) if key is not None else position
+                if first != position and _intent(rows[first]) != _intent(rows[position]):
+                    return True
+    return False
+
+
+def _intent(row: Row) -> tuple[str, str, object]:
+    return row[SAGA], row[STEP], row[DATA][PAYLOAD]
 
 
 def _whose(facts: Facts, call: CallFacts) -> str:
@@ -437,16 +456,14 @@ def ownership(facts: Facts) -> Checked:
     one's own does by ``tx.owner``. Where counters are shown, I17 sees it too."""
     exercised, found = False, []
     for saga in facts.sagas.values():
-        for (step, direction), call in saga.calls.items():
-            if direction != COMPENSATION:
-                continue
+        for step, call in saga.back.items():
             for position, _, owner in call.effective:
                 if owner is None:
                     continue
                 exercised = True
                 if owner == saga.id:
                     continue
-                operation = facts.saga.operation(step, direction)
+                operation = facts.saga.operation(step, COMPENSATION)
                 whose = f"what {owner} holds" if owner else "nothing that it had taken"
                 found.append(
                     Violation(
@@ -457,7 +474,7 @@ def ownership(facts: Facts) -> Checked:
                         got=f"an effect on {owner or 'the counters alone'}",
                         saga=saga.id,
                         step=step,
-                        direction=direction,
+                        direction=COMPENSATION,
                         position=position,
                     )
                 )

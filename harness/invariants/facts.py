@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from functools import partial
 from types import MappingProxyType
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from ..history import (
     ACK,
@@ -81,31 +80,21 @@ STUCK = Outcome.STUCK.value
 _NONE: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
-class Owned(NamedTuple):
-    """A durable write for a saga that shows under which epoch it was made."""
-
-    position: int
-    process: str
-    epoch: int
-    record: tuple[str, str, int]  # kind, step, occurrence
-
-
-_owned = partial(tuple.__new__, Owned)
-
-
 class SagaFacts:
     """What is known of one saga. ``claims`` are (position, outcome, told to the client?) without
-    the pending ones; ``asked`` maps a participant to the last position at which it answered a query.
+    the pending ones; ``calls`` are by (step, direction), and the undos among them stand in ``back`` as well, by the
+    step; ``asked`` maps a participant to the last position at which it answered a query.
     ``definition`` is what this saga was to do: a step of several parts stands in it as one for each that was asked for.
     ``counted`` has the `net` of the steps for which more counts than how often they took effect, ``sums`` what those
     with an amount took and gave back, ``used`` by which ones a step was used up (see `parts`). ``free`` are the steps
-    that leave nothing to undo, ``owned`` the writes that show an epoch, ``adopted`` the positions at which a process
-    said that it took the saga over."""
+    that leave nothing to undo, ``owned`` the positions of the durable writes that show an epoch, ``adopted`` those at
+    which a process said that it took the saga over."""
 
     __slots__ = (
         "adopted",
         "alerts",
         "asked",
+        "back",
         "calls",
         "claims",
         "counted",
@@ -135,6 +124,7 @@ class SagaFacts:
         self.used: Mapping[str, tuple[str, ...]] = _NONE
         self.submitted = -1
         self.calls: dict[tuple[str, str], CallFacts] = {}
+        self.back: dict[str, CallFacts] = {}
         self.claims: list[tuple[int, str, bool]] = []
         self.pending = -1
         self.dead: dict[str, int] = {}
@@ -146,19 +136,19 @@ class SagaFacts:
         self.left: list[str] | None = None  # what `leftovers` has found, once it was asked
         self.queries: dict[int, str] = {}  # message of no step -> whom it asks
         self.asked: dict[str, int] = {}
-        self.owned: list[Owned] = []
+        self.owned: list[int] = []
         self.adopted: list[int] = []
 
     def net(self, step: str) -> int:
         """Effective forward applies minus those that expired or were undone. Of a step that leaves nothing to
         undo (a check, say) nothing more is asked than that it was done. What an actor takes back of a completed saga
         is a matter of its own, a return say."""
-        if step in self.counted:
+        if self.counted and step in self.counted:
             return self.counted[step]
         forward = self.calls.get((step, FORWARD))
         if forward is not None and step in self.free and forward.applied >= 0:
             return 1
-        back = self.calls.get((step, COMPENSATION))
+        back = self.back.get(step)
         lasting = len(forward.effective) - len(forward.expired) if forward else 0
         return lasting - (len(back.effective) - len(back.returned) if back else 0)
 
@@ -169,7 +159,7 @@ class SagaFacts:
 
     def undos(self) -> list[str]:
         """The steps whose undo an orchestrator asked for, in the order in which it began to."""
-        return [step for (step, direction), call in self.calls.items() if direction == COMPENSATION and call.sends]
+        return [step for step, undo in self.back.items() if undo.sends]
 
     def done(self, step: str) -> bool:
         """True if the step is in effect, or was used up by one that is."""
@@ -285,7 +275,10 @@ class Facts:
         about = (row[SAGA], row[STEP], row[DIRECTION])
         found = self._calls.get(about)
         if found is None:
-            found = self._calls[about] = self.of(row).calls[row[STEP], row[DIRECTION]] = CallFacts()
+            saga = self.of(row)
+            found = self._calls[about] = saga.calls[about[1:]] = CallFacts()
+            if row[DIRECTION] == COMPENSATION:
+                saga.back[row[STEP]] = found
         return found
 
     def hand(self, position: int) -> str:
@@ -376,9 +369,7 @@ class Facts:
             facts.durable.setdefault((data[RECORD], row[STEP]), position)
             facts.last_row = position
             if len(data) > EPOCH:
-                facts.owned.append(
-                    _owned((position, row[PROCESS], data[EPOCH], (data[RECORD], row[STEP], data[OCCURRENCE])))
-                )
+                facts.owned.append(position)
 
     def _kept(self, position: int, lost: Row) -> int:
         """How many writes of the record that is lost at ``position`` are still kept after that."""
@@ -389,10 +380,10 @@ class Facts:
         return kept
 
     def _loglost(self, position: int, row: Row) -> None:
-        facts, lost = self.of(row), (row[DATA][RECORD], row[STEP], row[DATA][OCCURRENCE])
+        facts, lost = self.of(row), written(row)
         if self._kept(position, row) <= 0:  # else an earlier one of the kind stands again
             facts.durable.pop(lost[:2], None)
-        facts.owned = [write for write in facts.owned if write.record != lost]
+        facts.owned = [at for at in facts.owned if written(self.history.rows[at]) != lost]
         if lost[0] == "terminal":  # the saga's end was in it, and is taken back
             declared = [index for index, (_, _, to_client) in enumerate(facts.claims) if not to_client]
             if declared:
@@ -527,6 +518,11 @@ _HANDLERS = {
 _BESIDE_ACTORS = beside_actors(_HANDLERS)
 
 
+def written(row: Row) -> tuple[str, str, int]:
+    """What a durable write is of: the kind of its record, the step, and which one of these it is."""
+    return row[DATA][RECORD], row[STEP], row[DATA][OCCURRENCE]
+
+
 def knew(facts: Facts, learnt: int, at: int) -> bool:
     """True if the process that acts at ``at`` can know what was learnt at ``learnt``: it is the same one,
     or the other wrote something durable in between."""
@@ -552,7 +548,8 @@ def knowledge(history: History, marks: dict[int, int]) -> dict[int, int]:
     in_message: dict[tuple[int, str], int] = {}
     stored = 0
     result: dict[int, int] = {}
-    for position, row in enumerate(history.rows):
+    for position in range(min(marks, default=0), max(marks, default=-1) + 1):  # nobody knows of any before the first
+        row = history.rows[position]
         kind, process, message = row[KIND], row[PROCESS], row[MSG]
         known = holder.get(process, 0)
         if kind == DELIVER:

@@ -142,7 +142,7 @@ def _gather(facts: Facts) -> Accesses:
 
 def _is_undone(saga: SagaFacts) -> bool:
     return any(outcome == COMPENSATED for _, outcome, _ in saga.claims) or any(
-        direction == COMPENSATION and call.effective for (_, direction), call in saga.calls.items()
+        undo.effective for undo in saga.back.values()
     )
 
 

@@ -200,11 +200,7 @@ def acted_to_the_end(facts: Facts, saga: SagaFacts) -> bool:
 def rolled_back_to_the_end(facts: Facts, saga: SagaFacts) -> bool:
     """The same, and its last undo was the last that was tried: it was not called completed afterwards, nor asked again
     for an undone step or for one that comes after it."""
-    undone = {
-        step: call.sends[-1][0]
-        for (step, direction), call in saga.calls.items()
-        if direction == COMPENSATION and call.sends and rolls_back(saga, step)
-    }
+    undone = {step: call.sends[-1][0] for step, call in saga.back.items() if call.sends and rolls_back(saga, step)}
     if (saga.sums or saga.definition.groups) and not undone:
         return False
     last = max(undone.values(), default=len(facts.history.rows))

@@ -5,9 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..history import ALERT, DATA, DEAD_LETTER, DEFINITION, DIRECTION, KIND, OPERATION, PROCESS, SAGA, SEND, STEP, WHERE
+from ..history import (
+    ALERT,
+    DATA,
+    DEAD_LETTER,
+    DEFINITION,
+    DIRECTION,
+    EPOCH,
+    KIND,
+    OPERATION,
+    PROCESS,
+    SAGA,
+    SEND,
+    STEP,
+    WHERE,
+)
 from ..verdict import Violation
-from .facts import STUCK, Facts, SagaFacts
+from .facts import STUCK, Facts, SagaFacts, written
 from .log import interrupted, zombie_state
 from .registry import Checked, invariant
 
@@ -29,36 +43,34 @@ def single_owner(facts: Facts) -> Checked:
     owners are tolerable as long as the other invariants hold. Two executions of a saga in one process are two owners
     as well: their epochs tell. Needed: what the stale owner overwrites may be read by nobody in the run at hand."""
     exercised, found = False, []
+    rows = facts.history.rows
     for saga in facts.sagas.values():
-        owned = saga.owned
-        if all(write[1:3] == owned[0][1:3] for write in owned):  # of one process, under one epoch
+        owned = [(rows[at][PROCESS], rows[at][DATA][EPOCH]) for at in saga.owned]
+        if len(owned) < 2 or owned.count(owned[0]) == len(owned):  # of one process, under one epoch
             continue
         exercised = True
-        latest, seen = owned[0], {owned[0].process}
-        for write in owned[1:]:
-            stale = write.epoch < latest.epoch
-            if stale or (write.process != latest.process and write.process in seen and write.epoch == latest.epoch):
+        (latest, latest_epoch), seen = owned[0], {owned[0][0]}
+        for position, (process, epoch) in zip(saga.owned, owned, strict=True):
+            stale = epoch < latest_epoch
+            if stale or (process != latest and process in seen and epoch == latest_epoch):
+                record, step, _ = written(rows[position])
                 found.append(
                     Violation(
                         invariant="I14",
                         anomaly="stale write accepted" if stale else "two owners in one epoch",
-                        sentence=f"{write.process} wrote {_record(write.record)!r} for {saga.id} under epoch "
-                        f"{write.epoch} after {latest.process} had under epoch {latest.epoch}",
+                        sentence=f"{process} wrote {f'{record} {step}'.rstrip()!r} for {saga.id} under epoch {epoch} "
+                        f"after {latest} had under epoch {latest_epoch}",
                         expected="a write refused, or under a later epoch",
-                        got=f"epoch {write.epoch} after {latest.epoch}",
+                        got=f"epoch {epoch} after {latest_epoch}",
                         saga=saga.id,
-                        step=write.record[1],
-                        position=write.position,
+                        step=step,
+                        position=position,
                     )
                 )
                 break
-            latest = write
-            seen.add(write.process)
+            latest, latest_epoch = process, epoch
+            seen.add(process)
     return exercised, found
-
-
-def _record(record: tuple[str, str, int]) -> str:
-    return f"{record[0]} {record[1]}".rstrip()
 
 
 @invariant(

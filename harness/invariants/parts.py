@@ -74,6 +74,7 @@ def _unfold(definition: Saga, saga: SagaFacts) -> None:
                 name = instance(step, part)
                 own = saga.calls.get((name, COMPENSATION))
                 saga.calls[name, COMPENSATION] = _shared(whole, own, saga.calls[name, FORWARD])
+    saga.back = {name: call for (name, direction), call in saga.calls.items() if direction == COMPENSATION}
 
 
 def _shared(whole: CallFacts, own: CallFacts | None, forward: CallFacts) -> CallFacts:

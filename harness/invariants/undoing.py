@@ -31,9 +31,7 @@ def null_compensation(facts: Facts) -> Checked:
     tombstone shows when the step comes later, with a key. A definite refusal is an answer as well."""
     exercised, found = False, []
     for saga in facts.sagas.values():
-        for (step, direction), undo in saga.calls.items():
-            if direction != COMPENSATION:
-                continue
+        for step, undo in saga.back.items():
             forward = saga.calls.get((step, FORWARD))
             if forward is None or not forward.sends:
                 continue  # never begun: I5's
@@ -106,8 +104,8 @@ def no_hanging(facts: Facts) -> Checked:
     saga then builds on it: it is called completed, or a later step stays in effect."""
     exercised, found = False, []
     for saga in facts.sagas.values():
-        for (step, direction), undo in saga.calls.items():
-            if direction != COMPENSATION or undo.applied < 0:
+        for step, undo in saga.back.items():
+            if undo.applied < 0:
                 continue
             forward = saga.calls.get((step, FORWARD))
             if forward is None:
@@ -129,13 +127,16 @@ def _believed_again(facts: Facts, saga: SagaFacts, step: str, forward: CallFacts
     if not undo.effective or len(forward.sends) <= len(forward.effective) or saga.net(step) > 0:
         return -1
     rows, undone = facts.history.rows, undo.effective[-1][0]
-    call, handled = (saga.id, step, FORWARD), set[int]()
-    for position, row in enumerate(rows):
-        if row[KIND] != APPLY or row[3:6] != call or row[MSG] in handled:
+    call = (saga.id, step, FORWARD)
+    for position in range(undone + 1, len(rows)):
+        row = rows[position]
+        if row[KIND] != APPLY or row[3:6] != call:
             continue
-        handled.add(row[MSG])
         told, answer = forward.answers.get(row[MSG], (-1, ""))
-        if position > undone and answer == "ok" and _builds_on(facts, saga, step, told):
+        if answer == "ok" and _builds_on(facts, saga, step, told):
+            request = (APPLY, *call, row[MSG])
+            if any((each[KIND], *each[3:6], each[MSG]) == request for each in rows[:position]):
+                continue  # it had been handled before, and was delivered again
             return position
     return -1
 
@@ -183,8 +184,8 @@ def compensation_algebra(facts: Facts) -> Checked:
     exercised, found = False, []
     retention = facts.history.declared.get("key_retention_ms")
     for saga in facts.sagas.values():
-        for (step, direction), call in saga.calls.items():
-            if direction != COMPENSATION or call.deliveries < 2 or call.applied < 0:
+        for step, call in saga.back.items():
+            if call.deliveries < 2 or call.applied < 0:
                 continue
             exercised = exercised or any(key is not None for _, _, key in call.sends)
             forward = saga.calls.get((step, FORWARD))
@@ -193,7 +194,7 @@ def compensation_algebra(facts: Facts) -> Checked:
                 continue
             again = _same_key(facts, call, retention if isinstance(retention, (int, float)) else None)
             if again >= 0:
-                operation = facts.saga.operation(step, direction)
+                operation = facts.saga.operation(step, COMPENSATION)
                 key = facts.history.rows[again][KEY]
                 found.append(
                     Violation(
@@ -204,7 +205,7 @@ def compensation_algebra(facts: Facts) -> Checked:
                         got="another one",
                         saga=saga.id,
                         step=step,
-                        direction=direction,
+                        direction=COMPENSATION,
                         position=again,
                     )
                 )
@@ -242,8 +243,8 @@ def data(facts: Facts) -> Checked:
     exercised, found = False, []
     envelope: Any = facts.history.declared.get("envelope", ())
     for saga in facts.sagas.values():
-        for (step, direction), undo in saga.calls.items():
-            if direction != COMPENSATION or not undo.sends:
+        for step, undo in saga.back.items():
+            if not undo.sends:
                 continue
             forward = saga.calls.get((step, FORWARD))
             if forward is None or not forward.effective:

@@ -154,11 +154,7 @@ def _undone_after(facts: Facts, saga: SagaFacts, step: Step, call: CallFacts) ->
     """The first undo at or before the pivot that was sent when the pivot had, or may have, taken effect."""
     taken = call.effective[0][0] if call.effective else -1
     kept = saga.definition.ancestors[step.name] | {step.name}
-    sends = sorted(
-        (undo.sends[0][0], name)
-        for (name, direction), undo in saga.calls.items()
-        if direction == COMPENSATION and name in kept and undo.sends
-    )
+    sends = sorted((undo.sends[0][0], name) for name, undo in saga.back.items() if name in kept and undo.sends)
     for sent, name in sends:
         if step.name in saga.dead or "" in saga.dead:
             return None  # a person decides

@@ -30,7 +30,7 @@ from ..history import (
 from ..saga import FORWARD, Outcome
 from .setup import Setup
 
-_TELLS_AN_END: Final = frozenset({CLIENT_ACK, TERMINAL})
+_TELLS_AN_END: Final = frozenset({CLIENT_ACK, TERMINAL, LOGLOST})
 _PENDING: Final = Outcome.PENDING.value
 
 
@@ -39,11 +39,12 @@ def unsettled(setup: Setup, rows: Sequence[Row]) -> set[str]:
     those that are not begun and were made durable, after the last start, by a process that then died: nobody has had a
     chance to see them."""
     done: set[str] = set()
-    for row in rows:
-        if row[KIND] in _TELLS_AN_END and row[DATA][OUTCOME] != _PENDING:
+    for row in [row for row in rows if row[KIND] in _TELLS_AN_END]:
+        if row[KIND] == LOGLOST:
+            if row[DATA][RECORD] == "terminal":
+                done.discard(row[SAGA])
+        elif row[DATA][OUTCOME] != _PENDING:
             done.add(row[SAGA])
-        elif row[KIND] == LOGLOST and row[DATA][RECORD] == "terminal":
-            done.discard(row[SAGA])
     left = [saga for saga in setup.orders if saga not in done]
     if not left:
         return set()
