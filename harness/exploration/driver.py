@@ -8,7 +8,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
-from ..effects import AFTER, Crash, DelayRequest, DeliverAgain, Effect, LoseAnswer, LoseRequest, Refuse
+from ..effects import (
+    AFTER,
+    AT_ACK,
+    AT_EFFECT,
+    AT_SEND,
+    Crash,
+    DelayRequest,
+    DeliverAgain,
+    Effect,
+    LoseAnswer,
+    LoseRequest,
+    Refuse,
+)
 from ..errors import UsageError, nearest
 from ..faults import FAULT_KINDS, FaultKind, Plan
 from ..history import History
@@ -213,9 +225,15 @@ MESSAGE_ACTIONS: Final = frozenset(name for name, act in ACTIONS.items() if act.
 FAULTY_ACTIONS: Final = frozenset(name for name, act in ACTIONS.items() if act.effect is not None)
 
 
+AT_A_CALL: Final = (AT_SEND, AT_EFFECT, AT_ACK)
+"""Where the machine's crash comes: a process that has something to do is about some call."""
+
+
 def _is_of(kind: FaultKind, effect: Effect) -> bool:
-    """True if a kind of fault does that; of crashes, whichever moment it names."""
-    return any(each == effect or (isinstance(effect, Crash) and isinstance(each, Crash)) for each in kind.effects)
+    """True if a kind of fault does that; of crashes, whichever moment of a call it names."""
+    if isinstance(effect, Crash):
+        return kind.crash and kind.phase in AT_A_CALL
+    return effect in kind.effects
 
 
 def replay_actions(setup: Setup, actions: Iterable[Action]) -> History:

@@ -146,6 +146,11 @@ def test_a_process_that_cannot_die_is_not_killed_but_one_that_dies_at_some_momen
     assert spared(*crashes[1:]).suffers("crash")
 
 
+def test_who_dies_at_writes_only_is_not_killed_while_it_calls() -> None:
+    at_calls = [kind.name for kind in FAULT_KINDS.values() if kind.crash and kind.phase in ("send", "effect", "ack")]
+    assert not spared(*at_calls).suffers("crash")
+
+
 def test_a_machine_keeps_to_the_faults_that_its_system_can_suffer() -> None:
     seed = load("seed")
     harmless = dataclasses.replace(seed, cannot_suffer=tuple(FAULT_KINDS))
