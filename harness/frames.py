@@ -93,6 +93,16 @@ def line(frame: Frame | None) -> str:
     return f"{place(frame)} in {frame[0].co_name}"
 
 
+CALLERS: Final = 2
+"""How many of the callers of a line are told beside it: what asks is often a helper that all requests pass."""
+
+
 def calling_line() -> str:
-    """The user's line that is running."""
-    return line(users(running(sys._getframe(1))))
+    """The user's line that is running, and what called it: ``shop.py:12 in call, from shop.py:40 in charge``."""
+    frames = list(running(sys._getframe(1)))
+    innermost = users(frames)
+    if innermost is None:
+        return ""
+    whose = is_own if is_own(innermost[0].co_filename) else _is_installed
+    callers = [frame for frame in frames[frames.index(innermost) + 1 :] if whose(frame[0].co_filename)][:CALLERS]
+    return ", from ".join([line(innermost), *([", ".join(map(line, callers))] if callers else [])])

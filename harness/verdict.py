@@ -90,6 +90,10 @@ class Removed:
     then: str
 
 
+EITHER: Final = "0/1"
+"""Expected of a step where no outcome was claimed: all steps alike, in effect or not."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class StateRow:
     """The net effects on one saga, a number for each step; ``expected`` is of each step "0", "1",

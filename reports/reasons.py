@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from ..verdict import Explanation, Finding
+from collections.abc import Sequence
+
+from ..verdict import EITHER, Explanation, Finding, StateRow
 from .clean import clean, pad, width
 from .facts import Table
 
 WORDS_COLUMNS = 240
 SAGAS_SHOWN = 2
 STEPS_SHOWN = 6
+NAME_COLUMNS = 10
 
 _ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth")
 
@@ -31,7 +34,7 @@ def pairs(explanation: Explanation) -> list[tuple[str, str]]:
     """What stands below the schedule, as (label, words), without the table of states."""
     said = []
     if explanation.code:
-        said.append(("sent by", clean(explanation.code, WORDS_COLUMNS)))
+        said.append(("code", clean(explanation.code, WORDS_COLUMNS)))
     if explanation.passing:
         said.append(("passes", clean(explanation.passing, WORDS_COLUMNS)))
         said.append(("they part", clean(explanation.parting, WORDS_COLUMNS)))
@@ -43,8 +46,8 @@ def pairs(explanation: Explanation) -> list[tuple[str, str]]:
 
 
 def states(explanation: Explanation) -> Table | None:
-    """Net effects, expected and found, a column for each step; None where there are none."""
-    if not explanation.states:
+    """Net effects, expected and found, a column for each step; None where there are none, or all are as expected."""
+    if all(map(_as_expected, explanation.states)):
         return None
     names = explanation.steps[:STEPS_SHOWN]
     more = ("…",) if len(explanation.steps) > len(names) else ()
@@ -55,7 +58,20 @@ def states(explanation: Explanation) -> Table | None:
             rows.append((f"{clean(row.saga, 12)} {label}", *shown, *more))
     alike = any("/" in value for row in explanation.states for value in row.expected)
     heading = "net effects (0/1: all alike)" if alike else "net effects"
-    return Table(headers=(heading, *(clean(name, 10) for name in names), *more), rows=tuple(rows))
+    return Table(headers=(heading, *_told_apart(names), *more), rows=tuple(rows))
+
+
+def _as_expected(row: StateRow) -> bool:
+    """True if the effects found show nothing wrong: what went wrong was their order, a record or an answer."""
+    alike = {found for expected, found in zip(row.expected, row.found, strict=False) if expected == EITHER}
+    pairs = zip(row.expected, row.found, strict=False)
+    return len(alike) < 2 and all(expected in ("any", EITHER, found) for expected, found in pairs)
+
+
+def _told_apart(names: Sequence[str]) -> list[str]:
+    """The names of the steps, cut to ``NAME_COLUMNS`` where that leaves them different."""
+    short = [clean(name, NAME_COLUMNS) for name in names]
+    return [clean(name, 24) if short.count(cut) > 1 else cut for name, cut in zip(names, short, strict=True)]
 
 
 def states_lines(table: Table) -> list[str]:

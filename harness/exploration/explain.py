@@ -4,28 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from itertools import zip_longest
+from typing import Final
 
 from .. import history as h
 from ..errors import UsageError
-from ..faults import AT_BOOT, Fault, Plan, Site, given_way
-from ..history import Event, History
+from ..faults import Fault, Plan, Site, given_way
+from ..history import Event, History, Row
 from ..invariants import Catalogue, check
 from ..invariants.facts import COMPENSATED, COMPLETED, Facts, SagaFacts
-from ..invariants.parts import spelled
-from ..invariants.registry import Usual
+from ..invariants.parts import excess, excused, spelled
 from ..saga import ANY, COMPENSATION, FORWARD, Saga, Step
 from ..simulator import Setup, line_of, simulate
-from ..verdict import CONSISTENT, Explanation, Removed, StateRow, Verdict, Violation
+from ..simulator.kernel import LIVELOCK
+from ..verdict import CONSISTENT, EITHER, Explanation, Removed, StateRow, Verdict, Violation
+from .causes import cause_of, culprits_of
 from .driver import FAULTY_ACTIONS, MESSAGE_ACTIONS, Action, replay_actions
 from .enumerator import Enumerator
 from .reductions import SHAPING
 
 LATER_SITES: Final = 3
 """How many of the next sites are tried for the last fault, in search of a plan that passes."""
-
-EITHER: Final = "0/1"
-"""Expected of a step where no outcome was claimed: all steps alike, in effect or not."""
 
 MAX_ACTIONS: Final = 12
 """Of a program of the state machine, how many faulty actions are tried without."""
@@ -60,15 +59,28 @@ def explain(setup: Setup, plan: Plan, violation: Violation, history: History) ->
     near = [*without, *(tried(other, words) for other, words in _moved(setup, plan))]
     culprits = culprits_of(history.saga, [str(fault.kind) for fault in plan.faults], [f.site for f in plan.faults])
     said = _explanation(violation, history, removed, near, culprits, setup.catalogue)
-    return replace(said, code=sent_by(setup, plan, violation, history))
+    return replace(said, code=line_at(setup, plan, violation, history))
 
 
-def sent_by(setup: Setup, plan: Plan, violation: Violation, history: History) -> str:
-    """The line that sent the last request of the step in question up to the violation, as ``file:line in function``."""
-    position = violation.position if violation.position >= 0 else len(history.rows)
+def line_at(setup: Setup, plan: Plan, violation: Violation, history: History) -> str:
+    """The lines of the code under test behind what the violation is about: that wrote the record that it is judged at,
+    that sent the last request of its step by then, or the last request at all where the code goes round."""
+    rows = history.rows
+    position = violation.position if 0 <= violation.position < len(rows) else len(rows) - 1
     call = (violation.saga, violation.step, violation.direction or FORWARD)
-    sent = [at for at, row in enumerate(history.rows[: position + 1]) if row[h.KIND] == h.SEND and row[3:6] == call]
-    return line_of(setup, plan, sent[-1]) if sent else ""
+    if rows and rows[position][h.KIND] == h.LOGACK and not violation.direction:
+        write = _write(rows[position])
+        found = [at for at, row in enumerate(rows[:position]) if row[h.KIND] == h.LOG and _write(row) == write]
+    else:
+        goes_round = violation.anomaly == LIVELOCK
+        sent = [at for at, row in enumerate(rows[: position + 1]) if row[h.KIND] == h.SEND]
+        found = [at for at in sent if goes_round or rows[at][3:6] == call]
+    return line_of(setup, plan, found[-1]) if found else ""
+
+
+def _write(row: Row) -> tuple[object, ...]:
+    """What the request of a durable write and its acknowledgement have in common."""
+    return (row[h.PROCESS], row[h.SAGA], row[h.STEP], row[h.DATA][h.RECORD], row[h.DATA][h.OCCURRENCE])
 
 
 def explain_program(
@@ -110,9 +122,8 @@ def _explanation(
     for candidate in near:
         if candidate.verdict.conclusion == CONSISTENT and (same := _shared(history, candidate.history)) > shared:
             passing, shared = candidate, same
-    entry = catalogue.by_id.get(violation.invariant)
-    usual = entry.usual(violation.anomaly) if entry else Usual(cause="unknown", repair="")
     facts = Facts(history)
+    found = cause_of(facts, violation, culprits, catalogue)
     return Explanation(
         removed=removed,
         passing=passing.words if passing else "",
@@ -121,9 +132,9 @@ def _explanation(
         shared=max(shared, 0),
         parting=_parting(history, passing.history, shared) if passing else "",
         steps=tuple(_columns(facts)),
-        states=tuple(_states(facts, violation)),
-        cause=_cause(history, violation, culprits, usual.cause),
-        repair=usual.repair,
+        states=tuple(_states(_by_then(facts, violation), violation)),
+        cause=found.cause,
+        repair=found.repair,
     )
 
 
@@ -184,9 +195,9 @@ def _parting(failing: History, passing: History, shared: int) -> str:
     """The first event in which they differ, as each has it."""
     here, there = (_at(history, shared) for history in (failing, passing))
     if here == there:
-        here, there = (
-            f"{words} ({_details(history, shared)})" for words, history in ((here, failing), (there, passing))
-        )
+        one, other = (_details(history, shared) for history in (failing, passing))
+        different = [(a, b) for a, b in zip_longest(one, other, fillvalue="none") if a != b]
+        here, there = (f"{here} ({', '.join(dict.fromkeys(each))})" for each in zip(*different, strict=True))
     return f"after {shared} equal events: here {here}; there {there}"
 
 
@@ -194,26 +205,48 @@ def _at(history: History, index: int) -> str:
     if index >= len(history.rows):
         return "it is over"
     event = history.events[index]
-    return f"{event_in_words(event, history.saga, several=len(history.sagas) > 1)} at {event.t_us / 1000:g} ms"
+    words = event_in_words(event, history.saga, several=len(history.sagas) > 1, asked=_asked(history, event))
+    return f"{words} at {_ms(event.t_us)}"
 
 
-def _details(history: History, index: int) -> str:
+def _ms(t_us: int) -> str:
+    """``1105.201 ms``: virtual time as diagrams show it, to the microsecond where two differ by so little."""
+    return f"{t_us / 1000:.3f}".rstrip("0").rstrip(".") + " ms"
+
+
+def _asked(history: History, event: Event) -> str:
+    """What the request of a call of no step asked for; "" for others."""
+    if event.step or not event.msg:
+        return ""
+    return next((sent.asks for sent in history.events if sent.kind == h.SEND and sent.msg == event.msg), "")
+
+
+def _details(history: History, index: int) -> list[str]:
+    """All that an event is made of beside its words, the same in the same place: for two that read alike."""
     if index >= len(history.rows):
-        return "no event"
+        return []
     event = history.events[index]
-    data = " ".join(str(value) for value in event.data)
-    return " ".join(part for part in (event.process, f"key {event.key}" if event.key else "", data) if part)
+    said = [event.process, f"key {event.key}", f"message {event.msg}"]
+    for value in event.data:
+        pairs = value if isinstance(value, tuple) and all(isinstance(each, tuple) for each in value) else ()
+        said += [" ".join(map(str, pair)) for pair in pairs] or [str(value)]
+    return said
 
 
-def event_in_words(event: Event, saga: Saga, *, several: bool = False) -> str:
-    """``the answer of payment.charge #2 arrives``: what happened, without when."""
+def event_in_words(event: Event, saga: Saga, *, several: bool = False, asked: str = "") -> str:
+    """``the answer of payment.charge #2 arrives``: what happened, without when. ``asked`` is what its request asked
+    for, where it is of no step and does not say so itself."""
     teller = _WORDS.get(event.kind)
-    call = event.asks or saga.operation(event.step, event.direction) or "a query"
+    call = event.asks or saga.operation(event.step, event.direction) or asked or "a query"
     if event.attempt > 1:
         call += f" #{event.attempt}"
     if several and event.saga:
         call += f" of {event.saga}"
     return teller(event, call) if teller else f"{event.kind} {' '.join(map(str, event.data))}".rstrip()
+
+
+def _written(event: Event) -> str:
+    return f"{event.get('record')} {event.step}".rstrip()
 
 
 def _applied(event: Event, call: str) -> str:
@@ -227,9 +260,9 @@ def _ended(event: Event) -> str:
 _WORDS: Final[dict[str, Callable[[Event, str], str]]] = {
     h.SUBMIT: lambda event, call: f"the client asks for {event.saga}",
     h.BOOT: lambda event, call: f"{event.process} starts",
-    h.LOG: lambda event, call: f'the write "{event.get("record")}" is asked for',
-    h.LOGACK: lambda event, call: f'the write "{event.get("record")}" is durable',
-    h.LOGLOST: lambda event, call: f'the write "{event.get("record")}" is lost',
+    h.LOG: lambda event, call: f'the write "{_written(event)}" is asked for',
+    h.LOGACK: lambda event, call: f'the write "{_written(event)}" is durable',
+    h.LOGLOST: lambda event, call: f'the write "{_written(event)}" is lost',
     h.SEND: lambda event, call: f"{call} is sent",
     h.DELIVER: lambda event, call: (
         f"{call} reaches {event.process}" + (f" (copy {event.get('nth')})" if (event.get("nth") or 1) > 1 else "")
@@ -270,6 +303,13 @@ _WORDS: Final[dict[str, Callable[[Event, str], str]]] = {
 # -- expected against found ------------------------------------------------------------------------
 
 
+def _by_then(facts: Facts, violation: Violation) -> Facts:
+    """What there was when the harness gave the system a last restart, where the violation is that it needed that."""
+    if violation.position < 0 or violation.position != facts.rest:
+        return facts
+    return Facts(replace(facts.history, rows=facts.history.rows[: facts.rest]))
+
+
 def _columns(facts: Facts) -> list[str]:
     """The steps, those of several parts by each part that a saga asked for."""
     return list(dict.fromkeys(step.name for saga in facts.sagas.values() for step in saga.definition.steps))
@@ -306,60 +346,34 @@ def _net(saga: SagaFacts, step: str, *, free: bool) -> int:
     return 1 if free and effects == 0 and forward is not None and forward.applied >= 0 else effects
 
 
-def _done(saga: SagaFacts, step: Step) -> str:
-    """What is left of a step that is in effect."""
+def _done(saga: SagaFacts, step: Step, free: frozenset[str]) -> str:
+    """What is left of a step in a saga that is completed; "any" where that is free."""
     if step.name in saga.used:
         return "used up"
+    if step.needs == ANY or step.name in free:
+        return "any"
     if step.name in saga.sums:
-        return spelled(saga.sums[step.name].taken)
-    return "any" if step.needs == ANY else "1"
+        found = saga.sums[step.name]
+        given_back_for_good = 0 < found.given < found.taken
+        return "any" if given_back_for_good else spelled(found.taken)
+    return "1"
+
+
+def _free(saga: SagaFacts) -> frozenset[str]:
+    """The steps of optional groups, and of the alternatives that were not taken where one was: of one that stands
+    beside it nothing may be left."""
+    groups = saga.definition.groups
+    return frozenset(excused(saga)) | frozenset(name for group in groups if group.optional for name in group.members)
 
 
 def _expected(saga: SagaFacts) -> tuple[str, ...]:
     """What the outcome that was claimed last stands for; without a claim either all, or none."""
     outcome, steps = saga.claims[-1][1] if saga.claims else "", saga.definition.steps
     if outcome == COMPLETED:
-        return tuple(_done(saga, step) for step in steps)
+        free, beside = _free(saga), excess(saga)
+        return tuple("0" if step.name in beside else _done(saga, step, free) for step in steps)
     undone = tuple("0" if step.undo is not None or step.pivot else "any" for step in steps)
     undone = tuple("any" if step.name in saga.used else entry for step, entry in zip(steps, undone, strict=True))
     if outcome == COMPENSATED:
         return undone
     return tuple("any" if entry == "any" else EITHER for entry in undone)
-
-
-# -- the cause -------------------------------------------------------------------------------------
-
-
-def culprits_of(saga: Saga, kinds: Sequence[str], sites: Sequence[Site]) -> str:
-    """``lost-ack of payment.charge and crash-before-log of the write "undone"``."""
-    told = []
-    for kind, site in zip(kinds, sites, strict=True):
-        what = saga.operation(site.subject, site.direction) if site.direction else f'the write "{site.subject}"'
-        told.append(f"{kind} at {what if site.phase != AT_BOOT else f'start {site.occurrence}'}")
-    return " and ".join(told)
-
-
-def _cause(history: History, violation: Violation, culprits: str, usual: str) -> str:
-    """What brings it out, in which call, by which evidence; and the ``usual`` cause, where one is known."""
-    where = history.saga.operation(violation.step, violation.direction) if violation.step else violation.saga
-    evidence = _evidence(history, violation)
-    if culprits:
-        opening = f"{culprits} {'bring' if ' and ' in culprits else 'brings'} it out"
-        opening += f" in {where}" if where and where not in culprits else ""
-    else:
-        opening = f"it happens without a fault{f', in {where}' if where else ''}"
-    said = f"{opening}{f', where {evidence}' if evidence else ''}"
-    return f"{said}; the usual cause: {usual}" if usual else said
-
-
-def _evidence(history: History, violation: Violation) -> str:
-    """What the requests of a step that took effect too often show of their keys."""
-    if violation.invariant != "I1" or violation.anomaly != "duplicate effect":
-        return ""
-    where: tuple[Any, ...] = (violation.saga, violation.step, violation.direction)
-    keys = [
-        row[h.KEY] for row in history.rows if row[h.KIND] == h.APPLY and row[3:6] == where and row[h.DATA][h.EFFECTIVE]
-    ]
-    if None in keys:
-        return "the requests carry no key"
-    return "the requests carry different keys" if len(set(keys)) > 1 else "the participant applies one key twice"

@@ -9,8 +9,9 @@ import pytest
 
 from sagafuzz import Fault, Plan, Site
 from sagafuzz.exploration.campaign import Campaign
+from sagafuzz.exploration.causes import culprits_of
 from sagafuzz.exploration.driver import perform
-from sagafuzz.exploration.explain import culprits_of, event_in_words, explain, explain_program
+from sagafuzz.exploration.explain import event_in_words, explain, explain_program
 from sagafuzz.exploration.judge import violates
 from sagafuzz.exploration.quiet import quiet
 from sagafuzz.exploration.settings import Settings
@@ -71,7 +72,9 @@ def test_the_line_that_sent_the_request_is_named(name: str) -> None:
     source = Path(inspect.getfile(adapter.factory))
     assert said
     for code in said:
-        place, _, function = code.partition(" in ")
+        innermost, _, callers = code.partition(", from ")
+        assert callers
+        place, _, function = innermost.partition(" in ")
         file, _, line = place.partition(":")
         assert file == source.name and (not function or function == "execute")
         assert "call" in source.read_text().splitlines()[int(line) - 1]
@@ -180,3 +183,57 @@ def test_an_undo_of_what_was_never_begun_is_not_told_as_one_that_was_left_out() 
     usual = INVARIANTS["I5"].usual("undo of a step never begun")
     assert "left out" not in usual.cause
     assert INVARIANTS["I5"].usual("leaked effect").cause == INVARIANTS["I5"].cause
+
+
+def finding_of(spec: str, *signature: str) -> Explanation:
+    """The explanation of the first finding of a system that breaks an invariant in one way."""
+    adapter = load(spec)
+    with quiet():
+        report = Campaign(adapter, Settings(max_faults=1, examples=0)).run()
+    found = next(found for found in report.findings if found.violation.signature[: len(signature)] == signature)
+    assert found.explanation is not None
+    return found.explanation
+
+
+def test_a_stale_write_is_told_with_the_line_that_wrote() -> None:
+    said = finding_of("zoo:unfenced-lease", "I14")
+    assert " in _log" in said.code or " in _save" in said.code, said.code
+
+
+def test_a_loop_without_an_end_is_told_with_the_line_that_asks() -> None:
+    assert " in _call, from " in finding_of("zoo:null-rollback-deadlock", "C3", "livelock").code
+
+
+def test_what_only_a_restart_freed_is_shown_as_it_stood_before() -> None:
+    said = finding_of("zoo:outbox-skips-a-late-commit", "I3", "stuck until a restart")
+    assert [(row.expected, row.found) for row in said.states] == [(("0/1", "0/1", "any"), ("1", "1", "0"))]
+
+
+def test_of_alternatives_the_one_that_was_not_taken_is_expected_undone() -> None:
+    said = finding_of("zoo:alternative-booked-twice", "I2", "two alternatives")
+    (row,) = said.states
+    expected = dict(zip(said.steps, row.expected, strict=True))
+    assert {name: expected[name] for name in ("train", "flight", "car")} == {"train": "1", "flight": "0", "car": "any"}
+
+
+def test_two_requests_that_read_alike_part_in_what_they_say() -> None:
+    said = finding_of("zoo:anothers-receipt", "I19", "undo of other data", "inventory")
+    assert said.parting == (
+        "after 59 equal events: here inventory.release of saga-2 is sent at 507.4 ms (id inventory-1); "
+        "there inventory.release of saga-2 is sent at 507.4 ms (id inventory-2)"
+    )
+
+
+def test_times_are_told_in_full() -> None:
+    said = finding_of("zoo:approval-after-timeout", "I15")
+    assert "receives time.is.up at 86400007.2 ms" in said.parting
+
+
+def test_a_write_is_named_with_its_step() -> None:
+    event = Event(0, "LOG", "orchestrator", "saga-1", "payment", data=("intent", 1, 0))
+    assert event_in_words(event, SEED.saga) == 'the write "intent payment" is asked for'
+
+
+def test_a_call_of_no_step_is_named_by_what_it_asks() -> None:
+    lost = Event(0, "LOST", "network", "saga-1", "", "", msg=3, data=("request",))
+    assert event_in_words(lost, SEED.saga, asked="inventory.look") == "the request of inventory.look is lost"

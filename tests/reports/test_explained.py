@@ -213,3 +213,30 @@ def test_nothing_from_elsewhere_acts_in_them(make: SimpleNamespace) -> None:
     assert max(map(len, TEXT(report).splitlines())) <= 100
     assert first_finding(report).count("\n") < SCREEN
     assert "<b>" not in MARKDOWN(report).replace("```", "")
+
+
+def states_of(make: SimpleNamespace, steps: tuple[str, ...], expected: tuple[str, ...], found: tuple[str, ...]) -> str:
+    row = StateRow(saga="saga-1", expected=expected, found=found)
+    said = replace(EXPLAINED, steps=steps, states=(row,))
+    return first_finding(make.report(make.finding(explanation=said)))
+
+
+@pytest.mark.parametrize(
+    ("expected", "found"),
+    [(("1", "1"), ("1", "1")), (("0", "any"), ("0", "1")), (("0/1", "0/1"), ("1", "1"))],
+)
+def test_effects_are_not_compared_where_nothing_differs(
+    make: SimpleNamespace, expected: tuple[str, ...], found: tuple[str, ...]
+) -> None:
+    """An order, a record or an answer was wrong then, and the table would say that all is well."""
+    assert "net effects" not in states_of(make, ("inventory", "payment"), expected, found)
+
+
+def test_effects_are_compared_where_steps_are_not_alike(make: SimpleNamespace) -> None:
+    assert "net effects (0/1: all alike)" in states_of(make, ("inventory", "payment"), ("0/1", "0/1"), ("1", "0"))
+
+
+def test_columns_of_parts_are_told_apart(make: SimpleNamespace) -> None:
+    parts = ("reserve[line-1]", "reserve[line-2]", "shipping-by-parcel")
+    text = states_of(make, parts, ("1", "1", "1"), ("1", "0", "1"))
+    assert "net effects      reserve[line-1]  reserve[line-2]  shipping-…\n" in text
