@@ -497,9 +497,14 @@ class Network:
     def idle(self) -> bool:
         """True if all that will happen is what the running task does next, whenever that is."""
         host, setup = self.host, self.setup
-        held = self.held or self.late or self.waiting or self.stuck or self.kernel.timers
+        held = self.keeps or self.stuck or self.kernel.timers
         timed = setup.is_async or setup.judged_by_time or host.durable.lags or host.broker is not None
         return not (held or self.outage_lasts or timed) and self.kernel.at_rest_but_for_timers
+
+    @property
+    def keeps(self) -> bool:
+        """True if a request waits until others were handled, or until all is at rest."""
+        return bool(self.held or self.late or self.waiting)
 
     # -- duplicates that wait, faults that last ----------------------------------------------
 

@@ -35,7 +35,7 @@ from ..frames import is_ours, may_keep_state
 from ..saga import Saga, Step
 from ..scenario import Order
 from .host import Host
-from .kernel import Task
+from .kernel import EPOCH_S, Task
 from .message import Message
 from .network import Network
 from .retained import Opaque, told
@@ -63,27 +63,33 @@ class Running(Host, Protocol):
     incarnations: int
     waiting: list[Order]
 
+    def only_pollers(self) -> bool:
+        """True if every saga is over, and what still runs would run for ever."""
 
-def position(sim: Running) -> bytes:
-    """Where a run is, 16 bytes: the same only where its future is, as long as nobody asks for the time. Empty where
-    that cannot be told, and where a fault is still to strike."""
+
+def position(sim: Running, *, timed: bool = False) -> bytes:
+    """Where a run is, 16 bytes: the same only where its future is, as long as nobody asks for the time and no fault
+    strikes. Empty where that cannot be told. Where it is ``timed``, what looks like a time that was asked for is told
+    by how long ago it is: then the future is the same but for what depends on the time."""
     setup, network = sim.setup, sim.network
     hidden = sim.databases or sim.resources or sim.chance is not None or setup.adapter.participants
-    beside = setup.scenario.actors or sim.broker is not None or setup.is_async or setup.judged_by_time
-    if hidden or beside or not sim.trace.spent or network.stuck or network.held or network.late or network.waiting:
+    beside = setup.scenario.actors or sim.broker is not None or setup.is_async
+    if hidden or beside or network.stuck or (setup.judged_by_time and not sim.only_pollers()):
         return b""
-    teller = _Teller()
+    now = sim.kernel.now_us
+    teller = _Teller(now, now / 1e6 + EPOCH_S + sim.wall_offset_s if timed else 0.0)
     try:
         for task in sim.kernel.tasks:
             if not task.finished:
                 teller.tell_task(task)
         for value in (sim.durable.texts, sim.durable.files, *_services(sim)):
             teller.tell(value)
-        now = sim.kernel.now_us
+        for msg, left in (*((msg, 0) for msg in (*network.held, *network.late)), *network.waiting):
+            teller.tell_kept(msg, left)
         for table in (network.cut, network.mute, network.down):
             teller.tell({service: until - now for service, until in table.items() if until > now})
         for entry in sorted(sim.kernel.timers, key=lambda entry: entry[:2]):
-            teller.tell_timer(entry, now)
+            teller.tell_timer(entry)
     except Opaque:
         return b""
     teller.parts += [sim.incarnations, len(sim.living), len(sim.waiting), bool(sim.durable.lags), sim.wall_offset_s]
@@ -101,7 +107,9 @@ def _services(sim: Running) -> list[bytes]:
 class _Teller:
     """Writes values down, so that two are written alike only where code cannot tell them apart."""
 
-    def __init__(self) -> None:
+    def __init__(self, now_us: int, now_s: float) -> None:
+        self._now_us = now_us
+        self._now_s = now_s  # the time of day, where times are told by how long ago they are
         self.parts: list[Any] = []
         self._seen: dict[int, int] = {}
         self._kept: list[Any] = []  # so that no id is used twice
@@ -110,7 +118,7 @@ class _Teller:
     def tell_task(self, task: Task) -> None:
         process = task.process
         frame = task.glet.gr_frame if task.glet is not None else None
-        if frame is None or process.paused_until_us:
+        if frame is None or process.paused_until_us > self._now_us:
             raise Opaque
         self.parts += [task.label, task.saga, task.waiting, task.error is None]
         while frame is not None:
@@ -134,7 +142,7 @@ class _Teller:
         if _imports(code):
             raise Opaque
         for name in code.co_names:
-            if name in names:
+            if name in names and name[0] != "@":  # those are of pytest, which rewrites assertions
                 self.parts.append(name)
                 self._tell_found(names[name], code)
         for inner in code.co_consts:
@@ -151,28 +159,35 @@ class _Teller:
                     self.parts.append(name)
                     self.tell(vars(value)[name])
 
-    def tell_timer(self, entry: Entry, now_us: int) -> None:
+    def tell_timer(self, entry: Entry) -> None:
         due_us, _, what, whom = entry
-        self.parts += ["timer", due_us - now_us, what]
+        self.parts += ["timer", due_us - self._now_us, what]
         if what == WAKE:
             self.parts += [whom.label, whom.saga, whom.finished]
         elif what in (DELIVERY, GIVE_UP):
-            self._tell_message(whom, now_us)
+            self._tell_message(whom)
         elif what == ANSWERING:
-            self._tell_message(whom[0], now_us)
+            self._tell_message(whom[0])
             self.parts += [whom[1].answer, repr(whom[1].value)]
         else:
             raise Opaque
 
-    def _tell_message(self, msg: Message, now_us: int) -> None:
+    def tell_kept(self, msg: Message, left: int) -> None:
+        """Write down a request that is kept until others were handled: ``left`` more of them."""
+        self.parts += ["kept", left]
+        self._tell_message(msg, waits=not (msg.done or msg.deaf or msg.process.dead))
+
+    def _tell_message(self, msg: Message, *, waits: bool = True) -> None:
         about = (msg.operation, msg.saga, msg.step, msg.key, msg.deliveries, msg.done, msg.deaf, msg.process.dead)
-        self.parts += [*about, msg.due_us - now_us]
+        self.parts += [*about, msg.due_us - self._now_us if waits else 0]
         self.tell(msg.payload)
 
     def tell(self, value: Any) -> None:
         """Write down a value, and what can be reached from it. Raises Opaque where that cannot be done."""
         kind = type(value)
-        if kind in _PLAIN:
+        if kind is float and self._now_s and value > EPOCH_S:
+            self.parts.append(("ago", round(self._now_s - value, 6)))
+        elif kind in _PLAIN:
             self.parts.append((kind.__name__, value))
         elif isinstance(value, _WORLD):
             self.parts.append("world")  # what it shows is told by itself

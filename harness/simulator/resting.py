@@ -1,8 +1,9 @@
 """When a run is at rest, goes round without an end, or can do without the time that somebody polls in vain.
 
 It is looked at now and then. Where it is provably where it was before (see `repeating`) it will never do anything else:
-that is rest, or a livelock where something came of what it did. Where code asks for the time, and what it is answered
-otherwise repeats, time is skipped to the next moment at which something else is due. Else numbers decide.
+that is rest, or a livelock where something came of what it did. Where code asks for the time, and the run is where it
+was but for that, or what it is answered otherwise repeats, time is skipped to the next moment at which something else
+is due. Else numbers decide.
 """
 
 from __future__ import annotations
@@ -15,8 +16,11 @@ from .incarnation import of_a_clock
 from .kernel import LIVELOCK
 from .repeating import Running, position
 
-LOOK_TICKS: Final = 25
+LOOK_TICKS: Final = 10
 """So many timers fire between two looks at whether a run is at rest."""
+
+LATELY: Final = 50
+"""So many of the last answers are compared with one another."""
 
 MAX_TICKS: Final = 3_000
 """Timers that fire, for each saga, in a run that never stops doing something, before it is called a livelock."""
@@ -34,7 +38,7 @@ FAILING_TICKS: Final = 2_000
 """Timers that fire at most while a compensation fails."""
 
 LATE_TICKS: Final = 400
-"""Timers that fire after all sagas have come to their end, where no time can be skipped."""
+"""Timers that fire after all sagas have come to their end, where no time can be skipped, before the run is cut."""
 
 LATE_US: Final = 24 * 3_600_000_000
 """For how long those that poll for ever are watched after all sagas have come to their end: one day."""
@@ -50,11 +54,14 @@ SKIPPED_US: Final = 1_000_000
 
 
 class Mark(NamedTuple):
-    """Where a run was: how many ticks and rows there were, and how many answers each living process had had."""
+    """Where a run was, apart from what was ``timed`` in it: how many ticks, rows and sites there were, and how many
+    answers each living process had had."""
 
     position: bytes
+    timed: bool
     ticks: int
     rows: int
+    sites: int
     heard: tuple[int, ...]
 
 
@@ -62,7 +69,8 @@ class Look(NamedTuple):
     """What was seen when a run was looked at: how many ``rows`` and ``ticks`` there were, and in how many ticks
     something had ``worked``. Since tick ``since``, at ``since_us``, when the last timer was of ``order``, nothing has;
     ``wrote`` says that somebody wrote all the same, of no saga. The ``next`` look is due after so many ticks. Where
-    the run is compared with itself, ``mark`` says with what; it will be from tick ``compare`` on."""
+    the run is compared with itself, ``mark`` says with what; it will be from tick ``compare`` on, or, where it is
+    ``fresh``, as soon as nothing comes of anything. ``round`` says that it goes round since, but for the time."""
 
     rows: int
     worked: int
@@ -73,6 +81,8 @@ class Look(NamedTuple):
     wrote: bool
     next: int
     compare: int
+    fresh: bool = True
+    round: bool = False
     mark: Mark | None = None
 
 
@@ -84,9 +94,6 @@ class Resting(Running, Protocol):
 
     def serves(self) -> bool:
         """True if a process is in boot, run or recover."""
-
-    def only_pollers(self) -> bool:
-        """True if every saga is over, and what still runs would run for ever."""
 
     def operator_comes(self, *, waited: bool) -> bool:
         """Let an operator repair what fails and what he is called to; whether there was such."""
@@ -115,9 +122,14 @@ def looked(sim: Resting, look: Look) -> Look | None:
         sim.operator_comes(waited=True)
     mark, look = look.mark, _marked(sim, look)
     mended = not sim.network.stuck
-    if mended and mark is not None and look.mark is not None and _is_again(sim, mark):
-        kernel.stopped = LIVELOCK if any(map(_is_work, rows[mark.rows :])) else ""
-        return None
+    again = mended and mark is not None and look.mark is not None and _is_again(sim, mark)
+    if again and mark is not None and not mark.timed:
+        works = any(map(_is_work, rows[mark.rows :]))
+        if not (works and sim.network.keeps):
+            kernel.stopped = LIVELOCK if works else ""
+            return None
+    if again:
+        look = look._replace(round=True, mark=None)
     new = rows[look.rows :]
     look = look._replace(rows=len(rows), next=kernel.ticks + (LOOK_TICKS if look.mark is None else 1))
     if any(map(_is_work, new)):
@@ -126,10 +138,12 @@ def looked(sim: Resting, look: Look) -> Look | None:
             kernel.stopped = LIVELOCK
             return None
         since: dict[str, Any] = {"since": kernel.ticks, "since_us": kernel.now_us, "order": kernel.moment().order}
-        return look._replace(worked=worked, ticks=kernel.ticks, wrote=False, **since)
+        return look._replace(worked=worked, ticks=kernel.ticks, wrote=False, fresh=True, round=False, **since)
     look = look._replace(ticks=kernel.ticks, wrote=look.wrote or any(row[KIND] == LOGACK for row in new))
     if sim.network.outage_lasts and kernel.ticks - look.since < MAX_IDLE_TICKS:
         return look  # what fails now will be done when it is over
+    if look.fresh and look.mark is None:
+        look = _compared(sim, look)._replace(next=kernel.ticks + 1, fresh=False)
     if look.mark is not None or (sim.network.stuck and not sim.operator_comes(waited=False)):
         return look
     return _after_all(sim, look) if sim.only_pollers() else _idle(sim, look)
@@ -150,21 +164,32 @@ def _marked(sim: Resting, look: Look) -> Look:
     ticks = sim.kernel.ticks
     if look.mark is not None and ticks - look.mark.ticks > PERIOD_TICKS:
         return look._replace(mark=None, compare=2 * ticks)
-    if look.mark is not None or ticks < look.compare:
+    if look.mark is not None or look.round or ticks < look.compare:
         return look
-    found = position(sim)
+    return _compared(sim, look)
+
+
+def _compared(sim: Resting, look: Look) -> Look:
+    """The look from which on the run is compared with what it is now; later where that cannot be told."""
+    ticks, timed = sim.kernel.ticks, any(process.reads_clock for process in sim.living)
+    found = position(sim, timed=timed)
     if not found:
         return look._replace(compare=2 * ticks)
     heard = tuple(len(process.inputs) for process in sim.living)
-    return look._replace(mark=Mark(position=found, ticks=ticks, rows=len(sim.trace.rows), heard=heard))
+    rows, sites = len(sim.trace.rows), len(sim.trace.sites)
+    return look._replace(mark=Mark(position=found, timed=timed, ticks=ticks, rows=rows, sites=sites, heard=heard))
 
 
 def _is_again(sim: Resting, mark: Mark) -> bool:
-    """True if a run is where it was, and nobody has asked for the time since."""
+    """True if a run is where it was, no fault can have been nearer meanwhile, and nobody has asked for the time since
+    but where the mark is told apart from it."""
     if sim.kernel.ticks == mark.ticks or len(mark.heard) != len(sim.living):
         return False
+    if not sim.trace.spent and len(sim.trace.sites) != mark.sites:
+        return False
     since = (process.inputs[heard:] for process, heard in zip(sim.living, mark.heard, strict=True))
-    return not any(map(of_a_clock, (entry for inputs in since for entry in inputs))) and position(sim) == mark.position
+    asked = any(map(of_a_clock, (entry for inputs in since for entry in inputs)))
+    return (mark.timed or not asked) and position(sim, timed=mark.timed) == mark.position
 
 
 # -- a run in which nothing comes of anything ----------------------------------------------------------
@@ -175,26 +200,35 @@ def _asks_for_time(sim: Resting) -> bool:
 
 
 def _may_skip(sim: Resting, look: Look) -> bool:
-    """True if nobody can notice that all who wait do so for longer: what is written meanwhile only its writer reads."""
-    return not sim.setup.judged_by_time and (not look.wrote or len(sim.living) == 1)
+    """True if nobody can notice that all who wait do so for longer, and no promise is judged by it."""
+    return not sim.setup.judged_by_time and _goes_unnoticed(sim, look)
+
+
+def _goes_unnoticed(sim: Resting, look: Look) -> bool:
+    """True if what is written meanwhile only its writer reads."""
+    return not look.wrote or len(sim.living) == 1
 
 
 def _after_all(sim: Resting, look: Look) -> Look | None:
     """All sagas are over, and who is left polls. It is watched for a while."""
-    idle, waited_us = sim.kernel.ticks - look.since, sim.kernel.now_us - look.since_us
-    if sim.kernel.only_waits and _may_skip(sim, look):
-        if _asks_for_time(sim):
-            return (_skipped(sim, look, 3 * waited_us) or look) if waited_us < LATE_US else None
-        if not look.wrote:
-            return None
-    return None if idle >= LATE_TICKS else look
+    kernel = sim.kernel
+    idle, waited_us = kernel.ticks - look.since, kernel.now_us - look.since_us
+    clock = _asks_for_time(sim)
+    if clock and kernel.only_waits and _goes_unnoticed(sim, look):
+        if not (look.round or idle >= SAME_TICKS):
+            return look
+        return (_skipped(sim, look, 3 * waited_us) or look) if waited_us < LATE_US else None
+    if idle < LATE_TICKS:
+        return look
+    kernel.stopped = "" if clock else WAITING
+    return None
 
 
 def _idle(sim: Resting, look: Look) -> Look | None:
     """Something is open, and nothing has come of anything since ``look.since``."""
     kernel = sim.kernel
     idle, waited_us, clock = kernel.ticks - look.since, kernel.now_us - look.since_us, _asks_for_time(sim)
-    if idle < (SAME_TICKS if not look.wrote and _answers_repeat(sim) else IDLE_TICKS):
+    if not look.round and idle < (SAME_TICKS if not look.wrote and _answers_repeat(sim) else IDLE_TICKS):
         return look
     if clock and _may_skip(sim, look) and (skipped := _skipped(sim, look, waited_us // 4)):
         return skipped
@@ -214,7 +248,7 @@ def _works_for_sagas(sim: Resting) -> bool:
 def _answers_repeat(sim: Resting) -> bool:
     """True if what each process was answered lately, the time apart, it had been answered shortly before."""
     for process in sim.living:
-        lately = [entry for entry in process.inputs[-2 * LOOK_TICKS :] if not of_a_clock(entry)]
+        lately = [entry for entry in process.inputs[-LATELY:] if not of_a_clock(entry)]
         half = len(lately) // 2
         before: Sequence[Hashable] = lately[:half]
         if not all(entry in before for entry in lately[half + 1 :]):

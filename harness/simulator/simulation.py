@@ -440,6 +440,7 @@ class Simulation:
         if self.process is not None:
             self.trace.add(CRASH, self.process.label, (FINAL_RESTART,))
             self._bury(self.process)
+            self.kernel.horizon_us = self.kernel.now_us  # it ends now; another that lives may poll for ever
             self.kernel.run()
         self.kernel.horizon_us = self.kernel.now_us + HORIZON_US
         if self.network.stuck:

@@ -101,7 +101,7 @@ def test_a_wait_under_a_promised_deadline_is_not_stretched_and_cut_it_is_inconcl
 
 
 def sweeping(lab: Laboratory, sweep: Callable[[Any], object] | None) -> Adapter:
-    """Does one step, and beside all sagas calls ``sweep(world)`` for ever."""
+    """Takes two steps, takes up what is open when it starts, and beside all sagas calls ``sweep(world)`` for ever."""
 
     def boot(world: Any) -> None:
         if sweep is not None:
@@ -114,12 +114,20 @@ def sweeping(lab: Laboratory, sweep: Callable[[Any], object] | None) -> Adapter:
 
     def run(world: Any, order: Any) -> bool:
         world.store.put(order.id, {"open": True}, record="create", saga=order.id)
+        return drive(world, order.id)
+
+    def drive(world: Any, saga: str) -> bool:
         for operation in ("order.create", "payment.charge"):
-            world.call(operation, saga=order.id, key=operation)
-        world.store.put(order.id, {"open": False}, record="terminal", saga=order.id)
+            world.call(operation, saga=saga, key=operation)
+        world.store.put(saga, {"open": False}, record="terminal", saga=saga)
         return True
 
-    return lab.system(run, boot=boot)  # type: ignore[no-any-return]
+    def recover(world: Any) -> None:
+        for saga, entry in world.store.items():
+            if entry["open"]:
+                drive(world, saga)
+
+    return lab.system(run, boot=boot, recover=recover)  # type: ignore[no-any-return]
 
 
 def looks_into_the_store(world: Any) -> None:
@@ -132,7 +140,7 @@ def looks_at_leases(world: Any) -> None:
 
 @pytest.mark.parametrize("sweep", [looks_into_the_store, looks_at_leases])
 def test_a_sweeper_that_runs_for_ever_costs_next_to_nothing(lab: Laboratory, sweep: Callable[[Any], object]) -> None:
-    assert ticks(sweeping(lab, sweep)) < ticks(sweeping(lab, None)) + 70
+    assert ticks(sweeping(lab, sweep)) < ticks(sweeping(lab, None)) + 40
 
 
 def test_a_sweeper_costs_as_little_where_a_crash_left_nobody_to_be_told(lab: Laboratory) -> None:
@@ -152,6 +160,67 @@ def test_a_sweeper_that_does_harm_hours_after_the_end_is_seen(lab: Laboratory) -
     trial = lab.trial(sweeping(lab, refunds_late))
     assert trial.of("APPLY", step="pay")[-1].direction == "C"
     assert check(trial.history).violations != ()
+
+
+def harmful_in_its_round(number: int, *, timed: bool) -> Callable[[Any], object]:
+    """A sweep that counts its rounds, and refunds in one of them."""
+    rounds: list[int] = []
+
+    def sweep(world: Any) -> None:
+        rounds.append(0)
+        assert world.store.items() and (not timed or world.now())
+        if len(rounds) == number:
+            world.call("payment.refund", saga="saga-1", key="r")
+
+    return sweep
+
+
+@pytest.mark.parametrize("timed", [False, True], ids=["without a clock", "by the clock"])
+def test_a_sweeper_that_does_harm_in_its_fortieth_round_is_seen(lab: Laboratory, timed: bool) -> None:
+    trial = lab.trial(sweeping(lab, harmful_in_its_round(40, timed=timed)))
+    assert trial.of("APPLY", step="pay")[-1].direction == "C"
+    assert check(trial.history).violations != ()
+
+
+def test_a_coroutine_that_does_harm_in_its_fortieth_round_is_seen(lab: Laboratory) -> None:
+    async def refunds_late(world: Any) -> None:
+        for _ in range(40):
+            await world.sleep(1)
+        await world.call("payment.refund", saga="saga-1", key="r")
+
+    async def run(world: Any, order: Any) -> bool:
+        world.spawn(refunds_late, world)
+        for operation in ("order.create", "payment.charge"):
+            await world.call(operation, key=operation)
+        return True
+
+    assert lab.trial(lab.system(run)).of("APPLY", step="pay")[-1].direction == "C"
+
+
+def test_who_counts_its_rounds_for_ever_is_cut_and_the_run_is_inconclusive(lab: Laboratory) -> None:
+    trial = lab.trial(sweeping(lab, harmful_in_its_round(10_000, timed=False)))
+    assert trial.end == "waiting"
+    assert check(trial.history).conclusion == "inconclusive"
+
+
+@pytest.mark.parametrize(
+    "plan",
+    [
+        ["second-orchestrator 'create'", "lost-ack order F"],
+        ["pause order F", "lost-ack order F #2"],
+        ["reordered order F"],
+        ["crash-after-log 'create'", "store-error-before-commit 'terminal'"],
+        ["lost-ack pay F"],
+    ],
+    ids=" and ".join,
+)
+@pytest.mark.parametrize("sweep", [looks_into_the_store, looks_at_leases])
+def test_a_sweeper_costs_little_where_a_saga_stays_open_until_a_restart(
+    lab: Laboratory, sweep: Callable[[Any], object], plan: list[str]
+) -> None:
+    sim = Simulation(Setup(adapter=sweeping(lab, sweep), scenario=Scenario()), lab.plan(plan).faults)
+    assert sim.complete().rows[-1][9] == ("quiescent",)
+    assert sim.kernel.ticks < 500
 
 
 def test_a_saga_for_which_somebody_polls_in_vain_is_not_called_inconclusive(lab: Laboratory) -> None:
