@@ -31,6 +31,12 @@ _CHANGES: Final = {
 
 _DEFINES: Final = frozenset(action for action, verb in _CHANGES.items() if verb in ("create", "alter", "drop"))
 
+_APART: Final = frozenset(
+    getattr(sqlite3, f"SQLITE_{action}")
+    for action in ("ATTACH", "CREATE_VTABLE", *(f"CREATE_TEMP_{thing}" for thing in ("TABLE", "VIEW", "TRIGGER")))
+)
+"""The actions after which a table's name may mean another one in this connection than in the others."""
+
 _EFFECTS: Final[dict[tuple[int, str], Any]] = {
     (sqlite3.SQLITE_TRANSACTION, "BEGIN"): "begin",
     (sqlite3.SQLITE_TRANSACTION, "COMMIT"): "commit",
@@ -47,6 +53,7 @@ _ROLLBACK: Final = Effect("rollback")
 
 _BEFORE_A_STATEMENT: Final = re.compile(r"(?:\s+|--[^\n]*|/\*.*?(?:\*/|\Z))*", re.DOTALL)
 _OPENED_BY_PYTHON: Final = re.compile(r"insert|update|delete|replace", re.IGNORECASE)
+_ON_CONDITION: Final = re.compile(r"\bif\b", re.IGNORECASE)
 _READS: Final = re.compile(r"(?:select|values|explain)\b", re.IGNORECASE)
 
 _LEGACY: Final = -1  # sqlite3.LEGACY_TRANSACTION_CONTROL, since Python 3.12
@@ -56,6 +63,8 @@ _ROW_COUNT: Final[Any] = sqlite3.Cursor.rowcount
 
 _MAX_KNOWN: Final = 1_024
 _by_text: Final[dict[str, Effect]] = {}  # of statements that are the same in every database
+_of_tables: Final[dict[str, Effect]] = {}  # of those that are so wherever they can be prepared: who runs a statement
+# in one new database after the other need not ask what it does, only whether its tables are there
 
 
 class WatchedConnection(sqlite3.Connection):
@@ -65,7 +74,8 @@ class WatchedConnection(sqlite3.Connection):
 
     def __init__(self, database: Any, *args: Any, **options: Any) -> None:
         self._transaction = Transaction()
-        self._known: dict[str, Effect] = {}  # of this connection and its schema alone, or chance would tell them
+        self._known: dict[str, Effect] = {}  # of statements that could be prepared here
+        self._apart = False  # whether names may mean something of this connection alone
         self._ready: dict[str, Any] = {}  # statements that are prepared, and not taken yet
         self._asking = threading.Lock()
         self._users_authorizer: Any = None
@@ -240,6 +250,23 @@ class WatchedConnection(sqlite3.Connection):
         if _READS.match(sql, _start(sql)):
             _keep(_by_text, sql, _NOTHING)
             return _NOTHING
+        known = _of_tables.get(sql) if not (self._apart or self._users_authorizer) else None
+        if known is not None and self._prepares(sql):
+            _keep(self._known, sql, known)
+            return known
+        return self._asked_for(sql)
+
+    def _prepares(self, sql: str) -> bool:
+        """True if a statement can be prepared: then it is, and ready to be taken."""
+        with self._asking:
+            try:
+                self._ready[sql] = super().__call__(sql)
+            except (sqlite3.Error, sqlite3.Warning):
+                return False
+        return True
+
+    def _asked_for(self, sql: str) -> Effect:
+        """What the authorizer is asked for while a statement is prepared."""
         found: list[Effect] = []
         asked: list[int] = []
 
@@ -253,7 +280,8 @@ class WatchedConnection(sqlite3.Connection):
             super().set_authorizer(authorize)
             try:
                 self._ready[sql] = super().__call__(sql)
-                if found and not _DEFINES.isdisjoint(asked) and not self._writes(sql):
+                conditional = not _DEFINES.isdisjoint(asked) and _ON_CONDITION.search(sql)
+                if found and conditional and not self._writes(sql):
                     found[0] = _NOTHING  # what it defines IF NOT EXISTS is there
             except sqlite3.OperationalError as error:
                 if "locked" in str(error):
@@ -264,14 +292,22 @@ class WatchedConnection(sqlite3.Connection):
             finally:
                 super().set_authorizer(self._users_authorizer)
         effect = found[0] if found else _NOTHING
-        if asked and _DEFINES.isdisjoint(asked):  # else it is another one where there is another schema
-            _keep(_by_text if _OF_NO_TABLE.issuperset(asked) else self._known, sql, effect)
+        if not _APART.isdisjoint(asked):
+            self._apart = True
+            self._known.clear()
+        elif asked and _DEFINES.isdisjoint(asked):  # else it is another one where there is another schema
+            if _OF_NO_TABLE.issuperset(asked):
+                _keep(_by_text, sql, effect)
+            else:
+                _keep(self._known, sql, effect)
+                if not self._apart:
+                    _keep(_of_tables, sql, effect)
         return effect
 
     def _writes(self, sql: str) -> bool:
         """True if a statement asks for the right to write."""
-        steps = sqlite3.Cursor(self).execute(f"EXPLAIN {sql}")
-        return any(step[1] in ("Transaction", b"Transaction") and step[3] for step in steps)
+        steps = sqlite3.Cursor(self).execute(f"EXPLAIN {sql}").fetchall()
+        return any(step[1] in ("Transaction", b"Transaction") and step[3] for step in reversed(steps))
 
 
 class WatchedCursor(sqlite3.Cursor):
