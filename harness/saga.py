@@ -385,6 +385,12 @@ class Saga:
         """The steps of which one part is enough."""
         return frozenset(split(step.name)[0] for step in self.steps if step.needs == ANY)
 
+    def notes(self, name: str) -> tuple[str, ...]:
+        """What else is to be said of a step, a few words each, for people; its groups too, the inner ones first."""
+        mine = [group for group in self.groups if name in group.members]
+        told = (f"optional: {group.name}" if group.optional else f"one of {group.name}" for group in mine)
+        return (*self.by_name[name].notes, *told)
+
     def step(self, name: str) -> Step | None:
         """The step that an event or a site names, be it by one of its parts; None where it names none."""
         return self.by_name.get(name) or self.by_name.get(split(name)[0])

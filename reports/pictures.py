@@ -41,7 +41,7 @@ def graph(saga: Saga) -> Markup:
             for name in saga.predecessors[step.name]
             if name in column
         )
-        note = "pivot" if step.pivot else "retriable" if step.retriable else ""
+        note = "pivot" if step.pivot else "retriable" if step.retriable else _group_of(saga, step.name)
         parts.append(_box(x, y, "p" if step.pivot else "s", step.name, step.operation, note))
         if step.undo is None:
             undone = "" if step.pivot or step.retriable else "nothing to undo"
@@ -56,6 +56,12 @@ def graph(saga: Saga) -> Markup:
         '<title id="gt">The saga {name}: its steps and what undoes them</title><desc id="gd">In order: {names}. '
         "The table below says the same.</desc>{body}</svg>"
     ).format(w=wide, h=high, name=clean(saga.name, 40), names=names, body=Markup("").join(parts))
+
+
+def _group_of(saga: Saga, step: str) -> str:
+    """What its innermost group makes of a step."""
+    group = next((group for group in saga.groups if step in group.members), None)
+    return "" if group is None else "optional" if group.optional else "one of"
 
 
 def _edge(x: int, y: int, to_x: int, to_y: int) -> Markup:

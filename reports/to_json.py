@@ -9,6 +9,7 @@ import json
 from typing import Any
 
 from ..plain import to_brief, to_plain
+from ..saga import Saga
 from ..verdict import (
     INCONCLUSIVE,
     REPORT_VERSION,
@@ -46,7 +47,8 @@ def to_value(report: Report) -> dict[str, Any]:
         "sagafuzz": report.version,
         "adapter": report.adapter,
         "saga": report.saga,
-        "steps": [{"name": name, "operation": operation, "undo": undo} for name, operation, undo in report.steps],
+        "steps": [_step(report.definition, *step) for step in report.steps],
+        **({"groups": to_plain(report.definition.groups)} if report.definition and report.definition.groups else {}),
         "verdict": report.verdict,
         "complete": report.complete,
         "reasons": facts.why(report),
@@ -71,6 +73,12 @@ def to_value(report: Report) -> dict[str, Any]:
         **({"advice": list(report.advice)} if report.advice else {}),
         "discovery": [[point.plans, point.histories, point.violations] for point in report.discovery],
     }
+
+
+def _step(saga: Saga | None, name: str, operation: str, undo: str) -> dict[str, Any]:
+    """A step, with the words of its definition that are not as by default."""
+    words = to_brief(saga.by_name[name]) if saga is not None else {}
+    return {**words, "name": name, "operation": operation, "undo": undo}
 
 
 def _scenario(result: ScenarioResult) -> dict[str, Any]:

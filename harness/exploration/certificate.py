@@ -10,7 +10,7 @@ import inspect
 import json
 import platform
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
@@ -20,8 +20,9 @@ from ..errors import UsageError
 from ..faults import FAULT_KINDS, Plan
 from ..history import History
 from ..invariants import check
-from ..plain import Malformed, from_plain, frozen, to_brief, to_plain
+from ..plain import NEWER, Malformed, from_plain, frozen, to_brief, to_plain
 from ..ports import Adapter
+from ..saga import Saga
 from ..scenario import Scenario
 from ..simulator import Setup, simulate
 from ..verdict import CONSISTENT, Report, Violation, exhaustive_claim, random_claims
@@ -44,10 +45,11 @@ Result: TypeAlias = Literal["CONFIRMED", "REFUTED", "CANNOT RUN"]
 
 @dataclass(frozen=True, kw_only=True)
 class CertifiedSaga:
-    """The saga; each step as (name, operation, undo)."""
+    """The saga; each step as (name, operation, undo), and the whole ``definition`` where its steps say more."""
 
     name: str
     steps: tuple[tuple[str, str, str], ...]
+    definition: Saga | None = field(default=None, metadata=NEWER)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,7 +126,7 @@ def to_text(report: Report) -> str:
     certificate = Certificate(
         sagafuzz_certificate=CERTIFICATE_VERSION,
         adapter=report.spec,
-        saga=CertifiedSaga(name=report.saga, steps=report.steps),
+        saga=CertifiedSaga(name=report.saga, steps=report.steps, definition=_worded(report.definition)),
         statements=(exhaustive_claim(report), *random_claims(report)),
         max_faults=report.max_faults,
         seed=report.seed,
@@ -150,6 +152,11 @@ def to_text(report: Report) -> str:
         source=report.source,
     )
     return json.dumps(to_plain(certificate), indent=2) + "\n"
+
+
+def _worded(saga: Saga | None) -> Saga | None:
+    """``saga`` where its steps have parts, amounts or groups, or use one another up; None where names tell all."""
+    return saga if saga is not None and (saga.terms or saga.groups) else None
 
 
 def from_text(text: str, name: str) -> Certificate:
@@ -256,6 +263,8 @@ class _Checker:
         steps = tuple((step.name, step.operation, step.undo or "") for step in adapter.saga.steps)
         if steps != certificate.saga.steps:
             return Verified(result="CANNOT RUN", reason=f"the saga of {adapter.name!r} has other steps now")
+        if certificate.saga.definition not in (None, adapter.saga):
+            return Verified(result="CANNOT RUN", reason=f"the steps of {adapter.name!r} say something else now")
         setups = [Setup(adapter=adapter, scenario=_scenario(adapter, entry)) for entry in certificate.scenarios]
         for setup, entry in zip(setups, certificate.scenarios, strict=True):
             found = self._one_fault(setup, entry)
