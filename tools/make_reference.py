@@ -235,6 +235,8 @@ RULES = {
     "drop": "a message is lost",
     "lose_ack": "a message arrives, and its answer is lost",
     "reject": "the participant refuses a message for a business reason, where it still can",
+    "resubmit": "a client sends its order again, where the adapter declares `resubmits=`",
+    "park": "a message goes to the dead-letter queue, where its topic has one",
     "crash": "the orchestrator dies",
     "restart": "a new process boots and recovers",
     "advance": "time passes",

@@ -20,10 +20,12 @@ from ..effects import (
     LoseAnswer,
     LoseRequest,
     Refuse,
+    Resubmit,
 )
 from ..errors import UsageError, nearest
 from ..faults import FAULT_KINDS, FaultKind, Plan
 from ..history import History
+from ..message_effects import ParkMessage
 from ..simulator import Setup, Simulation, noted_line
 from ..simulator.letter import Letter
 from ..simulator.message import Message
@@ -44,6 +46,7 @@ class Driver:
         self.shown: list[str] = []
         self._sim = Simulation(setup, manual=True)
         self._orders = list(setup.scenario.orders)
+        self._submitted: list[str] = []
         self._closed = False
         self.line = noted_line(self._sim, noted) if noted >= 0 else lambda: ""
         self._spared = frozenset(name for name in FAULTY_ACTIONS if not self._has(ACTIONS[name].effect))
@@ -69,6 +72,16 @@ class Driver:
     @property
     def orders_left(self) -> int:
         return len(self._orders)
+
+    @property
+    def submitted(self) -> int:
+        """How many orders came in, each counted once."""
+        return len(self._submitted)
+
+    @property
+    def may_park(self) -> bool:
+        """True if a message waits that can come into the dead-letter queue."""
+        return any(letter.terms.max_deliveries is not None for letter in self._letters)
 
     def suffers(self, name: str) -> bool:
         """True if the action is no fault, or one that the adapter and the scenario can suffer."""
@@ -118,7 +131,12 @@ class Driver:
         """Like ``do``, for an action from elsewhere: UsageError where it cannot be done now."""
         if name in MESSAGE_ACTIONS and not 0 <= number < self.in_flight:
             raise UsageError(f"action {name!r} names message {number}, but {self.in_flight} are in flight")
-        possible = {"submit": self.orders_left, "crash": self.running, "restart": not self.running}
+        possible = {
+            "submit": self.orders_left,
+            "resubmit": 0 <= number < self.submitted,
+            "crash": self.running,
+            "restart": not self.running,
+        }
         if not possible.get(name, True):
             raise UsageError(f"action {name!r} cannot be done now")
         if name in self._spared:
@@ -128,12 +146,20 @@ class Driver:
     def _caption(self, name: str, number: int) -> str:
         if name in MESSAGE_ACTIONS:
             return f"{name.replace('_', ' ')}: {self.describe(number)}"
+        if name == "resubmit":
+            return f"resubmit: {self._submitted[number]}"
         return f"advance {number} ms" if name == "advance" else name
 
     # -- the actions -------------------------------------------------------------------------
 
     def _submit(self, number: int) -> None:
-        self._sim.submit(self._orders.pop(0))
+        order = self._orders.pop(0)
+        self._submitted.append(order.id)
+        self._sim.submit(order)
+
+    def _resubmit(self, number: int) -> None:
+        """The client sends an order again, counted from 0."""
+        self._sim.resubmit(self._submitted[number], 0)
 
     def _deliver(self, number: int) -> None:
         self._sim.network.deliver(self._take(number))
@@ -215,6 +241,8 @@ ACTIONS: Final[Mapping[str, Act]] = {
     "drop": Act(Driver._drop, of_message=True, effect=LoseRequest()),
     "lose_ack": Act(Driver._lose_ack, of_message=True, effect=LoseAnswer()),
     "reject": Act(Driver._reject, of_message=True, effect=Refuse()),
+    "resubmit": Act(Driver._resubmit, effect=Resubmit()),
+    "park": Act(Driver._deliver, of_message=True, effect=ParkMessage()),
     "crash": Act(Driver._crash, effect=Crash(when=AFTER)),
     "restart": Act(Driver._restart),
     "advance": Act(Driver._advance),

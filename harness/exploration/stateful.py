@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
@@ -111,6 +112,16 @@ class SagaMachine(RuleBasedStateMachine):
     classes: ClassVar[Counter[bytes]] = Counter()
     done: ClassVar[Counter[str]] = Counter()
     livelocks: ClassVar[Livelocks] = Livelocks(most=math.inf)
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Give it the rules that only its adapter's systems know: who has none of that draws as without them."""
+        super().__init_subclass__(**options)
+        if cls.adapter is not None:
+            with suppress(UsageError):  # it is told when the machine is run
+                kinds = _kinds_of(as_adapter(cls.adapter))
+                for name, rule_of in RULES_BESIDE.items():
+                    if name in kinds:
+                        setattr(cls, rule_of.__name__, rule_of)
 
     def __init__(self) -> None:
         super().__init__()
@@ -213,7 +224,10 @@ class SagaMachine(RuleBasedStateMachine):
         in_flight = self.driver.in_flight
         if in_flight and not self._strikes(action, luck):
             action = "deliver"
-        self._do(action, message % in_flight if in_flight and action != "crash" else 0)
+        if action == "resubmit":
+            self._do(action, message % self.driver.submitted)
+        else:
+            self._do(action, message % in_flight if in_flight and action != "crash" else 0)
 
     def _strikes(self, action: str, luck: int) -> bool:
         """True if a rule does the harm that it stands for, or delivers a message instead."""
@@ -248,6 +262,27 @@ class SagaMachine(RuleBasedStateMachine):
         """A port's exception may pass once a fault was injected; here the faults are actions."""
         port = history.rows[violation.position][DATA][PORT]
         return bool(port) and any(name in FAULTY_ACTIONS for name, _ in self.driver.actions)
+
+
+def _kinds_of(adapter: Adapter) -> frozenset[str]:
+    """The fault kinds that it can suffer in some scenario."""
+    return frozenset().union(*(Setup(adapter=adapter, scenario=scenario).kinds for scenario in adapter.scenarios))
+
+
+@precondition(lambda self: self.driver.submitted)
+@rule(order=_MESSAGES, luck=_LUCK)
+def resubmit(self: SagaMachine, order: int, luck: int) -> None:
+    self._disturb("resubmit", order, luck)
+
+
+@precondition(lambda self: self.driver.may_park)
+@rule(message=_MESSAGES, luck=_LUCK)
+def park(self: SagaMachine, message: int, luck: int) -> None:
+    self._disturb("park", message, luck)
+
+
+RULES_BESIDE: Final[Mapping[str, Callable[..., None]]] = {"resubmit": resubmit, "message-parked": park}
+"""The rules of machines whose systems can suffer such a kind."""
 
 
 def search(

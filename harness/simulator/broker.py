@@ -293,8 +293,13 @@ class Broker:
 
     def by_hand(self, action: str, letter: Letter) -> None:
         """Do that to a message that is due: deliver it, perhaps again or unheard, put a second copy of it behind all
-        others, or drop it; one that cannot be lost then comes after all others."""
+        others, or drop it; one that cannot be lost then comes after all others. Or put it into the dead-letter queue,
+        where its topic has one."""
         self.pending.remove(letter)
+        if action == "park" and letter.terms.max_deliveries is not None:
+            letter.deliveries = letter.terms.max_deliveries
+            self.park(letter)
+            return
         if action == "drop":
             if letter.terms.may_lose:
                 self.lose(letter)

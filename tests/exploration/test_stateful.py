@@ -133,7 +133,7 @@ def spared(*kinds: str) -> Driver:
 )
 def test_what_a_system_cannot_suffer_is_not_done_to_it_by_hand_either(kind: str, action: str) -> None:
     driver = spared(kind)
-    assert {name for name in ACTIONS if not driver.suffers(name)} == {action}
+    assert {name for name in ACTIONS if not driver.suffers(name)} == {action, "resubmit", "park"}
     driver.do("submit")
     with pytest.raises(UsageError, match=f"action '{action}': the adapter 'reference' cannot suffer such a fault"):
         driver.perform(action, 0)
@@ -149,6 +149,37 @@ def test_a_process_that_cannot_die_is_not_killed_but_one_that_dies_at_some_momen
 def test_who_dies_at_writes_only_is_not_killed_while_it_calls() -> None:
     at_calls = [kind.name for kind in FAULT_KINDS.values() if kind.crash and kind.phase in ("send", "effect", "ack")]
     assert not spared(*at_calls).suffers("crash")
+
+
+@pytest.mark.parametrize(
+    ("name", "beside"),
+    [("reference", set()), ("zoo:order-each-click", {"resubmit"}), ("zoo:dead-letter-replay", {"park"})],
+)
+def test_a_machine_has_the_rules_that_its_system_can_suffer(name: str, beside: set[str]) -> None:
+    machine = type("Machine", (sagafuzz.SagaMachine,), {"adapter": name})
+    assert {rule for rule in ("resubmit", "park") if hasattr(machine, rule)} == beside
+
+
+def test_an_order_that_is_sent_again_by_hand_is_done_once_by_who_knows_it() -> None:
+    for name, broken in (("zoo:order-each-click", {"I1"}), ("zoo:resubmitted-elsewhere", set())):
+        adapter = load(name)
+        setup = Setup(adapter=adapter, scenario=adapter.scenarios[0])
+        history = replay_actions(setup, [("submit", 0), ("resubmit", 0)])
+        assert {v.invariant for v in check(history).violations} == broken
+    with pytest.raises(UsageError, match="action 'resubmit' cannot be done now"):
+        replay_actions(setup, [("resubmit", 0)])
+
+
+def test_a_message_is_put_into_the_dead_letter_queue_by_hand_where_there_is_one() -> None:
+    adapter = load("zoo:dead-letter-replay")
+    setup = Setup(adapter=adapter, scenario=adapter.scenarios[0])
+    driver = Driver(setup)
+    driver.do("submit")
+    while not driver.may_park:
+        driver.do("deliver")
+    driver.do("park", driver.in_flight - 1)
+    assert driver.shown[-1].startswith("park: ")
+    assert "PARKED" in {event.kind for event in driver.finish().events}
 
 
 def test_a_machine_keeps_to_the_faults_that_its_system_can_suffer() -> None:
