@@ -175,7 +175,7 @@ def drive(saga):
 
 worker.serve(drive)
 """
-    small(program, capabilities="call_timeout_ms = 1500")
+    small(program)
     adapter = load(str(tmp_path / "small.toml"))
     settings = Settings(max_faults=1, scenarios=(adapter.scenario("succeeds"),), kinds=("late-answer", "lost-ack"))
     report = LiveCampaign(adapter, settings, jobs=1).run()
