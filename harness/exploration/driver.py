@@ -49,7 +49,7 @@ class Driver:
         self._submitted: list[str] = []
         self._closed = False
         self.line = noted_line(self._sim, noted) if noted >= 0 else lambda: ""
-        self._spared = frozenset(name for name in FAULTY_ACTIONS if not self._has(ACTIONS[name].effect))
+        self._spared = spared(setup.kinds)
         with virtual(self._sim):
             self._sim.start("start")
             self._sim.kernel.run()
@@ -93,9 +93,6 @@ class Driver:
         return any(
             isinstance(effect, DelayRequest) for kind in self.setup.kinds for effect in FAULT_KINDS[kind].effects
         )
-
-    def _has(self, effect: Effect | None) -> bool:
-        return effect is None or any(_is_of(FAULT_KINDS[kind], effect) for kind in self.setup.kinds)
 
     @property
     def ticks(self) -> int:
@@ -251,6 +248,16 @@ ACTIONS: Final[Mapping[str, Act]] = {
 
 MESSAGE_ACTIONS: Final = frozenset(name for name, act in ACTIONS.items() if act.of_message)
 FAULTY_ACTIONS: Final = frozenset(name for name, act in ACTIONS.items() if act.effect is not None)
+
+
+def spared(kinds: Iterable[str]) -> frozenset[str]:
+    """The actions that are faults, and that none of these kinds does."""
+    known = [FAULT_KINDS[kind] for kind in kinds]
+    return frozenset(
+        name
+        for name, act in ACTIONS.items()
+        if act.effect is not None and not any(_is_of(kind, act.effect) for kind in known)
+    )
 
 
 AT_A_CALL: Final = (AT_SEND, AT_EFFECT, AT_ACK)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
@@ -39,7 +39,7 @@ from ..scenario import Scenario
 from ..simulator import Setup
 from ..verdict import Violation
 from .drawn import trace_class
-from .driver import FAULTY_ACTIONS, Driver, expect_program_again
+from .driver import FAULTY_ACTIONS, Driver, expect_program_again, spared
 from .parting import NotDeterministic
 
 _MESSAGES = st.integers(min_value=0, max_value=5)
@@ -118,10 +118,10 @@ class SagaMachine(RuleBasedStateMachine):
         super().__init_subclass__(**options)
         if cls.adapter is not None:
             with suppress(UsageError):  # it is told when the machine is run
-                kinds = _kinds_of(as_adapter(cls.adapter))
-                for name, rule_of in RULES_BESIDE.items():
-                    if name in kinds:
-                        setattr(cls, rule_of.__name__, rule_of)
+                unknown = spared(_kinds_of(as_adapter(cls.adapter)))
+                for beside in RULES_BESIDE:
+                    if beside.__name__ not in unknown:
+                        setattr(cls, beside.__name__, beside)
 
     def __init__(self) -> None:
         super().__init__()
@@ -281,8 +281,8 @@ def park(self: SagaMachine, message: int, luck: int) -> None:
     self._disturb("park", message, luck)
 
 
-RULES_BESIDE: Final[Mapping[str, Callable[..., None]]] = {"resubmit": resubmit, "message-parked": park}
-"""The rules of machines whose systems can suffer such a kind."""
+RULES_BESIDE: Final = (resubmit, park)
+"""The rules of machines whose systems can suffer them, called as their actions are."""
 
 
 def search(
