@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final, NamedTuple, TypeAlias
 
+from .definitions import definition_of, root_of, united
 from .errors import UsageError
 from .faults import Fault
 from .plain import from_plain, to_brief, to_plain
@@ -232,7 +233,8 @@ class History:
 
     ``rows`` are in causal order. ``declared`` is what the adapter promises beyond its saga, by the names of
     `Adapter.declared`: an invariant that rests on a promise is not exercised where it is not given. ``given`` is the
-    scenario, where the adapter has rules of its own, which may ask for it.
+    scenario, where the adapter has rules of its own, which may ask for it. ``others`` are further definitions, and
+    ``of`` says by its id which one an order is of, where there are such.
     """
 
     saga: Saga
@@ -243,6 +245,30 @@ class History:
     scenario: str = ""
     declared: Mapping[str, object] = field(default_factory=dict, hash=False)
     given: Scenario | None = None
+    others: tuple[Saga, ...] = ()
+    of: Mapping[str, str] = field(default_factory=dict, hash=False)
+
+    @cached_property
+    def known(self) -> Saga:
+        """All definitions, and their children, as one, for look-ups: ``saga`` where there is no other."""
+        return united((self.saga, *self.others)) if self.others or self.saga.children else self.saga
+
+    def definition(self, saga: str) -> Saga:
+        """What the saga of that id was to do."""
+        if self.known is self.saga:
+            return self.saga
+        name = self.of.get(root_of(saga), "")
+        return definition_of(next((each for each in self.others if each.name == name), self.saga), saga)
+
+    @property
+    def several(self) -> bool:
+        """True if it must be said which saga is meant."""
+        return len(self.sagas) > 1 or (self.known is not self.saga and any(each.children for each in self.definitions))
+
+    @property
+    def definitions(self) -> tuple[Saga, ...]:
+        """What orders can be of."""
+        return (self.saga, *self.others)
 
     @cached_property
     def events(self) -> tuple[Event, ...]:
@@ -271,6 +297,7 @@ class History:
             "fired": to_brief(self.fired),
             **({"declared": dict(self.declared)} if self.declared else {}),
             **({"given": to_brief(self.given)} if self.given is not None else {}),
+            **({"others": to_plain(self.others), "of": dict(self.of)} if self.others else {}),
         }
         lines = [_line(header), *(_line(_event_to_json(event)) for event in self.events)]
         return "\n".join(lines) + "\n"
@@ -299,6 +326,8 @@ class History:
             scenario=read.scenario,
             declared=read.declared,
             given=read.given,
+            others=read.others,
+            of=read.of,
         )
 
 
@@ -314,6 +343,8 @@ class _Header:
     fired: tuple[Fired, ...] = ()
     declared: Mapping[str, object] = field(default_factory=dict, hash=False)
     given: Scenario | None = None
+    others: tuple[Saga, ...] = ()
+    of: Mapping[str, str] = field(default_factory=dict, hash=False)
 
 
 def rows_digest(rows: Sequence[Row], known: int = 0, head: bytes = b"") -> bytes:

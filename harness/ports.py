@@ -16,6 +16,7 @@ from functools import cached_property
 from typing import Any, Final, Protocol, TypeVar
 
 from .actors import Script, check_actors
+from .definitions import placed, united
 from .errors import UsageError, nearest
 from .faults import kind_named
 from .keys import KEY_SCOPES, OPERATION, usual_scope
@@ -23,7 +24,7 @@ from .messages import Topic
 from .participant import Participant, Request
 from .rules import Judge, Rule, as_rule
 from .saga import Outcome, Saga, check_operations, split
-from .scenario import Scenario, default_scenarios
+from .scenario import Order, Scenario, default_scenarios
 
 _T = TypeVar("_T")
 
@@ -222,6 +223,7 @@ class Adapter:
     the first time would not have left; nor does a write that is refused by its guard, since it had been done
     already, and is then found so. With ``supervised`` something outside, a liveness probe for instance, restarts a
     process in which a saga is stuck. ``invariants`` are its own: each a `Rule`, or an invariant as a plugin brings it.
+    ``sagas`` are further definitions, of which a scenario may have orders.
     """
 
     name: str
@@ -256,8 +258,22 @@ class Adapter:
     actors: Mapping[str, Script] = field(default_factory=dict)
     resubmits: bool = False
     wrong_answers: bool = False
+    sagas: tuple[Saga, ...] = ()
     about: str = ""
     spec: str = ""
+
+    @cached_property
+    def known(self) -> Saga:
+        """All its definitions, and their children, as one, for look-ups; its saga where there is no other."""
+        return united((self.saga, *self.sagas))
+
+    def definition(self, name: str) -> Saga:
+        """Its definition of that name; the first one for ""."""
+        return next((saga for saga in self.sagas if saga.name == name), self.saga)
+
+    def orders(self, scenario: Scenario) -> tuple[Order, ...]:
+        """The orders of a scenario, in the order of their submission: each knows what it is of, and its children."""
+        return tuple(placed(order, self.definition(order.saga)) for order in scenario.orders)
 
     @cached_property
     def declared(self) -> Mapping[str, object]:
@@ -348,6 +364,7 @@ def adapter(
     invariants: Iterable[Rule | Judge] = (),
     resubmits: bool = False,
     wrong_answers: bool = False,
+    sagas: Iterable[Saga] = (),
 ) -> Callable[[_C], _C]:
     """Declare a class to be a system under test; times are virtual milliseconds. What each argument means is in the
     reference. ``participants`` plugs the user's own in, by name; ``around`` puts code of the user's around built-in
@@ -355,7 +372,7 @@ def adapter(
     are headers and may differ from attempt to attempt. Promises to be held to: ``max_attempts`` bounds the requests of
     one step in one direction over all incarnations, ``min_backoff_ms`` is the least time between two, ``deadline_ms``
     is when a saga is over or in a person's hands. ``actors`` are scripts of who acts beside the orchestrator,
-    ``invariants`` rules of its own: see `rule`.
+    ``invariants`` rules of its own: see `rule`. ``sagas`` are further definitions, see `Scenario.of`.
     """
     given = dict(locals())
     _check_saga(saga)
@@ -405,12 +422,35 @@ def _check_saga(saga: object) -> None:
 
 def check_declared(declared: Adapter, where: str) -> None:
     """Raise UsageError where one thing that is declared does not fit another."""
-    _check_scenarios(declared.scenarios, declared.saga, where)
-    check_operations(declared.saga, declared.operations)
-    participants = {operation.partition(".")[0] for operation in (*declared.saga.by_operation, *declared.operations)}
+    _check_definitions(declared)
+    _check_scenarios(declared.scenarios, declared.known, where)
+    check_operations(declared.known, declared.operations)
+    participants = {operation.partition(".")[0] for operation in (*declared.known.by_operation, *declared.operations)}
     check_actors(declared.actors, declared.scenarios, participants, where)
     _check_promises(declared)
     _check_messages(declared)
+
+
+def _check_definitions(adapter: Adapter) -> None:
+    """Raise UsageError where its definitions cannot stand beside one another, or a scenario names none of them."""
+    where = f"adapter {adapter.name!r}"
+    for saga in adapter.sagas:
+        if not isinstance(saga, Saga):
+            raise UsageError(f"{where}: sagas has {saga!r}; write sagas=[sagafuzz.Saga(name, [steps])]")
+    names = [saga.name for saga in (adapter.saga, *adapter.sagas)]
+    for name in names:
+        if names.count(name) > 1:
+            raise UsageError(f"{where}: two of its sagas are called {name!r}; give each its own name")
+    try:
+        assert adapter.known.steps
+    except UsageError as error:
+        raise UsageError(f"{where}: {error}") from None
+    for scenario in adapter.scenarios:
+        for name in scenario.of:
+            if name not in names:
+                raise UsageError(
+                    f"scenario {scenario.name!r}: of has {name!r}{nearest(name, names)}; {where} has {', '.join(names)}"
+                )
 
 
 def _check_scenarios(scenarios: tuple[Scenario, ...], saga: Saga, name: str) -> None:
@@ -433,10 +473,10 @@ def _check_promises(adapter: Adapter) -> None:
             raise UsageError(f"{where}: definitions[{name!r}] is {saga!r}; write a Saga for each version")
     if isinstance(adapter.max_attempts, Mapping):
         for operation in adapter.max_attempts:
-            if operation not in adapter.saga.by_operation:
+            if operation not in adapter.known.by_operation:
                 raise UsageError(
                     f"{where}: max_attempts bounds {operation!r}, which no step of {adapter.saga.name!r} has"
-                    f"{nearest(operation, adapter.saga.by_operation)}"
+                    f"{nearest(operation, adapter.known.by_operation)}"
                 )
     _check_named(adapter)
     for name in adapter.around:
@@ -451,7 +491,7 @@ def _check_promises(adapter: Adapter) -> None:
 
 def _check_named(adapter: Adapter) -> None:
     """Raise UsageError where something is declared of a participant that nobody asks, or that no participant can be."""
-    sagas = (adapter.saga, *adapter.definitions.values())
+    sagas = (adapter.known, *adapter.definitions.values())
     operations = [operation for saga in sagas for operation in saga.by_operation]
     asked = {operation.partition(".")[0] for operation in (*operations, *adapter.operations)}
     for name, scope in adapter.key_scope.items():
@@ -475,10 +515,10 @@ def _check_messages(adapter: Adapter) -> None:
         if not isinstance(topic, Topic):
             raise UsageError(f"{where}: topics[{name!r}] is {topic!r}; write a sagafuzz.Topic(...)")
     for operation, name in adapter.emits.items():
-        if operation not in adapter.saga.by_operation:
+        if operation not in adapter.known.by_operation:
             raise UsageError(
                 f"{where}: emits names {operation!r}, which no step of {adapter.saga.name!r} has"
-                f"{nearest(operation, adapter.saga.by_operation)}"
+                f"{nearest(operation, adapter.known.by_operation)}"
             )
         if not isinstance(name, str) or not name:
             raise UsageError(f"{where}: emits[{operation!r}] is {name!r}; write the topic, a non-empty string")

@@ -85,10 +85,12 @@ class Step:
     where the saga completes with all the parts that it asked for, "any" where one is enough. ``amount`` names the
     field of a request, or of its answer, that says how much: then the step can be undone in parts that add up.
     ``consumes`` names an earlier step that this one uses up: what was captured is not held any more.
+    ``child`` says that the step is a saga of its own, in the place of ``operation`` and ``undo``: it is done when the
+    child is completed, and undone when the child is compensated.
     """
 
     name: str
-    operation: str
+    operation: str = ""
     undo: str | None = None
     _: KW_ONLY
     pivot: bool = False
@@ -98,22 +100,49 @@ class Step:
     needs: str = field(default=ALL, metadata=NEWER)
     amount: str | None = field(default=None, metadata=NEWER)
     consumes: str | None = field(default=None, metadata=NEWER)
+    child: Saga | None = field(default=None, metadata=NEWER)
 
     def __post_init__(self) -> None:
         for label, text in (("name", self.name), ("operation", self.operation)):
-            if not isinstance(text, str) or not text:
+            if (not isinstance(text, str) or not text) and (label == "name" or self.child is None):
                 raise UsageError(f"step {self.name!r}: its {label} is {text!r}; write a non-empty string")
+        if self.child is not None:
+            self._check_child()
+            return
         if self.undo is not None and not isinstance(self.undo, str):
             raise UsageError(f"step {self.name!r}: its undo is {self.undo!r}; write a string, or leave it out")
         for text in (self.operation, *((self.undo,) if self.undo is not None else ())):
             _check_operation(text, f"step {self.name!r}")
         if self.undo == self.operation:
             raise UsageError(f"step {self.name!r}: its undo is its own operation {self.operation!r}; name the inverse")
+        self._take_after()
+        self._check_words()
+
+    def _take_after(self) -> None:
         if isinstance(self.after, str):
             raise UsageError(f"step {self.name!r}: after={self.after!r} is a string; write after=({self.after!r},)")
         if self.after is not None:
             object.__setattr__(self, "after", tuple(self.after))
-        self._check_words()
+
+    def _check_child(self) -> None:
+        where = f"step {self.name!r}"
+        if not isinstance(self.child, Saga):
+            raise UsageError(f"{where}: child={self.child!r}; write a Saga, child=Saga(name, [steps])")
+        asked = {"operation": self.operation, "undo": self.undo, "many": self.many, "amount": self.amount}
+        for label, given in {**asked, "consumes": self.consumes}.items():
+            if given:
+                raise UsageError(
+                    f"{where}: it has a child and {label}={given!r}; what is asked, and undone, are the child's steps: "
+                    f"leave {label} out"
+                )
+        if set(self.name) & set("./:[]"):
+            raise UsageError(f"{where}: its name is a part of its child's id; write it without any of . / : [ ]")
+        if self.child.has_a_pivot and not (self.pivot or self.retriable):
+            raise UsageError(
+                f"{where}: its child {self.child.name!r} has a pivot, so it cannot be undone with its parent; "
+                f"write pivot=True, or retriable=True after the pivot"
+            )
+        self._take_after()
 
     def _check_words(self) -> None:
         if self.needs not in (ALL, ANY):
@@ -135,13 +164,24 @@ class Step:
             "one part is enough": self.needs == ANY,
             f"amount: {self.amount}": self.amount is not None,
             f"uses up {self.consumes}": self.consumes is not None,
+            f"child: {self.child.name if self.child else ''}": self.child is not None,
         }
         return tuple(words for words, holds in said.items() if holds)
 
     @property
     def participant(self) -> str:
-        """Who is asked to do it: what stands before the dot in ``operation``."""
+        """Who is asked to do it: what stands before the dot in ``operation``; "" for a child."""
         return self.operation.partition(".")[0]
+
+    @property
+    def does(self) -> str:
+        """What it does, in words: its operation, or the name of its child."""
+        return self.operation if self.child is None else self.child.name
+
+    @property
+    def can_be_undone(self) -> bool:
+        """True if it has an undo: of a child, one of its steps."""
+        return self.undo is not None if self.child is None else any(step.can_be_undone for step in self.child.steps)
 
 
 @dataclass(frozen=True)
@@ -297,10 +337,17 @@ class Saga:
                 f"take one name out of an 'after'"
             )
         for step in self.steps:
-            if step.consumes is not None and step.consumes not in self.ancestors[step.name]:
+            if step.consumes is None:
+                continue
+            if step.consumes not in self.ancestors[step.name]:
                 raise UsageError(
                     f"saga {self.name!r}: step {step.name!r} consumes {step.consumes!r}, which is no step before it"
                     f"{nearest(step.consumes, self.ancestors[step.name])}"
+                )
+            if step.consumes in self.children:
+                raise UsageError(
+                    f"saga {self.name!r}: step {step.name!r} consumes {step.consumes!r}, which is a saga of its own; "
+                    f"name a step that asks a participant"
                 )
         pivots = [step.name for step in self.steps if step.pivot]
         for index, first in enumerate(pivots):
@@ -339,7 +386,7 @@ class Saga:
     @cached_property
     def by_operation(self) -> dict[str, tuple[Step, str]]:
         """From an operation to its step and direction ("F" or "C")."""
-        table = {step.operation: (step, FORWARD) for step in self.steps}
+        table = {step.operation: (step, FORWARD) for step in self.steps if step.child is None}
         table.update({step.undo: (step, COMPENSATION) for step in self.steps if step.undo is not None})
         return table
 
@@ -369,6 +416,16 @@ class Saga:
 
     def _uses_up_its_own(self, step: Step) -> bool:
         return step.consumes is not None and self.by_name[step.consumes].participant == step.participant
+
+    @cached_property
+    def children(self) -> dict[str, Saga]:
+        """The steps that are sagas of their own, by their names."""
+        return {step.name: step.child for step in self.steps if step.child is not None}
+
+    @cached_property
+    def has_a_pivot(self) -> bool:
+        """True if there is a point in it from which there is no way back."""
+        return any(step.pivot for step in self.steps)
 
     @cached_property
     def counted(self) -> bool:
@@ -438,7 +495,7 @@ class Saga:
         found = self.step(step)
         if found is None:
             return step
-        operation = found.operation if direction == FORWARD else (found.undo or f"{found.operation} (undo)")
+        operation = found.does if direction == FORWARD else (found.undo or f"{found.does} (undo)")
         part = split(step)[1]
         return instance(operation, part) if part else operation
 

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from .errors import UsageError
+from .plain import NEWER
 from .saga import Saga
 
 
@@ -17,7 +18,8 @@ class Order:
     """One request of a client, handed to the adapter's ``run``.
 
     ``id`` names the saga in every event. ``amount`` is in whole money units,
-    ``quantity`` in pieces. ``data`` is the scenario's own.
+    ``quantity`` in pieces. ``data`` is the scenario's own. ``saga`` is the name of the definition that it is of.
+    ``children`` are, by the step, the orders of the sagas that are steps of this one; each knows its ``parent``.
     """
 
     id: str
@@ -26,6 +28,9 @@ class Order:
     amount: int
     account: str
     data: Mapping[str, object] = field(default_factory=dict, hash=False)
+    saga: str = field(default="", metadata=NEWER)
+    parent: str = field(default="", metadata=NEWER)
+    children: Mapping[str, Order] = field(default_factory=dict, hash=False, metadata=NEWER)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +44,7 @@ class Scenario:
     they are submitted, where that is not their own. No fault strikes at the requests and writes of the first
     ``undisturbed`` sagas: what is tried is what the later ones make of what those left.
     ``actors`` are those, by name, who act beside the orchestrators: scripts that the adapter declares.
+    ``of`` names, in turn, the definitions that the orders are of, where the adapter has several.
     ``succeeds`` says whether the orders are meant to go through, None where that
     follows from the rest (see `meant_to_succeed`).
     """
@@ -60,6 +66,7 @@ class Scenario:
     data: Mapping[str, object] = field(default_factory=dict, hash=False)
     succeeds: bool | None = None
     actors: tuple[str, ...] = ()
+    of: tuple[str, ...] = field(default=(), metadata=NEWER)
 
     def __post_init__(self) -> None:
         where = f"scenario {self.name!r}"
@@ -95,6 +102,15 @@ class Scenario:
         object.__setattr__(self, "submitted", tuple(self.submitted))
         self._check_rejections()
         self._check_actors()
+        self._check_definitions()
+
+    def _check_definitions(self) -> None:
+        names: Any = self.of
+        if isinstance(names, str) or not all(isinstance(name, str) for name in names):
+            raise UsageError(
+                f"scenario {self.name!r}: of={self.of!r}; write a tuple of the names of sagas, ('order',) for example"
+            )
+        object.__setattr__(self, "of", tuple(self.of))
 
     def _check_actors(self) -> None:
         names: Any = self.actors
@@ -125,6 +141,7 @@ class Scenario:
                 amount=self.amounts[(number - 1) % len(self.amounts)],
                 account=self.accounts[(number - 1) % len(self.accounts)],
                 data=self.data,
+                saga=self.of[(number - 1) % len(self.of)] if self.of else "",
             )
             for number in self.submitted or range(1, self.sagas + 1)
         )
@@ -179,7 +196,7 @@ costs as much as that one, and not twice as much."""
 
 def default_scenarios(saga: Saga) -> tuple[Scenario, ...]:
     """What an adapter that brings no scenarios of its own is asked: succeed, be declined, contend, succeed twice."""
-    refusable = [step for step in saga.steps if not step.retriable]
+    refusable = [step for step in saga.steps if not step.retriable and step.child is None]
     payments = [step for step in refusable if step.participant == "payment"]
     if not refusable:
         return (SUCCEEDS, CONTENDED, IN_TURN)

@@ -84,6 +84,8 @@ class Run(NamedTuple):
             scenario=setup.scenario.name,
             declared=setup.adapter.declared,
             given=setup.scenario if setup.adapter.invariants else None,
+            others=setup.adapter.sagas,
+            of={order.id: order.saga for order in setup.orders.values()} if setup.adapter.sagas else {},
         )
 
 

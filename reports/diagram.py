@@ -91,7 +91,7 @@ def _participants(history: History) -> tuple[str, ...]:
     taking_part = dict.fromkeys(
         str(event.get("operation")).partition(".")[0] for event in history.events if event.kind == SEND
     )
-    declared = dict.fromkeys(step.participant for step in history.saga.steps)
+    declared = dict.fromkeys(step.participant for step in history.known.steps if step.child is None)
     ordered = [name for name in declared if name in taking_part]
     ordered.extend(name for name in taking_part if name not in declared)
     return tuple(ordered)

@@ -7,6 +7,7 @@ import re
 from collections.abc import Collection, Iterable, Iterator
 from typing import Final
 
+from ..definitions import child_id
 from ..history import (
     ADOPT,
     ALERT,
@@ -107,13 +108,18 @@ class _Names:
         directions: list[tuple[str, str]] = []
         if violation.step:
             directions += [(violation.step, FORWARD), (violation.step, COMPENSATION)]
-        for step in history.saga.steps:
+        for step in history.known.steps:
             if self.says(step.name) or self.says(step.operation):
                 directions.append((step.name, FORWARD))
             if step.undo is not None and (self.says(step.undo) or self.says(step.name)):
                 directions += [(step.name, FORWARD), (step.name, COMPENSATION)]
         both = dict.fromkeys(directions)
         self.calls = [(saga, step, direction) for saga in self.sagas for step, direction in both]
+        for saga in (each for each in self.sagas if history.known.children):
+            for name, child in history.definition(saga).children.items():
+                if (name, FORWARD) in both or (name, COMPENSATION) in both:  # what it does is what its steps do
+                    calls = ((child_id(saga, name), step.name, way) for step, way in child.by_operation.values())
+                    self.calls.extend(calls)
 
     def says(self, name: object) -> bool:
         """True if a name stands in the words of the violation, by itself."""

@@ -55,10 +55,10 @@ class _Narrator:
 
     def __init__(self, history: History, forced: frozenset[int]) -> None:
         self.drafts: list[Draft] = []
-        self._definition = history.saga
+        self._definition = history.known
         self._actors = history.actors
         self._submitted: set[str] = set()
-        self._several = len(history.sagas) > 1
+        self._several = history.several
         self._forced = forced
         self._struck: dict[int, list[Fault]] = {}
         for at, fired in zip(struck_rows(history), history.fired, strict=False):

@@ -42,13 +42,13 @@ def graph(saga: Saga) -> Markup:
             if name in column
         )
         note = "pivot" if step.pivot else "retriable" if step.retriable else _group_of(saga, step.name)
-        parts.append(_box(x, y, "p" if step.pivot else "s", step.name, step.operation, note))
-        if step.undo is None:
+        parts.append(_box(x, y, "p" if step.pivot else "s", step.name, step.does, note))
+        if not step.can_be_undone:
             undone = "" if step.pivot or step.retriable else "nothing to undo"
             parts.append(Markup('<text class="m" x="{}" y="{}">{}</text>').format(x + 6, y + _ROW + 14, undone))
         else:
             parts.append(Markup('<path class="u" d="M{} {}v16"/>').format(x + _BOX // 2, y + 41))
-            parts.append(_box(x, y + _ROW, "c", "undo", step.undo, ""))
+            parts.append(_box(x, y + _ROW, "c", "undo", step.undo or f"all of {step.does}", ""))
     wide, high = (max(column.values()) + 1) * _PITCH, max(deep.values()) * _ROW * 2
     names = "; ".join(f"{clean(step.name, 24)}{', the pivot' if step.pivot else ''}" for step in steps)
     return Markup(

@@ -95,7 +95,8 @@ class _Reader:
     def read(self, event: Event) -> None:
         kind, msg = event.kind, event.msg
         if kind == h.SUBMIT:
-            self.sagas[event.saga] = self._open(event, "saga", f"{self.history.saga.name} {event.saga}", -1)
+            name = self.history.definition(event.saga).name
+            self.sagas[event.saga] = self._open(event, "saga", f"{name} {event.saga}", -1)
         elif kind == h.CLIENT_ACK and event.saga in self.sagas:
             outcome = str(event.get("outcome"))
             self.sagas[event.saga].close(event.t_us, outcome, bad=outcome != "completed")

@@ -74,6 +74,8 @@ STEP = {
     "needs": "`any` where the saga completes with one of the parts; else with all that were asked for",
     "amount": "the field of its requests, or of their answers, that says how much: undos in parts add up to it",
     "consumes": "the earlier step that it uses up, as a capture does what was authorised",
+    "child": "the saga that the step is, in the place of an operation and an undo, see "
+    "[trips](trips.md#a-step-that-is-a-saga-of-its-own)",
 }
 MESSAGE_FIELDS = {
     "topic": "what the message is about, as `payment.captured`",
@@ -122,6 +124,7 @@ ADAPTER = {
     "[participants and rules of your own](own.md)",
     "resubmits": "`True` where a client may send its order again, and one order is one saga",
     "wrong_answers": "`True` where wrong answers are searched too: malformed, empty, another's, success without effect",
+    "sagas": "further definitions, of which a scenario may have orders; `order.saga` names the one that an order is of",
 }
 MANIFEST = {
     "name": "how reports call the system; left out: the name of the file",
@@ -220,6 +223,7 @@ SCENARIO = {
     "data": "anything; it comes with each order as `order.data`",
     "succeeds": "whether its orders are meant to go through; left out: where nothing above refuses them",
     "actors": "the names of those who act beside the orchestrator, of the adapter's `actors`",
+    "of": "the names of the definitions that the orders are of, in turn; left out: the adapter's `saga`",
 }
 OUTCOMES = {
     "COMPLETED": "every step is in effect",

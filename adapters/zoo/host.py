@@ -141,22 +141,22 @@ class MutableOrchestrator:
 
     def _forward(self, state: State) -> bool:
         """Do the steps in order. False when the saga is to be compensated."""
-        for name in self._saga.sequence:
-            if name in state.done:
-                continue
-            if self._cancelled(state):
-                return False
-            if name not in state.begun:
-                state.begun.append(name)
-                self._save(state, "intent", name)
-            try:
-                state.done[name] = self._request(state, self._saga.by_name[name])
-            except Rejected:
-                state.refused = name  # a keyed refusal is definite, whatever went before it
-                return False
-            except (CallTimeout, Unavailable):
-                return False  # unknown: it is undone with the others
-            self._save(state, "outcome", name)
+        left = (name for name in self._saga.sequence if name not in state.done)
+        return all(not self._cancelled(state) and self._do(state, name) for name in left)
+
+    def _do(self, state: State, name: str) -> bool:
+        """Do one step. False when the saga is to be compensated."""
+        if name not in state.begun:
+            state.begun.append(name)
+            self._save(state, "intent", name)
+        try:
+            state.done[name] = self._request(state, self._saga.by_name[name])
+        except Rejected:
+            state.refused = name  # a keyed refusal is definite, whatever went before it
+            return False
+        except (CallTimeout, Unavailable):
+            return False  # unknown: it is undone with the others
+        self._save(state, "outcome", name)
         return True
 
     def _cancelled(self, state: State) -> bool:
@@ -187,9 +187,9 @@ class MutableOrchestrator:
             self._save(state, "compensating")
         for name in reversed(state.begun):
             step = self._saga.by_name[name]
-            if step.undo is None or name in (state.refused, *state.undone, *state.stuck):
+            if not step.can_be_undone or name in (state.refused, *state.undone, *state.stuck):
                 continue
-            if self._undo(state, step, step.undo):
+            if self._undo(state, step, step.undo or ""):
                 state.undone.append(name)
                 self._save(state, "undone", name)
             else:

@@ -260,7 +260,7 @@ class _Checker:
 
     def check(self, adapter: Adapter) -> Verified:
         certificate = self._certificate
-        steps = tuple((step.name, step.operation, step.undo or "") for step in adapter.saga.steps)
+        steps = tuple((step.name, step.operation, step.undo or "") for step in adapter.known.steps)
         if steps != certificate.saga.steps:
             return Verified(result="CANNOT RUN", reason=f"the saga of {adapter.name!r} has other steps now")
         if certificate.saga.definition not in (None, adapter.saga):

@@ -48,7 +48,7 @@ class ScenarioCoverage:
         self.cells: dict[tuple[str, Site, str], Counts] = {}
         self.reached: Counter[Site] = Counter()
         self.barred: Counter[tuple[Site, Impossible]] = Counter()
-        self.orders = Orders(setup) if len(setup.orders) > 1 else None
+        self.orders = Orders(setup) if len(setup.known) > 1 else None
         self._modes: dict[tuple[str, Site], str] = {}
         self.idle: set[str] = set()  # kinds that struck, and changed nothing
 
@@ -90,7 +90,7 @@ class ScenarioCoverage:
     def by_step(self) -> dict[tuple[str, str, str], set[Site]]:
         """Kinds that a property of the step rules out, as (kind, where, reason): the sites reached there."""
         found: dict[tuple[str, str, str], set[Site]] = {}
-        saga = self.setup.adapter.saga
+        saga = self.setup.adapter.known
         conditional = [kind for kind in FAULT_KINDS.values() if kind.unless and kind.name in self.setup.kinds]
         for site in map(Site._make, self.reached):
             step = saga.step(site.subject) if site.direction else None
@@ -136,7 +136,7 @@ class ScenarioCoverage:
         return kind in self.setup.kinds and (self.only is None or kind in self.only)
 
     def _fits(self, kind: FaultKind, site: Site) -> bool:
-        step = self.setup.adapter.saga.step(site.subject) if site.direction else None
+        step = self.setup.adapter.known.step(site.subject) if site.direction else None
         return infeasible(kind, phase=site.phase, direction=site.direction, step=step) is None
 
 
@@ -262,17 +262,17 @@ class Orders:
 
     def __init__(self, setup: Setup) -> None:
         self._setup = setup
-        self._saga = setup.adapter.saga
+        self._saga = setup.adapter.known
         ledgers = setup.ledgers()
         self._subject: dict[tuple[str, str], str] = {
             (service, id): ledgers[service].subject(order)
             for service in setup.services
-            for id, order in setup.orders.items()
+            for id, order in setup.known.items()
         }
         self._several = frozenset(
             service
             for service in setup.services
-            if len({self._subject[service, id] for id in setup.orders}) < len(setup.orders)
+            if len({self._subject[service, id] for id in setup.known}) < len(setup.known)
         )
         self.seen: Counter[tuple[Operation, Operation]] = Counter()
         self.handled: set[Operation] = set()
@@ -313,10 +313,13 @@ class Orders:
             )
 
     def _pairs(self) -> Iterator[tuple[Operation, Operation]]:
-        operations = [(step.name, direction) for step, direction in self._saga.by_operation.values()]
-        for one, other in permutations(self._setup.orders, 2):
-            for step, direction in operations:
-                for beside, back in operations:
+        operations = {
+            id: [(step.name, direction) for step, direction in self._setup.definition(id).by_operation.values()]
+            for id in self._setup.known
+        }
+        for one, other in permutations(operations, 2):
+            for step, direction in operations[one]:
+                for beside, back in operations[other]:
                     pair = ((one, step, direction), (other, beside, back))
                     together = self._saga.by_name[step].participant == self._saga.by_name[beside].participant
                     if together and self._conflict(*pair):

@@ -45,7 +45,7 @@ class Driver:
         self.actions: list[Action] = []
         self.shown: list[str] = []
         self._sim = Simulation(setup, manual=True)
-        self._orders = list(setup.scenario.orders)
+        self._orders = list(setup.orders.values())
         self._submitted: list[str] = []
         self._closed = False
         self.line = noted_line(self._sim, noted) if noted >= 0 else lambda: ""

@@ -193,7 +193,7 @@ class Enumerator:
         if found is None:
             found = self._kinds[shape] = tuple(
                 kind
-                for kind in feasible_kinds(self.setup.adapter.saga, Site._make(site), self.setup.capabilities)
+                for kind in feasible_kinds(self.setup.adapter.known, Site._make(site), self.setup.capabilities)
                 if kind in self.setup.kinds and (self.only is None or kind in self.only)
             )
         return found

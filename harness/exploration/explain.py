@@ -57,7 +57,7 @@ def explain(setup: Setup, plan: Plan, violation: Violation, history: History) ->
         for part, candidate in zip(parts, without, strict=True)
     )
     near = [*without, *(tried(other, words) for other, words in _moved(setup, plan))]
-    culprits = culprits_of(history.saga, [str(fault.kind) for fault in plan.faults], [f.site for f in plan.faults])
+    culprits = culprits_of(history.known, [str(fault.kind) for fault in plan.faults], [f.site for f in plan.faults])
     said = _explanation(violation, history, removed, near, culprits, setup.catalogue)
     return replace(said, code=line_at(setup, plan, violation, history))
 
@@ -205,7 +205,7 @@ def _at(history: History, index: int) -> str:
     if index >= len(history.rows):
         return "it is over"
     event = history.events[index]
-    words = event_in_words(event, history.saga, several=len(history.sagas) > 1, asked=_asked(history, event))
+    words = event_in_words(event, history.known, several=history.several, asked=_asked(history, event))
     return f"{words} at {_ms(event.t_us)}"
 
 
@@ -318,7 +318,7 @@ def _columns(facts: Facts) -> list[str]:
 def _states(facts: Facts, violation: Violation) -> Iterator[StateRow]:
     """The sagas that the violation is about (all, where it is of the whole), by their net effects."""
     columns = _columns(facts)
-    for id in facts.history.sagas:
+    for id in facts.sagas:
         if violation.saga in ("", id):
             saga = facts.sagas[id]
             expected = dict(zip((step.name for step in saga.definition.steps), _expected(saga), strict=True))
@@ -336,7 +336,7 @@ def _found(saga: SagaFacts, step: Step) -> str:
         return "used up"
     if step.name in saga.sums:
         return spelled(saga.sums[step.name].left)
-    return str(_net(saga, step.name, free=step.undo is None))
+    return str(_net(saga, step.name, free=not step.can_be_undone))
 
 
 def _net(saga: SagaFacts, step: str, *, free: bool) -> int:
@@ -372,7 +372,7 @@ def _expected(saga: SagaFacts) -> tuple[str, ...]:
     if outcome == COMPLETED:
         free, beside = _free(saga), excess(saga)
         return tuple("0" if step.name in beside else _done(saga, step, free) for step in steps)
-    undone = tuple("0" if step.undo is not None or step.pivot else "any" for step in steps)
+    undone = tuple("0" if step.can_be_undone or step.pivot else "any" for step in steps)
     undone = tuple("any" if step.name in saga.used else entry for step, entry in zip(steps, undone, strict=True))
     if outcome == COMPENSATED:
         return undone

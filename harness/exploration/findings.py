@@ -88,7 +88,7 @@ def shown_by(
 def ranked(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     """By invariant; within one the fewest faults first, then the latest step: what it does is hardest to take back."""
     findings = tuple(findings)
-    steps = {step.name: n for finding in findings for n, step in enumerate(finding.history.saga.steps)}
+    steps = {step.name: n for finding in findings for n, step in enumerate(finding.history.known.steps)}
 
     def rank(finding: Finding) -> tuple[object, ...]:
         violation = finding.violation

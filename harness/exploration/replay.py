@@ -161,7 +161,7 @@ def obstacle(recorded: Replay, setup: Setup) -> str:
         return reason
     plan = recorded.plan
     named = [*(fault.site for fault in plan.faults), *plan.yields] if plan is not None else []
-    unknown = [site for site in named if site.saga not in setup.orders]
+    unknown = [site for site in named if site.saga not in setup.known]
     return f"the scenario has no {unknown[0].saga}" if unknown else ""
 
 

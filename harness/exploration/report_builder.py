@@ -81,7 +81,7 @@ class ReportBuilder:
             adapter=adapter.name,
             spec=adapter.spec or adapter.name,
             saga=adapter.saga.name,
-            steps=tuple((step.name, step.operation, step.undo or "") for step in adapter.saga.steps),
+            steps=tuple((step.name, step.operation, step.undo or "") for step in adapter.known.steps),
             verdict=verdict,
             complete=self._stop is None and not self._left and not self._parts_only,
             max_faults=settings.max_faults,

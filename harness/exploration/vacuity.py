@@ -28,8 +28,13 @@ def completes(run: Run, setup: Setup) -> bool:
             done.setdefault(row[SAGA], set()).add(split(row[STEP])[0])
         elif row[KIND] == APPLY and row[DIRECTION] == COMPENSATION:
             undone.add(row[SAGA])
-    steps = setup.adapter.saga.by_name.keys() - setup.adapter.saga.grouped
-    return any(done[saga] >= steps and saga not in undone for saga in done)
+    return any(saga not in undone and steps >= _needed(setup, saga) for saga, steps in done.items())
+
+
+def _needed(setup: Setup, saga: str) -> set[str]:
+    """The steps without which a saga cannot have completed, as far as participants are asked for them."""
+    definition = setup.definition(saga)
+    return definition.by_name.keys() - definition.grouped - definition.children.keys()
 
 
 def refused_by_its_own(run: Run, setup: Setup) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ..definitions import parent_of
 from ..saga import ANY, COMPENSATION, FORWARD, Step, split
 from ..verdict import Violation
 from .effects import binds
@@ -31,20 +32,25 @@ from .registry import Checked, Usual, invariant
 )
 def monotone_terminal(facts: Facts) -> Checked:
     """Judged from the first terminal claim on. From "stuck" a person may lead to "compensated", and, where one was
-    called, to "completed"."""
+    called, to "completed". A saga that is a step of another one may be undone with it after it was completed."""
     exercised, found = False, []
     for saga in facts.sagas.values():
         if not saga.claims:
             continue
         exercised = True
         first_at, first, _ = saga.claims[0]
+        undoable = bool(parent_of(saga.id))  # with its parent, after it was completed
         for at, outcome, _ in saga.claims[1:]:
+            if undoable and first == COMPLETED and outcome in (COMPENSATED, STUCK):
+                continue
             if outcome != first and not (first == STUCK and (outcome == COMPENSATED or _called(saga))):
                 found.append(_second_end(saga, first, outcome, at))
                 break
         if first not in (COMPLETED, COMPENSATED):
             continue
         for (step, direction), call in saga.calls.items():
+            if undoable and first == COMPLETED and direction == COMPENSATION:
+                continue
             late = [at for at, _, _ in call.effective if at > first_at and not _mends(facts, direction, at)]
             if late:
                 operation = facts.saga.operation(step, direction)
@@ -94,10 +100,11 @@ def _second_end(saga: SagaFacts, first: str, second: str, position: int) -> Viol
     repair="answer when the end is durable; while an outcome is unknown say 'pending'",
 )
 def client_truth(facts: Facts) -> Checked:
-    """Completed: every step in effect. Compensated: no step in effect."""
+    """Completed: every step in effect. Compensated: no step in effect. Of a saga that is a step of another one its last
+    end counts: it is undone with its parent."""
     exercised, found = False, []
     for saga in facts.sagas.values():
-        for at, outcome, to_client in saga.claims:
+        for at, outcome, to_client in saga.claims if not parent_of(saga.id) else saga.claims[-1:]:
             if not to_client or outcome not in (COMPLETED, COMPENSATED):
                 continue
             exercised = True
@@ -187,7 +194,7 @@ def _took_effect(saga: SagaFacts, step: Step, claim: int) -> bool:
     call = saga.calls.get((step.name, FORWARD))
     if call is None:
         return False
-    return (step.undo is None and 0 <= call.applied < claim) or any(at < claim for at, _, _ in call.effective)
+    return (not step.can_be_undone and 0 <= call.applied < claim) or any(at < claim for at, _, _ in call.effective)
 
 
 def _parts_of(saga: SagaFacts, step: Step) -> Iterator[Step]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from ..definitions import parent_of
 from ..history import ANSWER, CRASH, DATA, KIND, LOST, SAGA, TIMEOUT
 from ..verdict import Violation
 from .facts import Facts
@@ -94,7 +95,8 @@ def sane_answer(facts: Facts) -> Checked:
     explains=("I2", "I3", "I10", "I11", "I13", "I16"),
 )
 def comes_to_rest(facts: Facts) -> Checked:
-    """A livelock in virtual time, a loop that touches no port, or a saga whose client waits for ever."""
+    """A livelock in virtual time, a loop that touches no port, or a saga whose client waits for ever: a saga that is a
+    step of another one has none."""
     found = []
     if facts.end in ("livelock", "spins"):
         how = "goes round without an end" if facts.end == "livelock" else "computes for ever without touching a port"
@@ -111,7 +113,7 @@ def comes_to_rest(facts: Facts) -> Checked:
     for saga in facts.sagas.values():
         answered = saga.claims or saga.raised or saga.nonsense or saga.pending >= 0 or saga.dead
         crashed = any(at > saga.submitted for at, _ in facts.crashes)
-        if saga.submitted >= 0 and not answered and not crashed and not facts.strays:
+        if saga.submitted >= 0 and not parent_of(saga.id) and not answered and not crashed and not facts.strays:
             found.append(
                 Violation(
                     invariant="C3",

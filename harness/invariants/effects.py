@@ -11,9 +11,10 @@ from ..keys import CONFIRMS, OPERATION, TENANT, usual_scope
 from ..saga import COMPENSATION, FORWARD, Step, split
 from ..verdict import Violation
 from .calls import CallFacts
+from .children import left_alone
 from .facts import Facts, SagaFacts, knew
 from .parts import Overdraft, excess, overdrafts, spelled
-from .registry import Checked, invariant
+from .registry import Checked, Usual, invariant
 
 
 @invariant(
@@ -173,7 +174,7 @@ def _left(facts: Facts, saga: SagaFacts) -> list[str]:
     nets = {step.name: saga.net(step.name) for step in steps}
     if all(net >= 1 or saga.handed_over(name) for name, net in nets.items()):
         return []
-    if (facts.saga.terms or facts.saga.groups) and all(map(saga.handed_over, saga.missing())):
+    if (facts.saga.terms or facts.saga.groups or saga.children) and all(map(saga.handed_over, saga.missing())):
         return []
     return [step.name for step in steps if nets[step.name] > 0 and binds(step) and not saga.handed_over(step.name)]
 
@@ -181,7 +182,7 @@ def _left(facts: Facts, saga: SagaFacts) -> list[str]:
 def binds(step: Step) -> bool:
     """True if a saga that is not completed must not leave the step in effect: it can be undone, or it is
     the point from which there is no way back."""
-    return step.undo is not None or step.pivot
+    return step.can_be_undone or step.pivot
 
 
 @invariant(
@@ -193,6 +194,17 @@ def binds(step: Step) -> bool:
     nature="both",
     explains=("I3", "I16"),
     source="Garcia-Molina & Salem, Sagas, 1987",
+    apart={
+        "child without its parent": Usual(
+            cause="a rollback that does not reach the sagas that were started as steps of this one",
+            repair="write down the child's id before it is started, undo the child as the step that it is, and wait "
+            "for its end before the steps before it are undone",
+        ),
+        "parent without its child": Usual(
+            cause="a child that is compensated by itself, cancelled or timed out, after its parent has built on it",
+            repair="let the parent alone decide to undo a child that was completed, and undo the parent with it",
+        ),
+    },
 )
 def semantic_atomicity(facts: Facts) -> Checked:
     """All or nothing, judged at quiescence on what the participants hold. Alone it sees a pivot that stays while
@@ -208,6 +220,9 @@ def semantic_atomicity(facts: Facts) -> Checked:
             if not missing:
                 found.append(_two_alternatives(saga, left))
                 continue
+            if saga.children and (anomaly := left_alone(saga, left, missing)):
+                found.append(_family_parted(saga, left, missing, anomaly))
+                continue
             found.append(
                 Violation(
                     invariant="I2",
@@ -222,6 +237,24 @@ def semantic_atomicity(facts: Facts) -> Checked:
                 )
             )
     return exercised, found
+
+
+def _family_parted(saga: SagaFacts, left: list[str], missing: list[str], anomaly: str) -> Violation:
+    stays = anomaly == "child without its parent"
+    children = _and([saga.children[name].id for name in (left if stays else missing)])
+    others = _and(missing if stays else left)
+    verb = "are" if len(missing if stays else left) > 1 else "is"
+    return Violation(
+        invariant="I2",
+        anomaly=anomaly,
+        sentence=f"{saga.id} came to rest with its child {children} {'completed' if stays else 'undone'}, and {others} "
+        f"{verb} {'not ' if stays else ''}in effect",
+        expected="parent and child in effect, or neither",
+        got=anomaly,
+        saga=saga.id,
+        step=(left if stays else missing)[-1],
+        direction=FORWARD if stays else COMPENSATION,
+    )
 
 
 def _two_alternatives(saga: SagaFacts, left: list[str]) -> Violation:
@@ -254,7 +287,7 @@ def eventual_release(facts: Facts) -> Checked:
             continue
         exercised = True
         for step in leftovers(facts, saga):
-            if saga.definition.by_name[step].undo is None:
+            if not saga.definition.by_name[step].can_be_undone:
                 continue  # nothing that could be given back
             operation = facts.saga.operation(step, FORWARD)
             found.append(

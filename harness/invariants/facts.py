@@ -70,6 +70,7 @@ from ..history import (
 from ..saga import COMPENSATION, FORWARD, Outcome, Saga, Step, split
 from .beside import beside_actors
 from .calls import CallFacts, MessageFacts, on_message
+from .children import take_in
 from .parts import Sum, excused, settle
 
 COMPLETED = Outcome.COMPLETED.value
@@ -88,7 +89,8 @@ class SagaFacts:
     ``counted`` has the `net` of the steps for which more counts than how often they took effect, ``sums`` what those
     with an amount took and gave back, ``used`` by which ones a step was used up (see `parts`). ``free`` are the steps
     that leave nothing to undo, ``owned`` the positions of the durable writes that show an epoch, ``adopted`` those at
-    which a process said that it took the saga over."""
+    which a process said that it took the saga over. ``children`` are, by the step, the sagas that are steps of it and
+    were begun."""
 
     __slots__ = (
         "adopted",
@@ -96,6 +98,7 @@ class SagaFacts:
         "asked",
         "back",
         "calls",
+        "children",
         "claims",
         "counted",
         "dead",
@@ -122,6 +125,7 @@ class SagaFacts:
         self.counted: Mapping[str, int] = _NONE
         self.sums: Mapping[str, Sum] = _NONE
         self.used: Mapping[str, tuple[str, ...]] = _NONE
+        self.children: Mapping[str, SagaFacts] = _NONE
         self.submitted = -1
         self.calls: dict[tuple[str, str], CallFacts] = {}
         self.back: dict[str, CallFacts] = {}
@@ -230,11 +234,11 @@ class Facts:
 
     def __init__(self, history: History) -> None:
         self.history = history
-        self.saga: Saga = history.saga
+        self.saga: Saga = history.known
         scopes: Any = history.declared.get("key_scope", {})
         self.key_scopes: Mapping[str, str] = scopes
-        self._free = frozenset(step.name for step in history.saga.steps if step.undo is None)
-        self.sagas = {id: SagaFacts(id, self.saga, self._free) for id in history.sagas}
+        self._free = frozenset(step.name for step in self.saga.steps if not step.can_be_undone)
+        self.sagas = {id: SagaFacts(id, history.definition(id), self._free) for id in history.sagas}
         self._calls: dict[tuple[str, str, str], CallFacts] = {}  # those of all sagas, as their rows name them
         self.deaths: list[tuple[int, str]] = []
         self.crashes: list[tuple[int, str]] = []
@@ -257,6 +261,8 @@ class Facts:
                 handler(self, position, row)
         if self.saga.terms:
             settle(self)
+        if self.saga.children:
+            take_in(self)
 
     def meanwhile(self) -> Facts | None:
         """What had happened when a compensation had failed for as long as anybody waits, and nobody had been called to
@@ -267,8 +273,13 @@ class Facts:
 
     def of(self, row: Row) -> SagaFacts:
         found = self.sagas.get(row[SAGA])
+        return self.saga_of(row[SAGA]) if found is None else found
+
+    def saga_of(self, id: str) -> SagaFacts:
+        """What is known of the saga of that id: nothing as yet, where it is new."""
+        found = self.sagas.get(id)
         if found is None:
-            found = self.sagas[row[SAGA]] = SagaFacts(row[SAGA], self.saga, self._free)
+            found = self.sagas[id] = SagaFacts(id, self.history.definition(id), self._free)
         return found
 
     def call(self, row: Row) -> CallFacts:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from ..definitions import parent_of, root_of
 from ..history import DATA, DIRECTION, KIND, MSG, PROCESS, READ, SAGA, STEP
 from ..saga import COMPENSATION, FORWARD
 from ..verdict import Violation
@@ -114,6 +115,8 @@ def _replaced(accesses: Accesses, read: Touch) -> bool:
 def _gather(facts: Facts) -> Accesses:
     accesses = Accesses()
     for saga in facts.sagas.values():
+        if parent_of(saga.id):
+            continue  # what a child does is its order's doing
         if _is_undone(saga):
             accesses.undone.add(saga.id)
         elif any(outcome == COMPLETED for _, outcome, _ in saga.claims) or not saga.missing():
@@ -124,7 +127,7 @@ def _gather(facts: Facts) -> Accesses:
         reads = row[KIND] == READ
         touch = Touch(
             position=position,
-            saga=row[SAGA],
+            saga=root_of(row[SAGA]),
             step=row[STEP],
             direction=row[DIRECTION],
             message=row[MSG],

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ..definitions import parent_of
 from ..history import (
     ALERT,
     BOOT,
@@ -112,8 +113,8 @@ def _too_soon(facts: Facts, call: CallFacts, gap_ms: float) -> tuple[int, float]
 )
 def deadline(facts: Facts) -> Checked:
     """Judged where the adapter declares ``deadline_ms``, from the client's request on. The grace is one call
-    that is under way, and the time in which no orchestrator ran. Needed: a saga that ends too late ends
-    well."""
+    that is under way, and the time in which no orchestrator ran. A child has no deadline of its own. Needed: a saga
+    that ends too late ends well."""
     declared = facts.history.declared
     within: Any = declared.get("deadline_ms")
     if within is None:
@@ -122,7 +123,7 @@ def deadline(facts: Facts) -> Checked:
     exercised, found = False, []
     rows = facts.history.rows
     for saga in facts.sagas.values():
-        if saga.submitted < 0:
+        if saga.submitted < 0 or parent_of(saga.id):
             continue
         exercised = True
         due_us = rows[saga.submitted][T_US] + within * 1000

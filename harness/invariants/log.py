@@ -68,13 +68,13 @@ def _due(facts: Facts, saga: SagaFacts, kinds: set[str], step: str, direction: s
     """The (record, step) pairs that must be durable before such a request is sent."""
     due = [("create", "")] if "create" in kinds else []
     if direction == FORWARD:
-        if "intent" in kinds:
+        if "intent" in kinds and step not in saga.children:  # it has records of its own
             due.append(("intent", step))
         if "outcome" in kinds:
             due.extend(
                 ("outcome", before)
                 for before in saga.definition.predecessors.get(step, ())
-                if (before, FORWARD) in saga.calls and before not in saga.definition.grouped
+                if (before, FORWARD) in saga.calls and before not in saga.definition.grouped | saga.children.keys()
             )
     elif direction == COMPENSATION and "compensating" in kinds:
         due.append(("compensating", ""))

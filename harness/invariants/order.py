@@ -125,8 +125,8 @@ def _too_early(facts: Facts, saga: SagaFacts, undone: list[str]) -> list[Violati
                         Violation(
                             invariant="I4",
                             anomaly="undo before a later step settled",
-                            sentence=f"{saga.id}: {first} was sent while {step.operation} was still in flight",
-                            expected=f"the answer to {step.operation} first",
+                            sentence=f"{saga.id}: {first} was sent while {step.does} was still in flight",
+                            expected=f"the answer to {step.does} first",
                             got=f"{first} before it",
                             saga=saga.id,
                             step=early,
@@ -168,7 +168,7 @@ def exact_set(facts: Facts) -> Checked:
         asked = saga.undos()
         found.extend(_never_begun(facts, saga, asked))
         for step in saga.definition.steps:
-            if step.undo is None or step.name in asked or step.name in saga.dead or "" in saga.dead:
+            if not step.can_be_undone or step.name in asked or step.name in saga.dead or "" in saga.dead:
                 continue
             if _undone_beside(saga, step.name) or not saga.in_doubt(step) or _begun_after(saga, step.name, claim):
                 continue
@@ -269,7 +269,7 @@ def _left_out(facts: Facts, saga: SagaFacts, step: str, claim: int | None) -> Vi
         invariant="I5",
         anomaly="leaked effect" if leaked else "false terminal",
         sentence=sentence,
-        expected=f"{saga.definition.by_name[step].undo}, or a definite answer that there is nothing to undo",
+        expected=f"{saga.definition.operation(step, COMPENSATION)}, or a definite answer that there is nothing to undo",
         got="neither",
         saga=saga.id,
         step=step,
@@ -304,7 +304,7 @@ def compensation_policy(facts: Facts) -> Checked:
             continue
         failing = [step for step in undos if saga.calls[step, COMPENSATION].answered_ok is None]
         for step in saga.definition.steps:
-            if step.undo is None or not _due(saga, step, claimed):
+            if not step.can_be_undone or not _due(saga, step, claimed):
                 continue
             anomaly = _policy_broken(saga, step.name, undos, failing, claimed)
             if anomaly is not None:
@@ -321,7 +321,7 @@ def _kept_back_meanwhile(facts: Facts | None) -> list[Violation]:
         failing = [step for step in undos if saga.calls[step, COMPENSATION].answered_ok is None]
         for step in saga.definition.steps:
             waits = any(step.name in saga.definition.ancestors[other] for other in failing)
-            if failing and step.undo is not None and step.name not in undos and not waits and _due(saga, step, False):
+            if failing and step.can_be_undone and step.name not in undos and not waits and _due(saga, step, False):
                 found.append(_given_up(facts, saga, step.name, "undo kept back", failing))
     return found
 

@@ -235,7 +235,7 @@ class View:
             )
 
     def _operation(self, row: Row) -> str:
-        return self.saga.operation(row[STEP], row[DIRECTION]) if row[STEP] else ""
+        return self._history.known.operation(row[STEP], row[DIRECTION]) if row[STEP] else ""
 
 
 def _with_entry(balances: Mapping[str, Mapping[str, int]], row: Row) -> Mapping[str, Mapping[str, int]]:

@@ -37,9 +37,9 @@ class Sum(NamedTuple):
 def settle(facts: Facts) -> None:
     """Tell each saga of the facts what its definition came to."""
     for saga in facts.sagas.values():
-        if facts.saga.in_parts:
-            _unfold(facts.saga, saga)
-        if facts.saga.counted:
+        if saga.definition.in_parts:
+            _unfold(saga.definition, saga)
+        if saga.definition.counted:
             _count(facts.history.rows, saga)
 
 
@@ -58,7 +58,7 @@ def _unfold(definition: Saga, saga: SagaFacts) -> None:
         for step, parts in named.items()
     }
     saga.definition = definition.with_parts(asked)
-    saga.free = frozenset(step.name for step in saga.definition.steps if step.undo is None)
+    saga.free = frozenset(step.name for step in saga.definition.steps if not step.can_be_undone)
     for step, parts in named.items():
         names = [instance(step, part) for part in sorted(parts)]
         for told in (saga.dead, saga.alerts):

@@ -244,7 +244,7 @@ def data(facts: Facts) -> Checked:
     envelope: Any = facts.history.declared.get("envelope", ())
     for saga in facts.sagas.values():
         for step, undo in saga.back.items():
-            if not undo.sends:
+            if not undo.sends or step in saga.children:
                 continue
             forward = saga.calls.get((step, FORWARD))
             if forward is None or not forward.effective:

@@ -77,10 +77,9 @@ def _built_on(facts: Facts, saga: SagaFacts, step: Step, call: CallFacts, unknow
         return Violation(
             invariant="I6",
             anomaly="unknown taken for success",
-            sentence=f"{after.operation} for {saga.id} was sent although nobody knew whether {step.operation} had "
-            f"taken effect",
-            expected=f"a definite answer to {step.operation} first",
-            got=f"{after.operation} on the strength of none",
+            sentence=f"{after.does} for {saga.id} was sent although nobody knew whether {step.does} had taken effect",
+            expected=f"a definite answer to {step.does} first",
+            got=f"{after.does} on the strength of none",
             saga=saga.id,
             step=after.name,
             direction=FORWARD,
@@ -108,7 +107,7 @@ def _speaks_for_all(facts: Facts, saga: SagaFacts, step: Step) -> Violation:
     return Violation(
         invariant="I6",
         anomaly="refusal of another attempt",
-        sentence=f"{step.operation} for {saga.id} may have taken effect; a later attempt that does not share its key "
+        sentence=f"{step.does} for {saga.id} may have taken effect; a later attempt that does not share its key "
         f"was refused, and with that the saga was called compensated",
         expected=f"{step.undo}, or the answer to the first attempt's key",
         got="the refusal of another attempt",
@@ -165,9 +164,9 @@ def _undone_after(facts: Facts, saga: SagaFacts, step: Step, call: CallFacts) ->
         return Violation(
             invariant="I10",
             anomaly="undo after the pivot" if known else "undo while the pivot is unknown",
-            sentence=f"{first} for {saga.id} was sent although {step.operation}, the pivot, "
+            sentence=f"{first} for {saga.id} was sent although {step.does}, the pivot, "
             f"{'had' if known else 'may have'} taken effect",
-            expected="every later step, and no undo" if known else f"a definite answer to {step.operation}",
+            expected="every later step, and no undo" if known else f"a definite answer to {step.does}",
             got=first,
             saga=saga.id,
             step=name,
@@ -203,8 +202,8 @@ def _not_carried_through(facts: Facts, saga: SagaFacts, step: Step) -> Iterator[
             yield Violation(
                 invariant="I10",
                 anomaly="not carried through",
-                sentence=f"{step.operation}, the pivot of {saga.id}, took effect, and {later.operation} never did",
-                expected=f"{later.operation} in effect, or put aside with an alert",
+                sentence=f"{step.does}, the pivot of {saga.id}, took effect, and {later.does} never did",
+                expected=f"{later.does} in effect, or put aside with an alert",
                 got="given up",
                 saga=saga.id,
                 step=later.name,

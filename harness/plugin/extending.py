@@ -43,7 +43,7 @@ def extended(config: pytest.Config, adapter: Adapter) -> Extended:
 
 def _participants(config: pytest.Config, adapter: Adapter) -> dict[str, Callable[[], Participant]]:
     """Those of the saga that the adapter does not declare itself."""
-    operations = [*adapter.saga.by_operation, *adapter.operations]
+    operations = [*adapter.known.by_operation, *adapter.operations]
     wanted = {operation.partition(".")[0] for operation in operations} - set(adapter.participants)
     found: dict[str, Callable[[], Participant]] = {}
     for brought in config.hook.pytest_saga_participants(config=config, adapter=adapter):

@@ -73,7 +73,7 @@ class SimActor:
 
     @property
     def orders(self) -> tuple[Order, ...]:
-        return self._host.setup.scenario.orders
+        return tuple(self._host.setup.orders.values())
 
     def call(
         self,
@@ -99,7 +99,7 @@ class SimActor:
                 )
             )
         if part is not None or operation in setup.in_parts:
-            problem = problem_with_part(setup.adapter.saga, operation, part, "actor.call")
+            problem = problem_with_part(setup.adapter.known, operation, part, "actor.call")
             if problem:
                 host.refuse(UsageError(f"actor {self.name!r}: {problem}"))
         task = host.task()
@@ -156,12 +156,12 @@ class SimActor:
             self._host.kernel.block(task)
 
     def _saga(self, saga: str | None, where: str) -> str:
-        orders = self._host.setup.orders
+        orders, known = self._host.setup.orders, self._host.setup.known
         if saga is None and len(orders) == 1:
             return next(iter(orders))
-        if saga not in orders:
+        if saga not in known:
             self._host.refuse(
-                UsageError(f"actor.{where}: saga={saga!r} is none of {', '.join(orders)}; pass saga=order.id")
+                UsageError(f"actor.{where}: saga={saga!r} is none of {', '.join(known)}; pass saga=order.id")
             )
         return str(saga)
 

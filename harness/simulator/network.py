@@ -571,7 +571,7 @@ class Network:
         """Let the participant refuse ``msg``; False where it cannot: the step is of those that are never refused, or
         it has already decided otherwise."""
         service = self.services[msg.service]
-        step = self.setup.adapter.saga.step(msg.step)
+        step = self.setup.adapter.known.step(msg.step)
         never = msg.direction == COMPENSATION or (step is not None and step.retriable)
         if never or service.decided(msg):
             return False

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from ..definitions import parent_of
 from ..history import (
     ALERT,
     APPLY,
@@ -46,17 +47,34 @@ def unsettled(setup: Setup, rows: Sequence[Row]) -> set[str]:
         elif row[DATA][OUTCOME] != _PENDING:
             done.add(row[SAGA])
     left = [saga for saga in setup.orders if saga not in done]
-    if not left:
+    if not left and not setup.nested:
         return set()
+    unseen = _unseen(rows)
+    if setup.nested or setup.adapter.sagas:
+        return {saga for saga in _sagas(setup, rows) if _left(setup, saga, rows, done, unseen)}
     binding = binding_steps(setup)
     everything = {step.name for step in setup.adapter.saga.steps}
-    unseen = _unseen(rows)
     return {saga for saga in left if _open(saga, rows, binding, everything, unseen=saga in unseen)}
 
 
 def binding_steps(setup: Setup) -> set[str]:
     """The steps that a saga which is not completed must not leave in effect."""
-    return {step.name for step in setup.adapter.saga.steps if step.undo is not None or step.pivot}
+    return {step.name for step in setup.adapter.known.steps if step.can_be_undone or step.pivot}
+
+
+def _left(setup: Setup, saga: str, rows: Sequence[Row], done: set[str], unseen: set[str]) -> bool:
+    """Whether a saga is open, where not every one has the same steps. Of one with children it is told by its own."""
+    if saga in done:
+        return False
+    steps = [step for step in setup.definition(saga).steps if step.child is None]
+    binding = {step.name for step in steps if step.can_be_undone or step.pivot}
+    return _open(saga, rows, binding, {step.name for step in steps}, unseen=saga in unseen)
+
+
+def _sagas(setup: Setup, rows: Sequence[Row]) -> list[str]:
+    """The orders, and those of their children that were begun."""
+    begun = dict.fromkeys(row[SAGA] for row in rows)
+    return [*setup.orders, *(saga for saga in begun if saga in setup.known and parent_of(saga))]
 
 
 def _open(saga: str, rows: Sequence[Row], binding: set[str], everything: set[str], *, unseen: bool) -> bool:

@@ -9,12 +9,14 @@ from functools import cached_property, partial
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
+from ..definitions import definition_of, root_of, with_children
 from ..effects import AT_SEND, LIVE, SIMULATED, UNSHARED
 from ..errors import UsageError
 from ..fault_kinds import NOTHING, Impossible, impossible
 from ..faults import CAPABILITIES, FAULT_KINDS
 from ..invariants import Catalogue, catalogue_of
 from ..ports import Adapter
+from ..saga import Saga
 from ..scenario import Order, Scenario
 from .around import Around
 from .counters import LEDGERS
@@ -45,7 +47,24 @@ class Setup:
 
     @cached_property
     def orders(self) -> Mapping[str, Order]:
-        return MappingProxyType({order.id: order for order in self.scenario.orders})
+        """What clients ask for, by the ids of its sagas."""
+        return MappingProxyType({order.id: order for order in self.adapter.orders(self.scenario)})
+
+    @cached_property
+    def known(self) -> Mapping[str, Order]:
+        """The same, with the sagas that are steps of others."""
+        if not self.nested:
+            return self.orders
+        return MappingProxyType({each.id: each for order in self.orders.values() for each in with_children(order)})
+
+    @cached_property
+    def nested(self) -> bool:
+        """True if a saga may be a step of another one."""
+        return any(order.children for order in self.orders.values())
+
+    def definition(self, saga: str) -> Saga:
+        """What the saga of that id is to do."""
+        return definition_of(self.adapter.definition(self.orders[root_of(saga)].saga), saga)
 
     @cached_property
     def catalogue(self) -> Catalogue:
@@ -61,7 +80,7 @@ class Setup:
     def routes(self) -> Mapping[str, Route]:
         table = {
             operation: Route(operation.partition(".")[0], step.name, direction)
-            for operation, (step, direction) in self.adapter.saga.by_operation.items()
+            for operation, (step, direction) in self.adapter.known.by_operation.items()
         }
         for version in self.adapter.definitions.values():
             for operation, (step, direction) in version.by_operation.items():
@@ -72,7 +91,7 @@ class Setup:
     @cached_property
     def in_parts(self) -> frozenset[str]:
         """The operations that are asked for in parts."""
-        return self.adapter.saga.in_parts
+        return self.adapter.known.in_parts
 
     @cached_property
     def services(self) -> tuple[str, ...]:
@@ -122,7 +141,7 @@ class Setup:
             "forgets": bool(adapter.forgetting_refusals),
             "repeats": bool(adapter.refusing_repeats),
             "retention": adapter.key_retention_ms is not None,
-            "sagas": self.scenario.sagas > 1,
+            "sagas": self.scenario.sagas > 1 or self.nested,
             "messages": self.receives,
             "lossy": self.receives and any(topic.may_lose for topic in adapter.topics.values()),
             "dead-letters": self.receives and any(t.max_deliveries is not None for t in adapter.topics.values()),
@@ -161,10 +180,10 @@ class Setup:
         found = self._unshared.get((service, saga))
         if found is None:
             ledger = self.ledgers()[service]
-            mine = ledger.subject(self.orders[saga])
-            shared = any(id != saga and ledger.subject(order) == mine for id, order in self.orders.items())
+            mine = ledger.subject(self.known[saga])
+            shared = any(id != saga and ledger.subject(order) == mine for id, order in self.known.items())
             found = self._unshared[service, saga] = (
-                NOTHING if shared or self.every_pair else impossible(AT_SEND, UNSHARED)
+                NOTHING if shared or self.every_pair or self.nested else impossible(AT_SEND, UNSHARED)
             )
         return found
 
@@ -187,7 +206,22 @@ class Setup:
     def _maker(self, name: str) -> Callable[[], Any]:
         factory, around = self.adapter.participants.get(name), self.adapter.around.get(name)
         if factory is not None:
-            return partial(UserParticipant, factory, self.scenario)
-        scope, terms = self.adapter.scope_of(name), self.adapter.saga.terms
-        ours = partial(LEDGERS.get(name, Ledger), self.scenario, self.orders, scope, terms)
+            return self._refusing(partial(UserParticipant, factory, self.scenario))
+        scope, terms = self.adapter.scope_of(name), self.adapter.known.terms
+        ours = self._refusing(partial(LEDGERS.get(name, Ledger), self.scenario, self.known, scope, terms))
         return ours if around is None else lambda: Around(around, ours())
+
+    def _refusing(self, make: Callable[[], Any]) -> Callable[[], Any]:
+        """What is refused of an order is refused of its children too."""
+        if not (self.nested and self.scenario.refused):
+            return make
+        refused = frozenset(
+            (id, operation) for id in self.known for root, operation in self.scenario.refused if root == root_of(id)
+        )
+
+        def made() -> Any:
+            service = make()
+            service.refused = refused
+            return service
+
+        return made

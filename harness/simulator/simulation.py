@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple, NoReturn
 
 from greenlet import getcurrent
 
+from ..definitions import root_of
 from ..effects import AT_BOOT, BEFORE, SIMULATED, Doings, Effect, Lag, Upgrade, check_doings, doing
 from ..errors import UsageError
 from ..faults import FAULT_KINDS, Fault, FaultKind, Plan
@@ -224,6 +225,7 @@ class Simulation:
 
     def cancel(self, process: Incarnation, saga: str) -> None:
         """The client cancels its saga, at the process that is about to act; at the newest where an actor is."""
+        saga = root_of(saga)
         self.trace.add(CANCEL, "client", saga=saga)
         if not isinstance(process, Acting):
             process.cancel(self.setup.orders[saga])
@@ -232,6 +234,7 @@ class Simulation:
 
     def resubmit(self, saga: str, after_us: int) -> None:
         """The client sends its order again, after so long."""
+        saga = root_of(saga)
         if after_us:
             self.kernel.at(after_us, RESUBMIT, self.setup.orders[saga])
         else:
@@ -245,7 +248,7 @@ class Simulation:
     def resubmit_elsewhere(self, saga: str) -> None:
         """Another process starts, and the client sends its order again, to that one."""
         self.process = None  # the one that lives on is the newest no more
-        self.submit(self.setup.orders[saga])
+        self.submit(self.setup.orders[root_of(saga)])
         self.start("second")
 
     def told(self, saga: str, outcome: Outcome) -> None:
@@ -343,7 +346,7 @@ class Simulation:
         """Run the scenario to its end under the plan, heal what lasts, and close."""
         with virtual(self):
             self.start("start")
-            for n, order in enumerate(self.setup.scenario.orders):
+            for n, order in enumerate(self.setup.orders.values()):
                 if n and self.setup.scenario.gap_ms:
                     self.kernel.at(n * self.setup.scenario.gap_ms * 1000, SUBMIT_DUE, order)
                 else:

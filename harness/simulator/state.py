@@ -44,7 +44,7 @@ def state_keys(observer: Observer, most: int = 2) -> tuple[bytes, ...]:
     Empty where that cannot be told."""
     sim = observer.sim
     hidden = sim.databases or sim.resources or sim.chance is not None or (sim.broker is not None and sim.broker.busy)
-    unsaid = sim.setup.scenario.actors or sim.setup.adapter.wrong_answers
+    unsaid = sim.setup.scenario.actors or sim.setup.adapter.wrong_answers or sim.setup.nested
     if hidden or unsaid or sim.setup.is_async or sim.setup.judged_by_time:
         return ()
     projection = observer.projection_by_now()

@@ -184,7 +184,7 @@ class StorePort:
             self._host.refuse(error)
         if saga is not None:
             return saga
-        return saga_in(key, self._host.setup.orders) or self._process.current_saga()
+        return saga_in(key, self._host.setup.known) or self._process.current_saga()
 
 
 def durable_write(

@@ -57,7 +57,7 @@ class SimWorld:
         if process.replay_log is not None and (answer := process.replay_log.answer("call")) is not LIVE:
             return answer
         task = host.task()
-        if saga is None or saga not in host.setup.orders:
+        if saga is None or saga not in host.setup.known:
             saga = self._known_saga(saga, f"call({operation!r}, ...)")
         if operation not in host.setup.routes:
             self._undeclared(operation)
@@ -112,14 +112,14 @@ class SimWorld:
         setup = self._host.setup
         self._host.refuse(
             UsageError(
-                f"adapter {setup.adapter.name!r} calls {operation!r}, which saga {setup.adapter.saga.name!r} does not "
+                f"adapter {setup.adapter.name!r} calls {operation!r}, which saga {setup.adapter.known.name!r} does not "
                 f"declare{nearest(str(operation), setup.routes)}; give it a Step, or list it in "
                 f"@sagafuzz.adapter(operations=...)"
             )
         )
 
     def _check_part(self, operation: str, part: str | None) -> None:
-        problem = problem_with_part(self._host.setup.adapter.saga, operation, part)
+        problem = problem_with_part(self._host.setup.adapter.known, operation, part)
         if problem:
             self._host.refuse(UsageError(problem))
 
@@ -219,10 +219,10 @@ class SimWorld:
     def _known_saga(self, saga: str | None, where: str) -> str:
         host = self._host
         found = self._process.current_saga() if saga is None else saga
-        if found not in host.setup.orders:
+        if found not in host.setup.known:
             host.refuse(
                 UsageError(
-                    f"world.{where}: saga={found!r} is none of {', '.join(host.setup.orders)}; pass saga=order.id"
+                    f"world.{where}: saga={found!r} is none of {', '.join(host.setup.known)}; pass saga=order.id"
                     + (" (outside of run it cannot be guessed)" if saga is None else "")
                 )
             )

@@ -132,8 +132,9 @@ def test_a_page_of_the_guide_shows_its_example_and_what_happens(
 
 def test_the_page_on_trips_shows_the_saga_of_the_zoo_and_what_happens(shell: Shell) -> None:
     page = TOP / "docs" / "trips.md"
-    (shown,) = [fence.text for fence in fences(page.read_text(encoding="utf-8")) if fence.language == "python"]
-    assert shown in (TOP / "adapters" / "zoo" / "trips.py").read_text(encoding="utf-8")
+    shown = [fence.text for fence in fences(page.read_text(encoding="utf-8")) if fence.language == "python"]
+    for text, module in zip(shown, ("trips.py", "families.py"), strict=True):
+        assert text in (TOP / "adapters" / "zoo" / module).read_text(encoding="utf-8")
     assert_happens(page, shell)
 
 

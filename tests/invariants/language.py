@@ -10,8 +10,8 @@
     ''')
 
 Each line takes one millisecond more than the one before; ``@1000`` in front says when it happens.
-``saga-2:`` in front says whom it is about (else saga-1), ``-:`` that it is about no saga. After ``boot
-second`` two orchestrators live, and ``as 1`` lets the first one act; where ``declare actors=clerk`` stands, ``as
+``saga-2:``, or ``saga-1.ship:``, in front says whom it is about (else saga-1), ``-:`` that it is about no saga. After
+``boot second`` two orchestrators live, and ``as 1`` lets the first one act; where ``declare actors=clerk`` stands, ``as
 clerk`` lets that actor act. `VERBS`
 lists what can be written. ``<--`` at the end of one line marks its last event, for `written`. The
 end of the run is added where the text does not say one.
@@ -26,6 +26,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from sagafuzz import Fault, History, Outcome, Saga, Site, Step
+from sagafuzz.definitions import root_of, united
 from sagafuzz.errors import nearest
 from sagafuzz.faults import FAULT_KINDS
 from sagafuzz.history import Fired, Row
@@ -41,7 +42,7 @@ CHECKOUT = Saga(
 )
 
 LINE = re.compile(
-    r"(?:@(?P<at>\S+)\s+)?(?:(?P<saga>[\w-]+):\s+)?(?P<verb>\S+)(?P<rest>.*?)(?:->\s*(?P<name>\S+))?\s*(?P<mark><--)?"
+    r"(?:@(?P<at>\S+)\s+)?(?:(?P<saga>[\w.-]+):\s+)?(?P<verb>\S+)(?P<rest>.*?)(?:->\s*(?P<name>\S+))?\s*(?P<mark><--)?"
 )
 OUTCOMES = [outcome.value for outcome in Outcome]
 ANSWERS = {"APPLY": "ok", "REJECT": "rejected", "ERROR": "error"}
@@ -117,6 +118,7 @@ class _Words:
 class _Writer:
     def __init__(self, saga: Saga) -> None:
         self.definition = saga
+        self.known = united((saga,))
         self.rows: list[Row] = []
         self.fired: list[Fired] = []
         self.sagas: list[str] = []
@@ -143,7 +145,7 @@ class _Writer:
             raise Unreadable(f"there is no verb {found['verb']!r}{nearest(found['verb'], VERBS)}")
         self._set_time(found["at"])
         self.saga = {None: "saga-1", "-": ""}.get(found["saga"], found["saga"])
-        if self.saga and self.saga not in self.sagas:
+        if self.saga and self.saga == root_of(self.saga) and self.saga not in self.sagas:
             self.sagas.append(self.saga)
         try:
             words = shlex.split(found["rest"])
@@ -225,7 +227,7 @@ class _Writer:
         """A step of the saga, or the saga as a whole where none is named."""
         if words.bare and split(words.bare[0])[1]:
             return words.take("step")
-        return words.take("step", self.definition.by_name) if words.bare else ""
+        return words.take("step", self.known.by_name) if words.bare else ""
 
     # -- verbs -------------------------------------------------------------------------------
 
@@ -236,9 +238,9 @@ class _Writer:
 
     def send(self, words: _Words) -> None:
         operation = words.take("operation")
-        found = self.definition.by_operation.get(operation)
+        found = self.known.by_operation.get(operation)
         if found is None and "query" not in words.bare:
-            known = self.definition.by_operation
+            known = self.known.by_operation
             raise Unreadable(f"{operation!r} is no operation of {self.definition.name}{nearest(operation, known)}")
         step, direction = (found[0].name, found[1]) if found is not None else ("", "")
         if "part" in words.named:

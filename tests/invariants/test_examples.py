@@ -17,6 +17,7 @@ from sagafuzz.ports import ISOLATION
 from sagafuzz.verdict import VIOLATED
 
 from . import (  # noqa: F401 - they fill the tables
+    examples_children,
     examples_claims,
     examples_effects,
     examples_isolation,
@@ -122,6 +123,7 @@ COMPUTED = {
         f"{record} not durable" for record in ("create", "intent", "outcome", "compensating")
     ),
     ("I16", "f'told {outcome}'"): ("told completed", "told compensated"),
+    ("I2", "anomaly"): ("child without its parent", "parent without its child"),
     ("I17", "f'{unit} not conserved'"): ("money not conserved", "stock not conserved"),
     ("C1", "f'{type_name} escapes'"): ("KeyError escapes", "Rejected escapes"),
 }

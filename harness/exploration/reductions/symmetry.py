@@ -60,10 +60,7 @@ def told_by_ids(setup: Setup, plans: Iterable[Plan]) -> str:
 
 def _plan(plan: Plan, names: Mapping[str, str]) -> Plan:
     """The plan that strikes the sagas of the other names."""
-    faults = (
-        replace(fault, site=fault.site._replace(saga=names.get(fault.site.saga, fault.site.saga)))
-        for fault in plan.faults
-    )
+    faults = (replace(fault, site=fault.site._replace(saga=_renamed(fault.site.saga, names))) for fault in plan.faults)
     return Plan(faults=tuple(faults))
 
 

@@ -1,0 +1,138 @@
+"""Steps that are sagas of their own: what a child's saga comes to on its parent's side.
+
+To the parent a child is a step like any other: asked for when the first request was sent for the child, answered when
+the child had an end, in effect when the child was completed, undone when nothing of the child is in effect any more.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..definitions import child_id, parent_of
+from ..history import KIND, MSG, SAGA, SEND
+from ..saga import COMPENSATION, FORWARD, Outcome, Step
+
+if TYPE_CHECKING:
+    from .calls import CallFacts
+    from .facts import Facts, SagaFacts
+
+_COMPLETED = Outcome.COMPLETED.value
+_COMPENSATED = Outcome.COMPENSATED.value
+
+
+def take_in(facts: Facts) -> None:
+    """Tell each saga of the facts what became of its children, the innermost first."""
+    for id in list(facts.sagas):
+        while id := parent_of(id):
+            facts.saga_of(id)
+    for saga in sorted(facts.sagas.values(), key=lambda each: -each.id.count(".")):
+        if parent_of(saga.id):
+            saga.submitted = _begun(facts, saga)
+        if saga.definition.children:
+            saga.counted = dict(saga.counted)
+            for name in saga.definition.children:
+                child = facts.sagas.get(child_id(saga.id, name))
+                saga.counted[name] = 0
+                if child is not None:
+                    _step(facts, saga, name, child)
+
+
+def _begun(facts: Facts, saga: SagaFacts) -> int:
+    """The first thing that was done for a child, or written for it."""
+    return next((at for at, row in enumerate(facts.history.rows) if row[SAGA] == saga.id), -1)
+
+
+def _step(facts: Facts, saga: SagaFacts, name: str, child: SagaFacts) -> None:
+    """The child as a step of its parent."""
+    saga.children = {**saga.children, name: child}
+    forwards = [call for (_, direction), call in child.calls.items() if direction == FORWARD]
+    asked = sorted(send for call in forwards for send in call.sends)
+    if not asked:
+        return  # nothing was asked for it: there is nothing to undo
+    whole = not child.missing()
+    assert isinstance(saga.counted, dict)
+    saga.counted[name] = int(whole)
+    forward = saga.calls[name, FORWARD] = _new(child)
+    message = asked[0][1]
+    forward.sends = [(asked[0][0], message, None)]
+    completed = _completed(child, whole)
+    if completed >= 0:
+        forward.effective = [(completed, None, None)]
+        forward.applied = completed
+    answer = _answer(facts, child, completed)
+    if answer is not None:
+        forward.answers[message] = answer
+    elif child.claims or child.dead:
+        forward.given_up[message] = min([at for at, _, _ in child.claims] or child.dead.values())
+    if completed >= 0:
+        _undo(facts, saga, name, child, completed)
+    if child.dead and child.alerts:  # who was called to the child was called to the step
+        saga.dead.setdefault(name, min(child.dead.values()))
+        saga.alerts.setdefault(name, min(child.alerts.values()))
+
+
+def _completed(child: SagaFacts, whole: bool) -> int:
+    """Where the child was completed: as was said of it, else where the last of its steps took effect; -1: never."""
+    said = next((at for at, outcome, _ in child.claims if outcome == _COMPLETED), -1)
+    if said >= 0 or not whole:
+        return said
+    return max((call.applied for (_, direction), call in child.calls.items() if direction == FORWARD), default=-1)
+
+
+def _answer(facts: Facts, child: SagaFacts, completed: int) -> tuple[int, str] | None:
+    """Where the child had an end, and which: "ok" or "rejected"; None where it is open, or nobody knows."""
+    if child.claims and child.claims[0][1] == _COMPENSATED:
+        return child.claims[0][0], "rejected"
+    if completed >= 0:
+        return completed, "ok"
+    steps = child.definition.steps
+    if any(_stands(child, step) or child.in_doubt(step) for step in steps):
+        return None
+    told = [at for call in child.calls.values() for at, _ in call.answers.values()]
+    return max(told, default=child.last_row), "rejected"
+
+
+def _undo(facts: Facts, saga: SagaFacts, name: str, child: SagaFacts, completed: int) -> None:
+    """The undo of a child that was completed: the requests that undo its steps, taken together."""
+    undos = child.back.values()
+    asked = sorted(send for call in undos for send in call.sends if send[0] > completed)
+    effects = sorted(at for call in undos for at, _, _ in call.effective if at > completed)
+    if not asked and not effects:
+        return
+    undo = saga.calls[name, COMPENSATION] = saga.back[name] = _new(child)
+    undone = bool(effects) and not any(_stands(child, step) for step in child.definition.steps)
+    message = facts.history.rows[effects[-1] if effects else asked[-1][0]][MSG]
+    first = asked[0][0] if asked else _sent(facts, message)
+    if first in {at for at, _, _ in asked}:
+        undo.sends = [(first, message, None)]
+    else:  # it was an actor who undid it
+        undo.beside = [(first, message, None)]
+    if undone:
+        undo.effective = [(effects[-1], None, None)]
+        undo.applied = effects[-1]
+        ends = [at for at, outcome, _ in child.claims if outcome == _COMPENSATED]
+        told = [at for call in undos for at, answer in call.answers.values() if answer == "ok" and at > completed]
+        if ends or told:
+            undo.answers[message] = (min(ends) if ends else max(told), "ok")
+
+
+def _sent(facts: Facts, message: int) -> int:
+    return next((at for at, row in enumerate(facts.history.rows) if row[MSG] == message and row[KIND] == SEND), -1)
+
+
+def _stands(child: SagaFacts, step: Step) -> bool:
+    """The step is in effect, and can be taken back, or is one from which there is no way back."""
+    return (step.can_be_undone or step.pivot) and child.net(step.name) > 0
+
+
+def _new(child: SagaFacts) -> CallFacts:
+    return type(next(iter(child.calls.values())))()
+
+
+def left_alone(saga: SagaFacts, left: list[str], missing: list[str]) -> str:
+    """What is wrong between a saga and its children, where ``left`` is in effect and ``missing`` is not: the anomaly,
+    "" where it is about more than them."""
+    if saga.children.keys() >= set(left):
+        return "child without its parent"
+    undone = [name for name in missing if name in saga.children and (name, COMPENSATION) in saga.calls]
+    return "parent without its child" if undone == missing else ""
