@@ -80,15 +80,12 @@ def _merged(sagas: Mapping[str, Saga]) -> Saga:
     """It is for look-ups: some of its steps belong to other sagas than others."""
     made: Saga = object.__new__(Saga)
     first: dict[str, Step] = {}
-    predecessors: dict[str, tuple[str, ...]] = {}
     for saga in sagas.values():
         for step in saga.steps:
-            first.setdefault(step.name, step)
-            predecessors.setdefault(step.name, saga.predecessors[step.name])
+            first.setdefault(step.name, replace(step, after=saga.predecessors[step.name]))
     object.__setattr__(made, "name", next(iter(sagas)))
     object.__setattr__(made, "steps", tuple(first.values()))
     object.__setattr__(made, "groups", tuple(group for saga in sagas.values() for group in saga.groups))
-    vars(made)["predecessors"] = predecessors
     return made
 
 

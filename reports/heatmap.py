@@ -87,7 +87,7 @@ def _places(report: Report, seen: set[tuple[str, str]], *, writes: bool) -> list
     """The operations in the order of the saga, then what else was struck, by name."""
     declared = []
     if not writes:
-        declared = [(name, FORWARD) for name, _, _ in report.steps]
+        declared = [(name, FORWARD) for name, operation, _ in report.steps if operation]
         declared += [(name, COMPENSATION) for name, _, undo in reversed(report.steps) if undo]
     return [*declared, *sorted(seen - set(declared))]
 

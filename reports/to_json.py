@@ -78,6 +78,8 @@ def to_value(report: Report) -> dict[str, Any]:
 def _step(saga: Saga | None, name: str, operation: str, undo: str) -> dict[str, Any]:
     """A step, with the words of its definition that are not as by default."""
     words = to_brief(saga.by_name[name]) if saga is not None else {}
+    if saga is not None and name in saga.children:
+        words["child"] = saga.children[name].name
     return {**words, "name": name, "operation": operation, "undo": undo}
 
 

@@ -102,7 +102,7 @@ class ReportBuilder:
             nondeterministic=parted.splitlines()[0] if parted else "",
             digest=known.digest.hexdigest(),
             version=__version__,
-            definition=adapter.saga,
+            definition=adapter.known,
             discovery=known.discovery(),
         )
 
