@@ -43,6 +43,7 @@ class LiveActor:
         self._awake = threading.Event()
         self._closed = False
         self.rests = ""  # "asleep", "waiting" or "over" where nothing comes of it by itself
+        self._awaited: str | None = None  # the saga whose end it waits for
         self.due = 0.0  # until when it sleeps
 
     @property
@@ -124,13 +125,15 @@ class LiveActor:
 
     def outcome(self, saga: str | None = None) -> Outcome | None:
         self._alive()
-        about = self._saga(saga)
-        told = [
-            row[DATA][OUTCOME] for row in tuple(self._record.rows) if row[KIND] == CLIENT_ACK and row[SAGA] == about
-        ]
+        return self._told(self._saga(saga))
+
+    def _told(self, saga: str) -> Outcome | None:
+        told = [row[DATA][OUTCOME] for row in tuple(self._record.rows) if row[KIND] == CLIENT_ACK and row[SAGA] == saga]
         return Outcome(told[-1]) if told else None
 
     def wait(self, saga: str | None = None) -> Outcome:
+        self._alive()
+        self._awaited = self._saga(saga)
         while True:
             found = self.outcome(saga)
             if found is not None and found is not Outcome.PENDING:
@@ -138,6 +141,13 @@ class LiveActor:
                 return found
             self._rest("waiting")
             time.sleep(GLANCE_S)
+
+    @property
+    def goes_on(self) -> bool:
+        """True if it is about to do something, also where it does not know yet that what it waits for has come."""
+        if self.rests != "waiting" or self._awaited is None:
+            return not self.rests
+        return self._told(self._awaited) not in (None, Outcome.PENDING)
 
     def wake(self) -> None:
         """End its sleep."""
@@ -186,7 +196,7 @@ class Actors:
     @property
     def busy(self) -> bool:
         """True if one is about to do something."""
-        return any(not actor.rests for actor in self._all)
+        return any(actor.goes_on for actor in self._all)
 
     def begin(self) -> None:
         """Start each script."""
