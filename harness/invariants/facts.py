@@ -363,7 +363,7 @@ class Facts:
     def _ack(self, position: int, row: Row) -> None:
         if row[STEP]:
             answers, answer = self.call(row).answers, row[DATA][ANSWER]
-            if answer != "error" or row[MSG] not in answers:  # else a message has told already what became of it
+            if answers.get(row[MSG], (0, "error"))[1] == "error":  # else a message has told already what became of it
                 answers[row[MSG]] = (position, answer)
         elif row[DATA][ANSWER] == "ok":
             saga = self.of(row)

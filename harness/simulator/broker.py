@@ -7,9 +7,9 @@ comes again, with backoff; where the process dies first, it comes to the next on
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from ..effects import (
     AFTER,
@@ -70,6 +70,19 @@ DIES: Final = 2
 """What an effect on a message says of it: it does not set out now; who publishes it dies."""
 
 
+class Carried(NamedTuple):
+    """What a broker holds: the fields of `Broker` of the same names, and what the only process has in hand (None: it
+    was handed nothing yet)."""
+
+    letters: list[Letter]
+    waiting: list[Letter]
+    held: list[Letter]
+    parked: list[Letter]
+    lanes: dict[str, list[Letter]]
+    in_hand: list[Letter] | None
+    turns: int
+
+
 class Broker:
     """Carries the messages of one run. In manual mode those that are due wait in ``pending`` until somebody delivers,
     drops or doubles them."""
@@ -95,6 +108,34 @@ class Broker:
     def busy(self) -> bool:
         """True if some message is to be delivered yet, or is being handled."""
         return bool(self.letters or self._parked)
+
+    def snapshot(self, process: Incarnation, twin: Callable[[Letter], Letter]) -> Carried:
+        """What it holds while ``process`` is the only one, with ``twin(letter)`` in the place of each message."""
+        mine = self._in_hand.get(process)
+        return Carried(
+            letters=[*map(twin, self.letters)],
+            waiting=[*map(twin, self._waiting)],
+            held=[*map(twin, self._held)],
+            parked=[*map(twin, self._parked)],
+            lanes={lane: [*map(twin, letters)] for lane, letters in self._lanes.items()},
+            in_hand=None if mine is None else [*map(twin, mine)],
+            turns=self._turns,
+        )
+
+    def restore(self, carried: Carried, process: Incarnation, twin: Callable[[Letter], Letter]) -> None:
+        """Go on from what another broker held, with ``process`` in the place of its only one."""
+        self.letters = [*map(twin, carried.letters)]
+        self._waiting = [*map(twin, carried.waiting)]
+        self._held = [*map(twin, carried.held)]
+        self._parked = [*map(twin, carried.parked)]
+        self._lanes = {lane: [*map(twin, letters)] for lane, letters in carried.lanes.items()}
+        if carried.in_hand is not None:
+            self._hand_of(process).extend(map(twin, carried.in_hand))
+        self._turns = carried.turns
+
+    def in_hand(self, process: Incarnation) -> Sequence[Letter]:
+        """The messages that a process has been handed and not acknowledged."""
+        return self._in_hand.get(process, ())
 
     # -- publishing ----------------------------------------------------------------------------
 
@@ -183,11 +224,14 @@ class Broker:
                 return
         letter.deliveries += 1
         self._note(letter, RECEIVE, process.label, (letter.topic, letter.deliveries))
+        self._hand_of(process).append(letter)
+        process.receive(letter)
+
+    def _hand_of(self, process: Incarnation) -> list[Letter]:
         if process not in self._in_hand:
             self._in_hand[process] = []
             process.on_death.append(partial(self._died, process))
-        self._in_hand[process].append(letter)
-        process.receive(letter)
+        return self._in_hand[process]
 
     def _taker(self, letter: Letter) -> Incarnation | None:
         """The process that a message comes to."""

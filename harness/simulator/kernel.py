@@ -204,6 +204,11 @@ class Kernel:
         """True if no task is about to run, and each that has not ended is the one that runs."""
         return not self._runnable and all(task is self.current or task.finished for task in self.tasks)
 
+    @property
+    def about_to_run(self) -> bool:
+        """True if some task is."""
+        return bool(self._runnable)
+
     def spawn(self, task: Task, main: Callable[[], object]) -> None:
         """Make ``main`` runnable as ``task``."""
         task.main = main

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from typing import Any
 
 from ..messages import Message, Topic
@@ -59,6 +60,10 @@ class Letter:
         self.redriven = False
         self.after_next = False
         self.deaf = False
+
+    def as_it_is(self) -> Letter:
+        """The same copy of the message, for a copy of its run."""
+        return copy(self)
 
     def copy(self) -> Letter:
         """A second copy of the message, which nobody has been handed yet."""

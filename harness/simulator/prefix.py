@@ -9,11 +9,15 @@ library), there is no prefix.
 
 from __future__ import annotations
 
+import marshal
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..faults import Fault, Plan
 from ..history import Row, marshalled, rows_digest
+from ..messages import USUAL
+from .incarnation import Incarnation
+from .letter import Letter
 from .message import Message
 from .observer import Observed, Observer
 from .patches import virtual
@@ -36,6 +40,7 @@ class _Twins:
         self._process = process
         self._twin = twin
         self._known: dict[int, Message] = {}
+        self._letters: dict[int, Letter] = {}
 
     def of(self, msg: Message) -> Message:
         """The copy of a message."""
@@ -46,6 +51,13 @@ class _Twins:
                 found.process = self._twin
         return found
 
+    def of_letter(self, letter: Letter) -> Letter:
+        """The copy of what is on its way to a process."""
+        found = self._letters.get(id(letter))
+        if found is None:
+            found = self._letters[id(letter)] = letter.as_it_is()
+        return found
+
     def of_timers(self, timers: Sequence[Entry]) -> list[Entry]:
         """The same timers, for the copies."""
         return [(due_us, order, what, self._of_any(whom)) for due_us, order, what, whom in timers]
@@ -53,6 +65,8 @@ class _Twins:
     def _of_any(self, thing: Any) -> Any:
         if isinstance(thing, Message):
             return self.of(thing)
+        if isinstance(thing, Letter):
+            return self.of_letter(thing)
         return tuple(map(self._of_any, thing)) if isinstance(thing, tuple) else thing
 
 
@@ -70,6 +84,7 @@ class Prefix:
         self._kept = sim.durable.snapshot()
         self._services = {name: service.copy() for name, service in sim.services.items()}
         self._carried = sim.network.snapshot(twins.of)
+        self._mail = None if sim.broker is None else sim.broker.snapshot(process, twins.of_letter)
         self._timers = twins.of_timers(sim.kernel.timers)
         self._moment = sim.kernel.moment()
         self._progress = sim.progress()
@@ -88,6 +103,8 @@ class Prefix:
         self._restore_world(sim, process)
         with virtual(sim):
             process.spawn("boot", "", process.main)
+            if self._mail is not None:
+                _Again(sim, process)
             sim.finish(sim.kernel.horizon_us)  # an operator may have been called
         if process.replay_log is not None:
             raise Strayed
@@ -122,7 +139,43 @@ class Prefix:
         twins = _Twins(self._process, process)
         sim.durable.restore(self._kept)
         sim.network.restore(self._carried, twins.of)
+        if sim.broker is not None and self._mail is not None:
+            sim.broker.restore(self._mail, process, twins.of_letter)
         sim.kernel.restore(self._moment, twins.of_timers(self._timers))
+
+
+class _Again:
+    """Hands a process the messages again that it had received, each when it is done with what came before. Nothing that
+    it does so is to be recorded, so that this is no task of the process."""
+
+    def __init__(self, sim: Simulation, process: Process) -> None:
+        self._sim, self._process = sim, process
+        self._tasks = Incarnation(sim.kernel, 0)
+        self._go_on()
+
+    def _go_on(self) -> None:
+        self._tasks.spawn("receives again", "", self._next)
+
+    def _next(self) -> None:
+        log = self._process.replay_log
+        if log is None:
+            return
+        if self._sim.kernel.about_to_run:
+            self._go_on()
+        elif (found := log.received()) is not None:
+            self._process.hand(self._letter(*found))
+            self._go_on()
+
+    def _letter(self, entry: tuple[Any, ...], last: bool) -> Letter:
+        """The message of that entry: the one that the process has in hand, if it has not acknowledged it."""
+        broker = self._sim.broker
+        in_hand = broker.in_hand(self._process) if broker is not None and last else ()
+        if in_hand:
+            return in_hand[0]
+        _, id, topic, saga, key, delivery, payload = entry
+        letter = Letter(0, id, topic, saga, key, marshal.loads(payload), 0, USUAL, 0)
+        letter.deliveries = delivery
+        return letter
 
 
 def _unrecorded(row: object) -> None:
@@ -158,7 +211,6 @@ def _copyable(sim: Simulation) -> bool:
         or sim.durable.files
         or sim.chance is not None
         or sim.durable.lags
-        or (sim.broker is not None and sim.broker.busy)
         or not all(map(tellable, sim.services.values()))
     ) and all(_can_be_had(what, whom) for _, _, what, whom in sim.kernel.timers)
 

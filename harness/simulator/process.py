@@ -24,6 +24,7 @@ from .incarnation import Incarnation
 from .kernel import Spinning
 from .letter import Letter
 from .network import Network
+from .replay_log import RECEIVED
 from .world import SimWorld
 
 BESIDE: Final = "spawned task"
@@ -80,8 +81,12 @@ class Process(Incarnation):
 
     def receive(self, letter: Letter) -> None:
         """Let the adapter handle a message, beside whatever else it does."""
-        self.replayable = False  # when it comes is no answer of a port
-        self.inputs.append(("receive", letter.id, letter.deliveries, letter.key, self.packed(letter.payload)))
+        about = (letter.id, letter.topic, letter.saga, letter.key, letter.deliveries)
+        self.inputs.append((RECEIVED, *about, self.packed(letter.payload)))
+        self.hand(letter)
+
+    def hand(self, letter: Letter) -> None:
+        """Do so, where it has been noted that the message came."""
         if self.loop is not None:
             self.loop.poke(self._start_receiving, letter)
         else:
@@ -169,6 +174,8 @@ class Process(Incarnation):
     def _handled(self, letter: Letter, answer: Any) -> None:
         if self.dead:
             raise ProcessCrashed
+        if self.replay_log is not None:  # it was acknowledged before the run went on
+            return
         if inspect.iscoroutine(answer):
             answer.close()
             text = f"adapter {self._host.setup.adapter.name!r}: receive gives a coroutine"
@@ -177,7 +184,7 @@ class Process(Incarnation):
 
     def _not_handled(self, letter: Letter, error: BaseException) -> None:
         """What leaves ``receive`` says that the message is to come again."""
-        if not self._ended_by(error):
+        if not self._ended_by(error) and self.replay_log is None:
             where = place(users(passed(error))) or "?"
             reason = f"{type(error).__name__}: {_message(error)}"
             self._broker.failed(letter, self, reason, f"receive: {where}")

@@ -28,9 +28,13 @@ PUBLISHED: Final = ("publish", None)
 """The input of a process that has published a message."""
 
 
+RECEIVED: Final = "receive"
+"""What stands first in the input of a process that was handed a message."""
+
+
 class ReplayLog:
     """``entries`` are the inputs of a process: (port, answer, for a call what it was about), or for an error
-    (port, its type, its text, what it was about). ``over()`` is called before the first live answer,
+    (port, its type, its text, what it was about), or (RECEIVED, id, topic, saga, key, delivery, payload). ``over()`` is called before the first live answer,
     ``strayed()``, which does not return, where another port is asked than before."""
 
     __slots__ = ("_ahead", "_over", "_strayed")
@@ -41,6 +45,13 @@ class ReplayLog:
         self._ahead = list(reversed(entries))
         self._over = over
         self._strayed = strayed
+
+    def received(self) -> tuple[tuple[Any, ...], bool] | None:
+        """The message that comes next, and whether it is the last one; None where an answer comes next."""
+        if not self._ahead or self._ahead[-1][0] != RECEIVED:
+            return None
+        entry = self._ahead.pop()
+        return entry, all(each[0] != RECEIVED for each in self._ahead)
 
     def answer(self, port: str) -> Any:
         """What ``port`` answered at this place, a fresh copy, or LIVE. Raises what it raised."""

@@ -19,10 +19,11 @@ OPEN_REQUEST: Final = "open request"
 ANSWER: Final = "answer"
 TASK: Final = "task"
 BEGINNING: Final = "beginning"
+LETTER: Final = "letter"
 HIDDEN: Final = "hidden"
 """To what something happens: to a request, whether or not its caller still waits; to a request whose caller waits, else
-to nobody; to a tuple of a request and its reply; to a task; to an order, or a process that is to start and why; to
-something whose state cannot be told."""
+to nobody; to a tuple of a request and its reply; to a task; to an order, or a process that is to start and why; to a
+copy of a message; to something whose state cannot be told."""
 
 
 class Timer(NamedTuple):
@@ -66,7 +67,7 @@ TIMERS: Final[Mapping[str, Timer]] = MappingProxyType(
         START: Timer(BEGINNING, starts=True),
         START_BESIDE: Timer(HIDDEN, starts=True),
         SUBMIT: Timer(BEGINNING, copyable=True),
-        LETTER_DUE: Timer(HIDDEN),
+        LETTER_DUE: Timer(LETTER, copyable=True),
         RESUBMIT: Timer(BEGINNING),
         WORK_DUE: Timer(HIDDEN),
     }

@@ -74,22 +74,14 @@ class Flow:
             if (reaction.on, reaction.service) in taken:
                 raise UsageError(f"{where}: {reaction.service!r} reacts twice to {reaction.on!r}; keep one reaction")
             taken.add((reaction.on, reaction.service))
-        for event in self._places:
+        told = (event for reaction in self.reactions for event in (reaction.then, reaction.refused) if event)
+        for event in (self.begin, *told):
             if event not in heard:
                 raise UsageError(f"{where}: nobody reacts to {event!r}; give it a Reaction, or list it in ends")
 
     @cached_property
     def services(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(reaction.service for reaction in self.reactions))
-
-    @cached_property
-    def _places(self) -> Mapping[str, int]:
-        told = (event for reaction in self.reactions for event in (reaction.then, reaction.refused) if event)
-        return {event: place for place, event in enumerate(dict.fromkeys((self.begin, *told)))}
-
-    def place(self, event: str) -> int:
-        """Where an event stands in the flow; causes come before their effects, as far as the table is in order."""
-        return self._places[event]
 
     @cached_property
     def _by_event(self) -> Mapping[str, tuple[Reaction, ...]]:

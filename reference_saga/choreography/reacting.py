@@ -36,6 +36,8 @@ def react(inbox: Inbox, reaction: Reaction, event: Event, act: Callable[[], Any]
         act()
         refusal = ""
     except Rejected as refused:
+        if not reaction.refused:  # what is never refused nobody can be told of: it is to come again
+            raise
         refusal = str(refused) or "refused"
     inbox.remember(event, refusal)
     inbox.publish(reaction.told(event, refused=bool(refusal)))

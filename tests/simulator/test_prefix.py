@@ -39,6 +39,7 @@ def extensions(setup: Setup, plan: Plan) -> Iterator[tuple[Plan, Prefix | None]]
         ("reference", "over-the-limit", 0.9),
         ("seed", "succeeds", 1),
         ("seed", "declined", 1),
+        ("choreography", "declined", 0.8),
     ],
 )
 def test_a_run_from_a_prefix_is_the_run_from_the_start(name: str, scenario: str, share: float) -> None:
