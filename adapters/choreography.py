@@ -7,7 +7,7 @@ is the gateway, which takes orders from clients, with the consumer, which hands 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 from ..messages import Message
@@ -81,7 +81,12 @@ class Choreography:
         self.world = world
 
     def run(self, order: Order) -> Outcome:
-        data = {"item": order.item, "quantity": order.quantity, "account": order.account, "amount": order.amount}
+        data: dict[str, Any] = {
+            "item": order.item,
+            "quantity": order.quantity,
+            "account": order.account,
+            "amount": order.amount,
+        }
         self.write(order.id, {"data": data, "outcome": ""}, "create")
         self.world.publish(FLOW.begin, saga=order.id, **data)
         return Outcome.PENDING

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from ..history import CAUSE, DATA, KIND, MSG, PROCESS, SAGA, SEND, TOPIC, Row
 
@@ -15,7 +15,7 @@ class CallFacts:
     ``beside`` are the same of actors, whose answers and waits are not the orchestrator's; ``returned`` are the
     positions at which an actor took back what a saga had done that was called completed.
     ``answers`` maps a message to (position, "ok" | "rejected" | "error") as the caller got it; what a message of the
-    participant's told stands there too, under the negative of its position;
+    participant's told stands there too, under the negative of its position, for which ``told`` has the request;
     ``given_up`` maps a message to the position at which the caller stopped waiting. ``refusals`` and
     ``errors`` are the positions at which the participant refused and failed, ``expired`` those at which it
     withdrew what a forward request had reserved.
@@ -23,7 +23,7 @@ class CallFacts:
 
     __slots__ = (
         *("answers", "applied", "beside", "deliveries", "effective", "errors", "expired", "given_up", "refusals"),
-        *("returned", "sends"),
+        *("returned", "sends", "told"),
     )
 
     def __init__(self) -> None:
@@ -32,6 +32,7 @@ class CallFacts:
         self.returned: list[int] = []
         self.effective: list[tuple[int, str | None, str | None]] = []
         self.answers: dict[int, tuple[int, str]] = {}
+        self.told: dict[int, int] = {}
         self.given_up: dict[int, int] = {}
         self.refusals: list[int] = []
         self.errors: list[int] = []
@@ -102,6 +103,21 @@ class MessageFacts:
         self.handled: list[int] = []
         self.failed: list[int] = []
         self.parked = -1
+
+
+def heard(rows: Sequence[Row], messages: Iterable[MessageFacts], at: int) -> Iterator[int]:
+    """Where somebody published, or asked for what published, the messages that the process which acts at ``at`` had
+    received by then: what those knew is behind them."""
+    for message in messages:
+        if any(received < at and process == rows[at][PROCESS] for received, process, _ in message.received):
+            yield next(
+                (
+                    sent
+                    for sent in range(message.published, -1, -1)
+                    if message.cause and rows[sent][MSG] == message.cause and rows[sent][KIND] == SEND
+                ),
+                message.published,
+            )
 
 
 def on_message(rows: Sequence[Row], messages: Iterable[MessageFacts], position: int) -> str:

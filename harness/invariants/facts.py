@@ -69,7 +69,7 @@ from ..history import (
 )
 from ..saga import COMPENSATION, FORWARD, Outcome, Saga, Step, split
 from .beside import beside_actors
-from .calls import CallFacts, MessageFacts, on_message
+from .calls import CallFacts, MessageFacts, heard, on_message
 from .children import take_in
 from .parts import Sum, excused, settle
 
@@ -421,6 +421,7 @@ class Facts:
                     answer = "ok" if row[KIND] == APPLY else "rejected"
                     answers = self.call(row).answers
                     answers[-position] = (position, answer)
+                    self.call(row).told[-position] = message.cause
                     if answers.get(message.cause, (0, "error"))[1] == "error":
                         answers[message.cause] = (position, answer)
                 return
@@ -536,12 +537,14 @@ def written(row: Row) -> tuple[str, str, int]:
 
 def knew(facts: Facts, learnt: int, at: int) -> bool:
     """True if the process that acts at ``at`` can know what was learnt at ``learnt``: it is the same one,
-    or the other wrote something durable in between."""
+    the other wrote something durable in between, or a message that it received comes of who knew."""
     rows = facts.history.rows
     learner = rows[learnt][PROCESS]
     if learner == rows[at][PROCESS]:
         return True
-    return any(row[KIND] == LOGACK and row[PROCESS] == learner for row in rows[learnt + 1 : at])
+    if any(row[KIND] == LOGACK and row[PROCESS] == learner for row in rows[learnt + 1 : at]):
+        return True
+    return any(learnt < before and knew(facts, learnt, before) for before in heard(rows, facts.messages.values(), at))
 
 
 def knowledge(history: History, marks: dict[int, int]) -> dict[int, int]:

@@ -91,6 +91,7 @@ def _shared(whole: CallFacts, own: CallFacts | None, forward: CallFacts) -> Call
     made.applied = min((call.applied for call in both if call.applied >= 0), default=-1)
     for call in both:
         made.answers.update(call.answers)
+        made.told.update(call.told)
         made.given_up.update(call.given_up)
     made.effective = list(own.effective) if own is not None else []
     for effect in whole.effective:

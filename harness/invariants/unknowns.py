@@ -183,7 +183,7 @@ def _may_have(facts: Facts, saga: SagaFacts, step: Step, call: CallFacts, at: in
         return False
     before = [(message, key) for sent, message, key in call.sends if sent < at]
     refused = {
-        message
+        call.told.get(message, message)
         for message, (learnt, answer) in call.answers.items()
         if answer == "rejected" and learnt < at and knew(facts, learnt, at)
     }

@@ -16,7 +16,7 @@ from typing import Any
 from ..faults import Fault, Plan
 from ..history import Row, marshalled, rows_digest
 from ..messages import USUAL
-from .incarnation import Incarnation
+from .kernel import Task
 from .letter import Letter
 from .message import Message
 from .observer import Observed, Observer
@@ -146,15 +146,25 @@ class Prefix:
 
 class _Again:
     """Hands a process the messages again that it had received, each when it is done with what came before. Nothing that
-    it does so is to be recorded, so that this is no task of the process."""
+    it does so is a step of the process: the tasks are its own (see `kernel.Owner`)."""
 
     def __init__(self, sim: Simulation, process: Process) -> None:
         self._sim, self._process = sim, process
-        self._tasks = Incarnation(sim.kernel, 0)
+        self.dead, self.replayable = False, True
+        self.paused_until_us = self.running = 0
+        self.inputs: list[Any] = []
         self._go_on()
 
+    def check_alive(self) -> None:
+        """It lives as long as its run."""
+
+    def spawn(self, label: str, saga: str, main: Callable[[], object]) -> Task:
+        task = Task(self, label, saga)
+        self._sim.kernel.spawn(task, main)
+        return task
+
     def _go_on(self) -> None:
-        self._tasks.spawn("receives again", "", self._next)
+        self.spawn("receives again", "", self._next)
 
     def _next(self) -> None:
         log = self._process.replay_log

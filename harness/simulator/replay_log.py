@@ -34,8 +34,9 @@ RECEIVED: Final = "receive"
 
 class ReplayLog:
     """``entries`` are the inputs of a process: (port, answer, for a call what it was about), or for an error
-    (port, its type, its text, what it was about), or (RECEIVED, id, topic, saga, key, delivery, payload). ``over()`` is called before the first live answer,
-    ``strayed()``, which does not return, where another port is asked than before."""
+    (port, its type, its text, what it was about), or for a message (RECEIVED, id, topic, saga, key, delivery, payload).
+    ``over()`` is called before the first live answer, ``strayed()``, which does not return, where another port is asked
+    than before."""
 
     __slots__ = ("_ahead", "_over", "_strayed")
 

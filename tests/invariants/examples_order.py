@@ -31,6 +31,26 @@ good(
     f"{UNDONE}\nsaga-2: submit\nsaga-2: call order.create\nsaga-2: refused inventory.reserve"
     "\nsaga-2: call order.cancel\nsaga-2: tell compensated",
 )
+good(
+    "I4",
+    "a message tells that the later step was refused, before the answer does",
+    """
+    submit
+    call order.create key=o
+    call inventory.reserve key=i
+    send payment.charge key=p -> m3
+    reject m3
+    publish payment.declined cause=m3 -> n
+    receive n
+    send inventory.release key=i -> m4
+    ack m3
+    apply m4
+    ack m4
+    call order.cancel key=o
+    handled n
+    tell compensated
+    """,
+)
 AGAIN = """
     submit
     call order.create key=o1

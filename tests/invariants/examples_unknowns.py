@@ -206,6 +206,31 @@ good(
     """,
     ORDERED,
 )
+TOLD = """
+    submit
+    call order.create key=o
+    send payment.charge key=p -> m2
+    {what} m2
+    publish payment.done cause=m2 -> n
+    timeout m2
+    receive n
+    publish cancel.wanted -> c
+    handled n
+    crash
+    boot
+    receive c
+    send order.cancel key=o -> m3
+    apply m3
+    ack m3
+    handled c
+    tell compensated
+"""
+good(
+    "I10",
+    "whoever undoes was sent a message by one who had been told by a message that the pivot was refused",
+    TOLD.format(what="reject"),
+    ORDERED,
+)
 good(
     "I10",
     "a person is called to what cannot be carried through",

@@ -12,7 +12,7 @@ from sagafuzz import Adapter
 from sagafuzz.adapters.zoo import ZOO
 from sagafuzz.exploration.enumerator import Enumerator
 from sagafuzz.exploration.quiet import quiet
-from sagafuzz.history import CRASH, DELIVER, LOGACK, LOGLOST, SEND, History, Row
+from sagafuzz.history import CAUSE, CRASH, DELIVER, LOGACK, LOGLOST, PUBLISH, SEND, History, Row
 from sagafuzz.invariants import check
 from sagafuzz.loading import load
 from sagafuzz.simulator import Setup
@@ -51,7 +51,8 @@ def reordered(told: History, chance: random.Random) -> tuple[Row, ...]:
         at = chance.randrange(len(rows) - 1)
         one, other = rows[at], rows[at + 1]
         same_message = one[8] and one[8] == other[8]
-        if same_message or (DELIVER in (one[1], other[1]) and one[2] == other[2]):
+        caused = other[1] == PUBLISH and other[9][CAUSE] and one[8] == other[9][CAUSE]  # it is of that transaction
+        if same_message or caused or (DELIVER in (one[1], other[1]) and one[2] == other[2]):
             continue
         rows[at], rows[at + 1] = other, one
         if lanes(told, rows) != wanted:
