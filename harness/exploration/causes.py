@@ -82,6 +82,13 @@ BEGUN_ANEW: Final = Usual(
 )
 
 
+OTHER_PARTS: Final = Usual(
+    cause="a step of several requests, such as the lines of an order or the parts of a refund, that is not declared so",
+    repair="write many=True in the Step and part= in each request, or amount= where it is given back in parts; where "
+    "it is to be one request, make its payload and its key of the saga and the step alone",
+)
+
+
 def _twice(facts: Facts, violation: Violation, call: CallFacts) -> Evidence:
     """What the requests of a step that took effect too often show of their keys, and of who sent them."""
     keys = [key for _, key, _ in call.effective]
@@ -96,6 +103,8 @@ def _twice(facts: Facts, violation: Violation, call: CallFacts) -> Evidence:
     first, second = order[:2]
     answer = call.answers.get(first)
     if answer is not None and answer[0] < sent[second] and answer[1] == "ok":
+        if rows[sent[first]][h.DATA][h.PAYLOAD] != rows[sent[second]][h.DATA][h.PAYLOAD]:
+            return Evidence(f"where two requests ask for different things, under {how}", OTHER_PARTS)
         return Evidence(f"where what had been answered is asked for again, under {how}", BEGUN_ANEW)
     unknown = call.given_up.get(first, -1), answer[0] if answer is not None else -1
     died = [at for at, process in facts.deaths if process == rows[sent[first]][h.PROCESS]]

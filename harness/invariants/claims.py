@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from ..definitions import parent_of
 from ..saga import ANY, COMPENSATION, FORWARD, Step, split
 from ..verdict import Violation
-from .effects import binds
+from .effects import binds, listed
 from .facts import COMPENSATED, COMPLETED, STUCK, Facts, SagaFacts
 from .registry import Checked, Usual, invariant
 
@@ -119,11 +119,11 @@ def client_truth(facts: Facts) -> Checked:
                     Violation(
                         invariant="I16",
                         anomaly=f"told {outcome}",
-                        sentence=f"the client of {saga.id} was told {outcome!r}, but {', '.join(wrong)} "
+                        sentence=f"the client of {saga.id} was told {outcome!r}, but {listed(wrong)} "
                         f"{'is' if len(wrong) == 1 else 'are'} {state}"
                         f"{facts.hands(saga, wrong, COMPENSATION if outcome == COMPLETED else FORWARD)}",
                         expected=f"every step {'in effect' if outcome == COMPLETED else 'undone'}",
-                        got=f"{', '.join(wrong)} {state}",
+                        got=f"{listed(wrong)} {state}",
                         saga=saga.id,
                         step=wrong[-1],
                         direction=FORWARD,
@@ -138,7 +138,7 @@ def client_truth(facts: Facts) -> Checked:
     "I23",
     "no success without effect",
     by_prefix=True,
-    holds_when="a saga is called completed only when each of its steps took effect",
+    holds_when="a saga is called completed only when each of its steps took effect, and it has undone none of them",
     cause="an error of the last step is swallowed, or a refusal is taken for success",
     repair="let only a definite success of every step lead to 'completed'",
     explains=("I2", "I15", "I16"),
@@ -152,7 +152,7 @@ def no_hollow_success(facts: Facts) -> Checked:
         if claim is None:
             continue
         exercised = True
-        hollow = [step for step in saga.definition.steps if not _took_effect(saga, step, claim)]
+        hollow = [step for step in saga.definition.steps if not _in_effect(facts, saga, step, claim)]
         hollow = _without_groups(saga, hollow) if hollow and saga.definition.groups else hollow
         found += [
             _hollow(saga, step, claim)
@@ -167,7 +167,7 @@ def _hollow(saga: SagaFacts, step: Step, claim: int) -> Violation:
     return Violation(
         invariant="I23",
         anomaly="hollow success",
-        sentence=f"{saga.id} was called completed, but {operation} had not taken effect",
+        sentence=f"{saga.id} was called completed, but {operation} {_instead(saga, step, claim)}",
         expected=f"{operation} in effect before 'completed'",
         got="no effect",
         saga=saga.id,
@@ -175,6 +175,19 @@ def _hollow(saga: SagaFacts, step: Step, claim: int) -> Violation:
         direction=FORWARD,
         position=claim,
     )
+
+
+def _instead(saga: SagaFacts, step: Step, claim: int) -> str:
+    """What had come of a step that was not in effect by then."""
+    call = saga.calls.get((step.name, FORWARD))
+    if call is None or not any(at < claim for at, _, _ in (*call.sends, *call.beside)):
+        return "had never been asked for"
+    if any(at < claim for at, _, _ in call.effective):
+        return "had been undone"
+    answers = [answer for at, answer in sorted(call.answers.values()) if at < claim]
+    told = answers[-1] if answers else ""
+    how = {"ok": "had changed nothing, although it was answered with success", "rejected": "had been refused"}
+    return how.get(told, "had not taken effect")
 
 
 def _without_groups(saga: SagaFacts, hollow: list[Step]) -> list[Step]:
@@ -189,12 +202,17 @@ def _without_groups(saga: SagaFacts, hollow: list[Step]) -> list[Step]:
     return [step for step in hollow if step.name in names]
 
 
-def _took_effect(saga: SagaFacts, step: Step, claim: int) -> bool:
-    """Before the claim; of a step without an undo it is enough that it was done."""
+def _in_effect(facts: Facts, saga: SagaFacts, step: Step, claim: int) -> bool:
+    """It took effect before the claim, and the saga had not undone it by then; of a step without an undo it is enough
+    that it was done."""
     call = saga.calls.get((step.name, FORWARD))
     if call is None:
         return False
-    return (not step.can_be_undone and 0 <= call.applied < claim) or any(at < claim for at, _, _ in call.effective)
+    done = sum(at < claim for at, _, _ in call.effective)
+    undo = saga.calls.get((step.name, COMPENSATION))
+    if undo is not None and done and step.name not in saga.sums and step.name not in saga.used:
+        done -= sum(at < claim and not facts.by_an_actor(at) for at, _, _ in undo.effective)
+    return done > 0 or (not step.can_be_undone and 0 <= call.applied < claim)
 
 
 def _parts_of(saga: SagaFacts, step: Step) -> Iterator[Step]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from ..definitions import parent_of
-from ..history import ANSWER, CRASH, DATA, KIND, LOST, SAGA, TIMEOUT
+from ..history import ANSWER, CRASH, DATA, DIRECTION, KIND, LOST, OPERATION, SAGA, SEND, TIMEOUT
 from ..verdict import Violation
 from .facts import Facts
 from .registry import Checked, invariant
@@ -85,6 +85,23 @@ def sane_answer(facts: Facts) -> Checked:
     return True, found
 
 
+_OFTEN: Final = 10
+"""A call that is asked for more often than that, and last, is what a saga goes round on."""
+
+
+def _round_what(facts: Facts) -> str:
+    """``: it asked for payment.refund of saga-1 998 times``, where the last call was asked for that often; else ""."""
+    last = next((row for row in reversed(facts.history.rows) if row[KIND] == SEND), None)
+    if last is None:
+        return ""
+    call = (*last[SAGA : DIRECTION + 1], last[DATA][OPERATION])
+    times = sum(
+        row[KIND] == SEND and (*row[SAGA : DIRECTION + 1], row[DATA][OPERATION]) == call for row in facts.history.rows
+    )
+    of = f" of {last[SAGA]}" if last[SAGA] else ""
+    return f": it asked for {last[DATA][OPERATION]}{of} {times:,} times" if times > _OFTEN else ""
+
+
 @invariant(
     "C3",
     "comes to rest",
@@ -100,6 +117,7 @@ def comes_to_rest(facts: Facts) -> Checked:
     found = []
     if facts.end in ("livelock", "spins"):
         how = "goes round without an end" if facts.end == "livelock" else "computes for ever without touching a port"
+        how += _round_what(facts) if facts.end == "livelock" else ""
         found.append(
             Violation(
                 invariant="C3",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -26,30 +26,24 @@ from .registry import Checked, Usual, invariant
     repair="derive the key from the saga and the step, send it with every attempt, and let the participant "
     "remember it in the transaction that applies the effect",
     explains=("I2", "I3", "I8", "I15", "I16", "I17", "I18", "I23"),
+    apart={
+        "key reused": Usual(
+            cause="a key that is made of less than what it stands for: of the customer and the amount, or of the saga "
+            "without the step, the part or the direction",
+            repair="make the key of the saga, the step and the part, so that two requests share one only where they "
+            "are one",
+        )
+    },
 )
 def at_most_once(facts: Facts) -> Checked:
     """No double charge. Also: a key is never used for two sagas, nor with two payloads. How widely a participant
     knows a key is declared: at a payment gateway two operations share it. What is done again by who knew that it had
     been undone is a new effect."""
-    exercised, found = False, []
-    keys: dict[tuple[str, ...], tuple[str, str, object]] = {}
-    envelope: Any = facts.history.declared.get("envelope", ())
-    suspicious = _some_key_differs(facts)
+    exercised, found = False, list(_keys_reused(facts)) if _some_key_differs(facts) else []
     for saga in facts.sagas.values():
         for (step, direction), call in saga.calls.items():
             if call.deliveries > 1 or len(call.sends) > 1:
                 exercised = True
-            for position, _, key in call.sends if suspicious else ():
-                if key is not None:
-                    row = facts.history.rows[position]
-                    asked, (operation, payload) = row[STEP], row[DATA][:2]
-                    if envelope:
-                        payload = tuple(pair for pair in payload if pair[0] not in envelope)
-                    intent = (saga.id, asked, payload)
-                    slot = (*_known_to(facts, saga, asked, operation, payload), direction, key)
-                    first = keys.setdefault(slot, intent)
-                    if first != intent:
-                        found.append(_key_reused(facts, saga, step, direction, key, position, first))
             times = len(call.effective)
             if times > 1 and times > (allowed := _allowed(facts, saga, step, direction)):
                 operation = facts.saga.operation(step, direction)
@@ -84,6 +78,28 @@ def _some_key_differs(facts: Facts) -> bool:
     return False
 
 
+def _keys_reused(facts: Facts) -> Iterator[Violation]:
+    """The requests that carry a key which another intent had carried before, in the order in which they were sent."""
+    keys: dict[tuple[str, ...], tuple[str, str, object]] = {}
+    envelope: Any = facts.history.declared.get("envelope", ())
+    sent: dict[int, tuple[SagaFacts, str, str, str]] = {}
+    for saga in facts.sagas.values():
+        for (step, direction), call in saga.calls.items():
+            for position, _, key in call.sends:
+                if key is not None:
+                    sent.setdefault(position, (saga, step, direction, key))
+    for position, (saga, step, direction, key) in sorted(sent.items(), key=lambda entry: entry[0]):
+        row = facts.history.rows[position]
+        asked, (operation, payload) = row[STEP], row[DATA][:2]
+        if envelope:
+            payload = tuple(pair for pair in payload if pair[0] not in envelope)
+        intent = (saga.id, asked, payload)
+        slot = (*_known_to(facts, saga, asked, operation, payload), direction, key)
+        first = keys.setdefault(slot, intent)
+        if first != intent:
+            yield _key_reused(facts, saga, step, direction, key, position, first)
+
+
 def _intent(row: Row) -> tuple[str, str, object]:
     return row[SAGA], row[STEP], row[DATA][PAYLOAD]
 
@@ -93,7 +109,10 @@ def _whose(facts: Facts, call: CallFacts) -> str:
     hands = [facts.hand(at) for at, _, _ in call.effective]
     if not any(hands):
         return ""
-    return ": " + ", then ".join(hand.strip(" ()") or "by the orchestrator" for hand in hands)
+    told = [hand.strip(" ()") or "by the orchestrator" for hand in hands]
+    if len({hand.partition(", received")[0] for hand in told}) == 1:
+        return f": each {told[-1]}"
+    return ": " + ", then ".join(told)
 
 
 def _known_to(facts: Facts, saga: SagaFacts, step: str, operation: str, payload: Any) -> tuple[str, ...]:
@@ -204,6 +223,10 @@ def binds(step: Step) -> bool:
             cause="a child that is compensated by itself, cancelled or timed out, after its parent has built on it",
             repair="let the parent alone decide to undo a child that was completed, and undo the parent with it",
         ),
+        "two alternatives": Usual(
+            cause="a way that was begun, or may have been, is not undone before the saga settles for another one",
+            repair="undo each step of the way that is given up, those of unknown outcome too, and wait for the answers",
+        ),
     },
 )
 def semantic_atomicity(facts: Facts) -> Checked:
@@ -227,10 +250,10 @@ def semantic_atomicity(facts: Facts) -> Checked:
                 Violation(
                     invariant="I2",
                     anomaly="partial",
-                    sentence=f"{saga.id} came to rest with {_and(left)} in effect and {_and(missing)} not"
-                    f"{facts.hands(saga, left)}{facts.hands(saga, missing, COMPENSATION)}",
+                    sentence=f"{saga.id} came to rest with {listed(left)} in effect and {listed(missing)} not"
+                    f"{facts.hands(saga, left)}{facts.hands(saga, missing, COMPENSATION)}{_ended_by(facts, saga)}",
                     expected="all steps in effect, or none",
-                    got=f"{_and(left)} in effect, {_and(missing)} not",
+                    got=f"{listed(left)} in effect, {listed(missing)} not",
                     saga=saga.id,
                     step=left[-1],
                     direction=FORWARD,
@@ -241,8 +264,8 @@ def semantic_atomicity(facts: Facts) -> Checked:
 
 def _family_parted(saga: SagaFacts, left: list[str], missing: list[str], anomaly: str) -> Violation:
     stays = anomaly == "child without its parent"
-    children = _and([saga.children[name].id for name in (left if stays else missing)])
-    others = _and(missing if stays else left)
+    children = listed([saga.children[name].id for name in (left if stays else missing)])
+    others = listed(missing if stays else left)
     verb = "are" if len(missing if stays else left) > 1 else "is"
     return Violation(
         invariant="I2",
@@ -257,13 +280,23 @@ def _family_parted(saga: SagaFacts, left: list[str], missing: list[str], anomaly
     )
 
 
+def _ended_by(facts: Facts, saga: SagaFacts) -> str:
+    """``; CancelledError had left run: shop.py:12``, where an exception was the last that was heard of it; else ""."""
+    if saga.claims or not saga.raised:
+        return ""
+    name, _, where, _ = facts.history.rows[saga.raised[-1]][DATA]
+    return f"; {name} had left {where.removesuffix(': ?')}"
+
+
 def _two_alternatives(saga: SagaFacts, left: list[str]) -> Violation:
+    members = {name for group in saga.definition.groups if not group.optional for name in group.members}
+    taken = [step.name for step in saga.definition.steps if step.name in members - {*left} and saga.done(step.name)]
     return Violation(
         invariant="I2",
         anomaly="two alternatives",
-        sentence=f"{saga.id} came to rest with {_and(left)} in effect beside the alternative that it took",
+        sentence=f"{saga.id} came to rest with {listed(taken)} in effect, and its alternative {listed(left)} as well",
         expected="one alternative in effect",
-        got=f"{_and(left)} as well",
+        got=f"{listed(left)} as well",
         saga=saga.id,
         step=left[-1],
         direction=FORWARD,
@@ -336,8 +369,8 @@ def _freed_by_a_restart(facts: Facts) -> Iterator[Violation]:
             yield Violation(
                 invariant="I3",
                 anomaly="stuck until a restart",
-                sentence=f"{saga.id} came to rest with {_and(left)} in effect and {_and(missing)} not, nobody went on "
-                f"with it, and only a restart at the end freed it",
+                sentence=f"{saga.id} came to rest with {listed(left)} in effect and {listed(missing)} not, nobody went "
+                f"on with it, and only a restart at the end freed it",
                 expected="an end without a restart, or a supervisor that restarts what is stuck",
                 got="at rest, and open",
                 saga=saga.id,
@@ -456,7 +489,9 @@ def _below_nothing(facts: Facts) -> Iterator[Violation]:
 def _overdrawn(saga: SagaFacts, found: Overdraft) -> Violation:
     doing, of = saga.definition.operation(found.step, found.direction), saga.definition.operation(found.source, FORWARD)
     had = spelled(found.had)
-    if found.got is None:
+    if found.got is None and not _took(saga, found):
+        sentence = f"{doing} took effect for {saga.id} although {of} had taken nothing"
+    elif found.got is None:
         sentence = f"{doing} took effect for {saga.id} when nothing was left of what {of} had taken"
     elif found.direction == COMPENSATION:
         sentence = f"{doing} has given back {spelled(found.got)} for {saga.id}, and {of} took {had}"
@@ -473,6 +508,11 @@ def _overdrawn(saga: SagaFacts, found: Overdraft) -> Violation:
         direction=found.direction,
         position=found.position,
     )
+
+
+def _took(saga: SagaFacts, found: Overdraft) -> bool:
+    """What was used up had been taken at all."""
+    return any(at < found.position for at, _, _ in saga.calls[found.source, FORWARD].effective)
 
 
 @invariant(
@@ -497,14 +537,14 @@ def ownership(facts: Facts) -> Checked:
                 if owner == saga.id:
                     continue
                 operation = facts.saga.operation(step, COMPENSATION)
-                whose = f"what {owner} holds" if owner else "nothing that it had taken"
+                how = f"on what {owner} holds" if owner else _on_nothing(facts, saga, step, position)
                 found.append(
                     Violation(
                         invariant="I18",
                         anomaly="undo of another's" if owner else "undo of nothing",
-                        sentence=f"{operation} for {saga.id}{facts.hand(position)} took effect on {whose}",
+                        sentence=f"{operation} for {saga.id}{facts.hand(position)} took effect {how}",
                         expected=f"an effect only on what {saga.id} took",
-                        got=f"an effect on {owner or 'the counters alone'}",
+                        got=f"an effect on {f'what {owner} holds' if owner else 'nothing of its own'}",
                         saga=saga.id,
                         step=step,
                         direction=COMPENSATION,
@@ -514,5 +554,14 @@ def ownership(facts: Facts) -> Checked:
     return exercised, found
 
 
-def _and(names: list[str]) -> str:
+def _on_nothing(facts: Facts, saga: SagaFacts, step: str, position: int) -> str:
+    """How an undo found nothing of its saga's."""
+    forward, operation = saga.calls.get((step, FORWARD)), facts.saga.operation(step, FORWARD)
+    if forward is None or not any(at < position for at, _, _ in forward.effective):
+        return f"although {operation} had taken nothing"
+    return f"although all that {operation} took had been given back"
+
+
+def listed(names: Sequence[str]) -> str:
+    """``order, stock and payment``."""
     return " and ".join((", ".join(names[:-1]), names[-1])) if len(names) > 1 else "".join(names)

@@ -40,7 +40,7 @@ def write_ahead(facts: Facts) -> Checked:
             exercised = True
         late: set[tuple[str, str]] = set()
         for position, step, direction in sends:
-            for due in _due(facts, saga, kinds, step, direction):
+            for due in _due(saga, kinds, step, direction, position):
                 if saga.durable.get(due, position) >= position and due not in late:
                     late.add(due)
                     found.append(_not_yet(facts, saga, step, direction, *due, position))
@@ -64,8 +64,9 @@ def _first_sent(facts: Facts, saga: SagaFacts, step: str, direction: str, call: 
     return call.sends[0][0]
 
 
-def _due(facts: Facts, saga: SagaFacts, kinds: set[str], step: str, direction: str) -> list[tuple[str, str]]:
-    """The (record, step) pairs that must be durable before such a request is sent."""
+def _due(saga: SagaFacts, kinds: set[str], step: str, direction: str, position: int) -> list[tuple[str, str]]:
+    """The (record, step) pairs that must be durable before such a request is sent there. Of a step that was undone by
+    then no outcome is owed: what it had come to is no matter any more."""
     due = [("create", "")] if "create" in kinds else []
     if direction == FORWARD:
         if "intent" in kinds and step not in saga.children:  # it has records of its own
@@ -74,11 +75,19 @@ def _due(facts: Facts, saga: SagaFacts, kinds: set[str], step: str, direction: s
             due.extend(
                 ("outcome", before)
                 for before in saga.definition.predecessors.get(step, ())
-                if (before, FORWARD) in saga.calls and before not in saga.definition.grouped | saga.children.keys()
+                if (before, FORWARD) in saga.calls
+                and before not in saga.definition.grouped | saga.children.keys()
+                and not _undone(saga, before, position)
             )
     elif direction == COMPENSATION and "compensating" in kinds:
         due.append(("compensating", ""))
     return due
+
+
+def _undone(saga: SagaFacts, step: str, position: int) -> bool:
+    """An undo of the step had been answered with success before that position."""
+    undo = saga.calls.get((step, COMPENSATION))
+    return undo is not None and undo.answered_ok is not None and undo.answered_ok < position
 
 
 def _not_yet(
@@ -89,7 +98,7 @@ def _not_yet(
     return Violation(
         invariant="I12",
         anomaly=f"{record} not durable",
-        sentence=f"{operation} for {saga.id} was sent before its record {what!r} was durable",
+        sentence=f"{operation} for {saga.id} was sent before the record {what!r} was durable",
         expected=f"{what!r} durable, then {operation}",
         got=f"{operation} first",
         saga=saga.id,
@@ -103,7 +112,7 @@ def _told_too_early(saga: SagaFacts, position: int) -> Violation:
     return Violation(
         invariant="I12",
         anomaly="create not durable",
-        sentence=f"the client of {saga.id} was answered before the saga's record 'create' was durable",
+        sentence=f"the client of {saga.id} was answered before the record 'create' was durable",
         expected="'create' durable, then the answer",
         got="the answer first",
         saga=saga.id,
@@ -134,7 +143,7 @@ def no_zombie(facts: Facts) -> Checked:
         left = zombie_state(facts, saga, crash)
         if left is None:
             continue
-        state = f"{' and '.join(left)} in effect" if left else "its record durable and nothing done"
+        state = f"{' and '.join(left)} in effect" if left else "its record is durable, and nothing was done for it"
         found.append(
             Violation(
                 invariant="I13",

@@ -40,8 +40,8 @@ def acknowledged_is_kept(facts: Facts) -> Checked:
             Violation(
                 invariant="I40",
                 anomaly="acknowledged and lost",
-                sentence=f"the message {message.topic!r} for {saga.id} was acknowledged, nothing of it was kept"
-                f"{', its process died,' if died else ''} and {saga.id} is left open",
+                sentence=f"the message {message.topic!r} for {saga.id} was acknowledged, nothing of it was kept, "
+                f"{'its process died, ' if died else ''}and {saga.id} is left open",
                 expected="an acknowledgement when what follows is durable",
                 got="an acknowledgement, and nothing durable before it",
                 saga=saga.id,

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
 from ..history import MSG
 from ..saga import COMPENSATION, FORWARD, Step
 from ..verdict import Violation
+from .calls import CallFacts
 from .facts import COMPENSATED, COMPLETED, Facts, SagaFacts, knowledge
 from .parts import rolls_back
 from .registry import Checked, Usual, invariant
@@ -57,8 +59,9 @@ def _wrong_way_round(facts: Facts, saga: SagaFacts, pairs: list[tuple[str, str]]
             Violation(
                 invariant="I4",
                 anomaly="wrong order",
-                sentence=f"{saga.id}: {first} took effect without knowing that {second} had, "
-                f"although {late} comes after {early}",
+                sentence=f"{saga.id}: {first} {'took effect before' if taken_back < due else _UNKNOWING} {second}"
+                f"{'' if taken_back < due else ' had taken effect'}, although {late} comes after {early} and must be "
+                f"undone first",
                 expected=f"{second}, then {first}",
                 got=f"{first} first" if taken_back < due else f"{first} independent of {second}",
                 saga=saga.id,
@@ -70,6 +73,9 @@ def _wrong_way_round(facts: Facts, saga: SagaFacts, pairs: list[tuple[str, str]]
     return found
 
 
+_UNKNOWING: Final = "was sent before its sender could know that"
+
+
 def _rounds(facts: Facts, saga: SagaFacts, early: str, late: str) -> Iterator[tuple[int, int]]:
     """(an undo of the early step took effect, the undo of the late one that it must know of) each time that the early
     step was undone after the late one had been asked for: a saga may go forward again, and undo a second time."""
@@ -79,6 +85,8 @@ def _rounds(facts: Facts, saga: SagaFacts, early: str, late: str) -> Iterator[tu
     if not undone:  # it was an actor who undid it
         return
     forward = saga.calls.get((late, FORWARD))
+    if forward is not None and not forward.effective and forward.definitely_refused:
+        return  # there was nothing of it to undo
     asked = [at for at, _, _ in forward.sends] if forward is not None else []
     taken = _effects(facts, saga, early, COMPENSATION)
     if early in saga.sums:  # what is given back before is a part of it, and no rollback
@@ -125,7 +133,7 @@ def _too_early(facts: Facts, saga: SagaFacts, undone: list[str]) -> list[Violati
                         Violation(
                             invariant="I4",
                             anomaly="undo before a later step settled",
-                            sentence=f"{saga.id}: {first} was sent while {step.does} was still in flight",
+                            sentence=f"{saga.id}: {first} was sent while {step.does} had no answer yet",
                             expected=f"the answer to {step.does} first",
                             got=f"{first} before it",
                             saga=saga.id,
@@ -350,12 +358,25 @@ def _policy_broken(saga: SagaFacts, step: str, undos: list[str], failing: list[s
     return None
 
 
+_UNKNOWN: Final = "in effect or not: nobody knows"
+
+
+def _came_to(undo: CallFacts | None) -> str:
+    """What became of the last attempt of an undo."""
+    answers = sorted(undo.answers.values()) if undo is not None else []
+    waited = max(undo.given_up.values(), default=-1) if undo is not None else -1
+    if not answers or answers[-1][0] < waited:
+        return "got no answer"
+    return "was refused" if answers[-1][1] == "rejected" else "failed"
+
+
 def _given_up(facts: Facts, saga: SagaFacts, step: str, anomaly: str, failing: list[str]) -> Violation:
     undo = facts.saga.operation(step, COMPENSATION)
     sentence = {
         "marked compensated": f"{undo} for {saga.id} was put aside as failed, yet the saga calls itself compensated",
         "nobody called": f"{undo} for {saga.id} was put aside as failed and nobody was called",
-        "undo given up": f"{undo} for {saga.id} failed and was given up: no retry until it works, no dead letter",
+        "undo given up": f"{undo} for {saga.id} {_came_to(saga.calls.get((step, COMPENSATION)))}, and was neither "
+        f"retried until it worked nor put aside for a person",
         "undo kept back": f"{undo} for {saga.id} was never sent, because "
         f"{', '.join(facts.saga.operation(name, COMPENSATION) for name in failing)} failed",
     }[anomaly]
@@ -364,7 +385,7 @@ def _given_up(facts: Facts, saga: SagaFacts, step: str, anomaly: str, failing: l
         anomaly=anomaly,
         sentence=sentence,
         expected=f"{undo} in effect, or put aside with an alert",
-        got=f"{facts.saga.operation(step, FORWARD)} {'still' if saga.net(step) > 0 else 'perhaps'} in effect",
+        got=f"{facts.saga.operation(step, FORWARD)} {'still in effect' if saga.net(step) > 0 else _UNKNOWN}",
         saga=saga.id,
         step=step,
         direction=COMPENSATION,

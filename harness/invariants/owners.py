@@ -23,7 +23,7 @@ from ..history import (
 from ..verdict import Violation
 from .facts import STUCK, Facts, SagaFacts, written
 from .log import interrupted, zombie_state
-from .registry import Checked, invariant
+from .registry import Checked, Usual, invariant
 
 
 @invariant(
@@ -37,6 +37,13 @@ from .registry import Checked, invariant
     "expects to find",
     explains=("I2", "I3", "I5", "I11", "I15", "I16"),
     source="Kleppmann, How to do distributed locking, 2016",
+    apart={
+        "two owners in one epoch": Usual(
+            cause="two processes begin one saga, or take it over, and the store gives both the same epoch",
+            repair="begin a saga by a write that fails where its record is there already, and raise the epoch with "
+            "each takeover in the same way",
+        )
+    },
 )
 def single_owner(facts: Facts) -> Checked:
     """Judged on writes that the store accepted and kept, where they show an epoch. Where none is shown, two
@@ -58,8 +65,9 @@ def single_owner(facts: Facts) -> Checked:
                     Violation(
                         invariant="I14",
                         anomaly="stale write accepted" if stale else "two owners in one epoch",
-                        sentence=f"{process} wrote {f'{record} {step}'.rstrip()!r} for {saga.id} under epoch {epoch} "
-                        f"after {latest} had under epoch {latest_epoch}",
+                        sentence=f"{process} wrote {f'{record} {step}'.rstrip()!r} for {saga.id} under epoch {epoch}, "
+                        f"and the store took it, although {'it' if process == latest else latest} had written under "
+                        f"{f'epoch {latest_epoch}' if stale else 'the same epoch'} by then",
                         expected="a write refused, or under a later epoch",
                         got=f"epoch {epoch} after {latest_epoch}",
                         saga=saga.id,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
 
 from ..history import APPLY, DATA, INJECTED, KEY, KIND, MSG, PAYLOAD, REASON, RECEIPT, T_US, Row
 from ..saga import COMPENSATION, FORWARD
@@ -13,7 +13,7 @@ from .effects import binds, redone
 from .facts import COMPENSATED, COMPLETED, Facts, SagaFacts
 from .order import rolled_back_to_the_end
 from .parts import spelled
-from .registry import Checked, invariant
+from .registry import Checked, Usual, invariant
 
 
 @invariant(
@@ -24,6 +24,18 @@ from .registry import Checked, invariant
     cause="the participant looks for what is to be undone, finds nothing, and fails or forgets the request",
     repair="answer such an undo with success, and leave a tombstone under its key in the same transaction",
     explains=("I1", "I2", "I3", "I8", "I11", "I15", "I16", "I17"),
+    apart={
+        "effect of a null undo": Usual(
+            cause="the participant gives back what it is told to, without a look at whether it was taken",
+            repair="undo the row that the step made; where there is none, change nothing, answer with success, and "
+            "leave a tombstone under its key",
+        ),
+        "no tombstone": Usual(
+            cause="the participant answers an undo of what it has not done, and keeps no mark of it",
+            repair="leave a tombstone under the key in the transaction that answers the undo, and refuse the step "
+            "where one is",
+        ),
+    },
     source="empty rollback of TCC frameworks (Seata, dtm)",
 )
 def null_compensation(facts: Facts) -> Checked:
@@ -52,6 +64,13 @@ def _first_handled(facts: Facts, call: CallFacts) -> int:
     return min([*found, call.applied] if call.applied >= 0 else found, default=-1)
 
 
+_GOT: Final[Mapping[str, str]] = {
+    "effect of a null undo": "a change of state",
+    "null undo fails": "a failure",
+    "no tombstone": "no tombstone",
+}
+
+
 def _null_undo(
     facts: Facts, saga: SagaFacts, step: str, undo: CallFacts, forward: CallFacts, first: int
 ) -> Violation | None:
@@ -71,7 +90,7 @@ def _null_undo(
         barred and forward.effective and forward.effective[0][1] is not None and first not in redone(facts, saga, step)
     ):
         anomaly, at = "no tombstone", first
-        sentence = f"{name} for {saga.id} took effect although {operation} had been answered before"
+        sentence = f"{name} for {saga.id} took effect although {operation} had been carried out before"
     else:
         return None
     return Violation(
@@ -79,7 +98,7 @@ def _null_undo(
         anomaly=anomaly,
         sentence=sentence,
         expected="success, no effect, and a tombstone",
-        got=anomaly,
+        got=_GOT[anomaly],
         saga=saga.id,
         step=step,
         direction=FORWARD if anomaly == "no tombstone" else COMPENSATION,
@@ -156,7 +175,7 @@ def _hanging(facts: Facts, saga: SagaFacts, step: str, position: int, effect: bo
     return Violation(
         invariant="I8",
         anomaly="hanging effect" if effect else "late success",
-        sentence=f"{name} for {saga.id}{facts.hand(position)} {what} after {undo} had been answered",
+        sentence=f"{name} for {saga.id}{facts.hand(position)} {what} after {undo} had been carried out",
         expected=f"{name} refused",
         got="an effect" if effect else "success",
         saga=saga.id,
@@ -202,7 +221,7 @@ def compensation_algebra(facts: Facts) -> Checked:
                         anomaly="undo takes effect again",
                         sentence=f"{operation} for {saga.id} changed state again under the key {key!r}",
                         expected="one effect for each key",
-                        got="another one",
+                        got=f"{len(call.effective)} effects",
                         saga=saga.id,
                         step=step,
                         direction=COMPENSATION,
@@ -365,7 +384,7 @@ def _other_data(
         invariant="I19",
         anomaly="undo of other data",
         sentence=f"{operation} for {saga.id} says {name} {said!r}, and {facts.saga.operation(step, FORWARD)} took "
-        f"{taken!r}",
+        f"{f'{name} ' if isinstance(taken, str) else ''}{taken!r}",
         expected=f"{name} {taken!r}",
         got=f"{name} {said!r}",
         saga=saga.id,

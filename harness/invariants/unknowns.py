@@ -10,7 +10,7 @@ from ..verdict import Violation
 from .calls import CallFacts
 from .facts import COMPENSATED, COMPLETED, Facts, SagaFacts, knew
 from .order import acted_to_the_end
-from .registry import Checked, invariant
+from .registry import Checked, Usual, invariant
 
 
 @invariant(
@@ -19,7 +19,8 @@ from .registry import Checked, invariant
     by_prefix=True,
     holds_when="after an unknown outcome nothing but the same key again, a query or the undo settles the step: no "
     "later refusal under another key does, and nothing is built on it before",
-    cause="a timeout is taken for success, or a later attempt without the key is refused and speaks for the first",
+    cause="a request of unknown outcome is taken for done, or for failed; or a later attempt without the key is "
+    "refused and speaks for the first",
     repair="ask again under the same key until the answer is definite, or undo the step; go on only after that",
     explains=("I2", "I3", "I5", "I15", "I16", "I17", "I23"),
 )
@@ -71,15 +72,15 @@ def _built_on(facts: Facts, saga: SagaFacts, step: Step, call: CallFacts, unknow
             continue
         if any(at < sent and answer != "error" and knew(facts, at, sent) for at, answer in call.answers.values()):
             continue
-        undo = saga.calls.get((step.name, COMPENSATION)) if step.name in saga.definition.grouped else None
+        undo = saga.calls.get((step.name, COMPENSATION))
         if undo is not None and undo.answered_ok is not None and undo.answered_ok < sent:
-            continue  # it was left out
+            continue  # it was left out, or undone: what the saga then goes on to do is no matter of the unknown
         return Violation(
             invariant="I6",
             anomaly="unknown taken for success",
             sentence=f"{after.does} for {saga.id} was sent although nobody knew whether {step.does} had taken effect",
             expected=f"a definite answer to {step.does} first",
-            got=f"{after.does} on the strength of none",
+            got=f"{after.does} without one",
             saga=saga.id,
             step=after.name,
             direction=FORWARD,
@@ -127,6 +128,13 @@ def _speaks_for_all(facts: Facts, saga: SagaFacts, step: Step) -> Violation:
     repair="ask the pivot again under its key until the answer is definite, and retry every later step until it works",
     nature="both",
     explains=("I2", "I3", "I5", "I16"),
+    apart={
+        "not carried through": Usual(
+            cause="a step after the pivot is given up, or what was to bring it about is lost: a message, a timer, a "
+            "record that another write has overwritten",
+            repair="retry every step after the pivot until it works; where it cannot, put it aside and call a person",
+        )
+    },
     source="Frank & Zahle, Semantic ACID properties in multidatabases, 1998",
 )
 def pivot(facts: Facts) -> Checked:
@@ -204,7 +212,7 @@ def _not_carried_through(facts: Facts, saga: SagaFacts, step: Step) -> Iterator[
                 anomaly="not carried through",
                 sentence=f"{step.does}, the pivot of {saga.id}, took effect, and {later.does} never did",
                 expected=f"{later.does} in effect, or put aside with an alert",
-                got="given up",
+                got="given up" if (later.name, FORWARD) in saga.calls else "never asked for",
                 saga=saga.id,
                 step=later.name,
                 direction=FORWARD,

@@ -177,8 +177,9 @@ bad(
     call order.cancel
     tell completed  <--
     """,
-    names="the client of saga-1 was told 'completed', but order, inventory, payment are not in effect",
+    names="the client of saga-1 was told 'completed', but order, inventory and payment are not in effect",
     at="payment F",
+    follows="I23",
 )
 bad(
     "I16",
@@ -257,7 +258,7 @@ bad(
     refused order.create
     terminal completed  <--
     """,
-    names="saga-1 was called completed, but order.create had not taken effect",
+    names="saga-1 was called completed, but order.create had been refused",
     at="order F",
     definition=Saga("single", [Step("order", "order.create", undo="order.cancel")]),
 )
@@ -510,4 +511,48 @@ bad(
     names="but inventory is not in effect; the clerk did inventory.release",
     at="inventory F",
     follows="I2",
+)
+bad(
+    "I23",
+    "hollow success",
+    "what was rolled back is called completed",
+    """
+    submit
+    call order.create key=o
+    call inventory.reserve key=i
+    refused payment.charge key=p
+    call inventory.release key=i
+    call payment.charge key=p2
+    tell completed  <--
+    """,
+    names="saga-1 was called completed, but inventory.reserve had been undone",
+    at="inventory F",
+)
+good(
+    "I23",
+    "what was rolled back is done again before the end",
+    """
+    submit
+    call order.create key=o
+    call inventory.reserve key=i
+    refused payment.charge key=p
+    call inventory.release key=i
+    call inventory.reserve key=i2
+    call payment.charge key=p2
+    tell completed
+    """,
+)
+bad(
+    "I23",
+    "hollow success",
+    "a request is answered with success that changed nothing",
+    """
+    submit
+    call order.create key=o
+    call inventory.reserve key=i
+    call payment.charge key=p no-effect
+    tell completed  <--
+    """,
+    names="payment.charge had changed nothing, although it was answered with success",
+    at="payment F",
 )

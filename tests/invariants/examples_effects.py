@@ -742,7 +742,7 @@ bad(
     ack m2
     tell compensated
     """,
-    names="order.cancel for saga-1 took effect on nothing that it had taken",
+    names="order.cancel for saga-1 took effect although order.create had taken nothing",
     at="order C",
 )
 idle(
@@ -823,4 +823,25 @@ good(
     alert inventory
     tell stuck
     """,
+)
+bad(
+    "I1",
+    "key reused",
+    "of two sagas the one that asks later reuses the key, though it was begun first",
+    """
+    submit
+    saga-2: submit
+    saga-2: call order.create key=same
+    send order.create key=same -> m9  <--
+    apply m9
+    ack m9
+    call inventory.reserve key=i
+    call payment.charge key=p
+    tell completed
+    saga-2: call inventory.reserve key=i2
+    saga-2: call payment.charge key=p2
+    saga-2: tell completed
+    """,
+    names="order.create for saga-1 carries the key 'same', which was used for saga-2 before",
+    at="order F",
 )

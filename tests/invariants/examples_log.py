@@ -94,7 +94,7 @@ bad(
     call payment.charge key=p
     tell completed
     """,
-    names="order.create for saga-1 was sent before its record 'intent order' was durable",
+    names="order.create for saga-1 was sent before the record 'intent order' was durable",
     at="order F",
 )
 bad(
@@ -111,7 +111,7 @@ bad(
     call payment.charge key=p
     tell completed
     """,
-    names="order.create for saga-1 was sent before its record 'create' was durable",
+    names="order.create for saga-1 was sent before the record 'create' was durable",
     at="order F",
 )
 bad(
@@ -145,7 +145,7 @@ bad(
     call payment.charge key=p
     tell completed
     """,
-    names="the client of saga-1 was answered before the saga's record 'create' was durable",
+    names="the client of saga-1 was answered before the record 'create' was durable",
 )
 bad(
     "I12",
@@ -162,7 +162,7 @@ bad(
     call payment.charge key=p
     tell completed
     """,
-    names="order.create for saga-1 was sent before its record 'create' was durable",
+    names="order.create for saga-1 was sent before the record 'create' was durable",
     at="order F",
 )
 bad(
@@ -181,7 +181,7 @@ bad(
     call payment.charge key=p
     tell completed
     """,
-    names="inventory.reserve for saga-1 was sent before its record 'intent inventory' was durable",
+    names="inventory.reserve for saga-1 was sent before the record 'intent inventory' was durable",
     at="inventory F",
 )
 bad(
@@ -199,7 +199,7 @@ bad(
     write outcome inventory
     tell completed
     """,
-    names="payment.charge for saga-1 was sent before its record 'outcome inventory' was durable",
+    names="payment.charge for saga-1 was sent before the record 'outcome inventory' was durable",
     at="payment F",
 )
 bad(
@@ -216,7 +216,7 @@ bad(
     write compensating
     tell compensated
     """,
-    names="order.cancel for saga-1 was sent before its record 'compensating' was durable",
+    names="order.cancel for saga-1 was sent before the record 'compensating' was durable",
     at="order C",
 )
 idle("I12", "the adapter shows no log", COMPLETED)
@@ -308,7 +308,7 @@ bad(
     crash  <--
     boot
     """,
-    names="its record durable and nothing done",
+    names="its record is durable, and nothing was done for it",
 )
 bad(
     "I13",
@@ -324,7 +324,7 @@ bad(
     crash  <--
     boot
     """,
-    names="its record durable and nothing done",
+    names="its record is durable, and nothing was done for it",
 )
 bad(
     "I13",

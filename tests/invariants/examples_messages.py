@@ -35,7 +35,7 @@ bad(
     "acknowledged and lost",
     "the message is dropped, since the saga does not wait for it yet",
     f"{APPROVED}handled n  <--",
-    names="the message 'order.approved' for saga-1 was acknowledged, nothing of it was kept and saga-1 is left open",
+    names="the message 'order.approved' for saga-1 was acknowledged, nothing of it was kept, and saga-1 is left open",
 )
 bad(
     "I40",
@@ -111,7 +111,6 @@ bad(
     ack m2
     tell completed
     """,
-    names="took effect 2 times; at most 1 is allowed: on the message 'order.approved', then on the message "
-    "'order.approved', received 2 times",
+    names="took effect 2 times; at most 1 is allowed: each on the message 'order.approved', received 2 times",
     at="payment F",
 )

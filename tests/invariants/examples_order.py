@@ -81,7 +81,7 @@ bad(
     call inventory.release key=i2
     tell compensated
     """,
-    names="order.cancel took effect without knowing that inventory.release had",
+    names="order.cancel took effect before inventory.release, although inventory comes after order",
     at="order C",
 )
 bad(
@@ -99,7 +99,7 @@ bad(
     call inventory.release
     tell compensated
     """,
-    names="order.cancel took effect without knowing that inventory.release had",
+    names="order.cancel took effect before inventory.release, although inventory comes after order",
     at="order C",
 )
 bad(
@@ -119,7 +119,7 @@ bad(
     ack m5
     tell compensated
     """,
-    names="order.cancel took effect without knowing that inventory.release had",
+    names="order.cancel was sent before its sender could know that inventory.release had taken effect",
     at="order C",
 )
 bad(
@@ -140,7 +140,7 @@ bad(
     ack m5
     tell compensated
     """,
-    names="order.cancel took effect without knowing that inventory.release had",
+    names="order.cancel was sent before its sender could know that inventory.release had taken effect",
     at="order C",
 )
 bad(
@@ -158,7 +158,7 @@ bad(
     ack m3
     tell compensated
     """,
-    names="order.cancel was sent while inventory.reserve was still in flight",
+    names="order.cancel was sent while inventory.reserve had no answer yet",
     at="order C",
 )
 idle(
@@ -528,7 +528,7 @@ bad(
     error m4
     ack m4
     """,
-    names="order.cancel for saga-1 failed and was given up",
+    names="order.cancel for saga-1 failed, and was neither retried until it worked nor",
     at="order C",
 )
 bad(
@@ -544,7 +544,7 @@ bad(
     ack m3
     tell compensated
     """,
-    names="order.cancel for saga-1 failed and was given up",
+    names="order.cancel for saga-1 failed, and was neither retried until it worked nor",
     at="order C",
 )
 bad(
@@ -561,7 +561,7 @@ bad(
     timeout m2
     tell compensated
     """,
-    names="order.cancel for saga-1 failed and was given up",
+    names="order.cancel for saga-1 got no answer, and was neither retried until it worked nor",
     at="order C",
 )
 bad(

@@ -64,7 +64,7 @@ bad(
     "stale write accepted",
     "the owner that slept writes over what the next one wrote",
     PAUSED.format(epoch=2) + "\nwrite progress order epoch=1  <--",
-    names="orchestrator wrote 'progress order' for saga-1 under epoch 1 after orchestrator#2 had under epoch 2",
+    names="under epoch 1, and the store took it, although orchestrator#2 had written under epoch 2 by then",
     at="order ",
 )
 good(
@@ -77,7 +77,7 @@ bad(
     "stale write accepted",
     "two executions of a saga in one process, and the first writes over what the second wrote",
     f"{TWO_EXECUTIONS}\nwrite progress order epoch=1  <--",
-    names="orchestrator wrote 'progress order' for saga-1 under epoch 1 after orchestrator had under epoch 2",
+    names="under epoch 1, and the store took it, although it had written under epoch 2 by then",
     at="order ",
 )
 bad(
@@ -85,7 +85,7 @@ bad(
     "two owners in one epoch",
     "the next owner does not raise the epoch, so the store cannot tell them apart",
     PAUSED.format(epoch=1) + "\nwrite progress order epoch=1  <--",
-    names="orchestrator wrote 'progress order' for saga-1 under epoch 1 after orchestrator#2",
+    names="the store took it, although orchestrator#2 had written under the same epoch by then",
     at="order ",
 )
 idle(

@@ -186,7 +186,7 @@ bad(
     call inventory.release part=line-2 key=b
     tell compensated
     """,
-    names="order.cancel took effect without knowing that inventory.release[line-2] had",
+    names="order.cancel took effect before inventory.release[line-2], although",
     at="order C",
     definition=LINES,
 )
@@ -202,7 +202,7 @@ bad(
     call shipping.send key=s
     tell completed  <--
     """,
-    names="inventory.reserve[line-2] had not taken effect",
+    names="inventory.reserve[line-2] had been refused",
     at="reserve[line-2] F",
     definition=LINES,
 )
@@ -229,7 +229,7 @@ bad(
     call shipping.send key=s
     tell completed  <--
     """,
-    names="saga-1 was called completed, but inventory.reserve had not taken effect",
+    names="saga-1 was called completed, but inventory.reserve had never been asked for",
     at="reserve F",
     definition=ANY_LINE,
 )
@@ -499,7 +499,7 @@ bad(
     call air.book key=a
     tell completed
     """,
-    names="saga-1 came to rest with air in effect beside the alternative that it took",
+    names="saga-1 came to rest with train in effect, and its alternative air as well",
     at="air F",
     definition=TRIP,
 )
@@ -531,7 +531,7 @@ bad(
     refused air.book key=a
     tell completed  <--
     """,
-    names="saga-1 was called completed, but rail.book had not taken effect",
+    names="saga-1 was called completed, but rail.book had been refused",
     at="train F",
     definition=TRIP,
 )

@@ -109,7 +109,7 @@ bad(
     tell compensated
     apply m1  <--
     """,
-    names="order.create for saga-1 took effect although order.cancel had been answered before",
+    names="order.create for saga-1 took effect although order.cancel had been carried out before",
     at="order F",
 )
 bad(
@@ -228,7 +228,7 @@ bad(
     apply m3  <--
     ack m3
     """,
-    names="order.create for saga-1 took effect after order.cancel had been answered",
+    names="order.create for saga-1 took effect after order.cancel had been carried out",
     at="order F",
 )
 bad(
@@ -243,7 +243,7 @@ bad(
     apply m1  <--
     tell stuck
     """,
-    names="order.create for saga-1 took effect after order.cancel had been answered",
+    names="order.create for saga-1 took effect after order.cancel had been carried out",
     at="order F",
 )
 bad(
@@ -395,7 +395,7 @@ bad(
     saga-2: call payment.charge key=p-2
     saga-2: tell completed
     """,
-    names="order.cancel for saga-1 says id 'or-2', and order.create took 'or-1'",
+    names="order.cancel for saga-1 says id 'or-2', and order.create took id 'or-1'",
     at="order C",
 )
 idle("I19", "the undos say nothing", UNDONE)

@@ -351,3 +351,34 @@ idle(
     """,
     ORDERED,
 )
+UNDONE_AND_ON = """
+    submit
+    write create
+    write intent order
+    call order.create key=o
+    write outcome order
+    write intent inventory
+    send inventory.reserve key=i -> m
+    lost m request
+    timeout m
+    write compensating
+    call inventory.release key=i no-effect
+    write undone inventory
+    write intent inventory
+    call inventory.reserve key=i2
+    write outcome inventory
+    write intent payment
+    call payment.charge key=p
+    tell completed
+"""
+for id in ("I6", "I12"):
+    good(id, "what was unknown is undone, and done anew before the saga goes on", UNDONE_AND_ON)
+LEFT_UNDONE = UNDONE_AND_ON.replace("call inventory.reserve key=i2", "").replace("write outcome inventory", "")
+bad(
+    "I23",
+    "hollow success",
+    "what was unknown is undone, and the saga goes on without it: then nothing is unknown, and no record is owed",
+    LEFT_UNDONE.replace("tell completed", "tell completed  <--"),
+    names="saga-1 was called completed, but inventory.reserve had not taken effect",
+    at="inventory F",
+)
