@@ -216,7 +216,7 @@ class _Narrator:
         key = (event.process, str(unit), str(subject))
         amount = taken - self._taken.get(key, 0)
         self._taken[key] = taken
-        return f" {amount:+,}"
+        return f" {amount:+,}" if amount else ""
 
     def ack(self, position: int, event: Event) -> None:
         call = self._calls.get(event.msg)
@@ -256,7 +256,9 @@ class _Narrator:
     def timeout(self, position: int, event: Event) -> None:
         call = self._calls.get(event.msg)
         label = call.label if call is not None else self._label(event)
-        self._add(position, event, "timeout", f"TIMEOUT {label} after {event.get('after_ms'):g} ms, outcome unknown")
+        waited = event.get("after_ms")
+        how = f"TIMEOUT {label} after {waited:g} ms" if waited else f"gives {label} up at once"
+        self._add(position, event, "timeout", f"{how}, outcome unknown")
         self._barrier = position
 
     # -- processes, writes, the client, people -----------------------------------------------
@@ -420,7 +422,7 @@ class _Narrator:
     def handled(self, position: int, event: Event) -> None:
         draft = self._messages.get(event.msg)
         if draft is not None and draft is self.drafts[-1]:
-            draft.text += ", done"
+            draft.text += ", acknowledges it"
             draft.rows.append(position)
         elif position in self._forced or position in self._struck or len(self._messages) > 1:
             text = self._of(event, f"acknowledges {clean(event.get('topic'), TOPIC_COLUMNS)}")
@@ -470,7 +472,7 @@ class _Narrator:
     def raised(self, position: int, event: Event) -> None:
         name, message, place = (clean(event.get(part), 60) for part in ("type", "message", "where"))
         where = place.removesuffix(": ?")  # no frame of the user's own
-        self._add(position, event, "odd", self._of(event, f"RAISES {name} in {where}: {message}"))
+        self._add(position, event, "odd", self._of(event, f"RAISES {name} in {where}{f': {message}' * bool(message)}"))
 
     def nonsense(self, position: int, event: Event) -> None:
         self._add(position, event, "odd", self._of(event, f"ANSWERS NONSENSE: {event.get('answer')}"))

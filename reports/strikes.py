@@ -27,6 +27,7 @@ from ..history import (
     SAGA,
     SEND,
     STEP,
+    SUBMIT,
     TOPIC,
     Fired,
     History,
@@ -50,7 +51,8 @@ def struck_row(history: History, fired: Fired) -> int:
     """The position of the row that shows where a fault struck.
 
     It is the row of the site itself: the request, its delivery, its handling where the answer was struck, the write.
-    A fault of which the process dies is shown by its death. Where the site has no row before the fault (a request
+    A fault of which the process dies is shown by its death, one by which the client asks again by that request. Where
+    the site has no row before the fault (a request
     that is not sent yet, a start), the row that the fault wrote shows it.
     """
     rows, site = history.rows, fired.fault.site
@@ -58,6 +60,10 @@ def struck_row(history: History, fired: Fired) -> int:
     if kind is not None and kind.crash:
         for position in range(fired.position, len(rows)):
             if rows[position][KIND] == CRASH and rows[position][DATA][REASON] == kind.name:
+                return position
+    if kind is not None and kind.needs == "resubmit":
+        for position in range(fired.position, len(rows)):
+            if rows[position][KIND] == SUBMIT and rows[position][SAGA] == site.saga:
                 return position
     own = min(fired.position, len(rows) - 1)
     if site.phase == AT_BOOT:

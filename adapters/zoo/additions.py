@@ -271,7 +271,7 @@ MUTANTS = (
         twin=CORRECT,
         invariants=("I15", "I2", "I23"),
         faults=1,
-        schedule="cancel at saga-1: order forward, send",
+        schedule="partition at saga-1: order forward, send",
         source="danielgerlag/workflow-core#288",
         late=True,
     ),

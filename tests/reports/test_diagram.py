@@ -360,3 +360,28 @@ def test_a_start_that_follows_a_death_at_once_is_told_with_it(make: SimpleNamesp
         (make.history(rows(4), struck), ["CRASH right after sending charge", "restart"]),
     ):
         assert [line.text for line in diagram(history).lines[1:]] == expected
+
+
+def test_a_call_that_is_taken_back_has_not_timed_out(make: SimpleNamespace) -> None:
+    """The task that waited was cancelled: it waited for no time at all, and what left it says no more than its name."""
+    about = {"step": "payment", "direction": "F", "attempt": 1, "msg": 1}
+    rows = [
+        make.row(0, "SEND", make.ORCHESTRATOR, "payment.charge", (), 0, **about),
+        make.row(0, "TIMEOUT", make.ORCHESTRATOR, 0.0, **about),
+        make.row(0, "RAISED", make.ORCHESTRATOR, "CancelledError", "", "run: shop.py:7", False),
+        make.row(1, "END", "harness", "quiescent", saga=""),
+    ]
+    text = to_text(diagram(make.history(rows)))
+    assert "gives charge up at once, outcome unknown" in text and "TIMEOUT" not in text
+    assert "RAISES CancelledError in run: shop.py:7\n" in text
+
+
+def test_a_counter_that_stays_as_it_is_is_not_shown(make: SimpleNamespace) -> None:
+    about = {"step": "payment", "direction": "F", "attempt": 1, "msg": 1}
+    rows = [
+        make.row(0, "SEND", make.ORCHESTRATOR, "payment.charge", (), 0, **about),
+        make.row(1, "DELIVER", "payment", 1, **about),
+        make.row(1, "APPLY", "payment", True, None, ("money", "customer", 100, 0, 0, 100), **about),
+        make.row(2, "END", "harness", "quiescent", saga=""),
+    ]
+    assert to_text(diagram(make.history(rows))).splitlines()[1].endswith("▶ applied")

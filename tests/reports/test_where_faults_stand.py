@@ -75,7 +75,7 @@ def words(history: History, fault: Fault) -> tuple[str, ...]:
     verb = history.saga.operation(site.subject, site.direction).rpartition(".")[2] if site.direction else ""
     if site.direction == MESSAGE:
         verb = site.subject
-    if kind.crash or kind.name in ("resubmit", "resubmit-elsewhere"):
+    if kind.crash or kind.needs == "resubmit":
         return ("CRASH", verb or site.subject) if kind.crash else ("the client asks again",)
     if kind.name in ("clock-forward", "clock-back", "pause", "cancel"):
         what = {"pause": "stands still", "cancel": "the client cancels"}.get(kind.name, "the wall clock jumps")
