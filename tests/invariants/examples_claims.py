@@ -556,3 +556,21 @@ bad(
     names="payment.charge had changed nothing, although it was answered with success",
     at="payment F",
 )
+bad(
+    "I15",
+    "two ends",
+    "a saga that was compensated is called completed: that is no hollow success, but a second end",
+    """
+    submit
+    call order.create key=o
+    call inventory.reserve key=i
+    call payment.charge key=p
+    call payment.refund key=p
+    call inventory.release key=i
+    call order.cancel key=o
+    terminal compensated
+    terminal completed  <--
+    """,
+    names="saga-1 was called compensated, and later completed",
+    at=" ",
+)
