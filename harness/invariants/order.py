@@ -19,7 +19,7 @@ from .registry import Checked, Usual, invariant
     "reverse order",
     by_prefix=True,
     holds_when="when a step and one that depends on it are both undone, the later one is undone first; "
-    "and no undo starts while a later step is still in flight",
+    "and no undo starts while a later step has no answer yet",
     cause="a rollback that walks the steps forwards, or starts before parallel branches have settled",
     repair="undo in the reverse of the order of completion, and wait for each answer before the next undo",
     source="Garcia-Molina & Salem, Sagas, 1987",

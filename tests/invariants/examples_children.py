@@ -190,7 +190,7 @@ bad(
     {UNSHIPPED}
     tell compensated
     """,
-    names="payment.refund took effect without knowing that shipment (undo) had, although ship comes after payment",
+    names="payment.refund took effect before shipment (undo), although ship comes after payment",
     at="payment C",
     definition=ORDER,
 )
@@ -210,7 +210,7 @@ bad(
     saga-1.ship: terminal compensated
     tell compensated
     """,
-    names="payment.refund was sent while shipment was still in flight",
+    names="payment.refund was sent while shipment had no answer yet",
     at="payment C",
     definition=ORDER,
 )
@@ -287,7 +287,7 @@ bad(
     call payment.charge key=p
     tell completed
     """,
-    names="shipment for saga-1 was sent before its record 'create' was durable",
+    names="shipment for saga-1 was sent before the record 'create' was durable",
     at="ship F",
     definition=SHIPPED_FIRST,
 )
