@@ -59,6 +59,7 @@ _HOME = {
     "check": "invariants",
     "plans": "exploration.strategies",
     "rule": "rules",
+    "service": "serving",
 }
 
 __all__ = ["__version__", *sorted(_HOME)]  # noqa: PLE0604
@@ -106,6 +107,7 @@ if TYPE_CHECKING:
     from .saga import Step as Step
     from .scenario import Order as Order
     from .scenario import Scenario as Scenario
+    from .serving import service as service
     from .verdict import Finding as Finding
     from .verdict import Report as Report
     from .verdict import Verdict as Verdict

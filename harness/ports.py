@@ -19,6 +19,7 @@ from .actors import Script, check_actors
 from .definitions import placed, united
 from .errors import UsageError, nearest
 from .faults import kind_named
+from .http_routes import Service
 from .keys import KEY_SCOPES, OPERATION, usual_scope
 from .messages import Topic
 from .participant import Participant, Request
@@ -259,6 +260,7 @@ class Adapter:
     resubmits: bool = False
     wrong_answers: bool = False
     sagas: tuple[Saga, ...] = ()
+    service: Service | None = None
     about: str = ""
     spec: str = ""
 

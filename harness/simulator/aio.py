@@ -128,6 +128,10 @@ class SimLoop(asyncio.BaseEventLoop):
         if self._task.process.dead or self.is_closed():
             return
         self.call_soon(callback, *arguments)
+        self.rouse()
+
+    def rouse(self) -> None:
+        """Let it go on, where it waits."""
         if self._asleep:
             self._kernel.wake(self._task)
 

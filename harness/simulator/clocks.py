@@ -8,10 +8,10 @@ import time
 from time import asctime, ctime, gmtime, localtime, strftime  # what they are outside
 from typing import Any, Final
 
-from .aio import SimLoop
 from .host import Host
 from .kernel import EPOCH_S
 from .replacing import Answer
+from .streams import loop_for
 
 
 def _sleep(sim: Host, seconds: float) -> None:
@@ -119,7 +119,8 @@ def _today(sim: Host, cls: type[dt.date]) -> dt.date:
 
 def _new_event_loop(sim: Host) -> asyncio.AbstractEventLoop:
     """For `asyncio.run` inside a synchronous adapter."""
-    return SimLoop(sim.kernel, sim.task())
+    task = sim.task()
+    return loop_for(sim.kernel, task, getattr(task.process, "net", None))
 
 
 CLOCKS: Final[tuple[Answer, ...]] = (

@@ -14,6 +14,7 @@ from ..scenario import Order
 from .aio import SimLoop, current_saga
 from .kernel import MAX_DEAD_CALLS, Kernel, Task
 from .replay_log import SLEPT, ReplayLog
+from .wires import Net
 
 ORCHESTRATOR: Final = "orchestrator"
 
@@ -53,6 +54,7 @@ class Incarnation:
         self.running = 0  # tasks that have begun and not ended
         self.tasks: list[Task] = []
         self.loop: SimLoop | None = None
+        self.net: Net | None = None  # what its sockets reach, where it is a service as it is
         self.on_death: list[Callable[[], None]] = []
         self._dead_calls = 0
 

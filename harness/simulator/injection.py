@@ -95,7 +95,10 @@ def _lose_request(net: Network, effect: LoseRequest, msg: Message) -> int:
 
 def _delay_request(net: Network, effect: DelayRequest, msg: Message) -> int:
     net.arm(msg)
-    net.kernel.at(msg.timeout_us + _us(effect.beyond_ms), DELIVERY, msg)
+    if msg.hangs_up:
+        msg.beyond_us = _us(effect.beyond_ms)
+    else:
+        net.kernel.at(msg.timeout_us + _us(effect.beyond_ms), DELIVERY, msg)
     return WITHHELD
 
 

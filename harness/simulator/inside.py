@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from greenlet import getcurrent
+from greenlet import getcurrent, greenlet
 
 from .host import Host
 
@@ -24,4 +24,15 @@ def simulation() -> Host | None:
     kernel = sim.kernel
     task = kernel.current
     running = task.glet if task is not None else kernel.handler
-    return sim if running is not None and running is getcurrent() else None
+    if running is None:
+        return None
+    here = getcurrent()
+    return sim if here is running or within(running, here) else None
+
+
+def within(running: greenlet, here: greenlet) -> bool:
+    """True if ``here`` is a greenlet that code under test made in ``running``, as SQLAlchemy does."""
+    above = here.parent
+    while above is not None and above is not running:
+        above = above.parent
+    return above is running

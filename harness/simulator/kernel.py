@@ -54,9 +54,9 @@ class _Idle(threading.local):
 _idle = _Idle()
 
 
-def _hire() -> greenlet:
+def _hire(hub: greenlet) -> greenlet:
     if not _idle.workers:
-        return greenlet(_work)
+        return greenlet(_work, hub)  # no child of the task that happens to run
     worker = _idle.workers.pop()
     worker.gr_context = None  # what the task before left in its context variables is no business of this one
     return worker
@@ -255,13 +255,18 @@ class Kernel:
         if me.error is not None:  # its process died while it ran
             raise me.error
         me.waiting = True
-        hooks = _leave_loop() if me.loop is not None else None
+        hooks, main = None, me.glet
+        if me.loop is not None:
+            hooks = _leave_loop()
+            me.glet = getcurrent()  # it may be one that a library made in it
         try:
             self._schedule(me)
         except (ProcessCrashed, GreenletExit):  # thrown in from outside: this task is to end
             raise
         except BaseException as error:  # a defect of ours must not reach the code under test
             self.abort(error)
+        finally:
+            me.glet = main
         self.current = me
         if me.loop is not None:
             _enter_loop(me.loop, hooks)
@@ -333,7 +338,7 @@ class Kernel:
                     if task.glet is not None:
                         task.glet.switch()
                     else:
-                        task.glet = _hire()
+                        task.glet = _hire(self.hub)
                         task.glet.switch((self, task))
                 return True
             self.current = None

@@ -10,18 +10,25 @@ from typing import Any, Final
 from ..ports import PortError
 from .incarnation import Incarnation
 
+BROKEN_OFF_US: Final = 900_000_000
+"""After a quarter of an hour the connection of a caller that never hangs up is broken off."""
+
 
 class Message:
-    """One request in the network; its deliveries and its answer. ``done`` once the caller went on."""
+    """One request in the network; its deliveries and its answer. ``done`` once the caller went on. A caller that
+    ``hangs_up`` keeps the time itself, so that ``timeout_us`` is a guess; ``beyond_us`` is how long after it has hung
+    up the request is delivered, where that is put off until then."""
 
     __slots__ = (
         "asked",
         "attempt",
+        "beyond_us",
         "deaf",
         "deliveries",
         "direction",
         "done",
         "due_us",
+        "hangs_up",
         "id",
         "key",
         "on_done",
@@ -50,6 +57,7 @@ class Message:
         now_us: int,
         timeout_us: int,
         on_done: Callable[[Any, PortError | None], object],
+        hangs_up: bool = False,
     ) -> None:
         self.id = id
         self.process = process
@@ -65,6 +73,8 @@ class Message:
         self.timeout_us = timeout_us
         self.on_done = on_done
         self.due_us = now_us + timeout_us
+        self.hangs_up = hangs_up
+        self.beyond_us = 0
         self.deliveries = 0
         self.done = False
         self.deaf = False
@@ -75,6 +85,15 @@ class Message:
         if self.step.endswith("]"):
             return self.saga, self.key, *self.asked, self.step
         return self.saga, self.key, *self.asked
+
+    @property
+    def over_us(self) -> int:
+        """When nobody waits for its answer any more, who hangs up included."""
+        return self.due_us - self.timeout_us + BROKEN_OFF_US if self.hangs_up else self.due_us
+
+    def crosses(self, other: Message) -> bool:
+        """True if what answers the other request may be left on the connection on which this one waits."""
+        return other.id != self.id and other.service == self.service
 
     def copy(self) -> Message:
         """The same request in a copy of the world. Its caller has gone on, or is dead."""

@@ -179,8 +179,9 @@ class Network:
         on_done: Callable[[Any, PortError | None], object],
         epoch: int = 0,
         part: str | None = None,
+        hangs_up: bool = False,
     ) -> Message:
-        """Send one request. ``on_done(value, error)`` is called once, unless the process dies first."""
+        """Send one request. ``on_done(value, error)`` is called once, unless the process dies first. See `Message`."""
         service, step, direction = self.setup.routes[operation]
         if part is not None:
             step = instance(step, part)
@@ -217,6 +218,7 @@ class Network:
             now,
             timeout_us,
             on_done,
+            hangs_up,
         )
         self.trace.record((now, SEND, process.label, saga, step, direction, attempt, key, nth, data))
         if self.priorities is not None:
@@ -265,7 +267,7 @@ class Network:
             raise ProcessCrashed
 
     def arm(self, msg: Message) -> None:
-        self.kernel.at(max(msg.due_us - self.kernel.now_us, 0), GIVE_UP, msg)
+        self.kernel.at(max(msg.over_us - self.kernel.now_us, 0), GIVE_UP, msg)
 
     def lose(self, msg: Message, what: str) -> None:
         self.note(msg, LOST, msg.process.label, (what,))
@@ -279,6 +281,9 @@ class Network:
 
     def give_up(self, msg: Message) -> bool:
         """The caller waits no longer for the answer to ``msg``; False where it had stopped before."""
+        if msg.beyond_us:
+            self.kernel.at(msg.beyond_us, DELIVERY, msg)
+            msg.beyond_us = 0
         if msg.done or msg.process.dead:
             return False
         msg.done = True
@@ -447,14 +452,14 @@ class Network:
         """Remember an answer, which may yet arrive in the place of another; what of that cannot be now."""
         assert self.answers is not None
         found = 0 if reply.answer == p.OK else NO_SUCCESS
-        found |= 0 if any(_crosses(other, msg) for other, _ in self.answers) else NO_OTHER
+        found |= 0 if any(msg.crosses(other) for other, _ in self.answers) else NO_OTHER
         if reply.answer == p.OK:
             self.answers.append((msg, reply.value))
         return found
 
     def answer_of_another(self, msg: Message) -> Any:
         """The last answer of the participant to another request."""
-        return next(value for other, value in reversed(self.answers or ()) if _crosses(other, msg))
+        return next(value for other, value in reversed(self.answers or ()) if msg.crosses(other))
 
     def _answering(self, msg: Message, reply: p.Reply, strike: Strike) -> bool:
         """A fault strikes before an answer arrives; whether it does not arrive now."""
@@ -590,8 +595,3 @@ class Network:
     def note(self, msg: Message, kind: str, process: str, data: tuple[Any, ...]) -> None:
         now = self.kernel.now_us
         self.trace.record((now, kind, process, msg.saga, msg.step, msg.direction, msg.attempt, msg.key, msg.id, data))
-
-
-def _crosses(other: Message, msg: Message) -> bool:
-    """True if what answers one request may be left on the connection on which the other waits for its answer."""
-    return other.id != msg.id and other.service == msg.service

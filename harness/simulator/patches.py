@@ -1,7 +1,8 @@
 """The standard library inside code under test: virtual time, repeatable chance, and no way out of the world.
 
-What is replaced stands in three tables: `CLOCKS`, `CHANCE` and `WAYS_OUT`. Inside a simulated task the stand-ins answer
-from the simulation, everywhere else they are what they were.
+What is replaced stands in tables: `CLOCKS`, `CHANCE` and `WAYS_OUT`; and what is another thing for a service as it is,
+`SOCKETS`, `TLS`, `THREADS` and `DATABASES`. Inside a simulated task the stand-ins answer from the simulation,
+everywhere else they are what they were.
 """
 
 from __future__ import annotations
@@ -17,18 +18,22 @@ from greenlet import getcurrent
 
 from .chance import CHANCE
 from .clocks import CLOCKS
+from .databases import DATABASES
 from .host import Host
 from .inside import enter, simulation
 from .kernel import Spinning
 from .leaving import WAYS_OUT
 from .replacing import Replacements
+from .sockets import SOCKETS
+from .threads import THREADS
+from .tls import TLS
 
 _T = TypeVar("_T")
 
 SPIN_SECONDS: Final = 10.0
 """Real time after which code under test that touches no port is taken to spin."""
 
-_REPLACEMENTS: Final = Replacements(CLOCKS, CHANCE, WAYS_OUT)
+_REPLACEMENTS: Final = Replacements(CLOCKS, CHANCE, WAYS_OUT, SOCKETS, TLS, THREADS, DATABASES)
 
 
 @contextmanager

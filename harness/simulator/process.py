@@ -17,14 +17,16 @@ from ..history import BOOT, FAILED_BOOT, NONSENSE, RAISED
 from ..ports import PortError, ProcessCrashed
 from ..saga import Outcome
 from ..scenario import Order
-from .aio import SimLoop, current_saga
+from .aio import current_saga
 from .chance import renew
+from .edge import Edges
 from .host import Host, Post
 from .incarnation import Incarnation
 from .kernel import Spinning
 from .letter import Letter
 from .network import Network
 from .replay_log import RECEIVED
+from .streams import loop_for
 from .world import SimWorld
 
 BESIDE: Final = "spawned task"
@@ -49,6 +51,10 @@ class Process(Incarnation):
         self.serving = 0  # calls of boot, run and recover that have not returned
         self._subject: Any = None
         self.world = SimWorld(host, network, self)
+        service = host.setup.adapter.service
+        if service is not None:
+            self.net = Edges(host, network, self, service)
+            self.replayable = False  # what its sockets and databases tell it is no answer of a port
 
     # -- life and death ----------------------------------------------------------------------
 
@@ -67,6 +73,7 @@ class Process(Incarnation):
             task.error = None
         self.tasks.clear()
         self.on_death.clear()
+        self.net = None
         self._serving.clear()
         del self._subject, self.world, self._host, self._on_booted
 
@@ -224,7 +231,7 @@ class Process(Incarnation):
     def _async_main(self) -> None:
         renew(self._host, self.incarnation)
         task = self._host.task()
-        self.loop = SimLoop(self.kernel, task)
+        self.loop = loop_for(self.kernel, task, self.net)
         try:
             self.loop.run_until_dead(self._async_body())
         except _OURS:

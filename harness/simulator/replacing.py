@@ -13,6 +13,7 @@ import functools
 import gc
 import importlib
 import importlib.util
+import itertools
 import sys
 import time
 import types
@@ -40,6 +41,15 @@ class Check(NamedTuple):
     ask: Callable[..., object]
 
 
+class Served(NamedTuple):
+    """What ``holder.name(*args)`` gives inside the code of a service as it is: ``inside(simulation, original, *args)``,
+    where ``original`` does what it does elsewhere."""
+
+    holder: Any
+    name: str
+    inside: Callable[..., Any]
+
+
 class Instead(NamedTuple):
     """What stands in ``holder`` under ``name`` from now on; it knows itself where it is called."""
 
@@ -48,14 +58,14 @@ class Instead(NamedTuple):
     value: Any
 
 
-Entry = Answer | Check | Instead
+Entry = Answer | Check | Served | Instead
 
 
 class _Function:
     """A function with a second life. No Python function: one of those, kept in the body of a class, would turn into
     a method where a builtin does not."""
 
-    def __init__(self, entry: Answer | Check, original: Callable[..., Any]) -> None:
+    def __init__(self, entry: Answer | Check | Served, original: Callable[..., Any]) -> None:
         self.__wrapped__ = original
         self.__name__ = entry.name
         self.__qualname__ = entry.name
@@ -71,7 +81,7 @@ class _Function:
         return self.__name__
 
 
-def _act(entry: Answer | Check, original: Callable[..., Any]) -> Callable[..., Any]:
+def _act(entry: Answer | Check | Served, original: Callable[..., Any]) -> Callable[..., Any]:
     """What a stand-in does inside."""
     if isinstance(entry, Answer):
         inside = entry.inside
@@ -82,6 +92,15 @@ def _act(entry: Answer | Check, original: Callable[..., Any]) -> Callable[..., A
             return inside(sim, *args, **kwargs)
 
         return answer
+    if isinstance(entry, Served):
+        within = entry.inside
+
+        def served(sim: Any, *args: Any, **kwargs: Any) -> Any:
+            if sim.setup.adapter.service is None:
+                return original(*args, **kwargs)
+            return within(sim, original, *args, **kwargs)
+
+        return served
     ask = entry.ask
 
     def checked(sim: Any, *args: Any, **kwargs: Any) -> Any:
@@ -91,7 +110,7 @@ def _act(entry: Answer | Check, original: Callable[..., Any]) -> Callable[..., A
     return checked
 
 
-def _method(entry: Answer | Check, raw: Any) -> Any:
+def _method(entry: Answer | Check | Served, raw: Any) -> Any:
     """The same for a method, or a class method, whose entry in the class is ``raw``."""
     of_class = isinstance(raw, classmethod | types.ClassMethodDescriptorType)
 
@@ -133,7 +152,10 @@ class Replacements:
     """The stand-ins for the entries of some tables."""
 
     def __init__(self, *tables: Iterable[Entry]) -> None:
-        self._entries: Final = tuple(entry for table in tables for entry in table if hasattr(entry.holder, entry.name))
+        self._entries: Final[dict[tuple[int, str], list[Entry]]] = {}
+        for entry in itertools.chain.from_iterable(tables):
+            if hasattr(entry.holder, entry.name):
+                self._entries.setdefault((id(entry.holder), entry.name), []).append(entry)
         self._stand_ins: dict[tuple[int, str], Any] = {}
 
     @property
@@ -146,13 +168,15 @@ class Replacements:
         _before_others_look()
         originals: dict[int, Any] = {}
         methods: set[tuple[type, str]] = set()
-        for entry in self._entries:
-            holder, name = entry.holder, entry.name
+        for key, entries in self._entries.items():
+            holder, name = entries[0].holder, entries[0].name
             raw = _raw(holder, name)
-            if raw is self._stand_ins.get((id(holder), name)):
+            if raw is self._stand_ins.get(key):
                 continue
-            stand_in = _stand_in(entry, raw)
-            self._stand_ins[id(holder), name] = stand_in
+            stand_in = raw
+            for entry in entries:  # each may leave it to those before it
+                stand_in = _stand_in(entry, stand_in)
+            self._stand_ins[key] = stand_in
             _put(holder, name, stand_in)
             if isinstance(holder, type):
                 methods.add((holder, name))

@@ -44,6 +44,7 @@ from .broker import Broker
 from .durable import Durable
 from .idle import Signs, without_idle
 from .incarnation import ORCHESTRATOR, Incarnation
+from .inside import within
 from .kernel import LIVELOCK, NO_LIMIT, Kernel, Task
 from .network import Network
 from .patches import made_inside, virtual
@@ -297,7 +298,7 @@ class Simulation:
     def task(self) -> Task:
         """The task that is running; UsageError where a port is used outside of any."""
         task = self.kernel.current
-        if task is None or task.glet is not getcurrent():
+        if task is None or not (task.glet is getcurrent() or _is_of(task)):
             self.refuse(
                 UsageError(
                     f"adapter {self.setup.adapter.name!r}: a port was used outside of boot, run, recover and "
@@ -492,6 +493,11 @@ class Simulation:
         self._processes.clear()
         self.process = None
         del self.network.host, self.network.put_off
+
+
+def _is_of(task: Task) -> bool:
+    """True if what runs is a greenlet that the task made."""
+    return task.glet is not None and within(task.glet, getcurrent())
 
 
 _BOOTING: Final[Mapping[type[Effect], Callable[[Simulation, Any, Process], None]]] = {

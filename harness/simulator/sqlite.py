@@ -14,7 +14,7 @@ from functools import cache, partial
 from multiprocessing.util import Finalize
 from pathlib import Path
 from typing import Any, Final, TypeVar
-from weakref import WeakSet
+from weakref import WeakMethod, WeakSet
 
 from ..ports import StoreUnavailable
 from ..records import Write
@@ -22,6 +22,7 @@ from ..sqlite import WatchedConnection
 from .clocks import utc, utc_of, wall_ns
 from .host import Host
 from .incarnation import Incarnation
+from .inside import enter
 from .store import durable_write
 
 _T = TypeVar("_T")
@@ -67,17 +68,32 @@ def _of_a_moment(host: Host, name: str, before: int, *values: Any) -> Any:
     return sqlite3.Cursor(_calculator.real).execute(f"SELECT {name}({places})", values).fetchone()[0]
 
 
-def connect(host: Host, process: Incarnation, name: str) -> sqlite3.Connection:
-    """A connection to the database ``name`` of this run. It dies with its process."""
+def connect(
+    host: Host,
+    process: Incarnation,
+    name: str,
+    *,
+    busy_ms: int = _BUSY_MS,
+    factory: Any = sqlite3.Connection,
+    **options: Any,
+) -> sqlite3.Connection:
+    """A connection to the database ``name`` of this run, with the ``options`` of `sqlite3.connect`. It dies with its
+    process."""
     path = host.databases.get(name)
     if path is None:
         path = host.databases[name] = f"{_folder(os.getpid())}/{next(_numbers)}"
         host.on_close.append(partial(Path(path).unlink, missing_ok=True))
-    connection = SimConnection(f"file:{path}{_VFS}", uri=True, timeout=0)
-    connection.attach(host, process, "" if name == MAIN else f"{name}: ")
-    process.on_death.append(connection.shut)
-    host.on_close.append(connection.shut)
+    connection = _simulated(factory)(f"file:{path}{_VFS}", uri=True, timeout=0, **options)
+    connection.attach(host, process, "" if name == MAIN else f"{name}: ", busy_ms)
+    shut = WeakMethod(connection.shut)  # one that the code drops gives back its locks
+    process.on_death.append(partial(_shut, shut))
+    host.on_close.append(partial(_shut, shut))
     return connection
+
+
+def _shut(shut: WeakMethod[Callable[[], None]]) -> None:
+    if (act := shut()) is not None:
+        act()
 
 
 class SimConnection(WatchedConnection):
@@ -87,9 +103,9 @@ class SimConnection(WatchedConnection):
     _process: Incarnation
     _label: str
 
-    def attach(self, host: Host, process: Incarnation, label: str) -> None:
+    def attach(self, host: Host, process: Incarnation, label: str, busy_ms: int) -> None:
         self._host, self._process, self._label = host, process, label
-        self._busy_ms = _BUSY_MS
+        self._busy_ms = busy_ms
         self._cursors: WeakSet[sqlite3.Cursor] = WeakSet()
         for name, form in _MOMENTS.items():
             self.create_function(name, 0, partial(utc, host, form))
@@ -161,9 +177,19 @@ class SimConnection(WatchedConnection):
 
 
 @cache
+def _simulated(factory: Any) -> type[SimConnection]:
+    """A class of connections, and that they are of the world."""
+    if issubclass(SimConnection, factory):
+        return SimConnection
+    return type(factory.__name__, (SimConnection, factory), {})
+
+
+@cache
 def _folder(process: int) -> str:
     """Where a process of the harness keeps its databases: in memory, where the system offers it as files. It is gone
     when that process ends."""
+    running = enter(None)  # its name is drawn, and not from what the run draws from
     folder = tempfile.mkdtemp(prefix="sagafuzz-", dir=_MEMORY if os.access(_MEMORY, os.W_OK) else None)
+    enter(running)
     Finalize(None, shutil.rmtree, (folder,), {"ignore_errors": True}, exitpriority=0)
     return folder

@@ -51,6 +51,7 @@ SUBMIT: Final = "submit"
 LETTER_DUE: Final = "message due"
 RESUBMIT: Final = "resubmit"
 WORK_DUE: Final = "work due"
+PATIENCE: Final = "patience over"
 
 TIMERS: Final[Mapping[str, Timer]] = MappingProxyType(
     {
@@ -70,6 +71,7 @@ TIMERS: Final[Mapping[str, Timer]] = MappingProxyType(
         LETTER_DUE: Timer(LETTER, copyable=True),
         RESUBMIT: Timer(BEGINNING),
         WORK_DUE: Timer(HIDDEN),
+        PATIENCE: Timer(HIDDEN),
     }
 )
 """Every kind of timer there is."""

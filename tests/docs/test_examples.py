@@ -115,12 +115,14 @@ def test_a_page_on_messages_shows_the_example_and_what_happens(
     assert_happens(TOP / "docs" / f"{page}.md", shell)
 
 
-@pytest.mark.parametrize(("page", "folder"), [("payments", "payments"), ("order-lines", "order_lines")])
+@pytest.mark.parametrize(
+    ("page", "folder"), [("payments", "payments"), ("order-lines", "order_lines"), ("service", "service")]
+)
 def test_a_page_of_the_guide_shows_its_example_and_what_happens(
     examples: Path, shell: Shell, page: str, folder: str
 ) -> None:
     written = TOP / "docs" / f"{page}.md"
-    code = "\n".join(path.read_text(encoding="utf-8") for path in sorted((examples / folder).glob("*.py")))
+    code = "\n".join(path.read_text(encoding="utf-8") for path in sorted((examples / folder).rglob("*.py")))
     shown = [fence.text for fence in fences(written.read_text(encoding="utf-8")) if fence.language == "python"]
     assert len(shown) >= 2
     for text in shown:
@@ -168,3 +170,12 @@ def test_the_page_on_actors_shows_the_example_and_what_happens(examples: Path, s
     assert len(shown) == 2 and all(text in code for text in shown)
     shell.folder = examples / "clerk"
     assert_happens(page, shell)
+
+
+@pytest.mark.slow
+def test_a_service_is_tested_as_it_is(examples: Path) -> None:
+    report = search(examples / "service", "tours_adapter.py:Tours", faults=1)
+    assert (report.verdict, report.findings) == ("consistent", ())
+    assert report.counts.fired == report.counts.run > 400
+    (found,) = search(examples / "service", "tours_adapter.py:ForgetfulTours", faults=1, scenario="succeeds").findings
+    assert (found.violation.invariant, found.violation.anomaly) == ("I1", "duplicate effect")

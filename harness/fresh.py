@@ -1,0 +1,85 @@
+"""Modules of the code under test, loaded anew for each of its processes: what they keep does not outlive it."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Iterable, Mapping
+from types import ModuleType
+from typing import Any, Final
+
+from .errors import UsageError
+
+_CONSTANT: Final = (type(None), bool, int, float, complex, str, bytes, tuple, frozenset)
+
+
+class Fresh:
+    """The modules of some packages, for an adapter in module ``user`` that took names of theirs."""
+
+    def __init__(self, packages: Iterable[str], user: str) -> None:
+        self._packages = tuple(packages)
+        self._user = user
+        self._taken: dict[str, tuple[str, str]] | None = (
+            None  # its names, and of which attribute of which module each is
+        )
+
+    def load(self) -> None:
+        """Load them anew, and let the adapter's names mean what is in them now. Raises UsageError where there is no
+        such package."""
+        found = self._found()
+        for package in self._packages:
+            if package not in found:
+                _load(package)
+        found = self._found()
+        if self._taken is None:
+            self._taken = dict(_names_of(vars(sys.modules[self._user]), found))
+        for name in found:
+            del sys.modules[name]
+        for name in found:
+            _load(name)
+        values = vars(sys.modules[self._user])
+        for name, (module, attribute) in self._taken.items():
+            here = sys.modules[module]
+            values[name] = getattr(here, attribute) if attribute else here
+
+    def renewed(self, thing: Any) -> Any:
+        """What a function or class of theirs is now; anything else as it is."""
+        module, path = getattr(thing, "__module__", ""), getattr(thing, "__qualname__", "")
+        if not self._has(module) or "<" in path:
+            return thing
+        found: Any = sys.modules[module]
+        for part in path.split("."):
+            found = getattr(found, part)
+        return found
+
+    def _has(self, module: str) -> bool:
+        return any(module == each or module.startswith(f"{each}.") for each in self._packages)
+
+    def _found(self) -> dict[str, ModuleType]:
+        """Those that are loaded, but for the adapter's own."""
+        return {name: module for name, module in sys.modules.items() if name != self._user and self._has(name)}
+
+
+def _load(name: str) -> None:
+    try:
+        importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name != name:
+            raise
+        raise UsageError(
+            f"service: code names {name!r}, and there is no such module; name a package of yours"
+        ) from None
+
+
+def _names_of(values: Mapping[str, Any], modules: Mapping[str, ModuleType]) -> Iterable[tuple[str, tuple[str, str]]]:
+    """The names among ``values`` that stand for one of the modules, or for something in one."""
+    held = {
+        id(value): (name, attribute)
+        for name, module in modules.items()
+        for attribute, value in vars(module).items()
+        if not isinstance(value, (*_CONSTANT, ModuleType))
+    }
+    held |= {id(module): (name, "") for name, module in modules.items()}
+    for name, value in values.items():
+        if id(value) in held:
+            yield name, held[id(value)]

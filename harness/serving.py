@@ -1,0 +1,150 @@
+"""A service as it is, declared as a system under test: an ASGI app whose code knows nothing of sagafuzz."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from typing import Any, Final, TypeVar, cast
+
+from .asgi import Response, Running
+from .effects import Cancel, DelayAnswer
+from .errors import UsageError, nearest
+from .faults import FAULT_KINDS
+from .frames import passed, place, users
+from .fresh import Fresh
+from .http_routes import REFUSED, Service, checked
+from .ports import ADAPTER_ATTRIBUTE, Adapter, Unavailable, World, adapter
+from .saga import Outcome, Saga
+from .scenario import Order
+
+_C = TypeVar("_C", bound=type)
+
+CANNOT_SUFFER: Final = tuple(
+    kind.name
+    for kind in FAULT_KINDS.values()
+    if any(isinstance(effect, Cancel) or (isinstance(effect, DelayAnswer) and effect.late) for effect in kind.effects)
+)
+"""A client that goes away cancels nothing in a server, and one that hung up is told nothing any more."""
+
+_ANSWERS: Final = {200: True, 201: True, 409: False}
+
+
+def service(
+    *,
+    saga: Saga,
+    http: Mapping[str, str],
+    saga_id: str = "",
+    key: str = "",
+    code: Iterable[str] = (),
+    status: Mapping[int, str] | None = None,
+    operations: Iterable[str] = (),
+    cannot_suffer: Iterable[str] = (),
+    **declared: Any,
+) -> Callable[[_C], _C]:
+    """Declare an ASGI app to be a system under test, as it is. The class has ``app``, which makes it, and
+    ``submit(order)``, which gives the method, the path and the JSON body of the request that submits an order; with
+    ``answers`` it says which status is which outcome. ``http`` gives the operation of each request that the app makes,
+    as ``"POST payment/charge": "payment.charge"``; ``saga_id`` and ``key`` say where such a request names its order and
+    its idempotency key, as ``"json:order"``, ``"header:Idempotency-Key"`` or ``"query:order"``; ``status`` which status
+    a refusal has. ``code`` names the packages of the app, which each process loads anew. What else can be declared is
+    what `adapter` takes."""
+    listed = (*operations, *(each for each in http.values() if each not in saga.by_operation))
+
+    def problem(operation: str) -> str | None:
+        if "." in operation:
+            return None
+        return f"which is no operation{nearest(operation, saga.by_operation)}; write PARTICIPANT.WHAT"
+
+    told = checked(
+        Service(http=dict(http), saga_id=saga_id, key=key, code=_names(code), refused=_refused(status)), problem
+    )
+
+    def declare(cls: _C) -> _C:
+        _check(cls)
+        body = {"__module__": cls.__module__, "__doc__": cls.__doc__, "of": told}
+        made = cast("_C", type(cls.__name__, (cls,) if issubclass(cls, Serving) else (cls, Serving), body))
+        made.__qualname__ = cls.__qualname__
+        barred = (*CANNOT_SUFFER, *cannot_suffer)
+        wrapped = adapter(saga=saga, operations=listed, cannot_suffer=barred, **declared)(made)
+        found: Adapter = getattr(wrapped, ADAPTER_ATTRIBUTE)
+        setattr(wrapped, ADAPTER_ATTRIBUTE, replace(found, service=told))
+        return wrapped
+
+    return declare
+
+
+class Serving:
+    """What `service` makes of a class: each process loads the code, makes the app and starts it; an order is a request
+    to it. What the app recovers, it recovers when it starts."""
+
+    of: Service
+    app: Callable[[], Any]
+    submit: Callable[[Order], tuple[str, str, Any]]
+    answers: Mapping[int, bool | Outcome] = _ANSWERS
+
+    async def boot(self, world: World) -> None:
+        make = self.app
+        if self.of.code:
+            fresh = _fresh(type(self))
+            fresh.load()
+            make = fresh.renewed(make)
+        self._running = Running(make())
+        try:
+            await self._running.start()
+        except Exception as error:
+            raise Unavailable(f"the app does not start: {_told(error)}") from error
+
+    async def run(self, order: Order) -> bool | Outcome:
+        method, target, body = self.submit(order)
+        response = await self._running.ask(method, target, body)
+        if response.error is None and response.status in self.answers:
+            return self.answers[response.status]
+        raise Unavailable(f"{method} {target} was answered {_shown(response)}") from response.error
+
+    async def recover(self) -> None:
+        """Nothing more: it has started."""
+
+
+_kept: Final[dict[type, Fresh]] = {}
+
+
+def _fresh(cls: type[Serving]) -> Fresh:
+    if cls not in _kept:
+        _kept[cls] = Fresh(cls.of.code, cls.__module__)
+    return _kept[cls]
+
+
+def _shown(response: Response) -> str:
+    said = response.body[:80].decode("utf-8", "replace") if response.error is None else _told(response.error)
+    return f"{response.status}: {said}"
+
+
+def _told(error: Exception) -> str:
+    """The type of an exception, what it says, and the user's line that it came from."""
+    where = place(users(passed(error)))
+    return f"{type(error).__name__}{f' ({where})' if where else ''}: {error}"
+
+
+def _names(code: Iterable[str]) -> tuple[str, ...]:
+    if isinstance(code, str):
+        raise UsageError(f"service: code={code!r} is a string; write code=[{code!r}]")
+    return tuple(code)
+
+
+def _refused(status: Mapping[int, str] | None) -> int:
+    """The status of a refusal: the first that is said to be one."""
+    for number, meaning in (status or {409: REFUSED}).items():
+        if meaning != REFUSED or not isinstance(number, int):
+            raise UsageError(f"service: status has {number!r}: {meaning!r}; write status={{409: {REFUSED!r}}}")
+        return number
+    raise UsageError(f"service: status is empty; leave it out, or write status={{409: {REFUSED!r}}}")
+
+
+def _check(cls: object) -> None:
+    name = getattr(cls, "__name__", repr(cls))
+    for wanted, example in (
+        ("app", "app = staticmethod(lambda: create_app())"),
+        ("submit", 'def submit(self, order): return "POST", "/orders", {"id": order.id}'),
+    ):
+        if not callable(getattr(cls, wanted, None)):
+            raise UsageError(f"service {name!r} has no {wanted!r}; add '{example}' to the class")

@@ -1,0 +1,215 @@
+"""Where HTTP/1.1 enters the simulated network: the servers that a service asks. A request becomes one of
+`Network.request`, so that every fault strikes it; its answer becomes a response.
+
+Each connection takes one request after the other. What the client does not read, or hangs up on, it has not been told.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import weakref
+from importlib import import_module
+from typing import Any, Final, NoReturn
+
+from ..errors import UsageError
+from ..frames import calling_line
+from ..http_routes import Asked, Service
+from ..ports import CallTimeout, PortError, Rejected
+from .host import Host
+from .incarnation import Incarnation
+from .message import Message
+from .network import Network
+from .wires import Address, End, connection
+
+HERE: Final = "10.8.0.1"
+"""Where the service itself is; the hosts that it asks are at 10.9.0.1 and on."""
+
+_FIRST_PORT: Final = 40_000
+_FIRST_NUMBER: Final = 1_000_000
+FAILED: Final = 503
+"""The status of an answer that says neither yes nor no."""
+
+
+class Edges:
+    """The servers that one process reaches. It is its `wires.Net`."""
+
+    def __init__(self, host: Host, network: Network, process: Incarnation, service: Service) -> None:
+        try:
+            self.h11: Any = import_module("h11")
+        except ModuleNotFoundError:
+            raise UsageError("a service as it is needs h11; install it with: pip install 'sagafuzz[service]'") from None
+        self.host = host
+        self.network = network
+        self.process = process
+        self.service = service
+        self._names: dict[str, str] = {}  # by address
+        self._open: list[End] = []
+        self._numbered: dict[int, End] = {}
+        self._sockets: list[weakref.ref[socket.socket]] = []
+        process.on_death.append(self._break_off)
+        host.on_close.append(self._close_sockets)
+
+    def address_of(self, name: str) -> str:
+        """The address of a host of that name: whether somebody is there, its first request tells."""
+        if name in self._names or name == HERE:
+            return name
+        for address, known in self._names.items():
+            if known == name:
+                return address
+        address = f"10.9.0.{len(self._names) + 1}"
+        self._names[address] = name
+        return address
+
+    def connect(self, host: str, port: int) -> End:
+        """A connection to a host, by its name or address."""
+        self.process.check_alive()
+        self.process.replayable = False
+        name = self._names.get(host, host)
+        here: Address = (HERE, _FIRST_PORT + len(self._open))
+        mine, theirs = connection(here, (self.address_of(name), port))
+        Conversation(self, theirs, name, port)
+        self._open.append(mine)
+        return mine
+
+    def number(self, end: End) -> int:
+        """A number for a connection that has no socket."""
+        found = _FIRST_NUMBER + len(self._open)
+        self._numbered[found] = end
+        return found
+
+    def known(self, sock: socket.socket, end: End) -> None:
+        """A socket has connected."""
+        self._numbered[sock.fileno()] = end
+        self._sockets.append(weakref.ref(sock))
+
+    def end_numbered(self, number: int) -> End | None:
+        """The open connection of that number; None where there is none."""
+        end = self._numbered.get(number)
+        return None if end is None or end.closed else end
+
+    def _break_off(self) -> None:
+        for end in self._open:
+            end.reset()
+        self._close_sockets()
+
+    def _close_sockets(self) -> None:
+        """Close what is real of the sockets: who is dead closes nothing."""
+        for reference in self._sockets:
+            if (sock := reference()) is not None:
+                sock.close()
+        self._sockets.clear()
+
+
+class Conversation:
+    """What a server says on one connection."""
+
+    def __init__(self, edges: Edges, end: End, name: str, port: int) -> None:
+        self._edges = edges
+        self._end = end
+        self._name = name
+        self._port = port
+        self._h11 = edges.h11
+        self._http = edges.h11.Connection(edges.h11.SERVER)
+        self._request: Any = None
+        self._body = bytearray()
+        self._asked: Message | None = None  # the request whose answer is awaited
+        end.on_change = self._heard
+
+    def _heard(self) -> None:
+        end = self._end
+        if end.error is not None or (end.eof and not end.buffer):
+            asked, self._asked = self._asked, None
+            end.close()
+            if asked is not None:
+                self._edges.network.give_up(asked)
+            return
+        self._http.receive_data(bytes(end.buffer))
+        end.buffer.clear()
+        self._read()
+
+    def _read(self) -> None:
+        h11 = self._h11
+        while True:
+            try:
+                event = self._http.next_event()
+            except h11.RemoteProtocolError as error:
+                self._refuse(f"speaks no HTTP/1.1 with {self._name}:{self._port} ({error})", "test it in live mode")
+            if isinstance(event, h11.Request):
+                self._request = event
+                self._body.clear()
+                if self._http.they_are_waiting_for_100_continue:
+                    go_on = h11.InformationalResponse(status_code=100, headers=[])
+                    self._end.send(self._http.send(go_on))
+            elif isinstance(event, h11.Data):
+                self._body += event.data
+            elif isinstance(event, h11.EndOfMessage):
+                self._ask()
+                return
+            else:  # more is to come
+                return
+
+    def _ask(self) -> None:
+        edges, service = self._edges, self._edges.service
+        asked = Asked.of(
+            self._request.method.decode(),
+            self._name,
+            self._port,
+            self._request.target.decode(),
+            {name.decode().lower(): value.decode("latin-1") for name, value in self._request.headers},
+            bytes(self._body),
+        )
+        operation = service.operation(asked)
+        if operation is None:
+            self._refuse(f"asks {asked.line}, which no route names", f'add to http={{...}}: "{asked.route}": "…"')
+        saga = service.saga_of(asked) or edges.process.current_saga()
+        setup = edges.host.setup
+        if saga not in setup.orders:
+            told = f"saga {saga!r}, which is none of {', '.join(setup.orders)}" if saga else "no saga"
+            self._refuse(
+                f"asks {asked.line} for {told}",
+                'say where a request names its order: saga_id="json:order", "header:X-Order" or "query:order"',
+            )
+        timeout_us = int(setup.adapter.call_timeout_ms * 1000)
+        message = edges.network.request(
+            edges.process,
+            operation,
+            saga,
+            service.key_of(asked),
+            timeout_us,
+            asked.payload,
+            self._answered,
+            hangs_up=True,
+        )
+        if not message.done:
+            self._asked = message
+
+    def _refuse(self, does: str, instead: str) -> NoReturn:
+        edges = self._edges
+        where = calling_line() or "an unknown line"
+        edges.host.refuse(UsageError(f"adapter {edges.host.setup.adapter.name!r} at {where} {does}; {instead}"))
+
+    def _answered(self, value: Any, error: PortError | None) -> None:
+        self._asked = None
+        if isinstance(error, CallTimeout):  # nobody has hung up
+            self._end.reset()
+        elif error is None:
+            self._answer(200, value)
+        else:
+            status = self._edges.service.refused if isinstance(error, Rejected) else FAILED
+            self._answer(status, {"error": str(error)})
+
+    def _answer(self, status: int, value: Any) -> None:
+        end, h11 = self._end, self._h11
+        if end.closed:
+            return
+        body = json.dumps(value, default=str).encode()
+        headers = [("content-type", "application/json"), ("content-length", str(len(body)))]
+        out = self._http.send(h11.Response(status_code=status, headers=headers))
+        out += self._http.send(h11.Data(data=body)) + self._http.send(h11.EndOfMessage())
+        end.send(out)
+        if self._http.our_state is h11.MUST_CLOSE or self._http.their_state is h11.MUST_CLOSE:
+            end.close()
+            return
+        self._http.start_next_cycle()
+        self._read()

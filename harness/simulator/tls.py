@@ -1,0 +1,89 @@
+"""TLS in the simulated network: the identity. Nobody listens there, so nothing is enciphered and nobody is to prove who
+he is; https costs what http does."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable
+from typing import Any, Final
+
+from .host import Host
+from .replacing import Served
+
+_CIPHER: Final = ("TLS_AES_256_GCM_SHA384", "TLSv1.3", 256)
+
+
+class PlainTLS:
+    """Stands in for `ssl.SSLObject`: what is read from ``incoming`` and written to ``outgoing`` is what was said."""
+
+    def __init__(self, incoming: Any = None, outgoing: Any = None, context: Any = None) -> None:
+        self._incoming = incoming
+        self._outgoing = outgoing
+        self.context = context
+        self.server_hostname = None
+
+    def do_handshake(self) -> None:
+        pass
+
+    def unwrap(self) -> None:
+        pass
+
+    def read(self, size: int = 65_536, buffer: Any = None) -> Any:
+        data = self._incoming.read(size)
+        if not data and not self._incoming.eof:
+            raise ssl.SSLWantReadError
+        if buffer is None:
+            return data
+        buffer[: len(data)] = data
+        return len(data)
+
+    def write(self, data: Any) -> int:
+        return int(self._outgoing.write(data))
+
+    def pending(self) -> int:
+        return int(self._incoming.pending)
+
+    def selected_alpn_protocol(self) -> str:
+        return "http/1.1"
+
+    def getpeercert(self, binary_form: bool = False) -> Any:
+        return b"" if binary_form else {}
+
+    def cipher(self) -> tuple[str, str, int]:
+        return _CIPHER
+
+    def shared_ciphers(self) -> None:
+        return None
+
+    def compression(self) -> None:
+        return None
+
+    def version(self) -> str:
+        return "TLSv1.3"
+
+    def get_channel_binding(self, cb_type: str = "tls-unique") -> None:
+        return None
+
+
+def _wrap_bio(
+    sim: Host, original: Callable[..., Any], context: Any, incoming: Any, outgoing: Any, *_: Any, **__: Any
+) -> PlainTLS:
+    return PlainTLS(incoming, outgoing, context)
+
+
+def _wrap_socket(sim: Host, original: Callable[..., Any], context: Any, sock: Any, *_: Any, **__: Any) -> Any:
+    return sock
+
+
+def _load_nothing(sim: Host, original: Callable[..., Any], context: Any, *_: Any, **__: Any) -> None:
+    """No certificate is asked for, and to read them takes longer than a whole run."""
+
+
+TLS: Final = (
+    Served(ssl.SSLContext, "wrap_bio", _wrap_bio),
+    Served(ssl.SSLContext, "wrap_socket", _wrap_socket),
+    Served(ssl.SSLContext, "load_verify_locations", _load_nothing),
+    Served(ssl.SSLContext, "load_default_certs", _load_nothing),
+    Served(ssl.SSLContext, "set_default_verify_paths", _load_nothing),
+)
+"""What of `ssl` is another thing in the code of a service."""

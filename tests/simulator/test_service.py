@@ -1,0 +1,426 @@
+"""A service as it is: an ASGI app whose clients, databases and threads are those of the world."""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import aiosqlite
+import httpx
+import pytest
+
+from sagafuzz import Adapter, ProcessCrashed, Saga, Step, UsageError, service
+from sagafuzz.ports import ADAPTER_ATTRIBUTE
+from sagafuzz.simulator.edge import Edges
+
+from .conftest import Laboratory, Trial
+
+PAIR = Saga("pair", [Step("order", "order.create", undo="order.cancel"), Step("pay", "payment.charge")])
+ROUTES = {
+    "POST order/create": "order.create",
+    "POST order/cancel": "order.cancel",
+    "POST payment/charge": "payment.charge",
+    "GET payment/charges/{id}": "payment.charge",
+}
+Handler = Callable[[str], Any]
+
+
+def app_of(handler: Handler, start: Callable[[], Any] | None = None) -> Any:
+    """An ASGI app whose answer to an order is what ``handler(id)`` gives: a status."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "lifespan":
+            await receive()
+            if start is not None:
+                await start()
+            await send({"type": "lifespan.startup.complete"})
+            await receive()
+        order = json.loads((await receive())["body"])["id"]
+        status = await handler(order)
+        await send({"type": "http.response.start", "status": status, "headers": []})
+        await send({"type": "http.response.body", "body": b"{}"})
+
+    return app
+
+
+def declared(handler: Handler, start: Callable[[], Any] | None = None, **options: Any) -> Adapter:
+    class Small:
+        app = staticmethod(lambda: app_of(handler, start))
+
+        def submit(self, order: Any) -> tuple[str, str, Any]:
+            return "POST", "/orders", {"id": order.id}
+
+    made = service(saga=PAIR, **{"http": ROUTES, "saga_id": "json:order", **options})(Small)
+    found: Adapter = getattr(made, ADAPTER_ATTRIBUTE)
+    return found
+
+
+def trial(adapter: Adapter, *faults: str) -> Trial:
+    """A run in which each of the faults strikes."""
+    return Laboratory().trial(adapter, *faults)
+
+
+# -- clients -----------------------------------------------------------------------------------------
+
+
+def by_urllib(url: str, order: str) -> int:
+    asked = urllib.request.Request(url, data=json.dumps({"order": order}).encode(), headers={"Idempotency-Key": "k"})
+    try:
+        with urllib.request.urlopen(asked, timeout=2) as answer:
+            answer.read()
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code
+
+
+def by_http_client(url: str, order: str) -> int:
+    scheme, _, place = url.partition("://")
+    host, _, path = place.partition("/")
+    kind = http.client.HTTPSConnection if scheme == "https" else http.client.HTTPConnection
+    connection = kind(host, timeout=2)
+    try:
+        connection.request("POST", f"/{path}", json.dumps({"order": order}), {"Idempotency-Key": "k"})
+        answer = connection.getresponse()
+        answer.read()
+        return answer.status
+    finally:
+        connection.close()
+
+
+def by_httpx(url: str, order: str) -> int:
+    with httpx.Client(timeout=2) as client:
+        return client.post(url, json={"order": order}, headers={"Idempotency-Key": "k"}).status_code
+
+
+async def by_async_httpx(url: str, order: str) -> int:
+    async with httpx.AsyncClient(timeout=2) as client:
+        return (await client.post(url, json={"order": order}, headers={"Idempotency-Key": "k"})).status_code
+
+
+async def by_streams(url: str, order: str) -> int:
+    """By asyncio's own streams, without any library."""
+    host, _, path = url.partition("://")[2].partition("/")
+    body = json.dumps({"order": order}).encode()
+    reader, writer = await asyncio.open_connection(host, 443 if url.startswith("https") else 80)
+    head = f"POST /{path} HTTP/1.1\r\nHost: {host}\r\nIdempotency-Key: k\r\nContent-Length: {len(body)}\r\n\r\n"
+    writer.write(head.encode() + body)
+    try:
+        line = await asyncio.wait_for(reader.readline(), 2)
+    finally:
+        writer.close()
+    return int(line.split()[1])
+
+
+CLIENTS = {
+    by_urllib: TimeoutError,
+    by_http_client: TimeoutError,
+    by_httpx: httpx.ReadTimeout,
+    by_async_httpx: httpx.ReadTimeout,
+    by_streams: TimeoutError,
+}
+"""Each client, and what it raises when nothing comes in time."""
+
+
+@pytest.fixture(params=CLIENTS, ids=lambda client: client.__name__)
+def client(request: pytest.FixtureRequest) -> Any:
+    return request.param
+
+
+@pytest.fixture(params=["http", "https"])
+def scheme(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def asking(client: Any, said: list[Any], scheme: str = "http") -> Handler:
+    """A handler that charges by ``client`` and keeps what came of it."""
+
+    async def handler(order: str) -> int:
+        try:
+            answer = client(f"{scheme}://payment/charge", order)
+            said.append(await answer if asyncio.iscoroutine(answer) else answer)
+        except Exception as error:
+            said.append(type(error))
+        return 200
+
+    return handler
+
+
+def test_a_request_of_any_client_is_one_of_the_world(client: Any, scheme: str) -> None:
+    said: list[Any] = []
+    seen = trial(declared(asking(client, said, scheme)))
+    assert seen.story("pay") == ["SEND", "DELIVER", "APPLY", "ACK"]
+    assert said == [200] and seen.answers == ["completed"] and seen.end == "quiescent"
+    assert {event.key for event in seen.of("SEND")} == {"k"}
+
+
+def test_a_refusal_has_the_status_that_was_declared(client: Any) -> None:
+    said: list[Any] = []
+    trial(declared(asking(client, said), status={422: "refused"}), "reject pay F")
+    assert said == [422]
+
+
+def test_a_failure_is_a_503(client: Any) -> None:
+    said: list[Any] = []
+    trial(declared(asking(client, said)), "error-before-effect pay F")
+    assert said == [503]
+
+
+@pytest.mark.parametrize("kind", ["lost-request", "lost-ack", "timeout"])
+def test_a_client_gives_up_at_its_own_time_with_its_own_exception(client: Any, kind: str) -> None:
+    said: list[Any] = []
+    seen = trial(declared(asking(client, said)), f"{kind} pay F")
+    assert said == [CLIENTS[client]]
+    (given_up,) = seen.of("TIMEOUT")
+    assert 1_999 <= given_up.data[0] <= 2_001
+    assert seen.story("pay").count("APPLY") == (kind != "lost-request")
+
+
+def test_a_request_that_comes_late_comes_after_its_client_has_given_up(client: Any) -> None:
+    seen = trial(declared(asking(client, [])), "timeout pay F")
+    assert seen.story("pay") == ["SEND", "TIMEOUT", "DELIVER", "APPLY"]
+
+
+def test_a_client_that_waits_for_ever_is_broken_off() -> None:
+    said: list[Any] = []
+
+    async def handler(order: str) -> int:
+        try:
+            async with httpx.AsyncClient(timeout=None) as client:
+                await client.post("http://payment/charge", json={"order": order})
+        except httpx.HTTPError as error:
+            said.append(type(error))
+        return 200
+
+    seen = trial(declared(handler), "lost-request pay F")
+    assert said == [httpx.ReadError]
+    assert [event.data[0] for event in seen.of("TIMEOUT")] == [900_000]
+
+
+def test_a_connection_is_kept_for_the_next_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[int] = []
+    connect = Edges.connect
+    monkeypatch.setattr(Edges, "connect", lambda edges, *to: opened.append(to[1]) or connect(edges, *to))
+
+    def many(order: str) -> None:
+        with httpx.Client(base_url="http://payment", timeout=2) as client:
+            for _ in range(3):
+                assert client.post("/charge", json={"order": order}).status_code == 200
+
+    async def handler(order: str) -> int:
+        many(order)
+        async with httpx.AsyncClient(base_url="https://payment", timeout=2) as client:
+            for _ in range(3):
+                assert (await client.get(f"/charges/7?order={order}")).json()["id"].startswith("pay-")
+        return 200
+
+    seen = trial(declared(handler))
+    assert seen.answers == ["completed"], seen.of("RAISED")
+    assert len(seen.of("ACK")) == 6 and opened == [80, 443]
+
+
+# -- what is refused ----------------------------------------------------------------------------------
+
+
+def refused(handler: Handler, **options: Any) -> str:
+    with pytest.raises(UsageError) as told:
+        trial(declared(handler, **options))
+    return str(told.value)
+
+
+def test_an_unknown_route_is_refused_with_the_line_to_add() -> None:
+    async def handler(order: str) -> int:
+        async with httpx.AsyncClient() as client:
+            await client.post("http://billing:8080/charge", json={"order": order})
+        return 200
+
+    said = refused(handler)
+    assert "test_service.py:" in said and "asks POST billing:8080/charge" in said
+    assert 'add to http={...}: "POST billing/charge"' in said
+
+
+def test_a_request_of_no_order_is_refused() -> None:
+    async def handler(order: str) -> int:
+        async with httpx.AsyncClient() as client:
+            await client.post("http://payment/charge", json={"order": "another"})
+        return 200
+
+    assert "asks POST payment:80/charge for saga 'another'" in refused(handler)
+
+
+def test_a_server_that_speaks_no_http_is_refused() -> None:
+    async def handler(order: str) -> int:
+        _, writer = await asyncio.open_connection("database", 5432)
+        writer.write(b"\x00\x00\x00\x08\x04\xd2\x16\x2f")
+        await asyncio.sleep(1)
+        return 200
+
+    assert "speaks no HTTP/1.1 with database:5432" in refused(handler)
+
+
+def test_a_thread_of_the_users_is_refused_as_before() -> None:
+    async def handler(order: str) -> int:
+        threading.Thread(target=print).start()
+        return 200
+
+    assert "starts a real thread" in refused(handler)
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"http": {}}, "names no route"),
+        ({"http": {"payment/charge": "payment.charge"}}, "write a method, a host and a path"),
+        ({"http": {"POST payment/charge": "payment"}}, "which is no operation"),
+        ({"saga_id": "order"}, "is no place in a request"),
+        ({"status": {409: "no"}}, "write status="),
+        ({"code": "orders"}, "write code=['orders']"),
+    ],
+)
+def test_what_is_declared_wrongly_is_said(options: dict[str, Any], told: str) -> None:
+    async def handler(order: str) -> int:
+        return 200
+
+    with pytest.raises(UsageError, match=told.replace("[", r"\[")):
+        declared(handler, **options)
+
+
+# -- databases ----------------------------------------------------------------------------------------
+
+
+async def write(path: str, order: str) -> None:
+    async with aiosqlite.connect(path) as database:
+        await database.execute("CREATE TABLE IF NOT EXISTS orders (id TEXT)")
+        await database.execute("INSERT INTO orders VALUES (?)", (order,))
+        await database.commit()
+
+
+def rows(path: str) -> list[Any]:
+    """What is in a database, read in another way than it was written."""
+    database = sqlite3.connect(path)
+    try:
+        return database.execute("SELECT id FROM orders").fetchall()
+    except sqlite3.OperationalError:
+        return []
+    finally:
+        database.close()
+
+
+def test_a_commit_is_a_crash_point_and_what_it_wrote_is_there_afterwards(tmp_path: Path) -> None:
+    found: list[Any] = []
+
+    async def start() -> None:
+        found.append(rows("orders.db"))
+
+    async def handler(order: str) -> int:
+        await write("orders.db", order)
+        return 200
+
+    adapter = declared(handler, start)
+    subject = "orders.db: insert orders"
+    for kind, kept in (("crash-before-log", []), ("crash-after-log", [("saga-1",)])):
+        found.clear()
+        seen = trial(adapter, f"{kind} '{subject}'")
+        assert len(seen.of("CRASH")) == 1, seen.sites
+        assert found == [[], kept]
+    assert not Path("orders.db").exists()
+
+
+def test_a_run_begins_with_an_empty_database() -> None:
+    async def handler(order: str) -> int:
+        before = rows("orders.db")
+        await write("orders.db", order)
+        return 200 if not before and rows("./orders.db") == [(order,)] else 409
+
+    adapter = declared(handler)
+    assert [trial(adapter).answers for _ in range(2)] == [["completed"]] * 2
+
+
+def test_a_crash_is_a_crash() -> None:
+    """What a dead process would still do is not done, by its tasks and by its threads."""
+    late: list[str] = []
+
+    async def handler(order: str) -> int:
+        try:
+            async with httpx.AsyncClient(timeout=2) as client:
+                await client.post("http://payment/charge", json={"order": order})
+        finally:
+            try:
+                async with httpx.AsyncClient(timeout=2) as client:
+                    await client.post("http://order/cancel", json={"order": order})
+                await write("orders.db", order)
+                late.append("wrote")
+            except ProcessCrashed:
+                late.append("dead")
+        return 200
+
+    seen = trial(declared(handler), "crash-after-effect pay F")
+    assert "wrote" not in late and not seen.of("SEND", step="order")
+
+
+# -- the code is loaded anew --------------------------------------------------------------------------
+
+
+def test_what_a_module_keeps_does_not_outlive_its_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = tmp_path / "keeps"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "state.py").write_text("started = []\n")
+    (package / "app.py").write_text(
+        "from .state import started\n\ndef start():\n    started.append(1)\n    return started\n"
+    )
+    (tmp_path / "keeps_adapter.py").write_text(
+        "from keeps.app import start\n\nclass Kept:\n    seen = []\n    def app(self):\n"
+        "        self.seen.append(len(start()))\n        return self.made\n"
+        "    def submit(self, order):\n        return 'POST', '/', {'id': order.id}\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    import keeps_adapter
+
+    monkeypatch.setattr(keeps_adapter.Kept, "made", staticmethod(app_of(asking(by_async_httpx, []))), raising=False)
+    made = service(saga=PAIR, http=ROUTES, saga_id="json:order", code=["keeps"])(keeps_adapter.Kept)
+    trial(getattr(made, ADAPTER_ATTRIBUTE), "crash-after-effect pay F")
+    assert keeps_adapter.Kept.seen == [1, 1]
+
+
+REPEATED = """
+import sys
+sys.path.insert(0, {folder!r})
+from sagafuzz import Fault, Plan, Site
+from sagafuzz.history import rows_digest
+from sagafuzz.loading import load
+from sagafuzz.simulator import Setup, simulate
+adapter = load("tours_adapter:" + sys.argv[1])
+setup = Setup(adapter=adapter, scenario=adapter.scenario("two-on-one-item"))
+for kind, site in (("crash-after-effect", "effect"), ("lost-request", "send"), ("pause", "send")):
+    fault = Fault(kind=kind, site=Site("saga-1", "cards", "F", site, 1))
+    print(rows_digest(simulate(setup, Plan(faults=(fault,))).rows).hex())
+"""
+
+
+@pytest.mark.parametrize("name", ["Tours", "ForgetfulTours"])
+def test_runs_of_fastapi_sqlalchemy_and_httpx_repeat_whatever_the_hash_seed(name: str) -> None:
+    folder = Path(__file__).parents[2] / "examples" / "service"
+    told = [
+        subprocess.run(
+            [sys.executable, "-W", "error::ResourceWarning", "-c", REPEATED.format(folder=str(folder)), name],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+        for seed in ("1", "77")
+    ]
+    assert told[0].stdout == told[1].stdout and len(set(told[0].stdout.split())) == 3
+    assert "Traceback" not in told[0].stderr and "never awaited" not in told[0].stderr, told[0].stderr
