@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from sagafuzz import worker
+from sagafuzz.definitions import placed
 from sagafuzz.errors import UsageError
 from sagafuzz.messages import Message
 from sagafuzz.ports import Adapter, Store, World
@@ -181,8 +182,8 @@ class HostWorld:
         id = self.saga_of(saga)
         asked = self._sagas.get(id) or worker.SagaRequest(id=id)
         wait_ms = None if timeout_ms is None else timeout_ms / self._scale
-        if part is not None or operation in self._adapter.saga.in_parts:
-            problem = problem_with_part(self._adapter.saga, operation, part)
+        if part is not None or operation in self._adapter.known.in_parts:
+            problem = problem_with_part(self._adapter.known, operation, part)
             if problem:
                 raise UsageError(problem)
         said: dict[str, Any] = {"key": key, "payload": payload, "timeout_ms": wait_ms, "epoch": epoch, "part": part}
@@ -312,7 +313,8 @@ def main(spec: str, scale: float) -> None:
 
         def place() -> Any:
             world.enter(saga)
-            return subject.run(Order(id=saga.id, **{**saga.order, "data": saga.order.get("data", {})}))
+            order = Order(id=saga.id, **{**saga.order, "data": saga.order.get("data", {})})
+            return subject.run(placed(order, adapter.definition(order.saga)))
 
         outcome = run(place)
         if outcome is Outcome.PENDING and hasattr(subject, "receive"):

@@ -20,7 +20,7 @@ import os
 import sqlite3
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar, cast
@@ -69,16 +69,28 @@ _STATUS: Final = {
 
 @dataclass(frozen=True, kw_only=True)
 class SagaRequest:
-    """What a client asks for. ``order`` has item, quantity, amount, account and data; ``steps`` are in order."""
+    """What a client asks for. ``order`` has item, quantity, amount, account and data; ``steps`` are in order.
+    ``children`` are, by the step, the sagas that are steps of it."""
 
     id: str
     order: Mapping[str, Any] = field(default_factory=dict)
     steps: tuple[str, ...] = ()
+    children: Mapping[str, SagaRequest] = field(default_factory=dict)
 
     @property
     def payload(self) -> dict[str, Any]:
         """What a participant is told of the order."""
         return {name: self.order[name] for name in ("item", "quantity", "amount", "account") if name in self.order}
+
+
+def _request(saga: str, order: Mapping[str, Any], steps: Sequence[Mapping[str, Any]]) -> SagaRequest:
+    """A saga as the command to start it has it."""
+    children = {
+        step["id"]: _request(step["child"]["saga_id"], order, step["child"]["steps"])
+        for step in steps
+        if "child" in step
+    }
+    return SagaRequest(id=saga, order=order, steps=tuple(step["id"] for step in steps), children=children)
 
 
 def call(
@@ -336,8 +348,7 @@ class _Worker:
         if operation == "hello":
             return {"protocol": PROTOCOL, "engine": self.engine}
         if operation == "start":
-            steps = tuple(step["id"] for step in request["steps"])
-            taken.append(SagaRequest(id=saga, order=request["order"], steps=steps))
+            taken.append(_request(saga, request["order"], request["steps"]))
             return {}
         if operation == "status":
             return self._status(saga)

@@ -33,6 +33,8 @@ GOES: Final = Scenario(name="goes")
 NO_INVOICE: Final = Scenario(name="no-invoice", rejections=((1, "billing.issue"),))
 NO_CARRIER: Final = Scenario(name="no-carrier", rejections=((1, "carrier.book"),))
 
+_ENDS: Final = frozenset({Outcome.COMPLETED.value, Outcome.COMPENSATED.value, Outcome.STUCK.value})
+
 
 class Shipments(MutableOrchestrator):
     """Right; runs the children of orders, and undoes them, under the epoch of the order's owner: one that was
@@ -40,33 +42,34 @@ class Shipments(MutableOrchestrator):
 
     def carry_on(self, id: str, order: State) -> Outcome:
         """Take a child to its end: begin it, or go on with it."""
-        record = self._store.get(f"saga/{id}")
-        if record is not None and record["outcome"]:
-            return Outcome(record["outcome"])
-        return self._drive(self._begun(id, order)) if record is None else self._resume(self._taken_over(record, order))
+        state = self._taken(id, order, over=_ENDS)
+        return Outcome(state.outcome) if state.outcome else self._resume(state)
 
     def undo(self, id: str, order: State) -> bool:
         """Undo a child, wherever it stands; False where a person has to. One that seems not to have begun is barred: it
         may only not be seen yet."""
-        record = self._store.get(f"saga/{id}")
-        if record is not None and record["outcome"] in (Outcome.COMPENSATED.value, Outcome.STUCK.value):
-            return bool(record["outcome"] == Outcome.COMPENSATED.value)
-        state = self._begun(id, order) if record is None else self._taken_over(record, order)
+        state = self._taken(id, order, over=_ENDS - {Outcome.COMPLETED.value})
+        if state.outcome in (Outcome.COMPENSATED.value, Outcome.STUCK.value):
+            return state.outcome == Outcome.COMPENSATED.value
         state.outcome = ""
         return self._compensate(state) is Outcome.COMPENSATED
 
-    def _begun(self, id: str, order: State) -> State:
-        state = State(id=id, epoch=order.epoch, request=dict(order.request))
-        self._save(state, "create")
-        return state
-
-    def _taken_over(self, record: Any, order: State) -> State:
-        state = State(**record)
-        if state.epoch > order.epoch:
-            raise Superseded(order.id)
-        state.epoch = order.epoch
-        self._save(state, "adopt")
-        return state
+    def _taken(self, id: str, order: State, over: frozenset[str]) -> State:
+        """The child's record, taken over for the order unless it is ``over``; made where there is none. It is read
+        again where somebody wrote in between: the owner before, who does so no more when this has come through."""
+        for wait in self._policy.backoffs():
+            record = self._store.get(f"saga/{id}")
+            state = State(**record) if record is not None else State(id=id, request=dict(order.request))
+            if state.outcome in over:
+                return state
+            if state.epoch > order.epoch:
+                break
+            state.epoch = order.epoch
+            with suppress(Superseded):
+                self._save(state, "create" if record is None else "adopt")
+                return state
+            self._world.sleep(wait)
+        raise Superseded(order.id)
 
     def _resume(self, state: State) -> Outcome:
         return self._drive(state)

@@ -155,8 +155,9 @@ def to_text(report: Report) -> str:
 
 
 def _worded(saga: Saga | None) -> Saga | None:
-    """``saga`` where its steps have parts, amounts or groups, or use one another up; None where names tell all."""
-    return saga if saga is not None and (saga.terms or saga.groups) else None
+    """``saga`` where its steps have parts, amounts, groups or children, or use one another up; None where names tell
+    all."""
+    return saga if saga is not None and (saga.terms or saga.groups or saga.children) else None
 
 
 def from_text(text: str, name: str) -> Certificate:
@@ -263,7 +264,7 @@ class _Checker:
         steps = tuple((step.name, step.operation, step.undo or "") for step in adapter.known.steps)
         if steps != certificate.saga.steps:
             return Verified(result="CANNOT RUN", reason=f"the saga of {adapter.name!r} has other steps now")
-        if certificate.saga.definition not in (None, adapter.saga):
+        if certificate.saga.definition not in (None, adapter.known):
             return Verified(result="CANNOT RUN", reason=f"the steps of {adapter.name!r} say something else now")
         setups = [Setup(adapter=adapter, scenario=_scenario(adapter, entry)) for entry in certificate.scenarios]
         for setup, entry in zip(setups, certificate.scenarios, strict=True):

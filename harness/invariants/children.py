@@ -72,11 +72,18 @@ def _step(facts: Facts, saga: SagaFacts, name: str, child: SagaFacts) -> None:
 
 
 def _completed(child: SagaFacts, whole: bool) -> int:
-    """Where the child was completed: as was said of it, else where the last of its steps took effect; -1: never."""
+    """Where the child was completed: as was said of it, else where the last of its steps took effect, and none had been
+    undone; -1: never."""
     said = next((at for at, outcome, _ in child.claims if outcome == _COMPLETED), -1)
-    if said >= 0 or not whole:
+    if said >= 0 or (child.claims and not whole):
         return said
-    return max((call.applied for (_, direction), call in child.calls.items() if direction == FORWARD), default=-1)
+    calls = [child.calls.get((step.name, FORWARD)) for step in child.definition.steps]
+    last = max((call.applied for call in calls if call is not None), default=-1)
+    if whole:
+        return last
+    undone = min((call.effective[0][0] for call in child.back.values() if call.effective), default=last)
+    all_were_done = all(call is not None and call.applied >= 0 for call in calls) and last < undone
+    return last if all_were_done else -1
 
 
 def _answer(facts: Facts, child: SagaFacts, completed: int) -> tuple[int, str] | None:

@@ -48,7 +48,7 @@ class LiveActor:
 
     @property
     def orders(self) -> tuple[Order, ...]:
-        return self._setup.scenario.orders
+        return tuple(self._setup.orders.values())
 
     def call(
         self,
@@ -67,8 +67,8 @@ class LiveActor:
             raise UsageError(
                 f"actor {self.name!r} calls {operation!r}, which is not declared{nearest(operation, routes)}"
             )
-        asked_in_parts = part is not None or operation in self._setup.adapter.saga.in_parts
-        if asked_in_parts and (problem := problem_with_part(self._setup.adapter.saga, operation, part, "actor.call")):
+        asked_in_parts = part is not None or operation in self._setup.adapter.known.in_parts
+        if asked_in_parts and (problem := problem_with_part(self._setup.adapter.known, operation, part, "actor.call")):
             raise UsageError(problem)
         route = routes[operation]
         verb = "do" if route.direction == FORWARD else "undo"
@@ -176,8 +176,9 @@ class LiveActor:
         orders = self._setup.orders
         if saga is None and len(orders) == 1:
             return next(iter(orders))
-        if saga not in orders:
-            raise UsageError(f"actor {self.name!r}: saga={saga!r} is none of {', '.join(orders)}; pass saga=order.id")
+        known = self._setup.known
+        if saga not in known:
+            raise UsageError(f"actor {self.name!r}: saga={saga!r} is none of {', '.join(known)}; pass saga=order.id")
         return str(saga)
 
 

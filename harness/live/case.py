@@ -118,7 +118,7 @@ class Case:
     async def _phases(self) -> None:
         await self._processes.start()
         self._actors.begin()
-        for number, order in enumerate(self._scenario.orders):
+        for number, order in enumerate(self._record.setup.orders.values()):
             if number and self._scenario.gap_ms:
                 await asyncio.sleep(self._scenario.gap_ms / 1000)
             await self._client.submit(order)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from ..definitions import root_of
 from ..history import ALERT, CLIENT_ACK, DATA, DEAD_LETTER, KIND, RAISED, SAGA, SUBMIT
 from ..saga import Outcome
 from ..scenario import Order
@@ -62,7 +63,8 @@ class Client:
 
     async def resubmit(self, saga: str) -> None:
         """Send an order again, to the newest worker; what it answers is no end of the case: it may know the order."""
-        order = self._setup.orders[saga]
+        order = self._setup.orders[root_of(saga)]
+        saga = order.id
         self._record.add(SUBMIT, "client", (order.item, order.quantity, order.amount), saga=saga)
         for member in self._members.able()[:1]:
             before = self._status[saga]
@@ -76,7 +78,7 @@ class Client:
 
     async def offer_waiting(self, member: Member) -> None:
         """Offer a worker the orders that nobody has taken yet."""
-        for order in self._setup.scenario.orders:
+        for order in self._setup.orders.values():
             if self._status.get(order.id) == SUBMITTED and order.id not in self._taken_by:
                 await self._start_saga(member, order)
 
@@ -110,16 +112,16 @@ class Client:
             "amount": order.amount,
             "account": order.account,
             "data": dict(order.data),
+            **({"saga": order.saga} if self._setup.adapter.sagas else {}),
         }
-        steps = [_step_of(self._setup, name) for name in self._setup.adapter.saga.sequence]
-        return {"saga_id": order.id, "order": values, "steps": steps}
+        return {"saga_id": order.id, "order": values, "steps": _steps_of(self._setup, order)}
 
     async def cancel(self, saga: str) -> None:
         """Ask the newest worker to cancel, and the next where that one gives no answer."""
         for member in self._members.able():
             try:
                 assert member.control is not None
-                await member.control.ask("cancel", CANCEL_S, saga_id=saga)
+                await member.control.ask("cancel", CANCEL_S, saga_id=root_of(saga))
                 return
             except ControlError as error:
                 if error.definite:
@@ -142,7 +144,7 @@ class Client:
 
     def all_ended(self) -> bool:
         """True if nothing more is to be expected of any saga."""
-        return all(self.ended(order.id) for order in self._setup.scenario.orders)
+        return all(self.ended(order.id) for order in self._setup.orders.values())
 
     async def ask_for_statuses(self) -> None:
         """Ask for what was not told. A worker that has just died will be asked in its next incarnation."""
@@ -208,16 +210,24 @@ class Client:
             self._record.add(ALERT, member.label, (reason,), saga=saga, step=step)
 
 
-def _step_of(setup: Setup, name: str) -> dict[str, Any]:
-    """A step as the protocol has it."""
-    step = setup.adapter.saga.by_name[name]
-    groups = [group.name for group in reversed(setup.adapter.saga.groups) if name in group.members]
-    base = f"/{name}"
+def _steps_of(setup: Setup, order: Order) -> list[dict[str, Any]]:
+    """The steps of an order as the protocol has them."""
+    return [_step_of(setup, order, name) for name in setup.definition(order.id).sequence]
+
+
+def _step_of(setup: Setup, order: Order, name: str) -> dict[str, Any]:
+    definition = setup.definition(order.id)
+    step = definition.by_name[name]
+    groups = [group.name for group in reversed(definition.groups) if name in group.members]
+    if step.child is None:
+        asked: dict[str, Any] = {"do_url": f"/{name}/do", "undo_url": f"/{name}/undo" if step.undo else None}
+    else:
+        child = order.children[name]
+        asked = {"child": {"saga_id": child.id, "saga": child.saga, "steps": _steps_of(setup, child)}}
     return {
         "id": name,
-        "after": list(setup.adapter.saga.predecessors[name]),
-        "do_url": f"{base}/do",
-        "undo_url": f"{base}/undo" if step.undo else None,
+        "after": list(definition.predecessors[name]),
+        **asked,
         "kind": "pivot" if step.pivot else "retriable" if step.retriable else "compensatable",
         "timeout_ms": setup.adapter.call_timeout_ms,
         **{word: getattr(step, word) for word in ("many", "amount", "consumes") if getattr(step, word)},

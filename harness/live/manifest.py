@@ -134,7 +134,8 @@ class Manifest(Capabilities):
     """A live system. ``operations`` are calls that belong to no step. ``simulated`` names the adapter that the
     simulator runs in its place, "" where there is none.
     ``actors`` are the scripts of who acts beside it; their seconds, and those of its ``participants``, are
-    ``actor_scale`` times shorter than real ones. ``participants`` are its own, ``invariants`` its own rules."""
+    ``actor_scale`` times shorter than real ones. ``participants`` are its own, ``invariants`` its own rules,
+    ``sagas`` further definitions of which it serves orders."""
 
     file: Path
     name: str
@@ -150,6 +151,7 @@ class Manifest(Capabilities):
     actor_scale: float = 1.0
     participants: Mapping[str, Callable[[], Participant]] = field(default_factory=dict, hash=False)
     invariants: tuple[Any, ...] = ()
+    sagas: tuple[Saga, ...] = ()
 
     def fill(self, text: str, places: Mapping[str, object]) -> str:
         """``text`` with what stands in braces put in."""
@@ -232,6 +234,7 @@ def as_adapter(manifest: Manifest, spec: str) -> Adapter:
         emits=manifest.emits,
         participants=manifest.participants,
         invariants=manifest.invariants,
+        sagas=manifest.sagas,
         max_attempts=manifest.max_attempts,
         min_backoff_ms=manifest.min_backoff_ms,
         isolation=manifest.isolation,
@@ -289,6 +292,7 @@ def hosted(adapter: Adapter, spec: str) -> Adapter:
         emits=adapter.emits,
         participants=adapter.participants,
         invariants=adapter.invariants,
+        sagas=adapter.sagas,
         max_attempts=adapter.max_attempts,
         isolation=adapter.isolation,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -25,7 +25,8 @@ LOOPBACK: Final = ("127.0.0.1", "localhost")
 @dataclass(frozen=True, kw_only=True)
 class StepTable:
     """``[[saga.step]]``: a step, with ``id`` and ``do``; or a group. An ``optional`` one, with its name, has steps of
-    its own; one of which ``one_of`` is done has alternatives, each a step or several."""
+    its own; one of which ``one_of`` is done has alternatives, each a step or several. In the place of ``do`` a step may
+    have a ``child``: the name of a ``[[definition]]``."""
 
     id: str = ""
     do: str = ""
@@ -38,18 +39,19 @@ class StepTable:
     consumes: str | None = None
     optional: str = ""
     one_of: str = ""
+    child: str = ""
     step: tuple[StepTable, ...] = ()
     alternative: tuple[StepTable, ...] = ()
 
-    @property
-    def items(self) -> list[Step | Optional | OneOf]:
-        """What it describes: a step, a group, or the several steps of an alternative."""
-        inner = [item for table in self.step for item in table.items]
+    def items(self, named: Callable[[str], Saga]) -> list[Step | Optional | OneOf]:
+        """What it describes: a step, a group, or the several steps of an alternative. ``named`` gives the definition of
+        a name."""
+        inner = [item for table in self.step for item in table.items(named)]
         if self.one_of:
-            return [OneOf(self.one_of, [table.items for table in self.alternative])]
+            return [OneOf(self.one_of, [table.items(named) for table in self.alternative])]
         if self.optional:
             return [Optional(self.optional, inner)]
-        return inner or [self._step]
+        return inner or [self._step(named(self.child) if self.child else None)]
 
     def check(self, path: tuple[str | int, ...], *, alternative: bool = False) -> None:
         """Raise Malformed where its words do not go together; ``path`` leads to it. An ``alternative`` may be several
@@ -75,10 +77,11 @@ class StepTable:
             return f"optional = {self.optional!r}", frozenset(("optional", "step")), ("step",)
         if alternative and self.step:
             return "an alternative of several steps", frozenset(("step",)), ("step",)
+        if self.child:
+            return f"a step with child = {self.child!r}", CHILD_WORDS, ("id",)
         return "a step", STEP_WORDS, STEP_NEEDS
 
-    @property
-    def _step(self) -> Step:
+    def _step(self, child: Saga | None) -> Step:
         pivot, retriable = self.kind == "pivot", self.kind == "retriable"
         return Step(
             self.id,
@@ -91,11 +94,14 @@ class StepTable:
             needs=self.needs,
             amount=self.amount,
             consumes=self.consumes,
+            child=child,
         )
 
 
 STEP_NEEDS: Final = ("id", "do")
-STEP_WORDS: Final = frozenset(entry.name for entry in fields(StepTable)) - {"optional", "one_of", "step", "alternative"}
+CHILD_WORDS: Final = frozenset(("id", "child", "kind", "after"))
+_OTHER_WORDS: Final = frozenset(("optional", "one_of", "child", "step", "alternative"))
+STEP_WORDS: Final = frozenset(entry.name for entry in fields(StepTable)) - _OTHER_WORDS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,12 +112,50 @@ class SagaTable:
     step: tuple[StepTable, ...]
     operations: tuple[str, ...] = ()
 
-    @property
-    def saga(self) -> Saga:
-        """The saga that it describes."""
-        for number, table in enumerate(self.step):
-            table.check(("saga", "step", number))
-        return Saga(self.name, [item for table in self.step for item in table.items])
+
+@dataclass(frozen=True, kw_only=True)
+class DefinitionTable:
+    """``[[definition]]``: a saga that is a step of another one, or one of which a scenario has orders."""
+
+    name: str
+    step: tuple[StepTable, ...]
+
+
+class _Sagas:
+    """The sagas of a file by their names, each made when it is asked for."""
+
+    def __init__(self, table: ManifestTable) -> None:
+        self._tables = {each.name: (number, each) for number, each in enumerate(table.definition)}
+        self._made: dict[str, Saga] = {}
+        self._under_way: list[str] = []
+        self.children: set[str] = set()
+        self.first = self._saga(table.saga, ("saga",))
+        asked = {name for scenario in table.scenario for name in scenario.of}
+        for name in self._tables:
+            self._named(name)
+        self.others = tuple(saga for name, saga in self._made.items() if name in asked or name not in self.children)
+
+    def _child(self, name: str) -> Saga:
+        if name not in self._tables:
+            known = ", ".join(self._tables) or "none"
+            raise UsageError(f"child = {name!r} names no [[definition]]{nearest(name, self._tables)}; there is {known}")
+        if name in self._under_way:
+            raise UsageError(f"definition {name!r} is a part of itself; take its name out of a child = …")
+        self.children.add(name)
+        return self._named(name)
+
+    def _named(self, name: str) -> Saga:
+        if name not in self._made:
+            number, table = self._tables[name]
+            self._under_way.append(name)
+            self._made[name] = self._saga(table, ("definition", number))
+            self._under_way.pop()
+        return self._made[name]
+
+    def _saga(self, table: SagaTable | DefinitionTable, path: tuple[str | int, ...]) -> Saga:
+        for number, step in enumerate(table.step):
+            step.check((*path, "step", number))
+        return Saga(table.name, [item for step in table.step for item in step.items(self._child)])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,6 +166,7 @@ class ManifestTable:
     about: str = ""
     simulated: str = ""
     saga: SagaTable
+    definition: tuple[DefinitionTable, ...] = ()
     component: tuple[Component, ...]
     capabilities: Capabilities = field(default_factory=Capabilities)
     scenario: tuple[Scenario, ...] = ()
@@ -164,7 +209,7 @@ def _tables(path: Sequence[str | int]) -> list[str]:
 
 
 def _manifest(file: Path, table: ManifestTable) -> Manifest:
-    saga = table.saga.saga
+    sagas = _Sagas(table)
     _check_messages(table)
     components = tuple(_completed(component, number) for number, component in enumerate(table.component))
     workers = [component for component in components if component.role == "worker"]
@@ -180,10 +225,11 @@ def _manifest(file: Path, table: ManifestTable) -> Manifest:
         name=table.name or file.stem,
         about=table.about,
         simulated=table.simulated,
-        saga=saga,
+        saga=sagas.first,
+        sagas=sagas.others,
         components=tuple(sorted(components, key=lambda component: ROLES.index(component.role))),
         operations=table.saga.operations,
-        scenarios=table.scenario or default_scenarios(saga),
+        scenarios=table.scenario or default_scenarios(sagas.first),
         topics=table.topics,
         actors={name: _named(folder, f"actors: {name}", where) for name, where in table.actors.items()},
         participants={name: _participant(folder, name, where) for name, where in table.participants.items()},

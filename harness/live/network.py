@@ -13,6 +13,7 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any, Final
 
+from ..definitions import root_of
 from ..effects import NO_OTHER, NO_SUCCESS, Crash, Effect, StoreError, doing
 from ..faults import AT_ACK, AT_EFFECT, AT_LOG, AT_LOGGED, AT_SEND, FaultKind
 from ..history import (
@@ -81,6 +82,7 @@ class Network:
         self._next = 0
         self.shows_states = record.setup.shown_states in (MOMENTS, HISTORY)  # after each transaction
         self._answers: list[tuple[str, Any]] = []  # what each participant has answered, in order
+        self._known = record.setup.adapter.known
         self._timeout_s = manifest.call_timeout_ms / 1000
         self._tasks: set[asyncio.Task[None]] = set()
         self.writes = Writes(record)
@@ -120,7 +122,7 @@ class Network:
         elif rest == ["publish"]:
             await self._publish(label, body, exchange)
         elif len(rest) == 2 and rest[1] in ("do", "undo"):
-            step, what = self.manifest.saga.by_name.get(rest[0]), f"no step {rest[0]!r} with {rest[1]!r}"
+            step, what = self._known.by_name.get(rest[0]), f"no step {rest[0]!r} with {rest[1]!r}"
             operation = None if step is None else (step.operation if rest[1] == "do" else step.undo)
             await self._participate(label, operation, what, body, exchange)
         elif len(rest) == 1 and "." in rest[0]:
@@ -136,15 +138,15 @@ class Network:
         """A participant is asked for an operation, of a step or of none; ``lacks`` says that there is none such."""
         saga = exchange.headers.get("saga-id", "")
         route = self.record.setup.routes.get(operation or "")
-        if operation is None or route is None or saga not in self.record.setup.orders:
+        if operation is None or route is None or saga not in self.record.setup.known:
             what = f"no saga {saga!r} (header Saga-Id)" if route is not None else lacks
             await exchange.respond(404, {"error": f"there is {what}", "definite": True})
             return
         if not self.host.dead(label):
-            await self.admission.enter(saga)
+            await self.admission.enter(root_of(saga))
         part, step = exchange.headers.get("saga-part"), route.step
-        if part is not None or operation in self.manifest.saga.in_parts:
-            if problem := problem_with_part(self.manifest.saga, operation, part):
+        if part is not None or operation in self._known.in_parts:
+            if problem := problem_with_part(self._known, operation, part):
                 await exchange.respond(400, {"error": f"header Saga-Part: {problem}", "definite": True})
                 return
             step = instance(step, part) if part is not None else step
@@ -172,7 +174,7 @@ class Network:
     async def _publish(self, label: str, body: dict[str, Any], exchange: Exchange) -> None:
         """A worker publishes a message."""
         topic, saga, payload = body.get("topic"), body.get("saga"), body.get("payload") or {}
-        known = isinstance(topic, str) and topic and saga in self.record.setup.orders and isinstance(payload, dict)
+        known = isinstance(topic, str) and topic and saga in self.record.setup.known and isinstance(payload, dict)
         if not known or not self.manifest.receives:
             error = "write topic, saga and payload; and receives = true in [capabilities]"
             await exchange.respond(400, {"error": error, "definite": True})
@@ -460,7 +462,7 @@ class Network:
     async def _note_event(self, label: str, body: dict[str, Any], exchange: Exchange) -> None:
         """A worker shows what no request shows: that it calls a person, puts a saga aside, takes one over."""
         kind = str(body.get("kind"))
-        if kind not in NOTES or body.get("saga") not in self.record.setup.orders:
+        if kind not in NOTES or body.get("saga") not in self.record.setup.known:
             await exchange.respond(400, {"error": f"write a kind among {', '.join(NOTES)}, a saga", "definite": True})
             return
         data = tuple(body.get(name, 0 if name == "epoch" else "") for name in DATA_FIELDS[kind])

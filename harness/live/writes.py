@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from .. import records
+from ..definitions import parent_of
 from ..effects import DEAD, NO_PROXY, NO_STORE_ERRORS
 from ..fault_kinds import impossible
 from ..faults import AT_LOG, AT_LOGGED, FaultKind
@@ -53,7 +54,7 @@ class Writes:
         self.held = 0  # commits that a proxy has under its hands
         self._under_way: set[tuple[str, str, str, int]] = set()  # asked for and let go on, and not shown to be durable
         self._finished = asyncio.Event()
-        self._ids = {id: re.compile(rf"(?<![\w-]){re.escape(id)}(?!\w)".encode()) for id in sorted(record.setup.orders)}
+        self._ids = {id: re.compile(rf"(?<![\w-]){re.escape(id)}(?!\w)".encode()) for id in sorted(record.setup.known)}
 
     def write(self, label: str, entries: Sequence[Mapping[str, Any]], *, begins: bool) -> Write:
         """What a process is about to commit, or (not ``begins``) has just committed."""
@@ -91,12 +92,13 @@ class Writes:
 
     def _saga_of(self, entry: Mapping[str, Any]) -> str:
         """The saga that a record's key tells, else the one that the worker names, else the one that is mentioned."""
-        told = records.saga_in(str(entry.get("key", "")), self._record.setup.orders) or str(entry.get("saga", ""))
+        told = records.saga_in(str(entry.get("key", "")), self._record.setup.known) or str(entry.get("saga", ""))
         return told or self._mentioned(str(entry.get("text", "")).encode())
 
     def _mentioned(self, text: bytes) -> str:
         """The saga whose id stands in what is written; "" for none, or several."""
         found = [id for id, pattern in self._ids.items() if pattern.search(text)]
+        found = [id for id in found if not any(parent_of(other) == id for other in found)]  # a child's names its parent
         return found[0] if len(found) == 1 else ""
 
     def before(self, write: Write, circumstances: int) -> FaultKind | None:

@@ -208,6 +208,83 @@ def test_a_group_that_is_none(shop: Shop, old: str, new: str, complaint: str) ->
     assert complaint in str(raised.value) and "shop.toml" in str(raised.value)
 
 
+# -- a step that is a saga of its own, and several definitions ---------------------------------
+
+SHIPPED = """
+[saga]
+name = "order"
+[[saga.step]]
+id = "pay"
+do = "payment.charge"
+undo = "payment.refund"
+[[saga.step]]
+id = "ship"
+child = "shipment"
+[[definition]]
+name = "shipment"
+[[definition.step]]
+id = "parcel"
+do = "warehouse.pack"
+undo = "warehouse.unpack"
+[[definition]]
+name = "gift"
+[[definition.step]]
+id = "pay"
+do = "payment.charge"
+undo = "payment.refund"
+"""
+BOTH = """
+[[scenario]]
+name = "both"
+sagas = 2
+of = ["order", "gift"]
+"""
+SHIPS = """
+def order(saga):
+    worker.call(saga, "pay", "do", key=saga.id)
+    for child in saga.children.values():
+        worker.call(child, child.steps[0], "do", key=child.id)
+        {after}
+    return True
+
+worker.serve(order)
+"""
+
+
+def test_a_child_is_asked_for_under_its_own_id_and_each_order_is_of_its_definition(shop: Shop) -> None:
+    live, found = shop.run(shop.write(SHIPPED, SHIPS.format(after=""), BOTH))
+    assert found == []
+    assert told(live) == ["completed", "completed"]
+    assert {row[3] for row in live.run.rows if row[1] == "APPLY"} == {"saga-1", "saga-1.ship", "saga-2"}
+
+
+def test_a_child_that_is_undone_alone_is_seen(shop: Shop) -> None:
+    undone = 'worker.call(child, "parcel", "undo", key=child.id)'
+    _, found = shop.run(shop.write(SHIPPED, SHIPS.format(after=undone), BOTH))
+    assert found == ["parent without its child"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "complaint"),
+    [
+        ('child = "shipment"', 'child = "shipmant"', "child = 'shipmant' names no [[definition]] (did you mean 'shipm"),
+        ('child = "shipment"', 'child = "shipment"\ndo = "a.b"', "do is no word of a step with child = 'shipment'"),
+        ('do = "warehouse.pack"\n', "", "[[definition.step]] number 1: do is missing; write a string"),
+        (
+            'do = "warehouse.pack"\nundo = "warehouse.unpack"',
+            'child = "shipment"',
+            "definition 'shipment' is a part of itself",
+        ),
+        ('name = "gift"', 'name = "order"', "two of its sagas are called 'order'"),
+    ],
+)
+def test_a_definition_that_is_none(shop: Shop, old: str, new: str, complaint: str) -> None:
+    assert old in SHIPPED
+    with pytest.raises(UsageError) as raised:
+        read(shop.write(SHIPPED.replace(old, new)))
+    assert complaint in str(raised.value) and "shop.toml" in str(raised.value)
+
+
 # -- parts, amounts, what is used up -----------------------------------------------------------
 
 PURCHASE = """

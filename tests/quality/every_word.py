@@ -49,6 +49,7 @@ WORDS: Final = {
     "consumes": Word(spec="zoo:void-forgotten", shows="authorise", faults=0),
     "optional": Word(spec="zoo:optional-leg-ends-trip", shows="rent", faults=0),
     "one of": Word(spec="zoo:alternative-booked-twice", shows="flight", faults=0),
+    "child": Word(spec="zoo:child-left-standing", shows="saga-1.ship pack", faults=0),
     "actors": Word(spec="zoo:refund-each-click", shows="operator"),
     "resubmits": Word(spec="zoo:order-each-click", shows="asks again"),
     "receive": Word(spec="zoo:webhook-twice", shows="receives payment.charged, copy 2"),
