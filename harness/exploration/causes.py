@@ -10,6 +10,7 @@ from ..faults import AT_BOOT, FAULT_KINDS, Site
 from ..invariants import Catalogue
 from ..invariants.calls import CallFacts
 from ..invariants.facts import Facts
+from ..invariants.order import passed_over
 from ..invariants.registry import Usual
 from ..saga import Saga
 from ..verdict import Violation
@@ -61,7 +62,7 @@ def _evidence(facts: Facts, violation: Violation) -> Evidence:
     shows = _SHOWS.get((violation.invariant, violation.anomaly))
     saga = facts.sagas.get(violation.saga)
     call = saga.calls.get((violation.step, violation.direction)) if saga is not None else None
-    if shows is None or (call is None and violation.anomaly != "hollow success"):
+    if shows is None or saga is None:
         return Evidence()
     return shows(facts, violation, call or CallFacts())
 
@@ -175,10 +176,16 @@ def _order(facts: Facts, violation: Violation, call: CallFacts) -> Evidence:
     return Evidence("", None if violation.got.endswith(" first") else NOT_AWAITED)
 
 
+def _kept_back(facts: Facts, violation: Violation, call: CallFacts) -> Evidence:
+    """Whether another undo kept this one back at all."""
+    return Evidence("", PASSED_OVER if passed_over(facts.sagas[violation.saga], violation.step) else None)
+
+
 _SHOWS: Final[dict[tuple[str, str], Callable[[Facts, Violation, CallFacts], Evidence]]] = {
     ("I1", "duplicate effect"): _twice,
     ("I4", "wrong order"): _order,
     ("I5", "leaked effect"): _leaked,
+    ("I11", "undo kept back"): _kept_back,
     ("I23", "hollow success"): _hollow,
 }
 """By (invariant, anomaly): what is looked for in the run."""

@@ -10,7 +10,7 @@ from ..saga import COMPENSATION, FORWARD, Step
 from ..verdict import Violation
 from .calls import CallFacts
 from .facts import COMPENSATED, COMPLETED, Facts, SagaFacts, knowledge
-from .parts import rolls_back
+from .parts import rolls_back, spelled
 from .registry import Checked, Usual, invariant
 
 
@@ -358,6 +358,22 @@ def _policy_broken(saga: SagaFacts, step: str, undos: list[str], failing: list[s
     return None
 
 
+def passed_over(saga: SagaFacts, step: str) -> bool:
+    """The rollback went on behind the step: a step before it was to be undone, so no other undo kept its own back."""
+    return any(undone in saga.definition.ancestors.get(step, ()) for undone in saga.undos())
+
+
+def _kept_back(facts: Facts, saga: SagaFacts, step: str, failing: list[str]) -> str:
+    """How it came that the effect of a step was not undone, or not all of it."""
+    given = saga.sums.get(step)
+    if given is not None and given.given > 0:
+        return f"gave back {spelled(given.given)} of {spelled(given.taken)}, and nobody gave back the rest"
+    if passed_over(saga, step):
+        return "was never sent: the rollback passed over it"
+    by = (f"{facts.saga.operation(name, COMPENSATION)} {_came_to(saga.calls[name, COMPENSATION])}" for name in failing)
+    return f"was never sent, because {' and '.join(by)}"
+
+
 _UNKNOWN: Final = "in effect or not: nobody knows"
 
 
@@ -377,8 +393,7 @@ def _given_up(facts: Facts, saga: SagaFacts, step: str, anomaly: str, failing: l
         "nobody called": f"{undo} for {saga.id} was put aside as failed and nobody was called",
         "undo given up": f"{undo} for {saga.id} {_came_to(saga.calls.get((step, COMPENSATION)))}, and was neither "
         f"retried until it worked nor put aside for a person",
-        "undo kept back": f"{undo} for {saga.id} was never sent, because "
-        f"{', '.join(facts.saga.operation(name, COMPENSATION) for name in failing)} failed",
+        "undo kept back": f"{undo} for {saga.id} {_kept_back(facts, saga, step, failing)}",
     }[anomaly]
     return Violation(
         invariant="I11",

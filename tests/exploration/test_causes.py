@@ -108,3 +108,14 @@ def test_a_violation_of_a_step_and_no_call_names_no_undo() -> None:
     (found,) = check(described, only={"I14"}).violations
     said = cause_of(Facts(described), found, "pause at order.create", OURS).cause
     assert said.startswith("pause at order.create brings it out in step payment; the usual cause: ")
+
+
+def test_an_undo_that_was_passed_over_was_kept_back_by_none() -> None:
+    """The order is cancelled, in vain, without a word to the inventory, whose turn was before."""
+    failing = "send order.cancel key=o -> u\nerror u\nack u\ndead-letter order\nalert order\ntell stuck"
+    said = caused(f"{BEGUN}refused payment.charge key=p\n{failing}", "I11", "inventory")
+    assert said.cause.endswith(causes.PASSED_OVER.cause)
+    first = "send inventory.release key=i -> u\nerror u\nack u\ndead-letter inventory\nalert inventory\ntell stuck"
+    assert caused(f"{BEGUN}refused payment.charge key=p\n{first}", "I11", "order").cause.endswith(
+        INVARIANTS["I11"].cause
+    )

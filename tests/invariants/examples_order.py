@@ -597,7 +597,26 @@ bad(
     timeout m4
     raise CallTimeout port=yes
     """,
-    names="order.cancel for saga-1 was never sent, because inventory.release failed",
+    names="order.cancel for saga-1 was never sent, because inventory.release got no answer",
     at="order C",
 )
 idle("I11", "nothing is undone", REFUSED_AT_ONCE)
+bad(
+    "I11",
+    "undo kept back",
+    "a rollback passes over a step, and fails at the one before it",
+    """
+    submit
+    call order.create
+    call inventory.reserve
+    refused payment.charge
+    send order.cancel -> m4
+    error m4
+    ack m4
+    dead-letter order
+    alert order
+    tell stuck
+    """,
+    names="inventory.release for saga-1 was never sent: the rollback passed over it",
+    at="inventory C",
+)

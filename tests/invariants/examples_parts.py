@@ -535,3 +535,27 @@ bad(
     at="train F",
     definition=TRIP,
 )
+bad(
+    "I11",
+    "undo kept back",
+    "the rollback ends with a part given back, while another undo failed",
+    """
+    submit
+    call bank.hold key=h amount=100
+    call bank.capture key=c amount=100
+    refused shipping.pack key=s
+    call bank.refund key=r1 amount=40
+    send bank.refund key=r2 amount=20 -> m3
+    lost m3 request
+    timeout m3
+    send bank.void key=h -> m4
+    error m4
+    ack m4
+    dead-letter hold
+    alert hold
+    tell stuck
+    """,
+    names="bank.refund for saga-1 gave back 40 of 100, and nobody gave back the rest",
+    at="capture C",
+    definition=PAYMENT,
+)
