@@ -191,7 +191,6 @@ class ResubmitElsewhere(Effect):
 
     phases: ClassVar[tuple[str, ...]] = (AT_SEND,)
     side: ClassVar[When | None] = BEFORE
-    worlds: ClassVar[frozenset[str]] = frozenset({SIMULATED})
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -158,6 +158,13 @@ class Case:
     def resubmit(self, saga: str, after_s: float) -> None:
         self._network.later(after_s, self._client.resubmit(saga))
 
+    def resubmit_elsewhere(self, saga: str) -> None:
+        self._network.later(0, self._sent_to_another(saga))
+
+    async def _sent_to_another(self, saga: str) -> None:
+        await self._processes.start_beside()
+        await self._client.resubmit(saga)
+
     async def announced(self, label: str, said: Mapping[str, Any]) -> None:
         self._processes.announced(label, said)
 

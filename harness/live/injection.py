@@ -47,6 +47,7 @@ from ..effects import (
     RefuseOnce,
     RestartParticipant,
     Resubmit,
+    ResubmitElsewhere,
     doing,
 )
 from ..fault_kinds import Impossible, impossible
@@ -73,6 +74,7 @@ class CaseHost(Protocol):
     async def cancel(self, saga: str) -> None: ...
     async def announced(self, label: str, said: Mapping[str, Any]) -> None: ...
     def resubmit(self, saga: str, after_s: float) -> None: ...
+    def resubmit_elsewhere(self, saga: str) -> None: ...
     def fail(self, error: BaseException) -> None: ...
 
 
@@ -206,6 +208,9 @@ class Injection:
     async def _resubmit(self, effect: Resubmit, call: Call, kind: FaultKind, fate: Fate) -> None:
         self.host.resubmit(call.saga, effect.live_ms / 1000)
 
+    async def _resubmit_elsewhere(self, effect: ResubmitElsewhere, call: Call, kind: FaultKind, fate: Fate) -> None:
+        self.host.resubmit_elsewhere(call.saga)
+
     # -- to a request on its way -----------------------------------------------------------------
 
     async def _lose(self, effect: LoseRequest, call: Call, kind: FaultKind, fate: Fate) -> None:
@@ -304,6 +309,7 @@ _SENDING: Final[Mapping[type[Effect], Befall]] = {
     Pause: Injection._pause,
     Cancel: Injection._cancel,
     Resubmit: Injection._resubmit,
+    ResubmitElsewhere: Injection._resubmit_elsewhere,
 }
 _SENT: Final[Mapping[type[Effect], Befall]] = {
     Crash: Injection._crash,

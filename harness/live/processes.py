@@ -97,6 +97,10 @@ class Processes:
         for number in range(self._manifest.worker.replicas):
             await self._boot("start" if number == 0 else "replica")
 
+    async def start_beside(self) -> None:
+        """Start another worker while those that there are live on: from then on it is the newest."""
+        await self._boot("second")
+
     async def _boot(self, reason: str) -> None:
         """Start an incarnation of the worker and wait until it answers; nothing where the case is over."""
         if self._background.over:

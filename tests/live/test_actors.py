@@ -8,7 +8,7 @@ import pytest
 
 from sagafuzz import UsageError
 from sagafuzz.faults import AT_ACK, AT_SEND, Plan
-from sagafuzz.history import ACK, APPLY, PROCESS, SEND, STEP, SUBMIT, T_US
+from sagafuzz.history import ACK, APPLY, BOOT, PROCESS, SEND, STEP, SUBMIT, T_US
 from sagafuzz.invariants import check
 from sagafuzz.live.case import LiveRun
 from sagafuzz.live.manifest_file import read
@@ -84,6 +84,21 @@ def test_who_knows_an_order_again_makes_one_of_it() -> None:
     live = run(system, plan)
     assert len(live.run.fired) == 1
     assert causes(system, live, plan) == set()
+
+
+@pytest.mark.parametrize(
+    ("name", "broken"),
+    [("zoo:resubmitted-elsewhere", {"I1"}), ("sagafuzz.adapters.zoo.beside:ONE_ORDER", set())],
+)
+def test_an_order_is_sent_to_another_process(name: str, broken: set[str]) -> None:
+    """The one knows in memory what it was asked for, the other in its store."""
+    system = setup(f"live:{name}")
+    plan = fault("resubmit-elsewhere", "order", "F", AT_SEND)
+    live = run(system, plan)
+    assert len(live.run.fired) == 1
+    assert [row[PROCESS] for row in live.run.rows if row[1] == BOOT] == ["orchestrator", "orchestrator#2"]
+    assert len([row for row in live.run.rows if row[1] == SUBMIT]) == 2
+    assert causes(system, live, plan) == broken
 
 
 def test_a_malformed_answer_tells_a_worker_nothing_and_is_asked_for_again() -> None:
