@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Final
@@ -25,12 +25,29 @@ class Skeleton:
     extra: str = ""
 
 
-SKELETONS: Final[Mapping[str, Skeleton]] = {
-    "plain": Skeleton(
+PLAIN: Final = "plain"
+
+EXAMPLES: Final[Mapping[str, Skeleton]] = {
+    "checkout": Skeleton(
         files=("checkout.py", "saga_adapter.py", "test_saga.py"),
         adapter="saga_adapter.py:Shop",
-        about="a saga in Python, run in the simulator",
+        about="three steps and what undoes them",
     ),
+    "payment": Skeleton(
+        files=("purchase.py", "saga_adapter.py", "test_saga.py"),
+        adapter="saga_adapter.py:Shop",
+        about="money that is held, captured, voided and refunded, and a rule of the shop's own",
+    ),
+    "webhook": Skeleton(
+        files=("shop.py", "payment_service.py", "saga_adapter.py", "test_saga.py"),
+        adapter="saga_adapter.py:Sale",
+        about="messages, a participant and a rule of the shop's own",
+    ),
+}
+"""What a saga in Python may be about, the usual one first."""
+
+SKELETONS: Final[Mapping[str, Skeleton]] = {
+    PLAIN: replace(EXAMPLES["checkout"], about="a saga in Python, run in the simulator"),
     "live": Skeleton(
         files=("worker.py", "manifest.toml", "test_saga.py"),
         adapter="manifest.toml",
@@ -51,11 +68,18 @@ SKELETONS: Final[Mapping[str, Skeleton]] = {
 @click.option(
     "--engine",
     type=click.Choice(list(SKELETONS)),
-    default="plain",
+    default=PLAIN,
     show_default=True,
     help=f"What drives the saga: {'; '.join(f'{name}, {skeleton.about}' for name, skeleton in SKELETONS.items())}.",
 )
-def init(folder: Path, engine: str) -> int:
+@click.option(
+    "--example",
+    type=click.Choice(list(EXAMPLES)),
+    default=next(iter(EXAMPLES)),
+    show_default=True,
+    help=f"What a plain saga is about: {'; '.join(f'{name}, {shown.about}' for name, shown in EXAMPLES.items())}.",
+)
+def init(folder: Path, engine: str, example: str) -> int:
     """Write a small correct saga, what tells sagafuzz of it and a test into FOLDER (the current one), to start from.
 
     Nothing that is there is overwritten. Afterwards put your own code in the place of checkout.py or worker.py:
@@ -63,13 +87,17 @@ def init(folder: Path, engine: str) -> int:
     \b
     sagafuzz init
     sagafuzz init shop --engine live
+    sagafuzz init shop --example payment
     """
-    skeleton = SKELETONS[engine]
+    usual = example == next(iter(EXAMPLES))
+    if not usual and engine != PLAIN:
+        raise UsageError(f"init: --example {example} is written for --engine {PLAIN}; leave one of them out")
+    skeleton, source = (SKELETONS[engine], engine) if usual else (EXAMPLES[example], example)
     there = [name for name in skeleton.files if (folder / name).exists()]
     if there:
         raise UsageError(f"init: {str(folder / there[0])!r} is there already; name another folder")
     for name in skeleton.files:
-        text = files(__package__).joinpath("skeleton", engine, f"{name}.txt").read_text(encoding="utf-8")
+        text = files(__package__).joinpath("skeleton", source, f"{name}.txt").read_text(encoding="utf-8")
         write_file(folder / name, text)
         say(f"written: {folder / name}")
     place = "" if folder == Path() else f"cd {folder} && "

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from sagafuzz.cli.creating import SKELETONS
+from sagafuzz.cli.creating import EXAMPLES, SKELETONS
 
 from .conftest import Run
 
@@ -46,6 +46,52 @@ def test_what_it_writes_passes_its_own_test_without_a_fault(sagafuzz: Run, engin
     ran = session("--saga-faults", "0", "--saga-random", "5")
     expect_nothing_wrong(ran, engine)
     assert ("consistent" if engine == "plain" else "inconclusive") in ran.stdout
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_each_example_passes_its_own_test_without_a_fault(sagafuzz: Run, example: str) -> None:
+    result = sagafuzz("init", "--example", example)
+    assert result.code == 0
+    assert {path.name for path in Path().iterdir()} == set(EXAMPLES[example].files)
+    assert f"sagafuzz run {EXAMPLES[example].adapter}" in result.out
+    expect_nothing_wrong(session("--saga-faults", "0", "--saga-random", "5"), "plain")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_each_example_passes_its_own_test(sagafuzz: Run, example: str) -> None:
+    assert sagafuzz("init", "--example", example).code == 0
+    expect_nothing_wrong(session("--saga-random", "20"), "plain")
+
+
+WRONG = {
+    "payment": (
+        "purchase.py",
+        '"payment.capture": saga["packed"]',
+        '"payment.capture": saga["packed"], "payment.refund": saga["ordered"]',
+    ),
+    "webhook": ("shop.py", 'key=f"{id}/{operation}", **said', "**said"),
+}
+"""A mistake that each example's own test finds: more refunded than was captured; a request without a key."""
+
+
+@pytest.mark.parametrize("example", WRONG)
+def test_a_mistake_in_an_example_is_found_by_its_own_test(sagafuzz: Run, example: str) -> None:
+    sagafuzz("init", "--example", example)
+    name, right, wrong = WRONG[example]
+    file = Path(name)
+    assert right in file.read_text()
+    file.write_text(file.read_text().replace(right, wrong))
+    ran = session("--saga-random", "0")
+    assert ran.returncode == 1
+    assert "VIOLATED" in ran.stdout
+
+
+def test_an_example_is_of_a_plain_saga(sagafuzz: Run) -> None:
+    result = sagafuzz("init", "--engine", "live", "--example", "payment")
+    assert result.code == 2
+    assert "--example payment is written for --engine plain" in result.complaint
+    assert not [*Path().iterdir()]
 
 
 @pytest.mark.parametrize("engine", ["plain", "live"])
