@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -57,25 +57,33 @@ def meant_to_succeed(run: Run, setup: Setup) -> bool:
     return scenario.meant_to_succeed and (scenario.succeeds is True or not otherwise)
 
 
-def never_asked(scenario: str) -> str:
-    """What is said of a scenario in which no request was sent."""
+def never_asked(*scenarios: str) -> str:
+    """What is said of scenarios in which no request was sent."""
     return (
-        f"scenario {scenario} sent no request: the code under test asks no participant, so nothing was tested; "
+        f"{_named(scenarios)} sent no request: the code under test asks no participant, so nothing was tested; "
         f"look at whether it reaches them by world.call"
     )
 
 
-def never_completed(scenario: str, *, struck: bool = False) -> str:
-    """What is said of a scenario that is meant to succeed and does not complete; ``struck``: it does where a fault
+def never_completed(*scenarios: str, struck: bool = False) -> str:
+    """What is said of scenarios that are meant to succeed and do not complete; ``struck``: they do where a fault
     strikes."""
+    several = len(scenarios) > 1
     return (
-        f"scenario {scenario} {_how(struck)}, and nothing refuses its orders; look first at how the code under test is "
-        f"wired, or write succeeds=False in the Scenario"
+        f"{_named(scenarios)} {_how(struck, several=several)}, and nothing refuses {'their' if several else 'its'} "
+        f"orders; look first at how the code under test is wired, or write succeeds=False in the Scenario"
     )
 
 
-def _how(struck: bool) -> str:
-    return "completes only where a fault strikes" if struck else "never completes, not even without a fault"
+def _how(struck: bool, *, several: bool = False) -> str:
+    s = "" if several else "s"
+    return f"complete{s} only where a fault strikes" if struck else f"never complete{s}, not even without a fault"
+
+
+def _named(scenarios: Sequence[str]) -> str:
+    """``scenario declined``, or ``scenarios succeeds, declined and two-at-once``."""
+    *before, last = scenarios
+    return f"scenarios {', '.join(before)} and {last}" if before else f"scenario {last}"
 
 
 def doubted(finding: Finding, scenarios: Iterable[ScenarioResult]) -> Finding:
@@ -89,14 +97,15 @@ def doubted(finding: Finding, scenarios: Iterable[ScenarioResult]) -> Finding:
 
 
 def vacuous(scenarios: Iterable[ScenarioResult]) -> Iterator[str]:
-    """A sentence for each scenario that was run and showed nothing."""
-    for found in scenarios:
-        if not found.counts.run:
-            continue
-        if not found.sends:
-            yield never_asked(found.scenario.name)
-        elif not found.completes:
-            yield never_completed(found.scenario.name, struck=found.ever_completes)
+    """A sentence for the scenarios that were run and asked for nothing, for those that never completed, and for those
+    that did only where a fault struck."""
+    run = [found for found in scenarios if found.counts.run]
+    if silent := [found.scenario.name for found in run if not found.sends]:
+        yield never_asked(*silent)
+    for struck in (False, True):
+        open_ = [found for found in run if found.sends and not found.completes and found.ever_completes is struck]
+        if open_:
+            yield never_completed(*(found.scenario.name for found in open_), struck=struck)
 
 
 def vacuous_run(run: Run, setup: Setup) -> str:

@@ -118,8 +118,7 @@ def test_one_that_asks_completes_and_is_struck_is_consistent(cls: type) -> None:
 def test_a_scenario_in_which_nobody_is_asked_is_inconclusive(cls: type) -> None:
     report = campaign(cls, Scenario(name="first"), Scenario(name="second", rejections=((1, "payment.charge"),)))
     assert report.verdict == "inconclusive"
-    assert "scenario first sent no request" in reasons(report)
-    assert "scenario second sent no request" in reasons(report), "whether it is meant to succeed or not"
+    assert "scenarios first and second sent no request" in reasons(report), "whether it is meant to succeed or not"
 
 
 def test_the_one_scenario_that_asks_nobody_is_named_among_others() -> None:
@@ -140,6 +139,19 @@ def test_one_that_completes_only_where_a_fault_strikes_shows_nothing_without_one
     (said,) = vacuous([found])
     assert said.startswith("scenario succeeds completes only where a fault strikes, and nothing refuses its orders")
     assert list(vacuous([replace(found, completes=True), replace(found, counts=PlanCounts())])) == []
+
+
+def test_what_is_said_of_several_scenarios_is_said_once() -> None:
+    names = ("succeeds", "declined", "two-at-once")
+    each = [ScenarioResult(scenario=Scenario(name=name), counts=PlanCounts(run=1)) for name in names]
+    (asked,) = vacuous([replace(found, sends=False) for found in each])
+    assert asked.startswith("scenarios succeeds, declined and two-at-once sent no request: ")
+    never, struck = vacuous([replace(found, completes=False, ever_completes=found is each[2]) for found in each])
+    assert never.startswith("scenarios succeeds and declined never complete, not even without a fault, and nothing ")
+    assert "refuses their orders" in never
+    assert struck.startswith(
+        "scenario two-at-once completes only where a fault strikes, and nothing refuses its orders"
+    )
 
 
 def test_a_finding_in_one_that_never_completes_says_what_to_look_at_first() -> None:
