@@ -8,7 +8,7 @@ import pytest
 
 from sagafuzz import Fault, Plan, Site
 from sagafuzz.faults import FAULT_KINDS
-from sagafuzz.history import HANDLED, NACK, PUBLISH, RECEIVE
+from sagafuzz.history import HANDLED, NACK, PARKED, PUBLISH, RECEIVE, REDRIVE
 from sagafuzz.invariants import check
 from sagafuzz.live.manifest import hosted
 from sagafuzz.loading import load
@@ -64,3 +64,14 @@ def test_one_that_drops_what_comes_too_early_is_left_waiting() -> None:
     live = run(setup, plan)
     assert not live.blocked, live.blocked
     assert "I40" in {v.invariant for v in check(live.run.history(setup, plan)).violations}
+
+
+def test_what_was_put_aside_an_operator_replays() -> None:
+    adapter = load("live:zoo:dead-letter-replay")  # it sells again what is replayed after it gave up
+    setup = Setup(adapter=adapter, scenario=adapter.scenarios[0])
+    plan = Plan(faults=(Fault(kind="message-parked", site=Site("saga-1", "order.created", "M", "receipt", 1)),))
+    live = run(setup, plan)
+    assert not live.blocked, live.blocked
+    about = [row for row in live.run.rows if row[1] in (PARKED, REDRIVE, RECEIVE, HANDLED)]
+    kinds = [row[1] for row in about if row[9][0] == "order.created"]
+    assert kinds == [PARKED, REDRIVE, RECEIVE, HANDLED]

@@ -59,6 +59,7 @@ INSTEAD = {
     "clock-forward": "CLOCK",
     "clock-back": "CLOCK",
     "resubmit": "SUBMIT",
+    "resubmit-late": "SUBMIT",
     "resubmit-elsewhere": "SUBMIT",
     "message-parked": "PARKED",
     "lost-message-ack": "LOST",
