@@ -82,6 +82,7 @@ class Mail:
         self._held: list[Letter] = []
         self._parked: list[Letter] = []
         self._lanes: dict[str, asyncio.Lock] = {}
+        self._turns = 0
 
     # -- publishing ----------------------------------------------------------------------------
 
@@ -161,7 +162,7 @@ class Mail:
     async def _deliver(self, letter: Letter) -> None:
         most = letter.terms.max_deliveries or MOST_TRIES
         failed = 0
-        while letter.open and failed < most and (member := await self._taker()) is not None:
+        while letter.open and failed < most and (member := await self._taker(letter)) is not None:
             if await self._struck(letter, AT_RECEIPT, _RECEIVING, member):
                 continue
             letter.deliveries += 1
@@ -177,11 +178,12 @@ class Mail:
         if letter.open and letter.terms.max_deliveries is not None:
             self.park(letter)
 
-    async def _taker(self) -> Member | None:
-        """The newest worker, when there is one; None where none comes."""
+    async def _taker(self, letter: Letter) -> Member | None:
+        """The newest worker, or the one whose turn it is, when there is one; None where none comes."""
         for _ in range(int(2 * self._manifest.max_recovery_ms / 20)):
             if able := self._members.able():
-                return able[0]
+                self._turns += letter.terms.shared
+                return able[self._turns % len(able)] if letter.terms.shared else able[0]
             await asyncio.sleep(0.02)
         return None
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from sagafuzz import Fault, Plan, Site
+from sagafuzz import Fault, Plan, Site, Topic
 from sagafuzz.faults import FAULT_KINDS
 from sagafuzz.history import HANDLED, NACK, PARKED, PUBLISH, RECEIVE, REDRIVE
 from sagafuzz.invariants import check
-from sagafuzz.live.manifest import hosted
+from sagafuzz.live.manifest import as_adapter, hosted
 from sagafuzz.loading import load
 from sagafuzz.simulator import Setup
 
@@ -64,6 +65,19 @@ def test_one_that_drops_what_comes_too_early_is_left_waiting() -> None:
     live = run(setup, plan)
     assert not live.blocked, live.blocked
     assert "I40" in {v.invariant for v in check(live.run.history(setup, plan)).violations}
+
+
+def test_workers_that_compete_for_messages_take_turns() -> None:
+    alone = shop().adapter
+    manifest = alone.factory.manifest
+    workers = tuple(replace(each, replicas=2) for each in manifest.components)
+    both = as_adapter(replace(manifest, components=workers, topics={"payment.charged": Topic(shared=True)}), alone.spec)
+    setup = Setup(adapter=both, scenario=both.scenarios[0])
+    plan = Plan(faults=(Fault(kind="message-twice", site=Site("saga-1", "payment.charged", "M", "publish", 1)),))
+    live = run(setup, plan)
+    assert not live.blocked, live.blocked
+    assert {row[2] for row in live.run.rows if row[1] == RECEIVE} == {"orchestrator", "orchestrator#2"}
+    assert check(live.run.history(setup, plan)).violations == ()
 
 
 def test_what_was_put_aside_an_operator_replays() -> None:
