@@ -22,6 +22,9 @@ FREE_TURNS: Final = 100
 
 TURN_US: Final = 10
 
+CLOSING_ROUNDS: Final = 20
+"""How often tasks that make tasks while they are ended are ended in turn."""
+
 current_saga: ContextVar[str] = ContextVar("sagafuzz_saga", default="")
 
 
@@ -180,11 +183,17 @@ class SimLoop(asyncio.BaseEventLoop):
         """End what is still suspended: ``finally`` blocks run, and can do nothing."""
         if self.is_closed():
             return
-        for task in sorted(asyncio.all_tasks(self), key=lambda task: (len(task.get_name()), task.get_name())):
-            task._log_destroy_pending = False  # type: ignore[attr-defined]
-            coroutine = task.get_coro()
-            with suppress(ProcessCrashed, SystemExit, asyncio.CancelledError, Exception):
-                coroutine.close()
+        ended: set[asyncio.Task[Any]] = set()
+        for _ in range(CLOSING_ROUNDS):
+            left = asyncio.all_tasks(self) - ended
+            if not left:
+                break
+            for task in sorted(left, key=lambda task: (len(task.get_name()), task.get_name())):
+                task._log_destroy_pending = False  # type: ignore[attr-defined]
+                coroutine = task.get_coro()
+                with suppress(ProcessCrashed, SystemExit, asyncio.CancelledError, Exception):
+                    coroutine.close()
+            ended |= left
         self._ready.clear()  # type: ignore[attr-defined]
         self._scheduled.clear()  # type: ignore[attr-defined]
         super().close()

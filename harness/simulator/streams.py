@@ -9,6 +9,7 @@ import asyncio
 import errno
 import socket
 import weakref
+from asyncio import events
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any, Final, cast
@@ -98,7 +99,12 @@ class NetLoop(SimLoop):
                 if (child := reference()) is not None:
                     _end(child)
             self.made.clear()
-        super().close()
+        outer = events._get_running_loop()
+        events._set_running_loop(self)  # what ends may make tasks, which end in turn
+        try:
+            super().close()
+        finally:
+            events._set_running_loop(outer)
         for stream in self._streams:
             stream.forget()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import http.client
 import json
 import os
@@ -12,6 +13,7 @@ import sys
 import threading
 import urllib.error
 import urllib.request
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -424,3 +426,24 @@ def test_runs_of_fastapi_sqlalchemy_and_httpx_repeat_whatever_the_hash_seed(name
     ]
     assert told[0].stdout == told[1].stdout and len(set(told[0].stdout.split())) == 3
     assert "Traceback" not in told[0].stderr and "never awaited" not in told[0].stderr, told[0].stderr
+
+
+def test_what_ends_with_its_process_leaves_no_coroutine_behind() -> None:
+    """A ``finally`` that makes a task while its process is dead: nothing complains of it, and nothing comes of it."""
+    late: list[str] = []
+
+    async def give_back() -> None:
+        late.append("gave back")
+
+    async def handler(order: str) -> int:
+        try:
+            await by_async_httpx("http://payment/charge", order)
+        finally:
+            await asyncio.shield(asyncio.create_task(give_back()))
+        return 200
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        seen = trial(declared(handler), "crash-after-effect pay F")
+        gc.collect()
+    assert len(seen.of("CRASH")) == 1 and late == []
