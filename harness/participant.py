@@ -11,10 +11,10 @@ class Transaction(Protocol):
     """A participant's durable local transaction: all of it or nothing.
 
     ``state`` is the business state, ``memory`` what serves deduplication (keys seen, tombstones, refusals): a refusal
-    keeps what was written there, and nothing else. A request counts as effective when it changed ``state`` or a
-    balance. ``stock`` and ``funds`` are the scenario's: what there is of each item, and on each account, at the start.
-    ``read`` to ``unlock`` keep entities in ``state`` under their names and show each access in the history, which the
-    invariants on isolation and on locks need.
+    keeps what was written there and what had run out by then, nothing else. A request counts as effective when it
+    changed ``state`` or a balance. ``stock`` and ``funds`` are the scenario's: what there is of each item, and on each
+    account, at the start. ``read`` to ``unlock`` keep entities in ``state`` under their names and show each access in
+    the history, which the invariants on isolation and on locks need.
     """
 
     state: dict[str, Any]

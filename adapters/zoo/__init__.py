@@ -12,6 +12,7 @@ from . import (
     barriers,
     beside,
     families,
+    holds,
     lines,
     owners,
     payments,
@@ -41,6 +42,7 @@ ZOO: Mapping[str, Mutant] = MappingProxyType(
             webhooks,
             wrong,
             accounts,
+            holds,
         )
         for mutant in module.MUTANTS
     )

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar, Final
 
-from ...effects import Effect
+from ...effects import Effect, Lag
 from ...faults import FAULT_KINDS
 from ...message_effects import HoldMessage, ParkMessage
 from ...messages import Message, Topic
-from ...ports import Conflict, World
+from ...ports import Conflict, Rejected, World
 from ...saga import Outcome
-from ...scenario import Scenario
+from ...scenario import Order, Scenario
 from .inbox import CHARGED, Checkout, key_of, receiving
 from .parts import Mutant
 
@@ -40,6 +40,10 @@ TRIED_TWICE: Final[Mapping[str, Any]] = {
     "cannot_suffer": _that_do(ParkMessage),
 }
 """What could not be handled twice is put aside, and nobody looks."""
+
+
+ONE_STORE: Final[Mapping[str, Any]] = {"cannot_suffer": _that_do(Lag)}
+"""A store without replicas: what has been saved is found."""
 
 
 # -- webhooks ----------------------------------------------------------------------------------
@@ -108,6 +112,34 @@ class SavesWhatItRead(LeavesItToTheRun):
         after = {**found, "state": "charged"}
         self.durably(lambda: self.world.store.put(key_of(saga), after, record="charged", saga=saga))
         return False
+
+
+class SavesFirst(Checkout):
+    """Right: an order is on record before anything is asked for it; what is told of it then finds it."""
+
+    emits: ClassVar[Mapping[str, str]] = {"order.create": CREATED}
+
+    def begin(self, saga: str) -> Outcome:
+        self.ask("order.create", saga)
+        return Outcome.PENDING
+
+    def receive(self, message: Message) -> None:
+        record = self.record(message.saga)
+        if record["state"] and not record["outcome"]:
+            paid = self.pay(message.saga)
+            self.world.reply(message.saga, self.sent(message.saga) if paid else self.give_up(message.saga))
+
+    def sent(self, saga: str) -> Outcome:
+        self.ask("shipping.send", saga)
+        return self.end(saga, Outcome.COMPLETED)
+
+
+class AsksFirst(SavesFirst):
+    """Asks for the order, and saves the saga then: a quick reply finds no saga, and is dropped."""
+
+    def run(self, order: Order) -> Outcome:
+        self.ask("order.create", order.id)
+        return super().run(order)
 
 
 class AcknowledgesFirst(Checkout):
@@ -348,24 +380,27 @@ class Relays(Checkout):
 
     def boot(self, world: World) -> None:
         super().boot(world)
-        rows = [int(key.rpartition("/")[2]) for key, _ in world.store.items("outbox/")]
-        self.last = max(rows, default=0)
+        self.last = max((_number(row) for row, _ in world.store.items("outbox/")), default=0)
         self.mark = 0
         self.published: set[str] = set()
         world.spawn(self.relay)
 
     def begin(self, saga: str) -> Outcome:
         self.last += 1
-        row = f"outbox/{self.last:04}"  # the sequence gives a number before the transaction commits
-        self.ask("order.create", saga)
+        row = f"outbox/{self.last:04}/{saga}"  # the sequence gives a number before the transaction commits
+        try:
+            self.ask("order.create", saga)
+        except Rejected:
+            return self.end(saga, Outcome.COMPENSATED)
         if not self.pay(saga):
             return self.give_up(saga)
         self.durably(lambda: self.world.store.put(row, saga, record="outbox", saga=saga))
         self.change(saga, "charged", only="new")
+        self.world.spawn(self.relay)
         return Outcome.PENDING
 
     def relay(self) -> None:
-        for _ in range(200):
+        for _ in range(20):
             for row, saga in self.world.store.items("outbox/"):
                 if self.is_new(row):
                     self.world.publish(WANTED, saga=saga)
@@ -377,15 +412,18 @@ class Relays(Checkout):
         return new
 
 
+def _number(row: str) -> int:
+    return int(row.split("/")[1])
+
+
 class RelaysBehindAMark(Relays):
     """Reads the outbox from the highest number that it has seen: a row with a lower one that commits later is never
     read."""
 
     def is_new(self, row: str) -> bool:
-        number = int(row.rpartition("/")[2])
-        if number <= self.mark:
+        if _number(row) <= self.mark:
             return False
-        self.mark = number
+        self.mark = _number(row)
         return True
 
 
@@ -420,6 +458,16 @@ MUTANTS: Final = (
         faults=1,
         schedule="crash-after-send at saga-1: payment forward, send",
         source="duncanmcclean/statamic-cargo#195",
+        timing=True,
+    ),
+    Mutant(
+        name="reply-before-save",
+        adapter=receiving(AsksFirst, **ONE_STORE),
+        twin=receiving(SavesFirst, **ONE_STORE),
+        invariants=("I40",),
+        faults=1,
+        schedule="timeout at saga-1: order forward, send",
+        source="rebus-org/Rebus#795, rebus-org/Rebus#958",
         timing=True,
     ),
     Mutant(

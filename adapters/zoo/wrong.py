@@ -22,12 +22,12 @@ class Named(KeyedParticipant):
 
 
 class Numbered(KeyedParticipant):
-    """Right: each answer has the number of what was made, and nothing else."""
+    """Right: each answer has the number of what was made, and says for whom."""
 
     def do(self, request: Request, tx: Transaction) -> Any:
         super().do(request, tx)
         number = tx.memory["made"] = tx.memory.get("made", 0) + 1
-        return {"id": f"{request.step}-{number}"}
+        return {"id": f"{request.step}-{number}", "for": request.saga}
 
 
 class Doubts(MutableOrchestrator):
@@ -73,19 +73,13 @@ class UndoesById(MutableOrchestrator):
 
 
 class UndoesByItsOwnId(UndoesById):
-    """Right: an id belongs to one saga; an answer with that of another is none, and is asked for again."""
+    """Right: an answer says for whom it is; one for another is none, and is asked for again."""
 
     def _call(self, state: Any, step: Step, operation: str) -> Any:
         answer = super()._call(state, step, operation)
-        if operation == step.operation and not self._is_ours(state, step, answer):
+        if operation == step.operation and not (isinstance(answer, dict) and answer.get("for") == state.id):
             raise Unavailable(f"{operation}: this answers something else")
         return answer
-
-    def _is_ours(self, state: Any, step: Step, answer: Any) -> bool:
-        if not isinstance(answer, dict) or "id" not in answer:
-            return False
-        others = [record for _, record in self._store.items("saga/") if record["id"] != state.id]
-        return all((record["done"].get(step.name) or {}).get("id") != answer["id"] for record in others)
 
 
 NAMED: Final[dict[str, Any]] = {

@@ -180,6 +180,8 @@ def exact_set(facts: Facts) -> Checked:
                 continue
             if _undone_beside(saga, step.name) or not saga.in_doubt(step) or _begun_after(saga, step.name, claim):
                 continue
+            if _ran_out(saga, step.name):
+                continue
             if claim is None and not (rolled_back_to_the_end(facts, saga) and saga.net(step.name) > 0):
                 continue
             if _another_undo_failed(saga, undos):
@@ -192,6 +194,11 @@ def _undone_beside(saga: SagaFacts, step: str) -> bool:
     """An actor has undone the step."""
     undo = saga.calls.get((step, COMPENSATION))
     return undo is not None and bool(undo.beside and undo.effective)
+
+
+def _ran_out(saga: SagaFacts, step: str) -> bool:
+    """What the step had taken has run out, all of it: there is nothing to undo."""
+    return bool(saga.calls[step, FORWARD].expired) and saga.net(step) <= 0
 
 
 def _undos(saga: SagaFacts) -> list[str]:

@@ -266,10 +266,10 @@ class Network:
         return self.books.handle(call)
 
     def _note(self, call: Call, reply: Reply) -> Reply:
+        for kind, data in reply.touched:
+            self.record.add(kind, call.service, data, call=call)
+        self._note_beside(call.service, reply)
         if reply.answer == OK:
-            for kind, data in reply.touched:
-                self.record.add(kind, call.service, data, call=call)
-            self._note_beside(call.service, reply)
             seen: tuple[Any, ...] = (reply.effective, reply.owner, reply.balance)
             if reply.effective and call.direction == FORWARD and reply.value:
                 seen += (receipt(reply.value),)

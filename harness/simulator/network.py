@@ -379,11 +379,11 @@ class Network:
         return reply
 
     def _note_reply(self, msg: Message, reply: p.Reply) -> p.Reply:
+        for kind, data in reply.touched:
+            self.note(msg, kind, msg.service, data)
+        if reply.beside or reply.later:
+            self.put_off.note(msg.service, reply)
         if reply.answer == p.OK:
-            for kind, data in reply.touched:
-                self.note(msg, kind, msg.service, data)
-            if reply.beside or reply.later:
-                self.put_off.note(msg.service, reply)
             seen: tuple[Any, ...] = (reply.effective, reply.owner, reply.balance)
             if reply.effective and msg.direction == FORWARD and reply.value:
                 seen += (p.receipt(reply.value),)

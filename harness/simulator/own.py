@@ -134,6 +134,16 @@ class ParticipantTransaction:
         """True if more has changed than was withdrawn since its time was over, which no request did."""
         return self.held != (before.held if self.ran_out is None else self.ran_out)
 
+    def keep_of_refused(self, tx: ParticipantTransaction) -> list[Beside]:
+        """Keep what a transaction that refuses has noted in its memory, and what had run out by then; what it did for
+        that."""
+        self.memory = tx.memory
+        if tx.ran_out is None:
+            return []
+        self.state, self.accounts = tx.ran_out
+        last = max(at for at, each in enumerate(tx.beside) if each.kind == EXPIRE)
+        return tx.beside[: last + 1]
+
     def later(
         self, what: str, /, *, delay_ms: float = 0, saga: str | None = None, volatile: bool = False, **payload: Any
     ) -> None:
@@ -245,7 +255,7 @@ class UserParticipant:
 
     def _act(self, call: tuple[str, str, str], act: Callable[[ParticipantTransaction], Any]) -> Reply:
         """Let it do something in a transaction for (saga, step, direction), which then becomes what is durable. Where
-        it refuses, what it noted in its memory is kept, and nothing else."""
+        it refuses, what it noted in its memory is kept, what had run out by then, and nothing else."""
         self.told = None
         before = tx = self.durable
         try:
@@ -253,8 +263,7 @@ class UserParticipant:
             value = copied(act(tx))
             effective, tx.ran_out = tx.changed(before), None
         except Rejected as refusal:
-            before.memory = tx.memory
-            return Reply(REJECTED, str(refusal), emitted=tx.emitted)
+            return Reply(REJECTED, str(refusal), emitted=tx.emitted, beside=before.keep_of_refused(tx))
         except (SagafuzzError, GreenletExit, KeyboardInterrupt, Spinning):
             raise
         except BaseException as error:  # a failing service is a fact about the system under test

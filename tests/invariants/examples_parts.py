@@ -355,6 +355,20 @@ good(
     PAYMENT,
 )
 good(
+    "I5",
+    "what has run out needs no void",
+    """
+    submit
+    send bank.hold key=h amount=100 -> m1
+    apply m1
+    ack m1
+    expire m1
+    refused bank.capture key=c amount=100
+    tell compensated
+    """,
+    PAYMENT,
+)
+good(
     "I17",
     "a void of what has run out gives nothing back a second time",
     """

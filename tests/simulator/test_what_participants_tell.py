@@ -206,6 +206,34 @@ def test_what_a_request_finds_run_out_is_no_effect_of_it(lab: Laboratory, anew: 
     assert [event.step for event in trial.of("EXPIRE")] == ["pay"]
 
 
+class RefusesWhatRanOut(FindsItRunOut):
+    """Looks at the next request whether what it held has run out, and refuses it then."""
+
+    def handle(self, request: Request, tx: Transaction) -> Any:
+        if request.key == "look":
+            return {"state": tx.state, "memory": tx.memory}
+        held = bool(tx.state)
+        super().handle(request, tx)
+        if held:
+            tx.state["lost"] = tx.memory["kept"] = True
+            raise Rejected("it has run out")
+        return {}
+
+
+def test_a_refusal_keeps_that_something_ran_out_and_what_is_noted_and_nothing_else(lab: Laboratory) -> None:
+    def run(world: Any, order: Any) -> bool:
+        world.call("payment.charge", key="p")
+        with pytest.raises(Rejected):
+            world.call("payment.charge", key="q")
+        seen.update(world.call("payment.charge", key="look"))
+        return True
+
+    seen: dict[str, Any] = {}
+    trial = lab.trial(lab.system(run, participants={"payment": RefusesWhatRanOut}))
+    assert [event.step for event in trial.of("EXPIRE")] == ["pay"]
+    assert seen == {"state": {}, "memory": {"kept": True}}
+
+
 class Remembers:
     """Notes that it was refused, and goes on refusing."""
 
