@@ -382,9 +382,10 @@ def adapter(
     def declare(cls: _C) -> _C:
         called = name or cls.__name__
         check_shape(cls, called)
-        own = tuple(as_rule(entry, f"adapter {called!r}") for entry in invariants)
+        values = _as_declared(given)
+        own = tuple(as_rule(entry, f"adapter {called!r}") for entry in values["invariants"])
         said = {"name": called, "factory": cls, "about": _first_line(cls), "invariants": own}
-        declared = Adapter(**{**_as_declared(given), **said})
+        declared = Adapter(**{**values, **said})
         check_declared(declared, cls.__name__)
         setattr(cls, ADAPTER_ATTRIBUTE, declared)
         return cls
@@ -401,8 +402,12 @@ def _as_declared(given: Mapping[str, Any]) -> dict[str, Any]:
             continue
         value = given[entry.name]
         if entry.default_factory is dict:
+            if value is not None and not isinstance(value, Mapping):
+                raise UsageError(f"adapter: {entry.name}={value!r} is no mapping; write {entry.name}={{'name': ...}}")
             value = dict(value or {})
         elif entry.default == ():
+            if not isinstance(value, Iterable):
+                raise UsageError(f"adapter: {entry.name}={value!r} is no list; write {entry.name}=[...]")
             if isinstance(value, str):
                 raise UsageError(f"adapter: {entry.name}={value!r} is a string; write {entry.name}=({value!r},)")
             value = tuple(value)
@@ -481,6 +486,14 @@ def _check_promises(adapter: Adapter) -> None:
                     f"{nearest(operation, adapter.known.by_operation)}"
                 )
     _check_named(adapter)
+    for name, make in adapter.participants.items():
+        if not callable(make):
+            raise UsageError(f"{where}: participants[{name!r}] is {make!r}; write its class, which each run makes anew")
+        if inspect.isclass(make) and not callable(getattr(make, "handle", None)):
+            raise UsageError(
+                f"{where}: participants[{name!r}] is {make.__name__}, which has no method 'handle'; "
+                f"add 'def handle(self, request, tx): ...'"
+            )
     for name in adapter.around:
         if name in adapter.participants:
             raise UsageError(f"{where}: {name!r} is in participants and in around; name it in one of them")

@@ -192,6 +192,10 @@ class Optional:
     steps: tuple[Step | Optional | OneOf, ...]
 
     def __init__(self, name: str, steps: Iterable[Step | Optional | OneOf]) -> None:
+        if not isinstance(steps, Iterable):
+            raise UsageError(
+                f"Optional {name!r}: its steps are {steps!r}; write a list, [Step(name, operation, undo=...)]"
+            )
         object.__setattr__(self, "name", name)
         object.__setattr__(self, "steps", tuple(steps))
 

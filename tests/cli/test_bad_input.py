@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from sagafuzz import Saga, Step, UsageError, adapter
 
 from .conftest import Run
 
@@ -188,3 +191,28 @@ def test_an_unknown_action_in_a_replay_file(sagafuzz: Run) -> None:
     result = sagafuzz("replay", "F-x.json")
     assert result.code in (2, 3)
     assert "unknown action 'dleiver' (did you mean 'deliver'?)" in result.err + result.out
+
+
+class NoHandle:
+    """What somebody takes for a participant."""
+
+
+@pytest.mark.parametrize(
+    ("declared", "says"),
+    [
+        ({"participants": {"order": NoHandle}}, "is NoHandle, which has no method 'handle'; add 'def handle"),
+        ({"participants": {"order": NoHandle()}}, "write its class, which each run makes anew"),
+        ({"participants": {"ordre": NoHandle}}, "participants has 'ordre' (did you mean 'order'?)"),
+        ({"invariants": print}, "is no list; write invariants=[...]"),
+        ({"actors": [print]}, "is no mapping; write actors={'name': ...}"),
+    ],
+)
+def test_what_an_adapter_declares_amiss_is_told_at_once(declared: dict[str, Any], says: str) -> None:
+    class Shop:
+        def boot(self, world: Any) -> None: ...
+        def run(self, order: Any) -> bool:
+            return True
+
+    with pytest.raises(UsageError) as raised:
+        adapter(saga=Saga("shop", [Step("order", "order.create")]), **declared)(Shop)
+    assert says in str(raised.value)

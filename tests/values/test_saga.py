@@ -250,3 +250,8 @@ def test_a_name_of_a_part_is_split_into_step_and_part() -> None:
 
 
 ORDER_LINES = Saga("order", [Step("reserve", "inventory.reserve", undo="inventory.release", many=True)])
+
+
+def test_an_optional_group_of_a_single_step_is_asked_for_as_a_list() -> None:
+    with pytest.raises(UsageError, match=r"Optional 'extras': its steps are Step\(.*write a list"):
+        Optional("extras", Step("car", "cars.rent"))  # type: ignore[arg-type]
