@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from typing import Any, Final, NamedTuple, Protocol
 
 from .fault_kinds import NOTHING, FaultKind, Impossible
-from .faults import Fault, Plan, Site, kind_named
+from .faults import AT_LOG, AT_SEND, Fault, Plan, Site, kind_named
 from .history import ALERT, DEAD_LETTER, KIND, SAGA, STEP, Fired, History, Row
 from .ports import Adapter
 from .saga import COMPENSATION
@@ -21,6 +21,8 @@ MAX_ATTEMPT: Final = 6
 
 MAX_OCCURRENCE: Final = 64
 """The same for the writes of one record, and the starts of a process: more than attempts."""
+
+_ABOUT_TO_ACT: Final = (AT_SEND, AT_LOG)
 
 SiteKey = tuple[str, str, str, str, int]
 """A site as a plain tuple: (saga, subject, direction, phase, occurrence)."""
@@ -117,8 +119,8 @@ class Extent(NamedTuple):
 
 class Trace:
     """See above. ``clock`` gives the time in µs since the run began; at the sites of the ``undisturbed`` sagas nothing
-    strikes. ``record`` takes a row as it is. ``on_site(site)`` is called before a site counts, ``on_ask()`` before a
-    process asks a port to act; None where nobody looks."""
+    strikes. ``record`` takes a row as it is. ``on_act(site)`` is called before a site counts at which a process is
+    about to act, ``on_ask()`` before a process asks a port to act; None where nobody looks."""
 
     __slots__ = (
         "_clock",
@@ -129,8 +131,8 @@ class Trace:
         "fired",
         "handed",
         "impossible",
+        "on_act",
         "on_ask",
-        "on_site",
         "record",
         "recovery",
         "rows",
@@ -156,7 +158,7 @@ class Trace:
         self.recovery = -1
         self.compensation = -1
         self.capped = False
-        self.on_site: Callable[[SiteKey], object] | None = None
+        self.on_act: Callable[[SiteKey], object] | None = None
         self.on_ask: Callable[[], object] | None = None
 
     def add(
@@ -180,7 +182,7 @@ class Trace:
     def visit(self, site: SiteKey, impossible: Impossible = NOTHING) -> Strike | None:
         """A site is reached: what the plan has for it. ``impossible`` are the kinds that could not take effect here, as
         things stand, with the reasons; none of them strikes."""
-        saga, _, direction, _, occurrence = site
+        saga, _, direction, phase, occurrence = site
         if saga in self._undisturbed:
             return None
         if occurrence > MAX_ATTEMPT and (direction or occurrence > MAX_OCCURRENCE):
@@ -189,8 +191,8 @@ class Trace:
         sites = self.sites
         if direction == COMPENSATION and self.compensation < 0:
             self.compensation = len(sites)
-        if self.on_site is not None:
-            self.on_site(site)
+        if self.on_act is not None and phase in _ABOUT_TO_ACT:
+            self.on_act(site)
         if impossible:
             self.impossible[len(sites)] = impossible
         sites.append(site)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, TypeAlias
 
-from ..history import ACK, APPLY, DATA, DIRECTION, EFFECTIVE, KEY, MSG, PROCESS, SEND, STEP, TIMEOUT, Row
+from ..history import ACK, APPLY, DATA, DIRECTION, EFFECTIVE, KEY, MSG, PROCESS, SAGA, SEND, STEP, TIMEOUT, Row
 from ..saga import COMPENSATION, Outcome
 
 if TYPE_CHECKING:
@@ -26,13 +26,13 @@ def beside_actors(handlers: Mapping[str, Handler]) -> dict[str, Handler]:
             return
         facts.by_actor[row[MSG]] = row[PROCESS]
         if row[STEP]:
-            facts.call(row).beside.append((position, row[MSG], row[KEY]))
+            facts.calls[row[SAGA], row[STEP], row[DIRECTION]].beside.append((position, row[MSG], row[KEY]))
 
     def applied(facts: Facts, position: int, row: Row) -> None:
         apply(facts, position, row)
         undone = row[STEP] and row[DIRECTION] == COMPENSATION and row[DATA][EFFECTIVE]
         if undone and row[MSG] in facts.by_actor and _completed(facts, row):
-            facts.call(row).returned.append(position)
+            facts.calls[row[SAGA], row[STEP], row[DIRECTION]].returned.append(position)
 
     return {
         **handlers,
@@ -44,7 +44,7 @@ def beside_actors(handlers: Mapping[str, Handler]) -> dict[str, Handler]:
 
 
 def _completed(facts: Facts, row: Row) -> bool:
-    return any(outcome == Outcome.COMPLETED.value for _, outcome, _ in facts.of(row).claims)
+    return any(outcome == Outcome.COMPLETED.value for _, outcome, _ in facts.sagas[row[SAGA]].claims)
 
 
 def _unless_an_actor(handler: Handler) -> Handler:

@@ -24,7 +24,7 @@ def take_in(facts: Facts) -> None:
     """Tell each saga of the facts what became of its children, the innermost first."""
     for id in list(facts.sagas):
         while id := parent_of(id):
-            facts.saga_of(id)
+            _ = facts.sagas[id]  # known, if only as one for which nothing was done
     for saga in sorted(facts.sagas.values(), key=lambda each: -each.id.count(".")):
         if parent_of(saga.id):
             saga.submitted = _begun(facts, saga)

@@ -199,6 +199,37 @@ class SagaFacts:
         return not found_out or self.net(step.name) > 0
 
 
+class _Sagas(dict[str, SagaFacts]):
+    """What is known of each saga, one that no client asked for too. To look it up costs no call: a search does little
+    else as often."""
+
+    def __init__(self, history: History, free: frozenset[str]) -> None:
+        self._history = history
+        self._free = free
+        for id in history.sagas:
+            self.__missing__(id)
+
+    def __missing__(self, id: str) -> SagaFacts:
+        found = self[id] = SagaFacts(id, self._history.definition(id), self._free)
+        return found
+
+
+class _Calls(dict[tuple[str, str, str], CallFacts]):
+    """What is known of each (saga, step, direction), as its rows name it."""
+
+    def __init__(self, sagas: _Sagas) -> None:
+        self._sagas = sagas
+
+    def __missing__(self, about: tuple[str, str, str]) -> CallFacts:
+        found = self[about] = CallFacts()
+        id, step, direction = about
+        saga = self._sagas[id]
+        saga.calls[step, direction] = found
+        if direction == COMPENSATION:
+            saga.back[step] = found
+        return found
+
+
 class Facts:
     """The index of one history. ``deaths`` are (position, process label); ``crashes`` are those that a fault was the
     cause of, without the ends that the harness put to a process at rest, of which ``rest`` is the first (-1: none), and
@@ -207,14 +238,13 @@ class Facts:
     are no part of the saga: they count as queries, and as work done for it. ``touches`` are the positions of
     reads and writes of entities, ``holds`` those of locks taken and given back. ``actors`` are those who act beside the
     orchestrators, ``by_actor`` says of a message which of them sent it; ``messages`` are those that were published, by
-    their numbers."""
+    their numbers. ``calls`` are those of all sagas, as their rows name them."""
 
     __slots__ = (
-        "_calls",
-        "_free",
         "actors",
         "balances",
         "by_actor",
+        "calls",
         "crashes",
         "deaths",
         "deserted",
@@ -237,9 +267,9 @@ class Facts:
         self.saga: Saga = history.known
         scopes: Any = history.declared.get("key_scope", {})
         self.key_scopes: Mapping[str, str] = scopes
-        self._free = frozenset(step.name for step in self.saga.steps if not step.can_be_undone)
-        self.sagas = {id: SagaFacts(id, history.definition(id), self._free) for id in history.sagas}
-        self._calls: dict[tuple[str, str, str], CallFacts] = {}  # those of all sagas, as their rows name them
+        free = frozenset(step.name for step in self.saga.steps if not step.can_be_undone)
+        self.sagas = _Sagas(history, free)
+        self.calls = _Calls(self.sagas)
         self.deaths: list[tuple[int, str]] = []
         self.crashes: list[tuple[int, str]] = []
         self.rest = -1
@@ -271,27 +301,6 @@ class Facts:
             return None
         return Facts(replace(self.history, rows=self.history.rows[: self.uncalled]))
 
-    def of(self, row: Row) -> SagaFacts:
-        found = self.sagas.get(row[SAGA])
-        return self.saga_of(row[SAGA]) if found is None else found
-
-    def saga_of(self, id: str) -> SagaFacts:
-        """What is known of the saga of that id: nothing as yet, where it is new."""
-        found = self.sagas.get(id)
-        if found is None:
-            found = self.sagas[id] = SagaFacts(id, self.history.definition(id), self._free)
-        return found
-
-    def call(self, row: Row) -> CallFacts:
-        about = (row[SAGA], row[STEP], row[DIRECTION])
-        found = self._calls.get(about)
-        if found is None:
-            saga = self.of(row)
-            found = self._calls[about] = saga.calls[about[1:]] = CallFacts()
-            if row[DIRECTION] == COMPENSATION:
-                saga.back[row[STEP]] = found
-        return found
-
     def hand(self, position: int) -> str:
         """`` (by the clerk)`` where the event there is an actor's work, `` (on the message 'order.paid')`` where it
         is that of who was handling one, else ""."""
@@ -318,21 +327,21 @@ class Facts:
     # -- one handler a kind of event ---------------------------------------------------------
 
     def _send(self, position: int, row: Row) -> None:
-        saga = self.of(row)
+        saga = self.sagas[row[SAGA]]
         saga.last_row = position
         if row[STEP]:
-            self.call(row).sends.append((position, row[MSG], row[KEY]))
+            self.calls[row[SAGA], row[STEP], row[DIRECTION]].sends.append((position, row[MSG], row[KEY]))
         else:
             saga.queries[row[MSG]] = row[DATA][OPERATION].partition(".")[0]
 
     def _deliver(self, position: int, row: Row) -> None:
         if row[STEP]:
-            self.call(row).deliveries += 1
+            self.calls[row[SAGA], row[STEP], row[DIRECTION]].deliveries += 1
 
     def _apply(self, position: int, row: Row) -> None:
         data = row[DATA]
         if row[STEP]:
-            call = self.call(row)
+            call = self.calls[row[SAGA], row[STEP], row[DIRECTION]]
             if call.applied < 0:
                 call.applied = position
             if data[EFFECTIVE]:
@@ -342,14 +351,14 @@ class Facts:
 
     def _reject(self, position: int, row: Row) -> None:
         if row[STEP]:
-            self.call(row).refusals.append(position)
+            self.calls[row[SAGA], row[STEP], row[DIRECTION]].refusals.append(position)
 
     def _error(self, position: int, row: Row) -> None:
         if row[STEP]:
-            self.call(row).errors.append(position)
+            self.calls[row[SAGA], row[STEP], row[DIRECTION]].errors.append(position)
 
     def _expire(self, position: int, row: Row) -> None:
-        self.call(row).expired.append(position)
+        self.calls[row[SAGA], row[STEP], row[DIRECTION]].expired.append(position)
 
     def _entry(self, position: int, row: Row) -> None:
         self.entries.append(position)
@@ -362,20 +371,20 @@ class Facts:
 
     def _ack(self, position: int, row: Row) -> None:
         if row[STEP]:
-            answers, answer = self.call(row).answers, row[DATA][ANSWER]
+            answers, answer = self.calls[row[SAGA], row[STEP], row[DIRECTION]].answers, row[DATA][ANSWER]
             if answers.get(row[MSG], (0, "error"))[1] == "error":  # else a message has told already what became of it
                 answers[row[MSG]] = (position, answer)
         elif row[DATA][ANSWER] == "ok":
-            saga = self.of(row)
+            saga = self.sagas[row[SAGA]]
             saga.asked[saga.queries.get(row[MSG], "")] = position
 
     def _timeout(self, position: int, row: Row) -> None:
         if row[STEP]:
-            self.call(row).given_up[row[MSG]] = position
+            self.calls[row[SAGA], row[STEP], row[DIRECTION]].given_up[row[MSG]] = position
 
     def _logack(self, position: int, row: Row) -> None:
         if row[SAGA]:
-            facts = self.of(row)
+            facts = self.sagas[row[SAGA]]
             data = row[DATA]
             facts.durable.setdefault((data[RECORD], row[STEP]), position)
             facts.last_row = position
@@ -391,7 +400,7 @@ class Facts:
         return kept
 
     def _loglost(self, position: int, row: Row) -> None:
-        facts, lost = self.of(row), written(row)
+        facts, lost = self.sagas[row[SAGA]], written(row)
         if self._kept(position, row) <= 0:  # else an earlier one of the kind stands again
             facts.durable.pop(lost[:2], None)
         facts.owned = [at for at in facts.owned if written(self.history.rows[at]) != lost]
@@ -419,9 +428,9 @@ class Facts:
             if row[MSG] == message.cause and row[KIND] in (APPLY, REJECT):
                 if row[STEP]:
                     answer = "ok" if row[KIND] == APPLY else "rejected"
-                    answers = self.call(row).answers
+                    answers = self.calls[row[SAGA], row[STEP], row[DIRECTION]].answers
                     answers[-position] = (position, answer)
-                    self.call(row).told[-position] = message.cause
+                    self.calls[row[SAGA], row[STEP], row[DIRECTION]].told[-position] = message.cause
                     if answers.get(message.cause, (0, "error"))[1] == "error":
                         answers[message.cause] = (position, answer)
                 return
@@ -439,19 +448,19 @@ class Facts:
             self.messages[row[MSG]].parked = position
 
     def _adopt(self, position: int, row: Row) -> None:
-        saga = self.of(row)
+        saga = self.sagas[row[SAGA]]
         saga.adopted.append(position)
         saga.last_row = position
 
     def _claim(self, position: int, row: Row) -> None:
-        outcome, saga = row[DATA][OUTCOME], self.of(row)
+        outcome, saga = row[DATA][OUTCOME], self.sagas[row[SAGA]]
         if outcome != PENDING:
             saga.claims.append((position, outcome, row[KIND] == CLIENT_ACK))
         elif row[KIND] == CLIENT_ACK and saga.pending < 0:
             saga.pending = position
 
     def _submit(self, position: int, row: Row) -> None:
-        saga = self.of(row)
+        saga = self.sagas[row[SAGA]]
         if saga.submitted < 0:  # else its client asks again
             saga.submitted = position
 
@@ -472,20 +481,20 @@ class Facts:
             self.deserted = False
 
     def _dead(self, position: int, row: Row) -> None:
-        saga = self.of(row)
+        saga = self.sagas[row[SAGA]]
         saga.dead.setdefault(row[STEP], position)
         saga.last_row = position
 
     def _alert(self, position: int, row: Row) -> None:
-        saga = self.of(row)
+        saga = self.sagas[row[SAGA]]
         saga.alerts.setdefault(row[STEP], position)
         saga.last_row = position
 
     def _raised(self, position: int, row: Row) -> None:
-        (self.of(row).raised if row[SAGA] else self.strays).append(position)
+        (self.sagas[row[SAGA]].raised if row[SAGA] else self.strays).append(position)
 
     def _nonsense(self, position: int, row: Row) -> None:
-        self.of(row).nonsense.append(position)
+        self.sagas[row[SAGA]].nonsense.append(position)
 
     def _ended(self, position: int, row: Row) -> None:
         self.end = row[DATA][REASON]

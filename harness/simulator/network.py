@@ -27,7 +27,6 @@ from ..effects import (
     NO_RESERVATION,
     NO_SUCCESS,
     OWN_EXPIRY,
-    REFUSAL_KEPT,
     Doings,
     doing,
 )
@@ -328,24 +327,23 @@ class Network:
 
     def _impossible(self, msg: Message) -> Impossible:
         """What cannot strike this delivery, as things stand."""
-        service, adapter = self.services[msg.service], self.setup.adapter
+        service = self.services[msg.service]
         if (self.down and self.down.get(msg.service, 0) > self.kernel.now_us) or (
             msg.direction == COMPENSATION and (msg.saga, msg.step) in self.stuck
         ):
             return impossible(AT_EFFECT, FAILING)
-        now = DECIDED if msg.direction == COMPENSATION or service.decided(msg) else 0
-        if msg.service not in adapter.expiring:
-            now |= NO_EXPIRY
-        elif not service.expires:
-            now |= OWN_EXPIRY
-        elif msg.operation.endswith(".confirm"):
-            now |= NO_RESERVATION
-        if msg.service not in adapter.refusing_repeats or not service.has_applied(msg):
+        always = self.setup.always_barred[msg.service]
+        now = always | msg.process.bars
+        if msg.direction == COMPENSATION or service.decided(msg):
+            now |= DECIDED
+        if not always & NO_EXPIRY:
+            if not service.expires:
+                now |= OWN_EXPIRY
+            elif msg.operation.endswith(".confirm"):
+                now |= NO_RESERVATION
+        if not always & NO_REPEAT and not service.has_applied(msg):
             now |= NO_REPEAT
-        if msg.service not in adapter.forgetting_refusals:
-            now |= REFUSAL_KEPT
-        now |= msg.process.bars
-        retention_ms = adapter.key_retention_ms
+        retention_ms = self.setup.adapter.key_retention_ms
         if retention_ms is not None and not service.forgettable(msg, self.kernel.now_us, int(retention_ms * 1000)):
             now |= KEY_KEPT
         return impossible(AT_EFFECT, now)

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
-from ..faults import AT_LOG, AT_SEND, Plan
+from ..faults import AT_LOG, Plan
 from ..trace import Run, SiteKey
 from .projection import Projection
 from .setup import Setup
 from .simulation import Simulation, begun
-
-_ABOUT_TO_ACT: Final = (AT_SEND, AT_LOG)
 
 
 class Observed(NamedTuple):
@@ -46,19 +44,19 @@ class Observer:
         self.about_to_write = False
         self.known_at = -1
         if watch is not None:
-            sim.trace.on_site = self._reached
+            sim.trace.on_act = self._about_to_act
 
     def look_away(self) -> None:
         """Ask ``watch`` no more."""
-        self.watch = self.sim.trace.on_site = None
+        self.watch = self.sim.trace.on_act = None
 
-    def _reached(self, site: SiteKey) -> None:
-        """A site is about to be visited."""
-        if self.watch is None or site[3] not in _ABOUT_TO_ACT:
-            return
+    def _about_to_act(self, site: SiteKey) -> None:
+        """A process is about to act at ``site``."""
         trace = self.sim.trace
+        if len(trace.fired) < self.planned or self.known_at >= 0 or self.watch is None:
+            return
         self.about_to_write = site[3] == AT_LOG
-        if self.known_at < 0 and len(trace.fired) >= self.planned and self.watch(self):
+        if self.watch(self):
             self.known_at = len(trace.sites)
             self.sim.kernel.stopped = "known"
 

@@ -110,20 +110,28 @@ def _interned(entry: Any) -> int:
         return _numbers.setdefault(repr(entry), len(_numbers))
 
 
-_PLAIN: Final = ("_alone", "_forgets", "_seen", "_spare", "undone")
-_GROWING: Final = (
-    *("_acts", "_acts_told", "_applied", "_busy", "_durable", "_ids", "_messages", "_past_network", "_processes"),
-    *("_records", "_shown", "_touched", "_unwritten"),
-)
-
-
 class Projection:
     """The lanes of ``rows``, of a run of so many ``sagas``. ``undone`` says whether an undo was carried out, if only
     with nothing to undo: from then on it matters who can know of it (I1, I4, I8). ``forgets`` says that nobody counts
     requests: then one that is made again in the same words, under a key or of no step, leaves what it would have left
     had it been the first."""
 
-    __slots__ = ("_at", "_of", *_PLAIN, *_GROWING)
+    __slots__ = (
+        *(
+            "_acts",
+            "_acts_told",
+            "_alone",
+            "_applied",
+            "_at",
+            "_busy",
+            "_durable",
+            "_forgets",
+            "_ids",
+            "_messages",
+            "_of",
+        ),
+        *("_past_network", "_processes", "_records", "_seen", "_shown", "_spare", "_touched", "_unwritten", "undone"),
+    )
 
     def __init__(self, rows: Sequence[Row], sagas: int, forgets: bool = False) -> None:
         self._seen = 0  # how many rows
@@ -149,14 +157,25 @@ class Projection:
         self.follow(rows)
 
     def copy(self) -> Projection:
-        """The same, to go on from apart."""
+        """The same, to go on from apart. A search does it for each run: so each field is named."""
         twin = Projection.__new__(Projection)
-        for name in _PLAIN:
-            setattr(twin, name, getattr(self, name))
-        for name in _GROWING:
-            setattr(twin, name, getattr(self, name).copy())
+        twin._seen, twin._forgets, twin._alone = self._seen, self._forgets, self._alone
+        twin._spare, twin.undone = self._spare, self.undone
+        twin._past_network = self._past_network.copy()
+        twin._ids = self._ids.copy()
+        twin._acts = self._acts.copy()
+        twin._acts_told = self._acts_told.copy()
         twin._at = {name: lane.copy() for name, lane in self._at.items()}
         twin._of = {name: lane.copy() for name, lane in self._of.items()}
+        twin._touched = self._touched.copy()
+        twin._shown = self._shown.copy()
+        twin._messages = self._messages.copy()
+        twin._processes = self._processes.copy()
+        twin._records = self._records.copy()
+        twin._applied = self._applied.copy()
+        twin._busy = self._busy.copy()
+        twin._durable = self._durable.copy()
+        twin._unwritten = self._unwritten.copy()
         return twin
 
     def follow(self, rows: Sequence[Row]) -> None:
@@ -183,27 +202,31 @@ class Projection:
     def _act(self, row: Row) -> None:
         _, kind, process, saga, step, direction, _, key, msg, data = row
         acts = self._acts
-        told: Any = () if kind in _UNASKED_DATA and data != _AT_REST else data
+        told: Any = data
         if kind in (LOGACK, LOGLOST):
             told = self._write(row)
         elif kind == ACK:
             self._unwritten.add(process)
-        elif kind == SEND and self._forgets and len(acts) > 1:
-            self._forget_try(row)
-        elif kind == CRASH and self._spare and acts[-1][0] == LOGLOST:
-            self._leave_out_two()
+        elif kind == SEND:
+            if self._forgets and len(acts) > 1:
+                self._forget_try(row)
+        elif kind in _UNASKED_DATA:
+            if kind == CRASH and self._spare and acts[-1][0] == LOGLOST:
+                self._leave_out_two()
+            if data != _AT_REST:
+                told = ()
         who = self._processes.setdefault(process, len(self._processes))
         act = (kind, who, saga, step, direction, key, self._number(msg) if msg else -1, told)
         acts.append(act)
         self._acts_told.append(_interned(act))
         if self._shown and kind in _TOLD:
             self._shown.append(_interned((kind, saga, told)))
-        if kind in _CLAIMS:
-            self._of.setdefault(saga, []).append(_interned((kind, data)))
-        elif kind in _WORK:
+        if kind in _WORK:
             self._busy.add(saga)
             if direction == COMPENSATION:
                 self._of.setdefault(saga, []).append(_interned((kind, step)))
+        elif kind in _CLAIMS:
+            self._of.setdefault(saga, []).append(_interned((kind, data)))
 
     def _leave_out_two(self) -> None:
         del self._acts[-2:], self._acts_told[-2:]
@@ -250,13 +273,15 @@ class Projection:
     def _forget_try(self, row: Row) -> None:
         """A request is sent. Where the one before failed, is nowhere under way and was the same, it is as if that had
         been this one: the answer under their common key speaks of both, or neither is a step's."""
-        _, _, process, saga, step, direction, _, key, msg, data = row
         first, failed = self._acts[-2:]
-        call = (self._processes.get(process), saga, step, direction, key, first[6])
         in_vain = failed[0] == TIMEOUT or (failed[0] == ACK and failed[7] == _IN_ERROR)
+        if not in_vain:
+            return
+        _, _, process, saga, step, direction, _, key, msg, data = row
+        call = (self._processes.get(process), saga, step, direction, key, first[6])
         same = first[0] == SEND and first[1:7] == failed[1:7] == call and first[7] == data
         arrived = self._ids.get(first[6]) in self._past_network
-        if not (in_vain and same and arrived) or (key is None and step):
+        if not (same and arrived) or (key is None and step):
             return
         if direction == COMPENSATION:
             lane = self._of[saga]

@@ -100,9 +100,11 @@ def _open(saga: str, rows: Sequence[Row], binding: set[str], everything: set[str
 
 
 def _unseen(rows: Sequence[Row]) -> set[str]:
-    started = max((number for number, row in enumerate(rows) if row[KIND] == BOOT), default=0)
+    started = next((number for number in range(len(rows) - 1, -1, -1) if rows[number][KIND] == BOOT), 0)
     since = rows[started:]
     dead = {row[PROCESS] for row in since if row[KIND] == CRASH}
+    if not dead:
+        return set()
     return {
         row[SAGA] for row in since if row[KIND] == LOGACK and row[DATA][RECORD] == "create" and row[PROCESS] in dead
     }

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from ..definitions import definition_of, root_of, with_children
-from ..effects import AT_SEND, LIVE, SIMULATED, UNSHARED
+from ..effects import AT_SEND, LIVE, NO_EXPIRY, NO_REPEAT, REFUSAL_KEPT, SIMULATED, UNSHARED
 from ..errors import UsageError
 from ..fault_kinds import NOTHING, Impossible, impossible
 from ..faults import CAPABILITIES, FAULT_KINDS
@@ -96,6 +96,19 @@ class Setup:
     @cached_property
     def services(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(route.service for route in self.routes.values()))
+
+    @cached_property
+    def always_barred(self) -> Mapping[str, int]:
+        """What bars faults from each request to a participant, as the adapter declares it: bits of REASONS."""
+        adapter = self.adapter
+        return MappingProxyType(
+            {
+                name: (0 if name in adapter.expiring else NO_EXPIRY)
+                | (0 if name in adapter.refusing_repeats else NO_REPEAT)
+                | (0 if name in adapter.forgetting_refusals else REFUSAL_KEPT)
+                for name in self.services
+            }
+        )
 
     @cached_property
     def is_async(self) -> bool:

@@ -487,7 +487,7 @@ class Simulation:
         self.kernel.tasks.clear()
         self.kernel.timers.clear()
         self.kernel.acts.clear()
-        self.trace.on_site = self.trace.on_ask = None
+        self.trace.on_act = self.trace.on_ask = None
         self.actors.dissolve()
         self.living.clear()
         self._processes.clear()
