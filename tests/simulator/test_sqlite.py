@@ -190,6 +190,29 @@ def test_what_is_temporary_or_only_explained_is_no_crash_point(lab: Laboratory) 
     assert {site.subject for site in trial.sites} == {"create notes"}
 
 
+def test_what_a_statement_does_in_another_database_says_nothing_of_this_one(lab: Laboratory) -> None:
+    """What is known of it by its text is so wherever it can be prepared; a name may mean something temporary here."""
+    statement = "INSERT INTO tellings VALUES ('a')"
+
+    def sites(definition: str) -> list[str]:
+        def body(db: Any, world: Any, order: Any) -> None:
+            db.isolation_level = None
+            if definition:
+                db.execute(definition)
+            try:
+                db.execute(statement)
+            except sqlite3.OperationalError:
+                assert not definition
+
+        trial = lab.trial(system(lab, body))
+        return [site.subject for site in trial.sites if site.phase == AT_LOG and "tellings" in site.subject]
+
+    assert sites("CREATE TABLE tellings (note TEXT)") == ["create tellings", "insert tellings"]
+    assert sites("") == []
+    assert sites("CREATE TEMPORARY TABLE tellings (note TEXT)") == []
+    assert sites("CREATE TABLE tellings (note TEXT)") == ["create tellings", "insert tellings"]
+
+
 def test_a_commit_that_fails_in_a_block_is_rolled_back(lab: Laboratory) -> None:
     def body(db: Any, world: Any, order: Any) -> None:
         with pytest.raises(sqlite3.OperationalError, match="disk I/O error"), db:
