@@ -11,7 +11,7 @@ from sagafuzz import Fault, Plan, Site, Topic
 from sagafuzz.faults import FAULT_KINDS
 from sagafuzz.history import HANDLED, NACK, PARKED, PUBLISH, RECEIVE, REDRIVE
 from sagafuzz.invariants import check
-from sagafuzz.live.manifest import as_adapter, hosted
+from sagafuzz.live.manifest import as_adapter, hosted, manifest_of
 from sagafuzz.loading import load
 from sagafuzz.simulator import Setup
 
@@ -69,7 +69,8 @@ def test_one_that_drops_what_comes_too_early_is_left_waiting() -> None:
 
 def test_workers_that_compete_for_messages_take_turns() -> None:
     alone = shop().adapter
-    manifest = alone.factory.manifest
+    manifest = manifest_of(alone)
+    assert manifest is not None
     workers = tuple(replace(each, replicas=2) for each in manifest.components)
     both = as_adapter(replace(manifest, components=workers, topics={"payment.charged": Topic(shared=True)}), alone.spec)
     setup = Setup(adapter=both, scenario=both.scenarios[0])
