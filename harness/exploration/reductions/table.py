@@ -66,7 +66,7 @@ STATE_MEMO: Final = Reduction(
     name="state memo",
     spares="the rest of a run, and the plans that strike later, where an earlier run was in the same state",
     assumes="the state can be told: no database, no event loop, no chance, nobody who acts beside the orchestrator, "
-    "no saga that is a step of another",
+    "no saga that is a step of another, and no message on its way to a process",
     because="after all its faults it has the same future: that was judged, and longer plans were run from there",
 )
 FORGOTTEN_RETRIES: Final = Reduction(
@@ -81,7 +81,7 @@ FORGOTTEN_RETRIES: Final = Reduction(
 PREFIX_SHARING: Final = Reduction(
     name="prefix sharing",
     spares="no plan: the run up to the fault that is added is not repeated",
-    assumes="as for the state memo, but for sagas that are steps of others",
+    assumes="as for the state memo, but for sagas that are steps of others, and messages, which are handed over again",
     because="all extensions of a plan are the same until the fault that is added strikes; each run is what it would be "
     "from the start",
     keeps=HISTORY,
