@@ -11,16 +11,19 @@ Subclass `SagaMachine`, name an adapter, and add rules or invariants of your own
 from __future__ import annotations
 
 import math
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache, wraps
 from typing import Any, ClassVar, Final
 
 import hypothesis
 import hypothesis.errors
 from hypothesis import HealthCheck, Phase, Verbosity
 from hypothesis import strategies as st
+from hypothesis.internal.conjecture import engine
 from hypothesis.stateful import (
     RuleBasedStateMachine,
     initialize,
@@ -52,8 +55,14 @@ RATES: Final = (2, 1, 4)
 What examples shrink to stands first. `benchmarks/steering.py` measures this and other ways to steer."""
 
 
+SHRINK_S: Final = 30.0
+"""For so many seconds after its first failure a machine that Hypothesis drives is made small."""
+
 MAX_LIVELOCKS: Final = 3
 """A search ends after so many examples that ran for ever."""
+
+
+NOT_SMALLEST: Final = " (the time to make the program smaller was over: see shrink_seconds)"
 
 
 class Stopped(KeyboardInterrupt):
@@ -61,10 +70,11 @@ class Stopped(KeyboardInterrupt):
 
 
 class SagaViolation(AssertionError):
-    """An invariant is broken. Carries the violation, the history and the actions that led there."""
+    """An invariant is broken. Carries the violation, the history and the actions that led there; ``whole`` is False
+    where the time to make them fewer was over."""
 
-    def __init__(self, violation: Violation, failure: Failure) -> None:
-        super().__init__(f"{violation.invariant}: {violation.sentence}")
+    def __init__(self, violation: Violation, failure: Failure, *, whole: bool = True) -> None:
+        super().__init__(f"{violation.invariant}: {violation.sentence}{'' if whole else NOT_SMALLEST}")
         self.violation = violation
         self.failure = failure
 
@@ -100,12 +110,15 @@ class Failure:
 
 class SagaMachine(RuleBasedStateMachine):
     """A state machine over one adapter. ``scenarios`` defaults to the adapter's; ``only`` restricts the
-    invariants by id, ``ignore`` holds signatures of violations that are known already."""
+    invariants by id, ``ignore`` holds signatures of violations that are known already. What Hypothesis finds with it
+    is made small for ``shrink_seconds`` at most."""
 
     adapter: ClassVar[Any] = None
     scenarios: ClassVar[tuple[Scenario, ...]] = ()
     only: ClassVar[frozenset[str] | None] = None
     ignore: ClassVar[frozenset[tuple[str, str, str, str]]] = frozenset()
+    shrink_seconds: ClassVar[float] = SHRINK_S
+    too_late: ClassVar[float] = math.inf
     steps_run: ClassVar[int] = 0
     last_failure: ClassVar[Failure | None] = None
     stopped: ClassVar[Callable[[], bool]] = staticmethod(lambda: False)
@@ -132,6 +145,26 @@ class SagaMachine(RuleBasedStateMachine):
         self._driver: Driver | None = None
         self._rate = RATES[0]
         self._over = False
+
+    @classmethod
+    @cache
+    def _to_test_case(cls) -> Any:
+        """`TestCase`: Hypothesis makes what it finds small for `shrink_seconds`, in place of its own five minutes."""
+        made: Any = super()._to_test_case()
+        run = made.runTest
+
+        @wraps(run)
+        def run_test(self: Any) -> None:
+            cls.too_late = math.inf
+            before = engine.MAX_SHRINKING_SECONDS
+            engine.MAX_SHRINKING_SECONDS = cls.shrink_seconds  # type: ignore[assignment]
+            try:
+                run(self)
+            finally:
+                engine.MAX_SHRINKING_SECONDS = before
+
+        made.runTest = run_test
+        return made
 
     @initialize(choice=st.integers(min_value=0, max_value=9), rate=st.sampled_from(RATES))
     def choose_scenario(self, choice: int, rate: int) -> None:
@@ -256,7 +289,9 @@ class SagaMachine(RuleBasedStateMachine):
                 history=history,
             )
             type(self).last_failure = failure
-            raise SagaViolation(violation, failure)
+            now = time.monotonic()
+            type(self).too_late = min(self.too_late, now + self.shrink_seconds)  # from the first failure on
+            raise SagaViolation(violation, failure, whole=now < self.too_late)
 
     def _faulty(self, violation: Violation, history: History) -> bool:
         """A port's exception may pass once a fault was injected; here the faults are actions."""

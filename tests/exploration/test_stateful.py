@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import rule
 
@@ -291,3 +291,30 @@ def test_messages_are_delivered_doubled_and_dropped_as_requests_are(name: str, a
         setup = Setup(adapter=adapter, scenario=adapter.scenarios[0])
         found = {violation.invariant for violation in check(replay_actions(setup, actions)).violations}
         assert bool(found & set(mutant.invariants)) == wrong, found
+
+
+def test_a_shrink_by_hypothesis_ends_when_its_time_is_over_and_says_so_in_each_run() -> None:
+    class Machine(sagafuzz.SagaMachine):
+        adapter = Seed
+        shrink_seconds = 0.3
+
+    Machine.TestCase.settings = settings(max_examples=100, deadline=None, database=None, derandomize=True)
+    for _ in range(2):
+        result = Machine.TestCase("runTest").run()
+        assert result is not None
+        assert len(result.failures) == 1, result.errors
+        assert "the time to make the program smaller was over: see shrink_seconds" in result.failures[0][1]
+
+
+def test_a_failure_that_is_not_cut_says_nothing_of_time() -> None:
+    class Machine(sagafuzz.SagaMachine):
+        adapter = Seed
+
+    phases = [Phase.generate]
+    Machine.TestCase.settings = settings(
+        max_examples=100, database=None, deadline=None, derandomize=True, phases=phases
+    )
+    result = Machine.TestCase("runTest").run()
+    assert result is not None
+    assert len(result.failures) == 1, result.errors
+    assert "shrink_seconds" not in result.failures[0][1]
