@@ -46,7 +46,11 @@ class Base:
             self.world.sleep(1)
 
     def wait(self, saga):
-        self.ask("order.create", saga)
+        try:
+            self.ask("order.create", saga)
+        except Rejected:  # then there is nothing to approve
+            self.change(saga, "new", "refused")
+            return Outcome.COMPENSATED
         self.world.publish("time is up", saga=saga, delay_ms=DAY_MS)
         self.change(saga, "new", "waiting")
         return Outcome.PENDING
