@@ -125,13 +125,15 @@ def _between(text: str, begin: str, end: str) -> bool:
 
 @cache
 def anomalies() -> Mapping[str, tuple[str, ...]]:
-    """From the name of an anomaly to the invariants that give it, as the checks themselves spell it."""
-    table: dict[str, tuple[str, ...]] = {}
+    """From the name of an anomaly to the invariants that give it, as the checks themselves spell it, or as the catalogue
+    tells it apart."""
     modules = {inspect.getmodule(entry.check) for entry in INVARIANTS.values()}
-    for module in sorted(filter(None, modules), key=lambda module: module.__name__):
-        for name, id in _anomalies_in(module):
-            if id in INVARIANTS and id not in table.get(name, ()):
-                table[name] = (*table.get(name, ()), id)
+    ordered = sorted(filter(None, modules), key=lambda module: module.__name__)
+    spelt = [pair for module in ordered for pair in _anomalies_in(module)]
+    table: dict[str, tuple[str, ...]] = {}
+    for name, id in (*spelt, *((name, id) for id, entry in INVARIANTS.items() for name in entry.apart)):
+        if id in INVARIANTS and id not in table.get(name, ()):
+            table[name] = (*table.get(name, ()), id)
     return table
 
 

@@ -81,7 +81,7 @@ def test_every_kind_without_a_plan_has_its_reason() -> None:
 def test_what_the_adapter_cannot_suffer_says_why() -> None:
     report = campaign("seed", "succeeds")
     assert reasons(report, "stale-read") == {"": "it needs that the adapter has a method recover"}
-    assert reasons(report, "overtaken") == {"": "it needs that the scenario runs more than one saga"}
+    assert reasons(report, "overtaken") == {"": "it needs that the scenario runs more than one saga, or one in another"}
     assert reasons(report, "crash-after-log") == {"": NOT_REACHED}
 
 

@@ -535,8 +535,8 @@ def take(saga):
 
 worker.serve(take)
 """
-    more = '[[scenario]]\nname = "two"\nsagas = 2\ngap_ms = 100\n[participants]\nstock = "stock.py:Stock"\n'
-    _, found = shop.run(shop.write(saga, worker, more, capabilities=promise, stock=STOCK))
+    more = '[[scenario]]\nname = "two"\nsagas = 2\ngap_ms = 100\n[participants]\nstock = "shelf.py:Stock"\n'
+    _, found = shop.run(shop.write(saga, worker, more, capabilities=promise, shelf=STOCK))
     assert [anomaly for anomaly in found if "read" in anomaly] == broken
 
 

@@ -70,7 +70,7 @@ class WaitsForTheRecord(Checkout):
 
 
 class WaitsForTheAnswer(Checkout):
-    """Takes a message only once its process was answered; then the record has to say so as well."""
+    """Takes a message of an open saga only once its process was answered; then the record has to say so as well."""
 
     def boot(self, world: Any) -> None:
         super().boot(world)
@@ -82,7 +82,7 @@ class WaitsForTheAnswer(Checkout):
         return answer
 
     def receive(self, message: Message) -> None:
-        if message.saga not in self.answered:
+        if message.saga not in self.answered and not self.record(message.saga)["outcome"]:
             raise LookupError("come again")
         if self.record(message.saga)["state"] != "new":
             super().receive(message)
