@@ -17,6 +17,8 @@ from sagafuzz.simulator import Setup
 from ..quality.every_word import WORDS
 from .conftest import run_plans
 
+TRIES = 5
+
 
 @pytest.mark.parametrize("word", [name for name, word in WORDS.items() if word.live])
 def test_a_finding_of_the_simulator_is_one_of_real_processes(word: str) -> None:
@@ -33,8 +35,12 @@ def test_a_finding_of_the_simulator_is_one_of_real_processes(word: str) -> None:
     assert plans, [str(found.plan) for found in report.findings]
     found, plan = plans[0]
     setup = Setup(adapter=live, scenario=found.scenario)
+    assert any(_shows(setup, plan, found.violation.invariant) for _ in range(TRIES))
+
+
+def _shows(setup: Setup, plan: Plan, invariant: str) -> bool:
+    """True if this run of the plan breaks the invariant; which of two threads comes first is not ours to say."""
     (ran,) = run_plans(setup, Plan(faults=plan.faults))
     assert not ran.blocked, ran.blocked
     verdict = check(ran.run.history(setup, plan), catalogue=setup.catalogue)
-    broken = {violation.invariant for violation in (*verdict.violations, *verdict.explained)}
-    assert found.violation.invariant in broken
+    return invariant in {violation.invariant for violation in (*verdict.violations, *verdict.explained)}

@@ -52,8 +52,8 @@ WORDS: Final = {
     "child": Word(spec="zoo:child-left-standing", shows="saga-1.ship pack", faults=0),
     "actors": Word(spec="zoo:refund-each-click", shows="operator"),
     "resubmits": Word(spec="zoo:order-each-click", shows="asks again"),
-    "receive": Word(spec="zoo:webhook-twice", shows="receives payment.charged, copy 2"),
-    "emits": Word(spec="zoo:webhook-before-response", shows="publishes payment.charged"),
+    "receive": Word(spec="zoo:approval-after-timeout", shows="receives order.approved"),
+    "emits": Word(spec="zoo:reply-before-save", shows="publishes"),
     "timers": Word(spec="zoo:timer-after-the-end", shows="due in", faults=0),
     "topics": Word(spec="zoo:dead-letter-replay", shows="an operator replays order.created from the dead-letter queue"),
     "participants": Word(
