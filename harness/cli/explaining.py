@@ -125,8 +125,8 @@ def _between(text: str, begin: str, end: str) -> bool:
 
 @cache
 def anomalies() -> Mapping[str, tuple[str, ...]]:
-    """From the name of an anomaly to the invariants that give it, as the checks themselves spell it, or as the catalogue
-    tells it apart."""
+    """From the name of an anomaly to the invariants that give it, as the checks themselves spell it, or as the
+    catalogue tells it apart."""
     modules = {inspect.getmodule(entry.check) for entry in INVARIANTS.values()}
     ordered = sorted(filter(None, modules), key=lambda module: module.__name__)
     spelt = [pair for module in ordered for pair in _anomalies_in(module)]
