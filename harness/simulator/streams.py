@@ -94,14 +94,14 @@ class NetLoop(SimLoop):
 
     def close(self) -> None:
         """End what is still suspended, greenlets first: each stands in a coroutine, and would run on in its end."""
-        if not self.is_closed():
-            for reference in self.made:
-                if (child := reference()) is not None:
-                    _end(child)
-            self.made.clear()
         outer = events._get_running_loop()
         events._set_running_loop(self)  # what ends may make tasks, which end in turn
         try:
+            if not self.is_closed():
+                for reference in self.made:
+                    if (child := reference()) is not None:
+                        _end(child)
+                self.made.clear()
             super().close()
         finally:
             events._set_running_loop(outer)
