@@ -34,7 +34,7 @@ test-slow: links
 
 # Under coverage a search takes four times as long: so some of the tests. Whether they pass, `make test` says; here some
 # that watch the clock may not.
-COVERED := $(addprefix tests/,values invariants simulator reports reference) \
+COVERED := $(addprefix tests/,values invariants simulator reports reference quality/test_zoo.py) \
 	$(addprefix tests/cli/test_,run.py explain.py diff.py replay.py bad_input.py config.py adding_things.py baseline.py)
 
 coverage: links

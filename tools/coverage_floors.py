@@ -11,7 +11,7 @@ import sys
 
 from coverage import Coverage
 
-FLOORS = {"harness": 65, "reference_saga": 85, "adapters": 58, "reports": 92}
+FLOORS = {"harness": 65, "reference_saga": 85, "adapters": 85, "reports": 92}
 """Percent of lines and branches."""
 
 
