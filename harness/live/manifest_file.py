@@ -44,8 +44,8 @@ class StepTable:
     alternative: tuple[StepTable, ...] = ()
 
     def items(self, named: Callable[[str], Saga]) -> list[Step | Optional | OneOf]:
-        """What it describes: a step, a group, or the several steps of an alternative. ``named`` gives the definition of
-        a name."""
+        """The step, the group, or the several steps of an alternative that it describes. ``named`` gives the definition
+        of a name."""
         inner = [item for table in self.step for item in table.items(named)]
         if self.one_of:
             return [OneOf(self.one_of, [table.items(named) for table in self.alternative])]
@@ -70,7 +70,7 @@ class StepTable:
                 table.check((*path, word, number), alternative=word == "alternative")
 
     def _form(self, alternative: bool) -> tuple[str, frozenset[str], tuple[str, ...]]:
-        """What it is, the words that it may have, and those that it must have."""
+        """Its form in a few words, the words that it may have, and those that it must have."""
         if self.one_of:
             return f"one_of = {self.one_of!r}", frozenset(("one_of", "alternative")), ("alternative",)
         if self.optional:
@@ -125,7 +125,11 @@ class _Sagas:
     """The sagas of a file by their names, each made when it is asked for."""
 
     def __init__(self, table: ManifestTable) -> None:
-        self._tables = {each.name: (number, each) for number, each in enumerate(table.definition)}
+        self._tables: dict[str, tuple[int, DefinitionTable]] = {}
+        for number, each in enumerate(table.definition):
+            if each.name in self._tables:
+                raise Malformed(("definition", number), f"there is a definition {each.name!r} already; name it apart")
+            self._tables[each.name] = number, each
         self._made: dict[str, Saga] = {}
         self._under_way: list[str] = []
         self.children: set[str] = set()
