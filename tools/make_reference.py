@@ -134,7 +134,7 @@ MANIFEST = {
     "definition": "further sagas, a name and steps each: children of steps, and others of which there are orders",
     "component": "its processes",
     "capabilities": "what it can do, and how long it takes",
-    "scenario": "its [scenarios](#scenarios), instead of the usual four",
+    "scenario": "its scenarios, instead of the [usual ones](#scenarios)",
     "topics": "by topic: how its messages come, the fields of a [topic](#messages)",
     "actors": "by name: the script of who acts beside the workers, `file.py:function`",
     "participants": "by name: one of your own in the place of the harness's, `file.py:Class`",
