@@ -69,7 +69,7 @@ _STATUS: Final = {
 
 @dataclass(frozen=True, kw_only=True)
 class SagaRequest:
-    """What a client asks for. ``order`` has item, quantity, amount, account and data; ``steps`` are in order.
+    """The saga that a client asks for. ``order`` has item, quantity, amount, account and data; ``steps`` are in order.
     ``children`` are, by the step, the sagas that are steps of it."""
 
     id: str

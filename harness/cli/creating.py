@@ -44,10 +44,12 @@ EXAMPLES: Final[Mapping[str, Skeleton]] = {
         about="messages, a participant and a rule of the shop's own",
     ),
 }
-"""What a saga in Python may be about, the usual one first."""
+"""The subjects of a saga in Python."""
+
+USUAL: Final = "checkout"
 
 SKELETONS: Final[Mapping[str, Skeleton]] = {
-    PLAIN: replace(EXAMPLES["checkout"], about="a saga in Python, run in the simulator"),
+    PLAIN: replace(EXAMPLES[USUAL], about="a saga in Python, run in the simulator"),
     "live": Skeleton(
         files=("worker.py", "manifest.toml", "test_saga.py"),
         adapter="manifest.toml",
@@ -75,7 +77,7 @@ SKELETONS: Final[Mapping[str, Skeleton]] = {
 @click.option(
     "--example",
     type=click.Choice(list(EXAMPLES)),
-    default=next(iter(EXAMPLES)),
+    default=USUAL,
     show_default=True,
     help=f"What a plain saga is about: {'; '.join(f'{name}, {shown.about}' for name, shown in EXAMPLES.items())}.",
 )
@@ -89,7 +91,7 @@ def init(folder: Path, engine: str, example: str) -> int:
     sagafuzz init shop --engine live
     sagafuzz init shop --example payment
     """
-    usual = example == next(iter(EXAMPLES))
+    usual = example == USUAL
     if not usual and engine != PLAIN:
         raise UsageError(f"init: --example {example} is written for --engine {PLAIN}; leave one of them out")
     skeleton, source = (SKELETONS[engine], engine) if usual else (EXAMPLES[example], example)

@@ -194,7 +194,7 @@ def test_an_unknown_action_in_a_replay_file(sagafuzz: Run) -> None:
 
 
 class NoHandle:
-    """What somebody takes for a participant."""
+    """A class that somebody takes for a participant."""
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,7 @@ class Booking:
             await self.finish(id)
 
     async def finish(self, id: str) -> bool:
-        """Bring a tour to its end. Whether it is booked. A database that fails for a while is asked again."""
+        """Bring a tour to its end; return True if it is booked. Ask a database that fails for a while again."""
         while True:
             try:
                 tour = await self.load(id)
