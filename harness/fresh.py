@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import sys
 from collections.abc import Iterable, Mapping
@@ -12,6 +13,11 @@ from .errors import UsageError
 
 _CONSTANT: Final = (type(None), bool, int, float, complex, str, bytes, tuple, frozenset)
 
+_REMEMBERING: Final = ("fastapi",)
+"""Libraries that cache facts about the functions and models of an app. They find them again when asked."""
+
+_CACHE: Final = type(functools.cache(lambda: None))
+
 
 class Fresh:
     """The modules of some packages, for an adapter in module ``user`` that took names of theirs."""
@@ -19,9 +25,8 @@ class Fresh:
     def __init__(self, packages: Iterable[str], user: str) -> None:
         self._packages = tuple(packages)
         self._user = user
-        self._taken: dict[str, tuple[str, str]] | None = (
-            None  # its names, and of which attribute of which module each is
-        )
+        self._taken: dict[str, tuple[str, str]] | None = None  # by name, of which attribute of which module each is
+        self._caches: tuple[Any, ...] = ()  # what to clear before they are loaded the next time
 
     def load(self) -> None:
         """Load them anew, and let the adapter's names mean what is in them now. Raises UsageError where there is no
@@ -33,6 +38,9 @@ class Fresh:
         found = self._found()
         if self._taken is None:
             self._taken = dict(_names_of(vars(sys.modules[self._user]), found))
+            self._caches = tuple(_caches())
+        for cache in self._caches:
+            cache.cache_clear()
         for name in found:
             del sys.modules[name]
         for name in found:
@@ -69,6 +77,13 @@ def _load(name: str) -> None:
         raise UsageError(
             f"service: code names {name!r}, and there is no such module; name a package of yours"
         ) from None
+
+
+def _caches() -> Iterable[Any]:
+    """The caches of libraries that remember what apps are made of: each would keep the modules of many runs."""
+    for name, module in [*sys.modules.items()]:
+        if name.partition(".")[0] in _REMEMBERING:
+            yield from (each for each in vars(module).values() if isinstance(each, _CACHE))
 
 
 def _names_of(values: Mapping[str, Any], modules: Mapping[str, ModuleType]) -> Iterable[tuple[str, tuple[str, str]]]:
