@@ -64,7 +64,6 @@ class Edges:
     def connect(self, host: str, port: int) -> End:
         """A connection to a host, by its name or address."""
         self.process.check_alive()
-        self.process.replayable = False
         name = self._names.get(host, host)
         here: Address = (HERE, _FIRST_PORT + len(self._open))
         mine, theirs = connection(here, (self.address_of(name), port))
@@ -74,7 +73,7 @@ class Edges:
 
     def number(self, end: End) -> int:
         """A number for a connection that has no socket."""
-        found = _FIRST_NUMBER + len(self._open)
+        found = _FIRST_NUMBER + len(self._numbered)
         self._numbered[found] = end
         return found
 
@@ -102,7 +101,7 @@ class Edges:
 
 
 class Conversation:
-    """What a server says on one connection."""
+    """A server's side of one connection."""
 
     def __init__(self, edges: Edges, end: End, name: str, port: int) -> None:
         self._edges = edges
@@ -164,8 +163,8 @@ class Conversation:
             self._refuse(f"asks {asked.line}, which no route names", f'add to http={{...}}: "{asked.route}": "…"')
         saga = service.saga_of(asked) or edges.process.current_saga()
         setup = edges.host.setup
-        if saga not in setup.orders:
-            told = f"saga {saga!r}, which is none of {', '.join(setup.orders)}" if saga else "no saga"
+        if saga not in setup.known:
+            told = f"saga {saga!r}, which is none of {', '.join(setup.known)}" if saga else "no saga"
             self._refuse(
                 f"asks {asked.line} for {told}",
                 'say where a request names its order: saga_id="json:order", "header:X-Order" or "query:order"',

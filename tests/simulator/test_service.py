@@ -16,6 +16,7 @@ import urllib.request
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from types import FunctionType
 from typing import Any
 
 import aiosqlite
@@ -23,10 +24,13 @@ import httpx
 import pytest
 
 from sagafuzz import Adapter, ProcessCrashed, Saga, Step, UsageError, service
+from sagafuzz.loading import load
 from sagafuzz.ports import ADAPTER_ATTRIBUTE
 from sagafuzz.simulator.edge import Edges
 
 from .conftest import Laboratory, Trial
+
+EXAMPLE = Path(__file__).parents[2] / "examples/service/tours_adapter.py:Tours"
 
 PAIR = Saga("pair", [Step("order", "order.create", undo="order.cancel"), Step("pay", "payment.charge")])
 ROUTES = {
@@ -413,7 +417,7 @@ for kind, site in (("crash-after-effect", "effect"), ("lost-request", "send"), (
 
 @pytest.mark.parametrize("name", ["Tours", "ForgetfulTours"])
 def test_runs_of_fastapi_sqlalchemy_and_httpx_repeat_whatever_the_hash_seed(name: str) -> None:
-    folder = Path(__file__).parents[2] / "examples" / "service"
+    folder = EXAMPLE.parent
     told = [
         subprocess.run(
             [sys.executable, "-W", "error::ResourceWarning", "-c", REPEATED.format(folder=str(folder)), name],
@@ -447,3 +451,33 @@ def test_what_ends_with_its_process_leaves_no_coroutine_behind() -> None:
         seen = trial(declared(handler), "crash-after-effect pay F")
         gc.collect()
     assert len(seen.of("CRASH")) == 1 and late == []
+
+
+def loaded(qualname: str) -> int:
+    """How many functions of that name there are."""
+    gc.collect()
+    return sum(isinstance(each, FunctionType) and each.__qualname__ == qualname for each in gc.get_objects())
+
+
+def test_what_a_run_has_loaded_is_forgotten_after_it() -> None:
+    adapter = load(str(EXAMPLE))
+    trial(adapter)
+    once = loaded("create_app")
+    for _ in range(3):
+        trial(adapter)
+    assert loaded("create_app") == once >= 1
+
+
+def test_two_connections_that_are_made_at_once_have_numbers_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[bool] = []
+    connect = Edges.connect
+
+    def watched(edges: Edges, host: str, port: int) -> Any:
+        ends = [connect(edges, host, port), connect(edges, host, port)]
+        numbers = [edges.number(end) for end in ends]
+        seen.append([edges.end_numbered(number) for number in numbers] == ends)
+        return ends[0]
+
+    monkeypatch.setattr(Edges, "connect", watched)
+    trial(declared(asking(by_urllib, [])))
+    assert seen == [True]
