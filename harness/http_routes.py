@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlsplit
 
-from .errors import UsageError
+from .errors import UsageError, nearest
 
 REFUSED: Final = "refused"
 """What a status can mean: the participant says no, and nothing was applied."""
@@ -126,15 +126,18 @@ def _found(place: str, asked: Asked) -> str | None:
     return None if value is None else str(value)
 
 
-def checked(service: Service, operations: Callable[[str], str | None]) -> Service:
-    """The same. Raises UsageError where something in it is no route or no place, or ``operations(name)`` finds
-    fault."""
+def checked(service: Service, operations: Collection[str]) -> Service:
+    """The same. Raises UsageError where something in it is no route, no place or no operation; ``operations`` are those
+    of the saga, which others may join."""
     if not service.http:
         raise UsageError('service: http={} names no route; write http={"POST payment/charge": "payment.charge", ...}')
     for route, operation in service.http.items():
         _pattern(route)
-        if problem := operations(operation):
-            raise UsageError(f"service: http[{route!r}] is {operation!r}, {problem}")
+        if "." not in operation:
+            raise UsageError(
+                f"service: http[{route!r}] is {operation!r}, which is no operation"
+                f"{nearest(operation, operations)}; write PARTICIPANT.WHAT"
+            )
     for option, place in (("saga_id", service.saga_id), ("key", service.key)):
         where, _, name = place.partition(":")
         if place and (where not in _PLACES or not name):

@@ -8,7 +8,7 @@ from typing import Any, Final, TypeVar, cast
 
 from .asgi import Response, Running
 from .effects import Cancel, DelayAnswer
-from .errors import UsageError, nearest
+from .errors import UsageError
 from .faults import FAULT_KINDS
 from .frames import passed, place, users
 from .fresh import Fresh
@@ -49,19 +49,19 @@ def service(
     a refusal has. ``code`` names the packages of the app, which each process loads anew. What else can be declared is
     what `adapter` takes."""
     listed = (*operations, *(each for each in http.values() if each not in saga.by_operation))
-
-    def problem(operation: str) -> str | None:
-        if "." in operation:
-            return None
-        return f"which is no operation{nearest(operation, saga.by_operation)}; write PARTICIPANT.WHAT"
-
     told = checked(
-        Service(http=dict(http), saga_id=saga_id, key=key, code=_names(code), refused=_refused(status)), problem
+        Service(http=dict(http), saga_id=saga_id, key=key, code=_names(code), refused=_refused(status)),
+        saga.by_operation,
     )
 
     def declare(cls: _C) -> _C:
         _check(cls)
-        body = {"__module__": cls.__module__, "__doc__": cls.__doc__, "of": told}
+        body = {
+            "__module__": cls.__module__,
+            "__doc__": cls.__doc__,
+            "of": told,
+            "fresh": Fresh(told.code, cls.__module__),
+        }
         made = cast("_C", type(cls.__name__, (cls,) if issubclass(cls, Serving) else (cls, Serving), body))
         made.__qualname__ = cls.__qualname__
         barred = (*CANNOT_SUFFER, *cannot_suffer)
@@ -74,10 +74,11 @@ def service(
 
 
 class Serving:
-    """What `service` makes of a class: each process loads the code, makes the app and starts it; an order is a request
-    to it. What the app recovers, it recovers when it starts."""
+    """A class that `service` declares: each process loads the code, makes the app and starts it; an order is a request
+    to it. The app recovers what it recovers when it starts."""
 
     of: Service
+    fresh: Fresh
     app: Callable[[], Any]
     submit: Callable[[Order], tuple[str, str, Any]]
     answers: Mapping[int, bool | Outcome] = _ANSWERS
@@ -85,9 +86,8 @@ class Serving:
     async def boot(self, world: World) -> None:
         make = self.app
         if self.of.code:
-            fresh = _fresh(type(self))
-            fresh.load()
-            make = fresh.renewed(make)
+            self.fresh.load()
+            make = self.fresh.renewed(make)
         self._running = Running(make())
         try:
             await self._running.start()
@@ -103,15 +103,6 @@ class Serving:
 
     async def recover(self) -> None:
         """Nothing more: it has started."""
-
-
-_kept: Final[dict[type, Fresh]] = {}
-
-
-def _fresh(cls: type[Serving]) -> Fresh:
-    if cls not in _kept:
-        _kept[cls] = Fresh(cls.of.code, cls.__module__)
-    return _kept[cls]
 
 
 def _shown(response: Response) -> str:

@@ -127,7 +127,7 @@ UNREADABLE: Final = Usual(
 
 
 def _leaked(facts: Facts, violation: Violation, call: CallFacts) -> Evidence:
-    """Whether the saga knew of the effect that it left."""
+    """Tells whether the saga knew of the effect that it left."""
     if _answer_was_spoilt(facts, violation):
         return Evidence("where the answer was made wrong", UNREADABLE)
     learnt = [at for at, answer in call.answers.values() if answer == "ok"]
@@ -137,7 +137,7 @@ def _leaked(facts: Facts, violation: Violation, call: CallFacts) -> Evidence:
 
 
 def _answer_was_spoilt(facts: Facts, violation: Violation) -> bool:
-    """An answer of the call was made wrong, by a fault."""
+    """True if a fault made an answer of the call wrong."""
     return any(
         FAULT_KINDS[fired.fault.kind].needs == "wrong"
         and (fired.fault.site.saga, fired.fault.site.subject) == (violation.saga, violation.step)
@@ -172,12 +172,12 @@ NOT_AWAITED: Final = Usual(
 
 
 def _order(facts: Facts, violation: Violation, call: CallFacts) -> Evidence:
-    """Whether the undo that should have come first was asked for before the other, and not waited for."""
+    """Tells whether the undo that should have come first was asked for before the other, and not waited for."""
     return Evidence("", None if violation.got.endswith(" first") else NOT_AWAITED)
 
 
 def _kept_back(facts: Facts, violation: Violation, call: CallFacts) -> Evidence:
-    """Whether another undo kept this one back at all."""
+    """Tells whether another undo kept this one back at all."""
     return Evidence("", PASSED_OVER if passed_over(facts.sagas[violation.saga], violation.step) else None)
 
 

@@ -63,7 +63,7 @@ def binding_steps(setup: Setup) -> set[str]:
 
 
 def _left(setup: Setup, saga: str, rows: Sequence[Row], done: set[str], unseen: set[str]) -> bool:
-    """Whether a saga is open, where not every one has the same steps. Of one with children it is told by its own."""
+    """True if a saga is open, where not every one has the same steps. Of one with children its own steps tell that."""
     if saga in done:
         return False
     steps = [step for step in setup.definition(saga).steps if step.child is None]

@@ -10,6 +10,7 @@ import threading
 import weakref
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any, Final
 from weakref import WeakKeyDictionary
@@ -48,9 +49,9 @@ def _start(sim: Host, original: Callable[..., Any], thread: threading.Thread) ->
     process = sim.task().process
     assert isinstance(process, Incarnation)
     process.check_alive()
-    connection = starter.f_locals.get("self")
-    process.on_death.append(lambda: _forget(connection))
-    sim.on_close.append(lambda: _forget(connection))
+    forget = partial(_forget, starter.f_locals.get("self"))
+    process.on_death.append(forget)
+    sim.on_close.append(forget)
     process.spawn("thread", "", thread.run)
 
 
