@@ -30,7 +30,7 @@ def parent_of(saga: str) -> str:
 
 
 def definition_of(root: Saga, saga: str) -> Saga:
-    """What the saga of that id is to do, where its order is to do ``root``."""
+    """The definition of the saga of that id, where its order is to do ``root``."""
     found = root
     for step in saga.split(".")[1:]:
         found = found.children.get(step, found)

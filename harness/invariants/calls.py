@@ -45,6 +45,10 @@ class CallFacts:
         """The first position at which the caller learnt of success."""
         return min((at for at, answer in self.answers.values() if answer == "ok"), default=None)
 
+    def succeeded_before(self, position: int) -> bool:
+        """True if the caller had learnt of success before that position."""
+        return any(at < position and answer == "ok" for at, answer in self.answers.values())
+
     def definite(self, message: int, key: str | None, default: int) -> int:
         """The position at which the caller learnt what became of ``message``: from its own answer, or
         from a success or refusal of another attempt under the same key."""

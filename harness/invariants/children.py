@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 from ..definitions import child_id, parent_of
 from ..history import KIND, MSG, SAGA, SEND
 from ..saga import COMPENSATION, FORWARD, Outcome, Step
+from .calls import CallFacts
 
 if TYPE_CHECKING:
-    from .calls import CallFacts
     from .facts import Facts, SagaFacts
 
 _COMPLETED = Outcome.COMPLETED.value
@@ -25,34 +25,32 @@ def take_in(facts: Facts) -> None:
     for id in list(facts.sagas):
         while id := parent_of(id):
             _ = facts.sagas[id]  # known, if only as one for which nothing was done
+    begun: dict[str, int] = {}  # the first thing that was done for each, or written for it
+    for at, row in enumerate(facts.history.rows):
+        begun.setdefault(row[SAGA], at)
     for saga in sorted(facts.sagas.values(), key=lambda each: -each.id.count(".")):
         if parent_of(saga.id):
-            saga.submitted = _begun(facts, saga)
+            saga.submitted = begun.get(saga.id, -1)
         if saga.definition.children:
-            saga.counted = dict(saga.counted)
-            for name in saga.definition.children:
-                child = facts.sagas.get(child_id(saga.id, name))
-                saga.counted[name] = 0
-                if child is not None:
-                    _step(facts, saga, name, child)
+            _as_steps(facts, saga)
 
 
-def _begun(facts: Facts, saga: SagaFacts) -> int:
-    """The first thing that was done for a child, or written for it."""
-    return next((at for at, row in enumerate(facts.history.rows) if row[SAGA] == saga.id), -1)
+def _as_steps(facts: Facts, saga: SagaFacts) -> None:
+    """Tell the saga of its children that were begun, each as a step of it."""
+    ids = {name: child_id(saga.id, name) for name in saga.definition.children}
+    saga.children = {name: facts.sagas[id] for name, id in ids.items() if id in facts.sagas}
+    done = {name: _step(facts, saga, name, child) for name, child in saga.children.items()}
+    saga.counted = {**saga.counted, **dict.fromkeys(ids, 0), **done}
 
 
-def _step(facts: Facts, saga: SagaFacts, name: str, child: SagaFacts) -> None:
-    """The child as a step of its parent."""
-    saga.children = {**saga.children, name: child}
+def _step(facts: Facts, saga: SagaFacts, name: str, child: SagaFacts) -> int:
+    """Tell the parent of the child as of a step: 1 where all of it is in effect, else 0."""
     forwards = [call for (_, direction), call in child.calls.items() if direction == FORWARD]
     asked = sorted(send for call in forwards for send in call.sends)
     if not asked:
-        return  # nothing was asked for it: there is nothing to undo
+        return 0  # nothing was asked for it: there is nothing to undo
     whole = not child.missing()
-    assert isinstance(saga.counted, dict)
-    saga.counted[name] = int(whole)
-    forward = saga.calls[name, FORWARD] = _new(child)
+    forward = saga.calls[name, FORWARD] = CallFacts()
     message = asked[0][1]
     forward.sends = [(asked[0][0], message, None)]
     completed = _completed(child, whole)
@@ -69,6 +67,7 @@ def _step(facts: Facts, saga: SagaFacts, name: str, child: SagaFacts) -> None:
     if child.dead and child.alerts:  # who was called to the child was called to the step
         saga.dead.setdefault(name, min(child.dead.values()))
         saga.alerts.setdefault(name, min(child.alerts.values()))
+    return int(whole)
 
 
 def _completed(child: SagaFacts, whole: bool) -> int:
@@ -106,14 +105,13 @@ def _undo(facts: Facts, saga: SagaFacts, name: str, child: SagaFacts, completed:
     effects = sorted(at for call in undos for at, _, _ in call.effective if at > completed)
     if not asked and not effects:
         return
-    undo = saga.calls[name, COMPENSATION] = saga.back[name] = _new(child)
+    undo = saga.calls[name, COMPENSATION] = saga.back[name] = CallFacts()
     undone = bool(effects) and not any(_stands(child, step) for step in child.definition.steps)
     message = facts.history.rows[effects[-1] if effects else asked[-1][0]][MSG]
-    first = asked[0][0] if asked else _sent(facts, message)
-    if first in {at for at, _, _ in asked}:
-        undo.sends = [(first, message, None)]
+    if asked:
+        undo.sends = [(asked[0][0], message, None)]
     else:  # it was an actor who undid it
-        undo.beside = [(first, message, None)]
+        undo.beside = [(_sent(facts, message), message, None)]
     if undone:
         undo.effective = [(effects[-1], None, None)]
         undo.applied = effects[-1]
@@ -132,13 +130,9 @@ def _stands(child: SagaFacts, step: Step) -> bool:
     return (step.can_be_undone or step.pivot) and child.net(step.name) > 0
 
 
-def _new(child: SagaFacts) -> CallFacts:
-    return type(next(iter(child.calls.values())))()
-
-
 def left_alone(saga: SagaFacts, left: list[str], missing: list[str]) -> str:
-    """What is wrong between a saga and its children, where ``left`` is in effect and ``missing`` is not: the anomaly,
-    "" where it is about more than them."""
+    """The anomaly between a saga and its children, where ``left`` is in effect and ``missing`` is not; "" where it is
+    about more than them."""
     if saga.children.keys() >= set(left):
         return "child without its parent"
     undone = [name for name in missing if name in saga.children and (name, COMPENSATION) in saga.calls]

@@ -39,9 +39,9 @@ def monotone_terminal(facts: Facts) -> Checked:
             continue
         exercised = True
         first_at, first, _ = saga.claims[0]
-        undoable = bool(parent_of(saga.id))  # with its parent, after it was completed
+        undoable = first == COMPLETED and bool(parent_of(saga.id))  # with its parent
         for at, outcome, _ in saga.claims[1:]:
-            if undoable and first == COMPLETED and outcome in (COMPENSATED, STUCK):
+            if undoable and outcome in (COMPENSATED, STUCK):
                 continue
             if outcome != first and not (first == STUCK and (outcome == COMPENSATED or _called(saga))):
                 found.append(_second_end(saga, first, outcome, at))
@@ -49,7 +49,7 @@ def monotone_terminal(facts: Facts) -> Checked:
         if first not in (COMPLETED, COMPENSATED):
             continue
         for (step, direction), call in saga.calls.items():
-            if undoable and first == COMPLETED and direction == COMPENSATION:
+            if undoable and direction == COMPENSATION:
                 continue
             late = [at for at, _, _ in call.effective if at > first_at and not _mends(facts, direction, at)]
             if late:
@@ -178,7 +178,7 @@ def _hollow(saga: SagaFacts, step: Step, claim: int) -> Violation:
 
 
 def _instead(saga: SagaFacts, step: Step, claim: int) -> str:
-    """What had come of a step that was not in effect by then."""
+    """Say what had become of a step that was not in effect by then."""
     call = saga.calls.get((step.name, FORWARD))
     if call is None or not any(at < claim for at, _, _ in (*call.sends, *call.beside)):
         return "had never been asked for"

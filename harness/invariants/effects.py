@@ -511,7 +511,7 @@ def _overdrawn(saga: SagaFacts, found: Overdraft) -> Violation:
 
 
 def _took(saga: SagaFacts, found: Overdraft) -> bool:
-    """What was used up had been taken at all."""
+    """True if what was used up had been taken at all."""
     return any(at < found.position for at, _, _ in saga.calls[found.source, FORWARD].effective)
 
 
@@ -555,7 +555,7 @@ def ownership(facts: Facts) -> Checked:
 
 
 def _on_nothing(facts: Facts, saga: SagaFacts, step: str, position: int) -> str:
-    """How an undo found nothing of its saga's."""
+    """Say why an undo found nothing of its saga's."""
     forward, operation = saga.calls.get((step, FORWARD)), facts.saga.operation(step, FORWARD)
     if forward is None or not any(at < position for at, _, _ in forward.effective):
         return f"although {operation} had taken nothing"

@@ -87,7 +87,7 @@ def _due(saga: SagaFacts, kinds: set[str], step: str, direction: str, position: 
 def _undone(saga: SagaFacts, step: str, position: int) -> bool:
     """An undo of the step had been answered with success before that position."""
     undo = saga.calls.get((step, COMPENSATION))
-    return undo is not None and undo.answered_ok is not None and undo.answered_ok < position
+    return undo is not None and undo.succeeded_before(position)
 
 
 def _not_yet(

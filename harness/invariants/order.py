@@ -122,7 +122,7 @@ def _too_early(facts: Facts, saga: SagaFacts, undone: list[str]) -> list[Violati
             if call is None or early not in saga.definition.ancestors[step.name]:
                 continue
             undo = saga.calls.get((step.name, COMPENSATION))
-            if undo is not None and (undo.answered_ok or sent) < sent:
+            if undo is not None and undo.succeeded_before(sent):
                 continue  # it was undone, or barred from ever taking effect
             for position, message, key in call.sends:
                 settled = min(call.given_up.get(message, sent + 1), call.definite(message, key, sent + 1))
@@ -197,7 +197,7 @@ def _undone_beside(saga: SagaFacts, step: str) -> bool:
 
 
 def _ran_out(saga: SagaFacts, step: str) -> bool:
-    """What the step had taken has run out, all of it: there is nothing to undo."""
+    """True if all that the step had taken has run out: there is nothing to undo."""
     return bool(saga.calls[step, FORWARD].expired) and saga.net(step) <= 0
 
 
@@ -371,7 +371,7 @@ def passed_over(saga: SagaFacts, step: str) -> bool:
 
 
 def _kept_back(facts: Facts, saga: SagaFacts, step: str, failing: list[str]) -> str:
-    """How it came that the effect of a step was not undone, or not all of it."""
+    """Say why the effect of a step was not undone, or not all of it."""
     given = saga.sums.get(step)
     if given is not None and given.given > 0:
         return f"gave back {spelled(given.given)} of {spelled(given.taken)}, and nobody gave back the rest"
@@ -385,7 +385,7 @@ _UNKNOWN: Final = "in effect or not: nobody knows"
 
 
 def _came_to(undo: CallFacts | None) -> str:
-    """What became of the last attempt of an undo."""
+    """Say what became of the last attempt of an undo."""
     answers = sorted(undo.answers.values()) if undo is not None else []
     waited = max(undo.given_up.values(), default=-1) if undo is not None else -1
     if not answers or answers[-1][0] < waited:

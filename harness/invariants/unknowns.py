@@ -73,7 +73,7 @@ def _built_on(facts: Facts, saga: SagaFacts, step: Step, call: CallFacts, unknow
         if any(at < sent and answer != "error" and knew(facts, at, sent) for at, answer in call.answers.values()):
             continue
         undo = saga.calls.get((step.name, COMPENSATION))
-        if undo is not None and undo.answered_ok is not None and undo.answered_ok < sent:
+        if undo is not None and undo.succeeded_before(sent):
             continue  # it was left out, or undone: what the saga then goes on to do is no matter of the unknown
         return Violation(
             invariant="I6",
