@@ -236,14 +236,18 @@ bad(
 
 # -- amounts ---------------------------------------------------------------------------------
 
-good(
-    "I17",
-    "three refunds add up to what was captured",
-    """
+CAPTURED_NOT_PACKED = """
     submit
     call bank.hold key=h amount=100
     call bank.capture key=c amount=100
     refused shipping.pack key=s
+"""
+
+good(
+    "I17",
+    "three refunds add up to what was captured",
+    f"""
+    {CAPTURED_NOT_PACKED}
     call bank.refund key=r1 amount=33
     call bank.refund key=r2 amount=33
     call bank.refund key=r3 amount=34
@@ -269,11 +273,8 @@ bad(
     "I19",
     "parts do not add up",
     "each part is rounded by itself, and a cent stays",
-    """
-    submit
-    call bank.hold key=h amount=100
-    call bank.capture key=c amount=100
-    refused shipping.pack key=s
+    f"""
+    {CAPTURED_NOT_PACKED}
     call bank.refund key=r1 amount=33
     call bank.refund key=r2 amount=33
     send bank.refund key=r3 amount=33 -> m3  <--
@@ -289,11 +290,8 @@ bad(
     "I17",
     "more than there was",
     "more is refunded than was captured",
-    """
-    submit
-    call bank.hold key=h amount=100
-    call bank.capture key=c amount=100
-    refused shipping.pack key=s
+    f"""
+    {CAPTURED_NOT_PACKED}
     call bank.refund key=r1 amount=60
     send bank.refund key=r2 amount=60 -> m1
     apply m1  <--
@@ -308,11 +306,8 @@ bad(
     "I1",
     "duplicate effect",
     "one part is refunded twice under its key",
-    """
-    submit
-    call bank.hold key=h amount=100
-    call bank.capture key=c amount=100
-    refused shipping.pack key=s
+    f"""
+    {CAPTURED_NOT_PACKED}
     call bank.refund key=r1 amount=50
     send bank.refund key=r1 amount=50 -> m1
     apply m1  <--
@@ -330,11 +325,8 @@ bad(
 good(
     "I2",
     "what was captured is refunded, and the hold is not voided",
-    """
-    submit
-    call bank.hold key=h amount=100
-    call bank.capture key=c amount=100
-    refused shipping.pack key=s
+    f"""
+    {CAPTURED_NOT_PACKED}
     call bank.refund key=c amount=100
     tell compensated
     """,
@@ -343,11 +335,8 @@ good(
 good(
     "I11",
     "the void is refused after the capture, and taken for done",
-    """
-    submit
-    call bank.hold key=h amount=100
-    call bank.capture key=c amount=100
-    refused shipping.pack key=s
+    f"""
+    {CAPTURED_NOT_PACKED}
     call bank.refund key=c amount=100
     refused bank.void key=h amount=100
     tell compensated
@@ -553,11 +542,8 @@ bad(
     "I11",
     "undo kept back",
     "the rollback ends with a part given back, while another undo failed",
-    """
-    submit
-    call bank.hold key=h amount=100
-    call bank.capture key=c amount=100
-    refused shipping.pack key=s
+    f"""
+    {CAPTURED_NOT_PACKED}
     call bank.refund key=r1 amount=40
     send bank.refund key=r2 amount=20 -> m3
     lost m3 request

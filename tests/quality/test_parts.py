@@ -22,8 +22,8 @@ from sagafuzz.adapters.zoo.payments import (
     RoundsEachPart,
     VoidRefusedEndsCancelling,
 )
-from sagafuzz.exploration.detecting import acquit, find_out
-from sagafuzz.exploration.quiet import quiet
+
+from .judging import assert_found, assert_not_blamed
 
 
 class Store:
@@ -135,23 +135,15 @@ WRONG = {
 
 @pytest.mark.parametrize("name", RIGHT)
 def test_what_is_right_is_not_blamed_at_one_fault(name: str) -> None:
-    with quiet():
-        plans, blamed, _ = acquit(RIGHT[name], 1)
-    assert blamed == ()
-    assert plans > 50
+    assert_not_blamed(RIGHT[name], 1, more_than=50)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", RIGHT)
 def test_what_is_right_is_not_blamed_at_two_faults(name: str) -> None:
-    with quiet():
-        assert acquit(RIGHT[name], 2)[1] == ()
+    assert_not_blamed(RIGHT[name], 2)
 
 
 @pytest.mark.parametrize("name", WRONG)
 def test_what_is_wrong_is_found_by_the_invariant_that_names_it(name: str) -> None:
-    adapter, invariant = WRONG[name]
-    with quiet():
-        search = find_out(adapter, (invariant,), 0)
-    assert search.shrunk is not None
-    assert search.shrunk.violation.invariant == invariant
+    assert_found(*WRONG[name])
