@@ -44,6 +44,7 @@ from ..verdict import Violation
 from .drawn import trace_class
 from .driver import FAULTY_ACTIONS, Driver, expect_program_again, spared
 from .parting import NotDeterministic
+from .seeding import by_the_seed_alone
 
 _MESSAGES = st.integers(min_value=0, max_value=5)
 _LUCK = st.integers(min_value=0, max_value=7)
@@ -369,7 +370,8 @@ def search(
         report_multiple_bugs=False,
     )
     try:
-        run_state_machine_as_test(hypothesis.seed(seed)(subclass), settings=settings)
+        with by_the_seed_alone():
+            run_state_machine_as_test(hypothesis.seed(seed)(subclass), settings=settings)
     except SagaViolation as found:
         return found.failure, subclass.steps_run
     except Stopped:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import importlib
 import threading
+from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -228,6 +231,23 @@ def test_a_system_that_runs_for_ever_ends_the_search_after_a_few_examples() -> N
     known = frozenset({failure.violation.signature})
     search(system(asks_for_ever), examples=200, seed=1, ignore=known, livelocks=livelocks)
     assert livelocks.count == livelocks.most == MAX_LIVELOCKS
+
+
+def test_what_is_drawn_follows_from_the_seed_alone_whichever_modules_are_imported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Hypothesis takes numbers from the source of the project's modules, of which others are imported elsewhere."""
+
+    def drawn() -> Counter[bytes]:
+        classes: Counter[bytes] = Counter()
+        search(load("reference"), examples=100, seed=0, classes=classes)
+        return classes
+
+    before = drawn()
+    (tmp_path / "full_of_numbers.py").write_text(f"NUMBERS = {list(range(101, 255))}", encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    importlib.import_module("full_of_numbers")
+    assert drawn() == before
 
 
 def test_a_campaign_says_that_its_examples_ran_for_ever() -> None:
