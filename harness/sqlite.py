@@ -10,6 +10,7 @@ import re
 import sqlite3
 import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
@@ -65,6 +66,23 @@ _MAX_KNOWN: Final = 1_024
 _by_text: Final[dict[str, Effect]] = {}  # of statements that are the same in every database
 _of_tables: Final[dict[str, Effect]] = {}  # of those that are so wherever they can be prepared: who runs a statement
 # in one new database after the other need not ask what it does, only whether its tables are there
+
+
+def write_ahead(connection: sqlite3.Connection, patience_s: float = 10.0) -> None:
+    """Switch the database to a write-ahead log. Raises OperationalError after that many seconds of a lock.
+
+    SQLite does not wait for a lock here, whatever the connection's timeout: of two processes that open a new
+    database at once, one is told at once that it is locked."""
+    end = time.monotonic() + patience_s
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > end:
+                raise
+            time.sleep(0.002)
+        else:
+            return
 
 
 class WatchedConnection(sqlite3.Connection):

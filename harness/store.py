@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from . import __version__
 from .errors import UsageError
+from .sqlite import write_ahead
 
 STORE_FILE: Final = "campaign.sqlite"
 SCHEMA: Final = 3
@@ -121,7 +122,7 @@ def find(place: Path) -> Store | None:
 
 def _connect(path: Path, mode: str) -> sqlite3.Connection:
     connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode={mode}", uri=True, isolation_level=None)
-    connection.execute("PRAGMA journal_mode = WAL")
+    write_ahead(connection)
     connection.execute("PRAGMA synchronous = NORMAL")
     return connection
 

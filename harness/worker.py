@@ -30,7 +30,7 @@ from .errors import UsageError
 from .messages import Message
 from .ports import CallTimeout, PortError, Rejected, StoreUnavailable, Unavailable
 from .saga import Outcome
-from .sqlite import WatchedConnection
+from .sqlite import WatchedConnection, write_ahead
 
 __all__ = [
     "CallTimeout",
@@ -243,7 +243,7 @@ def connect(name: str, factory: type[_Connection], isolation_level: str | None) 
     level = cast("Any", isolation_level)  # typeshed knows fewer than SQLite takes
     connection = sqlite3.connect(path, isolation_level=level, check_same_thread=False, timeout=10, factory=factory)
     connection.execute("PRAGMA synchronous=OFF")  # a commit outlives every process; not the machine's power
-    connection.execute("PRAGMA journal_mode=WAL")
+    write_ahead(connection)
     return connection
 
 

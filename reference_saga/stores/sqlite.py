@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from ...errors import UsageError
 from ...ports import Conflict, StoreUnavailable
+from ...sqlite import write_ahead
 from ..ports import Listed
 from ..threads import PerThread
 
@@ -82,7 +83,7 @@ class SQLiteStore:
 def connect(path: str | Path) -> sqlite3.Connection:
     """A connection in autocommit mode that waits for others and loses nothing that it acknowledged."""
     connection = sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
-    connection.execute("PRAGMA journal_mode = WAL")
+    write_ahead(connection, _BUSY_S)
     connection.execute("PRAGMA synchronous = FULL")
     return connection
 

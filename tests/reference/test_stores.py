@@ -106,6 +106,15 @@ def test_a_killed_writer_loses_nothing_that_was_acknowledged_and_tears_nothing(k
             assert listed == [("a", kept["revision"])]
 
 
+def test_a_new_sqlite_database_that_another_process_is_making_is_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / "new.db"
+    other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")
+    threading.Timer(0.1, other.commit).start()
+    assert on_sqlite.SQLiteStore(path).open() == []
+    other.close()
+
+
 def test_an_sqlite_database_of_the_first_version_is_brought_up_to_date(tmp_path: Path) -> None:
     old = on_sqlite.connect(tmp_path / "old.db")
     on_sqlite.migrate(old, on_sqlite.MIGRATIONS, upto=1)
