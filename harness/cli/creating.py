@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 import click
+from click.core import ParameterSource
 
 from ..errors import UsageError
 from ..writing import write_file
@@ -81,7 +82,8 @@ SKELETONS: Final[Mapping[str, Skeleton]] = {
     show_default=True,
     help=f"What a plain saga is about: {'; '.join(f'{name}, {shown.about}' for name, shown in EXAMPLES.items())}.",
 )
-def init(folder: Path, engine: str, example: str) -> int:
+@click.pass_context
+def init(context: click.Context, folder: Path, engine: str, example: str) -> int:
     """Write a small correct saga, what tells sagafuzz of it and a test into FOLDER (the current one), to start from.
 
     Nothing that is there is overwritten. Afterwards put your own code in the place of checkout.py or worker.py:
@@ -91,10 +93,12 @@ def init(folder: Path, engine: str, example: str) -> int:
     sagafuzz init shop --engine live
     sagafuzz init shop --example payment
     """
-    usual = example == USUAL
-    if not usual and engine != PLAIN:
-        raise UsageError(f"init: --example {example} is written for --engine {PLAIN}; leave one of them out")
-    skeleton, source = (SKELETONS[engine], engine) if usual else (EXAMPLES[example], example)
+    if engine != PLAIN and context.get_parameter_source("example") is not ParameterSource.DEFAULT:
+        raise UsageError(
+            f"init: --example {example} is written for --engine {PLAIN}, and --engine {engine} has one subject; "
+            f"write 'sagafuzz init --example {example}' or 'sagafuzz init --engine {engine}'"
+        )
+    skeleton, source = (EXAMPLES[example], example) if engine == PLAIN else (SKELETONS[engine], engine)
     there = [name for name in skeleton.files if (folder / name).exists()]
     if there:
         raise UsageError(f"init: {str(folder / there[0])!r} is there already; name another folder")

@@ -33,34 +33,33 @@ from .registry import Checked, Usual, invariant
 def monotone_terminal(facts: Facts) -> Checked:
     """Judged from the first terminal claim on. From "stuck" a person may lead to "compensated", and, where one was
     called, to "completed". A saga that is a step of another one may be undone with it after it was completed."""
-    exercised, found = False, []
+    exercised = False
+    found: list[Violation] = []
     for saga in facts.sagas.values():
         if not saga.claims:
             continue
         exercised = True
         first_at, first, _ = saga.claims[0]
         undoable = first == COMPLETED and bool(parent_of(saga.id))  # with its parent
-        for at, outcome, _ in saga.claims[1:]:
-            if undoable and outcome in (COMPENSATED, STUCK):
-                continue
-            if outcome != first and not (first == STUCK and (outcome == COMPENSATED or _called(saga))):
-                found.append(_second_end(saga, first, outcome, at))
-                break
+        found += _second_ends(saga, undoable=undoable)
         if first not in (COMPLETED, COMPENSATED):
             continue
+        undone_at = first_at
+        if undoable:
+            undone_at = next((at for at, outcome, _ in saga.claims if outcome == COMPENSATED), len(facts.history.rows))
         for (step, direction), call in saga.calls.items():
-            if undoable and direction == COMPENSATION:
-                continue
-            late = [at for at, _, _ in call.effective if at > first_at and not _mends(facts, direction, at)]
+            end_at = undone_at if direction == COMPENSATION else first_at
+            late = [at for at, _, _ in call.effective if at > end_at and not _mends(facts, direction, at)]
             if late:
                 operation = facts.saga.operation(step, direction)
+                end = first if end_at == first_at else COMPENSATED
                 found.append(
                     Violation(
                         invariant="I15",
                         anomaly="effect after the end",
                         sentence=f"{operation} for {saga.id}{facts.hand(late[0])} took effect after the saga was "
-                        f"called {first}",
-                        expected=f"no effect after {first!r}",
+                        f"called {end}",
+                        expected=f"no effect after {end!r}",
                         got=f"{operation} in effect",
                         saga=saga.id,
                         step=step,
@@ -78,6 +77,19 @@ def _mends(facts: Facts, direction: str, at: int) -> bool:
 
 def _called(saga: SagaFacts) -> bool:
     return bool(saga.dead and saga.alerts)
+
+
+def _second_ends(saga: SagaFacts, *, undoable: bool) -> Iterator[Violation]:
+    """The first claim that the one before it does not allow; an ``undoable`` saga goes from one end to the next."""
+    end = saga.claims[0][1]
+    for at, outcome, _ in saga.claims[1:]:
+        if outcome == end or (end == STUCK and (outcome == COMPENSATED or _called(saga))):
+            end = outcome if undoable else end
+        elif undoable and end == COMPLETED:
+            end = outcome
+        else:
+            yield _second_end(saga, end, outcome, at)
+            return
 
 
 def _second_end(saga: SagaFacts, first: str, second: str, position: int) -> Violation:

@@ -87,10 +87,11 @@ def test_a_mistake_in_an_example_is_found_by_its_own_test(sagafuzz: Run, example
     assert "VIOLATED" in ran.stdout
 
 
-def test_an_example_is_of_a_plain_saga(sagafuzz: Run) -> None:
-    result = sagafuzz("init", "--engine", "live", "--example", "payment")
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_an_example_is_of_a_plain_saga(sagafuzz: Run, example: str) -> None:
+    result = sagafuzz("init", "--engine", "live", "--example", example)
     assert result.code == 2
-    assert "--example payment is written for --engine plain" in result.complaint
+    assert f"write 'sagafuzz init --example {example}' or 'sagafuzz init --engine live'" in result.complaint
     assert not [*Path().iterdir()]
 
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+import sagafuzz
 from sagafuzz import Adapter, Plan, Scenario
 from sagafuzz.errors import UsageError
 from sagafuzz.exploration.campaign import Campaign
@@ -13,9 +14,10 @@ from sagafuzz.exploration.enumerator import Enumerator
 from sagafuzz.exploration.judge import Judge, outcome_of
 from sagafuzz.exploration.quiet import fewer_collections, quiet
 from sagafuzz.exploration.reductions import REDUCTIONS, SHAPING, SYMMETRY
-from sagafuzz.exploration.reductions.symmetry import every_order, told_by_ids
+from sagafuzz.exploration.reductions.symmetry import _renamed, every_order, told_by_ids
 from sagafuzz.exploration.settings import Settings
 from sagafuzz.loading import load
+from sagafuzz.ports import ADAPTER_ATTRIBUTE
 from sagafuzz.simulator import Setup
 
 from ..quality.broken_systems import BROKEN, CLASSICS
@@ -108,6 +110,34 @@ def test_recovery_by_id_is_seen() -> None:
     setup = Setup(adapter=load("reference"), scenario=BOTH)
     expected = "crash-after-log at saga-2: write 'create + intent order', submitted as saga-2, saga-1: event"
     assert told_by_ids(setup, plans(setup)).startswith(expected)
+
+
+ORDERED = sagafuzz.Saga("ordered", [sagafuzz.Step("payment", "payment.charge", undo="payment.refund")])
+
+
+@pytest.mark.parametrize(
+    ("note", "told"), [("of {id}", False), ("x{id}y", False), ("saga-1", True), ("msaga-1", True), ("saga-10", False)]
+)
+def test_what_looks_like_an_id_and_is_none_is_told_apart_from_one(note: str, *, told: bool) -> None:
+    """A name that is exchanged by mistake is one that stays as it was in the other run: nothing is spared for it."""
+
+    @sagafuzz.adapter(saga=ORDERED)
+    class Noted:
+        def boot(self, world: sagafuzz.World) -> None:
+            self.world = world
+
+        def run(self, order: sagafuzz.Order) -> bool:
+            self.world.call("payment.charge", saga=order.id, key=order.id, note=note.format(id=order.id))
+            return True
+
+    adapter = getattr(Noted, ADAPTER_ATTRIBUTE)
+    setup = Setup(adapter=adapter, scenario=BOTH)
+    assert bool(told_by_ids(setup, [Plan()])) == told
+
+
+def test_ids_of_two_digits_are_exchanged_whole() -> None:
+    names = {"saga-1": "saga-10", "saga-10": "saga-1"}
+    assert _renamed(("saga-1", ("saga-10.ship", "saga-100"), 1), names) == ("saga-10", ("saga-1.ship", "saga-100"), 1)
 
 
 # -- in a campaign -----------------------------------------------------------------------------------------

@@ -61,6 +61,21 @@ for id, says in {
         ORDER,
     )
 good(
+    "I15",
+    "a shipment that could not be undone is in a person's hands, who undoes it",
+    f"""
+    {PAID_AND_SHIPPED}
+    refused billing.issue key=b
+    saga-1.ship: dead-letter
+    saga-1.ship: alert
+    saga-1.ship: terminal stuck
+    {UNSHIPPED}
+    call payment.refund key=p
+    tell compensated
+    """,
+    ORDER,
+)
+good(
     "I16",
     "who asked for the shipment was told that it is completed, and later that it was undone with its order",
     f"""
@@ -306,6 +321,42 @@ bad(
     """,
     names="shipment for saga-1 took effect after the saga was called compensated",
     at="ship F",
+    definition=ORDER,
+)
+bad(
+    "I15",
+    "two ends",
+    "the shipment was undone with its order, and its own process calls it completed again",
+    f"""
+    {PAID_AND_SHIPPED}
+    refused billing.issue key=b
+    {UNSHIPPED}
+    call payment.refund key=p
+    tell compensated
+    saga-1.ship: terminal completed  <--
+    """,
+    names="saga-1.ship was called compensated, and later completed",
+    saga="saga-1.ship",
+    definition=ORDER,
+)
+bad(
+    "I15",
+    "effect after the end",
+    "the shipment is undone once more when it was called compensated",
+    f"""
+    {PAID_AND_SHIPPED}
+    refused billing.issue key=b
+    saga-1.ship: call carrier.cancel key=c
+    saga-1.ship: terminal compensated
+    saga-1.ship: send warehouse.unpack key=w -> m1
+    saga-1.ship: apply m1  <--
+    saga-1.ship: ack m1
+    call payment.refund key=p
+    tell compensated
+    """,
+    names="warehouse.unpack for saga-1.ship took effect after the saga was called compensated",
+    saga="saga-1.ship",
+    at="parcel C",
     definition=ORDER,
 )
 bad(
