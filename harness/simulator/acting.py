@@ -52,6 +52,9 @@ class Acting(Incarnation):
     def spawn_user(self, function: Callable[..., Any], *args: Any) -> None:
         raise NotImplementedError("an actor has one task")
 
+    def start_thread(self, saga: str, main: Callable[[], object]) -> Task:
+        return self.spawn("thread", saga, main)
+
     def receive(self, letter: Letter) -> None:
         raise NotImplementedError("an actor is sent no message")
 

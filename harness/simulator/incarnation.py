@@ -74,6 +74,10 @@ class Incarnation:
         """`World.spawn`: a task of the user's own beside the sagas."""
 
     @abstractmethod
+    def start_thread(self, saga: str, main: Callable[[], object]) -> Task:
+        """Start a thread of the user's own, which works for a saga."""
+
+    @abstractmethod
     def receive(self, letter: Any) -> None:
         """Let the adapter handle a message (a `Letter`), beside whatever else it does."""
 

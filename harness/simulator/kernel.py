@@ -20,7 +20,7 @@ from greenlet import GreenletExit, getcurrent, greenlet
 from greenlet import error as greenlet_error
 
 from ..ports import ProcessCrashed
-from .timers import LOOP, RESUME, WAKE, Entry
+from .timers import LOOP, PATIENCE, RESUME, WAKE, Entry
 
 EPOCH_S: Final = 1_700_000_000.0
 """The wall clock at the start of every run, in Unix seconds."""
@@ -32,6 +32,9 @@ NO_LIMIT: Final = sys.maxsize
 
 LIVELOCK: Final = "livelock"
 """Why a run was cut short: it goes round without an end."""
+
+_WAITS: Final = (WAKE, LOOP, PATIENCE)
+"""The timers of tasks that wait for a time to pass."""
 
 MAX_DEAD_CALLS: Final = 1_000
 """Port calls that a dead incarnation may try before its task is abandoned."""
@@ -181,13 +184,14 @@ class Kernel:
     @property
     def only_waits(self) -> bool:
         """True if all that will still happen is that tasks go on which wait for a time to pass."""
-        return not self._runnable and all(what in (WAKE, LOOP) for _, _, what, _ in self.timers)
+        return not self._runnable and all(what in _WAITS for _, _, what, _ in self.timers)
 
     def skip(self, by_us: int, since: int) -> bool:
         """Let time pass in which nobody does anything: whoever began to wait after the timer of order ``since`` does so
         for that much longer, or until just before something else is due. False where nothing can be skipped so."""
-        polls = [entry for entry in self.timers if entry[1] > since and entry[2] in (WAKE, LOOP)]
-        others = [entry for entry in self.timers if entry[1] <= since or entry[2] not in (WAKE, LOOP)]
+        left = [entry for entry in self.timers if entry[2] != PATIENCE or not entry[3].over]
+        polls = [entry for entry in left if entry[1] > since and entry[2] in _WAITS]
+        others = [entry for entry in left if entry[1] <= since or entry[2] not in _WAITS]
         if self._runnable or not polls:
             return False
         if others:

@@ -3,9 +3,26 @@
 from __future__ import annotations
 
 from collections import deque
+from contextlib import suppress
+from typing import Protocol
 
 from .kernel import Kernel, Task
 from .timers import PATIENCE
+
+
+class Waiting(Protocol):
+    """What waits until a time is over: ``over`` once it does not any more."""
+
+    over: bool
+
+    def go(self, *, in_time: bool) -> None:
+        """Go on, now that the time is over."""
+
+
+def expect(kernel: Kernel, delay_us: int, waiting: Waiting) -> None:
+    """Let it go on in ``delay_us``, out of time."""
+    kernel.acts[PATIENCE] = _impatient
+    kernel.at(delay_us, PATIENCE, waiting)
 
 
 class Parked:
@@ -38,12 +55,18 @@ class Waiters:
         parked = Parked(kernel, task)
         self._parked.append(parked)
         if seconds is not None:
-            kernel.acts[PATIENCE] = _impatient
-            kernel.at(max(1, round(seconds * 1e6)), PATIENCE, parked)
+            expect(kernel, max(1, round(seconds * 1e6)), parked)
         try:
             return bool(kernel.block(task))
         finally:
             parked.over = True
+            with suppress(ValueError):  # whoever let it go on has taken it out
+                self._parked.remove(parked)
+
+    @property
+    def none(self) -> bool:
+        """True if nobody waits."""
+        return not self._parked
 
     def next(self) -> None:
         """Let the first one go on that still waits."""
@@ -59,5 +82,5 @@ class Waiters:
             self._parked.popleft().go(in_time=True)
 
 
-def _impatient(parked: Parked) -> None:
-    parked.go(in_time=False)
+def _impatient(waiting: Waiting) -> None:
+    waiting.go(in_time=False)

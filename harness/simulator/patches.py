@@ -23,6 +23,7 @@ from .host import Host
 from .inside import enter, simulation
 from .kernel import Spinning
 from .leaving import WAYS_OUT
+from .locks import LOCKS, locks_in_place, renew_conditions
 from .replacing import Replacements
 from .sockets import SOCKETS
 from .threads import THREADS
@@ -34,12 +35,17 @@ SPIN_SECONDS: Final = 10.0
 """Real time after which code under test that touches no port is taken to spin."""
 
 _REPLACEMENTS: Final = Replacements(CLOCKS, CHANCE, WAYS_OUT, SOCKETS, TLS, THREADS, DATABASES)
+_LOCKS: Final = Replacements(LOCKS)
+"""Apart, as locks are taken everywhere: they are in place once a service was run."""
 
 
 @contextmanager
 def virtual(sim: Host) -> Iterator[None]:
     """Answer the standard library's questions from ``sim`` meanwhile."""
     install()
+    if sim.setup.adapter.service is not None and not locks_in_place():
+        _LOCKS.put()
+        renew_conditions(gc.get_objects())
     previous = enter(sim)
     hooks = gc.callbacks[:]  # they may ask for the time, at moments that no plan determines
     gc.callbacks.clear()

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import inspect
 import re
-from collections.abc import Callable
+import sqlite3
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, Final
 
@@ -22,7 +23,7 @@ from .chance import renew
 from .edge import Edges
 from .host import Host, Post
 from .incarnation import Incarnation
-from .kernel import Spinning
+from .kernel import Spinning, Task
 from .letter import Letter
 from .network import Network
 from .replay_log import RECEIVED
@@ -209,7 +210,8 @@ class Process(Incarnation):
         if self._ended_by(error):
             return
         where = place(users(passed(error))) or "?"
-        data = (type(error).__name__, _message(error), f"{method}: {where}", from_a_port(error))
+        of_a_port = from_a_port(error) or (self.net is not None and _of_the_outside(error))
+        data = (type(error).__name__, _message(error), f"{method}: {where}", of_a_port)
         self._host.trace.add(RAISED, self.label, data, saga=saga)
         if method == "boot" and len(self._host.trace.fired) > self._struck_before:
             self._host.crash(self, FAILED_BOOT)  # it ends, and is started again; one that fails by itself stays down
@@ -314,6 +316,9 @@ class Process(Incarnation):
         else:
             self.spawn("spawned", saga, partial(self._guarded, BESIDE, saga, function, *args))
 
+    def start_thread(self, saga: str, main: Callable[[], object]) -> Task:
+        return self.spawn("thread", saga, partial(self._guarded, BESIDE, saga, main))
+
 
 _OURS: Final = (ProcessCrashed, SagafuzzError, GreenletExit, KeyboardInterrupt)
 """What passes through the guard: no doing of the adapter, or not to be laid at its door."""
@@ -337,12 +342,20 @@ def _shown(answer: Any) -> str:
 
 def from_a_port(error: BaseException) -> bool:
     """True if ``error`` is what a port raised, or was raised because of that."""
+    return any(isinstance(each, (PortError, asyncio.CancelledError)) for each in _causes(error))
+
+
+def _of_the_outside(error: BaseException) -> bool:
+    """True if it is what a socket or a database of a service raised, or was raised because of that."""
+    return any(isinstance(each, (OSError, sqlite3.OperationalError)) for each in _causes(error))
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """An error, and what it was raised because of."""
     seen: BaseException | None = error
     while seen is not None:
-        if isinstance(seen, (PortError, asyncio.CancelledError)):
-            return True
+        yield seen
         seen = seen.__cause__ or seen.__context__
-    return False
 
 
 def _message(error: BaseException) -> str:

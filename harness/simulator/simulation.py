@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final, NamedTuple, NoReturn
 
 from greenlet import getcurrent
@@ -46,6 +47,7 @@ from .idle import Signs, without_idle
 from .incarnation import ORCHESTRATOR, Incarnation
 from .inside import within
 from .kernel import LIVELOCK, NO_LIMIT, Kernel, Task
+from .locks import give_back
 from .network import Network
 from .patches import made_inside, virtual
 from .priorities import Priorities
@@ -53,6 +55,7 @@ from .process import Process
 from .resting import Look, first_look, looked
 from .settled import binding_steps, unsettled
 from .setup import Setup
+from .threaded import ThreadedKernel
 from .timers import RESUBMIT, START, START_BESIDE
 from .timers import SUBMIT as SUBMIT_DUE
 
@@ -134,7 +137,8 @@ class Simulation:
                 _can_be_done[fault.kind] = kind
         self.setup = setup
         self.manual = manual
-        self.kernel = kernel = Kernel(horizon_us=0 if manual else HORIZON_US)
+        self.on_close: list[Callable[[], None]] = []
+        self.kernel = kernel = self._kernel(0 if manual else HORIZON_US)
         self.trace = Trace(faults, lambda: kernel.now_us, setup.scenario.spared)
         self.durable = Durable()
         self.services: dict[str, Any] = {} if services is None else services
@@ -149,7 +153,6 @@ class Simulation:
         self.databases: dict[str, str] = {}
         self.resources: dict[str, Any] = {}
         self.remembered: dict[str, Any] = {}
-        self.on_close: list[Callable[[], None]] = []
         self.actors = Actors()
         self.living: list[Process] = []
         self._processes: list[Process] = []
@@ -167,6 +170,14 @@ class Simulation:
         if services is None:
             theirs = setup.adapter.participants or setup.adapter.around
             self.services |= made_inside(self, setup.ledgers) if theirs else setup.ledgers()
+
+    def _kernel(self, horizon_us: int) -> Kernel:
+        """What drives the run; the tasks of a service are threads."""
+        if self.setup.adapter.service is None:
+            return Kernel(horizon_us=horizon_us)
+        kernel = ThreadedKernel(horizon_us=horizon_us)
+        self.on_close.append(partial(give_back, kernel))
+        return kernel
 
     def progress(self) -> Progress:
         """How far it has come, for `restore`: as it was before a process that has booted took its orders."""

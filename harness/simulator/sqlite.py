@@ -7,7 +7,6 @@ import os
 import shutil
 import sqlite3
 import tempfile
-import threading
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cache, partial
@@ -51,8 +50,6 @@ _MOMENTS: Final = {
 _OF_A_MOMENT: Final = {"date": 0, "time": 0, "datetime": 0, "julianday": 0, "unixepoch": 0, "strftime": 1}
 """SQL's functions of a moment, which is now where none is given, and how many arguments come before it."""
 
-_calculator: Final = threading.local()
-
 
 def _of_a_moment(host: Host, name: str, before: int, *values: Any) -> Any:
     """What the function of SQL says, in a simulation whose time is not the machine's."""
@@ -62,10 +59,14 @@ def _of_a_moment(host: Host, name: str, before: int, *values: Any) -> Any:
     if now >= before:
         moment = wall_ns(host) // 1_000_000
         values = (*values[:now], f"{utc_of(moment // 1000)}.{moment % 1000:03}", *values[now + 1 :])
-    if not hasattr(_calculator, "real"):
-        _calculator.real = sqlite3.Connection(":memory:")
     places = ", ".join("?" * len(values))
-    return sqlite3.Cursor(_calculator.real).execute(f"SELECT {name}({places})", values).fetchone()[0]
+    return sqlite3.Cursor(_calculator()).execute(f"SELECT {name}({places})", values).fetchone()[0]
+
+
+@cache
+def _calculator() -> sqlite3.Connection:
+    """A database without tables, for whoever asks what a function says."""
+    return sqlite3.Connection(":memory:", check_same_thread=False)
 
 
 def connect(

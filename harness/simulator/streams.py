@@ -88,6 +88,14 @@ class NetLoop(SimLoop):
         self.rouse()
         return handle
 
+    def run_in_executor(  # type: ignore[override]
+        self, executor: Any, func: Callable[..., Any], *args: Any
+    ) -> asyncio.Future[Any]:
+        """A pool of the user's own is what does it."""
+        if executor is None:
+            return super().run_in_executor(None, func, *args)
+        return asyncio.wrap_future(executor.submit(func, *args), loop=self)
+
     def _asyncgen_finalizer_hook(self, agen: Any) -> None:
         if not self._task.process.dead:  # else it is gone with its process
             super()._asyncgen_finalizer_hook(agen)  # type: ignore[misc]

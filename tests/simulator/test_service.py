@@ -10,7 +10,6 @@ import os
 import sqlite3
 import subprocess
 import sys
-import threading
 import urllib.error
 import urllib.request
 import warnings
@@ -273,14 +272,6 @@ def test_a_server_that_speaks_no_http_is_refused() -> None:
         return 200
 
     assert "speaks no HTTP/1.1 with database:5432" in refused(handler)
-
-
-def test_a_thread_of_the_users_is_refused_as_before() -> None:
-    async def handler(order: str) -> int:
-        threading.Thread(target=print).start()
-        return 200
-
-    assert "starts a real thread" in refused(handler)
 
 
 @pytest.mark.parametrize(
