@@ -378,7 +378,6 @@ class Expire(Effect):
     phases: ClassVar[tuple[str, ...]] = (AT_EFFECT,)
     side: ClassVar[When | None] = AFTER
     noticed_later: ClassVar[bool] = True
-    worlds: ClassVar[frozenset[str]] = frozenset({SIMULATED})
     of_an_effect: ClassVar[bool] = True
     barred: ClassVar[int] = NO_EXPIRY | OWN_EXPIRY | NO_RESERVATION | DECIDED
     after_ms: float

@@ -170,9 +170,10 @@ class Trace:
         saga: str = "",
         step: str = "",
         direction: str = "",
+        msg: int = 0,
     ) -> None:
         """Note an event of ``process``, now."""
-        self.record((self._clock(), kind, process, saga, step, direction, 0, None, 0, data))
+        self.record((self._clock(), kind, process, saga, step, direction, 0, None, msg, data))
 
     def add_of(self, call: Call, kind: str, process: str, data: tuple[Any, ...]) -> None:
         """Note an event of a request, now."""

@@ -236,14 +236,14 @@ class _Narrator:
 
     def touch(self, position: int, event: Event) -> None:
         """What a participant reads, writes or locks is part of its call, and told where it matters."""
-        call = self._calls.get(event.msg)
-        if call is None:
-            return
-        call.draft.rows.append(position)
-        if position in self._forced:
-            version = event.get("version")
-            of = f" v{version}" if version is not None else ""
-            call.draft.fates.append(f"{_TOUCHES[event.kind]} {clean(event.get('entity'), 20)}{of}")
+        call, version = self._calls.get(event.msg), event.get("version")
+        of = f" v{version}" if version is not None else ""
+        text = f"{_TOUCHES[event.kind]} {clean(event.get('entity'), 20)}{of}"
+        if call is not None:
+            call.draft.rows.append(position)
+            call.draft.fates += [text] if position in self._forced else []
+        elif position in self._forced:  # as its own work
+            self._befell(position, event, f"{clean(event.process, LABEL_COLUMNS)} {text} for {event.saga}")
 
     def down(self, position: int, event: Event) -> None:
         fate = "restarts" if event.get("reason") == "restart" else _GOES_DOWN

@@ -201,6 +201,7 @@ CAPABILITY = {
     "restart_ms": "from a crash to the next start",
     "slow_commit_ms": "how much later a slow store answers",
     "forgetting_refusals": "participants that may refuse for a moment, and accept the next attempt",
+    "expiring": "participants whose reservations may run out",
     "key_scope": "how widely a participant knows a key, by its name: `operation`, `account` or `tenant`",
     "max_attempts": "a promise: at most so many requests of a step in a direction; a number, or a table by operation",
     "min_backoff_ms": "a promise: at least so much time between two of them",

@@ -20,7 +20,10 @@ from ..effects import (
     DEAD,
     DECIDED,
     FAILING,
+    NO_EXPIRY,
+    NO_RESERVATION,
     OUTSIDE,
+    OWN_EXPIRY,
     REFUSAL_KEPT,
     AnswerOfAnother,
     Cancel,
@@ -32,6 +35,7 @@ from ..effects import (
     Doings,
     Effect,
     EmptyAnswer,
+    Expire,
     Fail,
     FailUntilRepaired,
     GarbleAnswer,
@@ -101,11 +105,19 @@ class Fate:
 class Injection:
     """Does the effects of faults to the requests of one case, and keeps what lasts."""
 
-    def __init__(self, manifest: Manifest, record: Record, books: Books, host: CaseHost) -> None:
+    def __init__(
+        self,
+        manifest: Manifest,
+        record: Record,
+        books: Books,
+        host: CaseHost,
+        expire: Callable[[Call, float], None],
+    ) -> None:
         self.manifest = manifest
         self.record = record
         self.books = books
         self.host = host
+        self.expire = expire  # (request, after how many seconds)
         self.stuck: set[tuple[str, str]] = set()  # (saga, step) whose compensation fails until healed
         self.cut: dict[str, float] = {}  # participant -> until when no request reaches it
         self.mute: dict[str, float] = {}  # participant -> until when no answer of it arrives
@@ -128,7 +140,16 @@ class Injection:
                 now |= DECIDED
             if call.service not in self.manifest.forgetting_refusals:
                 now |= REFUSAL_KEPT
+            now |= self._lasting(call)
         return impossible(phase, now)
+
+    def _lasting(self, call: Call) -> int:
+        """Why no reservation of it runs out, in the harness's hands; 0 where it may."""
+        if call.service not in self.manifest.expiring:
+            return NO_EXPIRY
+        if not self.books.ledgers[call.service].expires:
+            return OWN_EXPIRY
+        return NO_RESERVATION if call.operation.endswith(".confirm") else 0
 
     def fails(self, call: Call) -> bool:
         """True if it is a compensation that fails until somebody repairs it."""
@@ -277,6 +298,10 @@ class Injection:
         self.record.add(DOWN, call.service, ("restart",), call=call)
         return None
 
+    async def _let_expire(self, effect: Expire, call: Call, kind: FaultKind, reply: Reply | None) -> Reply | None:
+        self.expire(call, effect.after_ms / 1000)
+        return reply
+
     # -- to the answer ---------------------------------------------------------------------------
 
     async def _lose_answer(self, effect: LoseAnswer, call: Call, kind: FaultKind, fate: Fate) -> None:
@@ -333,6 +358,7 @@ _HANDLED: Final[Mapping[type[Effect], Handled]] = {
     Crash: Injection._crash_after,
     Fail: Injection._fail_after,
     RestartParticipant: Injection._restart,
+    Expire: Injection._let_expire,
 }
 _ANSWERING: Final[Mapping[type[Effect], Befall]] = {
     Crash: Injection._crash,

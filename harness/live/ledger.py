@@ -17,7 +17,7 @@ from typing import Any, cast
 from ..saga import QUERY
 from ..simulator import Setup
 from ..simulator.own import UserParticipant
-from ..simulator.participants import ERROR, Later, Ledger, Reply, Row
+from ..simulator.participants import ERROR, OK, Later, Ledger, Reply, Row
 
 _SCHEMA = """
 BEGIN;
@@ -104,6 +104,12 @@ class Books:
     def refuse(self, call: Call, reason: str) -> Reply:
         """Refuse for good, durably."""
         return self._durably(call, lambda ledger: ledger.refuse(cast("Any", call), reason))
+
+    def expire(self, call: Call) -> Reply | None:
+        """Withdraw durably what a request reserved: what it was and how much; None where it is gone or confirmed."""
+        nothing = Reply(OK)
+        reply = self._durably(call, lambda ledger: ledger.expire(cast("Any", call)) or nothing)
+        return None if reply is nothing or reply.answer == ERROR else reply
 
     def decided(self, call: Call) -> bool:
         """True if the answer to this request is already fixed by what is remembered."""

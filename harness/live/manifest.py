@@ -89,8 +89,8 @@ class Capabilities:
     ``recover`` (on_poke), or nothing.
     ``resubmits``: its clients may send an order again; ``wrong_answers``: search answers that are wrong too.
     ``supervised``: something outside restarts it where a saga is stuck.
-    ``forgetting_refusals`` are the participants that do not remember what they refused, ``key_scope`` says how widely
-    a participant knows a key, where that is not the usual.
+    ``forgetting_refusals`` are the participants that do not remember what they refused, ``expiring`` those whose
+    reservations may run out, ``key_scope`` says how widely a participant knows a key, where that is not the usual.
     ``envelope`` names the fields of a request that are headers: they may differ from attempt to attempt.
     ``receives``: the worker knows the command ``receive``; ``emits`` says which operation publishes which topic.
     ``max_attempts``, ``min_backoff_ms`` and ``isolation`` are promises, as those of an adapter.
@@ -117,6 +117,7 @@ class Capabilities:
     restart_ms: int = 0
     slow_commit_ms: int = 100
     forgetting_refusals: tuple[str, ...] = ()
+    expiring: tuple[str, ...] = ()
     key_scope: Mapping[str, str] = field(default_factory=dict)
     max_attempts: int | Mapping[str, int] | None = None
     min_backoff_ms: float | None = None
@@ -223,6 +224,7 @@ def as_adapter(manifest: Manifest, spec: str) -> Adapter:
         call_timeout_ms=manifest.call_timeout_ms,
         restart_ms=manifest.restart_ms,
         forgetting_refusals=manifest.forgetting_refusals,
+        expiring=manifest.expiring,
         key_scope=manifest.key_scope,
         cannot_suffer=tuple(sorted(excluded)),
         supervised=manifest.supervised,
@@ -279,6 +281,7 @@ def hosted(adapter: Adapter, spec: str) -> Adapter:
         call_timeout_ms=500,
         max_recovery_ms=10_000,
         forgetting_refusals=adapter.forgetting_refusals,
+        expiring=adapter.expiring,
         key_scope=adapter.key_scope,
         cannot_suffer=adapter.cannot_suffer,
         supervised=adapter.supervised,

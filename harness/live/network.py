@@ -26,6 +26,7 @@ from ..history import (
     DEAD_LETTER,
     DELIVER,
     ERROR,
+    EXPIRE,
     GARBLED,
     LOST,
     MSG,
@@ -39,7 +40,7 @@ from ..rules import HISTORY, MOMENTS
 from ..saga import COMPENSATION, FORWARD, Outcome, about, instance, problem_with_part
 from ..simulator.participants import ERROR as FAILED
 from ..simulator.participants import OK, REJECTED, Later, Reply, as_state, receipt
-from ..simulator.putting_off import AGAIN_US, MOST_TRIES
+from ..simulator.putting_off import AGAIN_US, MOST_TRIES, direction_of
 from .admission import AdmissionOrder
 from .injection import REFUSED_CONNECTION, CaseHost, Fate, Injection
 from .ledger import Books, Call
@@ -73,7 +74,7 @@ class Network:
         self.books = books
         self.host = host
         self.token = token
-        self.faults = Injection(manifest, record, books, host)
+        self.faults = Injection(manifest, record, books, host, self._expire_later)
         self.mail = Mail(manifest, record, members, host, self._number, self.later)
         self.active = 0
         self._held: list[Call] = []  # copies that arrive after the compensation, or at the end
@@ -282,7 +283,12 @@ class Network:
 
     # -- what participants of the user's own do beside, or put off ---------------------------
 
-    def _note_beside(self, service: str, reply: Reply) -> None:
+    def _note_beside(self, service: str, reply: Reply, own: tuple[str, str, str] | None = None) -> None:
+        """``own`` is the (saga, step, direction) of a transaction that is no request's."""
+        if own is not None and reply.touched:
+            (saga, step, direction), number = own, self._number()
+            for kind, data in reply.touched:
+                self.record.add(kind, service, data, saga=saga, step=step, direction=direction, msg=number)
         for kind, saga, step, direction, data in reply.beside:
             self.record.add(kind, service, data, saga=saga, step=step, direction=direction)
         for later in reply.later:
@@ -293,6 +299,20 @@ class Network:
             await self.mail.publish(
                 service, topic, saga, key, delay_ms / self.manifest.actor_scale, payload, cause=cause
             )
+
+    def _expire_later(self, call: Call, after_s: float) -> None:
+        self.later(after_s, self._run_out(call))
+
+    async def _run_out(self, call: Call) -> None:
+        """The reservation that a request made is withdrawn by its participant, unless it was confirmed or undone."""
+        gone = self.books.expire(call)
+        if gone is None:
+            return
+        self.record.add(EXPIRE, call.service, gone.value, call=call)
+        self._note_beside(call.service, gone, (call.saga, call.step, COMPENSATION))
+        if self.shows_states:
+            self.record.add(STATE, call.service, (self._state(call.service),), call=call)
+        await self._emit(call.service, gone, call.id)
 
     async def _work(self, service: str, later: Later) -> None:
         """A participant does what it has put off; where it cannot, it tries again."""
@@ -309,7 +329,7 @@ class Network:
                 again_s = AGAIN_US / 1e6 * 2**later.tries / self.manifest.actor_scale
                 self.later(again_s, self._work(service, later._replace(tries=later.tries + 1)))
             return
-        self._note_beside(service, reply)
+        self._note_beside(service, reply, (job.saga, job.step, direction_of(later, reply)))
         if self.shows_states and reply.effective:
             self.record.add(STATE, service, (self._state(service),), saga=job.saga, step=job.step)
         await self._emit(service, reply)

@@ -33,13 +33,14 @@ class Record(Trace):
         saga: str = "",
         step: str = "",
         direction: str = "",
+        msg: int = 0,
         call: Call | None = None,
     ) -> None:
         """Note an event, of a request where there is one, now."""
         if call is not None:
             self.add_of(call, kind, process, data)
         else:
-            super().add(kind, process, data, saga=saga, step=step, direction=direction)
+            super().add(kind, process, data, saga=saga, step=step, direction=direction, msg=msg)
         self.changed.set()
 
     def visit(self, site: SiteKey, impossible: Impossible = NOTHING) -> Strike | None:

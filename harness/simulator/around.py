@@ -85,7 +85,7 @@ class Around:
     def subject(self, order: Order) -> str:
         return self.service.subject(order)
 
-    def expire(self, msg: Message) -> tuple[str, int] | None:
+    def expire(self, msg: Message) -> Reply | None:
         self.told = None
         return self.service.expire(msg)
 

@@ -120,7 +120,7 @@ class Network:
         self.down: dict[str, int] = {}  # participant -> until when it refuses connections
         self.attempts: dict[tuple[str, str, str], int] = {}  # (saga, step or operation, direction) -> how often asked
         self.sent = 0  # requests
-        self.put_off = PuttingOff(host, services, self.down, self._handled_work)
+        self.put_off = PuttingOff(host, services, self.down, self._handled_work, self._next)
         self.answers: list[tuple[Message, Any]] | None = [] if self.setup.adapter.wrong_answers else None
         self.kernel.acts |= {
             DELIVERY: self.deliver,
@@ -389,23 +389,24 @@ class Network:
             if self.shows_states and reply.effective:
                 self.note(msg, STATE, msg.service, (self._state(msg.service),))
             if reply.effective and self.emits and (topic := self.emits.get(msg.operation)) is not None:
-                self.emit(msg, p.Emitted(topic, msg.saga, "", 0, dict(p.receipt(reply.value))))
+                self._publish(msg.service, p.Emitted(topic, msg.saga, "", 0, dict(p.receipt(reply.value))), msg.id)
         else:
             self.note(msg, REJECT if reply.answer == p.REJECTED else ERROR, msg.service, (reply.value,))
         for emitted in reply.emitted:
-            self.emit(msg, emitted)
+            self._publish(msg.service, emitted, msg.id)
         return reply
 
-    def emit(self, msg: Message, what: p.Emitted) -> None:
-        """Publish what a participant emitted in the transaction in which it handled ``msg``, which is durable now."""
-        self._publish(msg.service, what, msg.id)
-
     def _publish(self, service: str, what: p.Emitted, cause: int) -> None:
+        """What a participant emitted in a transaction, of the request of that number, is durable now."""
         broker = self.host.broker
         if broker is None:
             self.host.refuse(p.nobody_receives(self.setup.adapter.name, what.topic))
         topic, saga, key, delay_ms, payload = what
         broker.publish(service, topic, saga=saga, key=key, delay_us=int(delay_ms * 1000), payload=payload, cause=cause)
+
+    def _next(self) -> int:
+        self.sent += 1
+        return self.sent
 
     def _handled_work(self, service: str, later: p.Later, reply: p.Reply) -> None:
         """A participant did what it had put off."""
@@ -543,7 +544,10 @@ class Network:
         """The reservation that ``msg`` made is withdrawn by its participant, unless it was confirmed or undone."""
         gone = self.services[msg.service].expire(msg)
         if gone is not None:
-            self.note(msg, EXPIRE, msg.service, gone)
+            self.note(msg, EXPIRE, msg.service, gone.value)
+            self.put_off.note(msg.service, gone, (msg.saga, msg.step, COMPENSATION))
+            for emitted in gone.emitted:
+                self._publish(msg.service, emitted, msg.id)
             if self.shows_states:
                 self.note(msg, STATE, msg.service, (self._state(msg.service),))
 

@@ -153,7 +153,8 @@ class ParticipantTransaction:
                 f"of 0 or more"
             )
         job = Job(what=what, saga=self.saga if saga is None else saga, step=self.step, payload=copied(payload))
-        self.put_off.append((Later(delay_ms, job), volatile))
+        direction = self.direction if job.saga == self.saga else FORWARD  # what is begun for another is no undo of it
+        self.put_off.append((Later(delay_ms, job, direction=direction), volatile))
 
 
 def _is_amount(value: object) -> bool:
@@ -242,16 +243,18 @@ class UserParticipant:
         if not hasattr(self.volatile, "work"):
             what = f"a participant puts {job.what!r} off by tx.later, and does no work"
             raise UsageError(f"{what}; add 'def work(self, job, tx): ...' to {type(self.volatile).__name__}")
-        return self._act((job.saga, job.step, ""), lambda tx: self.volatile.work(job, tx))
+        return self._act((job.saga, job.step, later.direction), lambda tx: self.volatile.work(job, tx))
 
-    def expire(self, msg: Message) -> tuple[str, int] | None:
-        """Let it withdraw what the request reserved; what that was, or None where it withdraws nothing."""
-        request = as_request(msg)
-        call = (msg.saga, msg.step, msg.direction)
-        reply = self._act(call, lambda tx: self.volatile.expire(request, tx))
+    def expire(self, msg: Message) -> Reply | None:
+        """Let it withdraw what the request reserved: what that was, how much, and what it did besides; None where it
+        withdraws nothing."""
+        request, about = as_request(msg), (msg.saga, msg.step)
+        reply = self._act((*about, msg.direction), lambda tx: self.volatile.expire(request, tx))
         if not (reply.effective or any(each.kind == EXPIRE for each in reply.beside)):
             return None
-        return str(msg.payload.get("item", msg.saga)), 1
+        reply.value, reply.effective = (str(msg.payload.get("item", msg.saga)), 1), False
+        reply.beside = [each for each in reply.beside if (each.kind, each.saga, each.step) != (EXPIRE, *about)]
+        return reply
 
     def _act(self, call: tuple[str, str, str], act: Callable[[ParticipantTransaction], Any]) -> Reply:
         """Let it do something in a transaction for (saga, step, direction), which then becomes what is durable. Where

@@ -68,12 +68,14 @@ class Beside(NamedTuple):
 
 class Later(NamedTuple):
     """Work that a transaction puts off. ``life`` is that of the process in whose memory it is held, 0 where it is
-    durable; ``tries`` says how often it was tried in vain."""
+    durable; ``tries`` says how often it was tried in vain, ``direction`` whether it is a part of what was asked for or
+    of an undo."""
 
     delay_ms: float
     job: Job
     life: int = 0
     tries: int = 0
+    direction: str = FORWARD
 
 
 class Reply:
@@ -198,14 +200,15 @@ class Ledger:
             self.closed.discard((msg.saga, msg.step))
             self.given_back.pop((msg.saga, msg.step), None)  # then its row is all by which an undo is known
 
-    def expire(self, msg: Message) -> tuple[str, int] | None:
-        """Withdraw what the request reserved; what it was, or None where it is gone or confirmed."""
+    def expire(self, msg: Message) -> Reply | None:
+        """Withdraw what the request reserved: what it was and how much, as a reply; None where it is gone or
+        confirmed."""
         self.told = None
         for index, row in enumerate(self.rows):
             if row.saga == msg.saga and row.step == msg.step and not row.confirmed:
                 del self.rows[index]
                 self.remove(row.subject, row.amount)
-                return row.subject, row.amount
+                return Reply(OK, (row.subject, row.amount))
         return None
 
     def subject(self, order: Order) -> str:

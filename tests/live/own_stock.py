@@ -72,3 +72,26 @@ class Sale:
 @sagafuzz.adapter(saga=SAGA, scenarios=[sagafuzz.Scenario()], participants={"stock": InMemory}, invariants=RULES)
 class Forgetful(Sale):
     """On a stock that settles in memory."""
+
+
+class Held(Stock):
+    """Settles at once, shows what it writes, and lets a hold run out."""
+
+    def handle(self, request: Request, tx: Transaction) -> Any:
+        if request.direction == "F" and request.saga not in tx.state:
+            tx.balance("held", request.saga, 1)
+            tx.write(request.saga, "held")
+
+    def expire(self, request: Request, tx: Transaction) -> None:
+        tx.balance("held", request.saga, -1)
+        tx.state.pop(request.saga)
+
+
+@sagafuzz.adapter(saga=SAGA, scenarios=[sagafuzz.Scenario()], participants={"stock": Held}, expiring=["stock"])
+class Trusting(Sale):
+    """Does not look whether the hold has run out."""
+
+
+@sagafuzz.adapter(saga=SAGA, scenarios=[sagafuzz.Scenario()], expiring=["stock"])
+class TrustingTheirs(Sale):
+    """On the stock of the harness."""

@@ -73,7 +73,7 @@ def test_real_processes_are_struck_by_nothing_that_they_cannot_suffer() -> None:
     manifest = manifest_of(load(CORRECT))
     assert manifest is not None
     tried = {"duplicate", "slow-answer"}
-    left_to_chance = {*tried, "pause", "cancel", "refused-once", "expiry"}
+    left_to_chance = {*tried, "pause", "cancel", "refused-once", "expiry", "clock-back"}
     system = as_adapter(
         replace(manifest, resume="none", cancel=False, cannot_suffer=tuple(set(FAULT_KINDS) - left_to_chance)), CORRECT
     )
@@ -82,7 +82,8 @@ def test_real_processes_are_struck_by_nothing_that_they_cannot_suffer() -> None:
     why = {entry.kind: entry.reason for entry in found.covered.unreachable if not entry.where}
     assert why["pause"] == "it needs that the adapter has a method recover"
     assert why["refused-once"] == "it needs that the adapter declares forgetting_refusals="
-    assert why["expiry"] == "no system of real processes can be made to suffer it from outside"
+    assert why["expiry"] == "it needs that the adapter declares expiring="
+    assert why["clock-back"] == "no system of real processes can be made to suffer it from outside"
     assert why["lost-ack"] == "the adapter 'python-correct' declares that it cannot suffer it"
 
 

@@ -45,3 +45,18 @@ def test_the_same_is_held_and_broken_in_both_worlds(name: str, kind: str, broken
     assert not ran.blocked
     assert len(ran.run.fired) == len(plan)
     assert seen(here, plan, ran.run) == expected
+
+
+@pytest.mark.parametrize("name", ["Trusting", "TrustingTheirs"])
+def test_the_harness_lets_a_hold_run_out_in_both_worlds(name: str) -> None:
+    simulated, live = load(f"{STOCK}:{name}"), load(f"live:{STOCK}:{name}")
+    plan = fault("expiry", "hold", "F", AT_EFFECT)
+    there = Setup(adapter=simulated, scenario=simulated.scenarios[0])
+    expected = seen(there, plan, simulate(there, plan))
+    here = Setup(adapter=live, scenario=live.scenarios[0])
+    assert "expiry" in here.kinds
+    (ran,) = run_plans(here, plan)
+    assert not ran.blocked and len(ran.run.fired) == 1
+    assert "EXPIRE" in {row[1] for row in ran.run.rows}
+    assert seen(here, plan, ran.run) == expected
+    assert expected[1] == ([("held", 1, 1), ("held", -1, 0)] if name == "Trusting" else [])

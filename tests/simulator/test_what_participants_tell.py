@@ -116,6 +116,69 @@ class InMemory(Later):
     volatile = True
 
 
+class InTwoGoes:
+    """Reads a tariff when it accepts, and writes by it in a transaction of its own."""
+
+    def handle(self, request: Request, tx: Transaction) -> Any:
+        if request.direction == "F":
+            tx.read("tariff")
+        tx.later("book")
+
+    def work(self, job: Job, tx: Transaction) -> None:
+        tx.read("tariff")
+        tx.write("tariff", job.saga)
+        tx.lock("tariff")
+
+
+def test_what_it_reads_and_writes_when_it_works_is_shown_as_of_the_request_that_put_it_off(lab: Laboratory) -> None:
+    def run(world: Any, order: Any) -> bool:
+        for operation in ("payment.charge", "payment.refund"):
+            world.call(operation, saga=order.id, key=operation)
+        world.sleep(1)
+        return True
+
+    system = lab.system(run, participants={"payment": InTwoGoes}, isolation=["lost-update"])
+    trial = lab.trial(system)
+    shown = trial.of("READ", "WRITE", "HOLD")
+    assert [(event.kind, event.direction) for event in shown] == [
+        ("READ", "F"),
+        *[(kind, direction) for direction in "FC" for kind in ("READ", "WRITE", "HOLD")],
+    ]
+    assert len({event.msg for event in shown}) == 3, "each transaction has a number of its own"
+    assert {(event.step, event.saga) for event in shown} == {("pay", "saga-1")}
+
+
+class Overwrites:
+    """Reads the stock when it is asked, and writes what it computed of that half a second later."""
+
+    def handle(self, request: Request, tx: Transaction) -> Any:
+        if request.direction == "F":
+            tx.later("write", delay_ms=500, left=tx.read("stock", 10) - 1)
+
+    def work(self, job: Job, tx: Transaction) -> None:
+        tx.write("stock", job.payload["left"])
+        tx.effect(job.saga, job.step)
+
+
+class LooksAgain(Overwrites):
+    def work(self, job: Job, tx: Transaction) -> None:
+        tx.write("stock", tx.read("stock", 10) - 1)
+        tx.effect(job.saga, job.step)
+
+
+@pytest.mark.parametrize(("stock", "found"), [(Overwrites, ["lost-update"]), (LooksAgain, [])])
+def test_an_update_that_its_work_loses_is_told(lab: Laboratory, stock: Any, found: list[str]) -> None:
+    def run(world: Any, order: Any) -> bool:
+        world.call("payment.charge", saga=order.id, key=order.id)
+        world.sleep(2)
+        return True
+
+    system = lab.system(run, participants={"payment": stock}, isolation=["lost-update"])
+    verdict = check(lab.trial(system, scenario=Scenario(sagas=2, gap_ms=100)).history, only=("I25",))
+    assert [violation.anomaly for violation in verdict.violations] == found
+    assert "I25" in verdict.exercised
+
+
 @pytest.mark.parametrize("bank", [Later, InMemory])
 def test_what_was_put_off_takes_effect_later(lab: Laboratory, bank: Any) -> None:
     trial = asked(lab, bank, then=3)
@@ -174,6 +237,29 @@ class ForHalfASecond(Hold):
 def test_the_harness_lets_its_reservation_run_out(lab: Laboratory) -> None:
     trial = asked(lab, Hold, "expiry pay F", expiring=True, then=1)
     assert [event.step for event in trial.of("EXPIRE")] == ["pay"]
+
+
+class ShowsWhatRanOut(Hold):
+    """Shows what it wrote and what it holds, when it holds and when that runs out."""
+
+    def handle(self, request: Request, tx: Transaction) -> Any:
+        tx.write("seat", request.saga)
+        tx.balance("held", request.saga, 1)
+
+    def expire(self, request: Request, tx: Transaction) -> None:
+        tx.write("seat", "")
+        tx.balance("held", request.saga, -1)
+        tx.expire(request.saga, request.step)
+
+
+def test_what_it_does_when_its_reservation_runs_out_is_shown_as_an_undo(lab: Laboratory) -> None:
+    trial = asked(lab, ShowsWhatRanOut, "expiry pay F", expiring=True, then=1)
+    assert len(trial.of("EXPIRE")) == 1
+    assert [event.data for event in trial.of("ENTRY")] == [("held", 1, 1), ("held", -1, 0)]
+    taken, given_back = trial.of("WRITE")
+    assert (taken.direction, taken.get("version")) == ("F", 1)
+    assert (given_back.direction, given_back.get("version")) == ("C", 2)
+    assert given_back.msg not in (0, taken.msg), "a transaction of its own"
 
 
 def test_it_lets_a_reservation_run_out_by_itself(lab: Laboratory) -> None:
