@@ -68,8 +68,9 @@ def read(batch: Iterable[Write], key: str, text: str | None) -> str | None:
 def listed(batch: Iterable[Write], texts: Mapping[str, str], prefix: str) -> list[tuple[str, str]]:
     """What a transaction reads under the keys that start with ``prefix``, sorted by key; ``texts`` is what is kept."""
     seen: dict[str, str | None] = {**texts}
-    seen.update((write.key, write.text) for write in batch)
-    return sorted((key, text) for key, text in seen.items() if text is not None and key.startswith(prefix))
+    for write in batch:
+        seen[write.key] = write.text
+    return sorted([(key, text) for key, text in seen.items() if text is not None and key.startswith(prefix)])
 
 
 # -- names ----------------------------------------------------------------------------------------

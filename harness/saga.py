@@ -178,7 +178,7 @@ class Step:
         """What it does, in words: its operation, or the name of its child."""
         return self.operation if self.child is None else self.child.name
 
-    @property
+    @cached_property
     def can_be_undone(self) -> bool:
         """True if it has an undo: of a child, one of its steps."""
         return self.undo is not None if self.child is None else any(step.can_be_undone for step in self.child.steps)
@@ -393,6 +393,11 @@ class Saga:
         table = {step.operation: (step, FORWARD) for step in self.steps if step.child is None}
         table.update({step.undo: (step, COMPENSATION) for step in self.steps if step.undo is not None})
         return table
+
+    @cached_property
+    def pivots(self) -> frozenset[str]:
+        """The names of the steps after which the saga goes forward only."""
+        return frozenset(step.name for step in self.steps if step.pivot)
 
     @cached_property
     def sequence(self) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ them. It knows neither world: the time comes from a clock that it is given.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple, Protocol
 
 from .fault_kinds import NOTHING, FaultKind, Impossible
@@ -241,10 +241,10 @@ class Trace:
         self.impossible.update(until.impossible)
         self.recovery, self.compensation, self.capped = until[4:]
 
-    def strikes(self) -> Iterator[tuple[int, SiteKey, Strike]]:
+    def strikes(self) -> list[tuple[int, SiteKey, Strike]]:
         """The faults that struck: the rows before each, its site, and what the plan has for it."""
         sites = {strike.number: (site, strike) for site, strike in self._faults.items()}
-        return ((position, *sites[number]) for position, number in self.fired)
+        return [(position, *sites[number]) for position, number in self.fired]
 
     def run(self, *, clock_read: bool = False) -> Run:
         """What is recorded so far; only who runs the code under test knows whether it asked for the wall clock."""

@@ -141,8 +141,10 @@ class MutableOrchestrator:
 
     def _forward(self, state: State) -> bool:
         """Do the steps in order. False when the saga is to be compensated."""
-        left = (name for name in self._saga.sequence if name not in state.done)
-        return all(not self._cancelled(state) and self._do(state, name) for name in left)
+        for name in self._saga.sequence:
+            if name not in state.done and (self._cancelled(state) or not self._do(state, name)):
+                return False
+        return True
 
     def _do(self, state: State, name: str) -> bool:
         """Do one step. False when the saga is to be compensated."""
@@ -160,7 +162,7 @@ class MutableOrchestrator:
         return True
 
     def _cancelled(self, state: State) -> bool:
-        committed = any(self._saga.by_name[name].pivot for name in state.begun)
+        committed = not self._saga.pivots.isdisjoint(state.begun)
         return not committed and self._store.get(_CANCEL + state.id) is not None
 
     def _request(self, state: State, step: Step) -> Any:

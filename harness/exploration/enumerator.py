@@ -184,8 +184,9 @@ class Enumerator:
                     continue
                 yield index, self.fault(kind, site)
 
-    def _possible(self, site: Site, excluded: Impossible) -> Iterator[str]:
-        return (kind for kind in self.kinds(site) if kind not in excluded)
+    def _possible(self, site: Site, excluded: Impossible) -> Collection[str]:
+        kinds = self.kinds(site)
+        return [kind for kind in kinds if kind not in excluded] if excluded else kinds
 
     def kinds(self, site: Site) -> tuple[str, ...]:
         shape = (site[3], site[2], site[1] if site[2] else "")
@@ -252,9 +253,7 @@ class Enumerator:
         run, known_at, _ = self._run(plan, prefix, memo.watch)
         after = [0]  # how many faults can strike at or after each site
         for index in range(len(run.sites) - 1, -1, -1):
-            after.append(
-                after[-1] + sum(1 for _ in self._possible(run.sites[index], run.impossible.get(index, NOTHING)))
-            )
+            after.append(after[-1] + len(self._possible(run.sites[index], run.impossible.get(index, NOTHING))))
         after.reverse()
         self.pruned[STATE_MEMO.name] += memo.end(after, settled=known_at < 0 and self._settled(run))
         return Observed(run, known_at)  # each of these is judged, and what it exercises counted

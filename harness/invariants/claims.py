@@ -220,12 +220,13 @@ def _in_effect(facts: Facts, saga: SagaFacts, step: Step, claim: int) -> bool:
     call = saga.calls.get((step.name, FORWARD))
     if call is None:
         return False
-    done = sum(at < claim for at, _, _ in call.effective)
+    done = len([at for at, _, _ in call.effective if at < claim])
     undo = saga.calls.get((step.name, COMPENSATION))
-    ended = any(at < claim and outcome == COMPENSATED for at, outcome, _ in saga.claims)  # two ends are I15's
-    others = saga.sums.keys() | saga.used.keys() | saga.children.keys()  # what is left of these is told apart
-    if undo is not None and done and not ended and step.name not in others:
-        done -= sum(at < claim and not facts.by_an_actor(at) for at, _, _ in undo.effective)
+    if undo is not None and done and undo.effective:
+        ended = any(at < claim and outcome == COMPENSATED for at, outcome, _ in saga.claims)  # two ends are I15's
+        others = saga.sums.keys() | saga.used.keys() | saga.children.keys()  # what is left of these is told apart
+        if not ended and step.name not in others:
+            done -= sum(at < claim and not facts.by_an_actor(at) for at, _, _ in undo.effective)
     return done > 0 or (not step.can_be_undone and 0 <= call.applied < claim)
 
 

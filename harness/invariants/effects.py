@@ -68,12 +68,17 @@ def _some_key_differs(facts: Facts) -> bool:
     """True if some key is used in one direction for two sagas, steps or payloads, which may yet be right. That no key
     is tells the usual case quickly."""
     rows = facts.history.rows
-    firsts: dict[tuple[str, str], int] = {}
+    firsts: dict[tuple[str, str], Row] = {}
     for saga in facts.sagas.values():
         for (_, direction), call in saga.calls.items():
             for position, _, key in call.sends:
-                first = firsts.setdefault((direction, key), position) if key is not None else position
-                if first != position and _intent(rows[first]) != _intent(rows[position]):
+                if key is None:
+                    continue
+                row = rows[position]
+                first = firsts.setdefault((direction, key), row)
+                if first is not row and (
+                    first[DATA][PAYLOAD] != row[DATA][PAYLOAD] or first[STEP] != row[STEP] or first[SAGA] != row[SAGA]
+                ):
                     return True
     return False
 
@@ -98,10 +103,6 @@ def _keys_reused(facts: Facts) -> Iterator[Violation]:
         first = keys.setdefault(slot, intent)
         if first != intent:
             yield _key_reused(facts, saga, step, direction, key, position, first)
-
-
-def _intent(row: Row) -> tuple[str, str, object]:
-    return row[SAGA], row[STEP], row[DATA][PAYLOAD]
 
 
 def _whose(facts: Facts, call: CallFacts) -> str:
@@ -191,7 +192,7 @@ def _left(facts: Facts, saga: SagaFacts) -> list[str]:
     if saga.definition.groups and not saga.missing():
         return [name for name in excess(saga) if not saga.handed_over(name)]
     nets = {step.name: saga.net(step.name) for step in steps}
-    if all(net >= 1 or saga.handed_over(name) for name, net in nets.items()):
+    if min(nets.values(), default=1) >= 1 or all(net >= 1 or saga.handed_over(name) for name, net in nets.items()):
         return []
     if (facts.saga.terms or facts.saga.groups or saga.children) and all(map(saga.handed_over, saga.missing())):
         return []

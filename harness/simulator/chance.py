@@ -52,13 +52,11 @@ class _Kept:
 
     def __init__(self) -> None:
         self.found: dict[str, tuple[random.Random, Any]] = {}
-        self._modules = 0
+        self.modules = 0  # how many there were
 
     def look(self) -> None:
-        """Look again where modules came since."""
-        if self._modules == len(sys.modules):
-            return
-        self._modules = len(sys.modules)
+        """Look again: modules came since."""
+        self.modules = len(sys.modules)
         for name, module in list(sys.modules.items()):
             if is_own(getattr(module, "__file__", None) or "<"):
                 for path, value in _values(name, vars(module)):
@@ -79,7 +77,8 @@ _kept: Final = _Kept()
 
 def renew(sim: Host, incarnation: int) -> None:
     """Let the generators that the user's modules hold begin anew, as in a process that has just imported them."""
-    _kept.look()
+    if _kept.modules != len(sys.modules):
+        _kept.look()
     for path, (generator, state) in _kept.found.items():
         if generator in _of_the_system:
             _seed(generator, f"{sim.seed}/{incarnation}/{path}")

@@ -154,7 +154,10 @@ class Incarnation:
     @property
     def may_forget(self) -> bool:
         """True if what comes next can be a retry."""
-        return bool(self.inputs) and (self.inputs[-1] == SLEPT or _failed(self.inputs[-1]))
+        if not self.inputs:
+            return False
+        last = self.inputs[-1]
+        return type(last) is tuple and (last == SLEPT or (len(last) == 4 and last[1] in _FAILED_TRIES))
 
     @property
     def known(self) -> tuple[Any, ...]:

@@ -109,13 +109,6 @@ class Task:
         self.waiting = False
         self.loop: events.AbstractEventLoop | None = None  # the event loop that it runs, if one
 
-    def failed(self) -> BaseException | None:
-        """What is to be raised in the task, now that it goes on. Its death is raised for ever after."""
-        error = self.error
-        if error is not None and not isinstance(error, ProcessCrashed):
-            self.error = None
-        return error
-
 
 class Moment(NamedTuple):
     """Where the clock and the counters of a kernel stand."""
@@ -256,8 +249,9 @@ class Kernel:
 
     def block(self, me: Task) -> Any:
         """Suspend the calling task until it is woken; its value, or its error raised."""
-        if me.error is not None:  # its process died while it ran
-            raise me.error
+        dead = me.error
+        if dead is not None:  # its process died while it ran
+            raise dead
         me.waiting = True
         hooks, main = None, me.glet
         if me.loop is not None:
@@ -274,8 +268,10 @@ class Kernel:
         self.current = me
         if me.loop is not None:
             _enter_loop(me.loop, hooks)
-        due = me.failed()
+        due = me.error
         if due is not None:
+            if not isinstance(due, ProcessCrashed):  # its death is raised for ever after
+                me.error = None
             try:
                 raise due
             finally:

@@ -129,6 +129,12 @@ def _as_json(value: Any) -> str:
 
 def copied(value: Any) -> Any:
     """What arrives at the other side of the network: nothing that this side changes afterwards shows there."""
+    if type(value) is dict:
+        for name, each in value.items():
+            if type(name) is not str or type(each) not in _SCALARS:
+                break
+        else:  # nearly always, and a hundred times as quick
+            return value.copy()
     try:
         return copy.deepcopy(value)
     except Exception:  # a lock, a socket: nothing that could be sent, and not ours to judge

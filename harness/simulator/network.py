@@ -155,9 +155,10 @@ class Network:
 
     def restore(self, carried: Carried, twin: Callable[[Message], Message]) -> None:
         """Go on from what another network held."""
-        self.held = [twin(msg) for msg in carried.held]
-        self.late = [twin(msg) for msg in carried.late]
-        self.waiting = [[twin(msg), left] for msg, left in carried.waiting]
+        if carried.held or carried.late or carried.waiting:
+            self.held = [twin(msg) for msg in carried.held]
+            self.late = [twin(msg) for msg in carried.late]
+            self.waiting = [[twin(msg), left] for msg, left in carried.waiting]
         self.stuck |= carried.stuck
         self.cut |= carried.cut
         self.mute |= carried.mute

@@ -221,9 +221,9 @@ class Ledger:
 
     def _is_closed(self, msg: Message) -> bool:
         """True if the step, or the part of it, was undone."""
-        if (msg.saga, msg.step) in self.closed:
-            return True
-        return bool(self.terms) and (msg.saga, split(msg.step)[0]) in self.closed
+        if not self.terms:
+            return (msg.saga, msg.step) in self.closed
+        return (msg.saga, msg.step) in self.closed or (msg.saga, split(msg.step)[0]) in self.closed
 
     def has_applied(self, msg: Message) -> bool:
         """True if a request under its key has taken effect."""

@@ -220,7 +220,7 @@ def _copyable(sim: Simulation) -> bool:
         or sim.on_close
         or sim.durable.files
         or sim.chance is not None
-        or sim.durable.lags
+        or (sim.durable.stale is not None and sim.durable.lags)
         or not all(map(tellable, sim.services.values()))
     ) and all(_can_be_had(what, whom) for _, _, what, whom in sim.kernel.timers)
 

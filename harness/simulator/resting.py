@@ -16,8 +16,11 @@ from .incarnation import of_a_clock
 from .kernel import LIVELOCK
 from .repeating import Running, position
 
+FIRST_LOOK_TICKS: Final = 25
+"""So many timers fire before it is looked whether a run is at rest: most are at rest by then."""
+
 LOOK_TICKS: Final = 10
-"""So many timers fire between two looks at whether a run is at rest."""
+"""So many fire between two looks."""
 
 LATELY: Final = 50
 """So many of the last answers are compared with one another."""
@@ -110,7 +113,7 @@ def first_look(sim: Resting) -> Look:
         since_us=kernel.now_us,
         order=kernel.moment().order,
         wrote=False,
-        next=kernel.ticks + LOOK_TICKS,
+        next=kernel.ticks + FIRST_LOOK_TICKS,
         compare=kernel.ticks + MARK_TICKS,
     )
 

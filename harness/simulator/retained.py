@@ -63,5 +63,5 @@ def _ledger(ledger: Ledger) -> tuple[Any, ...]:
         tuple(sorted(getattr(ledger, "free", {}).items())),
         tuple(sorted(getattr(ledger, "taken", {}).items())),
     )
-    memory = sorted((key, answer[0], repr(answer[1])) for key, answer in ledger.memory.items())
+    memory = sorted([(key, answer[0], repr(answer[1])) for key, answer in ledger.memory.items()])
     return rows, counters, tuple(memory), tuple(sorted(ledger.closed)), tuple(sorted(ledger.given_back.items()))

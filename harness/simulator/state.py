@@ -52,7 +52,8 @@ def state_keys(observer: Observer, most: int = 2) -> tuple[bytes, ...]:
         world = (_processes(sim), _durable(sim), _services(sim), projection.lanes)
         whatever_follows = hashlib.blake2b(marshal.dumps(world, 2), digest_size=16)
         writes = observer.about_to_write
-        return tuple(_key(whatever_follows.copy(), _Moment(sim, projection, left, writes)) for left in range(most + 1))
+        moments = [_Moment(sim, projection, left, writes) for left in range(most + 1)]
+        return tuple([_key(whatever_follows.copy(), at) for at in moments])
     except (Opaque, ValueError):
         return ()
 
@@ -67,16 +68,18 @@ def _processes(sim: Simulation) -> tuple[Any, ...]:
     now = sim.kernel.now_us
     current = sim.kernel.current
     return tuple(
-        (
-            process is sim.process,
-            process.booted,
-            process.upgraded,
-            process.label if process.named else "",
-            max(process.paused_until_us - now, 0),
-            process.known,
-            tuple((t.label, t.saga, t is current, t.waiting) for t in process.tasks if not t.finished),
-        )
-        for process in sim.living
+        [
+            (
+                process is sim.process,
+                process.booted,
+                process.upgraded,
+                process.label if process.named else "",
+                max(process.paused_until_us - now, 0),
+                process.known,
+                tuple([(t.label, t.saga, t is current, t.waiting) for t in process.tasks if not t.finished]),
+            )
+            for process in sim.living
+        ]
     )
 
 
@@ -105,23 +108,25 @@ def _replaced(at: _Moment) -> bool:
 
 
 def _services(sim: Simulation) -> tuple[Any, ...]:
-    return tuple((name, told(service)) for name, service in sim.services.items())
+    return tuple([(name, told(service)) for name, service in sim.services.items()])
 
 
 def _network(at: _Moment) -> tuple[Any, ...]:
     sim = at.sim
     network, now = sim.network, sim.kernel.now_us
     lasting = tuple(
-        tuple(sorted((service, until - now) for service, until in table.items() if until > now))
-        for table in (network.cut, network.mute, network.down)
+        [
+            tuple(sorted([(service, until - now) for service, until in table.items() if until > now]))
+            for table in (network.cut, network.mute, network.down)
+        ]
     )
     spent = (
-        [] if not at.left else sorted((*call, n) for call, n in network.attempts.items() if n > MAX_ATTEMPT - _SPARE)
+        [] if not at.left else sorted([(*call, n) for call, n in network.attempts.items() if n > MAX_ATTEMPT - _SPARE])
     )
     held = tuple(
-        tuple(_message(at, msg) for msg in some if not _idle(at, msg)) for some in (network.held, network.late)
+        [tuple([_message(at, msg) for msg in some if not _idle(at, msg)]) for some in (network.held, network.late)]
     )
-    waiting = tuple((_message(at, entry[0]), entry[1]) for entry in network.waiting)
+    waiting = tuple([(_message(at, entry[0]), entry[1]) for entry in network.waiting])
     return lasting, tuple(sorted(network.stuck)), tuple(spent), held, waiting
 
 
@@ -153,7 +158,7 @@ def _timers(at: _Moment) -> tuple[Any, ...]:
         shown = _timer(at, what, whom)
         if shown is not None:
             found.append((due_us - sim.kernel.now_us, what, shown))
-    waiting = tuple(order.id for order in sim.waiting)
+    waiting = tuple([order.id for order in sim.waiting])
     left_us = sim.kernel.horizon_us - sim.kernel.now_us
     return tuple(found), waiting, left_us if left_us < _FAR_US else -1
 

@@ -167,7 +167,8 @@ class SimWorld:
 
     def sleep(self, seconds: float) -> Any:
         process = self._process
-        process.check_alive()
+        if process.dead:
+            process.check_alive()
         if seconds < 0:
             raise ValueError(f"world.sleep({seconds}): a time cannot be negative")
         if events._get_running_loop() is not None:
