@@ -56,6 +56,7 @@ NO_REPLY: Final = 1 << 20
 TIMED: Final = 1 << 21
 NO_SUCCESS: Final = 1 << 22
 NO_OTHER: Final = 1 << 23
+NEW_CONNECTION: Final = 1 << 24
 
 REASONS: Final = {
     NO_EXPIRY: "the participant is not declared in expiring=",
@@ -82,6 +83,7 @@ REASONS: Final = {
     TIMED: "a timer is never early",
     NO_SUCCESS: "the participant did not say that it applied",
     NO_OTHER: "the participant has answered no other request before",
+    NEW_CONNECTION: "the connection is new: no request went by it before",
 }
 """Each circumstance in words. Where several hold, the first of this order is told: what lasts before what passes."""
 

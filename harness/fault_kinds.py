@@ -46,6 +46,7 @@ CAPABILITIES: Final[Mapping[str, str]] = {
     "messages": "the adapter has a method receive",
     "lossy": "the adapter has a method receive, and a topic that is declared may_lose=True",
     "dead-letters": "the adapter has a method receive, and a topic that is declared with max_deliveries=",
+    "sockets": "the adapter is a service as it is: its clients have sockets",
 }
 """What an adapter or scenario may be able to suffer, and how that is known."""
 

@@ -24,6 +24,7 @@ from .effects import (
     DelayAnswer,
     DelayRequest,
     DeliverAgain,
+    Effect,
     EmptyAnswer,
     Expire,
     Fail,
@@ -67,6 +68,14 @@ from .message_effects import (
     ParkMessage,
 )
 from .saga import COMPENSATION, FORWARD, MESSAGE
+from .socket_effects import AnswerFromGateway, CloseUnanswered, CutAnswer, DropConnection, Reset, StallAnswer
+
+
+def _of_sockets(name: str, effect: Effect, meaning: str) -> FaultKind:
+    """A kind that breaks a connection of a service."""
+    (phase,) = effect.phases
+    return FaultKind(name=name, phase=phase, effects=(effect,), meaning=meaning, needs="sockets")
+
 
 register(
     FaultKind(
@@ -536,6 +545,23 @@ register(
         directions=(FORWARD,),
         needs="resubmit",
         meaning="another process starts, and the client sends its order again, to that one",
+    ),
+    _of_sockets("stale-connection", DropConnection(), "the server has closed the kept connection; the request is lost"),
+    _of_sockets(
+        "reset-before-effect", Reset(when=BEFORE), "the connection is reset before the participant applies anything"
+    ),
+    _of_sockets(
+        "reset-after-effect", Reset(when=AFTER), "the participant applies; the connection is reset before it answers"
+    ),
+    _of_sockets(
+        "closed-unanswered", CloseUnanswered(), "the connection is closed in the place of the participant's answer"
+    ),
+    _of_sockets("half-answer", CutAnswer(), "the connection is closed in the middle of the answer's body"),
+    _of_sockets(
+        "stalled-answer", StallAnswer(), "half of the answer's body comes, and no more until the client gives up"
+    ),
+    _of_sockets(
+        "bad-gateway", AnswerFromGateway(), "in the place of the answer comes a gateway's page, with status 502"
     ),
     FaultKind(
         name="malformed-answer",

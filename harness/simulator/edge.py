@@ -12,14 +12,16 @@ import weakref
 from importlib import import_module
 from typing import Any, Final, NoReturn
 
+from ..effects import NEW_CONNECTION
 from ..errors import UsageError
 from ..frames import calling_line
 from ..http_routes import Asked, Service
 from ..ports import CallTimeout, PortError, Rejected
 from .host import Host
 from .incarnation import Incarnation
-from .message import Message
+from .message import CLOSED, GATEWAY, HALVED, RESET, STALLED, Broken, Message
 from .network import Network
+from .participants import ERROR, OK, REJECTED
 from .wires import Address, End, connection
 
 HERE: Final = "10.8.0.1"
@@ -29,6 +31,9 @@ _FIRST_PORT: Final = 40_000
 _FIRST_NUMBER: Final = 1_000_000
 FAILED: Final = 503
 """The status of an answer that says neither yes nor no."""
+
+_JSON: Final = "application/json"
+_PAGE: Final = b"<html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gateway</h1></body></html>"
 
 
 class Edges:
@@ -113,6 +118,7 @@ class Conversation:
         self._request: Any = None
         self._body = bytearray()
         self._asked: Message | None = None  # the request whose answer is awaited
+        self._used = False  # whether it has had an answer before
         end.on_change = self._heard
 
     def _heard(self) -> None:
@@ -179,6 +185,7 @@ class Conversation:
             asked.payload,
             self._answered,
             hangs_up=True,
+            bars=0 if self._used else NEW_CONNECTION,
         )
         if not message.done:
             self._asked = message
@@ -189,22 +196,58 @@ class Conversation:
         edges.host.refuse(UsageError(f"adapter {edges.host.setup.adapter.name!r} at {where} {does}; {instead}"))
 
     def _answered(self, value: Any, error: PortError | None) -> None:
-        self._asked = None
+        asked, self._asked = self._asked, None
         if isinstance(error, CallTimeout):  # nobody has hung up
             self._end.reset()
+        elif asked is not None and asked.broken is not None:
+            _BREAKING[asked.broken.how](self, asked, asked.broken)
         elif error is None:
-            self._answer(200, value)
+            self._answer(OK, value)
         else:
-            status = self._edges.service.refused if isinstance(error, Rejected) else FAILED
-            self._answer(status, {"error": str(error)})
+            self._answer(REJECTED if isinstance(error, Rejected) else ERROR, {"error": str(error)})
 
-    def _answer(self, status: int, value: Any) -> None:
+    def _reset(self, asked: Message, broken: Broken) -> None:
+        self._end.reset()
+
+    def _close(self, asked: Message, broken: Broken) -> None:
+        self._end.close()
+
+    def _halve(self, asked: Message, broken: Broken) -> None:
+        self._begin(broken)
+        self._end.close()
+
+    def _stall(self, asked: Message, broken: Broken) -> None:
+        self._asked = asked  # until its client hangs up
+        self._begin(broken)
+
+    def _begin(self, broken: Broken) -> None:
+        """Send half of the answer that would have come."""
+        value = broken.value if broken.answer == OK else {"error": broken.value}
+        body = _body(value)
+        head = self._head(self._status(broken.answer), len(body), _JSON)
+        if not self._end.closed:
+            self._end.send(head + self._http.send(self._h11.Data(data=body[: len(body) // 2])))
+
+    def _show_page(self, asked: Message, broken: Broken) -> None:
+        self._send(502, _PAGE, "text/html")
+
+    def _answer(self, answer: str, value: Any) -> None:
+        self._send(self._status(answer), _body(value), _JSON)
+
+    def _status(self, answer: str) -> int:
+        return {OK: 200, REJECTED: self._edges.service.refused}.get(answer, FAILED)
+
+    def _head(self, status: int, length: int, content: str) -> bytes:
+        headers = [("content-type", content), ("content-length", str(length))]
+        head: bytes = self._http.send(self._h11.Response(status_code=status, headers=headers))
+        return head
+
+    def _send(self, status: int, body: bytes, content: str) -> None:
         end, h11 = self._end, self._h11
         if end.closed:
             return
-        body = json.dumps(value, default=str).encode()
-        headers = [("content-type", "application/json"), ("content-length", str(len(body)))]
-        out = self._http.send(h11.Response(status_code=status, headers=headers))
+        self._used = True
+        out = self._head(status, len(body), content)
         out += self._http.send(h11.Data(data=body)) + self._http.send(h11.EndOfMessage())
         end.send(out)
         if self._http.our_state is h11.MUST_CLOSE or self._http.their_state is h11.MUST_CLOSE:
@@ -212,3 +255,17 @@ class Conversation:
             return
         self._http.start_next_cycle()
         self._read()
+
+
+def _body(value: Any) -> bytes:
+    return json.dumps(value, default=str).encode()
+
+
+_BREAKING: Final = {
+    RESET: Conversation._reset,
+    CLOSED: Conversation._close,
+    HALVED: Conversation._halve,
+    STALLED: Conversation._stall,
+    GATEWAY: Conversation._show_page,
+}
+"""What is done to a connection in the place of an answer."""

@@ -50,6 +50,7 @@ from ..fault_kinds import FaultKind
 from ..history import DOWN, GARBLED
 from ..ports import ProcessCrashed
 from ..trace import Strike
+from . import breaking
 from .incarnation import Incarnation
 from .message import Message
 from .network import DIES, LATENCY_US, PATIENCE_LEFT_US, WITHHELD, Network
@@ -260,6 +261,7 @@ _SENT: Final[Mapping[type[Effect], Callable[[Network, Any, Message], int]]] = {
     DeliverAgain: _deliver_again,
     CutOff: _cut_off,
     Mute: _silence,
+    **breaking.SENT,
 }
 _HANDLING: Final[Mapping[type[Effect], Callable[[Network, Any, Message, FaultKind], Reply | None]]] = {
     Crash: _crash_before,
@@ -271,12 +273,14 @@ _HANDLING: Final[Mapping[type[Effect], Callable[[Network, Any, Message, FaultKin
     PretendSuccess: _pretend,
     RefuseOnce: _refuse_once,
     RefuseRepeat: _refuse_repeat,
+    **breaking.HANDLING,
 }
 _HANDLED: Final[Mapping[type[Effect], Callable[[Network, Any, Message, Reply, FaultKind], Reply]]] = {
     Crash: _crash_after,
     Fail: _fail_after,
     RestartParticipant: _restart,
     Expire: _let_expire,
+    **breaking.HANDLED,
 }
 _ANSWERING: Final[Mapping[type[Effect], Callable[[Network, Any, Message, Reply, Strike], bool]]] = {
     Crash: _crash_unanswered,
@@ -285,6 +289,7 @@ _ANSWERING: Final[Mapping[type[Effect], Callable[[Network, Any, Message, Reply, 
     GarbleAnswer: _garble,
     EmptyAnswer: _empty,
     AnswerOfAnother: _answer_of_another,
+    **breaking.ANSWERING,
 }
 _ANSWERED: Final[Mapping[type[Effect], Callable[[Network, Any, Message, Reply, FaultKind], Reply]]] = {
     Crash: _crash_after

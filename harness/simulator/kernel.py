@@ -22,7 +22,7 @@ from greenlet import error as greenlet_error
 from ..ports import ProcessCrashed
 from .timers import LOOP, PATIENCE, RESUME, WAKE, Entry
 
-EPOCH_S: Final = 1_700_000_000.0
+EPOCH_S: Final = 1_770_000_000.0
 """The wall clock at the start of every run, in Unix seconds."""
 
 MANUAL_TICKS: Final = 50_000

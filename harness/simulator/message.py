@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from ..ports import PortError
 from .incarnation import Incarnation
@@ -14,15 +14,33 @@ BROKEN_OFF_US: Final = 900_000_000
 """After a quarter of an hour the connection of a caller that never hangs up is broken off."""
 
 
+RESET: Final = "reset"
+CLOSED: Final = "closed"
+HALVED: Final = "halved"
+STALLED: Final = "stalled"
+GATEWAY: Final = "gateway"
+"""What can befall a connection in the place of an answer."""
+
+
+class Broken(NamedTuple):
+    """``how`` a connection breaks (see above), and the ``answer`` and ``value`` of the reply that would have come."""
+
+    how: str
+    answer: str = ""
+    value: Any = None
+
+
 class Message:
     """One request in the network; its deliveries and its answer. ``done`` once the caller went on. A caller that
     ``hangs_up`` keeps the time itself, so that ``timeout_us`` is a guess; ``beyond_us`` is how long after it has hung
-    up the request is delivered, where that is put off until then."""
+    up the request is delivered, where that is put off until then. ``broken`` says what befalls its connection, if
+    anything does."""
 
     __slots__ = (
         "asked",
         "attempt",
         "beyond_us",
+        "broken",
         "deaf",
         "deliveries",
         "direction",
@@ -75,6 +93,7 @@ class Message:
         self.due_us = now_us + timeout_us
         self.hangs_up = hangs_up
         self.beyond_us = 0
+        self.broken: Broken | None = None
         self.deliveries = 0
         self.done = False
         self.deaf = False

@@ -180,8 +180,10 @@ class Network:
         epoch: int = 0,
         part: str | None = None,
         hangs_up: bool = False,
+        bars: int = 0,
     ) -> Message:
-        """Send one request. ``on_done(value, error)`` is called once, unless the process dies first. See `Message`."""
+        """Send one request. ``on_done(value, error)`` is called once, unless the process dies first. See `Message`;
+        ``bars`` are what bars faults from it: bits of REASONS."""
         service, step, direction = self.setup.routes[operation]
         if part is not None:
             step = instance(step, part)
@@ -191,8 +193,8 @@ class Network:
         excluded = self.setup.unshared(service, saga)
         if self.cut and self.cut.get(service, 0) > self.kernel.now_us:
             excluded = impossible(AT_SEND, CUT_OFF)
-        if process.bars:
-            excluded = Impossible({**impossible(AT_SEND, process.bars), **excluded})
+        if bars := bars | process.bars:
+            excluded = Impossible({**impossible(AT_SEND, bars), **excluded})
         site = (saga, step or operation, direction or QUERY, AT_SEND, attempt)
         strike = self.trace.visit(site, excluded)
         if self.priorities is not None:

@@ -159,6 +159,7 @@ class Setup:
             "lossy": self.receives and any(topic.may_lose for topic in adapter.topics.values()),
             "dead-letters": self.receives and any(t.max_deliveries is not None for t in adapter.topics.values()),
             "resubmit": adapter.resubmits,
+            "sockets": adapter.service is not None,
             "wrong": adapter.wrong_answers,
         }
         found = {name for name, present in has.items() if present}

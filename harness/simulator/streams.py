@@ -54,7 +54,7 @@ class NetLoop(SimLoop):
     ) -> tuple[asyncio.Transport, asyncio.BaseProtocol]:
         end = self._end(sock, host, port)
         protocol = protocol_factory()
-        transport, made = Stream(self, end, protocol, self._net.number(end)), self.create_future()
+        transport, made = Stream(self, end, protocol, self._net.number(end), sock), self.create_future()
         self._streams.add(transport)
         if ssl:
             transport.secure()
@@ -130,14 +130,16 @@ def _end(child: greenlet) -> None:
 
 
 class Stream(asyncio.Transport):
-    """The transport of one connection. What is written has arrived."""
+    """The transport of one connection, of the socket ``sock`` where a library has connected one. What is written has
+    arrived."""
 
-    def __init__(self, loop: NetLoop, end: End, protocol: asyncio.BaseProtocol, number: int) -> None:
+    def __init__(self, loop: NetLoop, end: End, protocol: asyncio.BaseProtocol, number: int, sock: Any = None) -> None:
         known = {"peername": end.address, "sockname": end.peer.address, "socket": Described(end, number)}
         super().__init__(known)
         self._loop = loop
         self._end = end
         self._protocol: Any = protocol
+        self._sock = sock
         self._closing = self._paused = self._waits = self._ended = False
         end.on_change = self._changed
         loop.call_soon(protocol.connection_made, self)
@@ -177,6 +179,8 @@ class Stream(asyncio.Transport):
         if not self._closing:
             self._closing = True
             self._end.close()
+            if self._sock is not None:
+                self._sock.close()
             self._loop.call_soon(self._protocol.connection_lost, error)
 
     def forget(self) -> None:

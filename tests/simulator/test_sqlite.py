@@ -145,19 +145,19 @@ def test_a_table_that_is_there_already_is_no_crash_point(lab: Laboratory) -> Non
 
 
 MOMENTS = {
-    "SELECT datetime('now')": "2023-11-14 23:13:20",
-    "SELECT datetime()": "2023-11-14 23:13:20",
-    "SELECT date('NOW', '+1 day')": "2023-11-15",
+    "SELECT datetime('now')": "2026-02-02 03:40:00",
+    "SELECT datetime()": "2026-02-02 03:40:00",
+    "SELECT date('NOW', '+1 day')": "2026-02-03",
     "SELECT time('now', 'start of day')": "00:00:00",
-    "SELECT strftime('%s')": "1700003600",
-    "SELECT strftime('%H:%M', 'now', '-13 minutes')": "23:00",
-    "SELECT round(julianday('now'), 3)": 2460263.468,
-    "SELECT CURRENT_TIMESTAMP": "2023-11-14 23:13:20",
-    "SELECT CURRENT_DATE || ' ' || CURRENT_TIME": "2023-11-14 23:13:20",
+    "SELECT strftime('%s')": "1770003600",
+    "SELECT strftime('%H:%M', 'now', '-13 minutes')": "03:27",
+    "SELECT round(julianday('now'), 3)": 2461073.653,
+    "SELECT CURRENT_TIMESTAMP": "2026-02-02 03:40:00",
+    "SELECT CURRENT_DATE || ' ' || CURRENT_TIME": "2026-02-02 03:40:00",
     "SELECT datetime('2024-02-28 12:00', '+1 day')": "2024-02-29 12:00:00",
     "SELECT strftime('%Y', 86400, 'unixepoch')": "1970",
     "SELECT datetime('never')": None,
-    "INSERT INTO dated (n) VALUES (1) RETURNING at || '/' || until": "2023-11-14 23:13:20/2023-11-15",
+    "INSERT INTO dated (n) VALUES (1) RETURNING at || '/' || until": "2026-02-02 03:40:00/2026-02-03",
 }
 
 

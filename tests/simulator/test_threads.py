@@ -21,11 +21,13 @@ from sagafuzz import service
 from sagafuzz.ports import ADAPTER_ATTRIBUTE
 
 from .conftest import Laboratory, Trial
-from .test_service import PAIR, ROUTES, Handler, by_urllib, declared, trial
+from .http_clients import by_urllib
+from .test_service import PAIR, ROUTES, Handler, declared, trial
 
 
 def charge(order: str) -> int:
-    return by_urllib("http://payment/charge", order)
+    (status,) = by_urllib("http://payment", ["/charge"], order)
+    return status
 
 
 def served(work: Callable[[str], Any]) -> Handler:
@@ -464,7 +466,7 @@ def test_two_requests_to_endpoints_that_are_functions_run_side_by_side() -> None
         @app.post("/orders")
         def post(order: dict[str, str]) -> dict[str, str]:
             said.append(f"{order['id']} begins")
-            by_urllib("http://payment/charge", order["id"])
+            charge(order["id"])
             said.append(f"{order['id']} ends")
             return order
 

@@ -268,4 +268,4 @@ def test_what_it_is_made_with_is_of_the_world_as_well(ask: Any) -> None:
             return self.since
 
     _, answers = ask(Dated)
-    assert answers == [1_700_000_000.0]
+    assert answers == [1_770_000_000.0]

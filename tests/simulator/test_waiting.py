@@ -154,7 +154,7 @@ def test_a_sweeper_costs_as_little_where_a_crash_left_nobody_to_be_told(lab: Lab
 def test_a_sweeper_that_does_harm_hours_after_the_end_is_seen(lab: Laboratory) -> None:
     def refunds_late(world: Any) -> None:
         for saga, _ in world.store.items():  # noqa: PERF102, a list of pairs
-            if world.now() > 1_700_000_000 + 8 * HOUR_S:
+            if world.now() > 1_770_000_000 + 8 * HOUR_S:
                 world.call("payment.refund", saga=saga, key="r")
 
     trial = lab.trial(sweeping(lab, refunds_late))
