@@ -5,8 +5,12 @@ from __future__ import annotations
 import functools
 import importlib
 import sys
-from collections.abc import Iterable, Mapping
-from types import ModuleType
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from importlib.machinery import ModuleSpec, SourceFileLoader
+from importlib.util import spec_from_file_location
+from pathlib import Path
+from types import CodeType, ModuleType
 from typing import Any, Final
 
 from .errors import UsageError
@@ -24,6 +28,7 @@ class Fresh:
 
     def __init__(self, packages: Iterable[str], user: str) -> None:
         self._packages = tuple(packages)
+        self._tops = frozenset(package.partition(".")[0] for package in self._packages)
         self._user = user
         self._taken: dict[str, tuple[str, str]] | None = None  # by name, of which attribute of which module each is
         self._caches: tuple[Any, ...] = ()  # what to clear before they are loaded the next time
@@ -43,8 +48,9 @@ class Fresh:
             cache.cache_clear()
         for name in found:
             del sys.modules[name]
-        for name in found:
-            _load(name)
+        with _known(found):
+            for name in found:
+                _load(name)
         values = vars(sys.modules[self._user])
         for name, (module, attribute) in self._taken.items():
             here = sys.modules[module]
@@ -65,7 +71,53 @@ class Fresh:
 
     def _found(self) -> dict[str, ModuleType]:
         """Those that are loaded, but for the adapter's own."""
-        return {name: module for name, module in sys.modules.items() if name != self._user and self._has(name)}
+        return {
+            name: module
+            for name, module in sys.modules.items()
+            if name.partition(".")[0] in self._tops and name != self._user and self._has(name)
+        }
+
+
+class _Compiled(SourceFileLoader):
+    """Loads a module from the code that it had the last time, unless its file has changed since."""
+
+    def get_code(self, fullname: str) -> CodeType | None:
+        found = Path(self.path).stat()
+        return _compiled(fullname, self.path, found.st_mtime_ns, found.st_size)
+
+
+@functools.lru_cache(maxsize=1024)
+def _compiled(name: str, path: str, mtime_ns: int, size: int) -> CodeType | None:
+    return SourceFileLoader(name, path).get_code(name)
+
+
+class _Finder:
+    """Finds modules where they were: to look for them again takes as long as to run them."""
+
+    def __init__(self, specs: Mapping[str, ModuleSpec]) -> None:
+        self._specs = specs
+
+    def find_spec(self, name: str, path: object = None, target: object = None) -> ModuleSpec | None:
+        spec = self._specs.get(name)
+        if spec is None or spec.origin is None or not isinstance(spec.loader, SourceFileLoader):
+            return None
+        return spec_from_file_location(
+            name,
+            spec.origin,
+            loader=_Compiled(name, spec.origin),
+            submodule_search_locations=spec.submodule_search_locations,
+        )
+
+
+@contextmanager
+def _known(modules: Mapping[str, ModuleType]) -> Iterator[None]:
+    """Meanwhile the modules of these names are found where they were."""
+    finder = _Finder({name: module.__spec__ for name, module in modules.items() if module.__spec__ is not None})
+    sys.meta_path.insert(0, finder)
+    try:
+        yield
+    finally:
+        sys.meta_path.remove(finder)
 
 
 def _load(name: str) -> None:

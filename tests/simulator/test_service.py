@@ -11,6 +11,7 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Callable
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import FunctionType
 from typing import Any
@@ -20,6 +21,7 @@ import httpx
 import pytest
 
 from sagafuzz import Adapter, ProcessCrashed, Saga, Step, UsageError, service
+from sagafuzz.fresh import Fresh
 from sagafuzz.loading import load
 from sagafuzz.ports import ADAPTER_ATTRIBUTE
 from sagafuzz.simulator.edge import Edges
@@ -335,6 +337,7 @@ import sys
 sys.path.insert(0, {folder!r})
 from sagafuzz import Fault, Plan, Site
 from sagafuzz.history import rows_digest
+from sagafuzz.fresh import Fresh
 from sagafuzz.loading import load
 from sagafuzz.simulator import Setup, simulate
 adapter = load("tours_adapter:" + sys.argv[1])
@@ -411,3 +414,22 @@ def test_two_connections_that_are_made_at_once_have_numbers_of_their_own(monkeyp
     monkeypatch.setattr(Edges, "connect", watched)
     trial(declared(asking(by_urllib, [])))
     assert seen == [True]
+
+
+def test_what_is_loaded_anew_is_compiled_once_unless_its_file_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = tmp_path / "kept_code.py"
+    kept.write_text("made = object()\ndef answer():\n    return 1\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    fresh = Fresh(["kept_code"], __name__)
+    fresh.load()
+    before = sys.modules["kept_code"]
+    fresh.load()
+    after = sys.modules["kept_code"]
+    assert after.made is not before.made and after.answer.__code__ is before.answer.__code__
+    assert isinstance(after.__loader__, SourceFileLoader) and after.__file__ == str(kept)
+    kept.write_text("def answer():\n    return 22\n")
+    fresh.load()
+    assert sys.modules["kept_code"].answer() == 22
+    del sys.modules["kept_code"]
