@@ -14,8 +14,8 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from functools import cache, partial
-from typing import Any, Final, Literal, TypeVar, cast
+from functools import cache, lru_cache, partial
+from typing import Any, Final, Literal, TypeVar
 
 from .sql import Effect, Transaction
 
@@ -164,7 +164,8 @@ class WatchedConnection(sqlite3.Connection):
 
     @property  # type: ignore[override]
     def isolation_level(self) -> str | None:
-        return cast("str | None", _LEVEL.__get__(self))
+        level: str | None = _LEVEL.__get__(self)
+        return level
 
     @isolation_level.setter
     def isolation_level(self, level: str | None) -> None:
@@ -255,13 +256,15 @@ class WatchedConnection(sqlite3.Connection):
             is_open = self.in_transaction
         except sqlite3.ProgrammingError:  # it is closed
             return
-        self._transaction.settle(is_open=is_open)
+        transaction = self._transaction
+        if is_open is not transaction.open or transaction.failed:
+            transaction.settle(is_open=is_open)
 
     def _opens(self, sql: str) -> bool:
         """True if Python opens a transaction before this statement: not before one that begins with WITH."""
         if getattr(self, "autocommit", _LEGACY) != _LEGACY or _LEVEL.__get__(self) is None:
             return False
-        return _OPENED_BY_PYTHON.match(sql, _start(sql)) is not None
+        return _changes_rows(sql)
 
     def _effect_of(self, sql: str) -> Effect:
         """What a statement does. It is prepared for that; what cannot be fails again where it is executed."""
@@ -336,7 +339,7 @@ class WatchedCursor(sqlite3.Cursor):
 
     def execute(self, sql: str, parameters: Any = (), /) -> Any:
         self._rows = self._count = None
-        connection = cast("WatchedConnection", self.connection)
+        connection: Any = self.connection
         execute, fetchall = super().execute, super().fetchall
 
         def act() -> None:
@@ -350,7 +353,7 @@ class WatchedCursor(sqlite3.Cursor):
     def executemany(self, sql: str, parameters: Iterable[Any], /) -> Any:
         """Row by row: each is durable by itself where no transaction is open."""
         self._rows = self._count = None
-        connection = cast("WatchedConnection", self.connection)
+        connection: Any = self.connection
         many = super().executemany
         connection.open_for(lambda: many(sql, ()))  # or it is refused
         count = _ROW_COUNT.__get__(self)
@@ -363,7 +366,8 @@ class WatchedCursor(sqlite3.Cursor):
     def executescript(self, sql: str, /) -> Any:
         if not isinstance(sql, str) or "\0" in sql:
             return super().executescript(sql)  # which says what is wrong
-        cast("WatchedConnection", self.connection).script(sql)
+        connection: Any = self.connection
+        connection.script(sql)
         return self
 
     def fetchone(self) -> Any:
@@ -390,7 +394,8 @@ class WatchedCursor(sqlite3.Cursor):
 
     @property
     def rowcount(self) -> int:
-        return cast("int", _ROW_COUNT.__get__(self)) if self._count is None else self._count
+        count: int = _ROW_COUNT.__get__(self) if self._count is None else self._count
+        return count
 
 
 @cache
@@ -413,6 +418,12 @@ def _effects(action: int, first: str, second: str, database: str | None) -> Iter
             yield Effect("change", (f"pragma {first.lower()}",))
     elif kind := _EFFECTS.get((action, first)):
         yield Effect(kind, name=second.lower())
+
+
+@lru_cache(_MAX_KNOWN)
+def _changes_rows(sql: str) -> bool:
+    """True if a statement begins with one of the words before which Python opens a transaction."""
+    return _OPENED_BY_PYTHON.match(sql, _start(sql)) is not None
 
 
 def _keep(known: dict[str, Effect], sql: str, effect: Effect) -> None:

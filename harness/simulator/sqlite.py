@@ -11,13 +11,12 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import cache, partial
 from multiprocessing.util import Finalize
-from pathlib import Path
 from typing import Any, Final, TypeVar
-from weakref import WeakMethod, WeakSet
+from weakref import WeakMethod, ref
 
 from ..ports import StoreUnavailable
 from ..records import Write
-from ..sqlite import WatchedConnection
+from ..sqlite import WatchedConnection, WatchedCursor
 from .clocks import utc, utc_of, wall_ns
 from .host import Host
 from .incarnation import Incarnation
@@ -32,6 +31,9 @@ MAIN: Final = "main"
 _VFS: Final = "?vfs=unix-excl" if os.name == "posix" else ""  # as any other, but no other process comes to these files
 _MEMORY: Final = "/dev/shm"
 _numbers: Final = itertools.count()
+
+_MANY: Final = 64
+"""Cursors that a connection remembers before it forgets those that are gone."""
 
 _BUSY_MS: Final = 5_000
 _DELAYS_MS: Final = (1, 2, 5, 10, 15, 20, 25, 25, 25, 50, 50)
@@ -83,13 +85,18 @@ def connect(
     path = host.databases.get(name)
     if path is None:
         path = host.databases[name] = f"{_folder(os.getpid())}/{next(_numbers)}"
-        host.on_close.append(partial(Path(path).unlink, missing_ok=True))
+        host.on_close.append(partial(_remove, path))
     connection = _simulated(factory)(f"file:{path}{_VFS}", uri=True, timeout=0, **options)
     connection.attach(host, process, "" if name == MAIN else f"{name}: ", busy_ms)
     shut = WeakMethod(connection.shut)  # one that the code drops gives back its locks
     process.on_death.append(partial(_shut, shut))
     host.on_close.append(partial(_shut, shut))
     return connection
+
+
+def _remove(path: str) -> None:
+    with suppress(FileNotFoundError):
+        os.unlink(path)  # noqa: PTH108, a run makes one, and a Path takes longer than the rest of it
 
 
 def _shut(shut: WeakMethod[Callable[[], None]]) -> None:
@@ -107,7 +114,7 @@ class SimConnection(WatchedConnection):
     def attach(self, host: Host, process: Incarnation, label: str, busy_ms: int) -> None:
         self._host, self._process, self._label = host, process, label
         self._busy_ms = busy_ms
-        self._cursors: WeakSet[sqlite3.Cursor] = WeakSet()
+        self._cursors: list[ref[sqlite3.Cursor]] = []  # to be closed: SQLite keeps their locks
         for name, form in _MOMENTS.items():
             self.create_function(name, 0, partial(utc, host, form))
         for name, before in _OF_A_MOMENT.items():
@@ -117,14 +124,15 @@ class SimConnection(WatchedConnection):
         setting.execute("PRAGMA journal_mode = MEMORY").close()
 
     def cursor(self, factory: Any = None) -> Any:
-        cursor = super().cursor(factory)
-        self._cursors.add(cursor)
+        cursor = sqlite3.Connection.cursor(self, WatchedCursor) if factory is None else super().cursor(factory)
+        if len(self._cursors) >= _MANY:
+            self._cursors = [each for each in self._cursors if each() is not None]
+        self._cursors.append(ref(cursor))
         return cursor
 
-    def told(self, sql: str, parameters: Any) -> None:
-        self._process.check_alive()
-
     def statement(self, sql: Any, act: Callable[[], object], parameters: Any) -> None:
+        if self._process.dead:
+            self._process.check_alive()
         super().statement(sql, act, parameters)
         if isinstance(sql, str) and ("busy_timeout" in sql or "BUSY_TIMEOUT" in sql):
             self._wait_in_virtual_time()
@@ -158,22 +166,25 @@ class SimConnection(WatchedConnection):
 
     def patiently(self, act: Callable[[], _T]) -> _T:
         """Wait for another connection's lock as SQLite's busy handler would, in virtual time."""
-        left, delays = self._busy_ms, iter(_DELAYS_MS)
+        left, delays = self._busy_ms, None
         while True:
             try:
                 return act()
             except sqlite3.OperationalError as error:
                 if left <= 0 or "locked" not in str(error):
                     raise
+            delays = delays or iter(_DELAYS_MS)
             delay_ms = min(left, next(delays, _LAST_DELAY_MS))
             left -= delay_ms
             self._host.kernel.sleep(self._host.task(), delay_ms * 1_000)
 
     def shut(self) -> None:
         """Roll back and close, as the death of the process does: also what somebody still holds a cursor to."""
-        for cursor in list(self._cursors):
-            with suppress(sqlite3.Error):
-                cursor.close()
+        for each in self._cursors:
+            cursor = each()
+            if cursor is not None:
+                with suppress(sqlite3.Error):
+                    cursor.close()
         super().close()
 
 
