@@ -358,7 +358,7 @@ class WatchedCursor(sqlite3.Cursor):
         connection.open_for(lambda: many(sql, ()))  # or it is refused
         count = _ROW_COUNT.__get__(self)
         for row in parameters:
-            connection.statement(sql, lambda row=row: many(sql, (row,)), row)  # type: ignore[misc]
+            connection.statement(sql, lambda row=row: many(sql, (row,)), row)
             count += max(_ROW_COUNT.__get__(self), 0)
         self._count = count
         return self

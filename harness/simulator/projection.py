@@ -216,9 +216,16 @@ class Projection:
             if data != _AT_REST:
                 told = ()
         who = self._processes.setdefault(process, len(self._processes))
-        act = (kind, who, saga, step, direction, key, self._number(msg) if msg else -1, told)
+        number = -1
+        if msg:  # as `_number` does, and below as `_interned`: this is the search's busiest line
+            number = self._messages.setdefault(msg, len(self._messages))
+            self._ids[number] = msg
+        act = (kind, who, saga, step, direction, key, number, told)
         acts.append(act)
-        self._acts_told.append(_interned(act))
+        try:
+            self._acts_told.append(_numbers.setdefault(act, len(_numbers)))
+        except TypeError:
+            self._acts_told.append(_interned(act))
         if self._shown and kind in _TOLD:
             self._shown.append(_interned((kind, saga, told)))
         if kind in _WORK:
