@@ -182,8 +182,7 @@ class Network:
         hangs_up: bool = False,
         bars: int = 0,
     ) -> Message:
-        """Send one request. ``on_done(value, error)`` is called once, unless the process dies first. See `Message`;
-        ``bars`` are what bars faults from it: bits of REASONS."""
+        """Send a request; bits of REASONS bar faults. Unless the process dies, ``on_done(value, error)`` comes once."""
         service, step, direction = self.setup.routes[operation]
         if part is not None:
             step = instance(step, part)
@@ -361,14 +360,13 @@ class Network:
                 return self._note_reply(msg, instead)
         if msg.direction == COMPENSATION and (msg.saga, msg.step) in self.stuck:
             return self._note_reply(msg, p.Reply(p.ERROR, "cannot undo"))
-        kernel = self.kernel
-        kernel.handler = getcurrent()
+        self.kernel.handler = getcurrent()
         try:
             reply = service.handle(msg)
         except Spinning:
             reply = p.Reply(p.ERROR, "it computes for ever")
         finally:
-            kernel.handler = None
+            self.kernel.handler = None
         return self._note_reply(msg, reply)
 
     def _handling(self, msg: Message, strike: Strike) -> p.Reply | None:
