@@ -228,16 +228,22 @@ def binds(step: Step) -> bool:
             cause="a way that was begun, or may have been, is not undone before the saga settles for another one",
             repair="undo each step of the way that is given up, those of unknown outcome too, and wait for the answers",
         ),
+        "step of another saga": Usual(
+            cause="a saga that is taken up as one of another definition: its record does not say what it is of",
+            repair="keep the name of its definition with a saga, and go on by that",
+        ),
     },
 )
 def semantic_atomicity(facts: Facts) -> Checked:
     """All or nothing, judged at quiescence on what the participants hold. Alone it sees a pivot that stays while
     a step beside it was refused; what can be given back is also I3's."""
-    exercised, found = False, []
+    exercised = False
+    found: list[Violation] = []
     for saga in facts.sagas.values():
         if not any(call.effective for call in saga.calls.values()):
             continue
         exercised = True
+        found += _not_its_own(facts, saga)
         left = leftovers(facts, saga)
         if left:
             missing = saga.missing()
@@ -261,6 +267,30 @@ def semantic_atomicity(facts: Facts) -> Checked:
                 )
             )
     return exercised, found
+
+
+def _not_its_own(facts: Facts, saga: SagaFacts) -> Iterator[Violation]:
+    """Steps that are in effect for a saga and belong to another definition than its own."""
+    if facts.saga is facts.history.saga:
+        return  # there is no other
+    own = {split(name)[0] for name in saga.definition.by_name}
+    for (name, direction), call in saga.calls.items():
+        step = facts.saga.step(name)
+        if direction != FORWARD or split(name)[0] in own or step is None or not binds(step):
+            continue
+        if saga.net(name) > 0 and not saga.handed_over(name):
+            yield Violation(
+                invariant="I2",
+                anomaly="step of another saga",
+                sentence=f"{saga.id} is a saga {saga.definition.name!r}, and came to rest with {name} in effect, "
+                f"which is no step of it{facts.hands(saga, [name])}",
+                expected="steps of its own in effect, or none",
+                got=f"{name} in effect",
+                saga=saga.id,
+                step=name,
+                direction=FORWARD,
+                position=call.effective[-1][0],
+            )
 
 
 def _family_parted(saga: SagaFacts, left: list[str], missing: list[str], anomaly: str) -> Violation:

@@ -40,6 +40,12 @@ def search(folder: Path, spec: str, faults: int, scenario: str = "") -> Report:
         ("payments/payments_adapter.py:Generous", 0, "", {"I17": "more than there was"}),
         ("order_lines/lines_adapter.py:Leaking", 0, "", {"I5": "leaked effect"}),
         ("clerk/orders_adapter.py:ShopKeepsHolds", 0, "unaccepted", {"I5": "leaked effect"}),
+        (
+            "several_sagas/desk_adapter.py:Mixed",
+            1,
+            "one-each",
+            {"I2": "step of another saga", "I6": "unknown taken for success", "I23": "hollow success"},
+        ),
     ],
 )
 def test_what_is_wrong_is_found(examples: Path, spec: str, faults: int, scenario: str, told: dict[str, str]) -> None:
@@ -65,6 +71,7 @@ def test_what_is_wrong_is_found(examples: Path, spec: str, faults: int, scenario
         "payments/payments_adapter.py:Shop",
         "order_lines/lines_adapter.py:Order",
         "clerk/orders_adapter.py:Shop",
+        "several_sagas/desk_adapter.py:Shop",
     ],
 )
 def test_what_is_right_is_not_blamed(examples: Path, spec: str) -> None:
@@ -81,7 +88,17 @@ def test_the_orchestrator_of_the_first_saga_has_forty_lines_at_most(examples: Pa
 
 @pytest.mark.parametrize(
     "folder",
-    ["first_saga", "own_participant", "async_saga", "checkout", "isolation", "payments", "order_lines", "clerk"],
+    [
+        "first_saga",
+        "own_participant",
+        "async_saga",
+        "checkout",
+        "isolation",
+        "payments",
+        "order_lines",
+        "clerk",
+        "several_sagas",
+    ],
 )
 def test_the_page_of_an_example_shows_what_happens(examples: Path, shell: Shell, folder: str) -> None:
     shell.folder = examples / folder
@@ -132,11 +149,20 @@ def test_a_page_of_the_guide_shows_its_example_and_what_happens(
     assert_happens(written, shell)
 
 
-def test_the_page_on_trips_shows_the_saga_of_the_zoo_and_what_happens(shell: Shell) -> None:
+def test_the_page_on_trips_shows_the_sagas_of_the_zoo_and_the_example_and_what_happens(
+    examples: Path, shell: Shell
+) -> None:
     page = TOP / "docs" / "trips.md"
-    shown = [fence.text for fence in fences(page.read_text(encoding="utf-8")) if fence.language == "python"]
-    for text, module in zip(shown, ("trips.py", "families.py"), strict=True):
+    first, second, *others = [
+        fence.text for fence in fences(page.read_text(encoding="utf-8")) if fence.language == "python"
+    ]
+    for text, module in ((first, "trips.py"), (second, "families.py")):
         assert text in (TOP / "adapters" / "zoo" / module).read_text(encoding="utf-8")
+    shell.folder = examples / "several_sagas"
+    code = (shell.folder / "desk_adapter.py").read_text(encoding="utf-8")
+    assert len(others) == 2
+    for text in others:
+        assert all(line in code for line in text.splitlines())
     assert_happens(page, shell)
 
 

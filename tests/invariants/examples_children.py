@@ -90,6 +90,22 @@ good(
     ORDER,
 )
 good(
+    "I2",
+    "what was done for the shipment by mistake, and is no step of it, was taken back",
+    """
+    submit
+    call payment.charge key=p
+    saga-1.ship: call warehouse.pack key=w
+    saga-1.ship: call carrier.book key=c
+    saga-1.ship: call billing.issue key=s
+    saga-1.ship: call billing.withdraw key=s
+    saga-1.ship: terminal completed
+    call billing.issue key=b
+    tell completed
+    """,
+    ORDER,
+)
+good(
     "I5",
     "the shipment was refused and undid itself: for its order it is a step that was refused",
     """
@@ -190,6 +206,27 @@ bad(
     """,
     names="saga-1 came to rest with its child saga-1.ship undone, and payment and invoice are in effect",
     at="ship C",
+    definition=ORDER,
+)
+bad(
+    "I2",
+    "step of another saga",
+    "the shipment is taken up as an order, and invoiced by itself",
+    """
+    submit
+    call payment.charge key=p
+    saga-1.ship: call warehouse.pack key=w
+    saga-1.ship: call carrier.book key=c
+    saga-1.ship: send billing.issue key=s -> m1
+    saga-1.ship: apply m1  <--
+    saga-1.ship: ack m1
+    saga-1.ship: terminal completed
+    call billing.issue key=b
+    tell completed
+    """,
+    names="saga-1.ship is a saga 'shipment', and came to rest with invoice in effect, which is no step of it",
+    saga="saga-1.ship",
+    at="invoice F",
     definition=ORDER,
 )
 bad(

@@ -50,6 +50,11 @@ WORDS: Final = {
     "optional": Word(spec="zoo:optional-leg-ends-trip", shows="rent", faults=0),
     "one of": Word(spec="zoo:alternative-booked-twice", shows="flight", faults=0),
     "child": Word(spec="zoo:child-left-standing", shows="saga-1.ship pack", faults=0),
+    "sagas, of": Word(
+        spec=_example("several_sagas/desk_adapter.py:Mixed"),
+        twin=_example("several_sagas/desk_adapter.py:Shop"),
+        shows="saga-2 charge",
+    ),
     "actors": Word(spec="zoo:refund-each-click", shows="operator"),
     "resubmits": Word(spec="zoo:order-each-click", shows="asks again"),
     "receive": Word(spec="zoo:approval-after-timeout", shows="receives order.approved"),
