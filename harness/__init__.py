@@ -15,6 +15,7 @@ __version__ = "0.1.0"
 _HOME = {
     "Actor": "actors",
     "Adapter": "ports",
+    "App": "apps",
     "CallTimeout": "ports",
     "Conflict": "ports",
     "Event": "history",
@@ -66,6 +67,7 @@ __all__ = ["__version__", *sorted(_HOME)]  # noqa: PLE0604
 
 if TYPE_CHECKING:
     from .actors import Actor as Actor
+    from .apps import App as App
     from .errors import SagafuzzError as SagafuzzError
     from .errors import UsageError as UsageError
     from .exploration.stateful import SagaMachine as SagaMachine

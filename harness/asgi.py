@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final, NamedTuple
+from urllib.parse import unquote
 
 App = Callable[..., Awaitable[None]]
 
@@ -14,11 +15,12 @@ _CLIENT: Final = ("10.7.0.1", 50_000)
 
 
 class Response(NamedTuple):
-    """The status of an answer and its body; ``error`` is what left the app, if anything did."""
+    """The status of an answer, its body and its headers; ``error`` is what left the app, if anything did."""
 
     status: int
     body: bytes
     error: Exception | None = None
+    headers: tuple[tuple[bytes, bytes], ...] = ()
 
 
 class Running:
@@ -57,9 +59,17 @@ class Running:
     async def ask(self, method: str, target: str, body: Any) -> Response:
         """What it answers to a request whose body is JSON."""
         content = b"" if body is None else json.dumps(body).encode()
+        headers = [(b"host", _SERVER[0].encode()), (b"content-type", b"application/json")]
+        return await self.serve(method, target, headers, content, _SERVER)
+
+    async def serve(
+        self, method: str, target: str, headers: list[tuple[bytes, bytes]], content: bytes, server: tuple[str, int]
+    ) -> Response:
+        """What it answers to a request, as it comes to a server of that name and port."""
         path, _, query = target.partition("?")
         asked = False
         status, parts = 500, []
+        said: tuple[tuple[bytes, bytes], ...] = ()
 
         async def receive() -> MutableMapping[str, Any]:
             nonlocal asked
@@ -69,9 +79,10 @@ class Running:
             return {"type": "http.request", "body": content, "more_body": False}
 
         async def send(message: MutableMapping[str, Any]) -> None:
-            nonlocal status
+            nonlocal status, said
             if message["type"] == "http.response.start":
                 status = message["status"]
+                said = tuple((bytes(name), bytes(value)) for name, value in message.get("headers", ()))
             else:
                 parts.append(bytes(message.get("body", b"")))
 
@@ -81,21 +92,17 @@ class Running:
             "http_version": "1.1",
             "method": method,
             "scheme": "http",
-            "path": path,
+            "path": unquote(path),
             "raw_path": path.encode(),
             "query_string": query.encode(),
             "root_path": "",
-            "headers": [
-                (b"host", _SERVER[0].encode()),
-                (b"content-type", b"application/json"),
-                (b"content-length", str(len(content)).encode()),
-            ],
+            "headers": [*headers, (b"content-length", str(len(content)).encode())],
             "client": _CLIENT,
-            "server": _SERVER,
+            "server": server,
             "state": self._state.copy(),
         }
         try:
             await self._app(scope, receive, send)
         except Exception as error:
-            return Response(status, b"".join(parts), error)
-        return Response(status, b"".join(parts))
+            return Response(status, b"".join(parts), error, said)
+        return Response(status, b"".join(parts), None, said)

@@ -15,6 +15,7 @@ AT_EFFECT: Final = "effect"  # the participant is about to handle the first deli
 AT_ACK: Final = "ack"  # its answer is about to reach the orchestrator
 AT_LOG: Final = "log"  # the orchestrator asks its store to make a record durable
 AT_LOGGED: Final = "logged"  # that record has just become durable
+AT_COMMIT: Final = "commit"  # the app of a participant commits a transaction
 AT_BOOT: Final = "boot"  # a new incarnation of the orchestrator starts
 AT_PUBLISH: Final = "publish"  # a message is about to be published
 AT_RECEIPT: Final = "receipt"  # it is about to be handed to a process
@@ -514,6 +515,18 @@ class SlowCommit(Effect):
     side: ClassVar[When | None] = AFTER
     worlds: ClassVar[frozenset[str]] = frozenset({LIVE})
     barred: ClassVar[int] = NO_PROXY
+
+
+@dataclass(frozen=True, kw_only=True)
+class CrashParticipant(Effect):
+    """The process of a participant's app dies, ``when`` says on which side of the commit, and starts again."""
+
+    phases: ClassVar[tuple[str, ...]] = (AT_COMMIT,)
+    worlds: ClassVar[frozenset[str]] = frozenset({SIMULATED})
+    when: When
+
+    def at(self, phase: str) -> When:
+        return self.when
 
 
 Doings = Mapping[tuple[str, When], Mapping[type[Effect], Callable[..., Any]]]

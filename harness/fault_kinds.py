@@ -41,6 +41,7 @@ CAPABILITIES: Final[Mapping[str, str]] = {
     "forgets": "the adapter declares forgetting_refusals=",
     "repeats": "the adapter declares refusing_repeats=",
     "sagas": "the scenario runs more than one saga, or one in another",
+    "apps": "the service declares apps=",
     "proxy": "the manifest of a live system puts a store behind a proxy",
     "store": "the manifest of a live system starts such a store anew for each case",
     "messages": "the adapter has a method receive",

@@ -11,7 +11,18 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from . import fault_table  # noqa: F401, which fills FAULT_KINDS
-from .effects import AT_ACK, AT_BOOT, AT_EFFECT, AT_HANDLED, AT_LOG, AT_LOGGED, AT_PUBLISH, AT_RECEIPT, AT_SEND
+from .effects import (
+    AT_ACK,
+    AT_BOOT,
+    AT_COMMIT,
+    AT_EFFECT,
+    AT_HANDLED,
+    AT_LOG,
+    AT_LOGGED,
+    AT_PUBLISH,
+    AT_RECEIPT,
+    AT_SEND,
+)
 from .errors import UsageError, nearest
 from .fault_kinds import CAPABILITIES, FAULT_KINDS, FaultKind, kind_groups
 from .saga import DIRECTION_NAMES, Saga, Step
@@ -19,6 +30,7 @@ from .saga import DIRECTION_NAMES, Saga, Step
 __all__ = [
     "AT_ACK",
     "AT_BOOT",
+    "AT_COMMIT",
     "AT_EFFECT",
     "AT_HANDLED",
     "AT_LOG",

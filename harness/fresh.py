@@ -24,9 +24,9 @@ _CACHE: Final = type(functools.cache(lambda: None))
 
 
 class Fresh:
-    """The modules of some packages, for an adapter in module ``user`` that took names of theirs."""
+    """The modules of some packages. An adapter in module ``user`` took names of theirs; "" where none did."""
 
-    def __init__(self, packages: Iterable[str], user: str) -> None:
+    def __init__(self, packages: Iterable[str], user: str = "") -> None:
         self._packages = tuple(packages)
         self._tops = frozenset(package.partition(".")[0] for package in self._packages)
         self._user = user
@@ -42,7 +42,7 @@ class Fresh:
                 _load(package)
         found = self._found()
         if self._taken is None:
-            self._taken = dict(_names_of(vars(sys.modules[self._user]), found))
+            self._taken = dict(_names_of(vars(sys.modules[self._user]), found)) if self._user else {}
             self._caches = tuple(_caches())
         for cache in self._caches:
             cache.cache_clear()
@@ -51,10 +51,10 @@ class Fresh:
         with _known(found):
             for name in found:
                 _load(name)
-        values = vars(sys.modules[self._user])
         for name, (module, attribute) in self._taken.items():
             here = sys.modules[module]
-            values[name] = getattr(here, attribute) if attribute else here
+            value = getattr(here, attribute) if attribute else here
+            setattr(sys.modules[self._user], name, value)
 
     def renewed(self, thing: Any) -> Any:
         """What a function or class of theirs is now; anything else as it is."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlsplit
 
+from .apps import App
 from .errors import UsageError, nearest
 
 REFUSED: Final = "refused"
@@ -24,7 +25,8 @@ _PLACES: Final = ("json", "header", "query")
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
-    """One HTTP request: ``payload`` is its JSON object, or what it says otherwise."""
+    """One HTTP request: ``payload`` is its JSON object, or what it says otherwise; ``target`` and ``body`` are as they
+    came."""
 
     method: str
     host: str
@@ -33,6 +35,8 @@ class Asked:
     query: Mapping[str, str]
     headers: Mapping[str, str]
     payload: dict[str, Any]
+    target: str
+    body: bytes
 
     @classmethod
     def of(cls, method: str, host: str, port: int, target: str, headers: Mapping[str, str], body: bytes) -> Asked:
@@ -47,6 +51,8 @@ class Asked:
             query=query,
             headers=headers,
             payload=_said(body) if body else dict(query),
+            target=target,
+            body=body,
         )
 
     @property
@@ -58,6 +64,23 @@ class Asked:
     def line(self) -> str:
         """The same with its port."""
         return f"{self.method} {self.host}:{self.port}{self.path}"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What an app answers to one. ``headers`` are (name, value), without those that say how long the body is."""
+
+    status: int
+    headers: tuple[tuple[bytes, bytes], ...]
+    body: bytes
+
+    @property
+    def said(self) -> dict[str, Any]:
+        """Its JSON object, or what it says otherwise."""
+        return _said(self.body) if self.body else {}
+
+    def __str__(self) -> str:
+        return f"{self.status} {self.body[:80].decode('utf-8', 'replace')}".strip()
 
 
 def _said(body: bytes) -> dict[str, Any]:
@@ -72,13 +95,14 @@ def _said(body: bytes) -> dict[str, Any]:
 class Service:
     """What `sagafuzz.service` was told. ``http`` has the operation of each route; ``saga_id`` and ``key`` are places in
     a request, as ``json:order``; ``code`` are the names of its packages, loaded anew in each process; ``refused`` is
-    the status of an answer that says no."""
+    the status of an answer that says no; ``apps`` are the participants that are apps too."""
 
     http: Mapping[str, str]
     saga_id: str = ""
     key: str = ""
     code: tuple[str, ...] = ()
     refused: int = 409
+    apps: Mapping[str, App] = field(default_factory=dict)
 
     @cached_property
     def _patterns(self) -> tuple[tuple[re.Pattern[str], str], ...]:
@@ -92,6 +116,15 @@ class Service:
                 if pattern.fullmatch(line):
                     return operation
         return None
+
+    def request_for(self, operation: str, payload: Mapping[str, Any], key: str | None) -> Asked:
+        """The HTTP request for an operation that was asked for otherwise, by the first of its routes."""
+        route = next(route for route, found in self.http.items() if found == operation)
+        method, _, place = route.partition(" ")
+        host, _, path = place.partition("/")
+        target = re.sub(r"\{(\w+)\}", lambda name: str(payload.get(name[1], "")), f"/{path}")
+        headers = {"content-type": "application/json"} | ({"idempotency-key": key} if key else {})
+        return Asked.of(method, host, 80, target, headers, json.dumps(dict(payload), default=str).encode())
 
     def saga_of(self, asked: Asked) -> str:
         """The order that a request names; "" where it names none."""

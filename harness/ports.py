@@ -31,7 +31,9 @@ _T = TypeVar("_T")
 
 
 class PortError(Exception):
-    """Base of what a port raises into code under test."""
+    """Base of what a port raises into code under test. ``told`` is what a participant answered, if it did."""
+
+    told: Any = None
 
 
 class Rejected(PortError):

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any, Final, TypeVar, cast
 
+from .apps import App, checked_apps
 from .asgi import Response, Running
 from .effects import Cancel, DelayAnswer
 from .errors import UsageError
@@ -37,6 +38,7 @@ def service(
     key: str = "",
     code: Iterable[str] = (),
     status: Mapping[int, str] | None = None,
+    apps: Mapping[str, App] | None = None,
     operations: Iterable[str] = (),
     cannot_suffer: Iterable[str] = (),
     **declared: Any,
@@ -46,11 +48,19 @@ def service(
     ``answers`` it says which status is which outcome. ``http`` gives the operation of each request that the app makes,
     as ``"POST payment/charge": "payment.charge"``; ``saga_id`` and ``key`` say where such a request names its order and
     its idempotency key, as ``"json:order"``, ``"header:Idempotency-Key"`` or ``"query:order"``; ``status`` which status
-    a refusal has. ``code`` names the packages of the app, which each process loads anew. What else can be declared is
-    what `adapter` takes."""
+    a refusal has. ``code`` names the packages of the app, which each process loads anew. ``apps`` are the participants
+    that are apps too, see `App`. What else can be declared is what `adapter` takes."""
     listed = (*operations, *(each for each in http.values() if each not in saga.by_operation))
+    asked = {operation.partition(".")[0] for operation in (*http.values(), *saga.by_operation)}
     told = checked(
-        Service(http=dict(http), saga_id=saga_id, key=key, code=_names(code), refused=_refused(status)),
+        Service(
+            http=dict(http),
+            saga_id=saga_id,
+            key=key,
+            code=_names(code),
+            refused=_refused(status),
+            apps=checked_apps(apps, asked),
+        ),
         saga.by_operation,
     )
 
@@ -65,6 +75,8 @@ def service(
         made = cast("_C", type(cls.__name__, (cls,) if issubclass(cls, Serving) else (cls, Serving), body))
         made.__qualname__ = cls.__qualname__
         barred = (*CANNOT_SUFFER, *cannot_suffer)
+        if told.apps:  # what they do meanwhile differs from crash to crash
+            declared.setdefault("durable_recovery", False)
         wrapped = adapter(saga=saga, operations=listed, cannot_suffer=barred, **declared)(made)
         found: Adapter = getattr(wrapped, ADAPTER_ATTRIBUTE)
         setattr(wrapped, ADAPTER_ATTRIBUTE, replace(found, service=told))

@@ -26,6 +26,7 @@ from sagafuzz.exploration.reductions import ALL
 from sagafuzz.faults import (
     AT_ACK,
     AT_BOOT,
+    AT_COMMIT,
     AT_EFFECT,
     AT_HANDLED,
     AT_LOG,
@@ -57,6 +58,7 @@ PHASES = {
     AT_LOGGED: "a record has just become durable",
     AT_BOOT: "a new process starts",
     AT_PUBLISH: "a message is about to be published",
+    AT_COMMIT: "the app of a participant is about to commit a transaction",
     AT_RECEIPT: "a message is about to be handed to a process",
     AT_HANDLED: "the handler of a message has returned",
 }

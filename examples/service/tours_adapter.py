@@ -26,3 +26,18 @@ class Tours:
 
 class ForgetfulTours(Tours):
     app = staticmethod(lambda: create_app(booking=Forgetful))
+
+
+CHARGES = "SELECT tour FROM charges"
+CARDS = sagafuzz.App("cards.app:create_app", db="cards.db", effects=CHARGES)
+LATE_CARDS = sagafuzz.App("cards.late:create_late_app", db="cards.db", effects=CHARGES)
+
+
+@sagafuzz.service(saga=TOUR, code=["tours"], http=ROUTES, saga_id="json:tour", apps={"cards": CARDS})
+class ToursAndCards(Tours):
+    """The service, and the app of a participant."""
+
+
+@sagafuzz.service(saga=TOUR, code=["tours"], http=ROUTES, saga_id="json:tour", apps={"cards": LATE_CARDS})
+class ToursAndLateCards(Tours):
+    """The same, with a participant that remembers its keys too late."""

@@ -37,10 +37,11 @@ def _connect(sim: Host, original: Callable[..., Any], database: Any, *args: Any,
     kept = {name: options[name] for name in _SAME if name in options}
     busy_ms = round(options.get("timeout", 5.0) * 1000)
     path = unquote(urlsplit(text).path) if text.startswith("file:") else text
-    return connect(sim, process, _name(path), busy_ms=busy_ms, **kept)
+    folder = "" if process.participant is None else process.participant.folder
+    return connect(sim, process, folder + database_name(path), busy_ms=busy_ms, **kept)
 
 
-def _name(path: str) -> str:
+def database_name(path: str) -> str:
     """One name for each file, whatever path leads to it: from the current folder, if it is in there."""
     full = Path(path).absolute()
     here = Path.cwd()

@@ -15,7 +15,7 @@ from typing import Any, Final, NoReturn
 from ..effects import NEW_CONNECTION
 from ..errors import UsageError
 from ..frames import calling_line
-from ..http_routes import Asked, Service
+from ..http_routes import Answer, Asked, Service
 from ..ports import CallTimeout, PortError, Rejected
 from .host import Host
 from .incarnation import Incarnation
@@ -32,8 +32,11 @@ _FIRST_NUMBER: Final = 1_000_000
 FAILED: Final = 503
 """The status of an answer that says neither yes nor no."""
 
-_JSON: Final = "application/json"
-_PAGE: Final = b"<html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gateway</h1></body></html>"
+_PAGE: Final = Answer(
+    502,
+    ((b"content-type", b"text/html"),),
+    b"<html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gateway</h1></body></html>",
+)
 
 
 class Edges:
@@ -184,7 +187,7 @@ class Conversation:
             timeout_us,
             asked.payload,
             self._answered,
-            hangs_up=True,
+            http=asked,
             bars=0 if self._used else NEW_CONNECTION,
         )
         if not message.done:
@@ -202,9 +205,11 @@ class Conversation:
         elif asked is not None and asked.broken is not None:
             _BREAKING[asked.broken.how](self, asked, asked.broken)
         elif error is None:
-            self._answer(OK, value)
+            self._send(self._answer(OK, value))
+        elif isinstance(error.told, Answer):
+            self._send(error.told)
         else:
-            self._answer(REJECTED if isinstance(error, Rejected) else ERROR, {"error": str(error)})
+            self._send(self._answer(REJECTED if isinstance(error, Rejected) else ERROR, str(error)))
 
     def _reset(self, asked: Message, broken: Broken) -> None:
         self._end.reset()
@@ -222,43 +227,40 @@ class Conversation:
 
     def _begin(self, broken: Broken) -> None:
         """Send half of the answer that would have come."""
-        value = broken.value if broken.answer == OK else {"error": broken.value}
-        body = _body(value)
-        head = self._head(self._status(broken.answer), len(body), _JSON)
+        answer = self._answer(broken.answer, broken.value)
+        head, half = self._head(answer), answer.body[: len(answer.body) // 2]
         if not self._end.closed:
-            self._end.send(head + self._http.send(self._h11.Data(data=body[: len(body) // 2])))
+            self._end.send(head + self._http.send(self._h11.Data(data=half)))
 
     def _show_page(self, asked: Message, broken: Broken) -> None:
-        self._send(502, _PAGE, "text/html")
+        self._send(_PAGE)
 
-    def _answer(self, answer: str, value: Any) -> None:
-        self._send(self._status(answer), _body(value), _JSON)
+    def _answer(self, answer: str, value: Any) -> Answer:
+        """What is said of a reply: as an app said it, or as JSON."""
+        if isinstance(value, Answer):
+            return value
+        status = {OK: 200, REJECTED: self._edges.service.refused}.get(answer, FAILED)
+        body = json.dumps(value if answer == OK else {"error": value}, default=str).encode()
+        return Answer(status, ((b"content-type", b"application/json"),), body)
 
-    def _status(self, answer: str) -> int:
-        return {OK: 200, REJECTED: self._edges.service.refused}.get(answer, FAILED)
-
-    def _head(self, status: int, length: int, content: str) -> bytes:
-        headers = [("content-type", content), ("content-length", str(length))]
-        head: bytes = self._http.send(self._h11.Response(status_code=status, headers=headers))
+    def _head(self, answer: Answer) -> bytes:
+        headers = [*answer.headers, (b"content-length", str(len(answer.body)).encode())]
+        head: bytes = self._http.send(self._h11.Response(status_code=answer.status, headers=headers))
         return head
 
-    def _send(self, status: int, body: bytes, content: str) -> None:
+    def _send(self, answer: Answer) -> None:
         end, h11 = self._end, self._h11
         if end.closed:
             return
         self._used = True
-        out = self._head(status, len(body), content)
-        out += self._http.send(h11.Data(data=body)) + self._http.send(h11.EndOfMessage())
+        out = self._head(answer)
+        out += self._http.send(h11.Data(data=answer.body)) + self._http.send(h11.EndOfMessage())
         end.send(out)
         if self._http.our_state is h11.MUST_CLOSE or self._http.their_state is h11.MUST_CLOSE:
             end.close()
             return
         self._http.start_next_cycle()
         self._read()
-
-
-def _body(value: Any) -> bytes:
-    return json.dumps(value, default=str).encode()
 
 
 _BREAKING: Final = {

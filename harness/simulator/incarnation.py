@@ -6,7 +6,7 @@ import asyncio
 import marshal
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from ..effects import DEAD
 from ..ports import ProcessCrashed
@@ -34,6 +34,18 @@ def _failed(entry: Any) -> bool:
     return type(entry) is tuple and len(entry) == 4 and entry[1] in _FAILED_TRIES
 
 
+class Committing(Protocol):
+    """A participant whose app runs in a process of its own. ``folder`` is where its databases lie."""
+
+    folder: str
+
+    def commit(self, saga: str, subject: str, act: Callable[[], object]) -> None:
+        """Make one transaction durable, by ``act()``. Raises ProcessCrashed where the process dies of a fault."""
+
+    def fall(self) -> None:
+        """Its process dies; another starts after a while."""
+
+
 class Incarnation:
     """The state that dies with a crash, as ports, messages and the scheduler see it."""
 
@@ -55,6 +67,7 @@ class Incarnation:
         self.tasks: list[Task] = []
         self.loop: SimLoop | None = None
         self.net: Net | None = None  # what its sockets reach, where it is a service as it is
+        self.participant: Committing | None = None  # whose process it is, where it is none of the orchestrator's
         self.on_death: list[Callable[[], None]] = []
         self._dead_calls = 0
 

@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
+from ..http_routes import Asked
 from ..ports import PortError
 from .incarnation import Incarnation
 
@@ -31,10 +32,10 @@ class Broken(NamedTuple):
 
 
 class Message:
-    """One request in the network; its deliveries and its answer. ``done`` once the caller went on. A caller that
-    ``hangs_up`` keeps the time itself, so that ``timeout_us`` is a guess; ``beyond_us`` is how long after it has hung
-    up the request is delivered, where that is put off until then. ``broken`` says what befalls its connection, if
-    anything does."""
+    """One request in the network; its deliveries and its answer. ``done`` once the caller went on. ``http`` is the HTTP
+    request that it came as, if it did: its caller keeps the time itself, so that ``timeout_us`` is a guess;
+    ``beyond_us`` is how long after it has hung up the request is delivered, where that is put off until then.
+    ``broken`` says what befalls its connection, if anything does."""
 
     __slots__ = (
         "asked",
@@ -46,7 +47,7 @@ class Message:
         "direction",
         "done",
         "due_us",
-        "hangs_up",
+        "http",
         "id",
         "key",
         "on_done",
@@ -75,7 +76,7 @@ class Message:
         now_us: int,
         timeout_us: int,
         on_done: Callable[[Any, PortError | None], object],
-        hangs_up: bool = False,
+        http: Asked | None = None,
     ) -> None:
         self.id = id
         self.process = process
@@ -91,7 +92,7 @@ class Message:
         self.timeout_us = timeout_us
         self.on_done = on_done
         self.due_us = now_us + timeout_us
-        self.hangs_up = hangs_up
+        self.http = http
         self.beyond_us = 0
         self.broken: Broken | None = None
         self.deliveries = 0
@@ -104,6 +105,11 @@ class Message:
         if self.step.endswith("]"):
             return self.saga, self.key, *self.asked, self.step
         return self.saga, self.key, *self.asked
+
+    @property
+    def hangs_up(self) -> bool:
+        """True if its caller keeps the time itself."""
+        return self.http is not None
 
     @property
     def over_us(self) -> int:
@@ -120,6 +126,20 @@ class Message:
         for name in Message.__slots__:
             setattr(twin, name, getattr(self, name))
         return twin
+
+
+class Carried(NamedTuple):
+    """What a network holds and remembers: the fields of `network.Network` of the same names."""
+
+    held: list[Message]
+    late: list[Message]
+    waiting: list[list[Any]]
+    stuck: set[tuple[str, str]]
+    cut: dict[str, int]
+    mute: dict[str, int]
+    down: dict[str, int]
+    attempts: dict[tuple[str, str, str], int]
+    sent: int
 
 
 def frozen_payload(payload: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:

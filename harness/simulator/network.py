@@ -7,7 +7,8 @@ state machine) messages wait in ``pending`` until somebody delivers, drops or du
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final, NamedTuple
+from functools import partial
+from typing import Any, Final
 
 from greenlet import getcurrent
 
@@ -33,6 +34,7 @@ from ..effects import (
 from ..errors import UsageError
 from ..fault_kinds import NOTHING, Impossible, impossible
 from ..history import ACK, APPLY, DELIVER, ERROR, EXPIRE, LOST, REJECT, SEND, STATE, TIMEOUT
+from ..http_routes import Asked
 from ..ports import CallTimeout, PortError, ProcessCrashed, Rejected, Unavailable
 from ..rules import HISTORY, MOMENTS, REST
 from ..saga import COMPENSATION, FORWARD, QUERY, about, instance
@@ -41,7 +43,7 @@ from . import participants as p
 from .host import Host
 from .incarnation import Incarnation
 from .kernel import Kernel, Spinning
-from .message import Message, frozen_payload
+from .message import Carried, Message, frozen_payload
 from .priorities import Priorities
 from .putting_off import PuttingOff
 from .setup import Setup
@@ -55,20 +57,6 @@ PATIENCE_LEFT_US: Final = 10_000
 WITHHELD: Final = 1
 DIES: Final = 2
 """What an effect on a request says of it: it is not delivered now; its sender dies once it was sent."""
-
-
-class Carried(NamedTuple):
-    """What a network holds and remembers: the fields of `Network` of the same names."""
-
-    held: list[Message]
-    late: list[Message]
-    waiting: list[list[Any]]
-    stuck: set[tuple[str, str]]
-    cut: dict[str, int]
-    mute: dict[str, int]
-    down: dict[str, int]
-    attempts: dict[tuple[str, str, str], int]
-    sent: int
 
 
 class Network:
@@ -179,7 +167,7 @@ class Network:
         on_done: Callable[[Any, PortError | None], object],
         epoch: int = 0,
         part: str | None = None,
-        hangs_up: bool = False,
+        http: Asked | None = None,
         bars: int = 0,
     ) -> Message:
         """Send a request; bits of REASONS bar faults. Unless the process dies, ``on_done(value, error)`` comes once."""
@@ -219,7 +207,7 @@ class Network:
             now,
             timeout_us,
             on_done,
-            hangs_up,
+            http,
         )
         self.trace.record((now, SEND, process.label, saga, step, direction, attempt, key, nth, data))
         if self.priorities is not None:
@@ -304,6 +292,15 @@ class Network:
             site = (msg.saga, msg.step or msg.operation, msg.direction or QUERY, AT_EFFECT, msg.attempt)
             strike = self.trace.visit(site, self._impossible(msg))
         reply = self._handle(msg, strike)
+        if reply is None:
+            if not msg.hangs_up:
+                self.arm(msg)
+            self.services[msg.service].begin(msg, partial(self._replied, msg, strike))
+        else:
+            self._replied(msg, strike, reply)
+
+    def _replied(self, msg: Message, strike: Strike | None, reply: p.Reply) -> None:
+        """A participant has handled a request: its answer travels back."""
         if self.held or self.late or self.waiting:
             self._let_others_go(msg, reply)
         if strike is not None and strike.kind.after:
@@ -350,7 +347,7 @@ class Network:
             now |= KEY_KEPT
         return impossible(AT_EFFECT, now)
 
-    def _handle(self, msg: Message, strike: Strike | None) -> p.Reply:
+    def _handle(self, msg: Message, strike: Strike | None) -> p.Reply | None:
         service = self.services[msg.service]
         if self.down and self.down.get(msg.service, 0) > self.kernel.now_us:
             return self._note_reply(msg, p.Reply(p.ERROR, "connection refused"))
@@ -362,12 +359,12 @@ class Network:
             return self._note_reply(msg, p.Reply(p.ERROR, "cannot undo"))
         self.kernel.handler = getcurrent()
         try:
-            reply = service.handle(msg)
+            reply: p.Reply | None = service.handle(msg)
         except Spinning:
             reply = p.Reply(p.ERROR, "it computes for ever")
         finally:
             self.kernel.handler = None
-        return self._note_reply(msg, reply)
+        return None if reply is None else self._note_reply(msg, reply)
 
     def _handling(self, msg: Message, strike: Strike) -> p.Reply | None:
         """A fault strikes before a participant handles a request: the reply in place of its own, if any."""
@@ -495,6 +492,7 @@ class Network:
             msg.on_done(reply.value, None)
             return
         error = (Rejected if reply.answer == p.REJECTED else Unavailable)(f"{msg.operation}: {reply.value}")
+        error.told = reply.value
         msg.process.inputs.append(("call", type(error).__name__, str(error), msg.words))
         msg.on_done(None, error)
 

@@ -20,6 +20,7 @@ from ..saga import Saga
 from ..scenario import Order, Scenario
 from .around import Around
 from .counters import LEDGERS
+from .hosted import AppParticipant
 from .own import UserParticipant
 from .participants import Ledger
 
@@ -161,6 +162,7 @@ class Setup:
             "resubmit": adapter.resubmits,
             "sockets": adapter.service is not None,
             "wrong": adapter.wrong_answers,
+            "apps": adapter.service is not None and bool(adapter.service.apps),
         }
         found = {name for name, present in has.items() if present}
         return frozenset(found.union(getattr(adapter.factory, "live_capabilities", ())))
@@ -218,6 +220,12 @@ class Setup:
         return MappingProxyType({name: self._maker(name) for name in self.services})
 
     def _maker(self, name: str) -> Callable[[], Any]:
+        service = self.adapter.service
+        if service is not None and name in service.apps:
+            asked = ((op, route.step) for op, route in self.routes.items() if route.service == name and route.step)
+            steps = {word: step for op, step in asked for word in (op, step)}
+            app = service.apps[name]
+            return self._refusing(partial(AppParticipant, name, app, service.refused, steps, self.scenario))
         factory, around = self.adapter.participants.get(name), self.adapter.around.get(name)
         if factory is not None:
             return self._refusing(partial(UserParticipant, factory, self.scenario))

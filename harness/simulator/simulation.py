@@ -39,8 +39,9 @@ from ..history import (
 from ..saga import Outcome
 from ..scenario import Order
 from ..trace import Run, Trace, called_to
-from . import broker, injection, store
+from . import app_life, broker, injection, store
 from .acting import Acting, Actors
+from .apps import apps_of
 from .broker import Broker
 from .durable import Durable
 from .idle import Signs, without_idle
@@ -92,6 +93,7 @@ class Simulation:
         "_processes",
         "actors",
         "alone",
+        "apps",
         "booted_at",
         "broker",
         "called_at",
@@ -170,6 +172,7 @@ class Simulation:
         if services is None:
             theirs = setup.adapter.participants or setup.adapter.around
             self.services |= made_inside(self, setup.ledgers) if theirs else setup.ledgers()
+        self.apps = apps_of(self, self.network)
 
     def _kernel(self, horizon_us: int) -> Kernel:
         """What drives the run; the tasks of a service are threads."""
@@ -277,6 +280,9 @@ class Simulation:
         """Start a new incarnation of the orchestrator."""
         self.incarnations += 1
         (self.trace.restarted if self.incarnations > 1 else self.network.show_states)()
+        if self.incarnations == 1:
+            for app in self.apps:
+                app.start()
         process = self.process = self.incarnate(self.incarnations)
         if self.incarnations > 1 and not self.manual and reason != HEALING:  # nothing strikes what the harness does
             self._strike_boot(process)
@@ -424,7 +430,7 @@ class Simulation:
     def only_pollers(self) -> bool:
         """Every saga has come to its end, or was begun and nothing of it is open any more; what still runs would run
         for ever."""
-        if self.process is None or self.serves() or not self.actors.at_rest:
+        if self.process is None or self.serves() or not self.actors.at_rest or any(app.serves for app in self.apps):
             return False
         over: set[str] = set()
         binding = binding_steps(self.setup)
@@ -485,6 +491,8 @@ class Simulation:
         """Unwind what is still suspended and give back what the run held."""
         for process in self._processes:
             process.dead = True
+        for app in self.apps:
+            app.close()
         self.actors.close()
         self.kernel.bury(self.kernel.tasks)
         while self.on_close:
@@ -500,6 +508,8 @@ class Simulation:
         self.kernel.acts.clear()
         self.trace.on_act = self.trace.on_ask = None
         self.actors.dissolve()
+        for app in self.apps:
+            app.dissolve()
         self.living.clear()
         self._processes.clear()
         self.process = None
@@ -516,7 +526,13 @@ _BOOTING: Final[Mapping[type[Effect], Callable[[Simulation, Any, Process], None]
     Upgrade: Simulation._upgrade,
 }
 
-DOINGS: Final[Doings] = {**injection.DOINGS, **store.DOINGS, **broker.DOINGS, (AT_BOOT, BEFORE): _BOOTING}
+DOINGS: Final[Doings] = {
+    **injection.DOINGS,
+    **store.DOINGS,
+    **broker.DOINGS,
+    **app_life.DOINGS,
+    (AT_BOOT, BEFORE): _BOOTING,
+}
 """All that is done in the simulated world, by the moment."""
 
 check_doings(SIMULATED, DOINGS)

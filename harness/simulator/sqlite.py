@@ -158,6 +158,9 @@ class SimConnection(WatchedConnection):
         saga, subject = self._process.current_saga(), self._label + " + ".join(changes)
         writes = (Write(saga, "", subject),)
         done: list[_T] = []
+        if self._process.participant is not None:
+            self._process.participant.commit(saga, subject, lambda: done.append(self.patiently(act)))
+            return done[0]
         try:
             durable_write(self._host, self._process, saga, subject, writes, lambda _: done.append(self.patiently(act)))
         except StoreUnavailable as error:

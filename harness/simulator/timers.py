@@ -51,6 +51,7 @@ SUBMIT: Final = "submit"
 LETTER_DUE: Final = "message due"
 RESUBMIT: Final = "resubmit"
 WORK_DUE: Final = "work due"
+APP_START: Final = "start of an app"
 PATIENCE: Final = "patience over"
 
 TIMERS: Final[Mapping[str, Timer]] = MappingProxyType(
@@ -72,6 +73,7 @@ TIMERS: Final[Mapping[str, Timer]] = MappingProxyType(
         RESUBMIT: Timer(BEGINNING),
         WORK_DUE: Timer(HIDDEN),
         PATIENCE: Timer(HIDDEN),
+        APP_START: Timer(HIDDEN),
     }
 )
 """Every kind of timer there is."""

@@ -26,11 +26,19 @@ def setup() -> Setup:
 
 def test_every_kind_of_timer_is_something_that_happens() -> None:
     sim = Simulation(setup())
-    assert sim.kernel.acts.keys() == timers.TIMERS.keys() - {timers.LOOP, timers.LETTER_DUE, timers.PATIENCE}
+    assert sim.kernel.acts.keys() == timers.TIMERS.keys() - {
+        timers.LOOP,
+        timers.LETTER_DUE,
+        timers.PATIENCE,
+        timers.APP_START,
+    }
     Broker(sim, sim.network)
     task = sim.incarnate(1).spawn("loop", "", lambda: None)
     SimLoop(sim.kernel, task).close()
-    assert sim.kernel.acts.keys() == timers.TIMERS.keys() - {timers.PATIENCE}  # see the sockets of a service
+    assert sim.kernel.acts.keys() == timers.TIMERS.keys() - {
+        timers.PATIENCE,  # see the sockets of a service
+        timers.APP_START,
+    }
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,59 @@
+"""What is declared of a participant that is an app of its own: who makes it, where it keeps what, what took effect."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from .errors import UsageError
+from .fresh import Fresh
+
+
+@dataclass(frozen=True)
+class App:
+    """An ASGI app that is a participant. ``make`` makes it: a function, or ``"payments.app:create_app"``. ``db`` is the
+    SQLite file that it connects to, ``effects`` the query that lists what holds there, asked after each commit: a row
+    for each effect, with its saga and, where the participant has several steps, the step or its operation. A row that
+    comes is an effect, one that goes is undone. ``code`` names its packages, loaded anew in each of its processes; left
+    out, it is that of the string."""
+
+    make: str | Callable[[], Any]
+    db: str
+    effects: str
+    code: tuple[str, ...] = ()
+
+    @cached_property
+    def fresh(self) -> Fresh:
+        """What loads its code."""
+        package = (self.make.partition(":")[0].partition(".")[0],) if isinstance(self.make, str) else ()
+        return Fresh(self.code or package)
+
+    def made(self) -> Any:
+        """The app, of code that is loaded anew."""
+        self.fresh.load()
+        if not isinstance(self.make, str):
+            return self.fresh.renewed(self.make)()
+        name, _, attribute = self.make.partition(":")
+        found = getattr(importlib.import_module(name), attribute, None)
+        if found is None:
+            raise UsageError(f"service: apps names {self.make!r}, and module {name!r} has no {attribute!r}")
+        makes = inspect.isroutine(found) and not inspect.iscoroutinefunction(found)
+        return found() if makes else found
+
+
+def checked_apps(apps: Mapping[str, App] | None, participants: Iterable[str]) -> dict[str, App]:
+    """The apps by participant. Raises UsageError where one is none, or nobody asks for it."""
+    known = sorted(set(participants))
+    for name, app in (apps or {}).items():
+        where = f"service: apps[{name!r}]"
+        if name not in known:
+            raise UsageError(f"{where} is a participant that no operation names; there is {', '.join(known)}")
+        if not isinstance(app, App):
+            raise UsageError(f"{where} is {app!r}; write App('orders.app:create_app', db='orders.db', effects='…')")
+        if isinstance(app.make, str) and ":" not in app.make:
+            raise UsageError(f"{where} names {app.make!r}; write 'package.module:function'")
+    return dict(apps or {})
