@@ -60,10 +60,16 @@ class Incarnation:
         self.upgraded = False
         self.named = False  # whether its code has asked for its label
         self.inputs: list[Any] = []  # every answer that a port gave it, in order: (port, ...), see `ReplayLog`
+        self._looked_through = 0  # how many of them were looked at by `reads_clock`
+        self._clock_at = -1  # the last of those that tells the time
         self.forgotten: list[tuple[int, int, tuple[Any, ...]]] = []  # see `forget_tries`
         self.replay_log: ReplayLog | None = None  # the answers of another run, while they are given again
-        self.replayable = True  # whether what it did so far follows from its inputs, one task after the other
+        self.replayable = True  # whether what it did so far follows from its inputs, and whose turn it was
         self.running = 0  # tasks that have begun and not ended
+        self.overlaps = False  # whether there were ever two such
+        self.turns: list[tuple[int, int]] = []  # (how many inputs it had, the number of the task that went on then)
+        self.left_at = 0  # how many inputs it had when a task of it stopped last
+        self.at_work: Task | None = None  # the task of it that went on last
         self.tasks: list[Task] = []
         self.loop: SimLoop | None = None
         self.net: Net | None = None  # what its sockets reach, where it is a service as it is
@@ -73,10 +79,19 @@ class Incarnation:
 
     def spawn(self, label: str, saga: str, main: Callable[[], object]) -> Task:
         """Start a further task of the process."""
-        task = Task(self, label, saga)
+        task = Task(self, label, saga, len(self.tasks))
         self.tasks.append(task)
         self.kernel.spawn(task, main)
         return task
+
+    def takes_turn(self, task: Task) -> None:
+        """Note that another of its tasks goes on than the one that did last: what a process is answered, together with
+        whose turn it was, makes it what it is."""
+        self.at_work = task
+        if self.replay_log is None:
+            self.turns.append((self.left_at, task.number))
+        else:
+            self.replay_log.went_on(task.number)
 
     @abstractmethod
     def serving_task(self, saga: str) -> asyncio.Task[Any] | None:
@@ -162,7 +177,12 @@ class Incarnation:
     @property
     def reads_clock(self) -> bool:
         """True if it has asked for the time lately."""
-        return any(map(of_a_clock, self.inputs[-LATELY:]))
+        end = len(self.inputs)
+        for at in range(self._looked_through, end):
+            if of_a_clock(self.inputs[at]):
+                self._clock_at = at
+        self._looked_through = end
+        return self._clock_at >= max(end - LATELY, 0)
 
     @property
     def may_forget(self) -> bool:

@@ -82,8 +82,14 @@ class Owner(Protocol):
     dead: bool
     paused_until_us: int
     running: int
-    replayable: bool
+    overlaps: bool
     inputs: list[Any]
+    left_at: int
+    at_work: Task | None
+    replay_log: Any
+
+    def takes_turn(self, task: Task) -> None:
+        """Note that another of its tasks goes on than the one that did last."""
 
     def check_alive(self) -> None:
         """Raise ProcessCrashed where it is dead."""
@@ -93,12 +99,18 @@ class Owner(Protocol):
 
 
 class Task:
-    """A thread of control of the code under test. ``saga`` is the saga it works for, if one."""
+    """A thread of control of the code under test, by its ``number`` in its process. ``saga`` is the saga it works for,
+    if one; ``asleep`` says that it waits for nothing but a time."""
 
-    __slots__ = ("error", "finished", "glet", "label", "loop", "main", "process", "saga", "value", "waiting")
+    __slots__ = (
+        *("asleep", "error", "finished", "glet", "label", "loop", "main", "number", "process", "saga", "value"),
+        "waiting",
+    )
 
-    def __init__(self, process: Owner, label: str, saga: str) -> None:
+    def __init__(self, process: Owner, label: str, saga: str, number: int = 0) -> None:
         self.process = process
+        self.number = number
+        self.asleep = False
         self.label = label
         self.saga = saga
         self.glet: greenlet | None = None
@@ -196,15 +208,16 @@ class Kernel:
         heapify(self.timers)
         return True
 
+    def only_sleep_beside(self, process: Owner) -> bool:
+        """True if no task is about to run, and each that has not ended is the one that runs, or is asleep in the
+        process."""
+        others = (task for task in self.tasks if not (task.finished or task is self.current))
+        return not self._runnable and all(task.asleep and task.process is process for task in others)
+
     @property
     def at_rest_but_for_timers(self) -> bool:
         """True if no task is about to run, and each that has not ended is the one that runs."""
         return not self._runnable and all(task is self.current or task.finished for task in self.tasks)
-
-    @property
-    def about_to_run(self) -> bool:
-        """True if some task is."""
-        return bool(self._runnable)
 
     def spawn(self, task: Task, main: Callable[[], object]) -> None:
         """Make ``main`` runnable as ``task``."""
@@ -253,6 +266,8 @@ class Kernel:
         if dead is not None:  # its process died while it ran
             raise dead
         me.waiting = True
+        process = me.process
+        process.left_at = len(process.inputs)
         hooks, main = None, me.glet
         if me.loop is not None:
             hooks = _leave_loop()
@@ -266,6 +281,8 @@ class Kernel:
         finally:
             me.glet = main
         self.current = me
+        if process.at_work is not me:
+            process.takes_turn(me)
         if me.loop is not None:
             _enter_loop(me.loop, hooks)
         due = me.error
@@ -359,7 +376,8 @@ class Kernel:
         process = task.process
         process.running += 1
         if process.running > 1:
-            process.replayable = False
+            process.overlaps = True
+        process.takes_turn(task)
         try:
             if task.error is None and task.main is not None:
                 task.main()
@@ -370,6 +388,9 @@ class Kernel:
         finally:
             task.finished = True
             process.running -= 1
+            process.left_at = len(process.inputs)
+            if process.replay_log is not None:
+                process.replay_log.ended()
 
     def advance_to(self, t_us: int) -> None:
         """Run what is due until ``t_us`` and set the clock there."""

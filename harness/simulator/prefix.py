@@ -3,7 +3,7 @@
 What the harness holds (stores, participants, messages and timers in flight, the record) is copied. The
 code under test cannot be; it is brought to the same place by its `ReplayLog`. Both are exact, so a run that
 goes on from a prefix is the run that starts at the beginning, row by row. Where that cannot be had (two
-processes alive, tasks that overlap, a database, chance, the time of day asked of the standard
+processes alive, another task that does more than sleep, a database, chance, the time of day asked of the standard
 library), there is no prefix.
 """
 
@@ -16,17 +16,16 @@ from typing import Any
 from ..faults import Fault, Plan
 from ..history import Row, marshalled, rows_digest
 from ..messages import USUAL
-from .kernel import Task
 from .letter import Letter
 from .message import Message
 from .observer import Observed, Observer
 from .patches import virtual
-from .process import Process
+from .process import RECEIVES, Process
 from .replay_log import ReplayLog
 from .retained import tellable
 from .setup import Setup
 from .simulation import Simulation
-from .timers import TASK, TIMERS, Entry
+from .timers import TASK, TIMERS, WAKE, Entry
 
 
 class Strayed(Exception):
@@ -80,6 +79,9 @@ class Prefix:
         self._sim = sim
         self._process = process
         self._inputs = len(process.inputs)
+        self._turns = process.turns.copy()
+        asleep = (task for task in process.tasks if not (task.finished or task is sim.kernel.current))
+        self._asleep = {task: task.number for task in asleep}
         self._extent = sim.trace.extent()
         self._kept = sim.durable.snapshot()
         self._services = {name: service.copy() for name, service in sim.services.items()}
@@ -103,8 +105,6 @@ class Prefix:
         self._restore_world(sim, process)
         with virtual(sim):
             process.spawn("boot", "", process.main)
-            if self._mail is not None:
-                _Again(sim, process)
             sim.finish(sim.kernel.horizon_us)  # an operator may have been called
         if process.replay_log is not None:
             raise Strayed
@@ -126,14 +126,31 @@ class Prefix:
         process.upgraded = self._process.upgraded
         process.inputs = inputs
         process.forgotten = [each for each in self._process.forgotten if each[1] <= self._inputs]
+        process.turns = self._turns.copy()
         sim.trace.record = _unrecorded
 
         def over() -> None:
             process.replay_log = None
             sim.trace.record = sim.trace.rows.append
+            if self._asleep:
+                self._let_sleep(sim, process)
 
-        process.replay_log = ReplayLog(inputs, over, lambda: sim.kernel.abort(Strayed()))
+        process.replay_log = ReplayLog(
+            process,
+            inputs[:],
+            self._turns,
+            hand=lambda entry, last: process.hand(_letter(sim, process, entry, last=last)),
+            over=over,
+            strayed=lambda: sim.kernel.abort(Strayed()),
+        )
         return process
+
+    def _let_sleep(self, sim: Simulation, process: Process) -> None:
+        """The tasks that were asleep go on when those of the other run would have."""
+        timers = sim.kernel.timers
+        for index, (due_us, order, what, whom) in enumerate(timers):
+            if what == WAKE and whom in self._asleep:
+                timers[index] = due_us, order, what, process.tasks[self._asleep[whom]]
 
     def _restore_world(self, sim: Simulation, process: Process) -> None:
         twins = _Twins(self._process, process)
@@ -144,48 +161,15 @@ class Prefix:
         sim.kernel.restore(self._moment, twins.of_timers(self._timers))
 
 
-class _Again:
-    """Hands a process the messages again that it had received, each when it is done with what came before. Nothing that
-    it does so is a step of the process: the tasks are its own (see `kernel.Owner`)."""
-
-    def __init__(self, sim: Simulation, process: Process) -> None:
-        self._sim, self._process = sim, process
-        self.dead, self.replayable = False, True
-        self.paused_until_us = self.running = 0
-        self.inputs: list[Any] = []
-        self._go_on()
-
-    def check_alive(self) -> None:
-        """It lives as long as its run."""
-
-    def spawn(self, label: str, saga: str, main: Callable[[], object]) -> Task:
-        task = Task(self, label, saga)
-        self._sim.kernel.spawn(task, main)
-        return task
-
-    def _go_on(self) -> None:
-        self.spawn("receives again", "", self._next)
-
-    def _next(self) -> None:
-        log = self._process.replay_log
-        if log is None:
-            return
-        if self._sim.kernel.about_to_run:
-            self._go_on()
-        elif (found := log.received()) is not None:
-            self._process.hand(self._letter(*found))
-            self._go_on()
-
-    def _letter(self, entry: tuple[Any, ...], last: bool) -> Letter:
-        """The message of that entry: the one that the process has in hand, if it has not acknowledged it."""
-        broker = self._sim.broker
-        in_hand = broker.in_hand(self._process) if broker is not None and last else ()
-        if in_hand:
-            return in_hand[0]
-        _, id, topic, saga, key, delivery, payload = entry
-        letter = Letter(0, id, topic, saga, key, marshal.loads(payload), 0, USUAL, 0)
-        letter.deliveries = delivery
-        return letter
+def _letter(sim: Simulation, process: Process, entry: tuple[Any, ...], *, last: bool) -> Letter:
+    """The message of an input: the one that the process has in hand, if it has not acknowledged it."""
+    in_hand = sim.broker.in_hand(process) if sim.broker is not None and last else ()
+    if in_hand:
+        return in_hand[0]
+    _, id, topic, saga, key, delivery, payload = entry
+    letter = Letter(0, id, topic, saga, key, marshal.loads(payload), 0, USUAL, 0)
+    letter.deliveries = delivery
+    return letter
 
 
 def _unrecorded(row: object) -> None:
@@ -207,8 +191,18 @@ def _follows(sim: Simulation, process: Process) -> bool:
         sim.living == [process]
         and process.replayable
         and not process.paused_until_us
-        and sim.kernel.at_rest_but_for_timers
+        and not sim.kernel.stopped  # else it is about to be looked at
+        and sim.kernel.only_sleep_beside(process)
+        and _handles_the_last(sim, process)
     )
+
+
+def _handles_the_last(sim: Simulation, process: Process) -> bool:
+    """True if the only message that a process has in hand, if one, is the last that it was handed, and the running task
+    handles it."""
+    in_hand = sim.broker.in_hand(process) if sim.broker is not None else ()
+    handling = [task for task in process.tasks if task.label == RECEIVES] if in_hand else []
+    return not in_hand or (len(in_hand) == 1 and handling[-1:] == [sim.kernel.current])
 
 
 def _copyable(sim: Simulation) -> bool:
@@ -226,9 +220,10 @@ def _copyable(sim: Simulation) -> bool:
 
 
 def _can_be_had(what: str, whom: Any) -> bool:
-    """True if a copy of the run can have a timer; of those for a task only one that does nothing any more."""
+    """True if a copy of the run can have a timer; of those for a task only one that does nothing any more, or wakes
+    it."""
     timer = TIMERS[what]
-    return timer.copyable and (timer.to != TASK or whom.finished)
+    return timer.copyable and (timer.to != TASK or whom.finished or whom.asleep)
 
 
 class _Keeper(Observer):

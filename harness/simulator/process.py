@@ -30,6 +30,9 @@ from .replay_log import RECEIVED
 from .streams import loop_for
 from .world import SimWorld
 
+RECEIVES: Final = "receive"
+"""The label of a task in which the adapter handles a message."""
+
 BESIDE: Final = "spawned task"
 """Work that nobody waits for: a task that polls for ever does not keep a run from its end."""
 
@@ -98,10 +101,11 @@ class Process(Incarnation):
         if self.loop is not None:
             self.loop.poke(self._start_receiving, letter)
         else:
-            self.spawn("receive", letter.saga, partial(self._receive, letter))
+            self.spawn(RECEIVES, letter.saga, partial(self._receive, letter))
 
     def cancel(self, order: Order) -> None:
         """The client cancels ``order``: by the adapter's own method, else by cancelling its asyncio task."""
+        self.replayable = False  # when it comes is no answer of a port
         cancel = getattr(self._subject, "cancel", None)
         if self.loop is None:
             if cancel is not None:

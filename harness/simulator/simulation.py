@@ -476,7 +476,7 @@ class Simulation:
 
     def _signs(self) -> Signs:
         shared = self.databases or self.resources or self.durable.files or self.broker or self.setup.scenario.actors
-        used = {p.label for p in self._processes if shared or p.inputs or not p.replayable}
+        used = {p.label for p in self._processes if shared or p.inputs or p.overlaps or not p.replayable}
         return Signs(
             rows=self.trace.rows,
             clock_read=self.clock_read,

@@ -28,7 +28,7 @@ copy of a message; to something whose state cannot be told."""
 
 class Timer(NamedTuple):
     """What is known of a kind of timer. ``to`` says to what it happens, ``copyable`` whether a copy of the run can have
-    it (of a timer for a task: where that task has ended), ``starts`` whether it starts a process."""
+    it (of a timer for a task: where that task has ended, or is asleep), ``starts`` whether it starts a process."""
 
     to: str
     copyable: bool = False

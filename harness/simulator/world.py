@@ -23,7 +23,7 @@ from .kernel import EPOCH_S
 from .network import Network
 from .outside import act_outside, resource
 from .participants import checked_topic, nobody_receives
-from .replay_log import LIVE, PUBLISHED, SLEPT
+from .replay_log import LIVE, PUBLISHED, SLEPT, WOKEN
 from .sqlite import connect
 from .store import StorePort
 
@@ -173,10 +173,14 @@ class SimWorld:
             raise ValueError(f"world.sleep({seconds}): a time cannot be negative")
         if events._get_running_loop() is not None:
             return asyncio.sleep(seconds)
-        if process.replay_log is not None and process.replay_log.answer("sleep") is not LIVE:
-            return None
-        self._host.kernel.sleep(self._host.task(), round(seconds * 1e6))
-        process.inputs.append(SLEPT)
+        answer = LIVE if process.replay_log is None else process.replay_log.answer("sleep")
+        if answer is LIVE:
+            task = self._host.task()
+            task.asleep = True
+            self._host.kernel.sleep(task, round(seconds * 1e6))
+            task.asleep = False
+        if answer in (LIVE, WOKEN):
+            process.inputs.append(SLEPT)
         return None
 
     def alert(self, saga: str, *, step: str = "", reason: str = "") -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from sagafuzz import Order, Plan, Saga, Scenario, Step, World, adapter
+from sagafuzz import Message, Order, Outcome, Plan, Saga, Scenario, Step, Topic, World, adapter
 from sagafuzz.exploration.enumerator import Enumerator
 from sagafuzz.history import rows_digest
 from sagafuzz.loading import load
@@ -74,7 +74,7 @@ class Plain:
     def before(self) -> None:
         """Something is asked of the world or of the standard library."""
 
-    def run(self, order: Order) -> bool:
+    def run(self, order: Order) -> bool | Outcome:
         self.before()
         self.world.store.put("order", {"id": order.id}, saga=order.id)
         self.world.call("order.do", saga=order.id)
@@ -89,7 +89,13 @@ def test_what_follows_from_the_answers_of_ports_has_prefixes() -> None:
             self.world.now()
             self.world.sleep(1)
 
-    assert taken(Plain) == taken(Asks) == 2
+    class BesideWhoSleeps(Plain):
+        def before(self) -> None:
+            self.world.spawn(self.world.sleep, 0.001)
+            self.world.spawn(self.world.sleep, 1000)
+            self.world.sleep(1)
+
+    assert taken(Plain) == taken(Asks) == taken(BesideWhoSleeps) == 2
 
 
 def test_what_the_ports_do_not_tell_has_none() -> None:
@@ -113,19 +119,106 @@ def test_what_the_ports_do_not_tell_has_none() -> None:
         def before(self) -> None:
             time.monotonic()
 
-    class Overlaps(Plain):
+    class Asks(Plain):
         def before(self) -> None:
-            self.world.spawn(self.world.sleep, 0.001)
-            self.world.sleep(1)
+            self.world.spawn(self.world.call, "order.do")
 
-    assert [taken(kind) for kind in (Database, File, Chance, Draws, TimeOfDay, Overlaps)] == [0] * 6
+    class Writes(Plain):
+        def before(self) -> None:
+            self.world.spawn(self.world.store.put, "another", {})
+
+    assert [taken(kind) for kind in (Database, File, Chance, Draws, TimeOfDay, Asks, Writes)] == [0] * 7
+
+
+def resumed_alike(setup: Setup) -> int:
+    """Of some plans, how many were run from a prefix: each as from the start."""
+    chance = random.Random(3)
+    plans = [plan for plan, _ in extensions(setup, Plan())]
+    found = [each for plan in (Plan(), *chance.sample(plans, 4)) for each in extensions(setup, plan)]
+    resumed = [(plan, prefix) for plan, prefix in found if prefix is not None]
+    for plan, prefix in chance.sample(resumed, min(len(resumed), 60)):
+        assert prefix.resume(plan.faults).run == simulate(setup, plan), str(plan)
+    return len(resumed)
+
+
+class Beside(Plain):
+    """Two steps, beside tasks that sleep, read, ask and tell one another what they saw."""
+
+    def boot(self, world: World) -> None:
+        self.world = world
+        self.seen: list[str] = []
+        world.spawn(self.looks)
+        world.spawn(self.counts)
+
+    def looks(self) -> None:
+        for _ in range(60):
+            self.world.sleep(0.0007)
+            self.seen += [key for key, _ in self.world.store.items()]
+
+    def counts(self) -> None:
+        for number in range(5):
+            self.world.sleep(0.0005)
+            self.seen.append(f"round {number}")
+        self.world.call("order.see", saga="saga-1")
+        self.seen.append("asked")
+
+    def run(self, order: Order) -> bool | Outcome:
+        return self.drive(order.id)
+
+    def drive(self, saga: str) -> bool:
+        for number in range(3):
+            self.world.store.put(f"{saga}/{number}", {"seen": len(self.seen), "last": self.seen[-1:]}, saga=saga)
+            self.world.call("order.do", saga=saga, key=f"{number} {len(self.seen)}")
+            self.world.spawn(self.world.sleep, 0.0011)
+        return True
+
+    def recover(self) -> None:
+        self.drive("saga-1")
+
+
+@pytest.mark.parametrize("scenario", [Scenario(), Scenario(sagas=2)], ids=["one saga", "two"])
+def test_a_run_from_a_prefix_in_which_other_tasks_sleep_is_the_run_from_the_start(scenario: Scenario) -> None:
+    made = adapter(saga=SAGA, operations=["order.see"])(Beside).__sagafuzz_adapter__  # type: ignore[attr-defined]
+    setup = Setup(adapter=made, scenario=scenario)
+    assert resumed_alike(setup) > 30
+
+
+class BesideMessages(Beside):
+    """The same steps, each taken when a message comes, beside tasks that sleep and handlers that do."""
+
+    def run(self, order: Order) -> Outcome:
+        self.world.publish("next", saga=order.id, number=0)
+        return Outcome.PENDING
+
+    def receive(self, message: Message) -> None:
+        number = message.payload["number"]
+        self.world.spawn(self.world.sleep, 0.0011)
+        self.world.call("order.do", saga=message.saga, key=f"{number} {len(self.seen)}")
+        if number == 1:
+            self.world.sleep(0.0016)
+        if number < 2:
+            self.world.publish("next", saga=message.saga, number=number + 1)
+        self.seen.append(f"handled {number}")
+        self.world.store.put(f"{message.saga}/{number}", {"last": self.seen[-3:]}, saga=message.saga)
+        if number == 2:
+            self.world.reply(message.saga, Outcome.COMPLETED)
+
+    def recover(self) -> None:
+        self.world.store.items()
+
+
+@pytest.mark.parametrize("scenario", [Scenario(), Scenario(sagas=2)], ids=["one saga", "two"])
+def test_so_is_one_from_a_prefix_with_messages_beside_tasks_that_sleep(scenario: Scenario) -> None:
+    made = adapter(saga=SAGA, operations=["order.see"], topics={"next": Topic()})(BesideMessages)
+    setup = Setup(adapter=made.__sagafuzz_adapter__, scenario=scenario)  # type: ignore[attr-defined]
+    assert resumed_alike(setup) > 30
 
 
 def test_code_that_does_not_do_again_what_it_did_is_run_from_the_start() -> None:
     class Counts(Plain):
         runs = 0
 
-        def run(self, order: Order) -> bool:
+        def run(self, order: Order) -> bool | Outcome:
             Counts.runs += 1
             if Counts.runs % 2:
                 self.world.sleep(1)
