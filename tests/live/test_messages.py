@@ -13,7 +13,7 @@ from sagafuzz.history import HANDLED, NACK, PARKED, PUBLISH, RECEIVE, REDRIVE
 from sagafuzz.invariants import check
 from sagafuzz.live.manifest import as_adapter, hosted, manifest_of
 from sagafuzz.loading import load
-from sagafuzz.simulator import Setup
+from sagafuzz.simulator import Setup, simulate
 
 from .conftest import run
 
@@ -90,3 +90,60 @@ def test_what_was_put_aside_an_operator_replays() -> None:
     about = [row for row in live.run.rows if row[1] in (PARKED, REDRIVE, RECEIVE, HANDLED)]
     kinds = [row[1] for row in about if row[9][0] == "order.created"]
     assert kinds == [PARKED, REDRIVE, RECEIVE, HANDLED]
+
+
+MAIL = Path(__file__).with_name("own_mail.py")
+
+
+def carried(name: str, kind: str = "") -> tuple[list[str], list[str], set[str]]:
+    """What was published and what was received, in order, and what is broken, where a fault strikes the first message;
+    the simulator is asked as well, and says the same is broken."""
+    adapter, there = hosted(load(f"{MAIL}:{name}"), name), load(f"{MAIL}:{name}")
+    setup, simulated = (Setup(adapter=each, scenario=each.scenarios[0]) for each in (adapter, there))
+    site = Site("saga-1", "first", "M", FAULT_KINDS[kind].phase, 1) if kind else None
+    plan = Plan(faults=(Fault(kind=kind, site=site),)) if site is not None else Plan()
+    live = run(setup, plan)
+    assert not live.blocked, live.blocked
+    assert len(live.run.fired) == len(plan)
+    broken = {v.invariant for v in check(live.run.history(setup, plan)).violations}
+    assert broken == {v.invariant for v in check(simulate(simulated, plan).history(simulated, plan)).violations}
+    told = {kind: [row[9][0] for row in live.run.rows if row[1] == kind] for kind in (PUBLISH, RECEIVE)}
+    return told[PUBLISH], told[RECEIVE], broken
+
+
+BOTH = ["first", "second"]
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "published", "received"),
+    [
+        ("Free", "", BOTH, BOTH),
+        ("Free", "message-overtaken", BOTH, ["second", "first"]),
+        ("Free", "crash-before-publish", BOTH, BOTH),
+        ("Lossy", "", BOTH, BOTH),
+        ("Ordered", "", BOTH, ["first", "first", "second"]),
+    ],
+)
+def test_messages_come_in_the_order_that_was_declared_or_struck(
+    name: str, kind: str, published: list[str], received: list[str]
+) -> None:
+    assert carried(name, kind) == (published, received, set())
+
+
+def test_where_no_order_is_declared_a_message_that_fails_is_passed_by_the_next() -> None:
+    tries = (carried("FailsOnce")[1] for _ in range(5))  # on a busy machine the next one may be slower
+    assert ["first", "second", "first"] in tries
+
+
+def test_what_was_published_before_a_crash_comes_and_so_does_what_is_published_again() -> None:
+    published, received, broken = carried("Free", "crash-after-publish")
+    assert (published, sorted(received), broken) == (["first", *BOTH], sorted(["first", *BOTH]), set())
+
+
+def test_a_message_that_may_be_lost_is_lost_and_who_waits_for_it_does_so_for_ever() -> None:
+    published, received, broken = carried("Lossy", "message-lost")
+    assert (published, received) == (BOTH, ["second"])
+    assert "I41" in broken
+    setup = Setup(adapter=hosted(load(f"{MAIL}:Ordered"), "Ordered"), scenario=load(f"{MAIL}:Ordered").scenarios[0])
+    plan = Plan(faults=(Fault(kind="message-lost", site=Site("saga-1", "first", "M", "publish", 1)),))
+    assert run(setup, plan).run.fired == (), "what may not be lost is not"
