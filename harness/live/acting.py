@@ -9,6 +9,7 @@ import asyncio
 import http.client
 import inspect
 import json
+import math
 import threading
 import time
 from typing import Any, Final
@@ -205,9 +206,9 @@ class Actors:
             script = self._scripts[actor.name]
             threading.Thread(target=self._perform, args=(actor, script), daemon=True, name=actor.name).start()
 
-    def go_on(self) -> bool:
-        """All else is at rest: wake who would wake first. False where nobody sleeps."""
-        asleep = [actor for actor in self._all if actor.rests == "asleep"]
+    def go_on(self, before: float = math.inf) -> bool:
+        """All else is at rest: wake who would wake first, by the monotonic clock. False where nobody would by then."""
+        asleep = [actor for actor in self._all if actor.rests == "asleep" and actor.due < before]
         if asleep:
             min(asleep, key=lambda actor: actor.due).wake()
         return bool(asleep)

@@ -7,6 +7,7 @@ error is given it again, a little later each time.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any, Final
 
@@ -48,7 +49,8 @@ from .record import Record
 
 CARRIED_S: Final = 0.005
 LONGEST_S: Final = 1.0
-"""How long a timer takes at most: the time of real processes is short."""
+"""A message that is due in so long is waited for; what is due later comes when all else is at rest, as an actor who
+sleeps for so long wakes then, the earliest first: the time of real processes is short."""
 
 LATE_S: Final = 0.5
 AGAIN_S: Final = 0.05
@@ -79,6 +81,7 @@ class Mail:
         self._numbered = numbered
         self._later = later
         self._counts: dict[tuple[str, str, str], int] = {}
+        self._timers: list[Letter] = []  # due later than anybody waits
         self._held: list[Letter] = []
         self._parked: list[Letter] = []
         self._lanes: dict[str, asyncio.Lock] = {}
@@ -102,15 +105,24 @@ class Mail:
         if strike is not None and strike.kind.before:
             await self._strike(strike, _PUBLISHING, None, sender)
             return False
-        letter = Letter(self._numbered(), f"{saga}/{topic}/{nth}", topic, saga, key, payload, cause, terms, 0)
+        due_us = int(time.monotonic() * 1e6 + delay_ms * 1000)
+        letter = Letter(self._numbered(), f"{saga}/{topic}/{nth}", topic, saga, key, payload, cause, terms, due_us)
         shown = tuple(sorted(payload.items()))
         self._note(letter, PUBLISH, sender, (topic, shown, delay_ms, cause))
         found = 0
         if strike is not None and strike.kind.after:
             found = await self._strike(strike, _PUBLISHED, letter, sender)
         if not found & STAYS:
-            self.set_out(letter, min(delay_ms / 1000, LONGEST_S))
+            self.carry(letter)
         return not found & DIES
+
+    def carry(self, letter: Letter) -> None:
+        """Let it come when it is due."""
+        left_s = letter.due_us / 1e6 - time.monotonic()
+        if left_s > LONGEST_S:
+            self._timers.append(letter)
+        else:
+            self.set_out(letter, max(left_s, 0.0))
 
     def set_out(self, letter: Letter, by_s: float = 0.0) -> None:
         """Let it come, after so long."""
@@ -135,7 +147,18 @@ class Mail:
     @property
     def holds(self) -> bool:
         """True if something is to come when all else is at rest."""
-        return bool(self._held or self._parked)
+        return bool(self._timers or self._held or self._parked)
+
+    @property
+    def next_due(self) -> float | None:
+        """When the next message is due for which nobody waits, by the monotonic clock; None where there is none."""
+        return min(letter.due_us for letter in self._timers) / 1e6 if self._timers else None
+
+    def pass_time(self) -> None:
+        """Let the next message come for which nobody waits: its time is over."""
+        letter = min(self._timers, key=lambda each: each.due_us)
+        self._timers.remove(letter)
+        self.set_out(letter)
 
     def flush(self) -> bool:
         """Let everything come that waits for the rest; False where nothing did."""
@@ -293,7 +316,7 @@ async def _hold(mail: Mail, effect: HoldMessage, letter: Letter, label: str, why
 
 
 async def _double(mail: Mail, effect: DoubleMessage, letter: Letter, label: str, why: str) -> int:
-    (mail.hold if effect.held else mail.set_out)(letter.copy())
+    (mail.hold if effect.held else mail.carry)(letter.copy())
     return 0
 
 

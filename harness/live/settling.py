@@ -30,6 +30,9 @@ FACTOR: Final = 2
 IDLE_S: Final = 1.0
 """After so long without an event a message comes that was to come when all else is at rest."""
 
+MOST_TIMERS: Final = 20
+"""For so many timers a case is waited for."""
+
 QUIESCENT: Final = "quiescent"
 
 
@@ -58,12 +61,16 @@ class Settling:
         self._background = background
         self._actors = actors
         self._restarted = False
+        self._passed = 0  # how often time passed at once
 
     async def to_rest(self) -> str:
         """Let everything come to its end; QUIESCENT, or STILL_BUSY where the time ran out."""
         bound = self._bound()
         while True:
             quiet = await self._until_quiet(bound)
+            if self._pass_time():
+                bound = self._bound()
+                continue
             if await self._network.flush():
                 bound = self._bound()
                 continue
@@ -81,6 +88,17 @@ class Settling:
                 return STILL_BUSY
             if await self._stays_quiet() and not self._actors.go_on():
                 return QUIESCENT
+
+    def _pass_time(self) -> bool:
+        """Let the next thing happen for which nobody waits: a message comes whose time is over, or before that an actor
+        wakes. False where there is no such message, or there were more than a system that comes to rest has."""
+        due = self._network.mail.next_due
+        if due is None or self._passed == MOST_TIMERS:
+            return False
+        self._passed += 1
+        if not self._actors.go_on(before=due):
+            self._network.mail.pass_time()
+        return True
 
     def _bound(self) -> float:
         """Until when, by the monotonic clock, the system is to have recovered from what is done to it now."""

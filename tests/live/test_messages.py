@@ -147,3 +147,30 @@ def test_a_message_that_may_be_lost_is_lost_and_who_waits_for_it_does_so_for_eve
     setup = Setup(adapter=hosted(load(f"{MAIL}:Ordered"), "Ordered"), scenario=load(f"{MAIL}:Ordered").scenarios[0])
     plan = Plan(faults=(Fault(kind="message-lost", site=Site("saga-1", "first", "M", "publish", 1)),))
     assert run(setup, plan).run.fired == (), "what may not be lost is not"
+
+
+APPROVAL = EXAMPLE.parents[1] / "approval" / "approval_adapter.py"
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "topic", "came", "broken"),
+    [
+        ("PurchaseRight", "", "approved", ["approved", "time is up"], set()),
+        ("PurchaseRight", "message-overtaken", "approved", ["time is up", "approved"], set()),
+        ("PurchaseRight", "message-twice", "time is up", ["approved", "time is up", "time is up"], set()),
+        ("Purchase", "message-overtaken", "approved", ["time is up", "approved"], {"I15"}),
+    ],
+)
+def test_what_takes_an_hour_comes_before_what_takes_a_day(
+    name: str, kind: str, topic: str, came: list[str], broken: set[str]
+) -> None:
+    adapter = hosted(load(f"{APPROVAL}:{name}"), name)
+    setup = Setup(adapter=adapter, scenario=adapter.scenarios[0])
+    plan = Plan(faults=(Fault(kind=kind, site=Site("saga-1", topic, "M", "publish", 1)),)) if kind else Plan()
+    live = run(setup, plan)
+    assert not live.blocked, live.blocked
+    assert len(live.run.fired) == len(plan)
+    received = [(row[9][0], row[0]) for row in live.run.rows if row[1] == RECEIVE]
+    assert [topic for topic, _ in received] == came
+    assert received[-1][1] < 60_000_000, "and a day takes no minute"
+    assert {v.invariant for v in check(live.run.history(setup, plan)).violations} == broken
