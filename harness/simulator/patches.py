@@ -39,21 +39,26 @@ _LOCKS: Final = Replacements(LOCKS)
 """Apart, as locks are taken everywhere: they are in place once a service was run."""
 
 
-@contextmanager
-def virtual(sim: Host) -> Iterator[None]:
+class virtual:  # noqa: N801, it is used as a function; one with a generator costs each run ten calls
     """Answer the standard library's questions from ``sim`` meanwhile."""
-    install()
-    if sim.setup.adapter.service is not None and not locks_in_place():
-        _LOCKS.put()
-        renew_conditions(gc.get_objects())
-    previous = enter(sim)
-    hooks = gc.callbacks[:]  # they may ask for the time, at moments that no plan determines
-    gc.callbacks.clear()
-    try:
-        yield
-    finally:
-        enter(previous)
-        gc.callbacks.extend(hooks)
+
+    __slots__ = ("_hooks", "_previous", "_sim")
+
+    def __init__(self, sim: Host) -> None:
+        self._sim = sim
+
+    def __enter__(self) -> None:
+        install()
+        if self._sim.setup.adapter.service is not None and not locks_in_place():
+            _LOCKS.put()
+            renew_conditions(gc.get_objects())
+        self._previous = enter(self._sim)
+        self._hooks = gc.callbacks[:]  # they may ask for the time, at moments that no plan determines
+        gc.callbacks.clear()
+
+    def __exit__(self, *_: object) -> None:
+        enter(self._previous)
+        gc.callbacks.extend(self._hooks)
 
 
 def made_inside(sim: Host, make: Callable[[], _T]) -> _T:

@@ -269,7 +269,8 @@ class Simulation:
     def told(self, saga: str, outcome: Outcome) -> None:
         """The client of a saga is told an outcome."""
         self.trace.add(CLIENT_ACK, "client", (outcome.value,), saga=saga)
-        self.actors.told(saga)
+        if self.setup.scenario.actors:
+            self.actors.told(saga)
 
     def jump_clock(self, by_s: int) -> None:
         """Set the wall clock ahead or back."""
@@ -389,7 +390,8 @@ class Simulation:
                     self._restart()
                     continue
                 break
-            network.show_states(at_rest=True)
+            if self.setup.shown_states:
+                network.show_states(at_rest=True)
             self.trace.add(END, "harness", (kernel.stopped or "quiescent",))
         finally:
             self.close()
@@ -493,7 +495,8 @@ class Simulation:
             process.dead = True
         for app in self.apps:
             app.close()
-        self.actors.close()
+        if self.setup.scenario.actors:
+            self.actors.close()
         self.kernel.bury(self.kernel.tasks)
         while self.on_close:
             self.on_close.pop()()
@@ -507,7 +510,8 @@ class Simulation:
         self.kernel.timers.clear()
         self.kernel.acts.clear()
         self.trace.on_act = self.trace.on_ask = None
-        self.actors.dissolve()
+        if self.setup.scenario.actors:
+            self.actors.dissolve()
         for app in self.apps:
             app.dissolve()
         self.living.clear()
