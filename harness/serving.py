@@ -1,7 +1,8 @@
-"""A service as it is, declared as a system under test: an ASGI app whose code knows nothing of sagafuzz."""
+"""A service as it is, declared as a system under test: an ASGI or WSGI app whose code knows nothing of sagafuzz."""
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any, Final, TypeVar, cast
@@ -17,6 +18,7 @@ from .http_routes import REFUSED, Service, checked
 from .ports import ADAPTER_ATTRIBUTE, Adapter, Unavailable, World, adapter
 from .saga import Outcome, Saga
 from .scenario import Order
+from .wsgi import RunningThreads, is_wsgi
 
 _C = TypeVar("_C", bound=type)
 
@@ -43,8 +45,8 @@ def service(
     cannot_suffer: Iterable[str] = (),
     **declared: Any,
 ) -> Callable[[_C], _C]:
-    """Declare an ASGI app to be a system under test, as it is. The class has ``app``, which makes it, and
-    ``submit(order)``, which gives the method, the path and the JSON body of the request that submits an order; with
+    """Declare an ASGI or WSGI app to be a system under test, as it is. The class has ``app``, which makes it (or names
+    it, as ``"orders.app:app"``), and ``submit(order)``, which gives the method, the path and the JSON body of the request that submits an order; with
     ``answers`` it says which status is which outcome. ``http`` gives the operation of each request that the app makes,
     as ``"POST payment/charge": "payment.charge"``; ``saga_id`` and ``key`` say where such a request names its order and
     its idempotency key, as ``"json:order"``, ``"header:Idempotency-Key"`` or ``"query:order"``; ``status`` which status
@@ -66,11 +68,12 @@ def service(
 
     def declare(cls: _C) -> _C:
         _check(cls)
+        of = told if told.code else replace(told, code=_package(cls))
         body = {
             "__module__": cls.__module__,
             "__doc__": cls.__doc__,
-            "of": told,
-            "fresh": Fresh(told.code, cls.__module__),
+            "of": of,
+            "fresh": Fresh(of.code, cls.__module__),
         }
         made = cast("_C", type(cls.__name__, (cls,) if issubclass(cls, Serving) else (cls, Serving), body))
         made.__qualname__ = cls.__qualname__
@@ -79,7 +82,7 @@ def service(
             declared.setdefault("durable_recovery", False)
         wrapped = adapter(saga=saga, operations=listed, cannot_suffer=barred, **declared)(made)
         found: Adapter = getattr(wrapped, ADAPTER_ATTRIBUTE)
-        setattr(wrapped, ADAPTER_ATTRIBUTE, replace(found, service=told))
+        setattr(wrapped, ADAPTER_ATTRIBUTE, replace(found, service=of))
         return wrapped
 
     return declare
@@ -91,16 +94,15 @@ class Serving:
 
     of: Service
     fresh: Fresh
-    app: Callable[[], Any]
+    app: Callable[[], Any] | str
     submit: Callable[[Order], tuple[str, str, Any]]
     answers: Mapping[int, bool | Outcome] = _ANSWERS
 
     async def boot(self, world: World) -> None:
-        make = self.app
         if self.of.code:
             self.fresh.load()
-            make = self.fresh.renewed(make)
-        self._running = Running(make())
+        app = _named(self.app) if isinstance(self.app, str) else self.fresh.renewed(self.app)()
+        self._running = RunningThreads(app) if is_wsgi(app) else Running(app)
         try:
             await self._running.start()
         except Exception as error:
@@ -115,6 +117,21 @@ class Serving:
 
     async def recover(self) -> None:
         """Nothing more: it has started."""
+
+
+def _package(cls: Any) -> tuple[str, ...]:
+    """The package of an app that is told by its name."""
+    return (cls.app.partition(":")[0].partition(".")[0],) if isinstance(cls.app, str) else ()
+
+
+def _named(name: str) -> Any:
+    """The app of that name, in a module; where the name ends in ``()``, what that makes."""
+    module, _, attribute = name.partition(":")
+    try:
+        found = getattr(importlib.import_module(module), attribute.removesuffix("()"))
+    except (AttributeError, ValueError, ModuleNotFoundError) as error:
+        raise UsageError(f'service: app={name!r} names no app ({error}); write app = "orders.app:app"') from error
+    return found() if attribute.endswith("()") else found
 
 
 def _shown(response: Response) -> str:
@@ -149,5 +166,5 @@ def _check(cls: object) -> None:
         ("app", "app = staticmethod(lambda: create_app())"),
         ("submit", 'def submit(self, order): return "POST", "/orders", {"id": order.id}'),
     ):
-        if not callable(getattr(cls, wanted, None)):
+        if not callable(found := getattr(cls, wanted, None)) and not (wanted == "app" and isinstance(found, str)):
             raise UsageError(f"service {name!r} has no {wanted!r}; add '{example}' to the class")
