@@ -1,0 +1,89 @@
+"""The recipes: services in 40 lines, which are right, and in which a change of a few words is found."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sagafuzz.exploration.campaign import Campaign
+from sagafuzz.exploration.quiet import quiet
+from sagafuzz.exploration.settings import Settings
+from sagafuzz.loading import load
+from sagafuzz.verdict import Report
+
+from .reading import TOP, Shell, visiting
+from .test_examples import assert_happens
+
+RECIPES = {"flask_tickets": "flask_adapter.py:Tickets"}
+"""The module of each service, and its adapter."""
+
+KINDS = ("crash-after-send", "crash-after-effect", "crash-before-log", "crash-after-log", "lost-ack", "reject")
+
+BUGS = {
+    "flask_tickets": (
+        ('f"{sale}/{what}"', "str(__import__('uuid').uuid4())", "I1"),
+        ('"undoing" if held else "failed"', '"failed"', "I5"),
+    ),
+}
+"""What is written instead of what in a service, and which invariant tells of it."""
+
+
+def search(folder: Path, spec: str, scenario: str) -> Report:
+    with visiting(folder), quiet():
+        adapter = load(spec)
+        chosen = (adapter.scenario(scenario),)
+        return Campaign(adapter, Settings(max_faults=1, examples=0, scenarios=chosen, kinds=KINDS)).run()
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_recipe_is_right_and_short(examples: Path, name: str) -> None:
+    for scenario in ("succeeds", "declined"):
+        report = search(examples / "recipes", RECIPES[name], scenario)
+        assert (report.verdict, report.findings) == ("consistent", ())
+        assert report.counts.fired == report.counts.run > 10
+    _, *lines = (examples / "recipes" / f"{name}.py").read_text(encoding="utf-8").splitlines()
+    assert sum(bool(line.strip()) for line in lines) <= 40
+
+
+@pytest.mark.parametrize(
+    ("name", "right", "wrong", "told"), [(name, *bug) for name, bugs in BUGS.items() for bug in bugs]
+)
+def test_a_bug_in_a_recipe_is_found_with_its_line(examples: Path, name: str, right: str, wrong: str, told: str) -> None:
+    folder = examples / "recipes"
+    text = (folder / f"{name}.py").read_text(encoding="utf-8")
+    assert text.count(right) == 1
+    (folder / f"{name}.py").write_text(text.replace(right, wrong), encoding="utf-8")
+    found = {
+        finding.violation.invariant: finding
+        for scenario in ("succeeds", "declined")
+        for finding in search(folder, RECIPES[name], scenario).findings
+    }
+    assert told in found and f"{name}.py:" in str(found[told].explanation), list(found)
+
+
+def test_the_page_of_the_recipes_shows_what_happens(examples: Path, shell: Shell) -> None:
+    shell.folder = examples / "recipes"
+    assert_happens(TOP / "examples" / "recipes" / "README.md", shell)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_search_repeats_whatever_the_hash_seed_and_the_number_of_workers(examples: Path, name: str) -> None:
+    told = []
+    for seed, workers in (("1", "1"), ("77", "2")):
+        words = ["run", RECIPES[name], "--faults", "1", "--random", "0", "--scenario", "succeeds", "-j", workers]
+        done = subprocess.run(
+            [sys.executable, "-m", "sagafuzz", *words, "--kinds", ",".join(KINDS)],
+            cwd=examples / "recipes",
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        told += re.findall(r"digest (\w+)", done.stdout)
+    assert len(told) == 2 and len(set(told)) == 1
