@@ -45,13 +45,14 @@ def service(
     cannot_suffer: Iterable[str] = (),
     **declared: Any,
 ) -> Callable[[_C], _C]:
-    """Declare an ASGI or WSGI app to be a system under test, as it is. The class has ``app``, which makes it (or names
-    it, as ``"orders.app:app"``), and ``submit(order)``, which gives the method, the path and the JSON body of the request that submits an order; with
-    ``answers`` it says which status is which outcome. ``http`` gives the operation of each request that the app makes,
-    as ``"POST payment/charge": "payment.charge"``; ``saga_id`` and ``key`` say where such a request names its order and
-    its idempotency key, as ``"json:order"``, ``"header:Idempotency-Key"`` or ``"query:order"``; ``status`` which status
-    a refusal has. ``code`` names the packages of the app, which each process loads anew. ``apps`` are the participants
-    that are apps too, see `App`. What else can be declared is what `adapter` takes."""
+    """Declare an ASGI or WSGI app to be a system under test, as it is. The class has ``app``, which makes it (or
+    names it, as ``"orders.app:app"``), and ``submit(order)``, which gives the method, the path and the JSON body of
+    the request that submits an order; with ``answers`` it says which status is which outcome. ``http`` gives the
+    operation of each request that the app makes, as ``"POST payment/charge": "payment.charge"``; ``saga_id`` and
+    ``key`` say where such a request names its order and its idempotency key, as ``"json:order"``,
+    ``"header:Idempotency-Key"`` or ``"query:order"``; ``status`` which status a refusal has. ``code`` names the
+    packages of the app, which each process loads anew. ``apps`` are the participants that are apps too, see `App`.
+    What else can be declared is what `adapter` takes."""
     listed = (*operations, *(each for each in http.values() if each not in saga.by_operation))
     asked = {operation.partition(".")[0] for operation in (*http.values(), *saga.by_operation)}
     told = checked(

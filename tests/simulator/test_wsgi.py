@@ -28,7 +28,7 @@ def declared(handler: Callable[[str], Any] | str, start: Callable[[], Any] = lam
     def create_app() -> flask.Flask:
         app = flask.Flask("small")
         start()
-        app.post("/orders/<id>")(lambda id: handler(id))  # type: ignore[operator]
+        app.post("/orders/<id>")(lambda id: handler(id))  # type: ignore[operator]  # noqa: PLW0108
         return app
 
     class Small:
