@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import functools
+import linecache
 import os
-import sys
 import sysconfig
 import traceback
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import CodeType, FrameType
-from typing import Final
+from typing import Final, NamedTuple
 
 Frame = tuple[CodeType, int]
 """The code of a frame, and the line in it."""
@@ -97,12 +97,52 @@ CALLERS: Final = 2
 """How many of the callers of a line are told beside it: what asks is often a helper that all requests pass."""
 
 
-def calling_line() -> str:
-    """The user's line that is running, and what called it: ``shop.py:12 in call, from shop.py:40 in charge``."""
-    frames = list(running(sys._getframe(1)))
+SOURCE_LINES: Final = 3
+"""How many lines of source are shown of where something is done."""
+
+
+class Source(NamedTuple):
+    """Some ``lines`` of a file, of which number ``first`` is the first and ``line`` is meant. ``file`` is from the
+    folder of its topmost package: ``orders/clients.py``."""
+
+    file: str
+    line: int
+    first: int
+    lines: tuple[str, ...]
+
+
+class Caller(NamedTuple):
+    """Where the user's code does something. ``words`` name the line, and what called it: ``shop.py:12 in call, from
+    shop.py:40 in charge``; ``source`` shows it, None where it cannot be read."""
+
+    words: str = ""
+    source: Source | None = None
+
+
+def caller(frames: Sequence[Frame]) -> Caller:
+    """Where the user's code is, by frames of which the innermost comes first."""
     innermost = users(frames)
     if innermost is None:
-        return ""
+        return Caller()
     whose = is_own if is_own(innermost[0].co_filename) else _is_installed
     callers = [frame for frame in frames[frames.index(innermost) + 1 :] if whose(frame[0].co_filename)][:CALLERS]
-    return ", from ".join([line(innermost), *([", ".join(map(line, callers))] if callers else [])])
+    words = ", from ".join([line(innermost), *([", ".join(map(line, callers))] if callers else [])])
+    return Caller(words=words, source=_source(innermost))
+
+
+def _source(frame: Frame) -> Source | None:
+    code, number = frame
+    lines = linecache.getlines(code.co_filename)
+    if not 0 < number <= len(lines):
+        return None
+    first = max(1, min(number - SOURCE_LINES // 2, len(lines) - SOURCE_LINES + 1))
+    shown = tuple(text.rstrip() for text in lines[first - 1 : first - 1 + SOURCE_LINES])
+    return Source(file=_from_its_package(Path(code.co_filename)), line=number, first=first, lines=shown)
+
+
+def _from_its_package(path: Path) -> str:
+    """The name of a file with the packages in which it lies; no folder beyond."""
+    top = path.parent
+    while (top / "__init__.py").is_file():
+        top = top.parent
+    return path.relative_to(top).as_posix()

@@ -11,6 +11,7 @@ from typing import Final, Literal, TypeAlias
 
 from .errors import InternalError
 from .faults import Plan, Site
+from .frames import Source
 from .history import History
 from .saga import Saga
 from .scenario import Scenario
@@ -112,7 +113,7 @@ class Explanation:
     consistent ("" where none was found), ``passing_plan`` is its plan and ``passing_history`` what happened in
     it; ``parting`` says at which event the two part, ``shared`` counts the events before it. ``states`` compares
     net effects, a column for each of ``steps``. ``cause`` and ``repair`` are for people. ``code`` is the line that
-    sent the request in question ("" where there is none, or it is not known).
+    sent the request in question ("" where there is none, or it is not known), ``source`` shows it.
     """
 
     removed: tuple[Removed, ...] = ()
@@ -126,6 +127,7 @@ class Explanation:
     cause: str = ""
     repair: str = ""
     code: str = ""
+    source: Source | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

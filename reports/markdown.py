@@ -126,6 +126,8 @@ def _finding(report: Report, finding: Finding) -> str:
         fence(to_text(diagram(finding.history, violation))),
         "\n".join([*facts_of, *_explained(finding)]),
     ]
+    if source := reasons.source(finding.explanation):
+        parts.append(fence("\n".join(source)))
     if finding.explanation is not None and (states := reasons.states(finding.explanation)) is not None:
         parts.append(table(states, "saga"))
     if again := facts.replay(finding):

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..verdict import EITHER, Explanation, Finding, StateRow
-from .clean import clean, pad, width
+from .clean import clean, cut, pad, printable, width
 from .facts import Table
 
 WORDS_COLUMNS = 240
+SOURCE_COLUMNS = 96
 SAGAS_SHOWN = 2
 STEPS_SHOWN = 6
 NAME_COLUMNS = 10
@@ -43,6 +44,22 @@ def pairs(explanation: Explanation) -> list[tuple[str, str]]:
     if explanation.repair:
         said.append(("repair", clean(explanation.repair, 2 * WORDS_COLUMNS)))
     return said
+
+
+def source(explanation: Explanation | None) -> list[str]:
+    """The lines of code that a finding points at, the one in question marked, below the name of their file; none where
+    they are not known."""
+    shown = explanation.source if explanation is not None else None
+    if shown is None:
+        return []
+    last = shown.first + len(shown.lines) - 1
+    lines = [f"{clean(shown.file, SOURCE_COLUMNS - 8)}:{shown.line}"]
+    for number, text in enumerate(shown.lines, shown.first):
+        mark = ">" if number == shown.line else " "
+        lines.append(
+            cut(f"{mark} {number:>{len(str(last))}} | {printable(text.expandtabs(4))}".rstrip(), SOURCE_COLUMNS)
+        )
+    return lines
 
 
 def states(explanation: Explanation) -> Table | None:

@@ -75,6 +75,7 @@ def _finding(report: Report, finding: Finding) -> str:
     last = [("reproduce", again)] if again else []
     column = max(len(name) for name, _ in (*pairs, *last)) + 3
     below = _labelled(pairs, column)
+    below += [_INDENT + line for line in reasons.source(explained)]
     if explained is not None and (table := reasons.states(explained)) is not None:
         below += [_INDENT + cut(line, COLUMNS - len(_INDENT)) for line in reasons.states_lines(table)]
     below += _labelled(last, column)

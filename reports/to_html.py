@@ -141,6 +141,7 @@ def _card(report: Report, finding: Finding, id: str) -> Markup:
         shrunk=facts.shrunk(finding),
         said=[(label, [words for _, words in lines]) for label, lines in groupby(said, key=itemgetter(0))],
         pictures=pictures,
+        source="\n".join(reasons.source(explanation)),
         states=reasons.states(explanation) if explanation is not None else None,
         again=facts.replay(finding),
     )

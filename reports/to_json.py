@@ -159,6 +159,7 @@ def _explanation(explanation: Explanation) -> dict[str, Any]:
         "cause": explanation.cause,
         "repair": explanation.repair,
         "code": explanation.code,
+        "source": explanation.source._asdict() if explanation.source is not None else None,
     }
 
 

@@ -24,9 +24,10 @@ from ..effects import (
 )
 from ..errors import UsageError, nearest
 from ..faults import FAULT_KINDS, FaultKind, Plan
+from ..frames import Caller
 from ..history import History
 from ..message_effects import ParkMessage
-from ..simulator import Setup, Simulation, noted_line
+from ..simulator import Setup, Simulation, noted_caller
 from ..simulator.letter import Letter
 from ..simulator.message import Message
 from ..simulator.patches import virtual
@@ -48,7 +49,7 @@ class Driver:
         self._orders = list(setup.orders.values())
         self._submitted: list[str] = []
         self._closed = False
-        self.line = noted_line(self._sim, noted) if noted >= 0 else lambda: ""
+        self.caller = noted_caller(self._sim, noted) if noted >= 0 else Caller
         self._spared = spared(setup.kinds)
         with virtual(self._sim):
             self._sim.start("start")
@@ -309,7 +310,7 @@ def expect_program_again(setup: Setup, actions: Sequence[Action], history: Histo
         setup,
         history,
         again,
-        lambda number: _performed(setup, actions, number)[0].line(),
+        lambda number: _performed(setup, actions, number)[0].caller().words,
         lambda: replay_actions(setup, actions),
     )
     if found:

@@ -10,12 +10,13 @@ from typing import Final
 from .. import history as h
 from ..errors import UsageError
 from ..faults import Fault, Plan, Site, given_way
+from ..frames import Caller
 from ..history import Event, History, Row
 from ..invariants import Catalogue, check
 from ..invariants.facts import COMPENSATED, COMPLETED, Facts, SagaFacts
 from ..invariants.parts import excess, excused, spelled
 from ..saga import ANY, COMPENSATION, FORWARD, Saga, Step
-from ..simulator import Setup, line_of, simulate
+from ..simulator import Setup, caller_of, simulate
 from ..simulator.kernel import LIVELOCK
 from ..verdict import CONSISTENT, EITHER, Explanation, Removed, StateRow, Verdict, Violation
 from .causes import cause_of, culprits_of
@@ -59,10 +60,11 @@ def explain(setup: Setup, plan: Plan, violation: Violation, history: History) ->
     near = [*without, *(tried(other, words) for other, words in _moved(setup, plan))]
     culprits = culprits_of(history.known, [str(fault.kind) for fault in plan.faults], [f.site for f in plan.faults])
     said = _explanation(violation, history, removed, near, culprits, setup.catalogue)
-    return replace(said, code=line_at(setup, plan, violation, history))
+    where = _caller_at(setup, plan, violation, history)
+    return replace(said, code=where.words, source=where.source)
 
 
-def line_at(setup: Setup, plan: Plan, violation: Violation, history: History) -> str:
+def _caller_at(setup: Setup, plan: Plan, violation: Violation, history: History) -> Caller:
     """The lines of the code under test behind what the violation is about: that wrote the record that it is judged at,
     that sent the last request of its step by then, or the last request at all where the code goes round."""
     rows = history.rows
@@ -75,7 +77,7 @@ def line_at(setup: Setup, plan: Plan, violation: Violation, history: History) ->
         goes_round = violation.anomaly == LIVELOCK
         sent = [at for at, row in enumerate(rows[: position + 1]) if row[h.KIND] == h.SEND]
         found = [at for at in sent if goes_round or rows[at][3:6] == call]
-    return line_of(setup, plan, found[-1]) if found else ""
+    return caller_of(setup, plan, found[-1]) if found else Caller()
 
 
 def _write(row: Row) -> tuple[object, ...]:

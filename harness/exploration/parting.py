@@ -16,7 +16,7 @@ from typing import Any, Final
 from ..faults import Plan
 from ..frames import is_own
 from ..history import DATA_FIELDS, KIND, PROCESS, SAGA, Event, History, Row, rows_digest
-from ..simulator import Run, Setup, line_of, simulate
+from ..simulator import Run, Setup, caller_of, simulate
 
 
 class NotDeterministic(ValueError):
@@ -45,7 +45,7 @@ def first_difference(one: Run | History, other: Run | History) -> str:
 
 def parted(setup: Setup, plan: Plan, one: Run | History, other: Run | History) -> str:
     """How two runs of ``plan`` differ (see `told`); "" where they are equal."""
-    return told(setup, one, other, lambda number: line_of(setup, plan, number), lambda: simulate(setup, plan))
+    return told(setup, one, other, lambda number: caller_of(setup, plan, number).words, lambda: simulate(setup, plan))
 
 
 def told(

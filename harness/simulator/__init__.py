@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..trace import Run
-from .noting import line_of, noted_line
+from .noting import caller_of, noted_caller
 from .observer import Observed, Observer, observe
 from .prefix import Prefix, Strayed, prefixes
 from .registers import Register
@@ -21,8 +21,8 @@ __all__ = [
     "Setup",
     "Simulation",
     "Strayed",
-    "line_of",
-    "noted_line",
+    "caller_of",
+    "noted_caller",
     "observe",
     "prefixes",
     "simulate",

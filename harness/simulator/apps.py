@@ -16,7 +16,7 @@ from greenlet import GreenletExit
 from ..asgi import Running
 from ..effects import OUTSIDE
 from ..errors import SagafuzzError, UsageError
-from ..frames import calling_line, passed, place, users
+from ..frames import passed, place, users
 from ..http_routes import Answer, Service
 from ..ports import ProcessCrashed
 from ..scenario import Order
@@ -31,6 +31,7 @@ from .letter import Letter
 from .message import Message
 from .network import Network
 from .streams import loop_for
+from .whose import calling
 from .wires import End
 
 _OF_THE_WAY: Final = frozenset({b"content-length", b"transfer-encoding", b"connection"})
@@ -138,7 +139,7 @@ class _Alone(Edges):
         self._refuse(host)
 
     def _refuse(self, whom: str) -> NoReturn:
-        where = calling_line() or "an unknown line"
+        where = calling(self.host).words or "an unknown line"
         name = self.process.label
         self.host.refuse(
             UsageError(

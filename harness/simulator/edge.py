@@ -14,7 +14,6 @@ from typing import Any, Final, NoReturn
 
 from ..effects import NEW_CONNECTION
 from ..errors import UsageError
-from ..frames import calling_line
 from ..http_routes import Answer, Asked, Service
 from ..ports import CallTimeout, PortError, Rejected
 from .host import Host
@@ -22,6 +21,7 @@ from .incarnation import Incarnation
 from .message import CLOSED, GATEWAY, HALVED, RESET, STALLED, Broken, Message
 from .network import Network
 from .participants import ERROR, OK, REJECTED
+from .whose import calling
 from .wires import Address, End, connection
 
 HERE: Final = "10.8.0.1"
@@ -195,7 +195,7 @@ class Conversation:
 
     def _refuse(self, does: str, instead: str) -> NoReturn:
         edges = self._edges
-        where = calling_line() or "an unknown line"
+        where = calling(edges.host).words or "an unknown line"
         edges.host.refuse(UsageError(f"adapter {edges.host.setup.adapter.name!r} at {where} {does}; {instead}"))
 
     def _answered(self, value: Any, error: PortError | None) -> None:

@@ -6,7 +6,6 @@ line is named, whatever that code would have made of an error.
 
 from __future__ import annotations
 
-import asyncio
 import builtins
 import inspect
 import io
@@ -28,8 +27,8 @@ from ..errors import UsageError
 from ..frames import Frame, is_own, line, running, users
 from .aio import SimLoop
 from .host import Host
-from .incarnation import Incarnation
 from .replacing import Check
+from .whose import waiting
 
 
 class Way(NamedTuple):
@@ -77,7 +76,7 @@ def leave(sim: Host, way: Way, what: object = "") -> None:
         return
     where = line(users(frames))
     if not any(is_own(code.co_filename) for code, _ in frames):  # in a task that a library made, say
-        where = line(_waiting(sim)) or where or _of_the_class(sim)
+        where = line(users(waiting(sim))) or where or _of_the_class(sim)
     shown = f" ({what})" if what else ""
     error = UsageError(
         f"adapter {sim.setup.adapter.name!r} leaves the simulated world at {where}: it {way.does}{shown}, where no "
@@ -102,35 +101,6 @@ def _excused(frames: list[Frame], way: Way) -> bool:
         if way is FILE and _SCRATCH & {path.stem, path.parent.name}:
             return True
     return False
-
-
-# -- whose doing it is, where none of the user's lines is on the stack -------------------------------
-
-
-def _waiting(sim: Host) -> Frame | None:
-    """The user's line that waits for what a task of a library, or a thread made by `asyncio.to_thread`, does."""
-    process = sim.kernel.current.process if sim.kernel.current is not None else None
-    if not isinstance(process, Incarnation):
-        return None
-    coroutines = [
-        other.get_coro()
-        for loop in [each.loop for each in process.tasks if each.loop is not None]
-        for other in sorted(asyncio.all_tasks(loop), key=lambda other: (len(other.get_name()), other.get_name()))
-    ]
-    serving = process.serving_task(process.current_saga())
-    found = [users(_suspended(coroutine)) for coroutine in ([serving.get_coro()] if serving else []) + coroutines]
-    return next((frame for frame in found if frame is not None and is_own(frame[0].co_filename)), None)
-
-
-def _suspended(coroutine: Any) -> list[Frame]:
-    """The frames of a coroutine that waits, the innermost first."""
-    frames: list[Frame] = []
-    while coroutine is not None:
-        frame = getattr(coroutine, "cr_frame", None) or getattr(coroutine, "gi_frame", None)
-        if frame is not None:
-            frames.append((frame.f_code, frame.f_lineno))
-        coroutine = getattr(coroutine, "cr_await", None) or getattr(coroutine, "gi_yieldfrom", None)
-    return frames[::-1]
 
 
 def _of_the_class(sim: Host) -> str:

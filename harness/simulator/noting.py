@@ -5,29 +5,30 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..faults import Plan
-from ..frames import calling_line
+from ..frames import Caller
 from ..history import Row
 from .setup import Setup
 from .simulation import Simulation, begun
+from .whose import calling
 
 
-def line_of(setup: Setup, plan: Plan, position: int) -> str:
-    """Run the plan and say which line of the code under test recorded the row at ``position``."""
+def caller_of(setup: Setup, plan: Plan, position: int) -> Caller:
+    """Run the plan and say where the code under test recorded the row at ``position``."""
     sim = begun(setup, plan)
-    line = noted_line(sim, position)
+    noted = noted_caller(sim, position)
     sim.complete()
     sim.dissolve()
-    return line()
+    return noted()
 
 
-def noted_line(sim: Simulation, position: int) -> Callable[[], str]:
-    """Note which line of the code under test records the row at ``position`` of ``sim``; that line, "" before."""
-    lines: list[str] = []
+def noted_caller(sim: Simulation, position: int) -> Callable[[], Caller]:
+    """Note where the code under test records the row at ``position`` of ``sim``; what was noted when it is asked."""
+    found: list[Caller] = []
 
     def record(row: Row) -> None:
         if len(sim.trace.rows) == position:
-            lines.append(calling_line())
+            found.append(calling(sim))
         sim.trace.rows.append(row)
 
     sim.trace.record = record
-    return lambda: lines[0] if lines else ""
+    return lambda: found[0] if found else Caller()

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from textwrap import indent
 from types import SimpleNamespace
 
 import pytest
+from markupsafe import escape
 
 from sagafuzz import Report
 from sagafuzz.exploration.campaign import Campaign
 from sagafuzz.exploration.settings import Settings
+from sagafuzz.frames import Source
 from sagafuzz.loading import load
 from sagafuzz.reports import REPORTS
 from sagafuzz.verdict import (
@@ -100,6 +103,29 @@ def test_markdown_and_json_have_it_too(make: SimpleNamespace) -> None:
     ]
     assert finding["explanation"]["shared_events"] == 3
     assert json.loads(JSON(make.report(make.finding())))["findings"][0]["explanation"] is None
+
+
+SHOWN = Source(
+    file="shop/orders.py",
+    line=12,
+    first=11,
+    lines=("def pay(order):", "    ask('<b>payment</b>', \x1b[31morder)", "    return True"),
+)
+
+
+def test_the_lines_that_a_finding_points_at_are_shown_in_every_report(make: SimpleNamespace) -> None:
+    report = make.report(make.finding(explanation=replace(EXPLAINED, code="orders.py:12 in pay", source=SHOWN)))
+    shown = """\
+shop/orders.py:12
+  11 | def pay(order):
+> 12 |     ask('<b>payment</b>', \\x1b[31morder)
+  13 |     return True"""
+    assert indent(shown, "  ") in TEXT(report)
+    assert f"```text\n{shown}\n```" in MARKDOWN(report)
+    assert f"<pre>{escape(shown)}</pre>" in REPORTS["html"].render(report)
+    (finding,) = json.loads(JSON(report))["findings"]
+    assert finding["explanation"]["source"] == {**SHOWN._asdict(), "lines": [*SHOWN.lines]}
+    assert "<pre>" not in REPORTS["html"].render(make.report(make.finding(explanation=EXPLAINED)))
 
 
 @pytest.mark.parametrize(("adapter", "faults", "examples"), [("seed", 1, 0), ("seed", 0, 60), ("simple-saga", 1, 0)])
