@@ -18,7 +18,15 @@ from sagafuzz.verdict import CONSISTENT
 
 from .broken_systems import BROKEN, KEPT_FOR_A_DAY, SOUND
 
-SIMULATED = [kind.name for kind in FAULT_KINDS.values() if kind.simulated and MESSAGE not in kind.directions]
+OF_SERVICES = ("sockets", "apps")
+"""What kinds need that strike a service as it is: they are struck in tests/simulator, `test_client_faults` and
+`test_apps`."""
+
+SIMULATED = [
+    kind.name
+    for kind in FAULT_KINDS.values()
+    if kind.simulated and MESSAGE not in kind.directions and kind.needs not in OF_SERVICES
+]
 """The others are struck in tests/live, and those that strike messages in `test_message_kinds_matter`."""
 
 

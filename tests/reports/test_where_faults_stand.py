@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Iterator
 from functools import cache
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -16,14 +17,19 @@ from sagafuzz.exploration.enumerator import Enumerator
 from sagafuzz.exploration.quiet import quiet
 from sagafuzz.faults import FAULT_KINDS
 from sagafuzz.history import Fired
+from sagafuzz.loading import load
 from sagafuzz.reports import REPORTS, SCHEDULES
 from sagafuzz.reports.diagram import diagram, to_text
 from sagafuzz.saga import MESSAGE
+from sagafuzz.simulator import Setup
 
 from ..quality.broken_messages import BROKEN as OF_MESSAGES
 from ..quality.broken_systems import BROKEN
-from ..quality.test_fault_kinds_matter import runs, setups
+from ..quality.test_fault_kinds_matter import OF_SERVICES, runs, setups
+from ..simulator.http_clients import by_requests
+from ..simulator.test_client_faults import asking
 
+SERVICES = Path(__file__).parents[2] / "examples" / "service"
 LIVE_ONLY = tuple(kind.name for kind in FAULT_KINDS.values() if not kind.simulated)
 
 
@@ -33,6 +39,8 @@ def struck(kind: str) -> History:
     that is made again, comes after another fault."""
     if kind in LIVE_ONLY:
         return by_hand(kind)
+    if FAULT_KINDS[kind].needs in OF_SERVICES:
+        return struck_service(kind)
     if MESSAGE in FAULT_KINDS[kind].directions:
         return struck_message(kind)
     broken = BROKEN[kind]
@@ -47,9 +55,23 @@ def struck(kind: str) -> History:
 def struck_message(kind: str) -> History:
     """The first run in which a fault of that kind strikes a message."""
     (setup,) = setups(OF_MESSAGES[kind].adapter)
+    return struck_first(setup, kind)
+
+
+def struck_service(kind: str) -> History:
+    """The first run in which a fault of that kind strikes a service, or the app of a participant."""
+    if FAULT_KINDS[kind].needs == "apps":
+        adapter = load(f"{SERVICES / 'tours_adapter.py'}:ToursAndCards")
+    else:
+        adapter = asking(by_requests, "http", [])
+    return struck_first(Setup(adapter=adapter, scenario=adapter.scenario("succeeds")), kind)
+
+
+def struck_first(setup: Setup, kind: str) -> History:
+    """The first run in which a fault of that kind strikes."""
     with quiet():
         for case in Enumerator(setup, 1, only={kind}, reductions=()).cases():
-            if case.plan.faults:
+            if case.plan.faults and case.run.fired:
                 return case.run.history(setup, case.plan)
     raise AssertionError(f"no system of the tests suffers {kind}")
 
@@ -75,8 +97,9 @@ def words(history: History, fault: Fault) -> tuple[str, ...]:
     verb = history.saga.operation(site.subject, site.direction).rpartition(".")[2] if site.direction else ""
     if site.direction == MESSAGE:
         verb = site.subject
-    if kind.crash or kind.needs == "resubmit":
-        return ("CRASH", verb or site.subject) if kind.crash else ("the client asks again",)
+    special = {"apps": ("cards goes down",), "resubmit": ("the client asks again",)}
+    if kind.crash or kind.needs in special:
+        return special.get(kind.needs, ("CRASH", verb or site.subject))
     if kind.name in ("clock-forward", "clock-back", "pause", "cancel"):
         what = {"pause": "stands still", "cancel": "the client cancels"}.get(kind.name, "the wall clock jumps")
         return (what, f"before {verb} is sent" if len(history.sagas) == 1 else f"{verb} is sent")
@@ -128,7 +151,8 @@ def test_it_stands_on_the_line_that_was_struck(name: str, make: SimpleNamespace)
     assert right(entry["text"])
     page = REPORTS["html"].render(report)
     drawn = [html.unescape(text) for text in re.findall(r"<text [^>]*>([^<]*)</text>", page)]
-    at = drawn.index(f"⚡ fault: {name}")
+    mark = f"⚡ fault: {name}"  # a long name goes on in the next line
+    at = next(n for n, text in enumerate(drawn) if text.startswith("⚡ fault:") and mark.startswith(text.strip()))
     assert right(" ".join(drawn[max(at - 5, 0) : at])), drawn
     cells = [re.findall(r"<td>(.*?)</td>", row) for row in re.findall(r"<tr>(.*?)</tr>", page)]
     (marked,) = [cell for cell in cells if len(cell) == 5 and f"fault: {name}" in cell[4]]

@@ -215,7 +215,7 @@ def test_an_app_that_asks_another_is_said() -> None:
 
 def test_two_apps_that_share_a_module_have_a_copy_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "common.py").write_text("owner = None\n")
-    (tmp_path / "shop.py").write_text(
+    (tmp_path / "wares.py").write_text(
         "import json, sqlite3, common\n\ndef make(name):\n"
         "    common.owner = name\n"
         "    async def app(scope, receive, send):\n"
@@ -246,7 +246,7 @@ def test_two_apps_that_share_a_module_have_a_copy_each(tmp_path: Path, monkeypat
             return "POST", "/orders", {"id": order.id}
 
     apps = {
-        name: App(f"shop:{name}", db="shop.db", effects="SELECT saga FROM sales", code=("shop", "common"))
+        name: App(f"wares:{name}", db="shop.db", effects="SELECT saga FROM sales", code=("wares", "common"))
         for name in ("order", "payment")
     }
     made = service(saga=PAIR, http=ROUTES, saga_id="json:id", apps=apps)(Small)
