@@ -70,7 +70,8 @@ class ReplayLog:
         self._hand = hand
         self._over = over
         self._strayed = strayed
-        self._last_message = max((at for at, entry in enumerate(entries) if entry[0] == RECEIVED), default=-1)
+        messages = [at for at, entry in enumerate(entries) if entry[0] == RECEIVED]
+        self._last_message = messages[-1] if messages else -1
         self._at = 0
         self._turn = 0
         self._ends = self._end()
@@ -79,7 +80,8 @@ class ReplayLog:
     def answer(self, port: str) -> Any:
         """What ``port`` answered at this place, a fresh copy; LIVE where it is to answer itself, WOKEN where the task
         had begun to sleep and has slept by now. Raises what it raised."""
-        self._receive()
+        if self._at <= self._last_message:
+            self._receive()
         while self._at == self._ends:
             if self._turn + 1 == len(self._turns):
                 self._is_over = True
