@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from ..apps import App
-from ..scenario import Order, Scenario
+from ..scenario import Scenario
 from .message import Message
-from .participants import REJECTED, Reply, asked, is_refused
+from .participants import REJECTED, Foreign, Reply, asked, is_refused
 
 Holding = tuple[str, str]
 """A saga, and the step that holds for it."""
@@ -25,7 +25,7 @@ class Life(Protocol):
         """Its process dies, and starts again after a while."""
 
 
-class AppParticipant:
+class AppParticipant(Foreign):
     """One app as a participant. ``steps`` has the step of each of its operations; ``says_no`` is the status by which it
     refuses. ``life`` is what runs it; ``holding`` is what took effect there and was not undone."""
 
@@ -52,27 +52,8 @@ class AppParticipant:
         """Its process dies, and another starts."""
         self.life.fall()
 
-    def forgettable(self, msg: Message, now_us: int, retention_us: int) -> bool:
-        """What an app remembers is its own affair."""
-        return False
-
-    def forget(self, msg: Message) -> None:
-        """Never asked for, since nothing is forgettable."""
-
     def expire(self, msg: Message) -> None:
         """Never asked for, since it withdraws what it reserved itself."""
-
-    def subject(self, order: Order) -> str:
-        """Not known: any two requests can conflict."""
-        return ""
-
-    def decided(self, msg: Message) -> bool:
-        """Unknown to the harness; a rejection is injected only before the first effect of the step."""
-        return (msg.saga, msg.step) in self.applied
-
-    def has_applied(self, msg: Message) -> bool:
-        """True if its step has taken effect."""
-        return self.decided(msg)
 
     def refuse(self, msg: Message, reason: str) -> Reply:
         """The business decides against it, for good."""

@@ -14,7 +14,7 @@ from ..history import APPLY, ENTRY, EXPIRE, HOLD, READ, RELEASE, WRITE
 from ..participant import Job, Participant
 from ..ports import Rejected
 from ..saga import COMPENSATION, FORWARD
-from ..scenario import Order, Scenario
+from ..scenario import Scenario
 from .kernel import Spinning
 from .message import Message, copied
 from .participants import (
@@ -23,6 +23,7 @@ from .participants import (
     REJECTED,
     Beside,
     Emitted,
+    Foreign,
     Later,
     Reply,
     as_request,
@@ -161,7 +162,7 @@ def _is_amount(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-class UserParticipant:
+class UserParticipant(Foreign):
     """Runs a user's participant: its state is durable only through the transaction. ``life`` counts its restarts."""
 
     def __init__(self, factory: Callable[[], Participant], scenario: Scenario) -> None:
@@ -193,25 +194,6 @@ class UserParticipant:
     def expires(self) -> bool:
         """True if the harness can let a reservation run out."""
         return hasattr(self.volatile, "expire")
-
-    def forgettable(self, msg: Message, now_us: int, retention_us: int) -> bool:
-        """What a user's participant remembers is its own affair."""
-        return False
-
-    def forget(self, msg: Message) -> None:
-        """Never asked for, since nothing is forgettable."""
-
-    def subject(self, order: Order) -> str:
-        """Not known: any two requests can conflict."""
-        return ""
-
-    def decided(self, msg: Message) -> bool:
-        """Unknown to the harness; a rejection is injected only before the first effect of the step."""
-        return (msg.saga, msg.step) in self.applied
-
-    def has_applied(self, msg: Message) -> bool:
-        """True if its step has taken effect."""
-        return self.decided(msg)
 
     def refuse(self, msg: Message, reason: str) -> Reply:
         """The business decides against it, for good. A participant with a method ``refuse`` remembers that itself, or

@@ -416,6 +416,31 @@ class Ledger:
         return {"rows": [{name: getattr(row, name) for name in names} for row in self.rows]}
 
 
+class Foreign:
+    """A participant whose memory the harness cannot see: all that is known is which steps took effect."""
+
+    applied: set[tuple[str, str]]
+
+    def forgettable(self, msg: Message, now_us: int, retention_us: int) -> bool:
+        """It alone knows what it remembers."""
+        return False
+
+    def forget(self, msg: Message) -> None:
+        """Never asked for, since nothing is forgettable."""
+
+    def subject(self, order: Order) -> str:
+        """Not known: any two requests can conflict."""
+        return ""
+
+    def decided(self, msg: Message) -> bool:
+        """Unknown to the harness; a rejection is injected only before the first effect of the step."""
+        return (msg.saga, msg.step) in self.applied
+
+    def has_applied(self, msg: Message) -> bool:
+        """True if its step has taken effect."""
+        return self.decided(msg)
+
+
 def asked(msg: Message) -> str:
     """What a request asks for: its operation, of which part."""
     part = split(msg.step)[1]
