@@ -11,15 +11,16 @@ from typing import Any
 
 from .errors import UsageError
 from .fresh import Fresh
+from .wsgi import is_wsgi
 
 
 @dataclass(frozen=True)
 class App:
-    """An ASGI app that is a participant. ``make`` makes it: a function, or ``"payments.app:create_app"``. ``db`` is the
-    SQLite file that it connects to, ``effects`` the query that lists what holds there, asked after each commit: a row
-    for each effect, with its saga and, where the participant has several steps, the step or its operation. A row that
-    comes is an effect, one that goes is undone. ``code`` names its packages, loaded anew in each of its processes; left
-    out, it is that of the string."""
+    """An ASGI or WSGI app that is a participant. ``make`` makes it: a function, or ``"payments.app:create_app"``.
+    ``db`` is the SQLite file that it connects to, ``effects`` the query that lists what holds there, asked after each
+    commit: a row for each effect, with its saga and, where the participant has several steps, the step or its
+    operation. A row that comes is an effect, one that goes is undone. ``code`` names its packages, loaded anew in each
+    of its processes; left out, it is that of the string."""
 
     make: str | Callable[[], Any]
     db: str
@@ -35,14 +36,19 @@ class App:
     def made(self) -> Any:
         """The app, of code that is loaded anew."""
         self.fresh.load()
-        if not isinstance(self.make, str):
-            return self.fresh.renewed(self.make)()
-        name, _, attribute = self.make.partition(":")
-        found = getattr(importlib.import_module(name), attribute, None)
-        if found is None:
-            raise UsageError(f"service: apps names {self.make!r}, and module {name!r} has no {attribute!r}")
-        makes = inspect.isroutine(found) and not inspect.iscoroutinefunction(found)
-        return found() if makes else found
+        return named(self.make, "apps") if isinstance(self.make, str) else self.fresh.renewed(self.make)()
+
+
+def named(name: str, option: str) -> Any:
+    """The app of that name, in a module, or what the function of that name makes: ``"orders.app:create_app"``; where
+    the name ends in ``()``, what that makes, whatever it is. Raises UsageError where there is no such thing."""
+    module, _, attribute = name.partition(":")
+    try:
+        found = getattr(importlib.import_module(module), attribute.removesuffix("()"))
+    except (AttributeError, ValueError, ModuleNotFoundError) as error:
+        raise UsageError(f'service: {option}={name!r} names no app ({error}); write "orders.app:create_app"') from error
+    makes = inspect.isroutine(found) and not inspect.iscoroutinefunction(found) and not is_wsgi(found)
+    return found() if makes or attribute.endswith("()") else found
 
 
 def checked_apps(apps: Mapping[str, App] | None, participants: Iterable[str]) -> dict[str, App]:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any, Final, TypeVar, cast
 
-from .apps import App, checked_apps
-from .asgi import Response, Running
+from .apps import App, checked_apps, named
+from .asgi import Response
 from .effects import Cancel, DelayAnswer
 from .errors import UsageError
 from .faults import FAULT_KINDS
@@ -18,7 +17,7 @@ from .http_routes import REFUSED, Service, checked
 from .ports import ADAPTER_ATTRIBUTE, Adapter, Unavailable, World, adapter
 from .saga import Outcome, Saga
 from .scenario import Order
-from .wsgi import RunningThreads, is_wsgi
+from .wsgi import running
 
 _C = TypeVar("_C", bound=type)
 
@@ -102,8 +101,8 @@ class Serving:
     async def boot(self, world: World) -> None:
         if self.of.code:
             self.fresh.load()
-        app = _named(self.app) if isinstance(self.app, str) else self.fresh.renewed(self.app)()
-        self._running = RunningThreads(app) if is_wsgi(app) else Running(app)
+        app = named(self.app, "app") if isinstance(self.app, str) else self.fresh.renewed(self.app)()
+        self._running = running(app)
         try:
             await self._running.start()
         except Exception as error:
@@ -123,16 +122,6 @@ class Serving:
 def _package(cls: Any) -> tuple[str, ...]:
     """The package of an app that is told by its name."""
     return (cls.app.partition(":")[0].partition(".")[0],) if isinstance(cls.app, str) else ()
-
-
-def _named(name: str) -> Any:
-    """The app of that name, in a module; where the name ends in ``()``, what that makes."""
-    module, _, attribute = name.partition(":")
-    try:
-        found = getattr(importlib.import_module(module), attribute.removesuffix("()"))
-    except (AttributeError, ValueError, ModuleNotFoundError) as error:
-        raise UsageError(f'service: app={name!r} names no app ({error}); write app = "orders.app:app"') from error
-    return found() if attribute.endswith("()") else found
 
 
 def _shown(response: Response) -> str:

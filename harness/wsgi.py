@@ -10,9 +10,9 @@ from io import BytesIO, StringIO
 from typing import Any, Final
 from urllib.parse import unquote_to_bytes
 
-from .asgi import Response
+from .asgi import Response, Running
 
-_SERVER: Final = ("orders", "80")
+_SERVER: Final = ("orders", 80)
 _CLIENT: Final = "10.7.0.1"
 _ARGUMENTS: Final = 2
 """What a WSGI app is called with: the environment, and what begins its answer."""
@@ -39,43 +39,62 @@ class RunningThreads:
 
     async def ask(self, method: str, target: str, body: Any) -> Response:
         """What it answers to a request whose body is JSON."""
-        return await asyncio.get_running_loop().run_in_executor(None, self._ask, method, target, body)
+        content = b"" if body is None else json.dumps(body).encode()
+        headers = [(b"host", _SERVER[0].encode()), (b"content-type", b"application/json")]
+        return await self.serve(method, target, headers, content, _SERVER)
 
-    def _ask(self, method: str, target: str, body: Any) -> Response:
-        told: list[str] = []
+    async def serve(
+        self, method: str, target: str, headers: list[tuple[bytes, bytes]], content: bytes, server: tuple[str, int]
+    ) -> Response:
+        """What it answers to a request, as it comes to a server of that name and port."""
+        environment = _environment(method, target, headers, content, server)
+        return await asyncio.get_running_loop().run_in_executor(None, self._answer, environment)
+
+    def _answer(self, environment: dict[str, Any]) -> Response:
+        status = 500
+        said: tuple[tuple[bytes, bytes], ...] = ()
         parts: list[bytes] = []
 
-        def start_response(status: str, headers: Any, exc_info: Any = None) -> Callable[[bytes], object]:
-            told[:] = [status]
+        def start_response(line: str, headers: Any, exc_info: Any = None) -> Callable[[bytes], object]:
+            nonlocal status, said
+            status = int(line.partition(" ")[0])
+            said = tuple((name.encode("latin-1"), value.encode("latin-1")) for name, value in headers)
             return parts.append
 
         try:
-            answer = self._app(_environment(method, target, body), start_response)
+            answer = self._app(environment, start_response)
             try:
                 parts.extend(answer)
             finally:
                 getattr(answer, "close", bool)()
         except Exception as error:
             return Response(500, b"".join(parts), error)
-        return Response(int(told[0].partition(" ")[0]) if told else 500, b"".join(parts))
+        return Response(status, b"".join(parts), None, said)
 
 
-def _environment(method: str, target: str, body: Any) -> dict[str, Any]:
+def running(app: Any) -> Running | RunningThreads:
+    """What drives an app on the event loop that is running, be it ASGI or WSGI."""
+    return RunningThreads(app) if is_wsgi(app) else Running(app)
+
+
+def _environment(
+    method: str, target: str, headers: list[tuple[bytes, bytes]], content: bytes, server: tuple[str, int]
+) -> dict[str, Any]:
     """What a server tells an app of a request."""
-    content = b"" if body is None else json.dumps(body).encode()
     path, _, query = target.partition("?")
+    told = {name.decode("latin-1").upper().replace("-", "_"): value.decode("latin-1") for name, value in headers}
     return {
         "REQUEST_METHOD": method,
         "SCRIPT_NAME": "",
         "PATH_INFO": unquote_to_bytes(path).decode("latin-1"),
         "QUERY_STRING": query,
-        "CONTENT_TYPE": "application/json",
+        "CONTENT_TYPE": told.pop("CONTENT_TYPE", ""),
         "CONTENT_LENGTH": str(len(content)),
-        "SERVER_NAME": _SERVER[0],
-        "SERVER_PORT": _SERVER[1],
+        "SERVER_NAME": server[0],
+        "SERVER_PORT": str(server[1]),
         "SERVER_PROTOCOL": "HTTP/1.1",
         "REMOTE_ADDR": _CLIENT,
-        "HTTP_HOST": _SERVER[0],
+        **{f"HTTP_{name}": value for name, value in told.items() if name != "CONTENT_LENGTH"},
         "wsgi.version": (1, 0),
         "wsgi.url_scheme": "http",
         "wsgi.input": BytesIO(content),

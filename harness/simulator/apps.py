@@ -13,13 +13,13 @@ from typing import Any, Final, NoReturn
 
 from greenlet import GreenletExit
 
-from ..asgi import Running
 from ..effects import OUTSIDE
 from ..errors import SagafuzzError, UsageError
 from ..frames import passed, place, users
 from ..http_routes import Answer, Service
 from ..ports import ProcessCrashed
 from ..scenario import Order
+from ..wsgi import running
 from .aio import current_saga
 from .app_life import AppLife, AppProcess, Then
 from .chance import renew
@@ -38,8 +38,8 @@ _OF_THE_WAY: Final = frozenset({b"content-length", b"transfer-encoding", b"conne
 """Headers that say how an answer travels: it is said anew."""
 
 
-class AsgiProcess(AppProcess):
-    """One process of an ASGI app: its tasks, its connections, its copy of the code."""
+class WebProcess(AppProcess):
+    """One process of an ASGI or WSGI app: its tasks, its threads, its connections, its copy of the code."""
 
     def __init__(self, service: Service, life: AppLife, number: int) -> None:
         super().__init__(life.host.kernel, number)
@@ -68,7 +68,7 @@ class AsgiProcess(AppProcess):
 
     async def _boot(self) -> None:
         try:
-            self._running = Running(self._life.participant.app.made())
+            self._running = running(self._life.participant.app.made())
             await self._running.start()
         except (SagafuzzError, ProcessCrashed):
             raise
@@ -155,4 +155,4 @@ def apps_of(host: Host, network: Network) -> tuple[AppLife, ...]:
     if service is None or not service.apps:
         return ()
     found = [each for _, each in sorted(network.services.items()) if isinstance(each, AppParticipant)]
-    return tuple(AppLife(host, network, each, partial(AsgiProcess, service)) for each in found)
+    return tuple(AppLife(host, network, each, partial(WebProcess, service)) for each in found)

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import flask
 import httpx
 import pytest
 
@@ -61,14 +62,28 @@ def charge_and_note(order: str) -> int:
     return 200
 
 
-def payment(handle: Callable[[str], int] = charge, **options: Any) -> App:
-    """A participant's app that answers with what ``handle`` gives."""
-
+def by_asgi(handle: Callable[[str], int]) -> Any:
     async def asked(order: str) -> int:
         return handle(order)
 
+    return app_of(asked)
+
+
+def by_flask(handle: Callable[[str], int]) -> Any:
+    app = flask.Flask("payment")
+    app.post("/charge")(lambda: ("{}", handle(flask.request.json["id"])))
+    return app
+
+
+@pytest.fixture(params=[by_asgi, by_flask], ids=lambda web: web.__name__)
+def web(request: pytest.FixtureRequest) -> Any:
+    return request.param
+
+
+def payment(handle: Callable[[str], int] = charge, web: Any = by_asgi, **options: Any) -> App:
+    """A participant's app that answers with what ``handle`` gives."""
     said = {"db": "payment.db", "effects": CHARGES, **options}
-    return App(lambda: app_of(asked), **said)
+    return App(lambda: web(handle), **said)
 
 
 def declared(app: App, said: list[Any] | None = None, **options: Any) -> Adapter:
@@ -107,9 +122,9 @@ def broken(seen: Trial) -> list[str]:
     return [violation.invariant for violation in check(seen.history).violations]
 
 
-def test_an_app_is_asked_as_it_is_and_judged_by_what_it_commits() -> None:
+def test_an_app_is_asked_as_it_is_and_judged_by_what_it_commits(web: Any) -> None:
     said: list[Any] = []
-    seen = trial(declared(payment(), said))
+    seen = trial(declared(payment(web=web), said))
     assert said == [200] and seen.answers == ["completed"]
     assert seen.story("pay") == ["SEND", "DELIVER", "APPLY", "ACK"]
     assert [event.data[0] for event in seen.of("APPLY")] == [True]
@@ -134,17 +149,39 @@ def test_an_app_that_answers_success_and_commits_nothing_has_had_no_effect() -> 
 
 
 @pytest.mark.parametrize("side", ["before", "after"])
-def test_a_commit_of_an_app_is_a_crash_point(side: str) -> None:
+def test_a_commit_of_an_app_is_a_crash_point(side: str, web: Any) -> None:
     said: list[Any] = []
-    seen = trial(declared(payment(), said), f"participant-crash-{side}-commit '{COMMIT} + insert seen'")
+    seen = trial(declared(payment(web=web), said), f"participant-crash-{side}-commit '{COMMIT} + insert seen'")
     assert [event.process for event in seen.of("DOWN")] == ["payment"] and not seen.of("CRASH")
     assert seen.story("pay").count("APPLY") == 1 + (side == "after")  # the second time it changes nothing
     assert said == [200] and seen.answers == ["completed"] and broken(seen) == []
 
 
-def test_a_key_that_is_noted_in_a_second_transaction_is_found_with_one_fault() -> None:
-    seen = trial(declared(payment(charge_and_note)), f"participant-crash-after-commit '{COMMIT}'")
+def test_a_key_that_is_noted_in_a_second_transaction_is_found_with_one_fault(web: Any) -> None:
+    seen = trial(declared(payment(charge_and_note, web)), f"participant-crash-after-commit '{COMMIT}'")
     assert broken(seen) == ["I1"]
+
+
+def test_what_an_app_of_flask_is_told_is_what_its_client_sent() -> None:
+    told: list[Any] = []
+
+    def handle(order: str) -> int:
+        asked = flask.request
+        told.append((asked.method, asked.path, asked.host, asked.content_type, asked.content_length, asked.json))
+        return charge(order)
+
+    said: list[Any] = []
+    trial(declared(payment(handle, by_flask), said))
+    assert told == [("POST", "/charge", "payment", "application/json", 15, {"id": "saga-1"})] and said == [200]
+
+
+def test_an_app_of_flask_that_fails_has_not_answered() -> None:
+    def handle(order: str) -> int:
+        raise KeyError(order)
+
+    said: list[Any] = []
+    assert trial(declared(payment(handle, by_flask), said)).story("pay")[:4] == ["SEND", "DELIVER", "ERROR", "ACK"]
+    assert said == [500, 500, 500]
 
 
 def test_what_an_app_has_committed_outlives_its_process_and_what_it_holds_does_not() -> None:
