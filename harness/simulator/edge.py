@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import socket
 import weakref
+from functools import partial
 from importlib import import_module
 from typing import Any, Final, NoReturn
 
@@ -16,8 +17,10 @@ from ..effects import NEW_CONNECTION
 from ..errors import UsageError
 from ..http_routes import Answer, Asked, Service
 from ..ports import CallTimeout, PortError, Rejected
+from ..resp_text import BEGINS
 from .host import Host
 from .incarnation import Incarnation
+from .inside import enter
 from .message import CLOSED, GATEWAY, HALVED, RESET, STALLED, Broken, Message
 from .network import Network
 from .participants import ERROR, OK, REJECTED
@@ -75,9 +78,33 @@ class Edges:
         name = self._names.get(host, host)
         here: Address = (HERE, _FIRST_PORT + len(self._open))
         mine, theirs = connection(here, (self.address_of(name), port))
-        Conversation(self, theirs, name, port)
+        theirs.on_change = partial(self._answer_call, theirs, name, port)
         self._open.append(mine)
         return mine
+
+    def _answer_call(self, end: End, name: str, port: int) -> None:
+        """Something has come on a new connection, which tells what is spoken there."""
+        if end.buffer[:1] == BEGINS:
+            end.on_change = self._redis().connected(self.host, self.process, end, name, port)
+            end.on_change()
+        else:
+            Conversation(self, end, name, port)._heard()
+
+    def _redis(self) -> Any:
+        """The module that serves clients of Redis."""
+        running = enter(None)  # what is imported is no doing of the run
+        try:
+            return import_module(".resp", __package__)
+        except ModuleNotFoundError as error:
+            missing = error.name
+        finally:
+            enter(running)
+        return self.refuse(f"speaks with Redis, for which {missing} is needed", "pip install 'sagafuzz[service-redis]'")
+
+    def refuse(self, does: str, instead: str) -> NoReturn:
+        """End the run: the user's code does what it cannot, and what is to be done in its place is said."""
+        where = calling(self.host).words or "an unknown line"
+        self.host.refuse(UsageError(f"adapter {self.host.setup.adapter.name!r} at {where} {does}; {instead}"))
 
     def number(self, end: End) -> int:
         """A number for a connection that has no socket."""
@@ -142,7 +169,9 @@ class Conversation:
             try:
                 event = self._http.next_event()
             except h11.RemoteProtocolError as error:
-                self._refuse(f"speaks no HTTP/1.1 with {self._name}:{self._port} ({error})", "test it in live mode")
+                self._edges.refuse(
+                    f"speaks no HTTP/1.1 with {self._name}:{self._port} ({error})", "test it in live mode"
+                )
             if isinstance(event, h11.Request):
                 self._request = event
                 self._body.clear()
@@ -169,12 +198,12 @@ class Conversation:
         )
         operation = service.operation(asked)
         if operation is None:
-            self._refuse(f"asks {asked.line}, which no route names", f'add to http={{...}}: "{asked.route}": "…"')
+            self._edges.refuse(f"asks {asked.line}, which no route names", f'add to http={{...}}: "{asked.route}": "…"')
         saga = service.saga_of(asked) or edges.process.current_saga()
         setup = edges.host.setup
         if saga not in setup.known:
             told = f"saga {saga!r}, which is none of {', '.join(setup.known)}" if saga else "no saga"
-            self._refuse(
+            self._edges.refuse(
                 f"asks {asked.line} for {told}",
                 'say where a request names its order: saga_id="json:order", "header:X-Order" or "query:order"',
             )
@@ -192,11 +221,6 @@ class Conversation:
         )
         if not message.done:
             self._asked = message
-
-    def _refuse(self, does: str, instead: str) -> NoReturn:
-        edges = self._edges
-        where = calling(edges.host).words or "an unknown line"
-        edges.host.refuse(UsageError(f"adapter {edges.host.setup.adapter.name!r} at {where} {does}; {instead}"))
 
     def _answered(self, value: Any, error: PortError | None) -> None:
         asked, self._asked = self._asked, None

@@ -231,9 +231,16 @@ def _task() -> Task | None:
 
 def _waits(task: Task | None) -> None:
     """A thread that waits for work works for nobody."""
-    if task is not None and task.label == _THREAD:
-        task.saga = ""
-        current_saga.set("")
+    if task is not None:
+        works_for(task, "")
+
+
+def works_for(task: Task, saga: str) -> None:
+    """A thread works for a saga from now on, until it takes or awaits other work."""
+    if task.label == _THREAD:
+        task.saga = saga
+        if not saga:
+            current_saga.set("")
 
 
 def _get(
