@@ -10,7 +10,6 @@ from typing import Any
 
 from fakeredis.model._stream import StreamConsumerInfo
 
-
 Kept = bytes
 """What a server holds, by the numbers of its databases."""
 
