@@ -27,7 +27,7 @@ class Running:
     """An app that runs on the event loop that is running."""
 
     def __init__(self, app: App) -> None:
-        self._app = app
+        self.app = app
         self._state: dict[str, Any] = {}
         self._life: asyncio.Task[None] | None = None
 
@@ -48,7 +48,7 @@ class Running:
                 said.set_result(message["type"])
 
         scope = {"type": "lifespan", "asgi": {"version": "3.0"}, "state": self._state}
-        self._life = asyncio.ensure_future(self._app(scope, receive, send))
+        self._life = asyncio.ensure_future(self.app(scope, receive, send))
         await asyncio.wait((said, self._life), return_when=asyncio.FIRST_COMPLETED)
         if said.done() and said.result().endswith("failed"):
             await self._life
@@ -102,7 +102,7 @@ class Running:
             "state": self._state.copy(),
         }
         try:
-            await self._app(scope, receive, send)
+            await self.app(scope, receive, send)
         except Exception as error:
             return Response(status, b"".join(parts), error, said)
         return Response(status, b"".join(parts), None, said)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final
@@ -128,12 +128,12 @@ class Service:
 
     def saga_of(self, asked: Asked) -> str:
         """The order that a request names; "" where it names none."""
-        return _found(self.saga_id, asked) or "" if self.saga_id else ""
+        return value_at(self.saga_id, asked) or "" if self.saga_id else ""
 
     def key_of(self, asked: Asked) -> str | None:
         """The idempotency key of a request; None where it has none."""
         for place in (self.key,) if self.key else USUAL_KEYS:
-            if (found := _found(place, asked)) is not None:
+            if (found := value_at(place, asked)) is not None:
                 return found
         return None
 
@@ -147,7 +147,8 @@ def _pattern(route: str) -> re.Pattern[str]:
     return re.compile("".join("[^/]+" if part.startswith("{") else re.escape(part) for part in parts))
 
 
-def _found(place: str, asked: Asked) -> str | None:
+def value_at(place: str, asked: Asked) -> str | None:
+    """What stands in a request at a place, as ``json:order``; None where nothing does."""
     where, _, name = place.partition(":")
     if where == "header":
         return asked.headers.get(name.lower())
@@ -157,6 +158,29 @@ def _found(place: str, asked: Asked) -> str | None:
     for part in name.split("."):
         value = value.get(part) if isinstance(value, Mapping) else None
     return None if value is None else str(value)
+
+
+def places_of(asked: Asked) -> tuple[str, ...]:
+    """The places in a request at which something stands: first in its JSON, then in its query and its headers."""
+    named = {"query": asked.query, "header": asked.headers}
+    return (*_below(asked.payload, "json:"), *(f"{where}:{name}" for where, found in named.items() for name in found))
+
+
+def _below(value: Mapping[str, Any], before: str) -> Iterator[str]:
+    for name, inner in value.items():
+        if isinstance(inner, Mapping):
+            yield from _below(inner, f"{before}{name}.")
+        else:
+            yield f"{before}{name}"
+
+
+class Unrouted(UsageError):
+    """A service makes a request that no route names. ``asked`` is the request, ``where`` the line that makes it."""
+
+    def __init__(self, text: str, asked: Asked, where: str) -> None:
+        super().__init__(text)
+        self.asked = asked
+        self.where = where
 
 
 def checked(service: Service, operations: Collection[str]) -> Service:

@@ -32,7 +32,7 @@ class RunningThreads:
     """An app that runs in threads beside the event loop that is running."""
 
     def __init__(self, app: Callable[..., Iterable[bytes]]) -> None:
-        self._app = app
+        self.app = app
 
     async def start(self) -> None:
         """Nothing: it began when it was made."""
@@ -62,7 +62,7 @@ class RunningThreads:
             return parts.append
 
         try:
-            answer = self._app(environment, start_response)
+            answer = self.app(environment, start_response)
             try:
                 parts.extend(answer)
             finally:

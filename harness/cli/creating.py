@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from importlib.resources import files
@@ -10,8 +11,10 @@ from typing import Final
 
 import click
 from click.core import ParameterSource
+from tabulate import tabulate
 
 from ..errors import UsageError
+from ..importing import import_place
 from ..writing import write_file
 from .console import say
 
@@ -66,6 +69,10 @@ SKELETONS: Final[Mapping[str, Skeleton]] = {
 }
 
 
+_ASKED: Final = ("request", "operation", "saga", "key", "asked at")
+_REQUEST: Final = re.compile(r"[A-Z]+ /\S*")
+
+
 @click.command(short_help="Write an adapter and a test, to start from.")
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False), default=Path())
 @click.option(
@@ -82,17 +89,33 @@ SKELETONS: Final[Mapping[str, Skeleton]] = {
     show_default=True,
     help=f"What a plain saga is about: {'; '.join(f'{name}, {shown.about}' for name, shown in EXAMPLES.items())}.",
 )
+@click.option(
+    "--app",
+    metavar="MODULE:APP",
+    help="Write the adapter for an ASGI or WSGI app instead, after running it without faults to see what it asks.",
+)
+@click.option(
+    "--submit",
+    metavar="'POST PATH'",
+    help="With --app: the request that submits an order, where it is not the first that makes the app ask anything.",
+)
 @click.pass_context
-def init(context: click.Context, folder: Path, engine: str, example: str) -> int:
+def init(context: click.Context, folder: Path, engine: str, example: str, app: str | None, submit: str | None) -> int:
     """Write a small correct saga, what tells sagafuzz of it and a test into FOLDER (the current one), to start from.
 
-    Nothing that is there is overwritten. Afterwards put your own code in the place of checkout.py or worker.py:
+    Nothing that is there is overwritten. Afterwards put your own code in the place of checkout.py or worker.py.
+    With --app it is the adapter for a service of yours, run from the folder that holds it:
 
     \b
     sagafuzz init
     sagafuzz init shop --engine live
     sagafuzz init shop --example payment
+    sagafuzz init --app orders.app:create_app
     """
+    if app is not None:
+        return _draft(folder, app, submit or "")
+    if submit is not None:
+        raise UsageError("init: --submit says what submits an order to an app; add --app orders.app:create_app")
     if engine != PLAIN and context.get_parameter_source("example") is not ParameterSource.DEFAULT:
         raise UsageError(
             f"init: --example {example} is written for --engine {PLAIN}, and --engine {engine} has one subject; "
@@ -110,4 +133,42 @@ def init(context: click.Context, folder: Path, engine: str, example: str) -> int
     if skeleton.extra:
         say(f"\nit needs: pip install 'sagafuzz[{skeleton.extra},pytest]'")
     say(f"\nnext: {place}pytest\n  or: {place}sagafuzz run {skeleton.adapter} --faults 2")
+    return 0
+
+
+def _draft(folder: Path, app: str, submit: str) -> int:
+    """Write the adapter for an app."""
+    from ..drafting.following import follow  # slow to import
+    from ..drafting.text import adapter_text, caller, class_of, missing, module_of
+    from ..exploration.quiet import quiet
+
+    module, _, attribute = app.partition(":")
+    if not module or not attribute:
+        raise UsageError(f"init: --app {app} names no app; write --app orders.app:create_app")
+    if submit and not _REQUEST.fullmatch(submit):
+        raise UsageError(f"init: --submit {submit!r} is no request; write --submit 'POST /orders'")
+    file = folder / f"{module.partition('.')[0]}_adapter.py"
+    if file.exists():
+        raise UsageError(f"init: {str(file)!r} is there already; name another folder")
+    import_place(module, f"init: --app {app}")
+    with quiet():
+        draft = follow(app, submit)
+    text = adapter_text(draft)
+    rows = [
+        (
+            each.route,
+            each.operation,
+            *(next(iter(found), "") for found in (each.saga_at, each.key_at)),
+            caller(each.where),
+        )
+        for each in draft.seen
+    ]
+    if rows:
+        say(tabulate(rows, headers=_ASKED, tablefmt="simple", disable_numparse=True) + "\n")
+    write_file(folder / module_of(draft), text)
+    say(f"written: {file}")
+    for line in missing(text):
+        say(f"to fill in: {line}")
+    place = "" if folder == Path() else f"cd {folder} && "
+    say(f"\nnext: {place}sagafuzz run {file.name}:{class_of(draft)} --faults 1")
     return 0

@@ -15,7 +15,7 @@ from typing import Any, Final, NoReturn
 
 from ..effects import NEW_CONNECTION
 from ..errors import UsageError
-from ..http_routes import Answer, Asked, Service
+from ..http_routes import Answer, Asked, Service, Unrouted
 from ..ports import CallTimeout, PortError, Rejected
 from ..resp_text import BEGINS
 from .host import Host
@@ -103,8 +103,12 @@ class Edges:
 
     def refuse(self, does: str, instead: str) -> NoReturn:
         """End the run: the user's code does what it cannot, and what is to be done in its place is said."""
+        self.host.refuse(UsageError(self.line(does, instead)))
+
+    def line(self, does: str, instead: str) -> str:
+        """What is said of it."""
         where = calling(self.host).words or "an unknown line"
-        self.host.refuse(UsageError(f"adapter {self.host.setup.adapter.name!r} at {where} {does}; {instead}"))
+        return f"adapter {self.host.setup.adapter.name!r} at {where} {does}; {instead}"
 
     def number(self, end: End) -> int:
         """A number for a connection that has no socket."""
@@ -198,7 +202,8 @@ class Conversation:
         )
         operation = service.operation(asked)
         if operation is None:
-            self._edges.refuse(f"asks {asked.line}, which no route names", f'add to http={{...}}: "{asked.route}": "…"')
+            text = edges.line(f"asks {asked.line}, which no route names", f'add to http={{...}}: "{asked.route}": "…"')
+            edges.host.refuse(Unrouted(text, asked, calling(edges.host).words))
         saga = service.saga_of(asked) or edges.process.current_saga()
         setup = edges.host.setup
         if saga not in setup.known:

@@ -231,8 +231,12 @@ def _in_attributes(holder: Any, values: Any, other: Callable[[Any], Any]) -> Non
 def _things(values: Any, module: str, seen: set[int]) -> Iterator[Any]:
     """The classes and functions of a module, and those in its classes."""
     for value in list(values.values()):
-        thing = getattr(value, "__func__", getattr(value, "fget", value))
-        if id(thing) in seen or getattr(thing, "__module__", None) != module:
+        try:
+            thing = getattr(value, "__func__", getattr(value, "fget", value))
+            of = getattr(thing, "__module__", None)
+        except Exception:  # it stands for what is not there now, as Flask's request does
+            continue
+        if id(thing) in seen or of != module:
             continue
         seen.add(id(thing))
         if isinstance(thing, type):

@@ -105,14 +105,15 @@ class ThreadedKernel(Kernel):
 
     def _leave(self) -> None:
         super()._leave()
-        if self._inside:
-            self._go()
+        self._go()
 
     def _enter(self, locals_: dict[Any, Any]) -> None:
         self._beside = self._exchange(locals_)
         self._inside = True
 
     def _go(self) -> dict[Any, Any]:
+        if not self._inside:  # it has left already, to end the run
+            return {}
         self._inside = False
         beside, self._beside = self._beside, {}
         return self._exchange(beside)

@@ -14,10 +14,11 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import anyio.to_thread
+import httpx
 import pytest
 from fastapi import FastAPI
 
-from sagafuzz import service
+from sagafuzz import UsageError, service
 from sagafuzz.ports import ADAPTER_ATTRIBUTE
 
 from .conftest import Laboratory, Trial
@@ -318,6 +319,18 @@ def test_thread_locals_do_not_outlive_a_process() -> None:
     own.order = "outside"
     trial(declared(served(work), start), "crash-after-effect pay F")
     assert found == [None, None] and own.order == "outside"
+
+
+def test_a_run_that_is_refused_leaves_the_thread_locals_of_whoever_drives_it() -> None:
+    def work(order: str) -> None:
+        own.order = order
+        httpx.post("http://nobody/knows", json={"order": order})
+
+    own = threading.local()
+    own.order = "outside"
+    with pytest.raises(UsageError, match="which no route names"):
+        ran(work)
+    assert own.order == "outside"
 
 
 # -- what waits for ever -------------------------------------------------------------------------------

@@ -1,0 +1,118 @@
+"""``sagafuzz init --app``: the adapter for an app, drafted from what it asks when it is run without faults."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+from sagafuzz import Plan
+from sagafuzz.exploration.quiet import quiet
+from sagafuzz.invariants import check
+from sagafuzz.loading import load
+from sagafuzz.simulator import Setup, simulate
+
+from .conftest import Run
+
+SERVICES = Path(__file__).parents[1] / "services"
+
+
+@pytest.fixture(autouse=True)
+def _services(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("web_orders", "flask_orders"):
+        found = SERVICES / name
+        shutil.copytree(found, name) if found.is_dir() else shutil.copy(found.with_suffix(".py"), ".")
+        for module in [each for each in sys.modules if each.partition(".")[0] in (name, f"{name}_adapter")]:
+            monkeypatch.delitem(sys.modules, module)
+    monkeypatch.syspath_prepend(".")
+
+
+def conclusions(spec: str) -> set[str]:
+    """What is concluded of the runs without faults of what was written."""
+    with quiet():
+        adapter = load(spec)
+        setups = [Setup(adapter=adapter, scenario=scenario) for scenario in adapter.scenarios]
+        return {check(simulate(setup).history(setup, Plan())).conclusion for setup in setups}
+
+
+def test_what_is_written_for_a_service_has_all_that_it_asks_and_runs_at_once(sagafuzz: Run) -> None:
+    result = sagafuzz("init", "--app", "web_orders.app:create_app")
+    assert result.code == 0 and "to fill in" not in result.out
+    assert "next: sagafuzz run web_orders_adapter.py:WebOrders" in result.out
+    assert "POST payment/charge     payment.charge     json:order  header:Idempotency-Key  saga.py:" in result.out
+    text = Path("web_orders_adapter.py").read_text()
+    for step in (
+        'Step("inventory", "inventory.reserve", undo="inventory.release")',
+        'Step("payment", "payment.charge", undo="payment.refund")',
+        'Step("shipping", "shipping.book", undo="shipping.cancel")',
+    ):
+        assert step in text
+    assert '@sagafuzz.service(saga=WEB_ORDERS, http=ROUTES, saga_id="json:order")' in text
+    assert '{"id": order.id, "sku": order.item, "qty": order.quantity, "cents": order.amount}' in text
+    assert conclusions("web_orders_adapter.py:WebOrders") == {"consistent"}
+
+
+def test_what_cannot_be_known_of_an_app_is_marked_with_a_reason(sagafuzz: Run) -> None:
+    result = sagafuzz("init", "--app", "flask_orders:create_app")
+    lines = Path("flask_orders_adapter.py").read_text().splitlines()
+    marked = {number: line for number, line in enumerate(lines, 1) if "# FILL IN: " in line}
+    assert [int(found) for found in re.findall(r"to fill in: line (\d+)", result.out)] == [*marked]
+    undo, saga, fields = marked.values()
+    assert '"local-8001.undo-holds"' in undo and "after a refusal" in undo
+    assert 'saga_id="json:…", if it asks at a restart too: ' in saga and "it is at json:ref, json:order" in saga
+    assert "the fields that it reads, if there are more" in fields
+    text = "\n".join(lines)
+    for told in (
+        '"GET rates.internal/v1/rate": "rates.get-rate"',
+        'Step("local-8001", "local-8001.holds", undo="local-8001.undo-holds")',
+        'Step("cards", "cards.put-charges", undo="cards.delete-charges")',
+        '"PUT cards.internal/charges/{id}"',
+        'key="json:request_id", status={402: "refused"}',
+        "answers = {202: True, 422: False}",
+        'return "POST", f"/shops/{order.id}/orders", {',
+        '"order_ref": order.id, "total": order.amount}',
+        "# it takes also: POST /health",
+    ):
+        assert told in text
+    assert conclusions("flask_orders_adapter.py:FlaskOrders") == {"consistent"}
+
+
+def test_an_app_that_asks_nothing_is_written_down_with_what_is_missing(sagafuzz: Run) -> None:
+    result = sagafuzz("init", "--app", "flask_orders:create_quiet_app")
+    assert "the steps; it asked nothing" in result.out
+    assert load("flask_orders_adapter.py:FlaskOrders").saga.name == "flask_orders"
+
+
+def test_the_request_that_submits_an_order_can_be_told(sagafuzz: Run) -> None:
+    result = sagafuzz("init", "--app", "flask_orders:create_app", "--submit", "POST /health")
+    assert "the steps; it asked nothing" in result.out
+    assert 'return "POST", "/health", {"id": order.id}' in Path("flask_orders_adapter.py").read_text()
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--app", "flask_orders"], "names no app; write --app orders.app:create_app"),
+        (["--app", "nobody:app"], "does not import"),
+        (["--app", "flask_orders:nobody"], "names no app"),
+        (["--app", "flask_orders:create_app", "--submit", "/orders"], "write --submit 'POST /orders'"),
+        (["--submit", "POST /orders"], "add --app"),
+        (["--app", "flask_orders:create_app_without_routes"], "add --submit 'POST /orders'"),
+        (["--app", "flask_orders:create_app_that_does_not_start"], "does not start: RuntimeError (flask_orders.py:"),
+    ],
+)
+def test_what_cannot_be_followed_is_said_in_a_line_and_nothing_is_written(
+    sagafuzz: Run, words: list[str], told: str
+) -> None:
+    result = sagafuzz("init", *words)
+    assert result.code == 2 and told in result.complaint
+    assert not [*Path().glob("*_adapter.py")]
+
+
+def test_nothing_is_overwritten_by_it(sagafuzz: Run) -> None:
+    Path("flask_orders_adapter.py").write_text("mine")
+    assert "is there already" in sagafuzz("init", "--app", "flask_orders:create_app").complaint
+    assert Path("flask_orders_adapter.py").read_text() == "mine"
