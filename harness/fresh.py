@@ -20,6 +20,9 @@ _CONSTANT: Final = (type(None), bool, int, float, complex, str, bytes, tuple, fr
 _REMEMBERING: Final = ("fastapi",)
 """Libraries that cache facts about the functions and models of an app. They find them again when asked."""
 
+_POOLS: Final = {"kombu.pools": ("connections", "producers")}
+"""Tables of connections that a library keeps for its process, by module: kombu empties them itself after a fork."""
+
 _CACHE: Final = type(functools.cache(lambda: None))
 
 
@@ -118,6 +121,14 @@ def _known(modules: Mapping[str, ModuleType]) -> Iterator[None]:
         yield
     finally:
         sys.meta_path.remove(finder)
+
+
+def forget_pools() -> None:
+    """Let libraries have no connections yet, as in a process that begins."""
+    for name, tables in _POOLS.items():
+        if name in sys.modules:
+            for table in tables:
+                getattr(sys.modules[name], table).clear()
 
 
 def _load(name: str) -> None:

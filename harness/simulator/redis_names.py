@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import re
+from base64 import b64decode
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Final
+
+_BODY: Final = re.compile(rb'"body": ?"((?:[A-Za-z0-9+/]{4})+(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?)"')
+"""The body of a message of kombu, and so of Celery: it is encoded as base64."""
 
 Fields = Sequence[bytes]
 """A command and its arguments."""
@@ -24,10 +28,15 @@ def _any_of(sagas: tuple[str, ...]) -> re.Pattern[bytes]:
 
 
 def named(texts: Iterable[bytes], known: Iterable[str]) -> str:
-    """The one saga that is named in some texts; "" where none is, or several are."""
+    """The one saga that is named in some texts, or in the bodies of kombu's messages there; "" where none is, or
+    several are."""
     pattern = _any_of(tuple(known))
-    found = {each for text in texts for each in pattern.findall(text)}
+    found = {each for text in texts for part in (text, *_bodies(text)) for each in pattern.findall(part)}
     return found.pop().decode() if len(found) == 1 else ""
+
+
+def _bodies(text: bytes) -> list[bytes]:
+    return [b64decode(body) for body in _BODY.findall(text)]
 
 
 def about(commands: Iterable[Fields], known: Iterable[str], entries: Mapping[tuple[bytes, bytes], str]) -> str:

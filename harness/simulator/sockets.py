@@ -70,16 +70,17 @@ def _connect_ex(sim: Host, original: _Original, sock: socket.socket, address: An
 
 
 def _send(sim: Host, original: _Original, sock: socket.socket, data: Any, *flags: int) -> Any:
+    _process(sim)
     wire = _wires.get(sock)
     if wire is None:
         return original(sock, data, *flags)
-    _process(sim)
     sent = bytes(data)
     wire.end.send(sent)
     return len(sent)
 
 
 def _sendall(sim: Host, original: _Original, sock: socket.socket, data: Any, *flags: int) -> None:
+    _process(sim)  # who is dead has closed it: that is no way out
     if sock in _wires:
         sock.send(data)
     else:
@@ -87,6 +88,7 @@ def _sendall(sim: Host, original: _Original, sock: socket.socket, data: Any, *fl
 
 
 def _recv(sim: Host, original: _Original, sock: socket.socket, size: int, flags: int = 0) -> Any:
+    _process(sim)
     wire = _wires.get(sock)
     if wire is None:
         return original(sock, size, flags)
@@ -192,6 +194,9 @@ def _changed(sim: Host, ends: list[End], waiters: Waiters, timeout: float | None
             end.on_change = on_change
 
 
+_EPOLL_ALL: Final = select.POLLIN | select.POLLPRI | select.POLLOUT
+
+
 class _Poll:
     """`select.poll` for the sockets of one process."""
 
@@ -203,6 +208,10 @@ class _Poll:
         self._asked[_number(fd)] = eventmask
 
     modify = register
+
+    def asks_after(self, fd: int) -> bool:
+        """True if it does after that number."""
+        return fd in self._asked
 
     def unregister(self, fd: Any) -> None:
         del self._asked[_number(fd)]
@@ -223,6 +232,45 @@ def _poll(sim: Host, original: _Original) -> _Poll:
     return _Poll(sim)
 
 
+# -- epoll, whose objects stay what they are ---------------------------------------------------------
+
+
+def _epoll(sim: Host, of: Any) -> _Poll:
+    """What an `epoll` asks after in this run; it is kept, so that no other one has its id."""
+    known: dict[int, tuple[Any, _Poll]] = sim.remembered.setdefault("epoll", {})
+    return known.setdefault(id(of), (of, _Poll(sim)))[1]
+
+
+def _epoll_register(sim: Host, original: _Original, of: Any, fd: Any, eventmask: int = _EPOLL_ALL) -> None:
+    if _net(sim).end_numbered(_number(fd)) is None:
+        original(of, fd, eventmask)
+    elif _epoll(sim, of).asks_after(_number(fd)):
+        raise FileExistsError(errno.EEXIST, "File exists")
+    else:
+        _epoll(sim, of).register(fd, eventmask)
+
+
+def _epoll_modify(sim: Host, original: _Original, of: Any, fd: Any, eventmask: int) -> None:
+    if _epoll(sim, of).asks_after(_number(fd)):
+        _epoll(sim, of).modify(fd, eventmask)
+    else:
+        original(of, fd, eventmask)
+
+
+def _epoll_unregister(sim: Host, original: _Original, of: Any, fd: Any) -> None:
+    if _epoll(sim, of).asks_after(_number(fd)):
+        _epoll(sim, of).unregister(fd)
+    else:
+        original(of, fd)
+
+
+def _epoll_poll(
+    sim: Host, original: _Original, of: Any, timeout: float | None = None, maxevents: int = -1
+) -> list[tuple[int, int]]:
+    milliseconds = None if timeout is None or timeout < 0 else timeout * 1000
+    return _epoll(sim, of).poll(milliseconds)[: None if maxevents < 0 else maxevents]
+
+
 SOCKETS: Final = (
     Served(socket.socket, "connect", _connect),
     Served(socket.socket, "connect_ex", _connect_ex),
@@ -237,5 +285,15 @@ SOCKETS: Final = (
     Served(socket, "getaddrinfo", _getaddrinfo),
     Served(select, "select", _select),
     Served(select, "poll", _poll),
+    *(
+        Served(select.epoll, name, inside)  # where the system has it
+        for name, inside in (
+            ("register", _epoll_register),
+            ("modify", _epoll_modify),
+            ("unregister", _epoll_unregister),
+            ("poll", _epoll_poll),
+        )
+        if hasattr(select, "epoll")
+    ),
 )
 """What of sockets is another thing in the code of a service."""

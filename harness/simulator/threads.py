@@ -16,6 +16,7 @@ import weakref
 from collections import deque
 from collections.abc import Callable
 from functools import partial
+from multiprocessing.util import Finalize
 from queue import Empty, SimpleQueue
 from typing import Any, Final
 from weakref import WeakKeyDictionary
@@ -307,6 +308,15 @@ def _made(sim: Host, original: Callable[..., Any], child: greenlet, *args: Any) 
         task.loop.made.append(weakref.ref(child))
 
 
+def _finalized(sim: Host, original: Callable[..., Any], it: Finalize, *args: Any, **options: Any) -> None:
+    """What is to be done when something is collected, or the process ends, is not done by one that has died."""
+    original(it, *args, **options)
+    process = sim.task().process
+    if isinstance(process, Incarnation):
+        process.on_death.append(it.cancel)
+        sim.on_close.append(it.cancel)
+
+
 _POOL: Final = concurrent.futures.ThreadPoolExecutor
 
 THREADS: Final = (
@@ -333,5 +343,6 @@ THREADS: Final = (
     Served(queue.Queue, "get", _take),
     Served(logging.Logger, "handle", _log),
     Served(greenlet, "__init__", _made),
+    Served(Finalize, "__init__", _finalized),
 )
 """What of threads, and of greenlets, is another thing in the code of a service."""
