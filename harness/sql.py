@@ -97,7 +97,7 @@ class Transaction:
 @lru_cache(maxsize=512)
 def effects(text: str) -> tuple[Effect, ...]:
     """The effects of the statements of a text, in order."""
-    return tuple(map(_effect, _statements(text)))
+    return tuple(map(_effect, statements(text)))
 
 
 # -- words ----------------------------------------------------------------------------------------
@@ -147,7 +147,7 @@ def _after_comment(text: str, position: int) -> int:
     return len(text)
 
 
-def _statements(text: str) -> Iterator[list[str]]:
+def statements(text: str) -> Iterator[list[str]]:
     """The words of each statement. Semicolons between BEGIN ATOMIC and its END are inside of one."""
     words: list[str] = []
     depth = 0

@@ -1,26 +1,15 @@
-"""PostgreSQL's protocol, as far as a commit and its answer go.
+"""Between a process and a PostgreSQL server: each commit passes the gate of its link. See `sagafuzz.postgres`.
 
-PostgreSQL documentation, "Frontend/Backend Protocol": a message is a letter, its length, and its content; what
-the server does with a Query or a Sync it ends with ReadyForQuery, which tells how the transaction stands.
-Encryption is declined, so that a commit can be seen. What a COPY outside of a transaction, or a function that a SELECT
-calls, makes durable is not seen as a commit.
+Encryption is declined, so that a commit can be seen.
 """
 
 from __future__ import annotations
 
 import asyncio
 import struct
-from typing import Final
 
-from ..sql import Transaction
+from ..postgres import CANCEL, ENDS, GATHERED, GSS, SSL, Dialogue
 from .link import Link
-
-_SSL, _GSS, _CANCEL = 80877103, 80877104, 80877102
-_ENDS: Final = b"QSF"
-"""After these the server answers with ReadyForQuery."""
-
-_GATHERED: Final = b"PBDEC"
-"""These are done when a Sync or a Flush follows."""
 
 
 class PostgresSession:
@@ -28,16 +17,13 @@ class PostgresSession:
 
     def __init__(self, link: Link) -> None:
         self._link = link
-        self._transaction = Transaction()
-        self._prepared: dict[bytes, str] = {}  # statement -> SQL
-        self._portals: dict[bytes, str] = {}
+        self._dialogue = Dialogue()
         self._asked = 0  # how many times the server is to be ready
         self._ready = 0  # how many times it was
         self._gathering = False
         self._failed = False
         self._held: asyncio.Future[bool] | None = None
         self._holding = bytearray()
-        self._text = bytearray()  # what was written since the last commit
 
     # -- from the client -----------------------------------------------------------------------
 
@@ -50,19 +36,20 @@ class PostgresSession:
         while True:
             letter, content, raw = await _message(self._link.client_reader)
             flight += raw
-            changes += self._understand(letter, content)
-            self._gathering = letter in _GATHERED
+            changes += self._dialogue.hear(letter, content)
+            flushes_commit = letter == b"H" and changes and self._dialogue.explicit  # a Sync is to follow at once
+            self._gathering = letter in GATHERED or bool(flushes_commit)
             if self._gathering:
                 continue
-            if letter in _ENDS:
+            if letter in ENDS:
                 self._asked += 1
-            if changes and letter in _ENDS:  # after a Flush the client may wait, and what commits is still to come
+            if changes and letter in ENDS:  # after a Flush the client may wait, and what commits is still to come
                 await self._commit(bytes(flight), tuple(dict.fromkeys(changes)))
                 changes = []
             else:
                 await self._forward(bytes(flight))
-            if not self._transaction.open and not changes:
-                self._text.clear()
+            if not self._dialogue.transaction.open and not changes:
+                self._dialogue.taken()
             flight.clear()
 
     async def _start(self) -> bool:
@@ -70,35 +57,15 @@ class PostgresSession:
         while True:
             head = await self._link.client_reader.readexactly(8)
             length, code = struct.unpack("!ii", head)
-            if code in (_SSL, _GSS):
+            if code in (SSL, GSS):
                 self._link.client.write(b"N")
                 continue
             await self._forward(head + await self._link.client_reader.readexactly(length - 8))
             self._asked += 1
-            return bool(code != _CANCEL)
-
-    def _understand(self, letter: bytes, content: bytes) -> tuple[str, ...]:
-        """What a message makes durable."""
-        if letter == b"Q":
-            return self._run(_string(content)[0].decode("utf-8", "replace"), content)
-        if letter == b"P":
-            name, rest = _string(content)
-            self._prepared[name] = _string(rest)[0].decode("utf-8", "replace")
-        elif letter == b"B":
-            portal, rest = _string(content)
-            self._portals[portal] = self._prepared.get(_string(rest)[0], "")
-            self._text += rest
-        elif letter == b"E":
-            return self._run(self._portals.get(_string(content)[0], ""), b"")
-        return ()
-
-    def _run(self, sql: str, content: bytes) -> tuple[str, ...]:
-        self._text += content
-        return self._transaction.run(sql)
+            return bool(code != CANCEL)
 
     async def _commit(self, flight: bytes, changes: tuple[str, ...]) -> None:
-        text, self._text = bytes(self._text), bytearray()
-        async with self._link.commit(changes, text) as write:
+        async with self._link.commit(changes, self._dialogue.taken()) as write:
             self._failed = False
             self._held = asyncio.get_running_loop().create_future()
             await self._forward(flight)
@@ -132,7 +99,7 @@ class PostgresSession:
         if self._ready < self._asked:
             return
         if not self._gathering:  # else it has begun with what the client sent ahead
-            self._transaction.settle(is_open=status == b"T", failed=status == b"E")
+            self._dialogue.settle(status)
         if self._held is not None and not self._held.done():
             self._held.set_result(not self._failed)
 
@@ -142,9 +109,3 @@ async def _message(reader: asyncio.StreamReader) -> tuple[bytes, bytes, bytes]:
     head = await reader.readexactly(5)
     content = await reader.readexactly(struct.unpack("!i", head[1:])[0] - 4)
     return head[:1], content, head + content
-
-
-def _string(content: bytes) -> tuple[bytes, bytes]:
-    """A string that ends with a zero, and what follows it."""
-    text, _, rest = content.partition(b"\0")
-    return text, rest

@@ -1,5 +1,6 @@
 """Where HTTP/1.1 enters the simulated network: the servers that a service asks. A request becomes one of
-`Network.request`, so that every fault strikes it; its answer becomes a response.
+`Network.request`, so that every fault strikes it; its answer becomes a response. What speaks Redis's protocol goes to
+`resp`, what speaks PostgreSQL's to `postgres`.
 
 Each connection takes one request after the other. What the client does not read, or hangs up on, it has not been told.
 """
@@ -24,6 +25,7 @@ from .inside import enter
 from .message import CLOSED, GATEWAY, HALVED, RESET, STALLED, Broken, Message
 from .network import Network
 from .participants import ERROR, OK, REJECTED
+from .postgres import Talk, speaks
 from .whose import calling
 from .wires import Address, End, connection
 
@@ -84,11 +86,15 @@ class Edges:
 
     def _answer_call(self, end: End, name: str, port: int) -> None:
         """Something has come on a new connection, which tells what is spoken there."""
-        if end.buffer[:1] == BEGINS:
+        if not end.buffer:
+            end.close()
+        elif end.buffer[:1] == BEGINS:
             end.on_change = self._redis().connected(self.host, self.process, end, name, port)
             end.on_change()
+        elif speaks(end.buffer):
+            Talk(self, end, name, port).heard()
         else:
-            Conversation(self, end, name, port)._heard()
+            Conversation(self, end, name, port).heard()
 
     def _redis(self) -> Any:
         """The module that serves clients of Redis."""
@@ -153,9 +159,10 @@ class Conversation:
         self._body = bytearray()
         self._asked: Message | None = None  # the request whose answer is awaited
         self._used = False  # whether it has had an answer before
-        end.on_change = self._heard
+        end.on_change = self.heard
 
-    def _heard(self) -> None:
+    def heard(self) -> None:
+        """Something has come, or the client is gone."""
         end = self._end
         if end.error is not None or (end.eof and not end.buffer):
             asked, self._asked = self._asked, None

@@ -17,8 +17,10 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
+from importlib import import_module
+from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -27,7 +29,7 @@ from ..errors import UsageError
 from ..frames import Frame, is_own, line, running, users
 from .aio import SimLoop
 from .host import Host
-from .replacing import Check
+from .replacing import Check, Served
 from .whose import waiting
 
 
@@ -52,6 +54,10 @@ FILE: Final = Way(
     "opens a real file for writing",
     "keep what is to last in world.store, world.file() or world.sqlite(), write the rest by world.outside(...)",
 )
+LIBPQ: Final = Way(
+    "connects to PostgreSQL by libpq",
+    f"connect by asyncpg or pg8000 (postgresql+asyncpg://, postgresql+pg8000://); {_LIVE}",
+)
 DATABASE: Final = Way("opens a real SQLite file", "write world.sqlite(), which is a sqlite3.Connection of the world")
 
 _permitted: ContextVar[bool] = ContextVar("sagafuzz_permitted", default=False)
@@ -74,6 +80,8 @@ def leave(sim: Host, way: Way, what: object = "") -> None:
     frames = list(running(sys._getframe(1)))
     if _excused(frames, way):
         return
+    if way is NETWORK and any(_PSYCOPG in code.co_filename for code, _ in frames):
+        way, what = LIBPQ, ""
     where = line(users(frames))
     if not any(is_own(code.co_filename) for code, _ in frames):  # in a task that a library made, say
         where = line(users(waiting(sim))) or where or _of_the_class(sim)
@@ -85,6 +93,8 @@ def leave(sim: Host, way: Way, what: object = "") -> None:
     sim.kernel.fatal, sim.kernel.stopped = error, "fatal"  # for a participant's code, which might catch it
     sim.refuse(error)
 
+
+_PSYCOPG: Final = f"{os.sep}psycopg{os.sep}"
 
 _SCRATCH: Final = frozenset({"tempfile", "logging"})
 """Modules of the standard library that write files in which nothing is kept."""
@@ -159,6 +169,19 @@ def _sqlite(sim: Host, database: Any, *_: Any, **__: Any) -> None:
     name = os.fsdecode(database)
     if name and ":memory:" not in name and "mode=memory" not in name:
         leave(sim, DATABASE, repr(name))
+
+
+def _libpq(sim: Host, original: Callable[..., Any], *args: Any, **options: Any) -> Any:
+    leave(sim, LIBPQ)
+    return original(*args, **options)
+
+
+def drivers() -> Iterator[Served]:
+    """What connects a service to a server by a library in C that waits there: of those that are installed. psycopg,
+    without a 2, waits where it is seen."""
+    if find_spec("psycopg2") is not None:
+        with suppress(ImportError):  # libpq itself is missing
+            yield Served(import_module("psycopg2"), "connect", _libpq)
 
 
 def _checks(holder: Any, ask: Callable[..., object], *names: str) -> list[Check]:

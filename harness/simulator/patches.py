@@ -22,7 +22,7 @@ from .databases import DATABASES
 from .host import Host
 from .inside import enter, simulation
 from .kernel import Spinning
-from .leaving import WAYS_OUT
+from .leaving import WAYS_OUT, drivers
 from .locks import LOCKS, locks_in_place, renew_conditions
 from .replacing import Replacements
 from .sockets import SOCKETS
@@ -50,6 +50,7 @@ class virtual:  # noqa: N801, it is used as a function; one with a generator cos
     def __enter__(self) -> None:
         install()
         if self._sim.setup.adapter.service is not None and not locks_in_place():
+            Replacements(drivers()).put()
             _LOCKS.put()
             renew_conditions(gc.get_objects())
         self._previous = enter(self._sim)

@@ -110,6 +110,8 @@ class NetLoop(SimLoop):
                     if (child := reference()) is not None:
                         _end(child)
                 self.made.clear()
+                for stream in self._streams:
+                    stream.silence()
             super().close()
         finally:
             events._set_running_loop(outer)
@@ -182,6 +184,14 @@ class Stream(asyncio.Transport):
             if self._sock is not None:
                 self._sock.close()
             self._loop.call_soon(self._protocol.connection_lost, error)
+
+    def silence(self) -> None:
+        """Let a connection of asyncpg that died with its process not complain, when it is collected, that it is
+        open."""
+        if type(self._protocol).__module__.startswith("asyncpg.protocol"):
+            self._closing = True
+            with suppress(ProcessCrashed):
+                self._protocol.abort()
 
     def forget(self) -> None:
         """Be closed: who reads of it, dead as it is, is not to complain that it is open."""

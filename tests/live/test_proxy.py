@@ -11,6 +11,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
+import pg8000.dbapi
 import pytest
 
 from sagafuzz.faults import AT_LOG, AT_LOGGED, Fault, Site
@@ -174,6 +175,23 @@ def test_a_commit_is_cut_before_or_after_it_is_durable(
     _, _, host = behind(setup, work, at(kind, "insert steps", phase))
     assert rows(connect) == stays
     assert host.asked == ([(kind, "orchestrator")] if kind.startswith("crash") else [])
+
+
+def test_a_commit_that_a_flush_follows_is_cut_before_it_is_durable(postgres: Any) -> None:
+    setup, connect = postgres
+    with connect() as direct:
+        (schema,) = direct.execute("SELECT current_schema()").fetchone()
+
+    def work(port: int) -> None:
+        client = pg8000.dbapi.connect(user="sagafuzz", host="127.0.0.1", port=port, database="postgres")
+        client.cursor().execute(f"INSERT INTO {schema}.steps VALUES ('saga-1', 'order')")
+        with pytest.raises((OSError, pg8000.dbapi.Error)):
+            client.commit()  # pg8000 sends a Flush and a Sync after it
+        with suppress(OSError, pg8000.dbapi.Error):
+            client.close()
+
+    behind(setup, work, at("store-error-before-commit", "insert steps", AT_LOG))
+    assert rows(connect) == []
 
 
 def test_a_slow_commit_is_durable_and_answered_late(postgres: Any) -> None:

@@ -207,12 +207,12 @@ def test_a_request_of_no_order_is_refused() -> None:
 
 def test_a_server_that_speaks_no_http_is_refused() -> None:
     async def handler(order: str) -> int:
-        _, writer = await asyncio.open_connection("database", 5432)
-        writer.write(b"\x00\x00\x00\x08\x04\xd2\x16\x2f")
+        _, writer = await asyncio.open_connection("cache", 11211)
+        writer.write(b"stats\r\n\r\n")
         await asyncio.sleep(1)
         return 200
 
-    assert "speaks no HTTP/1.1 with database:5432" in refused(handler)
+    assert "speaks no HTTP/1.1 with cache:11211" in refused(handler)
 
 
 @pytest.mark.parametrize(
