@@ -213,6 +213,9 @@ class HostWorld:
     def file(self, name: str = "log") -> Any:
         raise UsageError("world.file is simulated only")
 
+    def proxy(self, thing: Any, *, name: str = "") -> Any:
+        raise UsageError("world.proxy is simulated only")
+
     def resource(self, name: str, make: Callable[[], Any]) -> Any:
         raise UsageError("world.resource is simulated only")
 

@@ -169,6 +169,11 @@ class World(Protocol):
     def file(self, name: str = "log") -> DurableFile:
         """A file that survives crashes as far as it was synced; each sync is a crash point."""
 
+    def proxy(self, thing: _T, *, name: str = "") -> _T:
+        """What stands for an object that stores things in memory, a repository say. What it holds survives crashes, and
+        is that of the run's first process afterwards; a method that changes it is a durable write, named as in
+        ``Orders.add``, and one that changes nothing is none. ``name`` tells two of one class apart."""
+
     def resource(self, name: str, make: Callable[[], AbstractContextManager[_T]]) -> _T:
         """Something outside of the world that all processes of a run share, a database on a real server say. It is
         made and entered when it is first asked for, and must be empty then; it is left at the run's end."""

@@ -23,6 +23,7 @@ from .kernel import EPOCH_S
 from .network import Network
 from .outside import act_outside, resource
 from .participants import checked_topic, nobody_receives
+from .proxied import proxy
 from .replay_log import LIVE, PUBLISHED, SLEPT, WOKEN
 from .sqlite import connect
 from .store import StorePort
@@ -132,6 +133,12 @@ class SimWorld:
         self._process.check_alive()
         self._process.replayable = False
         return FilePort(self._host, self._process, name)
+
+    def proxy(self, thing: _T, *, name: str = "") -> _T:
+        self._process.check_alive()
+        self._process.replayable = False
+        found: _T = proxy(self._host, self._process, thing, name)
+        return found
 
     def resource(self, name: str, make: Callable[[], AbstractContextManager[_T]]) -> _T:
         self._process.check_alive()
