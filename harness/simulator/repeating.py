@@ -88,12 +88,38 @@ def position(sim: Running, *, timed: bool = False) -> bytes:
             teller.tell_kept(msg, left)
         for table in (network.cut, network.mute, network.down):
             teller.tell({service: until - now for service, until in table.items() if until > now})
-        for entry in sorted(sim.kernel.timers, key=lambda entry: entry[:2]):
-            teller.tell_timer(entry)
+        for due_us, what, whom in _due(sim):
+            teller.tell_timer(due_us, what, whom)
     except Opaque:
         return b""
     teller.parts += [sim.incarnations, len(sim.living), len(sim.waiting), bool(sim.durable.lags), sim.wall_offset_s]
     return hashlib.blake2b(repr(teller.parts).encode(), digest_size=16).digest()
+
+
+def surface(sim: Running) -> tuple[Any, ...]:
+    """What of a run's `position` costs little to be told."""
+    due = [entry[:2] for entry in _due(sim)]
+    return due, sim.durable.texts.copy(), len(sim.network.held), len(sim.network.late), len(sim.network.waiting)
+
+
+def _due(sim: Running) -> list[tuple[int, str, Any]]:
+    """What will happen by itself: in how many µs, what, and to whom. Where all that is left is tasks that sleep, how
+    long the first of them does is seen by nobody, and counts as no time."""
+    kernel, network = sim.kernel, sim.network
+    timers = [entry for entry in sorted(kernel.timers, key=_by_time) if entry[2] != WAKE or not _is_over(entry[3])]
+    lasts = network.held or network.late or network.waiting or network.outage_lasts
+    asleep = not lasts and all(what == WAKE and whom.asleep for _, _, what, whom in timers)
+    since = timers[0][0] if asleep and timers else kernel.now_us
+    return [(due_us - since, what, whom) for due_us, _, what, whom in timers]
+
+
+def _by_time(entry: Entry) -> tuple[int, int]:
+    return entry[:2]
+
+
+def _is_over(task: Task) -> bool:
+    """True if a task does nothing any more."""
+    return task.finished or task.process.dead
 
 
 def _services(sim: Running) -> list[bytes]:
@@ -159,9 +185,8 @@ class _Teller:
                     self.parts.append(name)
                     self.tell(vars(value)[name])
 
-    def tell_timer(self, entry: Entry) -> None:
-        due_us, _, what, whom = entry
-        self.parts += ["timer", due_us - self._now_us, what]
+    def tell_timer(self, due_us: int, what: str, whom: Any) -> None:
+        self.parts += ["timer", due_us, what]
         if what == WAKE:
             self.parts += [whom.label, whom.saga, whom.finished]
         elif what in (DELIVERY, GIVE_UP):

@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple, Protocol
 from ..history import KIND, LOG, LOGACK, MSG, SAGA, STEP, WAITING, Row
 from .incarnation import of_a_clock
 from .kernel import LIVELOCK
-from .repeating import Running, position
+from .repeating import Running, position, surface
 
 FIRST_LOOK_TICKS: Final = 25
 """So many timers fire before it is looked whether a run is at rest: most are at rest by then."""
@@ -52,17 +52,24 @@ MARK_TICKS: Final = 150
 PERIOD_TICKS: Final = 48
 """So many timers fire in a round at most that is known again."""
 
+SHORT_TICKS: Final = 3
+"""For so many timers a run is compared with the first moment, and for four times as many with each later one: the first
+may lie before all rounds."""
+
 SKIPPED_US: Final = 1_000_000
 """How much time is skipped at least."""
 
 
 class Mark(NamedTuple):
     """Where a run was, apart from what was ``timed`` in it: how many ticks, rows and sites there were, and how many
-    answers each living process had had."""
+    answers each living process had had. ``lasts`` is for how many ticks the run is compared with it, ``surface`` what
+    costs little to compare."""
 
+    surface: tuple[Any, ...]
     position: bytes
     timed: bool
     ticks: int
+    lasts: int
     rows: int
     sites: int
     heard: tuple[int, ...]
@@ -134,19 +141,22 @@ def looked(sim: Resting, look: Look) -> Look | None:
     if again:
         look = look._replace(round=True, mark=None)
     new = rows[look.rows :]
-    look = look._replace(rows=len(rows), next=kernel.ticks + (LOOK_TICKS if look.mark is None else 1))
+    look = look._replace(rows=len(rows), next=kernel.ticks + (LOOK_TICKS if look.mark is None else 0))
     if any(map(_is_work, new)):
         worked = look.worked + (kernel.ticks - look.ticks if mended else 0)  # else an operator ends it
         if worked >= MAX_TICKS * len(sim.setup.orders):
             kernel.stopped = LIVELOCK
             return None
         since: dict[str, Any] = {"since": kernel.ticks, "since_us": kernel.now_us, "order": kernel.moment().order}
-        return look._replace(worked=worked, ticks=kernel.ticks, wrote=False, fresh=True, round=False, **since)
+        look = look._replace(worked=worked, ticks=kernel.ticks, wrote=False, fresh=True, round=False, **since)
+        return _from_now_on(sim, look) if mended and look.mark is None and sim.only_pollers() else look
     look = look._replace(ticks=kernel.ticks, wrote=look.wrote or any(row[KIND] == LOGACK for row in new))
     if sim.network.outage_lasts and kernel.ticks - look.since < MAX_IDLE_TICKS:
         return look  # what fails now will be done when it is over
+    if look.round and not _asks_for_time(sim):
+        look = look._replace(round=False, fresh=True)  # nobody does now, so it can be proven
     if look.fresh and look.mark is None:
-        look = _compared(sim, look)._replace(next=kernel.ticks + 1, fresh=False)
+        look = _from_now_on(sim, look)._replace(fresh=False)
     if look.mark is not None or (sim.network.stuck and not sim.operator_comes(waited=False)):
         return look
     return _after_all(sim, look) if sim.only_pollers() else _idle(sim, look)
@@ -164,12 +174,18 @@ def _is_work(row: Row) -> bool:
 
 def _marked(sim: Resting, look: Look) -> Look:
     """The look with the mark that the run is to be compared with next, if it is time for one."""
-    ticks = sim.kernel.ticks
-    if look.mark is not None and ticks - look.mark.ticks > PERIOD_TICKS:
-        return look._replace(mark=None, compare=2 * ticks)
-    if look.mark is not None or look.round or ticks < look.compare:
-        return look
-    return _compared(sim, look)
+    ticks, mark = sim.kernel.ticks, look.mark
+    if mark is not None:
+        if ticks - mark.ticks <= mark.lasts:
+            return look
+        return look._replace(mark=None, compare=2 * ticks) if mark.lasts >= PERIOD_TICKS else _compared(sim, look)
+    return look if look.round or ticks < look.compare else _compared(sim, look)
+
+
+def _from_now_on(sim: Resting, look: Look) -> Look:
+    """The look from which on the run is compared, at each tick, with what it is now; later if that cannot be told."""
+    look = _compared(sim, look)
+    return look if look.mark is None else look._replace(next=sim.kernel.ticks, fresh=False)
 
 
 def _compared(sim: Resting, look: Look) -> Look:
@@ -177,10 +193,21 @@ def _compared(sim: Resting, look: Look) -> Look:
     ticks, timed = sim.kernel.ticks, any(process.reads_clock for process in sim.living)
     found = position(sim, timed=timed)
     if not found:
-        return look._replace(compare=2 * ticks)
+        return look._replace(mark=None, compare=2 * ticks)
     heard = tuple(len(process.inputs) for process in sim.living)
     rows, sites = len(sim.trace.rows), len(sim.trace.sites)
-    return look._replace(mark=Mark(position=found, timed=timed, ticks=ticks, rows=rows, sites=sites, heard=heard))
+    lasts = SHORT_TICKS if look.mark is None else 4 * look.mark.lasts
+    mark = Mark(
+        surface=surface(sim),
+        position=found,
+        timed=timed,
+        ticks=ticks,
+        lasts=lasts,
+        rows=rows,
+        sites=sites,
+        heard=heard,
+    )
+    return look._replace(mark=mark)
 
 
 def _is_again(sim: Resting, mark: Mark) -> bool:
@@ -192,7 +219,9 @@ def _is_again(sim: Resting, mark: Mark) -> bool:
         return False
     since = (process.inputs[heard:] for process, heard in zip(sim.living, mark.heard, strict=True))
     asked = any(map(of_a_clock, (entry for inputs in since for entry in inputs)))
-    return (mark.timed or not asked) and position(sim, timed=mark.timed) == mark.position
+    if asked and not mark.timed:
+        return False
+    return surface(sim) == mark.surface and position(sim, timed=mark.timed) == mark.position
 
 
 # -- a run in which nothing comes of anything ----------------------------------------------------------

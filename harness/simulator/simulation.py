@@ -271,6 +271,16 @@ class Simulation:
         self.trace.add(CLIENT_ACK, "client", (outcome.value,), saga=saga)
         if self.setup.scenario.actors:
             self.actors.told(saga)
+        self.look_soon()
+
+    def look_soon(self) -> None:
+        """Look at the run as soon as all its tasks wait, where somebody works beside the sagas: who polls may be all
+        that is left."""
+        process = self.process
+        if self.look is None or process is None or process.replay_log is not None or self.kernel.stopped:
+            return
+        if not self.setup.is_async and any(not (task.saga or task.finished) for task in process.tasks[1:]):
+            self.kernel.stopped = LIVELOCK
 
     def jump_clock(self, by_s: int) -> None:
         """Set the wall clock ahead or back."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
 
-from sagafuzz import Plan, Scenario
+from sagafuzz import Adapter, Order, Plan, PortError, Saga, Scenario, Step, World, adapter
 from sagafuzz.exploration.campaign import Campaign
 from sagafuzz.exploration.enumerator import Enumerator
 from sagafuzz.exploration.judge import Judge, outcome_of
@@ -182,6 +183,88 @@ def test_the_reference_shows_the_same_with_and_without(scenario: str) -> None:
 @pytest.mark.parametrize("scenario", ["two-on-one-item", "over-the-limit"])
 def test_two_sagas_at_once_show_the_same_with_and_without(scenario: str) -> None:
     assert search("seed", scenario, ALL)[0] == search("seed", scenario, ())[0]
+
+
+def looks(world: World, sagas: list[str]) -> None:
+    assert sagas
+
+
+def asks(world: World, sagas: list[str]) -> None:
+    for saga in sagas:
+        with suppress(PortError):
+            world.call("payment.status", saga=saga)
+
+
+class HarmfulInItsThirdLookAtBoth:
+    """Counts how often it has found both sagas, and then takes back the payment of the first."""
+
+    def __init__(self) -> None:
+        self.rounds = 0
+
+    def __call__(self, world: World, sagas: list[str]) -> None:
+        if self.rounds == 3 or len(sagas) < 2:
+            return
+        self.rounds += 1
+        if self.rounds == 3:
+            with suppress(PortError):
+                world.call("payment.refund", saga=sagas[0], key="r")
+
+
+def refunds_what_it_could_not_ask_for(world: World, sagas: list[str]) -> None:
+    """Takes a payment about which it got no answer for one that was not wanted."""
+    for saga in sagas:
+        try:
+            world.call("payment.status", saga=saga)
+        except PortError:
+            with suppress(PortError):
+                world.call("payment.refund", saga=saga, key="r")
+
+
+def swept(made: Callable[[], Callable[[World, list[str]], None]]) -> Adapter:
+    """Takes two steps and notes that; beside all sagas what is ``made()`` at boot is called every second for ever."""
+    pair = Saga("pair", [Step("order", "order.create"), Step("pay", "payment.charge", undo="payment.refund")])
+
+    class Swept:
+        def boot(self, world: World) -> None:
+            self.world, self.sweep = world, made()
+            world.spawn(self.sweeps)
+
+        def sweeps(self) -> None:
+            while True:
+                self.world.sleep(1)
+                self.sweep(self.world, [saga for saga, _ in self.world.store.items()])
+
+        def run(self, order: Order) -> bool:
+            self.world.store.put(order.id, {}, saga=order.id)
+            for operation in ("order.create", "payment.charge"):
+                self.world.call(operation, key=f"{order.id}/{operation}")
+            return True
+
+    return adapter(saga=pair, name="swept", operations=("payment.status",))(Swept).__sagafuzz_adapter__  # type: ignore[attr-defined, no-any-return]
+
+
+@pytest.mark.parametrize(
+    ("made", "harm"),
+    [
+        (lambda: looks, False),
+        (lambda: asks, False),
+        (HarmfulInItsThirdLookAtBoth, True),
+        (lambda: refunds_what_it_could_not_ask_for, True),
+    ],
+    ids=["looks", "asks", "harmful in its third look at both", "refunds what it could not ask for"],
+)
+def test_a_sweeper_shows_the_same_where_it_is_known_again_and_where_it_is_watched(
+    monkeypatch: pytest.MonkeyPatch, made: Callable[[], Callable[[World, list[str]], None]], harm: bool
+) -> None:
+    """One that is not known to go round is watched for some hundred rounds, and its calls are struck in six of them."""
+    setup = Setup(adapter=swept(made), scenario=Scenario(name="two", sagas=2, gap_ms=2_500))
+    kinds = {"lost-ack"}
+    found, plans, _ = searched(setup, ALL, 1, kinds)
+    monkeypatch.setattr(resting, "position", lambda sim, **how: b"")
+    watched, more, _ = searched(setup, ALL, 1, kinds)
+    assert found == watched
+    assert {invariant for invariant, *_ in found[0]} == ({"I15"} if harm else set())
+    assert plans <= more
 
 
 def test_the_count_of_plans_of_the_reference_is_pinned() -> None:

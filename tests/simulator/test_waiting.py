@@ -100,7 +100,7 @@ def test_a_wait_under_a_promised_deadline_is_not_stretched_and_cut_it_is_inconcl
     assert "still polled" in verdict.gave_up["I3"]
 
 
-def sweeping(lab: Laboratory, sweep: Callable[[Any], object] | None) -> Adapter:
+def sweeping(lab: Laboratory, sweep: Callable[[Any], object] | None, **options: Any) -> Adapter:
     """Takes two steps, takes up what is open when it starts, and beside all sagas calls ``sweep(world)`` for ever."""
 
     def boot(world: Any) -> None:
@@ -127,7 +127,7 @@ def sweeping(lab: Laboratory, sweep: Callable[[Any], object] | None) -> Adapter:
             if entry["open"]:
                 drive(world, saga)
 
-    return lab.system(run, boot=boot, recover=recover)  # type: ignore[no-any-return]
+    return lab.system(run, boot=boot, recover=recover, **options)  # type: ignore[no-any-return]
 
 
 def looks_into_the_store(world: Any) -> None:
@@ -149,6 +149,39 @@ def test_a_sweeper_costs_as_little_where_a_crash_left_nobody_to_be_told(lab: Lab
     sim = Simulation(Setup(adapter=system, scenario=Scenario()), plan.faults)
     sim.complete()
     assert sim.kernel.ticks < 200
+
+
+def asks_a_participant(world: Any) -> None:
+    with suppress(PortError):
+        world.call("payment.status", saga="saga-1")
+
+
+def asks_for_the_time_until_it_is_over(world: Any) -> None:
+    assert all(world.now() > 0 for _, saga in world.store.items() if saga["open"])
+
+
+@pytest.mark.parametrize("sweep", [looks_into_the_store, asks_a_participant, asks_for_the_time_until_it_is_over])
+@pytest.mark.parametrize("fault", ["duplicate order F", "crash-after-effect pay F", "clock-forward pay F"])
+def test_a_sweeper_that_polls_for_ever_is_known_again_at_once(
+    lab: Laboratory, sweep: Callable[[Any], object], fault: str
+) -> None:
+    """After all sagas its first round is told from none that follows; a process that has died leaves none behind."""
+    plan = lab.plan([fault])
+    scenario = Scenario()
+    without = Simulation(Setup(adapter=sweeping(lab, None), scenario=scenario), plan.faults)
+    beside = Simulation(
+        Setup(adapter=sweeping(lab, sweep, operations=("payment.status",)), scenario=scenario), plan.faults
+    )
+    without.complete()
+    run = beside.complete()
+    assert run.rows[-1][9] == ("quiescent",)
+    assert beside.kernel.ticks < without.kernel.ticks + 30
+
+
+def test_each_call_of_a_sweeper_is_struck_once_after_all_sagas(lab: Laboratory) -> None:
+    system = sweeping(lab, asks_a_participant, operations=("payment.status",))
+    asked = [site for site in lab.trial(system).sites if site.direction == "Q"]
+    assert [site.occurrence for site in asked] == [1, 1, 1], "when it is sent, takes effect, and is answered"
 
 
 def test_a_sweeper_that_does_harm_hours_after_the_end_is_seen(lab: Laboratory) -> None:
