@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import functools
 import socket
+import sys
 import weakref
 from asyncio import events
 from collections.abc import Callable, Iterable
@@ -53,6 +55,7 @@ class NetLoop(SimLoop):
         **_: Any,
     ) -> tuple[asyncio.Transport, asyncio.BaseProtocol]:
         end = self._end(sock, host, port)
+        _say_nothing_of_the_dead()
         protocol = protocol_factory()
         transport, made = Stream(self, end, protocol, self._net.number(end), sock), self.create_future()
         self._streams.add(transport)
@@ -97,8 +100,12 @@ class NetLoop(SimLoop):
         return asyncio.wrap_future(executor.submit(func, *args), loop=self)
 
     def _asyncgen_finalizer_hook(self, agen: Any) -> None:
-        if not self._task.process.dead:  # else it is gone with its process
+        if not self._task.process.dead:
             super()._asyncgen_finalizer_hook(agen)  # type: ignore[misc]
+            return
+        if asyncio.iscoroutine(waits_for := agen.ag_await):  # gone with its process, and to say nothing
+            with suppress(BaseException):
+                waits_for.close()
 
     def close(self) -> None:
         """End what is still suspended, greenlets first: each stands in a coroutine, and would run on in its end."""
@@ -117,6 +124,19 @@ class NetLoop(SimLoop):
             events._set_running_loop(outer)
         for stream in self._streams:
             stream.forget()
+
+
+@functools.cache
+def _say_nothing_of_the_dead() -> None:
+    """What of aiohttp is collected is not to complain that nobody has closed it: its process died."""
+    aiohttp: Any = sys.modules.get("aiohttp")
+    for of in (aiohttp.ClientSession, aiohttp.BaseConnector) if aiohttp is not None else ():
+        of.__del__ = functools.partialmethod(_unless_simulated, of.__del__)
+
+
+def _unless_simulated(it: Any, complain: Callable[[Any], object]) -> None:
+    if not isinstance(it._loop, NetLoop):
+        complain(it)
 
 
 def _end(child: greenlet) -> None:

@@ -14,23 +14,33 @@ from sagafuzz.exploration.campaign import Campaign
 from sagafuzz.exploration.quiet import quiet
 from sagafuzz.exploration.settings import Settings
 from sagafuzz.loading import load
+from sagafuzz.postgres_server import SERVER
 from sagafuzz.verdict import Report
 
+from ..reference.stores import POSTGRES, address
 from .reading import TOP, Shell, visiting
 from .test_examples import assert_happens
 
-RECIPES = {"flask_tickets": "flask_adapter.py:Tickets"}
+RECIPES = {"asyncpg_hires": "asyncpg_adapter.py:Hires", "flask_tickets": "flask_adapter.py:Tickets"}
 """The module of each service, and its adapter."""
 
 KINDS = ("crash-after-send", "crash-after-effect", "crash-before-log", "crash-after-log", "lost-ack", "reject")
 
 BUGS = {
+    "asyncpg_hires": (('"undoing" if reserved else "failed"', '"failed"', "I5"),),
     "flask_tickets": (
         ('f"{sale}/{what}"', "str(__import__('uuid').uuid4())", "I1"),
         ('"undoing" if held else "failed"', '"failed"', "I5"),
     ),
 }
 """What is written instead of what in a service, and which invariant tells of it."""
+
+
+@pytest.fixture(autouse=True)
+def server(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """PostgreSQL, where a recipe is about it."""
+    if "asyncpg" in request.node.name:
+        monkeypatch.setenv(SERVER, address(POSTGRES))
 
 
 def search(folder: Path, spec: str, scenario: str) -> Report:
