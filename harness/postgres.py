@@ -10,7 +10,7 @@ from __future__ import annotations
 import struct
 from typing import Final
 
-from .sql import Transaction
+from .sql import Defined, Transaction
 
 SSL, GSS, CANCEL, VERSION_3 = 80877103, 80877104, 80877102, 196608
 """What the first message of a client asks for, which has no letter."""
@@ -28,10 +28,11 @@ _SINGLE: Final = {ord("P"): b"1", ord("B"): b"2", ord("C"): b"3", ord("D"): b"Tn
 class Dialogue:
     """What a client says on one connection, after its start, and how the transaction stands. ``said`` is the SQL of
     the last message that had some, ``text`` what was written since the last commit; ``explicit`` says that what was
-    made durable last was so by a COMMIT, which does it at once: other changes wait for a Sync."""
+    made durable last was so by a COMMIT, which does it at once: other changes wait for a Sync. ``defined`` is what is
+    known of the database."""
 
-    def __init__(self) -> None:
-        self.transaction = Transaction()
+    def __init__(self, defined: Defined | None = None) -> None:
+        self.transaction = Transaction(defined)
         self.said = ""
         self.explicit = False
         self.text = bytearray()

@@ -8,7 +8,7 @@ every database: its verb and the table without its schema, in small letters, as 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Final, Literal, NamedTuple
 
@@ -18,19 +18,42 @@ Kind = Literal[
 
 
 class Effect(NamedTuple):
-    """What one statement does. ``changes`` are what it writes, ``name`` is that of a savepoint or prepared statement.
+    """What one statement does. ``changes`` are what it writes, ``name`` is that of a savepoint or prepared statement;
+    ``on_condition`` says that it defines something IF NOT EXISTS, or drops it IF EXISTS.
 
     A "copy" writes what comes after it; "" is a statement that only reads, or says something else."""
 
     kind: Kind = ""
     changes: tuple[str, ...] = ()
     name: str = ""
+    on_condition: bool = False
+
+
+class Defined:
+    """What is known to be there, or not, in a server's database, from the definitions that were committed: only it can
+    tell of the first on condition whether it changes something."""
+
+    def __init__(self) -> None:
+        self._last: dict[str, str] = {}  # the verb that was last, by the name
+
+    def committed(self, changes: Iterable[str]) -> None:
+        """These are durable."""
+        for change in changes:
+            verb, _, name = change.partition(" ")
+            if verb in _OPPOSITES:
+                self._last[name] = verb
+
+    def spares(self, effect: Effect) -> bool:
+        """True if a statement changes nothing: what it defines or drops on condition is there already, or gone."""
+        told = (change.partition(" ") for change in effect.changes)
+        return effect.on_condition and all(self._last.get(name) == verb for verb, _, name in told)
 
 
 class Transaction:
-    """What one connection has written and not yet committed."""
+    """What one connection has written and not yet committed. ``defined`` is what is known of its database."""
 
-    def __init__(self) -> None:
+    def __init__(self, defined: Defined | None = None) -> None:
+        self._defined = defined or Defined()
         self.open = False
         self.failed = False  # nothing counts until it is rolled back, all of it or to a savepoint
         self._written: list[str] = []
@@ -45,6 +68,8 @@ class Transaction:
             effect = self._prepared.get(said.name, said) if said.kind == "execute" else said
             if said.kind == "prepare":
                 self._prepared[said.name] = Effect("change", said.changes)
+            if self._defined.spares(effect):
+                continue
             found += self.durable(effect)
             self.done(effect)
         return tuple(dict.fromkeys(found))
@@ -58,7 +83,7 @@ class Transaction:
 
     def done(self, effect: Effect) -> None:
         """This effect has come."""
-        kind, _, name = effect
+        kind, name = effect.kind, effect.name
         if kind in ("change", "copy"):
             if self.open:
                 self._written += effect.changes
@@ -176,6 +201,9 @@ _CONTROL: Final[Mapping[str, Kind]] = {
     "savepoint": "savepoint",
     "release": "release",
 }
+_OPPOSITES: Final = ("create", "drop")
+_CONDITIONS: Final = (["if", "not"], ["if", "exists"])
+_BEFORE_CONDITION: Final = 5  # create unique index concurrently if
 _BEFORE_A_NAME: Final = frozenset({"into", "from", "only", "table", "concurrently", "if", "not", "exists"})
 _KINDS_OF_THINGS: Final = frozenset({"or", "replace", "unlogged", "unique", "materialized", "foreign", "recursive"})
 _PASSING: Final = ("temp", "temporary", "local", "global")  # it goes with the connection
@@ -197,7 +225,10 @@ def _effect(words: list[str]) -> Effect:
     if first == "execute":
         return Effect("execute", name=second)
     changes = _changes(words)
-    return Effect("copy" if first == "copy" and changes else "change" if changes else "", changes)
+    on_condition = first in _OPPOSITES and any(words[at : at + 2] in _CONDITIONS for at in range(1, _BEFORE_CONDITION))
+    return Effect(
+        "copy" if first == "copy" and changes else "change" if changes else "", changes, on_condition=on_condition
+    )
 
 
 def _changes(words: list[str]) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Protocol
 
+from ..sql import Defined
 from .writes import Write, Writes
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -29,18 +30,21 @@ class Gate(Protocol):
     """What lets commits pass, or not."""
 
     writes: Writes
+    defined: Defined
 
     async def before(self, label: str, changes: Sequence[str], text: bytes) -> Write: ...
     async def after(self, write: Write) -> None: ...
 
 
 class Link:
-    """The two ends of a connection, and the gate that its commits pass."""
+    """The two ends of a connection, and the gate that its commits pass. ``defined`` is what is known of the store's
+    tables."""
 
     def __init__(self, gate: Gate, label: str, client: Streams, store: Streams) -> None:
         self.client_reader, self.client = client
         self.store_reader, self.store = store
         self._gate = gate
+        self.defined = gate.defined
         self._label = label
 
     @asynccontextmanager

@@ -17,7 +17,7 @@ class PostgresSession:
 
     def __init__(self, link: Link) -> None:
         self._link = link
-        self._dialogue = Dialogue()
+        self._dialogue = Dialogue(link.defined)
         self._asked = 0  # how many times the server is to be ready
         self._ready = 0  # how many times it was
         self._gathering = False
@@ -70,6 +70,7 @@ class PostgresSession:
             self._held = asyncio.get_running_loop().create_future()
             await self._forward(flight)
             if await self._held:
+                self._link.defined.committed(changes)
                 await self._link.durable(write)
             self._held = None
             self._link.client.write(bytes(self._holding))

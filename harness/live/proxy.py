@@ -28,6 +28,7 @@ from ..effects import (
     doing,
 )
 from ..faults import FaultKind
+from ..sql import Defined
 from . import mail
 from .injection import DOINGS
 from .link import Cut, Link, Session, Streams, reset
@@ -59,6 +60,7 @@ class StoreProxy:
         self._component = component
         self._port = port
         self.writes = writes
+        self.defined = Defined()
         self._host = host
         self._manifest = manifest
         self._out_until = 0.0

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import struct
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache, partial
@@ -22,7 +23,7 @@ from ..ports import StoreUnavailable
 from ..postgres import CANCEL, ENDS, GATHERED, GSS, SSL, Dialogue, Turn, first_of, message, startup
 from ..postgres_server import EXAMPLE, PATIENCE_S, SERVER, Backend, Database, Refusal, Server, server
 from ..records import Write
-from ..sql import statements
+from ..sql import Defined, statements
 from .host import Host
 from .incarnation import Incarnation
 from .inside import enter
@@ -65,11 +66,12 @@ class Net(Protocol):
 
 
 class _Run:
-    """The databases of one run, by host, port and name, and the connections to them."""
+    """The databases of one run, by host, port and name, what is defined in each, and the connections to them."""
 
     def __init__(self, server: Server) -> None:
         self._server = server
         self.databases: dict[tuple[str, int, str], Database] = {}
+        self.defined: defaultdict[tuple[str, int, str], Defined] = defaultdict(Defined)
         self.talks: list[Talk] = []
         self.held_up: dict[Talk, Callable[[], object]] = {}  # those that wait for a lock, and what is to be done then
         self._settling = False
@@ -127,7 +129,8 @@ class Talk:
         self._database: Database | None = None
         self._backend: Backend | None = None
         self._number = 0
-        self._dialogue, self._turn = Dialogue(), Turn()
+        self._defined = Defined()
+        self._dialogue, self._turn = Dialogue(self._defined), Turn()
         self._flight = bytearray()
         self._letters = bytearray()
         self._changes: list[str] = []
@@ -179,6 +182,8 @@ class Talk:
             with really():
                 run = self._run = _run_of(self._net.host)
                 self._database = run.database((self._host, self._port, name))
+            self._defined = run.defined[self._host, self._port, name]
+            self._dialogue = Dialogue(self._defined)
         except UsageError as error:
             self._net.refuse(f"connects to PostgreSQL ({name} at {self._host}:{self._port})", str(error))
         self._label = f"{name}: "
@@ -311,7 +316,7 @@ class Talk:
         host, process = self._net.host, self._net.process
         saga, subject = process.current_saga(), self._label + " + ".join(changes)
         self._busy = True
-        make = partial(self._make_durable, saga, subject, partial(self._carry_out, flight, letters))
+        make = partial(self._make_durable, saga, subject, partial(self._carry_out, flight, letters, changes))
         if host.task().loop is not None:
             process.spawn("commit", saga, make)
         else:
@@ -337,7 +342,7 @@ class Talk:
         self._deliver()
         self.heard()
 
-    def _carry_out(self, flight: bytes, letters: bytes) -> None:
+    def _carry_out(self, flight: bytes, letters: bytes, changes: tuple[str, ...]) -> None:
         host = self._net.host
         if self._backend is None:  # its client has hung up
             raise _NotDurable
@@ -346,6 +351,7 @@ class Talk:
             self._waiters.wait(host.kernel, host.task())
         if self._backend is None or self._turn.failed:
             raise _NotDurable
+        self._defined.committed(changes)
         self._of_the_run.settle()
 
     # -- its end --------------------------------------------------------------------------------------

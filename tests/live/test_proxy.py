@@ -254,6 +254,18 @@ def test_sites_are_what_becomes_durable_by_the_saga_that_it_mentions(postgres: A
     assert rows(connect) == ["order", "paid"]
 
 
+def test_a_table_is_made_once_by_whoever_asks_for_it_on_condition(postgres: Any) -> None:
+    setup, connect = postgres
+
+    def work(port: int) -> None:
+        for _ in range(2):  # a process, and the one that is started after it
+            with connect(port) as connection:
+                connection.execute("CREATE TABLE IF NOT EXISTS other (n INT)")
+
+    _, sites, _ = behind(setup, work)
+    assert subjects(sites) == [("", "create other", AT_LOG, 1), ("", "create other", AT_LOGGED, 1)]
+
+
 def test_what_is_pipelined_and_copied_passes(postgres: Any) -> None:
     setup, connect = postgres
 

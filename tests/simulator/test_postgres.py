@@ -176,6 +176,13 @@ def test_a_database_is_empty_when_a_run_begins_and_its_commits_repeat(make: Any)
     ]
 
 
+def test_a_table_that_is_there_is_not_made_again_where_a_process_starts_anew() -> None:
+    found: list[Any] = []
+    seen = trial(storing(Asyncpg(), found, []), f"crash-after-log {INSERT}")
+    assert found == [[], [("saga-1",)]] and len(seen.of("BOOT")) == 2
+    assert [event.data[0] for event in seen.of("LOGACK")] == ["shop: create orders", "shop: insert orders"]
+
+
 # -- transactions --------------------------------------------------------------------------------------
 
 

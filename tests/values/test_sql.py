@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sagafuzz.sql import Effect, Transaction, effects
+from sagafuzz.sql import Defined, Effect, Transaction, effects
 
 
 @pytest.mark.parametrize(
@@ -101,6 +101,26 @@ def test_what_becomes_durable(texts: list[str], durable: list[str]) -> None:
     transaction = Transaction()
     assert [what for text in texts for what in transaction.run(text)] == durable
     assert not transaction.open
+
+
+def test_what_is_defined_on_condition_is_a_change_where_it_is_not_known_to_be_there() -> None:
+    defined = Defined()
+    make, drop = "CREATE TABLE IF NOT EXISTS steps (n int)", "DROP TABLE IF EXISTS public.steps"
+
+    def durable(text: str, *, committed: bool = True) -> tuple[str, ...]:
+        changes = Transaction(defined).run(text)
+        defined.committed(changes if committed else ())
+        return changes
+
+    assert durable(make, committed=False) == ("create steps",)
+    assert durable(make) == ("create steps",), "the first was not committed"
+    assert durable(make) == ()
+    assert durable(f"BEGIN; {make}; INSERT INTO steps VALUES (1); COMMIT") == ("insert steps",)
+    assert durable("CREATE INDEX IF NOT EXISTS i ON steps (n)") == ("create i",)
+    assert durable(drop) == ("drop steps",)
+    assert durable(drop) == ()
+    assert durable(make) == ("create steps",)
+    assert durable("CREATE TABLE steps (n int)") == ("create steps",), "without a condition it is one, or an error"
 
 
 def test_what_a_failed_transaction_wrote_is_lost() -> None:
