@@ -211,8 +211,13 @@ class Kernel:
     def only_sleep_beside(self, process: Owner) -> bool:
         """True if no task is about to run, and each that has not ended is the one that runs, or is asleep in the
         process."""
-        others = (task for task in self.tasks if not (task.finished or task is self.current))
-        return not self._runnable and all(task.asleep and task.process is process for task in others)
+        if self._runnable:
+            return False
+        me = self.current
+        for task in self.tasks:
+            if not (task.finished or task is me or (task.asleep and task.process is process)):
+                return False
+        return True
 
     @property
     def at_rest_but_for_timers(self) -> bool:
@@ -281,7 +286,7 @@ class Kernel:
         finally:
             me.glet = main
         self.current = me
-        if process.at_work is not me:
+        if process.overlaps and process.at_work is not me:
             process.takes_turn(me)
         if me.loop is not None:
             _enter_loop(me.loop, hooks)
@@ -377,7 +382,8 @@ class Kernel:
         process.running += 1
         if process.running > 1:
             process.overlaps = True
-        process.takes_turn(task)
+        if process.overlaps:
+            process.takes_turn(task)
         try:
             if task.error is None and task.main is not None:
                 task.main()

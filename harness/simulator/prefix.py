@@ -80,8 +80,8 @@ class Prefix:
         self._process = process
         self._inputs = len(process.inputs)
         self._turns = process.turns.copy()
-        asleep = (task for task in process.tasks if not (task.finished or task is sim.kernel.current))
-        self._asleep = {task: task.number for task in asleep}
+        me = sim.kernel.current
+        self._asleep = {task: task.number for task in process.tasks if not (task.finished or task is me)}
         self._extent = sim.trace.extent()
         self._kept = sim.durable.snapshot()
         self._services = {name: service.copy() for name, service in sim.services.items()}

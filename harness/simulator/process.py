@@ -43,6 +43,8 @@ _FAILED: Final = object()
 class Process(Incarnation):
     """The adapter's object, its tasks, its world. ``on_booted(process)`` is called when it has booted."""
 
+    __slots__ = ("_host", "_on_booted", "_serving", "_struck_before", "_subject", "orders", "serving", "world")
+
     def __init__(
         self, host: Host, network: Network, number: int, on_booted: Callable[[Process], object] = lambda _: None
     ) -> None:

@@ -45,7 +45,8 @@ class Owner(Protocol):
 class ReplayLog:
     """``entries`` are the inputs of a process: (port, answer, for a call what it was about), or for an error
     (port, its type, its text, what it was about), or for a message (RECEIVED, id, topic, saga, key, delivery, payload);
-    ``turns`` say from which of them on which of its tasks went on. ``hand(entry, last)`` hands the process a message
+    ``turns`` say from which of them on which of its tasks went on, since two of them ran beside one another: until then
+    each began when the one before had ended. ``hand(entry, last)`` hands the process a message
     again, the last one or not. ``over()`` is called before the first live answer, ``strayed()``, which does not return,
     where another port is asked than before, or by another task."""
 
@@ -73,7 +74,7 @@ class ReplayLog:
         messages = [at for at, entry in enumerate(entries) if entry[0] == RECEIVED]
         self._last_message = messages[-1] if messages else -1
         self._at = 0
-        self._turn = 0
+        self._turn = -1
         self._ends = self._end()
         self._is_over = False
 
@@ -108,7 +109,7 @@ class ReplayLog:
     def ended(self) -> None:
         """The task whose turn it is has come to its end."""
         self._receive()
-        if self._turn + 1 < len(self._turns):
+        if -1 < self._turn < len(self._turns) - 1:
             self._next_turn()
 
     def _receive(self) -> None:
