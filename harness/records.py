@@ -52,9 +52,10 @@ def allows(guard: Mapping[str, Any], text: str | None) -> bool:
 
 def check_guards(writes: Iterable[Write], held: Callable[[str], str | None]) -> None:
     """Raise Conflict where one of them does not hold. All are about what ``held`` has before any of the writes."""
-    for _, _, _, key, _, _, guard, _ in writes:
-        if guard is not None and not allows(guard, held(key)):
-            raise Conflict(f"{key!r} is not as the guard says: {dict(guard)}")
+    for write in writes:
+        guard = write.guard
+        if guard is not None and not allows(guard, held(write.key)):
+            raise Conflict(f"{write.key!r} is not as the guard says: {dict(guard)}")
 
 
 def read(batch: Iterable[Write], key: str, text: str | None) -> str | None:

@@ -395,6 +395,11 @@ class Saga:
         return table
 
     @cached_property
+    def without_undo(self) -> frozenset[str]:
+        """The names of the steps that cannot be undone."""
+        return frozenset(step.name for step in self.steps if not step.can_be_undone)
+
+    @cached_property
     def pivots(self) -> frozenset[str]:
         """The names of the steps after which the saga goes forward only."""
         return frozenset(step.name for step in self.steps if step.pivot)

@@ -131,6 +131,7 @@ class Trace:
         "fired",
         "handed",
         "impossible",
+        "may_be_idle",
         "on_act",
         "on_ask",
         "record",
@@ -145,9 +146,13 @@ class Trace:
     ) -> None:
         self._clock = clock
         self._undisturbed = undisturbed
-        self._faults: dict[SiteKey, Strike] = {
-            fault.site: Strike(kind_named(fault.kind), number) for number, fault in enumerate(faults)
-        }
+        self._faults: dict[SiteKey, Strike] = {}
+        self.may_be_idle = False  # whether one of the faults can strike and change nothing
+        for number, fault in enumerate(faults):
+            kind = kind_named(fault.kind)
+            self._faults[fault.site] = Strike(kind, number)
+            if kind.may_be_idle:
+                self.may_be_idle = True
         self.rows: list[Row] = []
         self.record = self.rows.append
         self.sites: list[Any] = []

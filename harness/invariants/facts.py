@@ -267,8 +267,7 @@ class Facts:
         self.saga: Saga = history.known
         scopes: Any = history.declared.get("key_scope", {})
         self.key_scopes: Mapping[str, str] = scopes
-        free = frozenset(step.name for step in self.saga.steps if not step.can_be_undone)
-        self.sagas = _Sagas(history, free)
+        self.sagas = _Sagas(history, self.saga.without_undo)
         self.calls = _Calls(self.sagas)
         self.deaths: list[tuple[int, str]] = []
         self.crashes: list[tuple[int, str]] = []

@@ -51,9 +51,9 @@ class Incarnation:
 
     # A search makes one for each run and asks it at each step: slots are faster than so many names in a dict.
     __slots__ = (
-        *("_clock_at", "_dead_calls", "_looked_through", "at_work", "bars", "booted", "dead", "forgotten", "incarnation"),
-        *("inputs", "kernel", "label", "left_at", "loop", "named", "net", "on_death", "overlaps", "participant"),
-        *("paused_until_us", "replay_log", "replayable", "running", "tasks", "turns", "upgraded"),
+        *("_clock_at", "_dead_calls", "_looked_through", "at_work", "bars", "booted", "dead", "forgotten"),
+        *("incarnation", "inputs", "kernel", "label", "left_at", "loop", "named", "net", "on_death", "overlaps"),
+        *("participant", "paused_until_us", "replay_log", "replayable", "running", "tasks", "turns", "upgraded"),
     )
 
     def __init__(self, kernel: Kernel, number: int) -> None:
@@ -74,7 +74,7 @@ class Incarnation:
         self.replayable = True  # whether what it did so far follows from its inputs, and whose turn it was
         self.running = 0  # tasks that have begun and not ended
         self.overlaps = False  # whether there were ever two such
-        self.turns: list[tuple[int, int]] = []  # since it overlaps: (how many inputs it had, the number of the task that went on then)
+        self.turns: list[tuple[int, int]] = []  # since then: (how many inputs it had, the task that went on, by number)
         self.left_at = 0  # how many inputs it had when a task of it stopped last
         self.at_work: Task | None = None  # the task of it that went on last
         self.tasks: list[Task] = []

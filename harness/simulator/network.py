@@ -594,5 +594,5 @@ class Network:
             self.kernel.at(LATENCY_US, DELIVERY, msg)
 
     def note(self, msg: Message, kind: str, process: str, data: tuple[Any, ...]) -> None:
-        now = self.kernel.now_us
-        self.trace.record((now, kind, process, msg.saga, msg.step, msg.direction, msg.attempt, msg.key, msg.id, data))
+        record, now = self.trace.record, self.kernel.now_us  # a local: else Python looks for a method of that name
+        record((now, kind, process, msg.saga, msg.step, msg.direction, msg.attempt, msg.key, msg.id, data))

@@ -155,7 +155,7 @@ class Simulation:
         self.databases: dict[str, str] = {}
         self.resources: dict[str, Any] = {}
         self.remembered: dict[str, Any] = {}
-        self.actors = Actors()
+        self.actors = Actors() if setup.scenario.actors else _NOBODY
         self.living: list[Process] = []
         self._processes: list[Process] = []
         self.process: Process | None = None
@@ -483,8 +483,8 @@ class Simulation:
     def result(self) -> Run:
         """What is recorded so far. A run that was cut short does not tell what would have been noticed."""
         run = self.trace.run(clock_read=self.clock_read >= 0)
-        cut_short = self.kernel.stopped == "known"
-        return run if cut_short or not run.fired else without_idle(run, self.trace.strikes(), self._signs)
+        certain = self.kernel.stopped == "known" or not run.fired or not self.trace.may_be_idle
+        return run if certain else without_idle(run, self.trace.strikes(), self._signs)
 
     def _signs(self) -> Signs:
         shared = self.databases or self.resources or self.durable.files or self.broker or self.setup.scenario.actors
@@ -550,6 +550,9 @@ DOINGS: Final[Doings] = {
 """All that is done in the simulated world, by the moment."""
 
 check_doings(SIMULATED, DOINGS)
+
+_NOBODY: Final = Actors()
+"""Those of a scenario in which nobody acts beside the orchestrators."""
 
 _can_be_done: Final[dict[str, FaultKind]] = {}  # the kinds that were looked at: a plan of a search names few of them
 

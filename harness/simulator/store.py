@@ -207,11 +207,12 @@ def durable_write(
     occurrence = occurrences.get((saga, subject), 0) + 1
     occurrences[saga, subject] = occurrence
     kernel, trace, label = host.kernel, host.trace, process.label
+    note = trace.record
     strike = trace.visit((saga, subject, "", AT_LOG, occurrence), impossible(AT_LOG, lacks))
     now = kernel.now_us
     for about, step, record, _, _, _, _, epoch in writes:
         data = (record, occurrence, epoch) if epoch else (record, occurrence)
-        trace.record((now, LOG, label, about, step, "", 0, None, 0, data))
+        note((now, LOG, label, about, step, "", 0, None, 0, data))
     if strike is not None:
         _strike(strike, _LOGGING, Change(host, process, strike.kind, subject, writes, commit, undo, occurrence))
     if not host.manual:
@@ -220,7 +221,7 @@ def durable_write(
     now = kernel.now_us
     for about, step, record, _, _, _, _, epoch in writes:
         data = (record, occurrence, epoch) if epoch else (record, occurrence)
-        trace.record((now, LOGACK, label, about, step, "", 0, None, 0, data))
+        note((now, LOGACK, label, about, step, "", 0, None, 0, data))
     excluded = NOTHING if undo is not None else impossible(AT_LOGGED, NO_LOSS)
     strike = trace.visit((saga, subject, "", AT_LOGGED, occurrence), excluded)
     if strike is not None:
