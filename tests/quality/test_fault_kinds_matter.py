@@ -19,8 +19,7 @@ from sagafuzz.verdict import CONSISTENT
 from .broken_systems import BROKEN, KEPT_FOR_A_DAY, SOUND
 
 OF_SERVICES = ("sockets", "apps")
-"""What kinds need that strike a service as it is: they are struck in tests/simulator, `test_client_faults` and
-`test_apps`."""
+"""What kinds need that strike a service as it is: see `test_service_kinds_matter`."""
 
 SIMULATED = [
     kind.name
