@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import importlib
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, MutableSet
 from contextlib import contextmanager
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from importlib.util import spec_from_file_location
@@ -20,6 +20,19 @@ _CONSTANT: Final = (type(None), bool, int, float, complex, str, bytes, tuple, fr
 _REMEMBERING: Final = ("fastapi",)
 """Libraries that cache facts about the functions and models of an app. They find them again when asked."""
 
+_KEEPING: Final = {"celery": ("celery", "kombu"), "kombu": ("kombu",)}
+"""Libraries that keep things for their process in modules of their own, and what is loaded anew with code that uses
+each."""
+
+_IN_ORDER: Final = (
+    "celery.bootsteps",
+    "celery.worker.consumer.consumer",
+    "kombu.asynchronous.hub",
+    "kombu.transport.redis",
+    "kombu.transport.virtual.base",
+)
+"""Modules of theirs that do things in the order of a set, where runs are to repeat."""
+
 _POOLS: Final = {"kombu.pools": ("connections", "producers")}
 """Tables of connections that a library keeps for its process, by module: kombu empties them itself after a fork."""
 
@@ -30,8 +43,9 @@ class Fresh:
     """The modules of some packages. An adapter in module ``user`` took names of theirs; "" where none did."""
 
     def __init__(self, packages: Iterable[str], user: str = "") -> None:
-        self._packages = tuple(packages)
-        self._tops = frozenset(package.partition(".")[0] for package in self._packages)
+        self._packages: tuple[str, ...] = ()
+        self._tops: frozenset[str] = frozenset()
+        self._also(packages)
         self._user = user
         self._taken: dict[str, tuple[str, str]] | None = None  # by name, of which attribute of which module each is
         self._caches: tuple[Any, ...] = ()  # what to clear before they are loaded the next time
@@ -43,6 +57,8 @@ class Fresh:
         for package in self._packages:
             if package not in found:
                 _load(package)
+        if self._taken is None:
+            self._also(_used(self._found().values()))
         found = self._found()
         if self._taken is None:
             self._taken = dict(_names_of(vars(sys.modules[self._user]), found)) if self._user else {}
@@ -54,10 +70,16 @@ class Fresh:
         with _known(found):
             for name in found:
                 _load(name)
+        as_at_the_start()
         for name, (module, attribute) in self._taken.items():
             here = sys.modules[module]
             value = getattr(here, attribute) if attribute else here
             setattr(sys.modules[self._user], name, value)
+
+    def _also(self, packages: Iterable[str]) -> None:
+        """Some packages more."""
+        self._packages = tuple(dict.fromkeys((*self._packages, *packages)))
+        self._tops = frozenset(package.partition(".")[0] for package in self._packages)
 
     def renewed(self, thing: Any) -> Any:
         """What a function or class of theirs is now; anything else as it is."""
@@ -123,12 +145,59 @@ def _known(modules: Mapping[str, ModuleType]) -> Iterator[None]:
         sys.meta_path.remove(finder)
 
 
-def forget_pools() -> None:
-    """Let libraries have no connections yet, as in a process that begins."""
+def _used(modules: Iterable[ModuleType]) -> Iterator[str]:
+    """What keeps things for its process among what some modules use."""
+    held = [value for module in modules for value in vars(module).values()]
+    names = {str(getattr(value, "__module__", None) or getattr(value, "__name__", "")) for value in held}
+    for library, packages in _KEEPING.items():
+        if any(name.partition(".")[0] == library for name in names):
+            yield from packages
+
+
+class InOrder(MutableSet[Any]):
+    """A set that gives its members as they came; those of a usual set in the order of their names."""
+
+    def __init__(self, members: Iterable[Any] = ()) -> None:
+        here = sorted(members, key=_name) if isinstance(members, set | frozenset) else members
+        self._members = dict.fromkeys(here)
+
+    def __contains__(self, member: object) -> bool:
+        return member in self._members
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter([*self._members])
+
+    def __len__(self) -> int:
+        return len(self._members)
+
+    def add(self, value: Any) -> None:
+        self._members[value] = None
+
+    def discard(self, value: Any) -> None:
+        self._members.pop(value, None)
+
+    def update(self, *others: Iterable[Any]) -> None:
+        for each in others:
+            self._members |= InOrder(each)._members
+
+    def copy(self) -> InOrder:
+        return InOrder(self)
+
+
+def _name(member: Any) -> str:
+    named = getattr(member, "__qualname__", None)
+    return f"{member.__module__}.{named}" if named is not None else str(member)
+
+
+def as_at_the_start() -> None:
+    """Let libraries that are there have no connections yet, as in a process that begins, and do things in one order."""
     for name, tables in _POOLS.items():
         if name in sys.modules:
             for table in tables:
                 getattr(sys.modules[name], table).clear()
+    for name in _IN_ORDER:
+        if name.partition(".")[0] in sys.modules:
+            vars(importlib.import_module(name))["set"] = InOrder
 
 
 def _load(name: str) -> None:

@@ -12,7 +12,7 @@ from .effects import Cancel, DelayAnswer
 from .errors import UsageError
 from .faults import FAULT_KINDS
 from .frames import passed, place, users
-from .fresh import Fresh, forget_pools
+from .fresh import Fresh, as_at_the_start
 from .http_routes import REFUSED, Service, checked
 from .ports import ADAPTER_ATTRIBUTE, Adapter, Unavailable, World, adapter
 from .saga import Outcome, Saga
@@ -99,7 +99,7 @@ class Serving:
     answers: Mapping[int, bool | Outcome] = _ANSWERS
 
     async def boot(self, world: World) -> None:
-        forget_pools()
+        as_at_the_start()
         if self.of.code:
             self.fresh.load()
         app = named(self.app, "app") if isinstance(self.app, str) else self.fresh.renewed(self.app)()

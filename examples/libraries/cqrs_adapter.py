@@ -46,7 +46,7 @@ def handler(step):
 
 
 class Sale(Saga[Context]):
-    steps = [handler(step) for step in SALE.steps]  # noqa: RUF012
+    steps = [handler(step) for step in SALE.steps]
 
 
 @sagafuzz.adapter(saga=SALE)

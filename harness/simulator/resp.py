@@ -18,6 +18,7 @@ from fakeredis._socket._fakesocket import FakeSocket
 from fakeredis._socket._resp import extract_command
 from fakeredis.model._command_info import is_write_command
 from greenlet import getcurrent
+from redis.asyncio.connection import AbstractConnection
 
 from ..ports import StoreUnavailable
 from ..records import Write
@@ -30,8 +31,20 @@ from .parking import expect
 from .redis_names import about, named, subject
 from .redis_state import Kept, keep, put_back
 from .store import durable_write
+from .streams import NetLoop
 from .threads import works_for
 from .wires import End
+
+_complain: Final = AbstractConnection.__del__
+
+
+def _complain_unless_dead(connection: Any) -> None:
+    """A connection that died with its process is not to complain, when it is collected, that it is open."""
+    if not isinstance(getattr(getattr(connection, "_writer", None), "_loop", None), NetLoop):
+        _complain(connection)
+
+
+AbstractConnection.__del__ = _complain_unless_dead  # type: ignore[assignment]
 
 _ANSWER_US: Final = 100
 """How long the server takes to answer what is no write."""

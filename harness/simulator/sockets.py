@@ -18,7 +18,7 @@ from .incarnation import Incarnation
 from .parking import Waiters
 from .replacing import Served
 from .streams import addresses
-from .wires import End, Net
+from .wires import End, Net, connection
 
 _Original = Callable[..., Any]
 
@@ -33,6 +33,9 @@ class _Wire:
         self.waiters = Waiters()
         end.on_change = self.waiters.all
 
+
+_NOWHERE: Final = ("", 0)
+"""The address of each end of a pair."""
 
 _wires: Final[WeakKeyDictionary[socket.socket, _Wire]] = WeakKeyDictionary()
 
@@ -59,6 +62,14 @@ def _connect(sim: Host, original: _Original, sock: socket.socket, address: Any) 
     end = net.connect(address[0], address[1])
     _wires[sock] = _Wire(end)
     net.known(sock, end)
+
+
+def _socketpair(sim: Host, original: _Original, *args: Any) -> Any:
+    net, pair = _net(sim), original(*args)
+    for sock, end in zip(pair, connection(_NOWHERE, _NOWHERE), strict=True):
+        _wires[sock] = _Wire(end)
+        net.known(sock, end)
+    return pair
 
 
 def _connect_ex(sim: Host, original: _Original, sock: socket.socket, address: Any) -> int:
@@ -283,6 +294,7 @@ SOCKETS: Final = (
     Served(socket.socket, "shutdown", _shutdown),
     Served(socket.socket, "_real_close", _close),
     Served(socket, "getaddrinfo", _getaddrinfo),
+    Served(socket, "socketpair", _socketpair),
     Served(select, "select", _select),
     Served(select, "poll", _poll),
     *(
