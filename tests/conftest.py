@@ -2,6 +2,10 @@ from __future__ import annotations
 
 from hypothesis import settings
 
+from .exercised import consistent_means_exercised
+
+__all__ = ["consistent_means_exercised"]
+
 pytest_plugins = ["pytester"]
 
 # What a test says must not depend on how busy the machine is, nor on the day.

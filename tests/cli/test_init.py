@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,14 +13,16 @@ import pytest
 
 from sagafuzz.cli.creating import EXAMPLES, SKELETONS
 
+from ..exercised import AS_PLUGIN, FOLDER
 from .conftest import Run
 
 NEEDS = {"live": "uvicorn", "dbos": "dbos"}
 
 
 def session(*options: str) -> subprocess.CompletedProcess[str]:
-    words = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:randomly", *options]
-    return subprocess.run(words, capture_output=True, text=True, timeout=500, check=False)
+    words = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:randomly", *AS_PLUGIN, *options]
+    environment = {**os.environ, "PYTHONPATH": FOLDER}
+    return subprocess.run(words, env=environment, capture_output=True, text=True, timeout=500, check=False)
 
 
 def needed(engine: str) -> None:

@@ -17,6 +17,8 @@ import click
 
 from sagafuzz.cli.main import cli, main
 
+from ..exercised import AS_PLUGIN, FOLDER
+
 TOP = Path(__file__).resolve().parents[2]
 
 _FENCE = re.compile(r"^```([^\n`]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -143,13 +145,13 @@ class Shell:
         return self._printed()
 
     def _process(self, words: list[str]) -> tuple[str, str]:
-        known = {"pytest": [sys.executable, "-m", "pytest", "-p", "no:cacheprovider"], "diff": ["diff"]}
+        known = {"pytest": [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *AS_PLUGIN], "diff": ["diff"]}
         assert words[0] in known, f"the tests do not know the command {words[0]!r}"
         environment = {name: value for name, value in os.environ.items() if not name.startswith(("COV", "PYTEST"))}
         result = subprocess.run(
             [*known[words[0]], *words[1:]],
             cwd=self.folder,
-            env={**environment, "PYTHONIOENCODING": "utf-8"},
+            env={**environment, "PYTHONIOENCODING": "utf-8", "PYTHONPATH": FOLDER},
             capture_output=True,
             encoding="utf-8",
             check=False,

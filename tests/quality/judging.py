@@ -6,13 +6,18 @@ from sagafuzz import Adapter
 from sagafuzz.exploration.detecting import acquit, find_out
 from sagafuzz.exploration.quiet import quiet
 
+from ..exercised import unproven
+
 
 def assert_not_blamed(adapter: Adapter, faults: int, more_than: int = 0) -> None:
-    """Nothing is blamed at so many faults, and more than so many plans were run."""
+    """Nothing is blamed at so many faults, more than so many plans were run, and that says something: each scenario
+    comes to its end without a fault, and a fault strikes."""
     with quiet():
         plans, blamed, _ = acquit(adapter, faults)
+        why = unproven(adapter, faults)
     assert blamed == ()
     assert plans > more_than
+    assert why == []
 
 
 def assert_found(adapter: Adapter, invariant: str) -> None:

@@ -8,13 +8,12 @@ from dataclasses import replace
 import pytest
 
 from sagafuzz import Fault, Plan, Site
-from sagafuzz.exploration.detecting import acquit
-from sagafuzz.exploration.quiet import quiet
 from sagafuzz.history import CLIENT_ACK, TERMINAL
 from sagafuzz.invariants import check
 from sagafuzz.invariants.facts import PENDING
 from sagafuzz.simulator import Setup, simulate
 
+from .judging import assert_not_blamed
 from .right_systems import RIGHT
 
 
@@ -35,19 +34,13 @@ def test_it_comes_to_its_end_when_nothing_fails(name: str) -> None:
 
 @pytest.mark.parametrize("name", RIGHT)
 def test_one_fault_makes_it_no_wrong_one(name: str) -> None:
-    with quiet():
-        plans, blamed, _ = acquit(RIGHT[name], 1)
-    assert blamed == ()
-    assert plans > 30
+    assert_not_blamed(RIGHT[name], 1, more_than=30)
 
 
 @pytest.mark.parametrize("name", RIGHT)
 def test_nor_does_one_fault_while_another_order_is_under_way(name: str) -> None:
     two = tuple(replace(scenario, sagas=2) for scenario in RIGHT[name].scenarios)
-    with quiet():
-        plans, blamed, _ = acquit(replace(RIGHT[name], scenarios=two), 1)
-    assert blamed == ()
-    assert plans > 150
+    assert_not_blamed(replace(RIGHT[name], scenarios=two), 1, more_than=150)
 
 
 def test_to_poll_while_two_undos_fail_is_no_livelock_since_an_operator_comes() -> None:
@@ -62,7 +55,4 @@ def test_to_poll_while_two_undos_fail_is_no_livelock_since_an_operator_comes() -
 @pytest.mark.slow
 @pytest.mark.parametrize("name", RIGHT)
 def test_two_faults_make_it_no_wrong_one(name: str) -> None:
-    with quiet():
-        plans, blamed, _ = acquit(RIGHT[name], 2)
-    assert blamed == ()
-    assert plans > 500
+    assert_not_blamed(RIGHT[name], 2, more_than=500)
