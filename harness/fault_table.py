@@ -120,7 +120,7 @@ register(
         phase=AT_EFFECT,
         effects=(Refuse(),),
         directions=(FORWARD,),
-        meaning="the participant refuses for a business reason: definite, and without effect",
+        meaning="the participant refuses for a business reason: definite, without effect, and for one key each time",
         unless={"retriable": "a retriable step cannot be refused"},
         basic=True,
     ),
@@ -152,7 +152,7 @@ register(
         phase=AT_EFFECT,
         effects=(FailUntilRepaired(),),
         directions=(COMPENSATION,),
-        meaning="this compensation fails at every attempt until an operator repairs it",
+        meaning="this compensation fails at every attempt until an operator repairs it, who comes when he is called",
         basic=True,
     ),
     FaultKind(

@@ -56,7 +56,7 @@ PHASES = {
     AT_ACK: "the answer is about to reach the orchestrator",
     AT_LOG: "a record is about to become durable",
     AT_LOGGED: "a record has just become durable",
-    AT_BOOT: "a new process starts",
+    AT_BOOT: "a new process starts, save the one that the harness starts in the end",
     AT_PUBLISH: "a message is about to be published",
     AT_COMMIT: "the app of a participant is about to commit a transaction",
     AT_RECEIPT: "a message is about to be handed to a process",
@@ -285,6 +285,10 @@ def explanations() -> str:
     )
 
 
+def readings() -> str:
+    return "\n".join(f"- **{entry.id}**: {entry.judged}" for entry in numbered())
+
+
 def numbered() -> list[Invariant]:
     """The invariants by their numbers, those about sagas first."""
     return sorted(INVARIANTS.values(), key=lambda entry: (entry.id[0] != "I", int(entry.id[1:])))
@@ -424,6 +428,7 @@ Regions = Mapping[str, Callable[[], str]]
 REGIONS: Regions = {
     "faults": faults,
     "invariants": invariants,
+    "readings": readings,
     "explanations": explanations,
     "ports": ports,
     "transaction": transaction,

@@ -77,6 +77,7 @@ def _of_invariant(entry: Invariant, anomaly: str = "") -> str:
     usual = entry.usual(anomaly)
     pairs = [
         ("holds when", entry.holds_when),
+        ("in detail", entry.judged),
         ("typical cause", usual.cause),
         ("repair", usual.repair),
         ("nature", NATURES[entry.nature]),

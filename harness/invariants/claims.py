@@ -32,7 +32,9 @@ from .registry import Checked, Usual, invariant
 )
 def monotone_terminal(facts: Facts) -> Checked:
     """Judged from the first terminal claim on. From "stuck" a person may lead to "compensated", and, where one was
-    called, to "completed". A saga that is a step of another one may be undone with it after it was completed."""
+    called, to "completed"; what an actor gives back after the end is that one's affair. A retry that is accepted after
+    a refusal was taken for the end is an effect after the end. A saga that is a step of another one may be undone with
+    it after it was completed."""
     exercised = False
     found: list[Violation] = []
     for saga in facts.sagas.values():
@@ -112,8 +114,9 @@ def _second_end(saga: SagaFacts, first: str, second: str, position: int) -> Viol
     repair="answer when the end is durable; while an outcome is unknown say 'pending'",
 )
 def client_truth(facts: Facts) -> Checked:
-    """Completed: every step in effect. Compensated: no step in effect. Of a saga that is a step of another one its last
-    end counts: it is undone with its parent."""
+    """Completed: every step in effect. Compensated: no step in effect. Judged on what the participants hold in the end,
+    after the final restart; "pending" and "stuck" promise nothing. Of a saga that is a step of another one its last end
+    counts: it is undone with its parent."""
     exercised, found = False, []
     for saga in facts.sagas.values():
         for at, outcome, to_client in saga.claims if not parent_of(saga.id) else saga.claims[-1:]:
@@ -244,5 +247,6 @@ def _parts_of(saga: SagaFacts, step: Step) -> Iterator[Step]:
     nature="meta",
 )
 def not_vacuous(facts: Facts) -> Checked:
-    """Judged over the campaign, not over one history."""
+    """Judged over the campaign, not over one history. A fault that changed nothing has not fired. Not exercised where
+    no plan had a fault."""
     return False, ()

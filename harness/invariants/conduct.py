@@ -28,7 +28,8 @@ _ANSWERING: Final = ("run", "its driver")
     explains=("I2", "I3", "I5", "I10", "I11", "I13", "I16", "I22"),
 )
 def no_stray_exception(facts: Facts) -> Checked:
-    """A port's error may pass when a fault was injected: the client then knows that it knows nothing."""
+    """A port's error may pass when a fault was injected: the client then knows that it knows nothing. Without one a
+    refusal that leaves ``run`` is wrong: it is an answer, and False, for compensated, is what it leads to."""
     found = []
     positions = [at for saga in facts.sagas.values() for at in saga.raised] + facts.strays
     for position in sorted(positions):
@@ -113,7 +114,8 @@ def _round_what(facts: Facts) -> str:
 )
 def comes_to_rest(facts: Facts) -> Checked:
     """A livelock in virtual time, a loop that touches no port, or a saga whose client waits for ever: a saga that is a
-    step of another one has none."""
+    step of another one has none. To wait is neither rest nor livelock: who polls, and writes and asks for no step, is
+    waited for; where a run has to be cut all the same, this and every rule about what comes in the end give up."""
     found = []
     if facts.end in ("livelock", "spins"):
         how = "goes round without an end" if facts.end == "livelock" else "computes for ever without touching a port"

@@ -235,8 +235,9 @@ def binds(step: Step) -> bool:
     },
 )
 def semantic_atomicity(facts: Facts) -> Checked:
-    """All or nothing, judged at quiescence on what the participants hold. Alone it sees a pivot that stays while
-    a step beside it was refused; what can be given back is also I3's."""
+    """All or nothing, judged at quiescence, after the final restart, on what the participants hold. A dead letter with
+    an alert hands the step that it names over to a person, or the whole saga. Alone it sees a pivot that stays while a
+    step beside it was refused; what can be given back is also I3's."""
     exercised = False
     found: list[Violation] = []
     for saga in facts.sagas.values():
@@ -344,7 +345,8 @@ def _two_alternatives(saga: SagaFacts, left: list[str]) -> Violation:
 )
 def eventual_release(facts: Facts) -> Checked:
     """After faults have stopped and all is at rest: no orphan, and no saga left without an end. Judged twice: before
-    the harness starts the process anew, unless a supervisor does so, and in the end."""
+    the harness starts the process anew, unless a supervisor does so or a process had died and none was started since,
+    and in the end. What was handed over to a person (I2) is no orphan."""
     exercised, found = False, list(_freed_by_a_restart(facts))
     for saga in facts.sagas.values():
         if saga.submitted < 0:

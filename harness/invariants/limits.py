@@ -112,9 +112,9 @@ def _too_soon(facts: Facts, call: CallFacts, gap_ms: float) -> tuple[int, float]
     explains=("I2", "I3", "I5", "I11", "I15", "I16"),
 )
 def deadline(facts: Facts) -> Checked:
-    """Judged where the adapter declares ``deadline_ms``, from the client's request on. The grace is one call
-    that is under way, and the time in which no orchestrator ran. A child has no deadline of its own. Needed: a saga
-    that ends too late ends well."""
+    """Judged where the adapter declares ``deadline_ms``, from the client's request on. The grace is one call that is
+    under way, and the time in which no orchestrator ran. An alert or a dead letter puts the saga into a person's hands.
+    A child has no deadline of its own. Needed: a saga that ends too late ends well."""
     declared = facts.history.declared
     within: Any = declared.get("deadline_ms")
     if within is None:

@@ -130,8 +130,9 @@ def _told_too_early(saga: SagaFacts, position: int) -> Violation:
     explains=("I2", "I3", "I5", "I10", "I11", "I16"),
 )
 def no_zombie(facts: Facts) -> Checked:
-    """Judged on sagas that were in flight at the last crash. One that left no trace at all, neither
-    an effect nor a record, was never accepted: nothing is lost. The harness's own final restart is no crash."""
+    """Judged on sagas that were in flight at the last crash. One that left no trace at all, neither an effect nor a
+    record, was never accepted: nothing is lost. The harness's own final restart is no crash, so what only that one
+    interrupts is no zombie; and the sentence says that the orchestrator died only where it did."""
     if not facts.crashes:
         return False, ()
     exercised, found = False, []

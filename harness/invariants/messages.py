@@ -63,8 +63,10 @@ def acknowledged_is_kept(facts: Facts) -> Checked:
     explains=("I2", "I3", "I10", "I13", "I16"),
 )
 def handled_in_the_end(facts: Facts) -> Checked:
-    """At rest. A message that can be lost is no promise, and one in a dead-letter queue is in nobody's hand. That the
-    saga is left open I2, I3 and I10 see as well."""
+    """At rest, after the final restart. A message that can be lost is no promise, and one in a dead-letter queue is in
+    nobody's hand, unless its topic is declared ``replayed=True``: then an operator delivers it again when all else is
+    at rest. A saga that was handed over to a person (I2) waits for none. That the saga is left open I2, I3 and I10 see
+    as well."""
     if not facts.messages:
         return False, []
     lost = {row[MSG] for row in facts.history.rows if row[KIND] == LOST}

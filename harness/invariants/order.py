@@ -25,7 +25,9 @@ from .registry import Checked, Usual, invariant
     source="Garcia-Molina & Salem, Sagas, 1987",
 )
 def reverse_order(facts: Facts) -> Checked:
-    """By happens-before, not by timestamps. Steps that the definition leaves unordered are free."""
+    """By happens-before, not by timestamps. Steps that the definition leaves unordered are free. Judged each time that
+    a saga rolls back; it may go forward again in between. Who asks for something may have read what was durable by
+    then."""
     exercised, found = False, []
     for saga in facts.sagas.values():
         undone = saga.undos()
@@ -164,8 +166,10 @@ def _too_early(facts: Facts, saga: SagaFacts, undone: list[str]) -> list[Violati
 def exact_set(facts: Facts) -> Checked:
     """A timeout, a lost connection, an error or a crash leaves a step in May: it may have happened. Who rolls back
     without a log of intents, or takes over from a process that stands still, cannot know what was begun: an undo of
-    what was not is wrong only where it changes something, or where the log is shown. A rollback from which the saga
-    goes forward again has not ended; a step that is begun when the end was told is I15's."""
+    what was not is wrong only where it changes something, or where the log is shown. A refusal speaks for all attempts
+    under its key, and for no other; what took effect all the same is to be undone, as after a refused repeat. A
+    rollback from which the saga goes forward again, or that is followed by "completed", has not ended; a step that is
+    begun when the end was told is I15's, and one that is left since another undo failed is I11's."""
     exercised, found = False, []
     for saga in facts.sagas.values():
         undos = _undos(saga)
@@ -305,9 +309,11 @@ def _left_out(facts: Facts, saga: SagaFacts, step: str, claim: int | None) -> Vi
     explains=("I2", "I3", "I4", "I5", "I15", "I16"),
 )
 def compensation_policy(facts: Facts) -> Checked:
-    """Judged at quiescence, on sagas that began to compensate and were worked on to the end. What is left over
-    then breaks I2 and I3 as well; this one tells it from a saga that stopped anywhere else. Judged as well while a
-    compensation fails to which nobody is called: what need not wait for it must not."""
+    """Judged at quiescence, on sagas that began to compensate and were worked on to the end. What is left over then
+    breaks I2 and I3 as well; this one tells it from a saga that stopped anywhere else. Judged as well while a
+    compensation fails to which nobody is called: what need not wait for it must not. Where an alert or a dead letter
+    names it, or its saga, an operator repairs it; one that was put aside without an alert is given up. It explains the
+    wrong order (I4) and the effect after the end (I15) that come of an undo that was given up."""
     exercised, found = False, _kept_back_meanwhile(facts.meanwhile())
     for saga in facts.sagas.values():
         undos = _undos(saga)

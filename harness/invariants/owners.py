@@ -91,8 +91,9 @@ def single_owner(facts: Facts) -> Checked:
     explains=("I2", "I3", "I5", "I10", "I11", "I13", "I16", "C3"),
 )
 def no_poisoning(facts: Facts) -> Checked:
-    """A saga that nobody takes up, or answers, while another one's handling raised or never came to an end. The
-    saga that is kept back is a zombie as well (I13), or never answers (C3); this one names the cause."""
+    """A saga that nobody takes up, or answers, while another one's handling raised or never came to an end. The saga
+    that is kept back is a zombie as well (I13), or never answers (C3); this one names the cause. Judged in the end, and
+    while a compensation fails to which nobody is called: who waits for it must not let other sagas wait."""
     if len(facts.sagas) < 2:
         return False, ()
     meanwhile = facts.meanwhile()  # while a compensation fails to which nobody is called

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -55,6 +56,13 @@ class Invariant:
     def usual(self, anomaly: str) -> Usual:
         """What usually brings out that anomaly of it, and what to do then."""
         return self.apart.get(anomaly) or Usual(cause=self.cause, repair=self.repair)
+
+    @property
+    def judged(self) -> str:
+        """How it is judged where two readings are possible: what its check says of itself, less what is for who
+        maintains it ("Needed: …")."""
+        about = inspect.getdoc(self.check) or ""
+        return " ".join(about.partition("Needed:")[0].replace("``", "`").split())
 
 
 INVARIANTS: dict[str, Invariant] = {}

@@ -25,9 +25,10 @@ from .registry import Checked, Usual, invariant
     explains=("I2", "I3", "I5", "I15", "I16", "I17", "I23"),
 )
 def ambiguity_is_sticky(facts: Facts) -> Checked:
-    """A timeout, an error or a crash leaves an outcome unknown. That the saga then simply ends is I5's; a
-    retry under another key is I1's, where it takes effect again. Needed: who goes on after a timeout and
-    asks again at the very end leaves nothing else to be seen."""
+    """A timeout, an error or a crash leaves an outcome unknown. An answer of no or of yes under the same key settles
+    it, also where the answer changed nothing. That the saga then simply ends is I5's; a retry under another key is
+    I1's, where it takes effect again. Needed: who goes on after a timeout and asks again at the very end leaves nothing
+    else to be seen."""
     exercised, found = False, []
     for saga in facts.sagas.values():
         for step in saga.definition.steps:
@@ -138,8 +139,10 @@ def _speaks_for_all(facts: Facts, saga: SagaFacts, step: Step) -> Violation:
     source="Frank & Zahle, Semantic ACID properties in multidatabases, 1998",
 )
 def pivot(facts: Facts) -> Checked:
-    """The other half of the freeze, no step forward while the pivot is unknown, is I6's. Needed: a saga that
-    undoes everything, its pivot too, satisfies all the others."""
+    """Not carried through: at rest, after the final restart, a later step is neither in effect nor in a person's hands.
+    Where the pivot is in a person's hands, undos are for that person to decide. The other half of the freeze, no step
+    forward while the pivot is unknown, is I6's. Needed: a saga that undoes everything, its pivot too, satisfies all the
+    others."""
     exercised, found = False, []
     for saga in facts.sagas.values():
         for step in saga.definition.steps:
