@@ -167,7 +167,7 @@ def exact_set(facts: Facts) -> Checked:
     """A timeout, a lost connection, an error or a crash leaves a step in May: it may have happened. Who rolls back
     without a log of intents, or takes over from a process that stands still, cannot know what was begun: an undo of
     what was not is wrong only where it changes something, or where the log is shown. A refusal speaks for all attempts
-    under its key, and for no other; what took effect all the same is to be undone, as after a refused repeat. A
+    under its key, and for no other; what took effect all the same, before a repeat that was refused say, is I2's. A
     rollback from which the saga goes forward again, or that is followed by "completed", has not ended; a step that is
     begun when the end was told is I15's, and one that is left since another undo failed is I11's."""
     exercised, found = False, []
