@@ -60,9 +60,10 @@ BUGS = {
     ),
     "celery_sales": (('sales.smembers("open")', "[]", "I13"),),
 }
+"""What is written instead of what in a service, and which invariant tells of it."""
+
 ASKED_BY = {"apps_bank": "apps_shop"}
 """Of a module that is no service, which one asks it."""
-"""What is written instead of what in a service, and which invariant tells of it."""
 
 
 @pytest.fixture(autouse=True)
