@@ -262,8 +262,9 @@ class Statistics:
         if id == NOT_VACUOUS:
             counts = self.counts()
             missed = counts.fired < counts.run
-            status = GAVE_UP if missed else HOLDS if any(counts.by_faults[1:]) else NOT_EXERCISED
-            note = f"{counts.fired} of {counts.run} plans fired in full"
+            injected = any(counts.by_faults[1:])
+            status = GAVE_UP if missed else HOLDS if injected else NOT_EXERCISED
+            note = f"{counts.fired} of {counts.run} plans fired in full" if injected else "no plan had a fault"
             return InvariantResult(id=id, name=name, status=status, checked=counts.run, note=note)
         if id == BLOCKING:
             checked, note = self.blocked.histories, self.blocked.note()
