@@ -195,8 +195,9 @@ def _state(value: Any, depth: int = 2) -> str | None:
             return repr(value)
         except Exception:
             return None
-    held = getattr(value, "__dict__", None)
-    if depth and held is not None and not callable(value) and is_own(_file_of(type(value))):
+    own = is_own(_file_of(type(value)))  # what stands for something else may raise when it is asked for more
+    held = getattr(value, "__dict__", None) if own else None
+    if depth and held is not None and not callable(value):
         return repr({name: _state(each, depth - 1) for name, each in held.items()})
     return None
 

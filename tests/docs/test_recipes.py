@@ -58,7 +58,6 @@ BUGS = {
             "I13",
         ),
     ),
-    "celery_sales": (('sales.smembers("open")', "[]", "I13"),),
 }
 """What is written instead of what in a service, and which invariant tells of it."""
 
@@ -123,7 +122,7 @@ def test_the_page_of_the_recipes_shows_what_happens(examples: Path, shell: Shell
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("name", [name for name in RECIPES if name != "celery_sales"])  # which may not: docs/service.md
 def test_a_search_repeats_whatever_the_hash_seed_and_the_number_of_workers(examples: Path, name: str) -> None:
     told = []
     for seed, workers in (("1", "1"), ("77", "2")):
