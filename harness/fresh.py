@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import importlib
 import sys
-from collections.abc import Iterable, Iterator, Mapping, MutableSet
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableSet
 from contextlib import contextmanager
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from importlib.util import spec_from_file_location
@@ -56,6 +56,7 @@ class Fresh:
         found = self._found()
         for package in self._packages:
             if package not in found:
+                _forget_in_django(self._has)
                 _load(package)
         if self._taken is None:
             self._also(_used(self._found().values()))
@@ -65,6 +66,7 @@ class Fresh:
             self._caches = tuple(_caches())
         for cache in self._caches:
             cache.cache_clear()
+        _forget_in_django(self._has)
         for name in found:
             del sys.modules[name]
         with _known(found):
@@ -209,6 +211,24 @@ def _load(name: str) -> None:
         raise UsageError(
             f"service: code names {name!r}, and there is no such module; name a package of yours"
         ) from None
+
+
+def _forget_in_django(of: Callable[[str], bool]) -> None:
+    """Let Django keep nothing of the modules of these names: no models, no routes, and what its cache in memory
+    holds."""
+    registry: Any = getattr(sys.modules.get("django.apps"), "apps", None)
+    if registry is None:
+        return
+    for models in registry.all_models.values():
+        for name in [name for name, model in models.items() if of(model.__module__)]:
+            del models[name]
+    registry.clear_cache()
+    urls: Any = sys.modules.get("django.urls")
+    if urls is not None:
+        urls.clear_url_caches()
+    memory: Any = sys.modules.get("django.core.cache.backends.locmem")
+    if memory is not None:
+        memory._caches.clear()
 
 
 def _caches() -> Iterable[Any]:

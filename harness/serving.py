@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any, Final, TypeVar, cast
 
 from .apps import App, checked_apps, named
@@ -27,6 +29,9 @@ CANNOT_SUFFER: Final = tuple(
     if any(isinstance(effect, Cancel) or (isinstance(effect, DelayAnswer) and effect.late) for effect in kind.effects)
 )
 """A client that goes away cancels nothing in a server, and one that hung up is told nothing any more."""
+
+_WANTS_NO_LOOP: Final = "SynchronousOnlyOperation"
+"""What Django raises where its database is asked while an event loop runs: its app is made beside that."""
 
 _ANSWERS: Final = {200: True, 201: True, 409: False}
 
@@ -102,7 +107,13 @@ class Serving:
         as_at_the_start()
         if self.of.code:
             self.fresh.load()
-        app = named(self.app, "app") if isinstance(self.app, str) else self.fresh.renewed(self.app)()
+        make = partial(named, self.app, "app") if isinstance(self.app, str) else self.fresh.renewed(self.app)
+        try:
+            app = make()
+        except Exception as error:
+            if type(error).__name__ != _WANTS_NO_LOOP:
+                raise
+            app = await asyncio.to_thread(make)
         self._running = running(app)
         try:
             await self._running.start()

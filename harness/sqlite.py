@@ -400,10 +400,12 @@ class WatchedCursor(sqlite3.Cursor):
 
 @cache
 def _watched(factory: type) -> type:
-    """A class of cursors, and that they are watched."""
+    """A class of cursors, and that they are watched: below what it makes of a statement, as Django's does."""
     if issubclass(factory, WatchedCursor):
         return factory
-    return type(factory.__name__, (WatchedCursor, factory), {})
+    if issubclass(WatchedCursor, factory):
+        return WatchedCursor
+    return type(factory.__name__, (factory, WatchedCursor), {})
 
 
 def _effects(action: int, first: str, second: str, database: str | None) -> Iterator[Effect]:

@@ -25,6 +25,7 @@ from .test_examples import assert_happens
 
 RECIPES = {
     "asyncpg_hires": "asyncpg_adapter.py:Hires",
+    "django_loans": "django_adapter.py:Loans",
     "flask_tickets": "flask_adapter.py:Tickets",
     "pool_parcels": "pool_adapter.py:Parcels",
     "apps_shop": "apps_adapter.py:Shop",
@@ -45,6 +46,7 @@ KINDS = (*OF_ORCHESTRATORS, "participant-crash-before-commit", "participant-cras
 
 BUGS = {
     "asyncpg_hires": (('"undoing" if reserved else "failed"', '"failed"', "I5"),),
+    "django_loans": (('"undoing" if lent else "failed"', '"failed"', "I5"),),
     "flask_tickets": (
         ('f"{sale}/{what}"', "str(__import__('uuid').uuid4())", "I1"),
         ('"undoing" if held else "failed"', '"failed"', "I5"),
