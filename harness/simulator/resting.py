@@ -61,8 +61,8 @@ SKIPPED_US: Final = 1_000_000
 
 
 class Mark(NamedTuple):
-    """Where a run was, apart from what was ``timed`` in it: how many ticks, rows and sites there were, and how many
-    answers each living process had had. ``lasts`` is for how many ticks the run is compared with it, ``surface`` what
+    """Where a run was, apart from what was ``timed`` in it: how many ticks, rows and sites there were, how many faults
+    had struck, and how many answers each living process had had. ``lasts`` is for how many ticks the run is compared with it, ``surface`` what
     costs little to compare."""
 
     surface: tuple[Any, ...]
@@ -72,6 +72,7 @@ class Mark(NamedTuple):
     lasts: int
     rows: int
     sites: int
+    fired: int
     heard: tuple[int, ...]
 
 
@@ -205,17 +206,19 @@ def _compared(sim: Resting, look: Look) -> Look:
         lasts=lasts,
         rows=rows,
         sites=sites,
+        fired=len(sim.trace.fired),
         heard=heard,
     )
     return look._replace(mark=mark)
 
 
 def _is_again(sim: Resting, mark: Mark) -> bool:
-    """True if a run is where it was, no fault can have been nearer meanwhile, and nobody has asked for the time since
+    """True if a run is where it was, no fault has struck or can have been nearer meanwhile, and nobody has asked for the time since
     but where the mark is told apart from it."""
     if sim.kernel.ticks == mark.ticks or len(mark.heard) != len(sim.living):
         return False
-    if not sim.trace.spent and len(sim.trace.sites) != mark.sites:
+    trace = sim.trace
+    if len(trace.fired) != mark.fired or (not trace.spent and len(trace.sites) != mark.sites):
         return False
     since = (process.inputs[heard:] for process, heard in zip(sim.living, mark.heard, strict=True))
     asked = any(map(of_a_clock, (entry for inputs in since for entry in inputs)))

@@ -265,9 +265,9 @@ def test_a_program_that_runs_for_ever_is_made_small_within_a_budget_and_says_so(
     small = shrink_actions(setup, program, signature, ticks=1)
     assert not small.whole
     assert small.attempts < 4
-    ended = shrink_actions(setup, program, signature, ticks=8_000)
+    ended = shrink_actions(setup, program, signature, ticks=2_000)
     assert not ended.whole
-    assert ended == shrink_actions(setup, program, signature, ticks=8_000)
+    assert ended == shrink_actions(setup, program, signature, ticks=2_000)
     assert shrink_actions(setup, program, signature).actions == (("submit", 0), ("reject", 0))
 
 

@@ -52,6 +52,15 @@ def test_to_poll_while_two_undos_fail_is_no_livelock_since_an_operator_comes() -
     assert check(simulate(setup, plan).history(setup, plan)).violations == ()
 
 
+def test_a_request_that_is_lost_twice_is_no_round() -> None:
+    """After the second loss a relay stands where it stood after the first: it goes on all the same."""
+    setup = Setup(adapter=RIGHT["Outbox"], scenario=RIGHT["Outbox"].scenario("succeeds"))
+    kinds = enumerate(("timeout", "lost-request"), start=1)
+    plan = Plan(faults=tuple(Fault(kind=kind, site=Site("saga-1", "payment", "F", "send", nth)) for nth, kind in kinds))
+    run = simulate(setup, plan)
+    assert (len(run.fired), run.rows[-1][9]) == (2, ("quiescent",))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", RIGHT)
 def test_two_faults_make_it_no_wrong_one(name: str) -> None:
