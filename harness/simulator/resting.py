@@ -62,8 +62,8 @@ SKIPPED_US: Final = 1_000_000
 
 class Mark(NamedTuple):
     """Where a run was, apart from what was ``timed`` in it: how many ticks, rows and sites there were, how many faults
-    had struck, and how many answers each living process had had. ``lasts`` is for how many ticks the run is compared with it, ``surface`` what
-    costs little to compare."""
+    had struck, and how many answers each living process had had. ``lasts`` is for how many ticks the run is compared
+    with it, ``surface`` what costs little to compare."""
 
     surface: tuple[Any, ...]
     position: bytes
@@ -213,8 +213,8 @@ def _compared(sim: Resting, look: Look) -> Look:
 
 
 def _is_again(sim: Resting, mark: Mark) -> bool:
-    """True if a run is where it was, no fault has struck or can have been nearer meanwhile, and nobody has asked for the time since
-    but where the mark is told apart from it."""
+    """True if a run is where it was, no fault has struck since or can have been nearer, and nobody has asked for the
+    time since but where the mark is told apart from it."""
     if sim.kernel.ticks == mark.ticks or len(mark.heard) != len(sim.living):
         return False
     trace = sim.trace
