@@ -18,13 +18,14 @@ from sagafuzz.exploration.enumerator import Enumerator
 from sagafuzz.exploration.events import CaseJudged, Event
 from sagafuzz.exploration.report_builder import ReportBuilder
 from sagafuzz.exploration.vacuity import meant_to_succeed
-from sagafuzz.history import APPLY, CLIENT_ACK, DATA, DIRECTION, KIND, OUTCOME, SAGA, SEND, STEP, TERMINAL
+from sagafuzz.history import APPLY, CLIENT_ACK, DATA, DIRECTION, KIND, OUTCOME, REJECT, SAGA, SEND, STEP, TERMINAL
 from sagafuzz.live.manifest import manifest_of
-from sagafuzz.saga import FORWARD, split
+from sagafuzz.saga import COMPENSATION, FORWARD, split
 from sagafuzz.simulator import Run, Setup, simulate
 
 COMPLETED = Outcome.COMPLETED.value
-ENDS = {COMPLETED, Outcome.COMPENSATED.value}
+COMPENSATED = Outcome.COMPENSATED.value
+ENDS = {COMPLETED, COMPENSATED}
 
 AS_PLUGIN = ("-p", Path(__file__).stem)
 """The words that bring it into another session of pytest, whose PYTHONPATH is to be `FOLDER`."""
@@ -40,11 +41,15 @@ def comes_to_its_end(run: Run, setup: Setup) -> bool:
 
 
 def _ends(run: Run, setup: Setup, saga: str) -> set[str]:
-    """What an order came to: what was told or noted of it, and "completed" where each of its steps had an effect."""
+    """What an order came to: what was told or noted of it, else "completed" where each of its steps had an effect, and
+    "compensated" where one was refused and those that had an effect were undone."""
     rows = [row for row in run.rows if row[SAGA] == saga]
     told = {row[DATA][OUTCOME] for row in rows if row[KIND] in (CLIENT_ACK, TERMINAL)} & ENDS
     done = {split(row[STEP])[0] for row in rows if row[KIND] == APPLY and row[DIRECTION] == FORWARD}
-    return told or ({COMPLETED} if setup.definition(saga).by_name.keys() <= done else set())
+    if told or setup.definition(saga).by_name.keys() <= done:
+        return told or {COMPLETED}
+    undone = {split(row[STEP])[0] for row in rows if row[KIND] == APPLY and row[DIRECTION] == COMPENSATION}
+    return {COMPENSATED} if done <= undone and any(row[KIND] == REJECT for row in rows) else set()
 
 
 def left_open(adapter: Adapter, scenarios: Iterable[Scenario], seed: int = 0) -> list[str]:
