@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final, NamedTuple
 from urllib.parse import unquote
@@ -23,7 +24,23 @@ class Response(NamedTuple):
     headers: tuple[tuple[bytes, bytes], ...] = ()
 
 
-class Running:
+class Asked(ABC):
+    """An app that is asked without a socket."""
+
+    async def ask(self, method: str, target: str, body: Any) -> Response:
+        """What it answers to a request whose body is JSON."""
+        content = b"" if body is None else json.dumps(body).encode()
+        headers = [(b"host", _SERVER[0].encode()), (b"content-type", b"application/json")]
+        return await self.serve(method, target, headers, content, _SERVER)
+
+    @abstractmethod
+    async def serve(
+        self, method: str, target: str, headers: list[tuple[bytes, bytes]], content: bytes, server: tuple[str, int]
+    ) -> Response:
+        """What it answers to a request, as it comes to a server of that name and port."""
+
+
+class Running(Asked):
     """An app that runs on the event loop that is running."""
 
     def __init__(self, app: App) -> None:
@@ -56,16 +73,9 @@ class Running:
         if self._life.done():
             self._life.exception()  # it has no lifespan, as servers see it
 
-    async def ask(self, method: str, target: str, body: Any) -> Response:
-        """What it answers to a request whose body is JSON."""
-        content = b"" if body is None else json.dumps(body).encode()
-        headers = [(b"host", _SERVER[0].encode()), (b"content-type", b"application/json")]
-        return await self.serve(method, target, headers, content, _SERVER)
-
     async def serve(
         self, method: str, target: str, headers: list[tuple[bytes, bytes]], content: bytes, server: tuple[str, int]
     ) -> Response:
-        """What it answers to a request, as it comes to a server of that name and port."""
         path, _, query = target.partition("?")
         asked = False
         status, parts = 500, []

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import json
 from collections.abc import Callable, Iterable
 from io import BytesIO, StringIO
 from typing import Any, Final
 from urllib.parse import unquote_to_bytes
 
-from .asgi import Response, Running
+from .asgi import Asked, Response, Running
 
-_SERVER: Final = ("orders", 80)
 _CLIENT: Final = "10.7.0.1"
 _ARGUMENTS: Final = 2
 """What a WSGI app is called with: the environment, and what begins its answer."""
@@ -28,7 +26,7 @@ def is_wsgi(app: Callable[..., Any]) -> bool:
     return len(wanted) == _ARGUMENTS and all(each.kind is not each.VAR_POSITIONAL for each in wanted)
 
 
-class RunningThreads:
+class RunningThreads(Asked):
     """An app that runs in threads beside the event loop that is running."""
 
     def __init__(self, app: Callable[..., Iterable[bytes]]) -> None:
@@ -37,16 +35,9 @@ class RunningThreads:
     async def start(self) -> None:
         """Nothing: it began when it was made."""
 
-    async def ask(self, method: str, target: str, body: Any) -> Response:
-        """What it answers to a request whose body is JSON."""
-        content = b"" if body is None else json.dumps(body).encode()
-        headers = [(b"host", _SERVER[0].encode()), (b"content-type", b"application/json")]
-        return await self.serve(method, target, headers, content, _SERVER)
-
     async def serve(
         self, method: str, target: str, headers: list[tuple[bytes, bytes]], content: bytes, server: tuple[str, int]
     ) -> Response:
-        """What it answers to a request, as it comes to a server of that name and port."""
         environment = _environment(method, target, headers, content, server)
         return await asyncio.get_running_loop().run_in_executor(None, self._answer, environment)
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -202,3 +205,19 @@ def _ask(world: Any, operation: str, saga: str, step: str) -> None:
             world.sleep(60)
         else:
             return
+
+
+def assert_repeats(program: str, *arguments: str) -> None:
+    """``program`` prints three different lines, the same whatever the hash seed, and complains of nothing."""
+    told = [
+        subprocess.run(
+            [sys.executable, "-W", "error::ResourceWarning", "-c", program, *arguments],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+        for seed in ("1", "77")
+    ]
+    assert told[0].stdout == told[1].stdout and len(set(told[0].stdout.split())) == 3
+    assert "Traceback" not in told[0].stderr and "never awaited" not in told[0].stderr, told[0].stderr

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import subprocess
 import sys
 import threading
 import time
@@ -22,7 +20,7 @@ from sagafuzz import Scenario, UsageError
 from sagafuzz.resp_text import Failure, Pushed, Status, encoded, next_request
 from sagafuzz.simulator.redis_names import about, named, subject
 
-from .conftest import Laboratory, Trial
+from .conftest import Laboratory, Trial, assert_repeats
 from .test_service import declared, trial
 
 
@@ -335,18 +333,7 @@ def consumed(*faults: str) -> Trial:
 def test_runs_with_redis_repeat_whatever_the_hash_seed() -> None:
     root = Path(__file__).parents[2]
     program = REPEATED.format(path=[str(root)])
-    told = [
-        subprocess.run(
-            [sys.executable, "-W", "error::ResourceWarning", "-c", program],
-            env={**os.environ, "PYTHONHASHSEED": seed},
-            check=True,
-            capture_output=True,
-            text=True,
-        )
-        for seed in ("1", "77")
-    ]
-    assert told[0].stdout == told[1].stdout and len(set(told[0].stdout.split())) == 3
-    assert "Traceback" not in told[0].stderr and "never awaited" not in told[0].stderr, told[0].stderr
+    assert_repeats(program)
 
 
 # -- what is said of it --------------------------------------------------------------------------------

@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
-import os
 import sqlite3
-import subprocess
 import sys
 import warnings
 from collections.abc import Callable
@@ -26,7 +24,7 @@ from sagafuzz.loading import load
 from sagafuzz.ports import ADAPTER_ATTRIBUTE
 from sagafuzz.simulator.edge import Edges
 
-from .conftest import Laboratory, Trial
+from .conftest import Laboratory, Trial, assert_repeats
 from .http_clients import CLIENTS, by_async_httpx, by_urllib
 
 EXAMPLE = Path(__file__).parents[2] / "examples/service/tours_adapter.py:Tours"
@@ -351,18 +349,7 @@ for kind, site in (("crash-after-effect", "effect"), ("lost-request", "send"), (
 @pytest.mark.parametrize("name", ["Tours", "ForgetfulTours"])
 def test_runs_of_fastapi_sqlalchemy_and_httpx_repeat_whatever_the_hash_seed(name: str) -> None:
     folder = EXAMPLE.parent
-    told = [
-        subprocess.run(
-            [sys.executable, "-W", "error::ResourceWarning", "-c", REPEATED.format(folder=str(folder)), name],
-            env={**os.environ, "PYTHONHASHSEED": seed},
-            check=True,
-            capture_output=True,
-            text=True,
-        )
-        for seed in ("1", "77")
-    ]
-    assert told[0].stdout == told[1].stdout and len(set(told[0].stdout.split())) == 3
-    assert "Traceback" not in told[0].stderr and "never awaited" not in told[0].stderr, told[0].stderr
+    assert_repeats(REPEATED.format(folder=str(folder)), name)
 
 
 def test_what_ends_with_its_process_leaves_no_coroutine_behind() -> None:
