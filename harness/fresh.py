@@ -148,7 +148,7 @@ def _known(modules: Mapping[str, ModuleType]) -> Iterator[None]:
 
 
 def _used(modules: Iterable[ModuleType]) -> Iterator[str]:
-    """What keeps things for its process among what some modules use."""
+    """The packages that keep things for their process, of the libraries that some modules use."""
     held = [value for module in modules for value in vars(module).values()]
     names = {str(getattr(value, "__module__", None) or getattr(value, "__name__", "")) for value in held}
     for library, packages in _KEEPING.items():

@@ -148,7 +148,7 @@ def _pattern(route: str) -> re.Pattern[str]:
 
 
 def value_at(place: str, asked: Asked) -> str | None:
-    """What stands in a request at a place, as ``json:order``; None where nothing does."""
+    """The value in a request at a place, as ``json:order``; None where nothing does."""
     where, _, name = place.partition(":")
     if where == "header":
         return asked.headers.get(name.lower())

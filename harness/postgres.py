@@ -22,7 +22,7 @@ GATHERED: Final = b"PBDEC"
 """These are done when a Sync or a Flush follows."""
 
 _SINGLE: Final = {ord("P"): b"1", ord("B"): b"2", ord("C"): b"3", ord("D"): b"Tn", ord("E"): b"CsI"}
-"""What ends the answer to each of them."""
+"""The letters of the messages that end the answer to each of them."""
 
 
 class Dialogue:

@@ -56,7 +56,7 @@ class Sales:
         self.storage = world.proxy(MemorySagaStorage())
 
     async def resolve(self, kind):
-        """What python-cqrs asks a container for."""
+        """The object of that class: python-cqrs asks a container for it."""
         return kind(self.world)
 
     async def run(self, order):

@@ -43,7 +43,7 @@ def with_field(body: Mapping[str, Any], name: str) -> dict[str, Any]:
 
 
 def filled(template: Any, order: Order) -> Any:
-    """What is sent for an order."""
+    """The body that is sent for an order."""
     if isinstance(template, Place):
         return getattr(order, template.attribute)
     if isinstance(template, dict):
@@ -77,7 +77,7 @@ class _Template:
         self._has_id = False
 
     def of(self, schema: Mapping[str, Any], name: str, depth: int) -> Any:
-        """What a schema allows, for a field of that name."""
+        """A value that a schema allows, for a field of that name."""
         while found := self._instead(schema):
             schema = found
         if "enum" in schema or "const" in schema:
@@ -91,7 +91,7 @@ class _Template:
         return _CONSTANTS[kind] if kind in _CONSTANTS else self.text(schema, name)
 
     def _instead(self, schema: Mapping[str, Any]) -> Mapping[str, Any] | None:
-        """What a schema refers to, or the first of what it allows; None where it says so itself."""
+        """The schema that a schema refers to, or the first that it allows; None where it says so itself."""
         if "$ref" in schema:
             return self._named.get(str(schema["$ref"]).rpartition("/")[2]) or _STRING
         return next((schema[word][0] for word in ("anyOf", "oneOf", "allOf") if schema.get(word)), None)

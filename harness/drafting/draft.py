@@ -1,4 +1,4 @@
-"""What is known of an app after it was run: a value, of which the adapter's text is made."""
+"""All that is known of an app after it was run: a value, of which the adapter's text is made."""
 
 from __future__ import annotations
 
@@ -79,11 +79,11 @@ def _common(places: Iterable[tuple[str, ...]]) -> str:
 
 
 _KEYS: Final = ("idempoten", "request_id", "request-id", "dedup")
-"""What stands in the names of fields and headers that are keys."""
+"""Parts of the names of those fields and headers that are keys."""
 
 
 def seen(asked: Asked, operation: str, where: str, saga: str, *, sure: bool = True) -> Seen:
-    """What is to be known of a request that was made for ``saga``."""
+    """All that an adapter says of a request that was made for ``saga``."""
     keys = [place for place in USUAL_KEYS if value_at(place, asked) is not None]
     others = [place for place in places_of(asked) if any(word in place.lower() for word in _KEYS)]
     return Seen(

@@ -1,4 +1,4 @@
-"""What an app can be asked: its routes that take a POST, as its framework knows them."""
+"""The endpoints of an app: its routes that take a POST, as its framework knows them."""
 
 from __future__ import annotations
 

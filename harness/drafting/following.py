@@ -38,7 +38,7 @@ _ORDER: Final = SUCCEEDS.orders[0]
 
 @dataclass
 class _Heard:
-    """What came of one run."""
+    """The result of one run."""
 
     found: tuple[Endpoint, ...] = ()
     answers: list[Response] = field(default_factory=list)
@@ -46,8 +46,9 @@ class _Heard:
 
 
 def follow(app: str, submit: str = "") -> Draft:
-    """What an app is found to ask. ``submit`` names the request that submits an order, as ``POST /orders``; left out,
-    it is the first one of the app that makes it ask anything. Raises UsageError where the app does not start."""
+    """A draft of all that an app is found to ask. ``submit`` names the request that submits an order, as
+    ``POST /orders``; left out, it is the first one of the app that makes it ask anything. Raises UsageError where the
+    app does not start."""
     heard = _run(Draft(app=app, endpoint=Endpoint("", "", None)))
     if heard.failed is not None:
         raise UsageError(f"init: --app {app} does not start: {_told(heard.failed)}")
@@ -106,7 +107,7 @@ class _Following:
             assert number < len(self._draft.steps)
 
     def _answer(self, refused: str, status: int) -> Response | None:
-        """What the client is answered, if ``refused`` is refused by that status; all that is asked is known then."""
+        """The answer to the client, if ``refused`` is refused by that status; all that is asked is known then."""
         while True:
             self._runs += 1
             if self._runs > _MOST_RUNS:

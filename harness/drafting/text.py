@@ -13,7 +13,7 @@ from .draft import Draft, DraftStep, Seen
 MARK: Final = "FILL IN"
 
 _ANSWERS: Final = {200: True, 201: True, 409: False}
-"""What a service takes the statuses for that it is not told of."""
+"""The meaning that a service gives to statuses it is not told of."""
 
 _USUAL_REFUSAL: Final = 409
 
