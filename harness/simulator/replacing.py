@@ -41,6 +41,15 @@ class Check(NamedTuple):
     ask: Callable[..., object]
 
 
+class Around(NamedTuple):
+    """What ``holder.name(*args)`` gives inside: ``inside(original, *args)``, where ``original`` does what it does
+    elsewhere."""
+
+    holder: Any
+    name: str
+    inside: Callable[..., Any]
+
+
 class Served(NamedTuple):
     """What ``holder.name(*args)`` gives inside the code of a service as it is: ``inside(simulation, original, *args)``,
     where ``original`` does what it does elsewhere."""
@@ -58,14 +67,15 @@ class Instead(NamedTuple):
     value: Any
 
 
-Entry = Answer | Check | Served | Instead
+Acting = Answer | Check | Around | Served
+Entry = Acting | Instead
 
 
 class _Function:
     """A function with a second life. No Python function: one of those, kept in the body of a class, would turn into
     a method where a builtin does not."""
 
-    def __init__(self, entry: Answer | Check | Served, original: Callable[..., Any]) -> None:
+    def __init__(self, entry: Acting, original: Callable[..., Any]) -> None:
         self.__wrapped__ = original
         self.__name__ = entry.name
         self.__qualname__ = entry.name
@@ -81,7 +91,7 @@ class _Function:
         return self.__name__
 
 
-def _act(entry: Answer | Check | Served, original: Callable[..., Any]) -> Callable[..., Any]:
+def _act(entry: Acting, original: Callable[..., Any]) -> Callable[..., Any]:
     """What a stand-in does inside."""
     if isinstance(entry, Answer):
         inside = entry.inside
@@ -92,6 +102,9 @@ def _act(entry: Answer | Check | Served, original: Callable[..., Any]) -> Callab
             return inside(sim, *args, **kwargs)
 
         return answer
+    if isinstance(entry, Around):
+        around = entry.inside
+        return lambda sim, *args, **kwargs: around(original, *args, **kwargs)
     if isinstance(entry, Served):
         within = entry.inside
 
@@ -110,7 +123,7 @@ def _act(entry: Answer | Check | Served, original: Callable[..., Any]) -> Callab
     return checked
 
 
-def _method(entry: Answer | Check | Served, raw: Any) -> Any:
+def _method(entry: Acting, raw: Any) -> Any:
     """The same for a method, or a class method, whose entry in the class is ``raw``."""
     of_class = isinstance(raw, classmethod | types.ClassMethodDescriptorType)
 

@@ -1,14 +1,21 @@
 """TLS in the simulated network: the identity. Nobody listens there, so nothing is enciphered and nobody is to prove who
-he is; https costs what http does."""
+he is; https costs what http does.
+
+A client that is made in each run reads the certificates of its authorities in each, which takes longer than the run:
+here it reads them where somebody asks its context for them.
+"""
 
 from __future__ import annotations
 
 import ssl
 from collections.abc import Callable
+from contextlib import suppress
+from functools import wraps
 from typing import Any, Final
+from weakref import WeakKeyDictionary, ref
 
 from .host import Host
-from .replacing import Served
+from .replacing import Around, Entry, Instead, Served
 
 _CIPHER: Final = ("TLS_AES_256_GCM_SHA384", "TLSv1.3", 256)
 
@@ -79,11 +86,56 @@ def _load_nothing(sim: Host, original: Callable[..., Any], context: Any, *_: Any
     """No certificate is asked for, and to read them takes longer than a whole run."""
 
 
-TLS: Final = (
+_read: Final[set[Any]] = set()
+"""How certificates were asked for that this process has read without an error."""
+
+_unread: Final[WeakKeyDictionary[Any, list[Callable[[], object]]]] = WeakKeyDictionary()
+"""What a context has still to read, in order."""
+
+
+def _read_once(original: Callable[..., Any], context: Any, *args: Any, **kwargs: Any) -> None:
+    """The first time certificates are read at once, so that what cannot be read is refused as ever; afterwards another
+    context reads them where it is asked for them."""
+    key = (original, args, tuple(kwargs.items()))
+    try:
+        known = key in _read
+    except TypeError:  # they are in a buffer, which may change
+        known = False
+    if known:
+        itself = ref(context)
+        _unread.setdefault(context, []).append(lambda: original(itself(), *args, **kwargs))
+        return
+    _read_now(context)
+    original(context, *args, **kwargs)
+    with suppress(TypeError):
+        _read.add(key)
+
+
+def _read_now(context: Any) -> None:
+    for read in _unread.pop(context, ()):
+        read()
+
+
+def _having_read(name: str) -> Instead:
+    """The method of that name, in a simulation and elsewhere, once its context has read what it was to."""
+    original = getattr(ssl.SSLContext, name)
+
+    @wraps(original)
+    def method(context: Any, *args: Any, **kwargs: Any) -> Any:
+        _read_now(context)
+        return original(context, *args, **kwargs)
+
+    return Instead(ssl.SSLContext, name, method)
+
+
+TLS: Final[tuple[Entry, ...]] = (
+    *map(_having_read, ("get_ca_certs", "cert_store_stats", "wrap_bio", "wrap_socket")),
+    Around(ssl.SSLContext, "load_verify_locations", _read_once),
+    Around(ssl.SSLContext, "set_default_verify_paths", _read_once),
     Served(ssl.SSLContext, "wrap_bio", _wrap_bio),
     Served(ssl.SSLContext, "wrap_socket", _wrap_socket),
     Served(ssl.SSLContext, "load_verify_locations", _load_nothing),
     Served(ssl.SSLContext, "load_default_certs", _load_nothing),
     Served(ssl.SSLContext, "set_default_verify_paths", _load_nothing),
 )
-"""What of `ssl` is another thing in the code of a service."""
+"""What of `ssl` is another thing in code under test, and more of it in the code of a service."""
