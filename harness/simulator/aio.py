@@ -10,7 +10,8 @@ import asyncio
 import math
 from collections.abc import Callable, Coroutine, Generator
 from contextlib import suppress
-from contextvars import ContextVar
+from contextvars import Context, ContextVar
+from heapq import heappop
 from typing import Any, Final
 
 from ..ports import ProcessCrashed
@@ -21,6 +22,9 @@ FREE_TURNS: Final = 100
 """Turns that an event loop with work to do may take in a row before each takes virtual time."""
 
 TURN_US: Final = 10
+
+LONGEST_WAIT_S: Final = 24 * 3600
+"""So long asyncio's own loop waits at most in one turn."""
 
 CLOSING_ROUNDS: Final = 20
 """How often tasks that make tasks while they are ended are ended in turn."""
@@ -75,6 +79,15 @@ class _VirtualSelector:
     def select(self, timeout: float | None) -> list[Any]:
         self._loop.wait(timeout)
         return []
+
+
+def _forget(ended: set[asyncio.Task[Any]]) -> None:
+    """Take these out of the set in which asyncio looks for tasks, and those that are done: they stay there until their
+    cycles are collected, and who closes a loop would walk through those of all runs before."""
+    for name in ("_all_tasks", "_scheduled_tasks"):  # before Python 3.12, and since
+        for task in tuple(getattr(asyncio.tasks, name, ())):
+            if task.done() or task in ended:
+                asyncio.tasks._unregister_task(task)
 
 
 def _loop_timer(of: tuple[SimLoop, int]) -> None:
@@ -194,11 +207,44 @@ class SimLoop(asyncio.BaseEventLoop):
                 with suppress(ProcessCrashed, SystemExit, asyncio.CancelledError, Exception):
                     coroutine.close()
             ended |= left
+        _forget(ended)
         self._ready.clear()  # type: ignore[attr-defined]
         self._scheduled.clear()  # type: ignore[attr-defined]
         super().close()
 
-    # What a loop without I/O does not need.
+    # What a loop without I/O does not need; one that is to tell of its own (`set_debug`) does all that asyncio's does.
+    def call_soon(  # type: ignore[override]
+        self, callback: Callable[..., object], *args: Any, context: Context | None = None
+    ) -> asyncio.Handle:
+        if self._debug or self._closed:  # type: ignore[attr-defined]
+            return super().call_soon(callback, *args, context=context)
+        handle = asyncio.Handle(callback, args, self, context)
+        self._ready.append(handle)  # type: ignore[attr-defined]
+        return handle
+
+    def _run_once(self) -> None:
+        if self._debug:  # type: ignore[attr-defined]
+            super()._run_once()  # type: ignore[misc]
+            return
+        scheduled, ready = self._scheduled, self._ready  # type: ignore[attr-defined]
+        while scheduled and scheduled[0]._cancelled:
+            self._timer_cancelled_count -= 1  # type: ignore[attr-defined]
+            heappop(scheduled)._scheduled = False
+        if ready or self._stopping:  # type: ignore[attr-defined]
+            self.wait(0)
+        else:
+            self.wait(min(max(0, scheduled[0]._when - self.time()), LONGEST_WAIT_S) if scheduled else None)
+        end = self.time() + self._clock_resolution
+        while scheduled and scheduled[0]._when < end:
+            handle = heappop(scheduled)
+            handle._scheduled = False
+            ready.append(handle)
+        for _ in range(len(ready)):
+            handle = ready.popleft()
+            if not handle._cancelled:
+                handle._run()
+        handle = None  # its callback may hold what is to be collected now
+
     def _process_events(self, event_list: list[Any]) -> None:
         pass
 

@@ -39,6 +39,40 @@ def test_boot_run_and_recover_may_be_coroutines(lab: Laboratory) -> None:
     assert [event.data[0] for event in trial.of("APPLY")] == [True, False]
 
 
+def test_a_loop_that_is_to_tell_of_itself_does_the_same(lab: Laboratory) -> None:
+    def system(debug: bool) -> Any:
+        async def run(world: Any, order: Any) -> bool:
+            asyncio.get_running_loop().set_debug(debug)
+            late = asyncio.get_running_loop().call_later(60, pytest.fail, "it was cancelled")
+            asyncio.get_running_loop().call_soon(late.cancel)
+            await asyncio.wait_for(world.call("order.create", saga=order.id), timeout=2)
+            async with asyncio.TaskGroup() as group:
+                group.create_task(asyncio.sleep(90_000))
+                group.create_task(world.call("payment.charge", saga=order.id))
+            return True
+
+        return lab.system(run)
+
+    usual, telling = (lab.trial(system(debug)) for debug in (False, True))
+    assert usual.answers == ["completed"] and usual.history.digest == telling.history.digest
+
+
+def test_a_run_leaves_no_task_behind_for_the_next_to_walk_through(lab: Laboratory) -> None:
+    async def never(world: Any) -> None:
+        await asyncio.Event().wait()
+
+    async def run(world: Any, order: Any) -> bool:
+        await asyncio.gather(asyncio.sleep(1), asyncio.wait_for(asyncio.sleep(1), timeout=2))
+        world.spawn(never, world)
+        return True
+
+    held = lab.system(run)
+    for _ in range(20):
+        lab.trial(held)
+    known = [task for name in ("_all_tasks", "_scheduled_tasks") for task in getattr(asyncio.tasks, name, ())]
+    assert not known
+
+
 def test_gathered_calls_are_in_flight_at_the_same_time(lab: Laboratory) -> None:
     async def run(world: Any, order: Any) -> bool:
         answers = await asyncio.gather(
