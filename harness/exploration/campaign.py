@@ -100,8 +100,8 @@ class Campaign:
                 return
 
     def _stages(self, search: Search) -> Iterator[tuple[Stage, Iterator[Event]]]:
-        for number, scenario in enumerate(self.settled.scenarios):
-            yield Stage.EVERY_PLAN, search.every_plan(number, scenario)
+        yield Stage.EVERY_PLAN, search.shallow_plans()
+        yield Stage.EVERY_PLAN, search.deeper_plans()
         yield Stage.RANDOM_PLANS, search.random_plans()
         if self.share.parts_only:
             return

@@ -144,7 +144,7 @@ class CoverageStatistics:
     """The coverage of a campaign."""
 
     def __init__(self) -> None:
-        self.scenarios: list[ScenarioCoverage] = []
+        self._of: dict[int, ScenarioCoverage] = {}  # by the id of its setup, which it holds
         self._kinds: dict[tuple[str, str], Counts] = {}
         self._modes: dict[tuple[str, str], Counts] = {}
 
@@ -155,12 +155,17 @@ class CoverageStatistics:
         only: Collection[str] | None = None,
         pruned: Mapping[str, int] = MappingProxyType({}),
     ) -> None:
-        """The cases from here on are of ``setup``. ``pruned`` will count the plans that reductions spare."""
-        self.scenarios.append(ScenarioCoverage(setup, max_faults, only, pruned))
+        """There will be cases of ``setup``. ``pruned`` will count the plans that reductions spare."""
+        self._of[id(setup)] = ScenarioCoverage(setup, max_faults, only, pruned)
 
-    def add(self, case: Case, *, new: bool) -> None:
-        """Count one case of the scenario begun last; ``new`` says that its history was not seen before."""
-        self.scenarios[-1].add(case, new=new, kinds=self._kinds, modes=self._modes)
+    @property
+    def scenarios(self) -> list[ScenarioCoverage]:
+        """In the order in which they were begun."""
+        return list(self._of.values())
+
+    def add(self, setup: Setup, case: Case, *, new: bool) -> None:
+        """Count one case of ``setup``; ``new`` says that its history was not seen before."""
+        self._of[id(setup)].add(case, new=new, kinds=self._kinds, modes=self._modes)
 
     def cells(self) -> tuple[Cell, ...]:
         """Kind × mode, over all scenarios."""

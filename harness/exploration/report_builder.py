@@ -100,7 +100,7 @@ class ReportBuilder:
             reasons=reasons,
             advice=self._advice,
             nondeterministic=parted.splitlines()[0] if parted else "",
-            digest=known.digest.hexdigest(),
+            digest=known.digest,
             version=__version__,
             definition=adapter.known,
             discovery=known.discovery(),

@@ -6,12 +6,10 @@ A stage reads what was counted of the events before, and nothing else of whoever
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
-from ..faults import Plan
 from ..ports import Adapter
-from ..scenario import Scenario
 from ..simulator import Setup
 from ..simulator.patches import Watch
 from ..verdict import Signature
@@ -48,6 +46,19 @@ Happened = Generator[Event, None, Stop | None]
 """What happens; returns why it came to no end of its own, None where it did."""
 
 
+class _Begun:
+    """A scenario whose plans are searched: ``parts`` that extend its ``shallow`` cases, which are known once these were
+    run."""
+
+    def __init__(self, index: int, setup: Setup, settings: Settings, over: Over) -> None:
+        self.index = index
+        self.setup = setup
+        self.search = PartSearch(setup, settings, over)
+        self.judge = Judge(setup)
+        self.parts = 0
+        self.shallow: list[Case] = []
+
+
 @dataclass(frozen=True, kw_only=True)
 class Search:
     """A campaign under way. ``over`` is asked before each plan, ``known`` are the statistics of what has happened by
@@ -61,37 +72,57 @@ class Search:
     over: Over
     watch: Watch
     known: Statistics
+    begun: list[_Begun] = field(default_factory=list)
 
     # -- every plan --------------------------------------------------------------------------
 
-    def every_plan(self, index: int, scenario: Scenario) -> Iterator[Event]:
-        """Every plan of the scenario of that number, part by part."""
-        most = self.settings.max_faults
-        yield StageBegan(Stage.EVERY_PLAN, f"{scenario.name}: every plan with at most {most} faults")
-        setup = Setup(adapter=self.adapter, scenario=scenario)
-        yield ScenarioBegan(setup)
-        yield StageEnded(Stage.EVERY_PLAN, (yield from self._exhaust(index, setup)))
+    def shallow_plans(self) -> Iterator[Event]:
+        """The plan without faults of each scenario, and those with one, from which the others come."""
+        most = min(1, self.settings.max_faults)
+        yield StageBegan(Stage.EVERY_PLAN, f"every plan with at most {most} fault{'s' if most != 1 else ''}")
+        yield StageEnded(Stage.EVERY_PLAN, (yield from self._shallow()))
 
-    def _exhaust(self, index: int, setup: Setup) -> Happened:
-        search = PartSearch(setup, self.settings, self._over_in(drawn=False))
-        judge = Judge(setup)
-        number, parts, shallow = 0, 1, list[Case]()
-        while number < parts:
-            record = yield from self._part(f"{index}/{number}", partial(search.plans, number), judge, drawn=False)
-            number += 1
+    def _shallow(self) -> Happened:
+        for index, scenario in enumerate(self.settings.scenarios):
+            setup = Setup(adapter=self.adapter, scenario=scenario)
+            begun = _Begun(index, setup, self.settings, self._over_in(drawn=False))
+            self.begun.append(begun)
+            record = yield from self._plans(begun, 0)
             if record is None:
                 continue
-            if number == 1:
-                parts += record.parts
-                shallow = [case for case, _ in record.cases]
-                yield SinglesCounted(self._singles(search, record))
-            yield PlansSpared(record.pruned)
+            begun.parts = record.parts
+            begun.shallow = [case for case, _ in record.cases]
+            yield SinglesCounted(self._singles(begun.search, record))
             if not record.whole:
                 return record.stop
-        yield PlansSpared(self._mirrored(setup, [case.plan for case in shallow]))
-        if self.settings.max_faults and not (self.share.parts_only or self.watch.ended):
-            yield Advised(tuple(advice(setup, shallow[1:], self.settings.kinds or None)))
         return None
+
+    def deeper_plans(self) -> Iterator[Event]:
+        """The plans with more faults, scenario by scenario, part by part."""
+        yield StageBegan(Stage.EVERY_PLAN, f"every plan with at most {self.settings.max_faults} faults")
+        yield StageEnded(Stage.EVERY_PLAN, (yield from self._deeper()))
+
+    def _deeper(self) -> Happened:
+        for begun in self.begun:
+            for number in range(1, begun.parts + 1):
+                record = yield from self._plans(begun, number)
+                if record is not None and not record.whole:
+                    return record.stop
+        for begun in self.begun:
+            yield ScenarioBegan(begun.setup)
+            yield PlansSpared(self._mirrored(begun))
+            if self.settings.max_faults and not (self.share.parts_only or self.watch.ended):
+                yield Advised(tuple(advice(begun.setup, begun.shallow[1:], self.settings.kinds or None)))
+        return None
+
+    def _plans(self, begun: _Begun, number: int) -> Generator[Event, None, Record | None]:
+        """Part ``number`` of a scenario's plans; None where it is left."""
+        yield ScenarioBegan(begun.setup)
+        search = partial(begun.search.plans, number)
+        record = yield from self._part(f"{begun.index}/{number}", search, begun.judge, drawn=False)
+        if record is not None:
+            yield PlansSpared(record.pruned)
+        return record
 
     def _singles(self, search: PartSearch, record: Record) -> int:
         """How many plans with one fault extend the plan without any, the first of the record."""
@@ -100,14 +131,15 @@ class Search:
         plain = record.cases[0][0].run
         return sum(1 for _ in search.enumerator.extensions(plain.sites, plain.impossible))
 
-    def _mirrored(self, setup: Setup, shallow: list[Plan]) -> dict[str, int]:
+    def _mirrored(self, begun: _Begun) -> dict[str, int]:
         """How many plans symmetry spared beside those of this order of submission: those of the others, where no plan
-        of the ``shallow`` ones shows a difference. It is not looked for where it takes as long as the search."""
-        others = len(every_order(setup.scenario)) - 1 if SYMMETRY.name in self.settings.reductions else 0
-        told = self.watch.ended or self.settings.max_faults < 2 or not others or told_by_ids(setup, shallow)
+        of the shallow ones shows a difference. It is not looked for where it takes as long as the search."""
+        shallow = [case.plan for case in begun.shallow]
+        others = len(every_order(begun.setup.scenario)) - 1 if SYMMETRY.name in self.settings.reductions else 0
+        told = self.watch.ended or self.settings.max_faults < 2 or not others or told_by_ids(begun.setup, shallow)
         if told or not shallow:
             return {}
-        counted = self.known.scenarios[-1]
+        counted = self.known.of(begun.setup)
         return {SYMMETRY.name: others * (counted.run + sum(counted.pruned.values()))}
 
     # -- random plans ------------------------------------------------------------------------

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 
 from ..faults import FAULT_KINDS, Plan
 from ..invariants import OURS, Catalogue, consequences
-from ..scenario import Scenario
 from ..simulator import Setup
 from ..trace import MAX_ATTEMPT
 from ..verdict import (
@@ -62,7 +61,7 @@ class Sighting:
 class ScenarioStatistics:
     """Counts of one scenario's exhaustive search."""
 
-    scenario: Scenario
+    setup: Setup
     run: int = 0
     idle: int = 0
     fired: int = 0
@@ -78,7 +77,7 @@ class ScenarioStatistics:
 
     def result(self) -> ScenarioResult:
         return ScenarioResult(
-            scenario=self.scenario,
+            scenario=self.setup.scenario,
             counts=PlanCounts(
                 planned=self.run,
                 run=self.run,
@@ -113,8 +112,10 @@ class Statistics:
         self._settings = settings or Settings()
         self._catalogue = catalogue
         self.drawn = Drawn(asked, self._settings.max_faults + self._settings.beyond)
-        self.digest = hashlib.blake2b(digest_size=16)
+        self._digests = 0  # their sum: the same in whatever order the plans are run
         self.scenarios: list[ScenarioStatistics] = []
+        self._by_setup: dict[int, ScenarioStatistics] = {}
+        self._current: ScenarioStatistics
         self.sightings: dict[Signature, Sighting] = {}
         self.checked: Counter[str] = Counter()
         self.violated: Counter[str] = Counter()
@@ -139,24 +140,30 @@ class Statistics:
             case ScenarioBegan():
                 self._begin(event.setup)
             case PlansSpared():
-                self.scenarios[-1].pruned.update(event.counts)
+                self._current.pruned.update(event.counts)
             case SinglesCounted():
-                self.scenarios[-1].singles = event.plans
+                self._current.singles = event.plans
 
     def _begin(self, setup: Setup) -> None:
-        found = ScenarioStatistics(setup.scenario)
-        self.scenarios.append(found)
-        kinds = self._settings.kinds or None
-        self.coverage.begin(setup, self._settings.max_faults, kinds, pruned=found.pruned)
+        if id(setup) not in self._by_setup:
+            found = self._by_setup[id(setup)] = ScenarioStatistics(setup)
+            self.scenarios.append(found)
+            kinds = self._settings.kinds or None
+            self.coverage.begin(setup, self._settings.max_faults, kinds, pruned=found.pruned)
+        self._current = self.of(setup)
+
+    def of(self, setup: Setup) -> ScenarioStatistics:
+        """What was counted of the plans of ``setup``."""
+        return self._by_setup[id(setup)]
 
     def _add(self, setup: Setup, case: Case, verdict: Verdict, *, new: bool) -> None:
         """Count one judged case. ``new`` says that its history was not seen before."""
-        statistics = self.scenarios[-1]
-        self.digest.update(case.digest)
+        statistics = self._current
+        self._digests += int.from_bytes(case.digest, "big")
         self.capped = self.capped or case.run.capped
         if case.idle:
             statistics.idle += 1
-            self.coverage.add(case, new=False)
+            self.coverage.add(setup, case, new=False)
             for violation in verdict.violations:  # of an invariant that asks for what others take no notice of
                 self._sight(setup, case, verdict, violation)
             return
@@ -166,7 +173,7 @@ class Statistics:
         statistics.by_faults[len(case.plan)] += 1
         statistics.fired += case.fired
         statistics.consequential += case.consequential
-        self.coverage.add(case, new=new)
+        self.coverage.add(setup, case, new=new)
         if case.known:
             return
         if new:
@@ -193,7 +200,7 @@ class Statistics:
 
     def _add_drawn(self, setup: Setup, case: Case, verdict: Verdict, *, new: bool) -> None:
         """Count what a random plan showed; it is no part of the plans that were enumerated."""
-        self.digest.update(case.digest)
+        self._digests += int.from_bytes(case.digest, "big")
         self.drawn.add(case, verdict)
         self.struck += len(case.run.fired)
         self.capped = self.capped or case.run.capped
@@ -233,6 +240,11 @@ class Statistics:
         seen.hits += 1
 
     # -- the report's values -----------------------------------------------------------------
+
+    @property
+    def digest(self) -> str:
+        """A hash of all histories, in hexadecimal."""
+        return hashlib.blake2b(str(self._digests).encode(), digest_size=16).hexdigest()
 
     def counts(self) -> PlanCounts:
         parts = [statistics.result().counts for statistics in self.scenarios]

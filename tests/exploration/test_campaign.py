@@ -6,12 +6,14 @@ import itertools
 import os
 import subprocess
 import sys
+from collections import Counter
 
 import pytest
 
 import sagafuzz
 from sagafuzz.adapters.checkout import CHECKOUT
 from sagafuzz.exploration.campaign import Campaign
+from sagafuzz.exploration.events import CaseJudged
 from sagafuzz.exploration.replay import from_text, replay, to_text
 from sagafuzz.exploration.settings import Settings
 from sagafuzz.loading import as_adapter, load
@@ -68,6 +70,22 @@ def test_ten_campaigns_have_one_digest_of_all_histories_whatever_they_hash_by() 
     digests += [process.communicate(timeout=100)[0].decode().strip() for process in started]
     assert len(digests) == 10 and len(set(digests)) == 1
     assert len(digests[0]) == 32
+
+
+def test_every_plan_with_one_fault_comes_before_the_first_with_two() -> None:
+    sizes: list[tuple[str, int]] = []
+
+    def note(event: object) -> None:
+        if isinstance(event, CaseJudged):
+            sizes.append((event.setup.scenario.name, len(event.case.plan)))
+
+    settings = Settings(max_faults=2, examples=0, kinds=("lost-ack",))
+    report = Campaign(load("seed"), settings, listeners=(note,)).run()
+    first_pair = next(place for place, (_, faults) in enumerate(sizes) if faults == 2)
+    assert all(faults == 2 for _, faults in sizes[first_pair:])
+    assert {name for name, faults in sizes[:first_pair]} == {found.scenario.name for found in report.scenarios}
+    by_scenario = {found.scenario.name: found.counts.run + found.counts.idle for found in report.scenarios}
+    assert by_scenario == dict(Counter(name for name, _ in sizes))
 
 
 def test_what_was_not_exercised_is_said() -> None:
