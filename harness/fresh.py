@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import functools
 import importlib
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableSet
 from contextlib import contextmanager
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from importlib.util import spec_from_file_location
-from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any, Final
 
@@ -44,7 +44,7 @@ class Fresh:
 
     def __init__(self, packages: Iterable[str], user: str = "") -> None:
         self._packages: tuple[str, ...] = ()
-        self._tops: frozenset[str] = frozenset()
+        self._within: tuple[str, ...] = ()  # what the names of modules in them begin with
         self._also(packages)
         self._user = user
         self._taken: dict[str, tuple[str, str]] | None = None  # by name, of which attribute of which module each is
@@ -81,7 +81,7 @@ class Fresh:
     def _also(self, packages: Iterable[str]) -> None:
         """Some packages more."""
         self._packages = tuple(dict.fromkeys((*self._packages, *packages)))
-        self._tops = frozenset(package.partition(".")[0] for package in self._packages)
+        self._within = tuple(f"{package}." for package in self._packages)
 
     def renewed(self, thing: Any) -> Any:
         """What a function or class of theirs is now; anything else as it is."""
@@ -94,22 +94,20 @@ class Fresh:
         return found
 
     def _has(self, module: str) -> bool:
-        return any(module == each or module.startswith(f"{each}.") for each in self._packages)
+        return module in self._packages or module.startswith(self._within)
 
     def _found(self) -> dict[str, ModuleType]:
         """Those that are loaded, but for the adapter's own."""
-        return {
-            name: module
-            for name, module in sys.modules.items()
-            if name.partition(".")[0] in self._tops and name != self._user and self._has(name)
-        }
+        near = self._packages  # the rest, thousands of them, is told from these at once
+        names = [name for name in sys.modules if name.startswith(near)]
+        return {name: sys.modules[name] for name in names if name != self._user and self._has(name)}
 
 
 class _Compiled(SourceFileLoader):
     """Loads a module from the code that it had the last time, unless its file has changed since."""
 
     def get_code(self, fullname: str) -> CodeType | None:
-        found = Path(self.path).stat()
+        found = os.stat(self.path)  # noqa: PTH116, a Path takes longer than the rest of it
         return _compiled(fullname, self.path, found.st_mtime_ns, found.st_size)
 
 

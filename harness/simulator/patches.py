@@ -1,7 +1,7 @@
 """The standard library inside code under test: virtual time, repeatable chance, and no way out of the world.
 
 What is replaced stands in tables: `CLOCKS`, `CHANCE` and `WAYS_OUT`; and what is another thing for a service as it is,
-`SOCKETS`, `TLS`, `THREADS` and `DATABASES`. Inside a simulated task the stand-ins answer from the simulation,
+`SOCKETS`, `TLS`, `THREADS`, `DATABASES` and `ABSENT`. Inside a simulated task the stand-ins answer from the simulation,
 everywhere else they are what they were.
 """
 
@@ -16,6 +16,7 @@ from typing import Any, Final, TypeVar
 
 from greenlet import getcurrent
 
+from .absent import ABSENT
 from .chance import CHANCE
 from .clocks import CLOCKS
 from .databases import DATABASES
@@ -34,7 +35,7 @@ _T = TypeVar("_T")
 SPIN_SECONDS: Final = 10.0
 """Real time after which code under test that touches no port is taken to spin."""
 
-_REPLACEMENTS: Final = Replacements(CLOCKS, CHANCE, WAYS_OUT, SOCKETS, TLS, THREADS, DATABASES)
+_REPLACEMENTS: Final = Replacements(CLOCKS, CHANCE, WAYS_OUT, SOCKETS, TLS, THREADS, DATABASES, ABSENT)
 _LOCKS: Final = Replacements(LOCKS)
 """Apart, as locks are taken everywhere: they are in place once a service was run."""
 

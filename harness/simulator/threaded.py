@@ -53,9 +53,10 @@ class Strand:
 class ThreadedKernel(Kernel):
     """A kernel whose tasks are threads. ``held`` has each lock that a task has taken, by its id; ``waiting`` who waits
     for one; ``blocked`` for what each task waits that waits for a lock or a thread, without a limit. ``strands`` are
-    the tasks that asked which thread they are, or were started as one."""
+    the tasks that asked which thread they are, or were started as one. ``absent`` are the modules that were looked for
+    in vain, and where."""
 
-    __slots__ = ("_beside", "_here", "_inside", "_numbers", "blocked", "held", "strands", "waiting")
+    __slots__ = ("_beside", "_here", "_inside", "_numbers", "absent", "blocked", "held", "strands", "waiting")
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
@@ -63,6 +64,7 @@ class ThreadedKernel(Kernel):
         self._beside: dict[Any, Any] = {}  # the thread-locals of whoever drives the run
         self._inside = False
         self._numbers: dict[object, int] = {}
+        self.absent: dict[str, list[str]] = {}
         self.held: dict[int, Held] = {}
         self.waiting: dict[int, Waiters] = {}
         self.blocked: dict[Task, Any] = {}

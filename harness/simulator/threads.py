@@ -12,6 +12,7 @@ import logging
 import queue
 import sys
 import threading
+import traceback
 import weakref
 from collections import deque
 from collections.abc import Callable
@@ -207,6 +208,14 @@ class _Queue:
 _queues: Final[WeakKeyDictionary[Any, _Queue]] = WeakKeyDictionary()
 
 
+def _known(of: Any) -> _Queue:
+    """What is known of a queue."""
+    found = _queues.get(of)
+    if found is None:
+        found = _queues[of] = _Queue()
+    return found
+
+
 def _put_for(known: _Queue, item: Any) -> None:
     task = _task()
     process = task.process if task is not None else None
@@ -249,7 +258,7 @@ def _get(
 ) -> Any:
     if timeout is not None and timeout < 0:
         raise ValueError("'timeout' must be a non-negative number")
-    known = _queues.setdefault(of, _Queue())
+    known = _known(of)
     until_us = None if timeout is None else sim.kernel.now_us + round(timeout * 1e6)
     while True:
         task = sim.task()
@@ -272,14 +281,14 @@ def _get_nowait(sim: Host, original: Callable[..., Any], of: SimpleQueue[Any]) -
 
 
 def _put(sim: Host, original: Callable[..., Any], of: SimpleQueue[Any], item: Any, *args: Any, **options: Any) -> None:
-    known = _queues.setdefault(of, _Queue())
+    known = _known(of)
     _put_for(known, item)
     original(of, item, *args, **options)
     known.waiters.next()
 
 
 def _hand(sim: Host, original: Callable[..., Any], of: queue.Queue[Any], item: Any, *args: Any, **how: Any) -> None:
-    _put_for(_queues.setdefault(of, _Queue()), item)
+    _put_for(_known(of), item)
     original(of, item, *args, **how)
 
 
@@ -288,7 +297,7 @@ def _take(sim: Host, original: Callable[..., Any], of: queue.Queue[Any], *args: 
     if not of.queue:
         _waits(task)
     found = original(of, *args, **how)
-    _taken(_queues.setdefault(of, _Queue()), found)
+    _taken(_known(of), found)
     return found
 
 
@@ -299,6 +308,11 @@ def _log(sim: Host, original: Callable[..., Any], logger: logging.Logger, record
     task = _task()
     if task is None or not task.process.dead:  # who is dead says nothing
         original(logger, record)
+
+
+def _format(sim: Host, original: Callable[..., str], *args: Any, **options: Any) -> str:
+    task = _task()
+    return original(*args, **options) if task is None or not task.process.dead else ""
 
 
 def _made(sim: Host, original: Callable[..., Any], child: greenlet, *args: Any) -> None:
@@ -342,6 +356,7 @@ THREADS: Final = (
     Served(queue.Queue, "put", _hand),
     Served(queue.Queue, "get", _take),
     Served(logging.Logger, "handle", _log),
+    Served(traceback, "format_exc", _format),
     Served(greenlet, "__init__", _made),
     Served(Finalize, "__init__", _finalized),
 )

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import importlib
 import json
 import sqlite3
 import sys
+import traceback
 import warnings
 from collections.abc import Callable
 from importlib.machinery import SourceFileLoader
@@ -172,6 +174,53 @@ def test_a_connection_is_kept_for_the_next_request(monkeypatch: pytest.MonkeyPat
     seen = trial(declared(handler))
     assert seen.answers == ["completed"], seen.of("RAISED")
     assert len(seen.of("ACK")) == 6 and opened == [80, 443]
+
+
+# -- modules that are not there ------------------------------------------------------------------------
+
+
+def test_a_module_that_is_not_there_is_looked_for_once_until_the_path_changes(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "there_later.py").touch()
+    sought: list[str] = []
+
+    class Shelf:
+        def __init__(self, path: str) -> None:
+            if path != "shelf":
+                raise ImportError
+
+        def find_spec(self, name: str, target: object = None) -> None:
+            sought.append(name)
+
+    async def handler(order: str) -> int:
+        for _ in range(3):
+            with pytest.raises(ModuleNotFoundError, match="No module named 'there_later'"):
+                importlib.import_module("there_later")
+        sys.path.append(str(tmp_path))
+        importlib.import_module("there_later")
+        return 200
+
+    monkeypatch.setattr(sys, "path_hooks", [Shelf, *sys.path_hooks])
+    monkeypatch.setattr(sys, "path", [*sys.path, "shelf"])
+    assert trial(declared(handler)).answers == ["completed"]
+    assert sought.count("there_later") == 2
+    del sys.modules["there_later"], sys.path_importer_cache["shelf"]
+
+
+def test_what_ends_with_its_process_formats_no_traceback() -> None:
+    said: list[str] = []
+
+    async def handler(order: str) -> int:
+        try:
+            await asyncio.get_running_loop().create_future()
+        except BaseException:
+            said.append(traceback.format_exc())
+            raise
+        return 200
+
+    trial(declared(handler))
+    assert said == [""]
 
 
 # -- what is refused ----------------------------------------------------------------------------------
