@@ -320,7 +320,7 @@ class History:
         return cls(
             saga=read.saga,
             sagas=read.sagas,
-            rows=tuple(_row_from_json(line, n) for n, line in enumerate(lines[1:], 2) if line),
+            rows=tuple(row_from_line(line, n) for n, line in enumerate(lines[1:], 2) if line),
             fired=read.fired,
             adapter=read.adapter,
             scenario=read.scenario,
@@ -368,7 +368,8 @@ def _event_to_json(event: Event) -> dict[str, Any]:
     return fields
 
 
-def _row_from_json(line: str, number: int) -> Row:
+def row_from_line(line: str, number: int) -> Row:
+    """The event of a line of `History.to_ndjson`. Raises UsageError, which names the line by its number."""
     data = _json_object(line, f"line {number} of the history")
     kind: Any = data.get("kind")
     if not isinstance(kind, str) or kind not in DATA_FIELDS:

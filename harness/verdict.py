@@ -338,13 +338,25 @@ class Discovery:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Recorded:
+    """Histories from elsewhere that were judged: the names of their ``files``, how many ``events`` they tell of how
+    many ``sagas``, and how many of these are ``open``: the record ends before they do."""
+
+    files: tuple[str, ...]
+    events: int
+    sagas: int
+    open: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
 class Report:
     """Everything a campaign has to say. ``complete`` is False where it was interrupted. ``kinds`` are those it was
     limited to (none: to no choice of them); ``source`` is a hash of the file that holds the adapter, "" for none;
     ``live`` says that real processes ran, not the simulator; then ``engine`` is what the system calls itself, and
     ``packages`` the name and version of each that is installed for Python workers. ``advice`` is what
     `sagafuzz doctor` says of the adapter: it changes no verdict. ``definition`` is the saga under test, ``discovery``
-    how much was known when, ever sparser, with all jumps."""
+    how much was known when, ever sparser, with all jumps. ``recorded`` is what was read where nothing was run, but
+    histories from elsewhere judged."""
 
     adapter: str
     spec: str
@@ -376,11 +388,17 @@ class Report:
     packages: tuple[tuple[str, str], ...] = ()
     definition: Saga | None = None
     discovery: tuple[Discovery, ...] = ()
+    recorded: Recorded | None = None
 
     def __post_init__(self) -> None:
         """Whatever is called consistent was exercised: each scenario asked, completed without a fault unless it is not
-        meant to, and faults were injected. InternalError where that is not so."""
+        meant to, and faults were injected; of a record, that an invariant was checked. InternalError where that is not
+        so."""
         if self.verdict != CONSISTENT:
+            return
+        if self.recorded is not None:
+            if not any(result.checked for result in self.invariants):
+                raise InternalError(f"{self.adapter} was about to be called consistent although nothing was checked")
             return
         idle = [found.scenario.name for found in self.scenarios if not (found.sends and found.completes)]
         if idle or not self.injected:
@@ -401,6 +419,8 @@ class Report:
 
 def exhaustive_claim(report: Report) -> str:
     """What the plans say of a consistent and complete campaign: a statement about the model."""
+    if report.recorded is not None:
+        return f"no violation in {_read(report.recorded)}: a statement about what the record shows"
     counts = report.counts
     kinds = len({cell.kind for cell in report.coverage if cell.planned})
     of_kinds = f" of {_plural(kinds, 'kind')}" if kinds else ""
@@ -445,6 +465,10 @@ def _unseen(unseen: Unseen) -> str:
         f"of them seen once: Good and Turing estimate the chance that the next run shows a new one at "
         f"{unseen.next_new:.2g} (f1/N)"
     )
+
+
+def _read(recorded: Recorded) -> str:
+    return f"{_plural(recorded.sagas, 'saga')} of {_plural(recorded.events, 'recorded event')}"
 
 
 def _plural(count: int, noun: str) -> str:

@@ -26,19 +26,29 @@ def write_report(report: Report, folder: Path) -> None:
         write_file(folder / certificate.CERTIFICATE_FILE, certificate.to_text(report))
     else:
         (folder / certificate.CERTIFICATE_FILE).unlink(missing_ok=True)
-    wanted = {finding.replay for finding in report.findings}
+    wanted = {name for finding in report.findings for name in (finding.replay, history_file(finding.id))}
     for stale in (*folder.glob("F-*.json"), *folder.glob("F-*.ndjson")):
-        if stale.with_suffix(".json").name not in wanted:
+        if stale.name not in wanted:
             stale.unlink()
     for finding in report.findings:
-        write_file(folder / finding.replay, to_text(finding, report.spec))
-        write_file((folder / finding.replay).with_suffix(".ndjson"), finding.history.to_ndjson())
+        if finding.replay:
+            write_file(folder / finding.replay, to_text(finding, report.spec))
+        write_file(folder / history_file(finding.id), finding.history.to_ndjson())
+
+
+def history_file(id: str) -> str:
+    """The name of the file with the history of a finding in the folder of its report."""
+    return f"{id}.ndjson"
 
 
 def with_paths(report: Report, folder: Path) -> Report:
     """For people: replay files as one can name them from here."""
     return replace(
-        report, findings=tuple(replace(finding, replay=str(folder / finding.replay)) for finding in report.findings)
+        report,
+        findings=tuple(
+            replace(finding, replay=str(folder / finding.replay)) if finding.replay else finding
+            for finding in report.findings
+        ),
     )
 
 

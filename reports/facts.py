@@ -20,6 +20,7 @@ from ..verdict import (
     PlanCounts,
     RandomPlans,
     RandomResult,
+    Recorded,
     Report,
     exhaustive_claim,
     random_claims,
@@ -37,6 +38,7 @@ SENTENCE_COLUMNS: Final = 300
 LIST_COLUMNS: Final = 800
 REASON_COLUMNS: Final = 800
 REASONS_SHOWN: Final = 10
+FILES_SHOWN: Final = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +62,9 @@ class Others:
     name: str
     findings: tuple[Finding, ...]
 
+
+LOOK_INTO: Final = "look at what was not exercised: it says what the record would have to show"
+"""The same of a record."""
 
 LOOK_AT: Final = "look at what was not exercised, and at what sagafuzz doctor says of the adapter"
 """Where the cause of an inconclusive verdict is to be found, beside what its reasons say."""
@@ -86,6 +91,13 @@ def why(report: Report) -> list[str]:
     return said
 
 
+def look_at(report: Report) -> str:
+    """Where the cause is to be found of a verdict that is inconclusive; "" for another."""
+    if report.verdict != INCONCLUSIVE:
+        return ""
+    return LOOK_AT if report.recorded is None else LOOK_INTO
+
+
 def statements(report: Report) -> list[str]:
     """What the verdict rests on: first what limits it, then what was found or searched; last advice."""
     said: list[str] = []
@@ -104,7 +116,7 @@ def statements(report: Report) -> list[str]:
     if len(given) > REASONS_SHOWN:
         said.append(f"note: {plural(len(given) - REASONS_SHOWN, 'more reason')}, in report.json")
     if report.verdict == INCONCLUSIVE:
-        said.append(LOOK_AT)
+        said.append(look_at(report))
     if wrong := wrong_answers(report):
         said.append(wrong)
     if report.verdict == VIOLATED:
@@ -147,7 +159,9 @@ def _accepted(report: Report) -> str:
 
 def scenario_table(report: Report) -> Table:
     """Plans, distinct histories and distinct outcomes of each scenario, and of all. An outcome is what the
-    clients were told, saga by saga."""
+    clients were told, saga by saga. Of a record, what was read."""
+    if report.recorded is not None:
+        return _record_table(report.recorded)
     rows = [
         (clean(result.scenario.name, 28), *_counts(result.counts, len(result.outcomes))) for result in report.scenarios
     ]
@@ -161,13 +175,27 @@ def scenario_table(report: Report) -> Table:
     )
 
 
+def _record_table(recorded: Recorded) -> Table:
+    files = ", ".join(clean(file, 40) for file in recorded.files[:FILES_SHOWN])
+    more = f" and {len(recorded.files) - FILES_SHOWN:,} more" if len(recorded.files) > FILES_SHOWN else ""
+    numbers = (recorded.events, recorded.sagas, recorded.open)
+    return Table(
+        headers=("record", "events", "sagas", "without an end"),
+        rows=((files + more, *(f"{number:,}" for number in numbers)),),
+        numbers=frozenset({1, 2, 3}),
+    )
+
+
 def _counts(counts: PlanCounts, outcomes: int) -> tuple[str, ...]:
     numbers = (counts.planned, counts.run, counts.fired, counts.consequential, counts.histories, outcomes)
     return tuple(f"{number:,}" for number in numbers)
 
 
 def run_notes(report: Report) -> list[str]:
-    """How many plans had how many faults, what the clients were told, and what the state machine did."""
+    """How many plans had how many faults, what the clients were told, and what the state machine did; none of these
+    where nothing was run."""
+    if report.recorded is not None:
+        return ["nothing was run: this is what the record shows"]
     notes = []
     if report.counts.by_faults:
         parts = [f"{count:,} with {plural(n, 'fault')}" for n, count in enumerate(report.counts.by_faults)]
@@ -289,6 +317,8 @@ def title(report: Report, finding: Finding) -> str:
 def shrunk(finding: Finding) -> str:
     """From how many events and faults to how many, and in which scenario."""
     events = len(finding.history.rows)
+    if is_recorded(finding):
+        return f"{plural(events, 'event')} of the record; {plural(finding.hits, 'history')} shows it"
     if finding.plan is None:
         rules = plural(len(finding.actions), "rule")
         size = f"found by the state machine and shrunk to {rules}, {plural(events, 'event')}"
@@ -298,6 +328,11 @@ def shrunk(finding: Finding) -> str:
         size = ("shrunk " if any(part.startswith("from") for part in parts) else "") + ", ".join(parts)
     seen = f"; shown by {plural(finding.hits, 'schedule')}" if finding.plan is not None else ""
     return f"{size}; scenario {clean(finding.scenario.name, NAME_COLUMNS)}{seen}"
+
+
+def is_recorded(finding: Finding) -> bool:
+    """True if a record shows it: neither a plan nor a program does."""
+    return finding.plan is None and not finding.actions
 
 
 def _fewer(first: int, now: int, noun: str) -> str:

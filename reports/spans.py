@@ -7,6 +7,7 @@ from typing import Final, Literal, TypeAlias
 
 from .. import history as h
 from ..history import Event, History
+from ..saga import DIRECTION_NAMES, split
 from .clean import clean
 from .strikes import struck_rows
 
@@ -24,7 +25,9 @@ _INSTANTS: Final = frozenset(
 @dataclass(frozen=True, kw_only=True)
 class Span:
     """From ``start_us`` to ``end_us`` in ``process``. ``parent`` is the number of the span that caused it, -1 for
-    none; ``result`` is how it ended, "open" where it did not; ``bad`` says that this is no success."""
+    none; ``result`` is how it ended, "open" where it did not; ``bad`` says that this is no success. ``effect`` says
+    whether a delivery changed anything, None where that is not known; ``amount`` is what a request asks for, of a step
+    whose effects add up, and ``actor`` who sent it, where that is somebody beside the orchestrator."""
 
     number: int
     parent: int
@@ -38,6 +41,11 @@ class Span:
     bad: bool
     attempt: int = 0
     key: str = ""
+    step: str = ""
+    direction: str = ""
+    effect: bool | None = None
+    amount: int | float | None = None
+    actor: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,9 +69,12 @@ class _Open:
     end_us: int
     result: str = "open"
     bad: bool = True
+    effect: bool | None = None
+    amount: int | float | None = None
+    actor: str = ""
 
-    def close(self, t_us: int, result: str, *, bad: bool) -> None:
-        self.end_us, self.result, self.bad = t_us, result, bad
+    def close(self, t_us: int, result: str, *, bad: bool, effect: bool | None = None) -> None:
+        self.end_us, self.result, self.bad, self.effect = t_us, result, bad, effect
 
     def span(self) -> Span:
         return Span(
@@ -79,6 +90,11 @@ class _Open:
             bad=self.bad,
             attempt=self.event.attempt,
             key=clean(self.event.key or "", NAME_COLUMNS),
+            step=clean(self.event.step, NAME_COLUMNS),
+            direction=DIRECTION_NAMES.get(self.event.direction, ""),
+            effect=self.effect,
+            amount=self.amount,
+            actor=clean(self.actor, NAME_COLUMNS),
         )
 
 
@@ -103,18 +119,29 @@ class _Reader:
         elif kind == h.SEND:
             parent = self.sagas.get(event.saga)
             name = event.asks
-            self.requests[msg] = self._open(event, "request", name, parent.number if parent else -1)
+            sent = self.requests[msg] = self._open(event, "request", name, parent.number if parent else -1)
+            sent.actor = event.process if event.process in self.history.actors else ""
+            sent.amount = self._amount(event)
         elif kind == h.DELIVER and msg in self.requests:
             cause = self.requests[msg]
             self.deliveries[msg] = self._open(event, "delivery", cause.name, cause.number)
         elif kind in _HANDLED and msg in self.deliveries:
             result = _HANDLED[kind] if kind != h.APPLY or event.get("effective") else "no effect"
-            self.deliveries[msg].close(event.t_us, result, bad=kind != h.APPLY)
+            effect = bool(event.get("effective")) if kind == h.APPLY else None
+            self.deliveries[msg].close(event.t_us, result, bad=kind != h.APPLY, effect=effect)
         elif kind in _ANSWERED and msg in self.requests:
             answer = str(event.get("answer")) if kind == h.ACK else "timeout, outcome unknown"
             self.requests[msg].close(event.t_us, answer, bad=answer != "ok")
         if kind in _INSTANTS:
             self.instants.append(self._instant(event.t_us, f"{kind} {' '.join(map(str, event.data))}", event))
+
+    def _amount(self, event: Event) -> int | float | None:
+        """How much a request asks for, where its step says which field tells that."""
+        step = self.history.known.by_name.get(split(event.step)[0])
+        if step is None or step.amount is None:
+            return None
+        found = dict(event.get("payload") or ()).get(step.amount)
+        return found if isinstance(found, (int, float)) else None
 
     def _open(self, event: Event, role: Role, name: str, parent: int) -> _Open:
         opened = _Open(len(self.spans), parent, role, name, event, event.process, self.last_us)

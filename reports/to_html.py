@@ -163,7 +163,16 @@ def _picture(content: Diagram, id: str, title: str, caption: str) -> Picture:
 
 
 def _numbers(report: Report) -> Iterable[tuple[str, str]]:
-    """What stands beside the verdict: how much was tried."""
+    """What stands beside the verdict: how much was tried, or read."""
+    holds = sum(result.status == HOLDS for result in report.invariants)
+    idle = sum(result.status == NOT_EXERCISED for result in report.invariants)
+    invariants = f"{holds:,} hold, {idle:,} not exercised, of {len(report.invariants):,}"
+    if report.recorded is not None:
+        yield "Findings", f"{len(report.findings):,}"
+        yield "Recorded", f"{plural(report.recorded.events, 'event')} of {plural(report.recorded.sagas, 'saga')}"
+        yield "Without an end", f"{report.recorded.open:,}"
+        yield "Invariants", invariants
+        return
     counts = report.counts
     planned = [cell for cell in report.coverage if cell.planned]
     kinds = {cell.kind for cell in planned}
@@ -176,9 +185,7 @@ def _numbers(report: Report) -> Iterable[tuple[str, str]]:
     yield "Every fault struck", f"in {counts.fired:,} of {plural(counts.run, 'plan')}"
     yield "Distinct histories", f"{counts.histories:,}"
     yield "Kinds of faults", f"{len(fired):,} fired of {len(kinds):,} planned"
-    holds = sum(result.status == HOLDS for result in report.invariants)
-    idle = sum(result.status == NOT_EXERCISED for result in report.invariants)
-    yield "Invariants", f"{holds:,} hold, {idle:,} not exercised, of {len(report.invariants):,}"
+    yield "Invariants", invariants
 
 
 @functools.cache

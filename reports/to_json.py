@@ -11,7 +11,6 @@ from typing import Any
 from ..plain import to_brief, to_plain
 from ..saga import Saga
 from ..verdict import (
-    INCONCLUSIVE,
     REPORT_VERSION,
     Cell,
     Coverage,
@@ -52,7 +51,7 @@ def to_value(report: Report) -> dict[str, Any]:
         "verdict": report.verdict,
         "complete": report.complete,
         "reasons": facts.why(report),
-        "look_at": facts.LOOK_AT if report.verdict == INCONCLUSIVE else "",
+        "look_at": facts.look_at(report),
         "nondeterministic": report.nondeterministic,
         "max_faults": report.max_faults,
         "seed": report.seed,
@@ -71,6 +70,7 @@ def to_value(report: Report) -> dict[str, Any]:
         "kinds": list(report.kinds),
         "not_exercised": list(report.not_exercised),
         **({"advice": list(report.advice)} if report.advice else {}),
+        **({"recorded": to_plain(report.recorded)} if report.recorded is not None else {}),
         "discovery": [[point.plans, point.histories, point.violations] for point in report.discovery],
     }
 

@@ -85,20 +85,41 @@ def _otlp(history: History, span: Span) -> dict[str, Any]:
         "kind": _KINDS[span.role],
         "startTimeUnixNano": str(span.start_us * 1_000),
         "endTimeUnixNano": str(span.end_us * 1_000),
-        "attributes": _attributes(
-            {"saga.id": span.saga, "saga.attempt": span.attempt, "saga.key": span.key, "saga.result": span.result}
-        ),
+        "attributes": _attributes(_said(span)),
         "events": [],
         "status": {"code": _ERROR, "message": span.result} if span.bad else {},
     }
 
 
-def _attributes(values: Mapping[str, str | int]) -> list[dict[str, Any]]:
-    return [
-        {"key": name, "value": {"intValue": str(value)} if isinstance(value, int) else {"stringValue": value}}
-        for name, value in values.items()
-        if value not in ("", 0)
-    ]
+_RESULTS: Final = {"rejected": "refused", "failed": "error", "timeout, outcome unknown": "timeout"}
+_ANSWERS: Final = frozenset({"ok", "refused", "error", "timeout"})
+
+
+def _said(span: Span) -> dict[str, str | int | float | None]:
+    """What the span tells of the saga, by the names that `sagafuzz check` reads."""
+    about: dict[str, Any] = {"saga.id": span.saga, "saga.attempt": span.attempt or None, "saga.key": span.key}
+    if span.role == "saga":
+        return {**about, "saga.outcome": span.result if span.result != "open" else ""}
+    result = _RESULTS.get(span.result, span.result)
+    known: dict[str, str | int | float | None] = {
+        "saga.result": result if result in _ANSWERS else "",
+        "saga.effect": span.effect,
+        "saga.amount": span.amount,
+        "saga.actor": span.actor,
+    }
+    return {**about, "saga.step": span.step, "saga.direction": span.direction, **known}
+
+
+def _attributes(values: Mapping[str, str | int | float | None]) -> list[dict[str, Any]]:
+    return [{"key": name, "value": _value(value)} for name, value in values.items() if value not in ("", None)]
+
+
+def _value(value: object) -> dict[str, Any]:
+    if isinstance(value, bool):
+        return {"boolValue": value}
+    if isinstance(value, float):
+        return {"doubleValue": value}
+    return {"intValue": str(value)} if isinstance(value, int) else {"stringValue": value}
 
 
 def _id(history: History, what: str, of: object, size: int) -> str:

@@ -34,6 +34,7 @@ PLACES: Final[Mapping[str, str]] = {
     "diff": "diffing",
     "merge": "sharding",
     "report": "storing",
+    "check": "checking",
     "replay": "replaying",
     "verify": "verifying",
     "explain": "explaining",

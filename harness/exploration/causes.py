@@ -33,8 +33,9 @@ def culprits_of(saga: Saga, kinds: Sequence[str], sites: Sequence[Site]) -> str:
     return " and ".join(told)
 
 
-def cause_of(facts: Facts, violation: Violation, culprits: str, catalogue: Catalogue) -> Usual:
-    """What brings it out, in which call, what the run shows of it and what usually causes that; and the repair."""
+def cause_of(facts: Facts, violation: Violation, culprits: str | None, catalogue: Catalogue) -> Usual:
+    """What brings it out, in which call, what the run shows of it and what usually causes that; and the repair.
+    ``culprits`` are the faults in words, None where nobody knows of any."""
     words, shown = _evidence(facts, violation)
     entry = catalogue.by_id.get(violation.invariant)
     usual = shown or (entry.usual(violation.anomaly) if entry else Usual(cause="unknown", repair=""))
@@ -42,6 +43,8 @@ def cause_of(facts: Facts, violation: Violation, culprits: str, catalogue: Catal
     if culprits:
         opening = f"{culprits} {'bring' if ' and ' in culprits else 'brings'} it out"
         opening += f" in {where}" if where and where not in culprits else ""
+    elif culprits is None:
+        opening = f"it happened{f' in {where}' if where else ''}"
     else:
         opening = f"it happens without a fault{f', in {where}' if where else ''}"
     said = f"{opening}, {words}" if words else opening

@@ -117,7 +117,8 @@ FORM: Final = FileForm(
 
 def certifies(report: Report) -> bool:
     """True if a report is worth a certificate: consistent, searched to the end, and such that it can be repeated."""
-    return report.verdict == CONSISTENT and report.complete and not report.live
+    searched = report.recorded is None and not report.live
+    return report.verdict == CONSISTENT and report.complete and searched
 
 
 def to_text(report: Report) -> str:

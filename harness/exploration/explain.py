@@ -12,7 +12,7 @@ from ..errors import UsageError
 from ..faults import Fault, Plan, Site, given_way
 from ..frames import Caller
 from ..history import Event, History, Row
-from ..invariants import Catalogue, check
+from ..invariants import OURS, Catalogue, check
 from ..invariants.facts import COMPENSATED, COMPLETED, Facts, SagaFacts
 from ..invariants.parts import excess, excused, spelled
 from ..saga import ANY, COMPENSATION, FORWARD, Saga, Step
@@ -110,6 +110,14 @@ def explain_program(
     names = dict.fromkeys("a slow answer" if actions[i][0] == "advance" else actions[i][0] for i in faulty)
     culprits = " and ".join(names).replace("_", " ")
     return _explanation(violation, history, tuple(removed), near, culprits, setup.catalogue)
+
+
+def explain_record(violation: Violation, history: History) -> Explanation:
+    """Explain the violation that a history from elsewhere shows: nothing can be run beside it."""
+    facts = Facts(history)
+    found = cause_of(facts, violation, None, OURS)
+    steps, states = tuple(_columns(facts)), tuple(_states(_by_then(facts, violation), violation))
+    return Explanation(steps=steps, states=states, cause=found.cause, repair=found.repair)
 
 
 def _explanation(

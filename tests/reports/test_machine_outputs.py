@@ -182,14 +182,14 @@ def test_otlp_is_what_a_collector_takes(make: SimpleNamespace, real: Report, hos
 def test_otlp_tells_a_lost_answer_from_a_second_effect(make: SimpleNamespace) -> None:
     data = json.loads(SCHEDULES["otlp"].render(make.lost_ack()))
     told = {
-        (r["resource"]["attributes"][0]["value"]["stringValue"], span["name"], attribute["value"]["stringValue"])
+        (r["resource"]["attributes"][0]["value"]["stringValue"], span["name"], attribute["key"], value)
         for r in data["resourceSpans"]
         for span in r["scopeSpans"][0]["spans"]
         for attribute in span["attributes"]
-        if attribute["key"] == "saga.result"
+        for value in attribute["value"].values()
     }
-    assert ("orchestrator", "payment.charge", "timeout, outcome unknown") in told
-    assert ("payment", "payment.charge", "applied") in told
+    assert ("orchestrator", "payment.charge", "saga.result", "timeout") in told
+    assert ("payment", "payment.charge", "saga.effect", True) in told
 
 
 def test_a_chrome_trace_is_whole(make: SimpleNamespace, real: Report, hostile: Report) -> None:
