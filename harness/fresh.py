@@ -36,6 +36,12 @@ _IN_ORDER: Final = (
 _POOLS: Final = {"kombu.pools": ("connections", "producers")}
 """Tables of connections that a library keeps for its process, by module: kombu empties them itself after a fork."""
 
+_DEFAULTS: Final = {"boto3": "DEFAULT_SESSION"}
+"""What a library makes for its process when it is first asked for it, by module."""
+
+ANEW: Final = set[str]()
+"""The modules that are being loaded anew."""
+
 _CACHE: Final = type(functools.cache(lambda: None))
 
 
@@ -139,9 +145,11 @@ def _known(modules: Mapping[str, ModuleType]) -> Iterator[None]:
     """Meanwhile the modules of these names are found where they were."""
     finder = _Finder({name: module.__spec__ for name, module in modules.items() if module.__spec__ is not None})
     sys.meta_path.insert(0, finder)
+    ANEW.update(modules)
     try:
         yield
     finally:
+        ANEW.difference_update(modules)
         sys.meta_path.remove(finder)
 
 
@@ -195,6 +203,9 @@ def as_at_the_start() -> None:
         if name in sys.modules:
             for table in tables:
                 getattr(sys.modules[name], table).clear()
+    for name, default in _DEFAULTS.items():
+        if name in sys.modules:
+            setattr(sys.modules[name], default, None)
     for name in _IN_ORDER:
         if name.partition(".")[0] in sys.modules:
             vars(importlib.import_module(name))["set"] = InOrder

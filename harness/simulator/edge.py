@@ -1,6 +1,6 @@
 """Where HTTP/1.1 enters the simulated network: the servers that a service asks. A request becomes one of
 `Network.request`, so that every fault strikes it; its answer becomes a response. What speaks Redis's protocol goes to
-`resp`, what speaks PostgreSQL's to `postgres`.
+`resp`, what speaks PostgreSQL's to `postgres`, what asks for a queue of Amazon's to `sqs`.
 
 Each connection takes one request after the other. What the client does not read, or hangs up on, it has not been told.
 """
@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import socket
 import weakref
+from collections.abc import Callable
 from functools import partial
 from importlib import import_module
 from typing import Any, Final, NoReturn
@@ -34,6 +35,10 @@ HERE: Final = "10.8.0.1"
 
 _FIRST_PORT: Final = 40_000
 _FIRST_NUMBER: Final = 1_000_000
+_SQS: Final = "AmazonSQS."
+_METADATA: Final = "169.254.169.254"
+"""Whom a machine of Amazon's asks for its credentials, where nobody has given it any."""
+
 FAILED: Final = 503
 """The status of an answer that says neither yes nor no."""
 
@@ -89,23 +94,24 @@ class Edges:
         if not end.buffer:
             end.close()
         elif end.buffer[:1] == BEGINS:
-            end.on_change = self._redis().connected(self.host, self.process, end, name, port)
+            redis = self.server("resp", "Redis", "service-redis")
+            end.on_change = redis.connected(self.host, self.process, end, name, port)
             end.on_change()
         elif speaks(end.buffer):
             Talk(self, end, name, port).heard()
         else:
             Conversation(self, end, name, port).heard()
 
-    def _redis(self) -> Any:
-        """The module that serves clients of Redis."""
+    def server(self, module: str, whom: str, extra: str) -> Any:
+        """The module of a server that is not installed with sagafuzz itself."""
         running = enter(None)  # what is imported is no doing of the run
         try:
-            return import_module(".resp", __package__)
+            return import_module(f".{module}", __package__)
         except ModuleNotFoundError as error:
             missing = error.name
         finally:
             enter(running)
-        return self.refuse(f"speaks with Redis, for which {missing} is needed", "pip install 'sagafuzz[service-redis]'")
+        return self.refuse(f"speaks with {whom}, for which {missing} is needed", f"pip install 'sagafuzz[{extra}]'")
 
     def refuse(self, does: str, instead: str) -> NoReturn:
         """End the run: the user's code does what it cannot, and what is to be done in its place is said."""
@@ -158,6 +164,7 @@ class Conversation:
         self._request: Any = None
         self._body = bytearray()
         self._asked: Message | None = None  # the request whose answer is awaited
+        self._leave: Callable[[], None] | None = None  # what else is awaited, and how not to do so any more
         self._used = False  # whether it has had an answer before
         end.on_change = self.heard
 
@@ -169,6 +176,8 @@ class Conversation:
             end.close()
             if asked is not None:
                 self._edges.network.give_up(asked)
+            if self._leave is not None:
+                self._leave()
             return
         self._http.receive_data(bytes(end.buffer))
         end.buffer.clear()
@@ -208,6 +217,10 @@ class Conversation:
             bytes(self._body),
         )
         operation = service.operation(asked)
+        if operation is None and (self._name == _METADATA or asked.headers.get("x-amz-target", "").startswith(_SQS)):
+            sqs = edges.server("sqs", "SQS", "service-sqs")
+            self._leave = sqs.ask(edges.host, edges.process, asked, self._told)
+            return
         if operation is None:
             text = edges.line(f"asks {asked.line}, which no route names", f'add to http={{...}}: "{asked.route}": "…"')
             edges.host.refuse(Unrouted(text, asked, calling(edges.host).words))
@@ -246,6 +259,14 @@ class Conversation:
             self._send(error.told)
         else:
             self._send(self._answer(REJECTED if isinstance(error, Rejected) else ERROR, str(error)))
+
+    def _told(self, answer: Answer | None) -> None:
+        """What a server of the world says that is no participant."""
+        self._leave = None
+        if answer is None:
+            self._end.reset()
+        else:
+            self._send(answer)
 
     def _reset(self, asked: Message, broken: Broken) -> None:
         self._end.reset()

@@ -1,8 +1,8 @@
 """The standard library inside code under test: virtual time, repeatable chance, and no way out of the world.
 
 What is replaced stands in tables: `CLOCKS`, `CHANCE` and `WAYS_OUT`; and what is another thing for a service as it is,
-`SOCKETS`, `TLS`, `THREADS`, `DATABASES` and `ABSENT`. Inside a simulated task the stand-ins answer from the simulation,
-everywhere else they are what they were.
+`SOCKETS`, `TLS`, `THREADS`, `DATABASES`, `ABSENT` and `LIBRARIES`. Inside a simulated task the stand-ins answer from
+the simulation, everywhere else they are what they were.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from .host import Host
 from .inside import enter, simulation
 from .kernel import Spinning
 from .leaving import WAYS_OUT, drivers
+from .libraries import LIBRARIES
 from .locks import LOCKS, locks_in_place, renew_conditions
 from .replacing import Replacements
 from .sockets import SOCKETS
@@ -35,7 +36,7 @@ _T = TypeVar("_T")
 SPIN_SECONDS: Final = 10.0
 """Real time after which code under test that touches no port is taken to spin."""
 
-_REPLACEMENTS: Final = Replacements(CLOCKS, CHANCE, WAYS_OUT, SOCKETS, TLS, THREADS, DATABASES, ABSENT)
+_REPLACEMENTS: Final = Replacements(CLOCKS, CHANCE, WAYS_OUT, SOCKETS, TLS, THREADS, DATABASES, ABSENT, LIBRARIES)
 _LOCKS: Final = Replacements(LOCKS)
 """Apart, as locks are taken everywhere: they are in place once a service was run."""
 

@@ -208,6 +208,10 @@ def _before_others_look() -> None:
 # -- who took one by name before -----------------------------------------------------------------
 
 
+_BY_DEFAULT: Final = ("botocore.retries.standard",)
+"""Modules of libraries that have one as an argument by default."""
+
+
 def _replace_references(originals: dict[int, Any], methods: set[tuple[type, str]]) -> None:
     """Give the stand-in to those who hold an original: modules that are not the standard library's, and in the user's
     own also classes, arguments by default, closures and fields."""
@@ -229,7 +233,7 @@ def _replace_references(originals: dict[int, Any], methods: set[tuple[type, str]
         if values is None:
             continue
         _in_attributes(module, values, other)
-        if is_own(getattr(module, "__file__", None) or "<"):
+        if name in _BY_DEFAULT or is_own(getattr(module, "__file__", None) or "<"):
             for thing in _things(values, name, set()):
                 _in_thing(thing, other)
 

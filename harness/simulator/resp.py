@@ -6,8 +6,7 @@ change is none, so that a consumer may poll. Where the store fails, the connecti
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any, Final
 
 import lupa  # noqa: F401, without which fakeredis knows no scripts, and so redis-py no locks
@@ -17,7 +16,6 @@ from fakeredis._helpers import NoResponse, SimpleError, SimpleString
 from fakeredis._socket._fakesocket import FakeSocket
 from fakeredis._socket._resp import extract_command
 from fakeredis.model._command_info import is_write_command
-from greenlet import getcurrent
 from redis.asyncio.connection import AbstractConnection
 
 from ..ports import StoreUnavailable
@@ -30,6 +28,7 @@ from .kernel import Task
 from .parking import expect
 from .redis_names import about, named, subject
 from .redis_state import Kept, keep, put_back
+from .server_code import serving
 from .store import durable_write
 from .streams import NetLoop
 from .threads import works_for
@@ -73,19 +72,6 @@ def connected(host: Host, process: Incarnation, end: End, name: str, port: int) 
     if server is None:
         server = servers[name, port] = Server(host, name)
     return Conversation(server, process, end).heard
-
-
-@contextmanager
-def serving(host: Host) -> Iterator[None]:
-    """Code of the server runs: it has the time and the chance of the run, and no process knows of them by that."""
-    kernel, read = host.kernel, (host.clock_read, host.time_read)
-    before = (kernel.current, kernel.handler, kernel.handler_delay_us)
-    kernel.current, kernel.handler, kernel.handler_delay_us = None, getcurrent(), 0
-    try:
-        yield
-    finally:
-        kernel.current, kernel.handler, kernel.handler_delay_us = before
-        host.clock_read, host.time_read = read
 
 
 class Server:

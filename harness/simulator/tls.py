@@ -79,6 +79,8 @@ def _wrap_bio(
 
 
 def _wrap_socket(sim: Host, original: Callable[..., Any], context: Any, sock: Any, *_: Any, **__: Any) -> Any:
+    if context.verify_mode is not ssl.CERT_NONE:  # else urllib3 would look for a name in the certificate, as for boto3
+        context.check_hostname = True
     return sock
 
 

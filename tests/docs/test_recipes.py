@@ -31,6 +31,7 @@ RECIPES = {
     "apps_shop": "apps_adapter.py:Shop",
     "streams_sales": "streams_adapter.py:Sales",
     "celery_sales": "celery_adapter.py:Sales",
+    "sqs_sales": "sqs_adapter.py:Sales",
 }
 """The module of each service, and its adapter."""
 
@@ -43,6 +44,9 @@ OF_ORCHESTRATORS = (
     "reject",
 )
 KINDS = (*OF_ORCHESTRATORS, "participant-crash-before-commit", "participant-crash-after-commit")
+
+SELLS = '                sell(message["Body"])\n'
+DELETES = '                sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])\n'
 
 BUGS = {
     "asyncpg_hires": (('"undoing" if reserved else "failed"', '"failed"', "I5"),),
@@ -60,6 +64,7 @@ BUGS = {
             "I13",
         ),
     ),
+    "sqs_sales": ((f"{SELLS}{DELETES}", f"{DELETES}{SELLS}", "I13"),),
 }
 """What is written instead of what in a service, and which invariant tells of it."""
 
@@ -81,7 +86,7 @@ def search(folder: Path, spec: str, scenario: str) -> Report:
         return Campaign(adapter, Settings(max_faults=1, examples=0, scenarios=chosen, kinds=KINDS)).run()
 
 
-SLOW = ("celery_sales", "streams_sales")
+SLOW = ("celery_sales", "sqs_sales", "streams_sales")
 """Those whose searches take many seconds: where a message is lost, a run waits for it for long."""
 
 
