@@ -45,7 +45,7 @@ def consumed(handle: Callable[[str, Callable[[], object]], object], *faults: str
 
     def consume() -> None:
         sqs, queue = queue_of()
-        while True:
+        for _ in range(6):  # for two minutes, which is as long as anything takes here
             for message in sqs.receive_message(QueueUrl=queue, WaitTimeSeconds=20).get("Messages", ()):
                 receipt = message["ReceiptHandle"]
                 handle(
