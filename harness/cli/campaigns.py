@@ -28,6 +28,7 @@ from ..writing import folder_name, make_folder, with_paths, write_file, write_re
 from .arguments import ADAPTER
 from .concluding import baseline_option, conclude, exit_code, judged_today, known_findings
 from .console import say, tell_host
+from .planning import run_plan
 from .searching import How, keep_report_in, search
 from .sharding import conclude_shard
 
@@ -143,10 +144,13 @@ def _options(command: Any) -> Any:
 
 @click.command(short_help="Search one adapter, deterministically: for CI.")
 @click.argument("adapter", type=ADAPTER)
+@click.option("--plan", metavar="FAULTS", help="Run this plan alone and show what happens, failing or not.")
 @baseline_option
 @shard_option
 @_options
-def run(adapter: str, report_dir: Path, baseline: Path | None, shard: str | None, **options: Any) -> int:
+def run(
+    adapter: str, report_dir: Path, plan: str | None, baseline: Path | None, shard: str | None, **options: Any
+) -> int:
     """Search ADAPTER: every plan to K faults, then random examples. Deterministic, for CI.
 
     ADAPTER is a built-in name (see `sagafuzz adapters`), module:attr, file.py:attr, an entry
@@ -158,16 +162,22 @@ def run(adapter: str, report_dir: Path, baseline: Path | None, shard: str | None
     sagafuzz run shop/adapter.py:ShopCheckout --random 1000 --seed 7
     sagafuzz run shop/adapter.py:ShopCheckout --baseline known.toml
     sagafuzz run shop/adapter.py:ShopCheckout --shard 2/3 --report-dir shard-2
+    sagafuzz run seed --plan "lost-ack@payment forward + duplicate@payment compensation"
 
     The exit code is 0 where it is consistent, 1 violated, 3 inconclusive, 4 not deterministic.
     With --baseline it is 0 where every finding is known, and 1 where one is new, its time is over, or
     an entry is stale: a complete search no longer finds it.
 
     With --shard only the campaign.sqlite is written; it is 1 where a violation was seen, and else 0.
+
+    With --plan nothing is written: one plan is run, its history and its verdict are shown. Faults are joined by " + ",
+    each as reports name it, or in short as KIND@WORDS: at the first site that has these words.
     """
-    known = known_findings(baseline)
     loaded = loaded_as_asked(adapter, options)
     settings = _settings(loaded, options)
+    if plan is not None:
+        return run_plan(loaded, settings, plan, loud=options["show_output"])
+    known = known_findings(baseline)
     how = how_of(loaded, options, command=_command(loaded, options), shard=shard)
     return search_and_conclude(loaded, settings, report_dir, how, known)
 
