@@ -28,7 +28,17 @@ from sagafuzz.definitions import placed
 from sagafuzz.errors import UsageError
 from sagafuzz.messages import Message
 from sagafuzz.ports import Adapter, Store, World
-from sagafuzz.records import Write, as_text, check_guards, check_key, declared_outcome, from_text, listed, read
+from sagafuzz.records import (
+    UNNAMED,
+    Write,
+    as_text,
+    check_guards,
+    check_key,
+    declared_outcome,
+    from_text,
+    listed,
+    read,
+)
 from sagafuzz.saga import Outcome, problem_with_part
 from sagafuzz.scenario import Order
 
@@ -56,7 +66,7 @@ class HostStore:
     ) -> None:
         text, outcome = as_text(key, value), declared_outcome(value) if record == "terminal" else None
         about = self._world.saga_of(saga)
-        self._write(Write(about, step, record or "write", key, text, outcome, guard, epoch), saga is not None)
+        self._write(Write(about, step, record or UNNAMED, key, text, outcome, guard, epoch), saga is not None)
 
     def delete(self, key: str, *, record: str | None = None, saga: str | None = None) -> None:
         self._write(Write(self._world.saga_of(saga), "", record or "delete", key), saga is not None)

@@ -16,6 +16,9 @@ from .saga import Outcome
 
 OUTCOMES: Final = frozenset(outcome.value for outcome in Outcome)
 
+UNNAMED: Final = "write"
+"""The kind of a record to which nobody has given one."""
+
 
 class Write(NamedTuple):
     """One write that is asked for: what the record is about, and its text (None: delete the key).

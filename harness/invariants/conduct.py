@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from ..definitions import parent_of
-from ..history import ANSWER, CRASH, DATA, DIRECTION, KIND, LOST, OPERATION, SAGA, SEND, TIMEOUT
+from ..history import ANSWER, CRASH, DATA, DIRECTION, KIND, LOGACK, LOST, OPERATION, SAGA, SEND, TIMEOUT
 from ..verdict import Violation
 from .facts import Facts
 from .registry import Checked, invariant
@@ -91,16 +91,19 @@ _OFTEN: Final = 10
 
 
 def _round_what(facts: Facts) -> str:
-    """``: it asked for payment.refund of saga-1 998 times``, where the last call was asked for that often; else ""."""
-    last = next((row for row in reversed(facts.history.rows) if row[KIND] == SEND), None)
-    if last is None:
-        return ""
-    call = (*last[SAGA : DIRECTION + 1], last[DATA][OPERATION])
-    times = sum(
-        row[KIND] == SEND and (*row[SAGA : DIRECTION + 1], row[DATA][OPERATION]) == call for row in facts.history.rows
-    )
-    of = f" of {last[SAGA]}" if last[SAGA] else ""
-    return f": it asked for {last[DATA][OPERATION]}{of} {times:,} times" if times > _OFTEN else ""
+    """``: it asked for payment.refund of saga-1 998 times``, where the last call was asked for that often, or
+    ``: it wrote for saga-1 998 times``, where the last durable write of a saga was; else ""."""
+    rows = facts.history.rows
+    last = next((row for row in reversed(rows) if row[KIND] == SEND), None)
+    if last is not None:
+        call = (*last[SAGA : DIRECTION + 1], last[DATA][OPERATION])
+        times = sum(row[KIND] == SEND and (*row[SAGA : DIRECTION + 1], row[DATA][OPERATION]) == call for row in rows)
+        of = f" of {last[SAGA]}" if last[SAGA] else ""
+        if times > _OFTEN:
+            return f": it asked for {last[DATA][OPERATION]}{of} {times:,} times"
+    written = [row[SAGA] for row in rows if row[KIND] == LOGACK and row[SAGA]]
+    times = written.count(written[-1]) if written else 0
+    return f": it wrote for {written[-1]} {times:,} times" if times > _OFTEN else ""
 
 
 @invariant(

@@ -89,8 +89,8 @@ class SagaFacts:
     ``counted`` has the `net` of the steps for which more counts than how often they took effect, ``sums`` what those
     with an amount took and gave back, ``used`` by which ones a step was used up (see `parts`). ``free`` are the steps
     that leave nothing to undo, ``owned`` the positions of the durable writes that show an epoch, ``adopted`` those at
-    which a process said that it took the saga over. ``children`` are, by the step, the sagas that are steps of it and
-    were begun."""
+    which a process said that it took the saga over, which alone is no work. ``children`` are, by the step, the sagas
+    that are steps of it and were begun."""
 
     __slots__ = (
         "adopted",
@@ -107,6 +107,7 @@ class SagaFacts:
         "free",
         "id",
         "last_row",
+        "last_work",
         "left",
         "nonsense",
         "owned",
@@ -136,7 +137,7 @@ class SagaFacts:
         self.durable: dict[tuple[str, str], int] = {}  # (record, step) -> position of the first LOGACK
         self.raised: list[int] = []
         self.nonsense: list[int] = []
-        self.last_row = -1  # the last thing an orchestrator did for it
+        self.last_row = self.last_work = -1  # the last thing an orchestrator did for it; and that was more than to ask
         self.left: list[str] | None = None  # what `leftovers` has found, once it was asked
         self.queries: dict[int, str] = {}  # message of no step -> whom it asks
         self.asked: dict[str, int] = {}
@@ -235,7 +236,7 @@ class Facts:
     cause of, without the ends that the harness put to a process at rest, of which ``rest`` is the first (-1: none), and
     ``deserted`` says that some process had died by then and none was started since; for ``uncalled`` see `meanwhile`.
     ``key_scopes`` tells how widely participants know a key where that is not the usual. Calls that belong to no step
-    are no part of the saga: they count as queries, and as work done for it. ``touches`` are the positions of
+    are no part of the saga: they count as queries, which are no work done for it. ``touches`` are the positions of
     reads and writes of entities, ``holds`` those of locks taken and given back. ``actors`` are those who act beside the
     orchestrators, ``by_actor`` says of a message which of them sent it; ``messages`` are those that were published, by
     their numbers. ``calls`` are those of all sagas, as their rows name them."""
@@ -329,6 +330,7 @@ class Facts:
         saga = self.sagas[row[SAGA]]
         saga.last_row = position
         if row[STEP]:
+            saga.last_work = position
             self.calls[row[SAGA], row[STEP], row[DIRECTION]].sends.append((position, row[MSG], row[KEY]))
         else:
             saga.queries[row[MSG]] = row[DATA][OPERATION].partition(".")[0]
@@ -386,7 +388,7 @@ class Facts:
             facts = self.sagas[row[SAGA]]
             data = row[DATA]
             facts.durable.setdefault((data[RECORD], row[STEP]), position)
-            facts.last_row = position
+            facts.last_row = facts.last_work = position
             if len(data) > EPOCH:
                 facts.owned.append(position)
 
@@ -482,12 +484,12 @@ class Facts:
     def _dead(self, position: int, row: Row) -> None:
         saga = self.sagas[row[SAGA]]
         saga.dead.setdefault(row[STEP], position)
-        saga.last_row = position
+        saga.last_row = saga.last_work = position
 
     def _alert(self, position: int, row: Row) -> None:
         saga = self.sagas[row[SAGA]]
         saga.alerts.setdefault(row[STEP], position)
-        saga.last_row = position
+        saga.last_row = saga.last_work = position
 
     def _raised(self, position: int, row: Row) -> None:
         (self.sagas[row[SAGA]].raised if row[SAGA] else self.strays).append(position)

@@ -131,7 +131,8 @@ def _told_too_early(saga: SagaFacts, position: int) -> Violation:
 )
 def no_zombie(facts: Facts) -> Checked:
     """Judged on sagas that were in flight at the last crash. One that left no trace at all, neither an effect nor a
-    record, was never accepted: nothing is lost. The harness's own final restart is no crash, so what only that one
+    record, was never accepted: nothing is lost. Who only asks participants about a saga, or only says that it is taken
+    up, has not taken it up. The harness's own final restart is no crash, so what only that one
     interrupts is no zombie; and the sentence says that the orchestrator died only where it did."""
     if not facts.crashes:
         return False, ()
@@ -149,7 +150,7 @@ def no_zombie(facts: Facts) -> Checked:
             Violation(
                 invariant="I13",
                 anomaly="zombie",
-                sentence=f"{saga.id} was in flight when the orchestrator died, and nobody took it up again: {state}",
+                sentence=f"{saga.id} was in flight when the orchestrator died, and {_since(saga, crash)}: {state}",
                 expected="the saga resumed or rolled back",
                 got=state,
                 saga=saga.id,
@@ -161,10 +162,17 @@ def no_zombie(facts: Facts) -> Checked:
     return exercised, found
 
 
+def _since(saga: SagaFacts, crash: int) -> str:
+    """Say what became of a zombie after the crash."""
+    if any(at > crash for at in saga.adopted):
+        return "nothing came of it when it was taken up again"
+    return "after that it was only asked about" if saga.last_row > crash else "nobody took it up again"
+
+
 def zombie_state(facts: Facts, saga: SagaFacts, crash: int) -> list[str] | None:
     """The steps that a saga has in effect which nobody took up after ``crash``, none where it is only durable;
-    None where it was taken up or had ended."""
-    adopted = saga.last_row > crash or any(at > crash for at, _, _ in saga.claims)
+    None where it was taken up, which is more than to ask about it or to say so, or had ended."""
+    adopted = saga.last_work > crash or any(at > crash for at, _, _ in saga.claims)
     if adopted or any(record == "terminal" for record, _ in saga.durable):
         return None
     left = leftovers(facts, saga)

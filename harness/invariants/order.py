@@ -213,7 +213,7 @@ def _undos(saga: SagaFacts) -> list[str]:
 
 def acted_to_the_end(facts: Facts, saga: SagaFacts) -> bool:
     """The last crash, if any, did not end the work on the saga: it was over before, or taken up again."""
-    return not facts.crashes or bool(saga.claims) or saga.last_row > facts.crashes[-1][0]
+    return not facts.crashes or bool(saga.claims) or saga.last_work > facts.crashes[-1][0]
 
 
 def rolled_back_to_the_end(facts: Facts, saga: SagaFacts) -> bool:

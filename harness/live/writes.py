@@ -139,7 +139,9 @@ class Writes:
 
 def asked(entry: Mapping[str, Any]) -> records.Write:
     """What a worker says that it is about to write."""
-    return records.Write(str(entry.get("saga", "")), str(entry.get("step", "")), str(entry.get("record", "write")))
+    return records.Write(
+        str(entry.get("saga", "")), str(entry.get("step", "")), str(entry.get("record", records.UNNAMED))
+    )
 
 
 def whole_number(text: Any) -> int:

@@ -14,6 +14,7 @@ import functools
 import hashlib
 import logging
 import random
+import re
 import sys
 from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Callable, Mapping
@@ -29,7 +30,7 @@ from types import (
     MethodType,
     ModuleType,
 )
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from ..frames import is_ours, may_keep_state
 from ..saga import Saga, Step
@@ -42,6 +43,9 @@ from .retained import Opaque, told
 from .store import StorePort
 from .timers import ANSWERING, DELIVERY, GIVE_UP, WAKE, Entry
 from .world import SimWorld
+
+_TIME: Final = re.compile(r"(?<![\w.])\d{10}\.\d+(?![\w.])")
+"""A time of day in seconds, as a store of JSON texts has it."""
 
 MOST: Final = 4_000
 """So many values are looked at in the code under test at most."""
@@ -67,22 +71,47 @@ class Running(Host, Protocol):
         """True if every saga is over, and what still runs would run for ever."""
 
 
-def position(sim: Running, *, timed: bool = False) -> bytes:
-    """Where a run is, 16 bytes: the same only where its future is, as long as nobody asks for the time and no fault
-    strikes. Empty where that cannot be told. Where it is ``timed``, what looks like a time that was asked for is told
-    by how long ago it is: then the future is the same but for what depends on the time."""
+class Place(NamedTuple):
+    """Where a run is, told in 16 bytes, apart from the ``times`` of day in seconds that are left out, which it was
+    ``now_s``."""
+
+    told: bytes
+    times: tuple[float, ...]
+    now_s: float
+
+    def again(self, before: Place) -> bool:
+        """True if it is where it was ``before``; of each time, that it is the same or the same time ago."""
+        if self.told != before.told:
+            return False
+        passed = self.now_s - before.now_s
+        return all(
+            now == then or abs(now - then - passed) < _UNHEARD_S
+            for now, then in zip(self.times, before.times, strict=True)
+        )
+
+
+_UNHEARD_S: Final = 1e-5
+"""How much a time may be off that was rounded."""
+
+
+def position(sim: Running, *, timed: bool = False) -> Place | None:
+    """Where a run is: the same only where its future is, as long as nobody asks for the time and no fault strikes. None
+    where that cannot be told. Where it is ``timed``, what looks like a time that was asked for is told apart: then the
+    future is the same but for what depends on the time."""
     setup, network = sim.setup, sim.network
     hidden = sim.databases or sim.resources or sim.chance is not None or setup.adapter.participants
     beside = setup.scenario.actors or sim.broker is not None or setup.is_async
     if hidden or beside or network.stuck or (setup.judged_by_time and not sim.only_pollers()):
-        return b""
+        return None
     now = sim.kernel.now_us
-    teller = _Teller(now, now / 1e6 + EPOCH_S + sim.wall_offset_s if timed else 0.0)
+    teller = _Teller(now, timed=timed)
     try:
         for task in sim.kernel.tasks:
             if not task.finished:
                 teller.tell_task(task)
-        for value in (sim.durable.texts, sim.durable.files, *_services(sim)):
+        for key, text in sim.durable.texts.items():
+            teller.tell_text(key, text)
+        for value in (sim.durable.files, *_services(sim)):
             teller.tell(value)
         for msg, left in (*((msg, 0) for msg in (*network.held, *network.late)), *network.waiting):
             teller.tell_kept(msg, left)
@@ -91,15 +120,16 @@ def position(sim: Running, *, timed: bool = False) -> bytes:
         for due_us, what, whom in _due(sim):
             teller.tell_timer(due_us, what, whom)
     except Opaque:
-        return b""
+        return None
     teller.parts += [sim.incarnations, len(sim.living), len(sim.waiting), bool(sim.durable.lags), sim.wall_offset_s]
-    return hashlib.blake2b(repr(teller.parts).encode(), digest_size=16).digest()
+    told = hashlib.blake2b(repr(teller.parts).encode(), digest_size=16).digest()
+    return Place(told, tuple(teller.times), now / 1e6 + EPOCH_S + sim.wall_offset_s)
 
 
-def surface(sim: Running) -> tuple[Any, ...]:
+def surface(sim: Running, *, timed: bool) -> tuple[Any, ...]:
     """What of a run's `position` costs little to be told."""
-    due = [entry[:2] for entry in _due(sim)]
-    return due, sim.durable.texts.copy(), len(sim.network.held), len(sim.network.late), len(sim.network.waiting)
+    due, network, texts = [entry[:2] for entry in _due(sim)], sim.network, sim.durable.texts
+    return due, [*texts] if timed else texts.copy(), len(network.held), len(network.late), len(network.waiting)
 
 
 def _due(sim: Running) -> list[tuple[int, str, Any]]:
@@ -133,10 +163,11 @@ def _services(sim: Running) -> list[bytes]:
 class _Teller:
     """Writes values down, so that two are written alike only where code cannot tell them apart."""
 
-    def __init__(self, now_us: int, now_s: float) -> None:
+    def __init__(self, now_us: int, *, timed: bool) -> None:
         self._now_us = now_us
-        self._now_s = now_s  # the time of day, where times are told by how long ago they are
+        self._timed = timed
         self.parts: list[Any] = []
+        self.times: list[float] = []  # those that are told apart
         self._seen: dict[int, int] = {}
         self._kept: list[Any] = []  # so that no id is used twice
         self._codes: set[CodeType] = set()
@@ -185,6 +216,13 @@ class _Teller:
                     self.parts.append(name)
                     self.tell(vars(value)[name])
 
+    def tell_text(self, key: str, text: str) -> None:
+        """Write down what is durable under a key."""
+        if self._timed:
+            self.times += map(float, _TIME.findall(text))
+            text = _TIME.sub("time", text)
+        self.parts += [key, text]
+
     def tell_timer(self, due_us: int, what: str, whom: Any) -> None:
         self.parts += ["timer", due_us, what]
         if what == WAKE:
@@ -210,8 +248,9 @@ class _Teller:
     def tell(self, value: Any) -> None:
         """Write down a value, and what can be reached from it. Raises Opaque where that cannot be done."""
         kind = type(value)
-        if kind is float and self._now_s and value > EPOCH_S:
-            self.parts.append(("ago", round(self._now_s - value, 6)))
+        if kind is float and self._timed and value > EPOCH_S:
+            self.parts.append("time")
+            self.times.append(value)
         elif kind in _PLAIN:
             self.parts.append((kind.__name__, value))
         elif isinstance(value, _WORLD):

@@ -11,10 +11,11 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from typing import Any, Final, NamedTuple, Protocol
 
-from ..history import KIND, LOG, LOGACK, MSG, SAGA, STEP, WAITING, Row
+from ..history import DATA, KIND, LOG, LOGACK, MSG, RECORD, SAGA, STEP, WAITING, Row
+from ..records import UNNAMED
 from .incarnation import of_a_clock
 from .kernel import LIVELOCK
-from .repeating import Running, position, surface
+from .repeating import Place, Running, position, surface
 
 FIRST_LOOK_TICKS: Final = 25
 """So many timers fire before it is looked whether a run is at rest: most are at rest by then."""
@@ -59,6 +60,8 @@ may lie before all rounds."""
 SKIPPED_US: Final = 1_000_000
 """How much time is skipped at least."""
 
+_WRITTEN: Final = (LOG, LOGACK)
+
 
 class Mark(NamedTuple):
     """Where a run was, apart from what was ``timed`` in it: how many ticks, rows and sites there were, how many faults
@@ -66,7 +69,7 @@ class Mark(NamedTuple):
     with it, ``surface`` what costs little to compare."""
 
     surface: tuple[Any, ...]
-    position: bytes
+    position: Place
     timed: bool
     ticks: int
     lasts: int
@@ -135,7 +138,7 @@ def looked(sim: Resting, look: Look) -> Look | None:
     mended = not sim.network.stuck
     again = mended and mark is not None and look.mark is not None and _is_again(sim, mark)
     if again and mark is not None and not mark.timed:
-        works = any(map(_is_work, rows[mark.rows :]))
+        works = _works(sim, rows[mark.rows :])
         if not (works and sim.network.keeps):
             kernel.stopped = LIVELOCK if works else ""
             return None
@@ -143,7 +146,7 @@ def looked(sim: Resting, look: Look) -> Look | None:
         look = look._replace(round=True, mark=None)
     new = rows[look.rows :]
     look = look._replace(rows=len(rows), next=kernel.ticks + (LOOK_TICKS if look.mark is None else 0))
-    if any(map(_is_work, new)):
+    if _works(sim, new):
         worked = look.worked + (kernel.ticks - look.ticks if mended else 0)  # else an operator ends it
         if worked >= MAX_TICKS * len(sim.setup.orders):
             kernel.stopped = LIVELOCK
@@ -163,10 +166,18 @@ def looked(sim: Resting, look: Look) -> Look | None:
     return _after_all(sim, look) if sim.only_pollers() else _idle(sim, look)
 
 
+def _works(sim: Resting, rows: Sequence[Row]) -> bool:
+    """True if one of the events is more than a question to a participant, or a sign of life in the store. A write of a
+    saga whose kind nobody has named is a sign of life where all sagas are over, or somebody waits by the clock."""
+    if any(map(_is_work, rows)):
+        return True
+    signs = any(row[KIND] in _WRITTEN and row[SAGA] for row in rows)
+    return signs and not (_asks_for_time(sim) or sim.only_pollers())
+
+
 def _is_work(row: Row) -> bool:
-    """True if an event is more than a question to a participant, or a sign of life in the store."""
-    if row[KIND] in (LOG, LOGACK):
-        return bool(row[SAGA])
+    if row[KIND] in _WRITTEN:
+        return bool(row[SAGA]) and row[DATA][RECORD] != UNNAMED
     return not row[MSG] or bool(row[STEP])
 
 
@@ -193,13 +204,13 @@ def _compared(sim: Resting, look: Look) -> Look:
     """The look from which on the run is compared with what it is now; later where that cannot be told."""
     ticks, timed = sim.kernel.ticks, any(process.reads_clock for process in sim.living)
     found = position(sim, timed=timed)
-    if not found:
+    if found is None:
         return look._replace(mark=None, compare=2 * ticks)
     heard = tuple(len(process.inputs) for process in sim.living)
     rows, sites = len(sim.trace.rows), len(sim.trace.sites)
     lasts = SHORT_TICKS if look.mark is None else 4 * look.mark.lasts
     mark = Mark(
-        surface=surface(sim),
+        surface=surface(sim, timed=timed),
         position=found,
         timed=timed,
         ticks=ticks,
@@ -224,7 +235,10 @@ def _is_again(sim: Resting, mark: Mark) -> bool:
     asked = any(map(of_a_clock, (entry for inputs in since for entry in inputs)))
     if asked and not mark.timed:
         return False
-    return surface(sim) == mark.surface and position(sim, timed=mark.timed) == mark.position
+    if surface(sim, timed=mark.timed) != mark.surface:
+        return False
+    now = position(sim, timed=mark.timed)
+    return now is not None and now.again(mark.position)
 
 
 # -- a run in which nothing comes of anything ----------------------------------------------------------

@@ -31,6 +31,7 @@ from ..fault_kinds import NOTHING, FaultKind, impossible
 from ..history import LOG, LOGACK, LOGLOST, TERMINAL
 from ..ports import Conflict, ProcessCrashed, StoreUnavailable
 from ..records import (
+    UNNAMED,
     Write,
     as_text,
     check_guards,
@@ -89,7 +90,7 @@ class StorePort:
         outcome = declared_outcome(value) if record == "terminal" else None
         if saga is None or not isinstance(key, str):
             saga = self._saga_of(key, saga)
-        self._write(_write((saga, step, record or "write", key, text, outcome, guard, epoch)))
+        self._write(_write((saga, step, record or UNNAMED, key, text, outcome, guard, epoch)))
 
     def delete(self, key: str, *, record: str | None = None, saga: str | None = None) -> None:
         self._write(Write(self._saga_of(key, saga), "", record or "delete", key))

@@ -260,7 +260,7 @@ def test_a_sweeper_shows_the_same_where_it_is_known_again_and_where_it_is_watche
     setup = Setup(adapter=swept(made), scenario=Scenario(name="two", sagas=2, gap_ms=2_500))
     kinds = {"lost-ack"}
     found, plans, _ = searched(setup, ALL, 1, kinds)
-    monkeypatch.setattr(resting, "position", lambda sim, **how: b"")
+    monkeypatch.setattr(resting, "position", lambda sim, **how: None)
     watched, more, _ = searched(setup, ALL, 1, kinds)
     assert found == watched
     assert {invariant for invariant, *_ in found[0]} == ({"I15"} if harm else set())

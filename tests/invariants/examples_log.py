@@ -326,6 +326,75 @@ bad(
     """,
     names="its record is durable, and nothing was done for it",
 )
+good(
+    "I13",
+    "recovery asks what became of the saga, finds that nothing did, and ends it",
+    """
+    submit
+    write create
+    crash
+    boot
+    call order.status query
+    write delete
+    """,
+)
+good(
+    "I13",
+    "a saga whose steps were all done asks for no more than a question",
+    """
+    submit
+    write create
+    call order.create
+    call inventory.reserve
+    call payment.charge
+    crash
+    boot
+    call payment.status query
+    call payment.status query
+    """,
+)
+bad(
+    "I13",
+    "zombie",
+    "a sweeper asks about the saga, and goes on with nothing",
+    """
+    submit
+    write create
+    call order.create
+    crash  <--
+    boot
+    call order.status query
+    call order.status query
+    """,
+    names="after that it was only asked about: order in effect",
+    at="order F",
+)
+bad(
+    "I13",
+    "zombie",
+    "a saga of which nothing was begun is asked about, and nothing comes of it",
+    """
+    submit
+    write create
+    crash  <--
+    boot
+    call order.status query
+    """,
+    names="after that it was only asked about: its record is durable, and nothing was done for it",
+)
+bad(
+    "I13",
+    "zombie",
+    "recovery says that it takes the saga up, and does not",
+    """
+    submit
+    write create
+    crash  <--
+    boot
+    adopt
+    """,
+    names="nothing came of it when it was taken up again: its record is durable, and nothing was done for it",
+)
 bad(
     "I13",
     "zombie",

@@ -172,7 +172,7 @@ def test_each_plan_comes_to_the_same_where_every_timer_fires(
     plans = list(dict.fromkeys(case.plan for case in Enumerator(setup, 1, kinds).cases()))[:12]
     assert len(plans) >= 5
     with_skips = [told(setup, plan) for plan in plans]
-    monkeypatch.setattr(resting, "position", lambda sim, **how: b"")
+    monkeypatch.setattr(resting, "position", lambda sim, **how: None)
     monkeypatch.setattr(resting, "_may_skip", lambda sim, look: False)
     for plan, fast in zip(plans, with_skips, strict=True):
         slow = told(setup, plan)

@@ -100,8 +100,11 @@ def test_a_wait_under_a_promised_deadline_is_not_stretched_and_cut_it_is_inconcl
     assert "still polled" in verdict.gave_up["I3"]
 
 
-def sweeping(lab: Laboratory, sweep: Callable[[Any], object] | None, **options: Any) -> Adapter:
-    """Takes two steps, takes up what is open when it starts, and beside all sagas calls ``sweep(world)`` for ever."""
+def sweeping(
+    lab: Laboratory, sweep: Callable[[Any], object] | None, *, forgetful: bool = False, **options: Any
+) -> Adapter:
+    """Takes two steps, takes up what is open when it starts if it is not ``forgetful``, and beside all sagas calls
+    ``sweep(world)`` for ever."""
 
     def boot(world: Any) -> None:
         if sweep is not None:
@@ -124,7 +127,7 @@ def sweeping(lab: Laboratory, sweep: Callable[[Any], object] | None, **options: 
 
     def recover(world: Any) -> None:
         for saga, entry in world.store.items():
-            if entry["open"]:
+            if entry["open"] and not forgetful:
                 drive(world, saga)
 
     return lab.system(run, boot=boot, recover=recover, **options)  # type: ignore[no-any-return]
@@ -176,6 +179,48 @@ def test_a_sweeper_that_polls_for_ever_is_known_again_at_once(
     run = beside.complete()
     assert run.rows[-1][9] == ("quiescent",)
     assert beside.kernel.ticks < without.kernel.ticks + 30
+
+
+def says_that_it_lives(world: Any) -> None:
+    with suppress(PortError):
+        world.store.put("sweeper", {"open": False, "seen": world.now()})
+
+
+def says_that_the_saga_lives(world: Any) -> None:
+    with suppress(PortError):
+        world.store.put("seen", {"open": False}, saga="saga-1")
+
+
+@pytest.mark.parametrize(
+    "sweep",
+    [
+        looks_into_the_store,
+        asks_a_participant,
+        asks_for_the_time_until_it_is_over,
+        says_that_it_lives,
+        says_that_the_saga_lives,
+    ],
+)
+def test_a_sweeper_hides_no_saga_that_nobody_takes_up(lab: Laboratory, sweep: Callable[[Any], object]) -> None:
+    """Nothing of the saga is in effect: that it stands still is all that is wrong."""
+
+    def judged(*, forgetful: bool) -> list[tuple[str, str]]:
+        system = sweeping(lab, sweep, forgetful=forgetful, operations=("payment.status",))
+        trial = lab.unchecked(system, "crash-after-log 'create'")
+        return [(found.invariant, found.sentence) for found in check(trial.history).violations]
+
+    assert judged(forgetful=False) == []
+    told = {
+        asks_a_participant: (
+            "I13",
+            "saga-1 was in flight when the orchestrator died, and after that it was only asked",
+        ),
+        says_that_the_saga_lives: ("C3", "the code under test goes round without an end: it wrote for saga-1"),
+    }
+    invariant, beginning = told.get(sweep, ("I13", "saga-1 was in flight when the orchestrator died, and nobody took"))
+    ((found, sentence),) = judged(forgetful=True)
+    assert found == invariant
+    assert sentence.startswith(beginning)
 
 
 def test_each_call_of_a_sweeper_is_struck_once_after_all_sagas(lab: Laboratory) -> None:
@@ -254,6 +299,47 @@ def test_a_sweeper_costs_little_where_a_saga_stays_open_until_a_restart(
     sim = Simulation(Setup(adapter=sweeping(lab, sweep), scenario=Scenario()), lab.plan(plan).faults)
     assert sim.complete().rows[-1][9] == ("quiescent",)
     assert sim.kernel.ticks < 500
+
+
+def renews_a_lease(world: Any, saga: str) -> None:
+    world.store.put(f"lease/{saga}", world.now() + 15)
+
+
+def renews_its_own_lease(world: Any, saga: str) -> None:
+    world.store.put("worker", {"until": time.time() + 15})
+
+
+def says_that_it_is_there(world: Any, saga: str) -> None:
+    world.store.put(f"owner/{saga}", "me")
+
+
+@pytest.mark.parametrize("beat", [renews_a_lease, renews_its_own_lease, says_that_it_is_there])
+def test_who_writes_that_it_lives_while_it_waits_by_the_clock_waits_all_the_same(
+    lab: Laboratory, beat: Callable[[Any, str], object]
+) -> None:
+    """Half a day of it is no livelock, costs little, and what comes afterwards is seen."""
+
+    def wait(world: Any, saga: str) -> None:
+        world.store.put(f"due/{saga}", world.now() + 12 * HOUR_S)
+        while world.now() < world.store.get(f"due/{saga}"):
+            beat(world, saga)
+            world.sleep(5)
+
+    system = parked(lab, wait)
+    assert [event.get("type") for event in lab.trial(system).of("RAISED")] == ["KeyError"]
+    assert ticks(system) < 200
+
+
+@pytest.mark.parametrize("due", [5, 8])
+def test_who_writes_that_it_lives_for_hours_and_then_does_harm_is_seen(lab: Laboratory, due: int) -> None:
+    def sweep(world: Any) -> None:
+        world.store.put("sweeper", {"seen": world.now()})
+        if world.now() > 1_770_000_000 + due * HOUR_S:
+            world.call("payment.refund", saga="saga-1", key="r")
+
+    trial = lab.trial(sweeping(lab, sweep))
+    assert trial.of("APPLY", step="pay")[-1].direction == "C"
+    assert check(trial.history).violations != ()
 
 
 def test_a_saga_for_which_somebody_polls_in_vain_is_not_called_inconclusive(lab: Laboratory) -> None:
