@@ -19,7 +19,7 @@ from .errors import UsageError
 from .sqlite import write_ahead
 
 STORE_FILE: Final = "campaign.sqlite"
-SCHEMA: Final = 3
+SCHEMA: Final = 4
 APPLICATION: Final = 0x5A6AF022
 """SQLite's application_id, by which a file is known for a store of ours."""
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from statistics import median
 
-from ..history import History
-from ..invariants import blocking
+from .cases import Hold
 
 
 @dataclass
@@ -20,12 +20,14 @@ class Blocked:
     held_us: list[int] = field(default_factory=list)
     in_doubt_us: list[int] = field(default_factory=list)
 
-    def add(self, history: History) -> None:
-        holds = blocking(history)
+    def add(self, holds: Collection[Hold]) -> None:
+        """Count the locks of a history."""
         self.histories += bool(holds)
-        self.waits += sum(hold.waits for hold in holds)
-        self.held_us += [hold.held_us for hold in holds]
-        self.in_doubt_us += [hold.in_doubt_us for hold in holds if hold.in_doubt_us]
+        for waits, held_us, in_doubt_us in holds:
+            self.waits += waits
+            self.held_us.append(held_us)
+            if in_doubt_us:
+                self.in_doubt_us.append(in_doubt_us)
 
     def note(self) -> str:
         """All of it in a line; "" where there was no lock."""

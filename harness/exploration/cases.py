@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from ..faults import Plan
 from ..saga import COMPENSATION, QUERY
@@ -11,12 +11,41 @@ from ..verdict import MODES
 
 FORWARD, COMPENSATING, RECOVERY = MODES
 
+Operation = tuple[str, str, str]
+"""Saga, step, direction."""
+
+Hold = tuple[int, int, int]
+"""A lock: the requests sent under it, and for how many µs it was held, and in doubt."""
+
+
+class Told(NamedTuple):
+    """What a campaign counts of a history; its rows are not asked again. ``outcome`` is what the clients were told,
+    ``events`` how many rows it has. ``sends``, ``completes`` and ``meant`` are whether a request was sent, a saga
+    completed, and the orders were meant to go through; where that was seen of another history of the same part they
+    are True. ``orders`` are the pairs of conflicting operations that were handled in this order, ``handled`` all of
+    them, ``holds`` the locks that participants showed; ``trace`` is the class of a random plan's run."""
+
+    outcome: str = ""
+    events: int = 0
+    sends: bool = True
+    completes: bool = True
+    meant: bool = True
+    orders: tuple[tuple[Operation, Operation], ...] = ()
+    handled: tuple[Operation, ...] = ()
+    holds: tuple[Hold, ...] = ()
+    trace: bytes = b""
+
+
+NOTHING_TOLD: Final = Told()
+
 
 class Case(NamedTuple):
     """One plan that was run. ``consequential`` says that its last fault changed what happened;
     ``mode`` is where in the saga that fault struck: forward, compensation or recovery. ``known`` says that
     the run was ended in a state whose future had been explored: it is not to be judged again.
-    ``projection`` is what the invariants ask of the run, as `Observed` has it; empty where it is not known."""
+    ``projection`` is what the invariants ask of the run, as `Observed` has it; empty where it is not known. ``told`` is
+    what is counted of its history, ``earlier`` the modes of the faults before the last, where its sites are not
+    kept."""
 
     plan: Plan
     run: Run
@@ -26,6 +55,15 @@ class Case(NamedTuple):
     mode: str
     known: bool = False
     projection: bytes = b""
+    told: Told = NOTHING_TOLD
+    earlier: tuple[str, ...] = ()
+
+    def mode_before(self, number: int) -> str:
+        """Where its fault of that number struck, which is not the last."""
+        if self.earlier:
+            return self.earlier[number]
+        site = self.plan.faults[number].site
+        return mode_of(self.run, self.run.sites.index(site)) if site in self.run.sites else FORWARD
 
     @property
     def idle(self) -> bool:

@@ -16,9 +16,9 @@ from ..fault_kinds import Impossible
 from ..faults import FAULT_KINDS, FaultKind, Site, infeasible
 from ..history import APPLY, DIRECTION, KIND, PROCESS, REJECT, SAGA, STEP, Row
 from ..saga import DIRECTION_NAMES, split
-from ..simulator import Run, Setup
+from ..simulator import Setup
 from ..verdict import MODES, Cell, Coverage, OrderCell, PairCell, SiteCell, Unreachable
-from .cases import Case, mode_of
+from .cases import Case, Operation, Told
 from .reductions import CRASH_EQUIVALENCE, STATE_MEMO, UNREAD_CLOCK
 
 NOT_REACHED: Final = "no site that it could strike was reached"
@@ -32,9 +32,6 @@ LEFT_OUT: Final = "left out of this search by the choice of kinds"
 
 Counts = list[int]
 """Planned, fired, consequential."""
-
-Operation = tuple[str, str, str]
-"""Saga, step, direction."""
 
 
 class ScenarioCoverage:
@@ -65,14 +62,14 @@ class ScenarioCoverage:
             for number, earlier in enumerate(faults[:-1]):
                 _count(kinds, (earlier.kind, last.kind), case)
                 before = self._modes.get((earlier.kind, earlier.site)) if number == 0 else None
-                _count(modes, (before or _mode_at(case.run, earlier.site), case.mode), case)
+                _count(modes, (before or case.mode_before(number), case.mode), case)
         if len(faults) < self.max_faults:  # a leaf's sites are those that nothing strikes
             run = case.run
             self.reached.update(run.sites)
             for index, excluded in run.impossible.items():
                 self.barred[run.sites[index], excluded] += 1
         if new and self.orders is not None:
-            self.orders.read(case.run.rows)
+            self.orders.count(case.told)
 
     def site_cells(self) -> Iterator[SiteCell]:
         name = self.setup.scenario.name
@@ -282,8 +279,13 @@ class Orders:
         self.seen: Counter[tuple[Operation, Operation]] = Counter()
         self.handled: set[Operation] = set()
 
-    def read(self, rows: Sequence[Row]) -> None:
-        """Note the orders that a history shows, each once."""
+    def count(self, told: Told) -> None:
+        """Count what `read` gave of a history."""
+        self.seen.update(told.orders)
+        self.handled.update(told.handled)
+
+    def read(self, rows: Sequence[Row]) -> tuple[list[tuple[Operation, Operation]], list[Operation]]:
+        """The orders that a history shows, each once, and all operations that were handled; both sorted."""
         several = self._several
         before: dict[str, list[Operation]] = {}
         found: set[tuple[Operation, Operation]] = set()
@@ -296,9 +298,8 @@ class Orders:
                         found.add((other, operation))
                 if operation not in earlier:
                     earlier.append(operation)
-        self.seen.update(pair for pair in found if self._conflict(*pair))
-        for operations in before.values():
-            self.handled.update(operations)
+        handled = {operation for operations in before.values() for operation in operations}
+        return sorted(pair for pair in found if self._conflict(*pair)), sorted(handled)
 
     def _conflict(self, one: Operation, other: Operation) -> bool:
         service = self._saga.by_name[one[1]].participant
@@ -385,10 +386,6 @@ def _count(table: dict[Any, Counts], key: Any, case: Case) -> None:
     counts[0] += 1
     counts[1] += case.fired
     counts[2] += case.consequential
-
-
-def _mode_at(run: Run, site: Site) -> str:
-    return mode_of(run, run.sites.index(site)) if site in run.sites else MODES[0]
 
 
 def _pairs(table: dict[tuple[str, str], Counts], order: list[str]) -> Iterator[PairCell]:

@@ -28,7 +28,7 @@ class Drawn:
         self.fired += case.fired
         self._violated += bool(verdict.violations)
         self._by_faults[len(case.plan) - len(case.run.idle)] += 1
-        found = trace_class(case.run.rows)
+        found = case.told.trace
         self._classes[found] += 1
         self.since_new = self.since_new + 1 if self._classes[found] > 1 else 0
 

@@ -54,6 +54,7 @@ from .scenarios import every_scenario
 from .settings import Settings
 from .statistics import Sighting, Statistics
 from .stopping import Over, Why, never, over_by
+from .telling import Telling
 
 TRIES: Final = 3
 """How often a plan is run until all of its faults strike."""
@@ -173,13 +174,13 @@ class _LiveSearch:
     # -- every plan --------------------------------------------------------------------------
 
     async def _all_plans(self, world: LiveWorld, setup: Setup) -> AsyncIterator[Event]:
-        judge = Judge(setup)
+        judge, telling = Judge(setup), Telling(setup)
         most, only = self._settings.max_faults, self._settings.kinds or None
         enumerator = Enumerator(setup, most, only, reductions=SHAPING)
         yield StageBegan(Stage.EVERY_PLAN, f"{setup.scenario.name}: the plan without faults", 1)
         yield ScenarioBegan(setup)
         first = await world.run(setup, gentle=True)
-        yield (happened := self._judged(judge, Plan(), first, None))
+        yield (happened := self._judged(judge, telling, Plan(), first, None))
         if isinstance(happened, StageEnded):
             return
         run = first.run
@@ -191,7 +192,7 @@ class _LiveSearch:
             words = f"{setup.scenario.name}: plans with {depth} fault{'s' if depth > 1 else ''}"
             yield StageBegan(Stage.EVERY_PLAN, words, len(plans))
             async for node, plan, live in self._run_all(world, setup, plans):
-                yield (happened := self._judged(judge, plan, live, node))
+                yield (happened := self._judged(judge, telling, plan, live, node))
                 if isinstance(happened, StageEnded):
                     return
                 if depth < most and (child := _child(plan, live)) is not None:
@@ -223,7 +224,9 @@ class _LiveSearch:
                 task.cancel()
             await asyncio.gather(*(task for _, _, task in ahead), return_exceptions=True)
 
-    def _judged(self, judge: Judge, plan: Plan, live: LiveRun, node: _Node | None) -> CaseJudged | StageEnded:
+    def _judged(
+        self, judge: Judge, telling: Telling, plan: Plan, live: LiveRun, node: _Node | None
+    ) -> CaseJudged | StageEnded:
         """One run, judged; the end of the campaign where it could not be made."""
         self.engine = live.engine or self.engine
         setup = judge.setup
@@ -239,6 +242,7 @@ class _LiveSearch:
             fired=len(run.fired) == len(plan),
             consequential=node is not None and key != node.digest,
             mode=mode_of(run, run.sites.index(last)) if last in run.sites else "",
+            told=telling.tell(plan, run, key),
         )
         verdict, new = judge.judge(plan, run, key)
         for violation in verdict.violations:

@@ -18,6 +18,7 @@ from .random_plans import random_plans
 from .reductions.table import named
 from .settings import Settings
 from .stopping import Over, Why
+from .telling import Telling
 
 REPEAT_EVERY: Final = 101
 """One plan in so many runs twice, to see that the adapter is deterministic."""
@@ -72,6 +73,11 @@ class PartSearch:
         self._rooted = False
         self._judge_drawn = Judge(setup)
 
+    def record(self, *, drawn: bool) -> Record:
+        """An empty one, for a part of random plans where it is ``drawn``. Of plans that are extended, and of those with
+        one fault, their sites are asked."""
+        return Record(told_sites=0 if drawn else max(self._settings.max_faults, 2))
+
     def plans(self, number: int, record: Record) -> Iterator[Judged]:
         """The cases of part ``number`` of the enumeration with their verdicts. They are written into ``record``, which
         is whole in the end unless the search was to stop."""
@@ -82,7 +88,7 @@ class PartSearch:
         before = Counter(self.enumerator.pruned)
         cases = self.enumerator.subtree(number - 1) if number else self.enumerator.roots()
         judge = Judge(self.setup)  # whose word depends on what was before: on this part
-        yield from self._run(cases, judge, record, 37 * number)
+        yield from self._run(cases, judge, Telling(self.setup), record, 37 * number)
         self._rooted = self._rooted or record.whole
         spared = self.enumerator.pruned
         record.pruned = {name: spared[name] - before[name] for name in spared}
@@ -96,9 +102,11 @@ class PartSearch:
         cases = random_plans(
             self.setup, count, settings.seed, most, settings.kinds or None, priorities=True, start=start
         )
-        yield from self._run(cases, self._judge_drawn, record, None)
+        yield from self._run(cases, self._judge_drawn, Telling(self.setup, drawn=True), record, None)
 
-    def _run(self, cases: Iterator[Case], judge: Judge, record: Record, repeat_from: int | None) -> Iterator[Judged]:
+    def _run(
+        self, cases: Iterator[Case], judge: Judge, telling: Telling, record: Record, repeat_from: int | None
+    ) -> Iterator[Judged]:
         try:
             while (stop := self._over()) is None:
                 case = next(cases, None)
@@ -108,7 +116,10 @@ class PartSearch:
                 if repeat_from is not None and repeat_from % REPEAT_EVERY == 0 and not case.known:
                     self._repeat(case)
                 repeat_from = repeat_from + 1 if repeat_from is not None else None
-                verdict = KNOWN if case.known else judge.judge(case.plan, case.run, case.digest, case.projection)[0]
+                verdict = KNOWN
+                if not case.known:
+                    verdict = judge.judge(case.plan, case.run, case.digest, case.projection)[0]
+                    case = case._replace(told=telling.tell(case.plan, case.run, case.digest))
                 record.cases.append((case, verdict))
                 yield case, verdict
         except NotDeterministic as error:

@@ -25,7 +25,7 @@ from ..simulator import Setup
 from ..simulator.patches import Watch, watchdog
 from .certificate import source_digest, versions
 from .part_search import PartSearch
-from .parts import Record, to_text
+from .parts import to_text
 from .quiet import fewer_collections, quiet
 from .settings import Settings
 from .stopping import Stop, Why
@@ -124,7 +124,7 @@ def _serve(
         watch.ended = 0
         *drawn, index, number = name.split("/")
         search = searches[int(index)]
-        record = Record()
+        record = search.record(drawn=bool(drawn))
         for _ in search.drawn(int(number), record) if drawn else search.plans(int(number), record):
             pass  # each is in the record
         pipe.send(to_text(record) if record.whole and not watch.ended else None)

@@ -5,9 +5,8 @@ A stage reads what was counted of the events before, and nothing else of whoever
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
-from functools import partial
 
 from ..ports import Adapter
 from ..simulator import Setup
@@ -33,7 +32,7 @@ from .events import (
 from .findings import as_seen, shrunk, worth_telling
 from .judge import Judge
 from .keeping import Archive, finding_record
-from .part_search import Judged, PartSearch, drawn_parts, drawn_together
+from .part_search import PartSearch, drawn_parts, drawn_together
 from .parts import Record
 from .reductions import SYMMETRY
 from .reductions.symmetry import every_order, told_by_ids
@@ -118,8 +117,7 @@ class Search:
     def _plans(self, begun: _Begun, number: int) -> Generator[Event, None, Record | None]:
         """Part ``number`` of a scenario's plans; None where it is left."""
         yield ScenarioBegan(begun.setup)
-        search = partial(begun.search.plans, number)
-        record = yield from self._part(f"{begun.index}/{number}", search, begun.judge, drawn=False)
+        record = yield from self._part(f"{begun.index}/{number}", begun.search, number, begun.judge, drawn=False)
         if record is not None:
             yield PlansSpared(record.pruned)
         return record
@@ -164,9 +162,7 @@ class Search:
             index, start = map(int, name.split("/")[1:])
             room = self.limits.asked - place
             place += drawn_together(self.settings, index, start)
-            record = yield from self._part(
-                name, partial(searches[index].drawn, start), judges[index], drawn=True, room=room
-            )
+            record = yield from self._part(name, searches[index], start, judges[index], drawn=True, room=room)
             if record is not None and not record.whole:
                 return record.stop
         return None
@@ -174,7 +170,7 @@ class Search:
     # -- a part ------------------------------------------------------------------------------
 
     def _part(
-        self, name: str, search: Callable[[Record], Iterator[Judged]], judge: Judge, *, drawn: bool, room: int = -1
+        self, name: str, search: PartSearch, number: int, judge: Judge, *, drawn: bool, room: int = -1
     ) -> Generator[Event, None, Record | None]:
         """The part of that name: as it was kept, or searched now. None where it is left. Of a random one only the
         first ``room`` cases count."""
@@ -184,11 +180,12 @@ class Search:
             if (why := self.share.leave(name)) is not None:
                 yield PartLeft(name, why)
                 return None
-            record = Record()
+            record = search.record(drawn=drawn)
         before = self.watch.ended
-        judged = iter(list(record.cases)) if kept else search(record)
-        for number, (case, verdict) in enumerate(judged):
-            if drawn and number >= room:
+        run = search.drawn if drawn else search.plans
+        judged = iter(list(record.cases)) if kept else run(number, record)
+        for place, (case, verdict) in enumerate(judged):
+            if drawn and place >= room:
                 continue
             new = not case.known and judge.recall(case.run, case.digest, verdict)
             yield CaseJudged(judge.setup, case, verdict, new, drawn)

@@ -30,9 +30,7 @@ from .cases import Case
 from .coverage import CoverageStatistics, in_words, missing_orders
 from .drawn import Drawn
 from .events import CaseJudged, Event, PlansSpared, ScenarioBegan, SinglesCounted
-from .judge import outcome_of
 from .settings import Settings
-from .vacuity import completes, meant_to_succeed, sends
 
 NOT_VACUOUS = "I27"
 """The invariant that is about the campaign itself: it is judged on the counts."""
@@ -95,11 +93,11 @@ class ScenarioStatistics:
             ever_completes=self.ever_completes,
         )
 
-    def look(self, case: Case, setup: Setup) -> None:
+    def look(self, case: Case) -> None:
         """See whether a new history shows that the scenario asks and completes at all."""
-        self.sends = self.sends or sends(case.run)
+        self.sends = self.sends or case.told.sends
         if not self.ever_completes:
-            done = completes(case.run, setup) or (not case.plan.faults and not meant_to_succeed(case.run, setup))
+            done = case.told.completes or not (case.plan.faults or case.told.meant)
             self.ever_completes = done
             self.completes = self.completes or (done and not case.plan.faults)
 
@@ -180,10 +178,10 @@ class Statistics:
             statistics.histories += 1
             self._histories += 1
             if not (statistics.sends and statistics.ever_completes):
-                statistics.look(case, setup)
-            statistics.outcomes[outcome_of(case.run, setup)] += 1
+                statistics.look(case)
+            statistics.outcomes[case.told.outcome] += 1
             self._count_verdict(verdict)
-            self._measure(setup, case)
+            self.blocked.add(case.told.holds)
         known = len(self.sightings)
         for violation in verdict.violations:
             self._sight(setup, case, verdict, violation)
@@ -206,7 +204,7 @@ class Statistics:
         self.capped = self.capped or case.run.capped
         if new:
             self._count_verdict(verdict)
-            self._measure(setup, case)
+            self.blocked.add(case.told.holds)
         for violation in verdict.violations:
             self._sight(setup, case, verdict, violation)
 
@@ -220,11 +218,6 @@ class Statistics:
             of_it = (id for id in causes if violation.invariant in consequences(id, self._catalogue))
             self.explained_by.setdefault(violation.invariant, set()).update(of_it)
 
-    def _measure(self, setup: Setup, case: Case) -> None:
-        """Only a user's own participants show locks."""
-        if setup.adapter.participants:
-            self.blocked.add(case.run.history(setup, case.plan))
-
     def _sight(self, setup: Setup, case: Case, verdict: Verdict, violation: Violation) -> None:
         seen = self.sightings.get(violation.signature)
         if seen is None or len(case.plan) < len(seen.plan):
@@ -233,7 +226,7 @@ class Statistics:
                 setup=setup,
                 plan=case.plan,
                 violation=violation,
-                events=len(case.run.rows),
+                events=case.told.events,
                 explains=tuple(sorted({v.invariant for v in verdict.explained if v.saga == violation.saga})),
                 hits=hits,
             )

@@ -1,0 +1,51 @@
+"""What a campaign counts of a history, told once: by the process that has its rows."""
+
+from __future__ import annotations
+
+from ..faults import Plan
+from ..invariants import blocking
+from ..simulator import Run, Setup
+from .cases import Told
+from .coverage import Orders
+from .drawn import trace_class
+from .judge import outcome_of
+from .vacuity import completes, meant_to_succeed, sends
+
+
+class Telling:
+    """Tells the histories of one part, runs of ``setup``; of random plans, where they are ``drawn``, other things are
+    asked."""
+
+    def __init__(self, setup: Setup, *, drawn: bool = False) -> None:
+        self._setup = setup
+        self._drawn = drawn
+        self._orders = Orders(setup) if len(setup.known) > 1 and not drawn else None
+        self._known: dict[bytes, Told] = {}
+        self._to_see = not drawn  # whether a history is still to show that the scenario asks and completes
+
+    def tell(self, plan: Plan, run: Run, digest: bytes) -> Told:
+        """What is told of the history with that digest."""
+        found = self._known.get(digest)
+        if found is None:
+            found = self._known[digest] = self._read(plan, run)
+        return found
+
+    def _read(self, plan: Plan, run: Run) -> Told:
+        setup, rows = self._setup, run.rows
+        told = Told(outcome=outcome_of(run, setup), events=len(rows))
+        if self._drawn:
+            told = told._replace(trace=trace_class(rows))
+        if self._to_see:
+            told = told._replace(
+                sends=sends(run),
+                completes=completes(run, setup),
+                meant=bool(plan.faults) or meant_to_succeed(run, setup),
+            )
+            self._to_see = not (told.sends and told.completes)
+        if self._orders is not None:
+            orders, handled = self._orders.read(rows)
+            told = told._replace(orders=tuple(orders), handled=tuple(handled))
+        if setup.adapter.participants:  # only a user's own show locks
+            holds = blocking(run.history(setup, plan))
+            told = told._replace(holds=tuple((hold.waits, hold.held_us, hold.in_doubt_us) for hold in holds))
+        return told
