@@ -85,10 +85,9 @@ def search_options(command: Any) -> Any:
             "-j",
             "--jobs",
             type=click.IntRange(1, 256),
-            default=1,
-            show_default=True,
+            default=None,
             metavar="N",
-            help="Search in N processes; the result is the same.",
+            help="Search in N processes; the result is the same.  [default: the machine's cores, where it takes long]",
         ),
         click.option(
             "--cluster",
@@ -304,7 +303,7 @@ def how_of(
         shard=parse(shard) if shard is not None else None,
         budget=budget,
     )
-    if how.cluster and how.jobs > 1:
+    if how.cluster and (how.jobs or 1) > 1:
         raise UsageError("--jobs and --cluster: the parts are searched here or there; choose one of the two")
     if manifest_of(adapter) is not None and (how.cluster or shard is not None):
         option = "--cluster" if how.cluster else "--shard"

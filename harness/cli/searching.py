@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -34,11 +34,12 @@ REPORT = "report"
 
 @dataclass(frozen=True, kw_only=True)
 class How:
-    """How a campaign is carried out; of all this only ``shard`` and ``budget`` change what is in its report, and
+    """How a campaign is carried out, with ``jobs`` processes (None: the machine's cores, where it takes long); of all
+    this only ``shard`` and ``budget`` change what is in its report, and
     ``command``, which makes it again (one without an end of its own with the number of its last random plan)."""
 
     command: str = ""
-    jobs: int = 1
+    jobs: int | None = 1
     cluster: str = ""
     resume: bool = False
     loud: bool = False
@@ -162,10 +163,14 @@ def _parts_of(
     store: Store, adapter: Adapter, settings: Settings, how: How, stopped: Callable[[], bool]
 ) -> Iterator[Callable[[str], str | None]]:
     """What is kept, by name; also what other processes bring meanwhile, where ``how`` says so."""
-    if (how.jobs == 1 and not how.cluster) or manifest_of(adapter) is not None:
+    if manifest_of(adapter) is not None:
         yield store.get
         return
-    from ..exploration.pool import Pool
+    from ..exploration.pool import Later, Pool, cores
+
+    if not how.cluster and (how.jobs or cores()) == 1:
+        yield store.get
+        return
 
     stderr = sys.stderr  # as it is before the code under test is silenced
 
@@ -174,8 +179,13 @@ def _parts_of(
         stderr.flush()
 
     share = how.shard or ALL
-    with _crew(adapter, settings, how, complain) as crew:
-        yield Pool(settings, crew, kept=store.get, keep=store.add, stopped=stopped, complain=complain, share=share).get
+    with ExitStack() as started:
+
+        def begin() -> Pool:
+            crew = started.enter_context(_crew(adapter, settings, how, complain))
+            return Pool(settings, crew, kept=store.get, keep=store.add, stopped=stopped, complain=complain, share=share)
+
+        yield Later(store.get, begin).get if how.jobs is None and not how.cluster else begin().get
 
 
 def _crew(
@@ -186,6 +196,6 @@ def _crew(
         from ..exploration.cluster import cluster
 
         return cluster(how.cluster, spec, settings, source_digest(adapter), complain, loud=how.loud)
-    from ..exploration.pool import processes
+    from ..exploration.pool import cores, processes
 
-    return processes(how.jobs, spec, settings, loud=how.loud)
+    return processes(how.jobs or cores(), spec, settings, loud=how.loud)

@@ -6,6 +6,8 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from statistics import median
 
+from ..history import History
+from ..invariants import blocking
 from .cases import Hold
 
 
@@ -38,6 +40,11 @@ class Blocked:
             f"a metric: {len(self.held_us):,} locks, each over {self.waits / len(self.held_us):.1f} requests, for "
             f"{_spread(self.held_us)}; {len(self.in_doubt_us):,} in doubt, {doubt}"
         )
+
+
+def holds_in(history: History) -> tuple[Hold, ...]:
+    """The locks that a history shows."""
+    return tuple((hold.waits, hold.held_us, hold.in_doubt_us) for hold in blocking(history))
 
 
 def _spread(times_us: list[int]) -> str:

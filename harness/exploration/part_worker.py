@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -21,6 +22,7 @@ from typing import Any
 
 from ..errors import UsageError
 from ..loading import load
+from ..ports import Adapter
 from ..simulator import Setup
 from ..simulator.patches import Watch, watchdog
 from .certificate import source_digest, versions
@@ -40,6 +42,36 @@ class Facts:
     complaint: str = ""
 
 
+class CopiedWorker:
+    """A copy of this process, as seen by this one: it searches the adapter as it is here, whatever a test has put in
+    the place of its code. POSIX only; no other thread may be running."""
+
+    def __init__(self, adapter: Adapter, settings: Settings) -> None:
+        self.pipe, theirs = multiprocessing.Pipe()
+        mine = self.pipe.fileno()
+        self._process = multiprocessing.get_context("fork").Process(
+            target=_live_as_copy, args=(theirs, mine, adapter, settings), daemon=True
+        )
+        with theirs:
+            self._process.start()
+
+    @property
+    def name(self) -> str:
+        return str(self._process.pid)
+
+    @property
+    def ending(self) -> str:
+        """How it ended, in words; waits for that."""
+        self._process.join()
+        return _ending(self._process.exitcode or 0)
+
+    def end(self) -> None:
+        """End it at once: what it is at is not wanted any more."""
+        self._process.kill()
+        self._process.join()
+        self.pipe.close()
+
+
 class PartWorker:
     """The process, as seen by the one that starts it. ``folder`` is where it runs, from which files are named."""
 
@@ -55,10 +87,13 @@ class PartWorker:
         self.pipe.send((spec, settings, loud, sys.path))
 
     @property
+    def name(self) -> str:
+        return str(self.process.pid)
+
+    @property
     def ending(self) -> str:
         """How it ended, in words; waits for that."""
-        code = self.process.wait()
-        return f"ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+        return _ending(self.process.wait())
 
     def facts(self) -> Facts:
         """Asks it; EOFError or OSError where it died."""
@@ -79,16 +114,31 @@ class PartWorker:
         self.pipe.close()
 
 
+def _ending(code: int) -> str:
+    return f"ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+
+
 def main(handle: int) -> None:
     """The life of a worker, whose pipe has that number."""
-    for number in (signal.SIGINT, signal.SIGTERM):  # of the whole group: the campaign decides what becomes of it
-        signal.signal(number, signal.SIG_IGN)
     pipe: Connection[Any, Any] = Connection(handle)
     spec, settings, loud, sys.path[:] = pipe.recv()
+    _live(pipe, lambda: load(spec), settings, loud=loud)
+
+
+def _live_as_copy(pipe: Connection[Any, Any], others: int, adapter: Adapter, settings: Settings) -> None:
+    """The same of a copy of the other process, whose end of the pipe has the number ``others``."""
+    os.close(others)
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)  # that of the other's watchdog
+    _live(pipe, lambda: adapter, settings, loud=False)
+
+
+def _live(pipe: Connection[Any, Any], find: Callable[[], Adapter], settings: Settings, *, loud: bool) -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):  # of the whole group: the campaign decides what becomes of it
+        signal.signal(number, signal.SIG_IGN)
     asked: queue.SimpleQueue[str | None] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(pipe, asked), daemon=True).start()
     with fewer_collections(), watchdog(settings.spin_s) as watch, nullcontext() if loud else quiet():
-        _serve(pipe, asked, spec, settings, watch)
+        _serve(pipe, asked, find, settings, watch)
 
 
 def _listen(pipe: Connection[Any, Any], asked: queue.SimpleQueue[str | None]) -> None:
@@ -101,10 +151,14 @@ def _listen(pipe: Connection[Any, Any], asked: queue.SimpleQueue[str | None]) ->
 
 
 def _serve(
-    pipe: Connection[Any, Any], asked: queue.SimpleQueue[str | None], spec: str, settings: Settings, watch: Watch
+    pipe: Connection[Any, Any],
+    asked: queue.SimpleQueue[str | None],
+    find: Callable[[], Adapter],
+    settings: Settings,
+    watch: Watch,
 ) -> None:
     try:
-        adapter = load(spec)
+        adapter = find()
     except UsageError as error:
         if asked.get() is None:
             pipe.send(Facts(versions=versions(), source="", complaint=str(error)))

@@ -8,14 +8,19 @@ the campaign, which searches them like those that nobody was given.
 from __future__ import annotations
 
 import json
+import os
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from multiprocessing.connection import wait
+from pathlib import Path
 from typing import Final, NamedTuple, Protocol
 
+from ..ports import Adapter
+from .events import Event, PartFinished
 from .part_search import drawn_parts
-from .part_worker import PartWorker
+from .part_worker import CopiedWorker, PartWorker
 from .settings import Settings
 from .shards import ALL, Share, is_drawn
 
@@ -24,6 +29,9 @@ POLL_S: Final = 0.2
 
 GIVEN: Final = 2
 """How many parts a worker is given at once: it goes on with the second while the campaign counts the first."""
+
+AFTER_S: Final = 2.0
+"""A campaign that is over before has no workers, unless it was told how many."""
 
 AHEAD: Final = 8
 """How many of the random parts for each worker may be searched before the campaign has asked for them."""
@@ -162,12 +170,59 @@ def _in_words(parts: list[str]) -> str:
     return f"its part {parts[0]} is" if len(parts) == 1 else f"its parts {' and '.join(parts)} are"
 
 
+class Later:
+    """Finds parts as ``kept`` does; of a campaign that takes longer than ``AFTER_S`` as the pool that ``begin`` makes
+    then: the processes of a short one would cost more than they spare."""
+
+    def __init__(self, kept: Callable[[str], str | None], begin: Callable[[], Pool]) -> None:
+        self._get = kept
+        self._begin: Callable[[], Pool] | None = begin
+        self._from = time.monotonic() + AFTER_S
+
+    def get(self, part: str) -> str | None:
+        """The part of that name, None where it is to be searched here."""
+        if self._begin is not None and time.monotonic() >= self._from:
+            begin, self._begin = self._begin, None
+            self._get = begin().get
+        return self._get(part)
+
+
+class Shelf:
+    """The parts of a campaign that keeps none: the names of those that are done, and the text of those that others have
+    brought until it is asked for. It listens to the campaign."""
+
+    def __init__(self) -> None:
+        self._texts: dict[str, str] = {}
+
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, PartFinished):
+            self._texts[event.name] = json.dumps({"parts": event.record.parts})
+
+    def get(self, part: str) -> str | None:
+        return self._texts.get(part)
+
+    def keep(self, part: str, text: str) -> None:
+        self._texts[part] = text
+
+
+def cores() -> int:
+    """How many processes of this machine can run at once for this one, by its affinity and its control group. One
+    where the process is a worker of pytest-xdist, which has as many of them."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        return 1
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        return max(1, min(usable, int(quota) // int(period)))
+    except (OSError, ValueError):  # there is none: "max"
+        return usable
+
+
 class Processes:
     """A crew on this machine."""
 
-    def __init__(self, count: int, spec: str, settings: Settings, *, loud: bool) -> None:
-        workers = [PartWorker(spec, settings, loud=loud) for _ in range(count)]
-        self._workers = {str(worker.process.pid): worker for worker in workers}
+    def __init__(self, workers: Sequence[PartWorker | CopiedWorker]) -> None:
+        self._workers = {worker.name: worker for worker in workers}
         self._given: dict[str, deque[str]] = {name: deque() for name in self._workers}
 
     def present(self) -> Sequence[str]:
@@ -202,7 +257,19 @@ class Processes:
 @contextmanager
 def processes(count: int, spec: str, settings: Settings, *, loud: bool = False) -> Iterator[Processes]:
     """So many workers on this machine; none is left afterwards."""
-    crew = Processes(count, spec, settings, loud=loud)
+    with _ending(Processes([PartWorker(spec, settings, loud=loud) for _ in range(count)])) as crew:
+        yield crew
+
+
+@contextmanager
+def copies(count: int, adapter: Adapter, settings: Settings) -> Iterator[Processes]:
+    """So many copies of this process as workers; none is left afterwards."""
+    with _ending(Processes([CopiedWorker(adapter, settings) for _ in range(count)])) as crew:
+        yield crew
+
+
+@contextmanager
+def _ending(crew: Processes) -> Iterator[Processes]:
     try:
         yield crew
     finally:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from ..faults import Plan
-from ..invariants import blocking
 from ..simulator import Run, Setup
+from .blocked import holds_in
 from .cases import Told
 from .coverage import Orders
 from .drawn import trace_class
@@ -46,6 +46,5 @@ class Telling:
             orders, handled = self._orders.read(rows)
             told = told._replace(orders=tuple(orders), handled=tuple(handled))
         if setup.adapter.participants:  # only a user's own show locks
-            holds = blocking(run.history(setup, plan))
-            told = told._replace(holds=tuple((hold.waits, hold.held_us, hold.in_doubt_us) for hold in holds))
+            told = told._replace(holds=holds_in(run.history(setup, plan)))
         return told

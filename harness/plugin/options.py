@@ -44,6 +44,14 @@ NUMBERS: Final[Mapping[str, Number]] = {
     "faults": Number(default=2, least=0, most=6, metavar="K", help="run every plan with at most K faults"),
     "random": Number(default=100, least=0, most=None, metavar="N", help="then run N examples of the state machine"),
     "seed": Number(default=0, least=None, most=None, metavar="S", help="seed of the random part"),
+    "jobs": Number(
+        default=0,
+        least=0,
+        most=256,
+        metavar="N",
+        help="search in N processes, with the same result; 0 for as many as the machine has cores, where it takes "
+        "long, and for one under pytest-xdist",
+    ),
 }
 
 PLACES: Final[Mapping[str, Place]] = {

@@ -26,6 +26,7 @@ from ..scenario import Scenario
 from ..verdict import CONSISTENT, Report
 from ..writing import folder_name, make_folder, with_paths, write_report
 from . import known, options
+from .copying import copied
 from .extending import Extended, extended
 from .marking import ARGUMENTS, beside, refuse
 from .summary import facts
@@ -132,7 +133,7 @@ class SagaFixture:
         found = extended(self._item.config, named)
         self._by_hooks = found.by_hooks
         settings = self._settings(found, asked)
-        report, interrupted = _run(found, settings)
+        report, interrupted = _run(found, settings, self._number("jobs", None))
         report = replace(report, command=_command(found, settings, asked))
         baseline = self._baseline(asked.get("baseline"))
         self._has_baseline = baseline is not None
@@ -235,9 +236,11 @@ def _folder_name(name: str) -> str:
     return f"{plain}-{hashlib.blake2b(name.encode(errors='replace'), digest_size=3).hexdigest()}"
 
 
-def _run(found: Extended, settings: Settings) -> tuple[Report, int | None]:
+def _run(found: Extended, settings: Settings, jobs: int) -> tuple[Report, int | None]:
     """The campaign, and the signal that ended it early, if one did."""
     import signal
+
+    from ..exploration.keeping import Archive
 
     ignored = signal.getsignal(signal.SIGINT) in (signal.SIG_IGN, None)
     with (
@@ -247,5 +250,8 @@ def _run(found: Extended, settings: Settings) -> tuple[Report, int | None]:
     ):
         # Once each: neither thousands of them, nor raised into the code under test, which would change the verdict.
         warnings.simplefilter("default")
-        report = run_campaign(found.adapter, settings, stopped=interrupt)
+        with copied(found.adapter, settings, jobs, interrupt) as shelf:
+            report = run_campaign(
+                found.adapter, settings, stopped=interrupt, listeners=shelf.listeners, archive=Archive(shelf.get)
+            )
         return report, interrupt.signal

@@ -479,6 +479,30 @@ def test_a_session_without_sagas_pays_nothing(pytester: pytest.Pytester) -> None
     assert "= sagas =" not in result.stdout.str()
 
 
+PATCHED = """
+import pytest
+from adapters_of_shop import *
+from sagafuzz.exploration import pool
+
+def test_each_process_sees_what_the_test_has_patched(saga, monkeypatch):
+    made = []
+    monkeypatch.setattr(pool, "AFTER_S", 0)
+    give = pool.Processes.give
+    monkeypatch.setattr(pool.Processes, "give", lambda crew, *to: made.append(to) or give(crew, *to))
+    monkeypatch.setattr(Calm, "run", Careless.run)
+    report = saga.run(Calm, faults=2, random=0)
+    assert report.verdict == "violated" and made
+    monkeypatch.setattr(pool, "AFTER_S", 1_000)
+    assert saga.run(Calm, faults=2, random=0) == report
+"""
+
+
+def test_a_campaign_of_several_processes_is_that_of_the_patched_code(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(test_shop=PATCHED)
+    result = pytester.runpytest_subprocess("-p", "no:xdist", "-p", "no:randomly", "--saga-jobs", "2")
+    result.assert_outcomes(passed=1)
+
+
 def test_ctrl_c_ends_the_session(pytester: pytest.Pytester) -> None:
     Path("test_long.py").write_text(
         "import pathlib, pytest\nfrom sagafuzz.adapters.reference import Reference\n\n"
