@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 CARDS_BYTES: Final = 210_000
 """What the findings that are shown whole may take together; the others get a line each."""
 
+INDEXED: Final = 5
+"""So many findings of one invariant stand in the index."""
+
 MAX_LISTED: Final = 500
 MAX_ENTRIES: Final = 150
 MAX_ROWS: Final = 100
@@ -56,6 +59,7 @@ def render(report: Report) -> str:
         covered=covered,
         clean=clean,
         title=facts.headline(report),
+        index=_index(report),
         cards=cards,
         listed=listed[:MAX_LISTED],
         unlisted=max(len(listed) - MAX_LISTED, 0),
@@ -70,6 +74,47 @@ def render(report: Report) -> str:
     )
 
 
+@dataclass(frozen=True, kw_only=True)
+class Link:
+    """A finding in the index: where it stands, and what it says."""
+
+    anchor: str
+    sentence: str
+    note: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Group:
+    """The findings of one invariant in the index, of which ``more`` are left out."""
+
+    invariant: str
+    name: str
+    links: tuple[Link, ...]
+    more: int
+
+
+def _index(report: Report) -> list[Group]:
+    """What is wrong, by invariant, each finding a link; none where nothing is."""
+    names = {result.id: result.name for result in report.invariants}
+    groups: dict[str, list[Finding]] = {}
+    for finding in report.findings[:MAX_LISTED]:
+        groups.setdefault(finding.violation.invariant, []).append(finding)
+    return [
+        Group(
+            invariant=clean(id, 12),
+            name=clean(names.get(id, ""), 32),
+            links=tuple(map(_link, found[:INDEXED])),
+            more=max(len(found) - INDEXED, 0),
+        )
+        for id, found in groups.items()
+    ]
+
+
+def _link(finding: Finding) -> Link:
+    known = "known" if finding.known else ""
+    return Link(anchor=clean(finding.id, 24), sentence=clean(finding.violation.sentence, 160), note=known)
+
+
 def render_comparison(reports: Sequence[Report]) -> str:
     """Several systems side by side, and the first finding of each of their invariants."""
     shown: list[tuple[Report, list[Markup]]] = []
@@ -77,7 +122,7 @@ def render_comparison(reports: Sequence[Report]) -> str:
     for number, report in enumerate(reports):
         cards: list[Markup] = []
         for finding in facts.first_of_each(report.findings):
-            card = _card(report, finding, f"s{number}-{len(cards)}")
+            card = _card(report, finding, f"s{number}-{len(cards)}", opened=not cards)
             left -= len(card.encode())
             if left < 0:
                 break
@@ -105,7 +150,7 @@ def _cards(report: Report) -> tuple[list[Markup], list[Finding]]:
     cards: list[Markup] = []
     left = CARDS_BYTES
     for number, finding in enumerate(order):
-        card = _card(report, finding, f"c{number}")
+        card = _card(report, finding, f"c{number}", anchor=clean(finding.id, 24), opened=not number)
         left -= len(card.encode())
         if left < 0:
             return cards, order[number:]
@@ -113,7 +158,8 @@ def _cards(report: Report) -> tuple[list[Markup], list[Finding]]:
     return cards, []
 
 
-def _card(report: Report, finding: Finding, id: str) -> Markup:
+def _card(report: Report, finding: Finding, id: str, *, anchor: str = "", opened: bool) -> Markup:
+    """A finding, whole: folded unless ``opened``. ``anchor`` is the name by which a link leads to it, and opens it."""
     violation, explanation = finding.violation, finding.explanation
     said = [("rules" if finding.plan is None else "faults", line) for line in facts.faults_of(finding)]
     if (needed := facts.needs(finding)) is not None:
@@ -135,6 +181,8 @@ def _card(report: Report, finding: Finding, id: str) -> Markup:
     text = filled(
         "card.html.j2",
         id=id,
+        anchor=anchor,
+        opened=opened,
         name=name,
         title=facts.title(report, finding),
         sentence=clean(violation.sentence, facts.SENTENCE_COLUMNS),

@@ -127,7 +127,7 @@ def test_it_reads_with_scripts_off(open_page: Any, pages: Pages) -> None:
     page = open_page(pages["violated"], scripts=False).page
     assert "VIOLATED" in page.locator("h1").inner_text()
     assert page.locator("article.card svg").first.is_visible()
-    first = page.locator("details").first
+    first = page.locator("figure details").first
     assert not first.locator("table").is_visible()
     first.locator("summary").click()
     assert first.locator("table").is_visible()
@@ -139,6 +139,20 @@ def test_the_verdict_is_on_the_first_screen(open_page: Any, pages: Pages) -> Non
         for words in ("h1", "header dl", "header code"):
             box = page.locator(words).first.bounding_box()
             assert box["y"] + box["height"] < 900
+
+
+@pytest.mark.parametrize("scripts", [True, False], ids=["scripts", "no scripts"])
+def test_each_link_of_the_index_opens_its_finding(open_page: Any, pages: Pages, *, scripts: bool) -> None:
+    page = open_page(pages["violated"], scripts=scripts).page
+    cards, links = page.locator("article.card"), page.locator(".index a")
+    assert links.count() >= cards.count() > 1
+    assert cards.first.locator("svg").first.is_visible()
+    last = links.nth(cards.count() - 1)
+    anchor = str(last.get_attribute("href"))
+    finding = page.locator("article.card", has=page.locator(anchor))
+    assert not finding.locator("svg").first.is_visible()
+    last.click()
+    assert finding.locator("svg").first.is_visible()
 
 
 def test_hostile_names_start_nothing(open_page: Any, reports: Sequence[Report]) -> None:
@@ -158,7 +172,7 @@ def test_hostile_names_start_nothing(open_page: Any, reports: Sequence[Report]) 
 def test_every_part_of_the_report_is_there_and_can_be_reached(open_page: Any, pages: Pages) -> None:
     page = open_page(pages["violated"]).page
     parts = {"findings", "untested", "invariants", "saga", "heat", "discovery", "run"}
-    links = page.locator("nav a")
+    links = page.locator("nav[aria-label='Parts of the report'] a")
     assert {links.nth(number).get_attribute("href") for number in range(links.count())} == {f"#{id}" for id in parts}
     for id in parts:
         assert page.locator(f"#{id}").is_visible()
