@@ -37,9 +37,16 @@ class _Frozen(NamedTuple):
 
     def thawed(self) -> Any:
         """A copy of it."""
-        reader = pickle.Unpickler(io.BytesIO(self.text))
-        reader.persistent_load = self.living.__getitem__  # type: ignore[method-assign]
-        return reader.load()
+        return _Reader(io.BytesIO(self.text), self.living).load()
+
+
+class _Reader(pickle.Unpickler):
+    def __init__(self, source: io.BytesIO, living: tuple[Any, ...]) -> None:
+        super().__init__(source)
+        self._living = living
+
+    def persistent_load(self, pid: int) -> Any:
+        return self._living[pid]
 
 
 def _frozen(thing: Any) -> _Frozen:

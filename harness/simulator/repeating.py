@@ -188,7 +188,7 @@ class _Teller:
         if any(begin <= at < end for begin, end in _loops(code)):
             raise Opaque  # how far the iterator of a for loop has come is seen nowhere
         self.parts += ["frame", code.co_qualname, code.co_firstlineno, at]
-        self.tell(frame.f_locals)
+        self.tell({**frame.f_locals})  # from Python 3.13 on they are no dict
         self._tell_names(code, frame.f_globals)
 
     def _tell_names(self, code: CodeType, names: Mapping[str, Any]) -> None:

@@ -190,6 +190,10 @@ class SimConnection(WatchedConnection):
                     cursor.close()
         super().close()
 
+    def __del__(self) -> None:  # from Python 3.13 on it would warn that nobody has closed it
+        with suppress(sqlite3.Error):
+            sqlite3.Connection.close(self)
+
 
 @cache
 def _simulated(factory: Any) -> type[SimConnection]:

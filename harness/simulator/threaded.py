@@ -1,32 +1,19 @@
 """The kernel of a service as it is, whose tasks are threads to the code in them.
 
-Each task has thread-locals of its own. They are the values that CPython keeps in the dictionary of a thread: what is in
-there changes with the task that runs. So they are the task's whoever made the `threading.local`, and when.
+Each task has thread-locals of its own, see `thread_locals`.
 """
 
 from __future__ import annotations
 
-import ctypes
 import threading
 from typing import Any, Final, NamedTuple
 
 from .kernel import Kernel, Task
 from .parking import Waiters
-
-_RUNNING_LOOP: Final = "__asyncio_running_event_loop__"
-"""What asyncio keeps there, and refers to from elsewhere too: it stays where it is."""
+from .thread_locals import of_this_thread
 
 _FIRST_IDENT: Final = 0x7F00_0000_1000
 _IDENTS: Final = 0x1000
-
-_find = ctypes.pythonapi.PyThreadState_GetDict
-_find.restype = ctypes.c_void_p
-
-
-def _of_this_thread() -> dict[Any, Any]:
-    """The dictionary in which CPython keeps what is local to this thread."""
-    found: dict[Any, Any] = ctypes.cast(_find(), ctypes.py_object).value
-    return found
 
 
 class Held(NamedTuple):
@@ -56,12 +43,12 @@ class ThreadedKernel(Kernel):
     the tasks that asked which thread they are, or were started as one. ``absent`` are the modules that were looked for
     in vain, and where."""
 
-    __slots__ = ("_beside", "_here", "_inside", "_numbers", "absent", "blocked", "held", "strands", "waiting")
+    __slots__ = ("_beside", "_inside", "_locals", "_numbers", "absent", "blocked", "held", "strands", "waiting")
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        self._here = _of_this_thread()
-        self._beside: dict[Any, Any] = {}  # the thread-locals of whoever drives the run
+        self._locals = of_this_thread()
+        self._beside: Any = None  # the thread-locals of whoever drives the run
         self._inside = False
         self._numbers: dict[object, int] = {}
         self.absent: dict[str, list[str]] = {}
@@ -91,7 +78,7 @@ class ThreadedKernel(Kernel):
     # -- thread-locals -------------------------------------------------------------------------
 
     def carry_out(self, task: Task) -> None:
-        self._enter({})
+        self._enter(self._locals.none())
         try:
             super().carry_out(task)
         finally:
@@ -109,24 +96,13 @@ class ThreadedKernel(Kernel):
         super()._leave()
         self._go()
 
-    def _enter(self, locals_: dict[Any, Any]) -> None:
-        self._beside = self._exchange(locals_)
+    def _enter(self, mine: Any) -> None:
+        self._beside = self._locals.exchange(mine)
         self._inside = True
 
-    def _go(self) -> dict[Any, Any]:
+    def _go(self) -> Any:
         if not self._inside:  # it has left already, to end the run
-            return {}
+            return self._locals.none()
         self._inside = False
-        beside, self._beside = self._beside, {}
-        return self._exchange(beside)
-
-    def _exchange(self, others: dict[Any, Any]) -> dict[Any, Any]:
-        """Let other thread-locals be those of this thread; the ones that were."""
-        here = self._here
-        had = here.copy()
-        here.clear()
-        here.update(others)
-        loop = had.pop(_RUNNING_LOOP, None)
-        if loop is not None:
-            here[_RUNNING_LOOP] = loop
-        return had
+        beside, self._beside = self._beside, None
+        return self._locals.exchange(beside)

@@ -207,6 +207,7 @@ WALLS: dict[str, Any] = {
 }
 
 
+@pytest.mark.filterwarnings("ignore:datetime.datetime.utcnow:DeprecationWarning")
 @pytest.mark.parametrize("wall", WALLS.values(), ids=WALLS)
 def test_the_date_is_virtual_however_it_is_asked_for(lab: Laboratory, wall: Any) -> None:
     told: list[float] = []
