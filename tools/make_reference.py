@@ -1,4 +1,4 @@
-"""Rewrites the marked regions of docs/reference.md and docs/search.md from the tables in the code.
+"""Rewrites the marked regions of docs/reference.md and docs/spared.md from the tables in the code.
 
 A region lies between ``<!-- begin NAME -->`` and ``<!-- end NAME -->``.
 
@@ -446,7 +446,7 @@ REGIONS: Regions = {
     "files": files,
 }
 
-PAGES: Mapping[str, Regions] = {"reference.md": REGIONS, "search.md": {"reductions": reductions}}
+PAGES: Mapping[str, Regions] = {"reference.md": REGIONS, "spared.md": {"reductions": reductions}}
 """The regions of each page."""
 
 
