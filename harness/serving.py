@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, Final, TypeVar, cast
 
 from .apps import App, checked_apps, named
@@ -16,6 +16,8 @@ from .faults import FAULT_KINDS
 from .frames import passed, place, users
 from .fresh import Fresh, as_at_the_start
 from .http_routes import REFUSED, Service, checked
+from .inbox import Inbox
+from .messages import Message
 from .ports import ADAPTER_ATTRIBUTE, Adapter, Unavailable, World, adapter
 from .saga import Outcome, Saga
 from .scenario import Order
@@ -80,7 +82,8 @@ def service(
             "of": of,
             "fresh": Fresh(of.code, cls.__module__),
         }
-        made = cast("_C", type(cls.__name__, (cls,) if issubclass(cls, Serving) else (cls, Serving), body))
+        serves = Receiving if declared.get("topics") else Serving
+        made = cast("_C", type(cls.__name__, (cls,) if issubclass(cls, serves) else (cls, serves), body))
         made.__qualname__ = cls.__qualname__
         barred = (*CANNOT_SUFFER, *cannot_suffer)
         if told.apps:  # what they do meanwhile differs from crash to crash
@@ -129,6 +132,17 @@ class Serving:
 
     async def recover(self) -> None:
         """Nothing more: it has started."""
+
+
+class Receiving(Serving):
+    """The same, where the app has consumers of its own for messages: see `inbox`."""
+
+    @cached_property
+    def inbox(self) -> Inbox:
+        return Inbox()
+
+    async def receive(self, message: Message) -> None:
+        await self.inbox.handle(message)
 
 
 def _package(cls: Any) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any, Final, Protocol
 
 from ..effects import DEAD
+from ..inbox import Inbox
 from ..ports import ProcessCrashed
 from ..scenario import Order
 from .aio import SimLoop, current_saga
@@ -111,6 +112,11 @@ class Incarnation:
     @abstractmethod
     def start_thread(self, saga: str, main: Callable[[], object]) -> Task:
         """Start a thread of the user's own, which works for a saga."""
+
+    @property
+    def inbox(self) -> Inbox | None:
+        """Where messages wait for consumers of a service's own; None where there are none."""
+        return None
 
     @abstractmethod
     def receive(self, letter: Any) -> None:

@@ -11,13 +11,19 @@ from .host import Host
 from .inside import enter
 from .replacing import Served
 
+ONCE_THERE: Final[dict[str, Callable[[], object]]] = {}
+"""What is to be called when a library has been imported, by its name."""
+
 
 def _find_and_load(sim: Host, original: Callable[..., Any], name: str, *args: Any) -> Any:
     if name in ANEW:
         return original(name, *args)
     running = enter(None)
     try:
-        return original(name, *args)
+        found = original(name, *args)
+        if name in ONCE_THERE:
+            ONCE_THERE[name]()
+        return found
     finally:
         enter(running)
 

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import gc
 import signal
+import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final, TypeVar
 
 from greenlet import getcurrent
 
+from . import kafka
 from .absent import ABSENT
 from .chance import CHANCE
 from .clocks import CLOCKS
@@ -24,8 +26,9 @@ from .host import Host
 from .inside import enter, simulation
 from .kernel import Spinning
 from .leaving import WAYS_OUT, drivers
-from .libraries import LIBRARIES
+from .libraries import LIBRARIES, ONCE_THERE
 from .locks import LOCKS, locks_in_place, renew_conditions
+from .messaging import Faked, entries
 from .replacing import Replacements
 from .sockets import SOCKETS
 from .threads import THREADS
@@ -39,6 +42,22 @@ SPIN_SECONDS: Final = 10.0
 _REPLACEMENTS: Final = Replacements(CLOCKS, CHANCE, WAYS_OUT, SOCKETS, TLS, THREADS, DATABASES, ABSENT, LIBRARIES)
 _LOCKS: Final = Replacements(LOCKS)
 """Apart, as locks are taken everywhere: they are in place once a service was run."""
+
+
+_CLIENTS: Final[dict[str, Callable[[], Iterable[Faked]]]] = {"aiokafka": kafka.faked}
+"""What of a client of a broker is simulated by its calls, by the library."""
+
+_replaced: Final = set[str]()
+
+
+def _replace_clients() -> None:
+    """Put in place what stands in for the calls of those that are imported; for the others when they will be."""
+    for library, faked in _CLIENTS.items():
+        if library in sys.modules and library not in _replaced:
+            _replaced.add(library)
+            Replacements(entries(faked())).put()
+        else:
+            ONCE_THERE[library] = _replace_clients
 
 
 class virtual:  # noqa: N801, it is used as a function; one with a generator costs each run ten calls
@@ -55,6 +74,8 @@ class virtual:  # noqa: N801, it is used as a function; one with a generator cos
             Replacements(drivers()).put()
             _LOCKS.put()
             renew_conditions(gc.get_objects())
+        if self._sim.setup.adapter.service is not None:
+            _replace_clients()
         self._previous = enter(self._sim)
         self._hooks = gc.callbacks[:]  # they may ask for the time, at moments that no plan determines
         gc.callbacks.clear()

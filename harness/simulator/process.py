@@ -15,6 +15,7 @@ from greenlet import GreenletExit
 from ..errors import SagafuzzError, UsageError
 from ..frames import passed, place, users
 from ..history import BOOT, FAILED_BOOT, NONSENSE, RAISED
+from ..inbox import Inbox
 from ..ports import PortError, ProcessCrashed
 from ..saga import Outcome
 from ..scenario import Order
@@ -91,6 +92,10 @@ class Process(Incarnation):
             self.loop.poke(self._start_serving, order)
         else:
             self.spawn("run", order.id, partial(self._serve, order))
+
+    @property
+    def inbox(self) -> Inbox | None:
+        return getattr(self._subject, "inbox", None)
 
     def receive(self, letter: Letter) -> None:
         """Let the adapter handle a message, beside whatever else it does."""
