@@ -1,14 +1,18 @@
-"""A library that is imported while a run goes on: as if it had been before, so that the first run is as all others."""
+"""A library that is imported while a run goes on: as if it had been before, so that the first run is as all others.
+
+One that is not there is looked for once: see `absent`."""
 
 from __future__ import annotations
 
 import importlib._bootstrap
+import sys
 from collections.abc import Callable
 from typing import Any, Final
 
 from ..fresh import ANEW
 from .host import Host
 from .inside import enter
+from .locks import threaded
 from .replacing import Served
 
 ONCE_THERE: Final[dict[str, Callable[[], object]]] = {}
@@ -18,12 +22,20 @@ ONCE_THERE: Final[dict[str, Callable[[], object]]] = {}
 def _find_and_load(sim: Host, original: Callable[..., Any], name: str, *args: Any) -> Any:
     if name in ANEW:
         return original(name, *args)
+    kernel = threaded()
+    absent = {} if kernel is None else kernel.absent
+    if absent.get(name) == sys.path:
+        raise ModuleNotFoundError(f"No module named {name!r}", name=name)
     running = enter(None)
     try:
         found = original(name, *args)
         if name in ONCE_THERE:
             ONCE_THERE[name]()
         return found
+    except ModuleNotFoundError as error:
+        if error.name == name and "." not in name:
+            absent[name] = sys.path[:]
+        raise
     finally:
         enter(running)
 
