@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from ..history import MSG
+from ..history import MSG, PROCESS
 from ..saga import COMPENSATION, FORWARD, Step
 from ..verdict import Violation
 from .calls import CallFacts
@@ -188,7 +188,7 @@ def exact_set(facts: Facts) -> Checked:
                 continue
             if claim is None and not (rolled_back_to_the_end(facts, saga) and saga.net(step.name) > 0):
                 continue
-            if _another_undo_failed(saga, undos):
+            if _known_to_fail(facts, saga, undos):
                 continue  # then it is I11's: an undo that fails keeps back the others
             found.append(_left_out(facts, saga, step.name, claim))
     return exercised, found
@@ -240,8 +240,23 @@ def _begun_after(saga: SagaFacts, step: str, claim: int | None) -> bool:
     return claim is not None and saga.calls[step, FORWARD].sends[0][0] > claim
 
 
-def _another_undo_failed(saga: SagaFacts, undos: list[str]) -> bool:
-    return any(saga.calls[step, COMPENSATION].answered_ok is None for step in undos)
+def _known_to_fail(facts: Facts, saga: SagaFacts, undos: list[str]) -> list[str]:
+    """The undos that came to nothing as far as a process knew that did not die of a fault afterwards: of what one heard
+    that did, be it a success, who goes on knows nothing, whether it had heard it or was about to."""
+    deaths = facts.crashes
+
+    def lasts(position: int) -> bool:
+        label = facts.history.rows[position][PROCESS]
+        return not any(at > position and who == label for at, who in deaths)
+
+    found = []
+    for step in undos:
+        undo = saga.calls[step, COMPENSATION]
+        heard = [(at, "") for at in undo.given_up.values()] + [*undo.answers.values()]
+        known = {answer for at, answer in heard if lasts(at)}
+        if known and "ok" not in known:
+            found.append(step)
+    return found
 
 
 def _never_begun(facts: Facts, saga: SagaFacts, undos: list[str]) -> list[Violation]:
@@ -312,8 +327,9 @@ def compensation_policy(facts: Facts) -> Checked:
     """Judged at quiescence, on sagas that began to compensate and were worked on to the end. What is left over then
     breaks I2 and I3 as well; this one tells it from a saga that stopped anywhere else. Judged as well while a
     compensation fails to which nobody is called: what need not wait for it must not. Where an alert or a dead letter
-    names it, or its saga, an operator repairs it; one that was put aside without an alert is given up. It explains the
-    wrong order (I4) and the effect after the end (I15) that come of an undo that was given up."""
+    names it, or its saga, an operator repairs it; one that was put aside without an alert is given up. An undo fails as
+    far as anybody knows who goes on: what a process heard that died of a fault afterwards counts for nothing. It
+    explains the wrong order (I4) and the effect after the end (I15) that come of an undo that was given up."""
     exercised, found = False, _kept_back_meanwhile(facts.meanwhile())
     for saga in facts.sagas.values():
         undos = _undos(saga)
@@ -324,12 +340,13 @@ def compensation_policy(facts: Facts) -> Checked:
         if not (acted_to_the_end if claimed else rolled_back_to_the_end)(facts, saga):
             continue
         failing = [step for step in undos if saga.calls[step, COMPENSATION].answered_ok is None]
+        known = _known_to_fail(facts, saga, undos)
         for step in saga.definition.steps:
             if not step.can_be_undone or not _due(saga, step, claimed):
                 continue
-            anomaly = _policy_broken(saga, step.name, undos, failing, claimed)
+            anomaly = _policy_broken(saga, step.name, undos, failing, known, claimed)
             if anomaly is not None:
-                found.append(_given_up(facts, saga, step.name, anomaly, failing))
+                found.append(_given_up(facts, saga, step.name, anomaly, known))
     return exercised, found
 
 
@@ -359,14 +376,16 @@ def _due(saga: SagaFacts, step: Step, claimed: bool) -> bool:
     return undo.applied < 0 and not undo.refused_once and saga.in_doubt(step)
 
 
-def _policy_broken(saga: SagaFacts, step: str, undos: list[str], failing: list[str], claimed: bool) -> str | None:
+def _policy_broken(
+    saga: SagaFacts, step: str, undos: list[str], failing: list[str], known: list[str], claimed: bool
+) -> str | None:
     if step in saga.dead or "" in saga.dead:
         return "marked compensated" if claimed else "nobody called"
     if step in failing:
         return "undo given up"
     if saga.by_an_actor(step):
         return None  # an undo that no orchestrator owes
-    if step not in undos and failing:
+    if step not in undos and known:
         return "undo kept back"
     return None
 

@@ -61,24 +61,13 @@ def searched(
 
 
 def expect_the_same(setup: Setup, faults: int, only: Collection[str] | None = None) -> None:
-    """With all reductions there are the anomalies and outcomes of the search without any. Whether I5 or I11 tells of an
-    undo that is missing depends on an answer that a process had and lost with its life: of the crashes before and
-    after it one is run. So the two count as one."""
+    """With all reductions there are the anomalies and outcomes of the search without any."""
     full, plans, _ = searched(setup, (), faults, only)
     reduced, fewer, _ = searched(setup, ALL, faults, only)
-    if _undos_alike(reduced) != _undos_alike(full):
+    if reduced != full:
         alone = {row.name: searched(setup, (row,), faults, only)[0] for row in ALL}
         pytest.fail(f"not the same with {[name for name, found in alone.items() if found != full] or 'all at once'}")
     assert fewer <= plans
-
-
-def _undos_alike(found: Found) -> Found:
-    signatures, outcomes = found
-    missing = ("I5 or I11", "undo missing", "")
-    return frozenset(
-        (*missing, each[2]) if each[:2] in {("I5", "leaked effect"), ("I11", "undo kept back")} else each
-        for each in signatures
-    ), outcomes
 
 
 @pytest.fixture

@@ -12,7 +12,8 @@ from sagafuzz.exploration.statistics import ScenarioStatistics, Statistics
 from sagafuzz.invariants import INVARIANTS, Invariant, check
 from sagafuzz.invariants.facts import Facts
 from sagafuzz.invariants.registry import Checked, invariant
-from sagafuzz.scenario import Scenario
+from sagafuzz.loading import load
+from sagafuzz.simulator import Setup
 from sagafuzz.verdict import CONSISTENT, GAVE_UP, HOLDS, INCONCLUSIVE, NOT_EXERCISED, VIOLATED
 
 from .examples_effects import COMPLETED, HALF_WAY
@@ -84,8 +85,9 @@ def test_judging_changes_nothing_and_repeats() -> None:
     ],
 )
 def test_a_campaign_is_not_vacuous_when(run: int, fired: int, sizes: dict[int, int], status: str) -> None:
-    statistics = Statistics()
-    counted = ScenarioStatistics(Scenario(), run=run, fired=fired, by_faults=Counter(sizes))
+    statistics, seed = Statistics(), load("seed")
+    setup = Setup(adapter=seed, scenario=seed.scenarios[0])
+    counted = ScenarioStatistics(setup, run=run, fired=fired, by_faults=Counter(sizes))
     statistics.scenarios.append(counted)
     results = {result.id: result for result in statistics.invariants(type(statistics.checked)())}
     assert results["I27"].status == status

@@ -188,6 +188,60 @@ CASES = {
         {("I11", "saga-1")},
         {("I2", "saga-1"), ("I3", "saga-1")},
     ),
+    "who hears of no success of an undo keeps back the others, though one that died had heard of it": (
+        """
+        submit
+        call order.create
+        call inventory.reserve
+        refused payment.charge
+        send inventory.release -> m4
+        apply m4
+        ack m4
+        crash
+        boot
+        send inventory.release -> m5
+        lost m5 request
+        timeout m5
+        tell compensated
+        """,
+        {("I11", "saga-1")},
+        {("I2", "saga-1"), ("I3", "saga-1"), ("I16", "saga-1")},
+    ),
+    "the same where that one died before it heard of it": (
+        """
+        submit
+        call order.create
+        call inventory.reserve
+        refused payment.charge
+        send inventory.release -> m4
+        apply m4
+        crash
+        boot
+        send inventory.release -> m5
+        lost m5 request
+        timeout m5
+        tell compensated
+        """,
+        {("I11", "saga-1")},
+        {("I2", "saga-1"), ("I3", "saga-1"), ("I16", "saga-1")},
+    ),
+    "who died said to nobody that an undo had failed: the other one is left out, not kept back": (
+        """
+        submit
+        call order.create
+        call inventory.reserve
+        refused payment.charge
+        send inventory.release -> m4
+        apply m4
+        lost m4 answer
+        timeout m4
+        crash
+        boot
+        tell compensated
+        """,
+        {("I5", "saga-1")},
+        {("I2", "saga-1"), ("I3", "saga-1"), ("I16", "saga-1")},
+    ),
     "a saga whose end is durable is no zombie, though it left something behind": (
         """
         submit

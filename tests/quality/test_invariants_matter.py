@@ -77,7 +77,7 @@ def test_a_fault_that_never_struck_shows_in_the_count_of_those_that_did_only() -
     run = simulate(setup, lone.plan)
     assert check(run.history(setup, lone.plan)).conclusion == CONSISTENT
     statistics = Statistics()
-    statistics.scenarios.append(ScenarioStatistics(setup.scenario, run=1, fired=len(run.fired)))
+    statistics.scenarios.append(ScenarioStatistics(setup, run=1, fired=len(run.fired)))
     results = {result.id: result.status for result in statistics.invariants(Counter())}
     assert results["I27"] == GAVE_UP and HOLDS not in results.values()
 
