@@ -13,6 +13,7 @@ GUIDE = TOP / "docs" / "guide.md"
 pytestmark = pytest.mark.skipif(not GUIDE.is_file(), reason="the guide is part of the checkout, and this is not one")
 
 
+@pytest.mark.slow
 def test_each_step_of_the_guide(examples: Path, shell: Shell) -> None:
     shell.folder = examples / "first_saga"
     known: dict[str, object] = {}

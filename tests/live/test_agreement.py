@@ -90,6 +90,7 @@ def test_they_agree_on_every_plan_of_one_fault(name: str, scenario: str) -> None
     assert compare(name, scenario) > 30
 
 
+@pytest.mark.slow
 def test_they_agree_on_writes_that_begin_with_a_comment_or_with_or_in_a_savepoint() -> None:
     here, _ = setups(f"{STYLES}:Careful", "succeeds")
     writes = [site[1] for site in simulate(here, Plan()).sites if site[3] == AT_LOG]
