@@ -44,10 +44,12 @@ def entries(faked: Iterable[Faked]) -> Iterator[Served]:
             yield Served(of, name, inside)
         for name in dir(of):
             if not name.startswith("_") and name not in calls and callable(getattr(of, name)):
-                yield Served(of, name, _refusing(f"{of.__name__}.{name}"))
+                yield Served(of, name, refusing(f"{of.__name__}.{name}"))
 
 
-def _refusing(call: str) -> Inside:
+def refusing(call: str) -> Inside:
+    """What stands in for a call that is not simulated."""
+
     def refused(sim: Host, original: Inside, *_: Any, **__: Any) -> NoReturn:
         refuse(sim, f"calls {call}, which is not simulated", "docs/service.md lists what is; test it in live mode")
 

@@ -17,7 +17,7 @@ from typing import Any, Final, TypeVar
 
 from greenlet import getcurrent
 
-from . import kafka
+from . import confluent, kafka
 from .absent import ABSENT
 from .chance import CHANCE
 from .clocks import CLOCKS
@@ -28,8 +28,8 @@ from .kernel import Spinning
 from .leaving import WAYS_OUT, drivers
 from .libraries import LIBRARIES, ONCE_THERE
 from .locks import LOCKS, locks_in_place, renew_conditions
-from .messaging import Faked, entries
-from .replacing import Replacements
+from .messaging import entries
+from .replacing import Entry, Replacements
 from .sockets import SOCKETS
 from .threads import THREADS
 from .tls import TLS
@@ -44,7 +44,10 @@ _LOCKS: Final = Replacements(LOCKS)
 """Apart, as locks are taken everywhere: they are in place once a service was run."""
 
 
-_CLIENTS: Final[dict[str, Callable[[], Iterable[Faked]]]] = {"aiokafka": kafka.faked}
+_CLIENTS: Final[dict[str, Callable[[], Iterable[Entry]]]] = {
+    "aiokafka": lambda: entries(kafka.faked()),
+    "confluent_kafka": confluent.entries,
+}
 """What of a client of a broker is simulated by its calls, by the library."""
 
 _replaced: Final = set[str]()
@@ -52,10 +55,10 @@ _replaced: Final = set[str]()
 
 def _replace_clients() -> None:
     """Put in place what stands in for the calls of those that are imported; for the others when they will be."""
-    for library, faked in _CLIENTS.items():
+    for library, stand_ins in _CLIENTS.items():
         if library in sys.modules and library not in _replaced:
             _replaced.add(library)
-            Replacements(entries(faked())).put()
+            Replacements(stand_ins()).put()
         else:
             ONCE_THERE[library] = _replace_clients
 
