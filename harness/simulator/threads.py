@@ -38,7 +38,13 @@ from .threaded import Strand, ThreadedKernel
 _THREAD: Final = "thread"
 """The label of a task that was started as a thread: see `Incarnation.start_thread`."""
 
-_strands: Final[WeakKeyDictionary[threading.Thread, Strand]] = WeakKeyDictionary()
+_STRAND: Final = "_sagafuzz_strand"
+"""The name by which a thread keeps its strand. That knows its thread: of a table from one to the other neither would
+ever be gone."""
+
+
+def _strand_of(thread: threading.Thread) -> Strand | None:
+    return vars(thread).get(_STRAND)
 
 
 # -- threads -----------------------------------------------------------------------------------------
@@ -57,7 +63,7 @@ def _start(sim: Host, original: Callable[..., Any], thread: threading.Thread) ->
     task = process.start_thread(process.current_saga(), partial(_run, kernel, thread))
     strand = kernel.strand(task)
     strand.thread = thread
-    _strands[thread] = strand
+    vars(thread)[_STRAND] = strand
     thread._ident = strand.ident  # type: ignore[attr-defined]
     started.set()
 
@@ -68,7 +74,7 @@ def _run(kernel: ThreadedKernel, thread: threading.Thread) -> None:
     except SystemExit:
         pass  # ends a thread, and no more
     finally:
-        strand = _strands[thread]
+        strand: Strand = vars(thread)[_STRAND]
         strand.over = True
         strand.waiters.all()
 
@@ -86,7 +92,7 @@ _join, _is_alive = threading.Thread.join, threading.Thread.is_alive
 
 
 def _joined(thread: threading.Thread, timeout: float | None = None) -> None:
-    strand = _strands.get(thread)
+    strand = _strand_of(thread)
     if strand is None:
         _join(thread, timeout)
         return
@@ -102,7 +108,7 @@ def _joined(thread: threading.Thread, timeout: float | None = None) -> None:
 
 
 def _alive(thread: threading.Thread) -> bool:
-    strand = _strands.get(thread)
+    strand = _strand_of(thread)
     if strand is None:
         return _is_alive(thread)
     return not (strand.over or strand.task.process.dead)
@@ -147,7 +153,7 @@ def _thread_of(strand: Strand) -> threading.Thread:
     thread = threading.Thread(daemon=True)
     thread._ident = strand.ident  # type: ignore[attr-defined]
     thread._started.set()  # type: ignore[attr-defined]
-    _strands[thread] = strand
+    vars(thread)[_STRAND] = strand
     return thread
 
 

@@ -8,8 +8,10 @@ import importlib
 import json
 import sqlite3
 import sys
+import threading
 import traceback
 import warnings
+from collections import Counter
 from collections.abc import Callable
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
@@ -19,6 +21,9 @@ from typing import Any
 import aiosqlite
 import httpx
 import pytest
+from greenlet import greenlet
+from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.pool import Pool
 
 from sagafuzz import Adapter, ProcessCrashed, Saga, Step, UsageError, service
 from sagafuzz.fresh import Fresh
@@ -469,3 +474,26 @@ def test_what_is_loaded_anew_is_compiled_once_unless_its_file_changes(
     fresh.load()
     assert sys.modules["kept_code"].answer() == 22
     del sys.modules["kept_code"]
+
+
+def held() -> Counter[str]:
+    """How many there are of what a process holds that keeps its data by SQLAlchemy."""
+    gc.collect()
+    kinds = (greenlet, threading.Thread, sqlite3.Connection, AsyncEngine, Pool, asyncio.AbstractEventLoop)
+    return Counter(
+        next(kind.__name__ for kind in kinds if isinstance(each, kind))
+        for each in gc.get_objects()
+        if issubclass(type(each), kinds)
+    )
+
+
+@pytest.mark.parametrize("crashes", [10, pytest.param(1_000, marks=pytest.mark.slow)])
+def test_crashes_of_sqlalchemy_leave_no_greenlet_thread_connection_or_pool(crashes: int) -> None:
+    adapter = load(str(EXAMPLE))
+    kinds = ("crash-before-log 'tours.db: insert tours'", "crash-after-log 'tours.db: insert tours'")
+    for kind in kinds:
+        trial(adapter, kind)
+    before = held()
+    for n in range(crashes):
+        assert len(trial(adapter, kinds[n % 2]).of("CRASH")) == 1
+    assert held() == before
