@@ -57,6 +57,9 @@ SHORT_TICKS: Final = 3
 """For so many timers a run is compared with the first moment, and for four times as many with each later one: the first
 may lie before all rounds."""
 
+MOST_TRIES: Final = 12
+"""At so many ticks one after the other it is tried to tell where a run is."""
+
 SKIPPED_US: Final = 1_000_000
 """How much time is skipped at least."""
 
@@ -84,7 +87,9 @@ class Look(NamedTuple):
     something had ``worked``. Since tick ``since``, at ``since_us``, when the last timer was of ``order``, nothing has;
     ``wrote`` says that somebody wrote all the same, of no saga. The ``next`` look is due after so many ticks. Where
     the run is compared with itself, ``mark`` says with what; it will be from tick ``compare`` on, or, where it is
-    ``fresh``, as soon as nothing comes of anything. ``round`` says that it goes round since, but for the time."""
+    ``fresh``, as soon as nothing comes of anything. ``round`` says that it goes round since, but for the time. The
+    next mark ``lasts`` for so many ticks; where the run was could not be told at the last so many ``tries``, and is
+    tried again."""
 
     rows: int
     worked: int
@@ -98,6 +103,8 @@ class Look(NamedTuple):
     fresh: bool = True
     round: bool = False
     mark: Mark | None = None
+    lasts: int = SHORT_TICKS
+    tries: int = 0
 
 
 class Resting(Running, Protocol):
@@ -143,9 +150,9 @@ def looked(sim: Resting, look: Look) -> Look | None:
             kernel.stopped = LIVELOCK if works else ""
             return None
     if again:
-        look = look._replace(round=True, mark=None)
+        look = look._replace(round=True, mark=None, lasts=SHORT_TICKS)
     new = rows[look.rows :]
-    look = look._replace(rows=len(rows), next=kernel.ticks + (LOOK_TICKS if look.mark is None else 0))
+    look = look._replace(rows=len(rows), next=kernel.ticks + (0 if _compares(look) else LOOK_TICKS))
     if _works(sim, new):
         worked = look.worked + (kernel.ticks - look.ticks if mended else 0)  # else an operator ends it
         if worked >= MAX_TICKS * len(sim.setup.orders):
@@ -153,15 +160,15 @@ def looked(sim: Resting, look: Look) -> Look | None:
             return None
         since: dict[str, Any] = {"since": kernel.ticks, "since_us": kernel.now_us, "order": kernel.moment().order}
         look = look._replace(worked=worked, ticks=kernel.ticks, wrote=False, fresh=True, round=False, **since)
-        return _from_now_on(sim, look) if mended and look.mark is None and sim.only_pollers() else look
+        return _from_now_on(sim, look) if mended and not _compares(look) and sim.only_pollers() else look
     look = look._replace(ticks=kernel.ticks, wrote=look.wrote or any(row[KIND] == LOGACK for row in new))
     if sim.network.outage_lasts and kernel.ticks - look.since < MAX_IDLE_TICKS:
         return look  # what fails now will be done when it is over
     if look.round and not _asks_for_time(sim):
         look = look._replace(round=False, fresh=True)  # nobody does now, so it can be proven
-    if look.fresh and look.mark is None:
+    if look.fresh and not _compares(look):
         look = _from_now_on(sim, look)._replace(fresh=False)
-    if look.mark is not None or (sim.network.stuck and not sim.operator_comes(waited=False)):
+    if _compares(look) or (sim.network.stuck and not sim.operator_comes(waited=False)):
         return look
     return _after_all(sim, look) if sim.only_pollers() else _idle(sim, look)
 
@@ -184,43 +191,51 @@ def _is_work(row: Row) -> bool:
 # -- a run that is compared with itself --------------------------------------------------------------
 
 
+def _compares(look: Look) -> bool:
+    """True if the run is compared with itself at each tick, or is about to be."""
+    return look.mark is not None or look.tries > 0
+
+
 def _marked(sim: Resting, look: Look) -> Look:
     """The look with the mark that the run is to be compared with next, if it is time for one."""
     ticks, mark = sim.kernel.ticks, look.mark
     if mark is not None:
         if ticks - mark.ticks <= mark.lasts:
             return look
-        return look._replace(mark=None, compare=2 * ticks) if mark.lasts >= PERIOD_TICKS else _compared(sim, look)
+        if mark.lasts >= PERIOD_TICKS:
+            return look._replace(mark=None, compare=2 * ticks, lasts=SHORT_TICKS)
+        return _compared(sim, look)
     return look if look.round or ticks < look.compare else _compared(sim, look)
 
 
 def _from_now_on(sim: Resting, look: Look) -> Look:
     """The look from which on the run is compared, at each tick, with what it is now; later if that cannot be told."""
     look = _compared(sim, look)
-    return look if look.mark is None else look._replace(next=sim.kernel.ticks, fresh=False)
+    return look if look.mark is None and not look.tries else look._replace(next=sim.kernel.ticks, fresh=False)
 
 
 def _compared(sim: Resting, look: Look) -> Look:
     """The look from which on the run is compared with what it is now; later where that cannot be told."""
     ticks, timed = sim.kernel.ticks, any(process.reads_clock for process in sim.living)
     found = position(sim, timed=timed)
+    if found is None and look.tries < MOST_TRIES:  # it may be in the midst of a loop, which it leaves soon
+        return look._replace(mark=None, compare=ticks + 1, tries=look.tries + 1)
     if found is None:
-        return look._replace(mark=None, compare=2 * ticks)
+        return look._replace(mark=None, compare=2 * ticks, tries=0, lasts=SHORT_TICKS)
     heard = tuple(len(process.inputs) for process in sim.living)
     rows, sites = len(sim.trace.rows), len(sim.trace.sites)
-    lasts = SHORT_TICKS if look.mark is None else 4 * look.mark.lasts
     mark = Mark(
         surface=surface(sim, timed=timed),
         position=found,
         timed=timed,
         ticks=ticks,
-        lasts=lasts,
+        lasts=look.lasts,
         rows=rows,
         sites=sites,
         fired=len(sim.trace.fired),
         heard=heard,
     )
-    return look._replace(mark=mark)
+    return look._replace(mark=mark, tries=0, lasts=4 * look.lasts)
 
 
 def _is_again(sim: Resting, mark: Mark) -> bool:

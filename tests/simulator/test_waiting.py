@@ -163,7 +163,16 @@ def asks_for_the_time_until_it_is_over(world: Any) -> None:
     assert all(world.now() > 0 for _, saga in world.store.items() if saga["open"])
 
 
-@pytest.mark.parametrize("sweep", [looks_into_the_store, asks_a_participant, asks_for_the_time_until_it_is_over])
+def asks_about_each_saga(world: Any) -> None:
+    for saga, _ in world.store.items():  # noqa: PERF102, a list of pairs
+        with suppress(PortError):
+            world.call("payment.status", saga=saga)
+
+
+@pytest.mark.parametrize(
+    "sweep",
+    [looks_into_the_store, asks_a_participant, asks_about_each_saga, asks_for_the_time_until_it_is_over],
+)
 @pytest.mark.parametrize("fault", ["duplicate order F", "crash-after-effect pay F", "clock-forward pay F"])
 def test_a_sweeper_that_polls_for_ever_is_known_again_at_once(
     lab: Laboratory, sweep: Callable[[Any], object], fault: str
