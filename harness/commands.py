@@ -17,6 +17,7 @@ def command_line(
     kinds: str = "all",
     command: str = "run",
     without: Iterable[str] = (),
+    max_time: str | None = None,
     **numbers: int,
 ) -> str:
     """The command that makes the same report again, with ``numbers`` as its options; "" where it cannot be written:
@@ -35,6 +36,8 @@ def command_line(
         words += ["--scenario", name]
     if sagas is not None:
         words += ["--sagas", str(sagas)]
+    if max_time is not None:
+        words += ["--max-time", max_time]
     for name in without:
         words += ["--without", name]
     return shlex.join(words)

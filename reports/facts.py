@@ -23,6 +23,7 @@ from ..verdict import (
     Recorded,
     Report,
     exhaustive_claim,
+    partial_claim,
     random_claims,
 )
 from .clean import clean, plural
@@ -102,13 +103,20 @@ def statements(report: Report) -> list[str]:
     """What the verdict rests on: first what limits it, then what was found or searched; last advice."""
     said: list[str] = []
     counts = report.counts
-    if not report.complete:
+    if report.pairs.ended:
+        said.append(
+            f"INCOMPLETE: {clean(report.pairs.ended, REASON_COLUMNS)}; every plan with at most one fault was run, and "
+            f"{partial_claim(report)}; nothing is said of the others"
+        )
+    elif not report.complete:
         asked = report.random.asked
         examples = f" and {report.random.run:,} of {plural(asked, 'example')}" if asked else ""
         said.append(
             f"INCOMPLETE: ended after {counts.run:,} of {plural(counts.planned, 'plan')}{examples}; "
             f"nothing is said of what was not run"
         )
+        if share := partial_claim(report):
+            said.append(share)
     given = why(report)[1:] if report.verdict == INCONCLUSIVE else why(report)
     if report.nondeterministic and not any(report.nondeterministic in reason for reason in report.reasons):
         said.append(f"NOT DETERMINISTIC: {clean(report.nondeterministic, REASON_COLUMNS)}")

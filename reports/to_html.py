@@ -228,6 +228,8 @@ def _numbers(report: Report) -> Iterable[tuple[str, str]]:
     yield "Status", "complete" if report.complete else "INCOMPLETE"
     yield "Findings", f"{len(report.findings):,}"
     yield "Plans run", f"{counts.run:,} of {counts.planned:,}, up to {plural(report.max_faults, 'fault')}"
+    if not report.complete and report.pairs.planned:
+        yield "Plans with two faults", f"{report.pairs.run:,} of {report.pairs.planned:,}, {report.pairs.percent}"
     if report.random_plans.run:
         yield "Random plans", f"{report.random_plans.run:,}, up to {plural(report.random_plans.max_faults, 'fault')}"
     yield "Every fault struck", f"in {counts.fired:,} of {plural(counts.run, 'plan')}"

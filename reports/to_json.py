@@ -61,6 +61,7 @@ def to_value(report: Report) -> dict[str, Any]:
         "plans": _counts(report.counts),
         "scenarios": [_scenario(result) for result in report.scenarios],
         "random": {**to_plain(report.random), "unseen": _unseen(report.random.unseen)},
+        "pairs": {**to_plain(report.pairs), "share": report.pairs.share},
         "random_plans": _random_plans(report.random_plans),
         "statements": list(random_claims(report)),
         "invariants": {result.id: _invariant(result) for result in report.invariants},

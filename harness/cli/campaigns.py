@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,7 @@ from .planning import run_plan
 from .searching import How, keep_report_in, search
 from .sharding import conclude_shard
 
+UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
 VERDICTS = ("consistent", "violated", "inconclusive")
 
 
@@ -146,6 +148,11 @@ def _options(command: Any) -> Any:
 @click.option("--plan", metavar="FAULTS", help="Run this plan alone and show what happens, failing or not.")
 @baseline_option
 @shard_option
+@click.option(
+    "--max-time",
+    metavar="TIME",
+    help="End after this real time, 90s or 10m, wherever the search is; the report says what share was covered.",
+)
 @_options
 def run(
     adapter: str, report_dir: Path, plan: str | None, baseline: Path | None, shard: str | None, **options: Any
@@ -167,6 +174,10 @@ def run(
     With --baseline it is 0 where every finding is known, and 1 where one is new, its time is over, or
     an entry is stale: a complete search no longer finds it.
 
+    With --max-time the plans with more than one fault are run such that those of each scenario and kind are covered
+    evenly, part by part until the time is over; what was found is made small all the same. It is consistent where every
+    plan with one fault was run and nothing found, and says that it is incomplete. --resume goes on with the others.
+
     With --shard only the campaign.sqlite is written; it is 1 where a violation was seen, and else 0.
 
     With --plan nothing is written: one plan is run, its history and its verdict are shown. Faults are joined by " + ",
@@ -177,7 +188,8 @@ def run(
     if plan is not None:
         return run_plan(loaded, settings, plan, loud=options["show_output"])
     known = known_findings(baseline)
-    how = how_of(loaded, options, command=_command(loaded, options), shard=shard)
+    command, budget = _command(loaded, options), _time_of(loaded, options["max_time"], shard)
+    how = how_of(loaded, options, command=command, shard=shard, budget=budget)
     return search_and_conclude(loaded, settings, report_dir, how, known)
 
 
@@ -263,6 +275,16 @@ def _settings(adapter: Adapter, options: Mapping[str, Any]) -> Settings:
     )
 
 
+def _time_of(adapter: Adapter, max_time: str | None, shard: str | None) -> Budget | None:
+    """What --max-time says, if it is given. Raises UsageError where it cannot be kept."""
+    if max_time is None:
+        return None
+    if shard is not None or manifest_of(adapter) is not None:
+        what = "a shard" if shard is not None else f"{adapter.name!r}, which runs in real processes,"
+        raise UsageError(f"--max-time: {what} is searched to its end; leave it out")
+    return Budget(max_seconds=seconds_in(max_time))
+
+
 def _command(adapter: Adapter, options: Mapping[str, Any]) -> str:
     """The command that makes the report again."""
     random_plans = options["random_plans"]
@@ -276,7 +298,17 @@ def _command(adapter: Adapter, options: Mapping[str, Any]) -> str:
         seed=options["seed"],
         **({"random_plans": random_plans} if random_plans else {}),
         without=options["without"],
+        max_time=options.get("max_time"),
     )
+
+
+def seconds_in(text: str) -> float:
+    """From ``90s``, ``10m``, ``2h``, or a number of seconds. Raises UsageError."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", text)
+    seconds = float(found[1]) * UNITS[found[2]] if found else 0.0
+    if not seconds:
+        raise UsageError(f"--max-time: {text!r} is no time; write a number with s, m or h, such as 90s or 2h")
+    return seconds
 
 
 def limited_to(kinds: str) -> tuple[str, ...]:

@@ -50,6 +50,27 @@ def tell_host(reports: Sequence[Report]) -> None:
             say(f"sagafuzz: cannot write the step summary {summary!r}: {error.strerror}", err=True)
 
 
+class Pace:
+    """How long what is left of a stage takes, by how long what was done took: in it, or else in the one before."""
+
+    def __init__(self) -> None:
+        self._stage = ""
+        self._began = 0.0
+        self._each_s = 0.0
+
+    def left(self, news: Progress) -> str:
+        """``, about 3 min left``; "" where it is not known, or not worth a word."""
+        now = time.monotonic()
+        if news.stage != self._stage:
+            self._stage, self._began = news.stage, now
+        elif news.done:
+            self._each_s = (now - self._began) / news.done
+        left_s = self._each_s * (news.expected - news.done)
+        if left_s < PLAIN_LINE_EVERY_S:
+            return ""
+        return f", about {left_s / 60:,.0f} min left" if left_s >= 90 else f", about {left_s:.0f} s left"
+
+
 @contextmanager
 def progress(label: str, stream: TextIO | None = None) -> Iterator[Any]:
     """A listener for a campaign: a bar on a terminal, a plain line now and then elsewhere."""
@@ -72,33 +93,36 @@ def _bar(label: str, stream: TextIO) -> Iterator[Any]:
         TextColumn(label, markup=False),
         TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=20),
-        TextColumn("{task.completed:,} done, {task.fields[findings]} findings"),
+        TextColumn("{task.completed:,} done, {task.fields[findings]} findings{task.fields[left]}"),
         TimeElapsedColumn(),
     )
     with Bar(
         *columns, console=Console(file=stream), transient=True, redirect_stdout=False, redirect_stderr=False
     ) as bar:
-        task = bar.add_task("starting", total=None, findings=0)
+        task = bar.add_task("starting", total=None, findings=0, left="")
+        pace = Pace()
 
         def listen(news: Progress) -> None:
             stage = clean(news.stage, STAGE_COLUMNS)
-            bar.update(
-                task, description=stage, completed=news.done, total=news.expected or None, findings=news.findings
-            )
+            total, left = news.expected or None, pace.left(news)
+            bar.update(task, description=stage, completed=news.done, total=total, findings=news.findings, left=left)
 
         yield listen
 
 
 def _plain(label: str, stream: TextIO) -> Any:
     last = time.monotonic()
+    pace = Pace()
 
     def listen(news: Progress) -> None:
         nonlocal last
         now = time.monotonic()
-        if now - last >= PLAIN_LINE_EVERY_S:
+        left = pace.left(news)
+        if now - last >= PLAIN_LINE_EVERY_S or (left and not news.done):  # an estimate comes before what it is of
             last = now
             stage = clean(news.stage, STAGE_COLUMNS)
-            stream.write(f"{label}: {stage}, {news.done:,} done, {news.findings} findings\n")
+            done = f"{news.done:,} of about {news.expected:,}" if left else f"{news.done:,}"
+            stream.write(f"{label}: {stage}, {done} done, {news.findings} findings{left}\n")
             stream.flush()
 
     return listen

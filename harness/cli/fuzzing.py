@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +14,18 @@ from ..exploration.scenarios import choose_scenarios
 from ..exploration.settings import Settings
 from ..live.manifest import manifest_of
 from .arguments import ADAPTER
-from .campaigns import how_of, limited_to, loaded_as_asked, search_and_conclude, search_options, shard_option
+from .campaigns import (
+    how_of,
+    limited_to,
+    loaded_as_asked,
+    search_and_conclude,
+    search_options,
+    seconds_in,
+    shard_option,
+)
 from .concluding import baseline_option, known_findings
 
 USUAL_S = 60.0
-UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
 
 
 @click.command(short_help="Search one adapter ever deeper, until a budget ends.")
@@ -79,7 +85,7 @@ def fuzz(
     those of each, and the merged report tells how far they came.
     """
     known = known_findings(baseline)
-    seconds = _seconds(max_time) if max_time is not None else None
+    seconds = seconds_in(max_time) if max_time is not None else None
     if seconds is None and max_plans is None and not until_plateau:
         seconds = USUAL_S
     budget = Budget(max_seconds=seconds, max_plans=max_plans, until_plateau=until_plateau)
@@ -101,12 +107,3 @@ def fuzz(
     )
     how = how_of(loaded, options, command=command, shard=shard, budget=budget)
     return search_and_conclude(loaded, settings, report_dir, how, known)
-
-
-def _seconds(text: str) -> float:
-    """From ``90s``, ``10m``, ``2h``, or a number of seconds."""
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", text)
-    seconds = float(found[1]) * UNITS[found[2]] if found else 0.0
-    if not seconds:
-        raise UsageError(f"--max-time: {text!r} is no time; write a number with s, m or h, such as 90s or 2h")
-    return seconds

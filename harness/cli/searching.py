@@ -13,12 +13,13 @@ from typing import Any
 from ..errors import UsageError
 from ..exploration.certificate import source_digest, versions
 from ..exploration.choosing import run_campaign
-from ..exploration.fuzz import Budget, EndOfBudget
+from ..exploration.fuzz import Budget, EndOfBudget, end_of_time
 from ..exploration.keeping import Archive, Keeper
 from ..exploration.progress import EVERY, Teller
 from ..exploration.quiet import nothing_kept, quiet
 from ..exploration.settings import Settings
 from ..exploration.shards import ALL, Shard
+from ..exploration.stopping import Limits
 from ..interrupt import Interrupt
 from ..live.manifest import manifest_of
 from ..plain import to_plain
@@ -51,7 +52,7 @@ def search(adapter: Adapter, settings: Settings, folder: Path, how: How, interru
     """Run a campaign whose store is in ``folder``. The report is kept there too, but a shard's: `merge` makes it."""
     budget = how.budget or Budget()
     late = budget.clock()
-    limits = EndOfBudget(budget=budget, faults=settings.max_faults, late=late, shard=how.shard is not None)
+    limits = _limits(settings, how, budget, late)
     live = manifest_of(adapter) is not None
     with (
         closing(open_store(folder, adapter, settings, how)) as store,
@@ -59,7 +60,7 @@ def search(adapter: Adapter, settings: Settings, folder: Path, how: How, interru
         nothing_kept() if settings.examples else nullcontext(),
     ):
         with (
-            _parts_of(store, adapter, settings, how, lambda: interrupt() or late()) as kept,
+            _parts_of(store, adapter, settings, how, lambda: interrupt() or late()) as archive,
             nullcontext() if how.loud else quiet(),
         ):
             report = run_campaign(
@@ -67,14 +68,21 @@ def search(adapter: Adapter, settings: Settings, folder: Path, how: How, interru
                 settings,
                 stopped=interrupt,
                 listeners=(Keeper(store.add), Teller(listener, 1 if live else EVERY)),
-                archive=Archive(kept),
+                archive=archive,
                 share=how.shard or ALL,
-                budget=limits if settings.endless else None,
+                limits=limits,
             )
         report = replace(report, command=repeating(how.command, settings, report.random_plans.run))
         if how.shard is None:
             keep_report(store, report)
         return report
+
+
+def _limits(settings: Settings, how: How, budget: Budget, late: Callable[[], bool]) -> Limits | None:
+    """When the campaign is to end, where that is not after its last plan."""
+    if settings.endless:
+        return EndOfBudget(budget=budget, faults=settings.max_faults, late=late, shard=how.shard is not None)
+    return end_of_time(budget.max_seconds, settings.random_plans) if budget.max_seconds is not None else None
 
 
 def repeating(command: str, settings: Settings, drawn: int) -> str:
@@ -161,15 +169,15 @@ def _short(value: Any) -> str:
 @contextmanager
 def _parts_of(
     store: Store, adapter: Adapter, settings: Settings, how: How, stopped: Callable[[], bool]
-) -> Iterator[Callable[[str], str | None]]:
-    """What is kept, by name; also what other processes bring meanwhile, where ``how`` says so."""
+) -> Iterator[Archive]:
+    """What is kept; also what other processes bring meanwhile, where ``how`` says so."""
     if manifest_of(adapter) is not None:
-        yield store.get
+        yield Archive(store.get)
         return
     from ..exploration.pool import Later, Pool, cores
 
     if not how.cluster and (how.jobs or cores()) == 1:
-        yield store.get
+        yield Archive(store.get)
         return
 
     stderr = sys.stderr  # as it is before the code under test is silenced
@@ -185,7 +193,8 @@ def _parts_of(
             crew = started.enter_context(_crew(adapter, settings, how, complain))
             return Pool(settings, crew, kept=store.get, keep=store.add, stopped=stopped, complain=complain, share=share)
 
-        yield Later(store.get, begin).get if how.jobs is None and not how.cluster else begin().get
+        parts = Later(store.get, begin) if how.jobs is None and not how.cluster else begin()
+        yield Archive(parts.get, parts.expect)
 
 
 def _crew(

@@ -5,9 +5,10 @@ It is put together of stages that yield what happens (`events`) and of listeners
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import KW_ONLY, dataclass, replace
 from functools import cached_property
+from typing import Final
 
 from ..invariants import catalogue_of
 from ..ports import Adapter
@@ -26,6 +27,12 @@ from .shards import ALL, Share
 from .stages import Search
 from .statistics import Statistics
 from .stopping import AsPlanned, Ends, Limits, Why, never, over_by
+
+_SKIPPED: Final[Mapping[Ends | None, tuple[Stage, ...]]] = {
+    Ends.SEARCH: (Stage.EVERY_PLAN, Stage.RANDOM_PLANS),
+    Ends.PLANS: (Stage.EVERY_PLAN, Stage.RANDOM_PLANS, Stage.STATE_MACHINE),
+}
+"""The stages that are left out from then on."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +93,7 @@ class Campaign:
         """Stage by stage, to the last one or to what ends the campaign."""
         ended: Ends | None = None
         for stage, events in self._stages(search):
-            if ended is Ends.SEARCH and stage in (Stage.EVERY_PLAN, Stage.RANDOM_PLANS):
+            if ended in _SKIPPED and stage in _SKIPPED[ended]:
                 continue
             try:
                 for event in events:

@@ -9,11 +9,10 @@ from ..ports import Adapter
 from ..verdict import Report
 from .campaign import Campaign
 from .events import Listener
-from .fuzz import EndOfBudget
 from .keeping import NOTHING_KEPT, Archive
 from .settings import Settings
 from .shards import ALL, Share
-from .stopping import never
+from .stopping import Limits, never
 
 
 def run_campaign(
@@ -24,10 +23,10 @@ def run_campaign(
     listeners: tuple[Listener, ...] = (),
     archive: Archive = NOTHING_KEPT,
     share: Share = ALL,
-    budget: EndOfBudget | None = None,
+    limits: Limits | None = None,
 ) -> Report:
     """Search on real processes for a manifest, of which nothing is kept and there are no shares; else in the
-    simulator, to the end of ``budget`` where there is one."""
+    simulator, until ``limits`` end it where there are any."""
     if manifest_of(adapter) is None:
         return Campaign(
             adapter,
@@ -36,7 +35,7 @@ def run_campaign(
             listeners=listeners,
             archive=archive,
             share=share,
-            limits=budget,
+            limits=limits,
         ).run()
     from .live import LiveCampaign  # its HTTP server is an extra
 

@@ -121,6 +121,16 @@ class Enumerator:
             root = _Node((), 0, run.sites, dict(run.impossible), digest, self._visible(run), unread=False)
             yield from self._extended(root, self.nodes)
 
+    def ahead(self) -> tuple[int, ...]:
+        """How many plans with one fault more extend each of the ``nodes``."""
+        counted, self.pruned = self.pruned, Counter()
+        try:
+            return tuple(
+                0 if self._only_a_jump(node) else sum(1 for _ in self._distinct_extensions(node)) for node in self.nodes
+            )
+        finally:
+            self.pruned = counted
+
     def subtree(self, number: int) -> Iterator[Case]:
         """What extends the node of that number, once ``roots`` has come to its end. A subtree knows the states of
         the roots and its own, so that it is the same whichever others were run before."""

@@ -66,7 +66,14 @@ class PlansSpared(NamedTuple):
 
 
 class SinglesCounted(NamedTuple):
-    """How many feasible plans with one fault the scenario has."""
+    """How many feasible plans with one fault the scenario has, and how many with two extend those that were run."""
+
+    plans: int
+    pairs: int = 0
+
+
+class PairsRun(NamedTuple):
+    """So many plans with two faults were run to the end, with all that extend them."""
 
     plans: int
 
@@ -135,6 +142,7 @@ Event: TypeAlias = (
     | CaseJudged
     | PlansSpared
     | SinglesCounted
+    | PairsRun
     | Advised
     | PartFinished
     | PartLeft

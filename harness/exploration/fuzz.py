@@ -46,6 +46,46 @@ class Budget:
 
 
 @dataclass(frozen=True, kw_only=True)
+class EndOfTime:
+    """The end of a campaign that runs every plan, and then ``asked`` random ones, after ``seconds`` of real time: the
+    part that is under way is finished, as long as it takes no more than as much time again. ``passed`` gives the
+    seconds since its beginning."""
+
+    seconds: float
+    asked: int
+    passed: Callable[[], float]
+    spread: bool = True
+
+    def late(self) -> bool:
+        return self.passed() >= self.seconds
+
+    def before_plan(self, *, drawn: bool) -> Stop | None:
+        return self._stop if self.passed() >= 2 * self.seconds else None
+
+    def before_deeper(self) -> Stop | None:
+        return self._stop if self.late() else None
+
+    def before_part(self, drawn: Drawn, place: int) -> Stop | None:
+        return self._stop if self.late() else None
+
+    def after_parts(self, stop: Stop | None) -> Stop | None:
+        return stop
+
+    def ending(self, stop: Stop | None) -> Ending | None:
+        return None
+
+    @property
+    def _stop(self) -> Stop:
+        return Why.OUT_OF_TIME.stop(seconds=self.seconds)
+
+
+def end_of_time(seconds: float, random_plans: int) -> EndOfTime:
+    """The time begins now."""
+    begun = time.monotonic()
+    return EndOfTime(seconds=seconds, asked=random_plans, passed=lambda: time.monotonic() - begun)
+
+
+@dataclass(frozen=True, kw_only=True)
 class EndOfBudget:
     """The end of ``budget``; ``late`` is asked whether its time is over. ``faults`` are enumerated before. A ``shard``
     ends between two parts of its random plans, so that it keeps whole ones only."""
@@ -54,6 +94,7 @@ class EndOfBudget:
     faults: int
     late: Callable[[], bool] = never
     shard: bool = False
+    spread: bool = False
 
     @property
     def asked(self) -> int:
@@ -65,6 +106,9 @@ class EndOfBudget:
         if drawn:
             return self._time_over()
         return Why.TOO_LATE.stop(seconds=self.budget.max_seconds, faults=self.faults)
+
+    def before_deeper(self) -> Stop | None:
+        return None
 
     def before_part(self, drawn: Drawn, place: int) -> Stop | None:
         if place >= self.asked:
@@ -102,12 +146,16 @@ class EndOfShards:
     whys: Sequence[str]
     unended: Sequence[str] = ()
     alone: bool = False
+    spread: bool = False
 
     @property
     def asked(self) -> int:
         return self.planned or NO_END
 
     def before_plan(self, *, drawn: bool) -> Stop | None:
+        return None
+
+    def before_deeper(self) -> Stop | None:
         return None
 
     def before_part(self, drawn: Drawn, place: int) -> Stop | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -31,9 +31,11 @@ def finding_record(signature: Signature, sighting: Sighting) -> str:
 
 @dataclass(frozen=True)
 class Archive:
-    """What was kept before. ``get`` gives the text of a record by its name, None where there is none."""
+    """What was kept before. ``get`` gives the text of a record by its name, None where there is none; ``expect`` is
+    told in which order the parts will be asked for."""
 
     get: Callable[[str], str | None] = lambda name: None
+    expect: Callable[[Iterable[str]], None] = lambda parts: None
 
     def part(self, name: str) -> Record | None:
         text = self.get(name)

@@ -92,7 +92,10 @@ class PartSearch:
         self._rooted = self._rooted or record.whole
         spared = self.enumerator.pruned
         record.pruned = {name: spared[name] - before[name] for name in spared}
-        record.parts = 0 if number else len(self.enumerator.nodes)
+        if not number:
+            at = {case.plan.faults: place for place, (case, _) in enumerate(record.cases)}
+            nodes = (at[node.faults] for node in self.enumerator.nodes)
+            record.extended = tuple(zip(nodes, self.enumerator.ahead(), strict=True))
 
     def drawn(self, start: int, record: Record) -> Iterator[Judged]:
         """The same of the part of random plans from number ``start`` on."""

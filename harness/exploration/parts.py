@@ -26,13 +26,14 @@ from .stopping import Stop
 class Record:
     """The cases of one part with their verdicts, in their order.
 
-    ``pruned`` counts the plans that reductions spared in it, ``parts`` (of part 0) the parts that extend it,
-    ``spins`` the runs that the watchdog had to end. ``whole`` says that none is missing, else ``stop`` says why; only a
-    whole record is written down, with the sites of the plans that have fewer faults than ``told_sites``."""
+    ``pruned`` counts the plans that reductions spared in it, ``spins`` the runs that the watchdog had to end.
+    ``extended`` (of part 0) has for each part that extends it the number of the case that this part extends, and how
+    many plans with one fault more do. ``whole`` says that none is missing, else ``stop`` says why; only a whole record
+    is written down, with the sites of the plans that have fewer faults than ``told_sites``."""
 
     cases: list[tuple[Case, Verdict]] = field(default_factory=list)
     pruned: dict[str, int] = field(default_factory=dict)
-    parts: int = 0
+    extended: tuple[tuple[int, int], ...] = ()
     spins: int = 0
     whole: bool = False
     stop: Stop | None = None
@@ -83,7 +84,7 @@ def to_text(record: Record) -> str:
             visited.add(number, case)
     content = {
         "pruned": record.pruned,
-        "parts": record.parts,
+        "extended": record.extended,
         "spins": record.spins,
         "faults": faults.entries,
         "verdicts": verdicts.entries,
@@ -134,7 +135,7 @@ def from_text(text: str) -> Record:
         return Record(
             cases=list(_cases(data)),
             pruned={str(name): int(count) for name, count in data["pruned"].items()},
-            parts=int(data["parts"]),
+            extended=tuple((int(case), int(plans)) for case, plans in data["extended"]),
             spins=int(data["spins"]),
             whole=True,
         )

@@ -11,7 +11,7 @@ import json
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from multiprocessing.connection import wait
 from pathlib import Path
@@ -108,6 +108,11 @@ class Pool:
             self._advance(POLL_S)
         return self._kept(part)
 
+    def expect(self, parts: Iterable[str]) -> None:
+        """Of the parts that wait, give these first, in this order."""
+        places = {part: place for place, part in enumerate(parts)}
+        self._waiting = deque(sorted(self._waiting, key=lambda part: places.get(part, len(places))))
+
     def _plan(self, part: str) -> None:
         text = self._kept(part)
         if text is not None:
@@ -120,7 +125,7 @@ class Pool:
         """A scenario's part 0 says how many others there are."""
         index, _, number = part.partition("/")
         if number == "0":
-            for more in range(1, json.loads(text)["parts"] + 1):
+            for more in range(1, len(json.loads(text)["extended"]) + 1):
                 self._plan(f"{index}/{more}")
 
     def _plan_drawn(self) -> None:
@@ -175,16 +180,24 @@ class Later:
     then: the processes of a short one would cost more than they spare."""
 
     def __init__(self, kept: Callable[[str], str | None], begin: Callable[[], Pool]) -> None:
-        self._get = kept
-        self._begin: Callable[[], Pool] | None = begin
+        self._kept = kept
+        self._begin = begin
+        self._pool: Pool | None = None
+        self._expected: tuple[str, ...] = ()
         self._from = time.monotonic() + AFTER_S
 
     def get(self, part: str) -> str | None:
         """The part of that name, None where it is to be searched here."""
-        if self._begin is not None and time.monotonic() >= self._from:
-            begin, self._begin = self._begin, None
-            self._get = begin().get
-        return self._get(part)
+        if self._pool is None and time.monotonic() >= self._from:
+            self._pool = self._begin()
+            self._pool.expect(self._expected)
+        return self._kept(part) if self._pool is None else self._pool.get(part)
+
+    def expect(self, parts: Iterable[str]) -> None:
+        """See `Pool.expect`."""
+        self._expected = tuple(parts)
+        if self._pool is not None:
+            self._pool.expect(self._expected)
 
 
 class Shelf:
@@ -196,7 +209,7 @@ class Shelf:
 
     def __call__(self, event: Event) -> None:
         if isinstance(event, PartFinished):
-            self._texts[event.name] = json.dumps({"parts": event.record.parts})
+            self._texts[event.name] = json.dumps({"extended": event.record.extended})
 
     def get(self, part: str) -> str | None:
         return self._texts.get(part)

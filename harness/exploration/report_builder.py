@@ -46,6 +46,7 @@ class ReportBuilder:
         self._findings: dict[Signature, Finding] = {}
         self._stop: Stop | None = None
         self._advice: tuple[str, ...] = ()
+        self._cut = ""  # why not every plan was run
         self._ended = ""  # why no more random plans were drawn
 
     def __call__(self, event: Event) -> None:
@@ -63,6 +64,8 @@ class ReportBuilder:
             case StageEnded(stop=Stop() as stop):
                 if stop.ends is Ends.RANDOM_PLANS:
                     self._ended = stop.sentence
+                elif stop.ends is Ends.PLANS:
+                    self._cut = self._cut or stop.sentence
                 else:
                     self._stop = self._stop or stop
 
@@ -83,10 +86,11 @@ class ReportBuilder:
             saga=adapter.saga.name,
             steps=tuple((step.name, step.operation, step.undo or "") for step in adapter.known.steps),
             verdict=verdict,
-            complete=self._stop is None and not self._left and not self._parts_only,
+            complete=not (self._stop or self._cut or self._left or self._parts_only),
             max_faults=settings.max_faults,
             seed=settings.seed,
             counts=known.counts(),
+            pairs=replace(known.pairs, ended=self._cut),
             scenarios=self._scenarios,
             random=self._random,
             random_plans=self._random_plans(),

@@ -19,6 +19,7 @@ from .events import (
     CaseJudged,
     Event,
     FindingShrunk,
+    PairsRun,
     PartFinished,
     PartLeft,
     PlansSpared,
@@ -38,24 +39,39 @@ from .reductions import SYMMETRY
 from .reductions.symmetry import every_order, told_by_ids
 from .settings import Settings
 from .shards import Share
+from .spreading import spread
 from .statistics import Sighting, Statistics
-from .stopping import Limits, Over, Stop
+from .stopping import Limits, Over, Stop, Why
 
 Happened = Generator[Event, None, Stop | None]
 """What happens; returns why it came to no end of its own, None where it did."""
 
 
 class _Begun:
-    """A scenario whose plans are searched: ``parts`` that extend its ``shallow`` cases, which are known once these were
-    run."""
+    """A scenario whose plans are searched: what its `Record` of ``shallow`` cases says of the parts that extend them is
+    known once these were run."""
 
     def __init__(self, index: int, setup: Setup, settings: Settings, over: Over) -> None:
         self.index = index
         self.setup = setup
         self.search = PartSearch(setup, settings, over)
         self.judge = Judge(setup)
-        self.parts = 0
+        self.extended: tuple[tuple[int, int], ...] = ()
         self.shallow: list[Case] = []
+
+    def part(self, number: int) -> str:
+        """The name of that part."""
+        return f"{self.index}/{number}"
+
+    def kind(self, number: int) -> tuple[int, str]:
+        """The scenario and the kind of the fault that part ``number`` extends."""
+        case, _ = self.extended[number - 1]
+        return self.index, self.shallow[case].plan.faults[0].kind
+
+
+def _too_late(stop: Stop | None) -> Stop | None:
+    """What ended the plans with at most one fault: of these nothing may be left."""
+    return Why.SINGLES_CUT.stop(detail=stop.sentence) if stop is not None and stop.why is Why.OUT_OF_TIME else stop
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,24 +105,33 @@ class Search:
             record = yield from self._plans(begun, 0)
             if record is None:
                 continue
-            begun.parts = record.parts
+            begun.extended = record.extended
             begun.shallow = [case for case, _ in record.cases]
-            yield SinglesCounted(self._singles(begun.search, record))
+            pairs = sum(plans for _, plans in record.extended)
+            yield SinglesCounted(self._singles(begun.search, record), pairs)
             if not record.whole:
-                return record.stop
+                return _too_late(record.stop)
         return None
 
     def deeper_plans(self) -> Iterator[Event]:
-        """The plans with more faults, scenario by scenario, part by part."""
-        yield StageBegan(Stage.EVERY_PLAN, f"every plan with at most {self.settings.max_faults} faults")
+        """The plans with more faults, part by part; scenario by scenario, or spread over them all."""
+        most = self.settings.max_faults
+        pairs = sum(plans for begun in self.begun for _, plans in begun.extended)
+        yield StageBegan(Stage.EVERY_PLAN, f"every plan with at most {most} faults", pairs if most == 2 else 0)
         yield StageEnded(Stage.EVERY_PLAN, (yield from self._deeper()))
 
     def _deeper(self) -> Happened:
-        for begun in self.begun:
-            for number in range(1, begun.parts + 1):
-                record = yield from self._plans(begun, number)
-                if record is not None and not record.whole:
-                    return record.stop
+        parts = [(begun, number + 1) for begun in self.begun for number in range(len(begun.extended))]
+        if self.limits.spread:
+            parts = spread([(begun.kind(number), (begun, number)) for begun, number in parts])
+        self.archive.expect(begun.part(number) for begun, number in parts)
+        for begun, number in parts:
+            record = yield from self._plans(begun, number)
+            if record is None:
+                continue
+            if not record.whole:
+                return record.stop
+            yield PairsRun(begun.extended[number - 1][1])
         for begun in self.begun:
             yield ScenarioBegan(begun.setup)
             yield PlansSpared(self._mirrored(begun))
@@ -117,7 +142,7 @@ class Search:
     def _plans(self, begun: _Begun, number: int) -> Generator[Event, None, Record | None]:
         """Part ``number`` of a scenario's plans; None where it is left."""
         yield ScenarioBegan(begun.setup)
-        record = yield from self._part(f"{begun.index}/{number}", begun.search, number, begun.judge, drawn=False)
+        record = yield from self._part(begun.part(number), begun.search, number, begun.judge, drawn=False)
         if record is not None:
             yield PlansSpared(record.pruned)
         return record
@@ -181,6 +206,9 @@ class Search:
                 yield PartLeft(name, why)
                 return None
             record = search.record(drawn=drawn)
+            if not drawn and number and (stop := self.limits.before_deeper()):
+                record.stop = stop
+                return record
         before = self.watch.ended
         run = search.drawn if drawn else search.plans
         judged = iter(list(record.cases)) if kept else run(number, record)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ..faults import FAULT_KINDS, Plan
 from ..invariants import OURS, Catalogue, consequences
@@ -18,6 +18,7 @@ from ..verdict import (
     VIOLATED,
     Discovery,
     InvariantResult,
+    Pairs,
     PlanCounts,
     ScenarioResult,
     Signature,
@@ -29,7 +30,7 @@ from .blocked import Blocked
 from .cases import Case
 from .coverage import CoverageStatistics, in_words, missing_orders
 from .drawn import Drawn
-from .events import CaseJudged, Event, PlansSpared, ScenarioBegan, SinglesCounted
+from .events import CaseJudged, Event, PairsRun, PlansSpared, ScenarioBegan, SinglesCounted
 from .settings import Settings
 
 NOT_VACUOUS = "I27"
@@ -110,6 +111,7 @@ class Statistics:
         self._settings = settings or Settings()
         self._catalogue = catalogue
         self.drawn = Drawn(asked, self._settings.max_faults + self._settings.beyond)
+        self._pairs = Pairs()
         self._digests = 0  # their sum: the same in whatever order the plans are run
         self.scenarios: list[ScenarioStatistics] = []
         self._by_setup: dict[int, ScenarioStatistics] = {}
@@ -141,6 +143,9 @@ class Statistics:
                 self._current.pruned.update(event.counts)
             case SinglesCounted():
                 self._current.singles = event.plans
+                self._pairs = replace(self._pairs, planned=self._pairs.planned + event.pairs)
+            case PairsRun():
+                self._pairs = replace(self._pairs, run=self._pairs.run + event.plans)
 
     def _begin(self, setup: Setup) -> None:
         if id(setup) not in self._by_setup:
@@ -233,6 +238,11 @@ class Statistics:
         seen.hits += 1
 
     # -- the report's values -----------------------------------------------------------------
+
+    @property
+    def pairs(self) -> Pairs:
+        """How many of the plans with two faults were run."""
+        return self._pairs
 
     @property
     def digest(self) -> str:

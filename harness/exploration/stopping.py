@@ -19,6 +19,7 @@ class Ends(Enum):
 
     CAMPAIGN = "nothing more is run"
     SEARCH = "what was found is made small all the same"
+    PLANS = "what is left of the plans is not run; what was found is made small all the same"
     RANDOM_PLANS = "that is how they end: the campaign is whole"
 
 
@@ -31,6 +32,8 @@ class Why(Enum):
     NOT_DETERMINISTIC = Ends.CAMPAIGN, "the adapter is not deterministic: {detail}"
     BLOCKED = Ends.CAMPAIGN, "blocked: {detail}"
     TOO_LATE = Ends.SEARCH, "its {seconds:g} s were over before every plan with at most {faults} faults was run"
+    SINGLES_CUT = Ends.SEARCH, "{detail} before every plan with at most one fault was run; give it more"
+    OUT_OF_TIME = Ends.PLANS, "its {seconds:g} s were over"
     SHARDS_CUT_SHORT = Ends.SEARCH, "{detail}"
     TIME_OVER = Ends.RANDOM_PLANS, "its {seconds:g} s were over"
     AS_ASKED = Ends.RANDOM_PLANS, "{plans:,} random plans were run, as asked"
@@ -92,8 +95,16 @@ class Limits(Protocol):
     def asked(self) -> int:
         """How many random plans it is to run."""
 
+    @property
+    def spread(self) -> bool:
+        """True if it may end anywhere among the plans with more than one fault: then they are run such that those of
+        each site and kind are covered evenly."""
+
     def before_plan(self, *, drawn: bool) -> Stop | None:
         """Why not to run the next plan, a random one where it is ``drawn``."""
+
+    def before_deeper(self) -> Stop | None:
+        """Why not to begin the next part of plans with more than one fault."""
 
     def before_part(self, drawn: Drawn, place: int) -> Stop | None:
         """Why not to begin the next part of random plans, which begins after ``place`` of them, searched here or
@@ -111,8 +122,12 @@ class AsPlanned:
     """To the last plan; there are so many random ones."""
 
     asked: int
+    spread: bool = False
 
     def before_plan(self, *, drawn: bool) -> Stop | None:
+        return None
+
+    def before_deeper(self) -> Stop | None:
         return None
 
     def before_part(self, drawn: Drawn, place: int) -> Stop | None:

@@ -10,6 +10,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 
 from ..exploration.events import Listener
+from ..exploration.keeping import NOTHING_KEPT, Archive
 from ..exploration.pool import Later, Pool, Shelf, copies, cores
 from ..exploration.scenarios import every_scenario
 from ..exploration.settings import Settings
@@ -19,9 +20,9 @@ from ..ports import Adapter
 
 @dataclass(frozen=True, kw_only=True)
 class Copied:
-    """What other processes bring: found by ``get``, if ``listeners`` hear of the campaign."""
+    """What other processes bring, if ``listeners`` hear of the campaign."""
 
-    get: Callable[[str], str | None] = lambda part: None
+    archive: Archive = NOTHING_KEPT
     listeners: tuple[Listener, ...] = ()
 
 
@@ -41,7 +42,8 @@ def copied(adapter: Adapter, settings: Settings, jobs: int, stopped: Callable[[]
             crew = started.enter_context(copies(count, adapter, settled))
             return Pool(settled, crew, kept=shelf.get, keep=shelf.keep, stopped=stopped, complain=lambda text: None)
 
-        yield Copied(get=Later(shelf.get, begin).get, listeners=(shelf,))
+        parts = Later(shelf.get, begin)
+        yield Copied(archive=Archive(parts.get, parts.expect), listeners=(shelf,))
 
 
 def _can_be_copied(adapter: Adapter) -> bool:

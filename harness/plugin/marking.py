@@ -10,9 +10,20 @@ from typing import Any, Final, NoReturn
 import pytest
 
 MARKER: Final = "saga"
-ARGUMENTS: Final = ("adapter", "faults", "random", "seed", "scenarios", "sagas", "baseline", "wrong_answers")
+ARGUMENTS: Final = (
+    "adapter",
+    "faults",
+    "random",
+    "seed",
+    "scenarios",
+    "sagas",
+    "baseline",
+    "wrong_answers",
+    "max_time",
+)
 HELP: Final = (
-    "saga(adapter, *, faults=2, random=100, seed=0, scenarios=None, sagas=None, baseline=None, wrong_answers=False): "
+    "saga(adapter, *, faults=2, random=100, seed=0, scenarios=None, sagas=None, baseline=None, wrong_answers=False, "
+    "max_time=0): "
     "before the test, run "
     "every plan with at most that many faults and then random examples on the adapter (a class declared with "
     "@sagafuzz.adapter, or a name as on sagafuzz's command line); a violation fails the test."

@@ -44,6 +44,14 @@ NUMBERS: Final[Mapping[str, Number]] = {
     "faults": Number(default=2, least=0, most=6, metavar="K", help="run every plan with at most K faults"),
     "random": Number(default=100, least=0, most=None, metavar="N", help="then run N examples of the state machine"),
     "seed": Number(default=0, least=None, most=None, metavar="S", help="seed of the random part"),
+    "max_time": Number(
+        default=0,
+        least=0,
+        most=None,
+        metavar="SECONDS",
+        help="end each campaign after so much real time, wherever its search is, and say what share was covered; 0 for "
+        "none",
+    ),
     "jobs": Number(
         default=0,
         least=0,
@@ -78,8 +86,8 @@ def add(parser: pytest.Parser) -> None:
     group = parser.getgroup("sagafuzz", "sagas under test (sagafuzz)")
     for name, number in NUMBERS.items():
         group.addoption(
-            f"--saga-{name}",
-            type=_option(name, number),
+            f"--saga-{name.replace('_', '-')}",
+            type=_option(name.replace("_", "-"), number),
             metavar=number.metavar,
             help=f"{number.help}, whatever the tests say (default: {number.default}).",
         )

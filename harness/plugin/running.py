@@ -15,6 +15,7 @@ from ..baseline import Judged, in_words
 from ..commands import command_line
 from ..errors import InternalError, SagafuzzError, UsageError
 from ..exploration.choosing import run_campaign
+from ..exploration.fuzz import end_of_time
 from ..exploration.quiet import quiet
 from ..exploration.scenarios import choose_scenarios
 from ..exploration.settings import Settings
@@ -70,6 +71,7 @@ class SagaFixture:
         sagas: int | None = None,
         baseline: str | Path | None = None,
         wrong_answers: bool | None = None,
+        max_time: int | None = None,
     ) -> Report:
         """Run a campaign, and fail the test with its report unless the verdict is consistent.
 
@@ -85,6 +87,7 @@ class SagaFixture:
             sagas=sagas,
             baseline=baseline,
             wrong_answers=wrong_answers,
+            max_time=max_time,
         )
         judged = self._judged[-1]
         good = report.verdict == CONSISTENT and not report.nondeterministic
@@ -108,6 +111,7 @@ class SagaFixture:
         sagas: int | None = None,
         baseline: str | Path | None = None,
         wrong_answers: bool | None = None,
+        max_time: int | None = None,
     ) -> Report:
         """Run a campaign and return its report, whatever it says."""
         __tracebackhide__ = True
@@ -133,7 +137,9 @@ class SagaFixture:
         found = extended(self._item.config, named)
         self._by_hooks = found.by_hooks
         settings = self._settings(found, asked)
-        report, interrupted = _run(found, settings, self._number("jobs", None))
+        report, interrupted = _run(
+            found, settings, self._number("jobs", None), self._number("max_time", asked.get("max_time"))
+        )
         report = replace(report, command=_command(found, settings, asked))
         baseline = self._baseline(asked.get("baseline"))
         self._has_baseline = baseline is not None
@@ -236,11 +242,9 @@ def _folder_name(name: str) -> str:
     return f"{plain}-{hashlib.blake2b(name.encode(errors='replace'), digest_size=3).hexdigest()}"
 
 
-def _run(found: Extended, settings: Settings, jobs: int) -> tuple[Report, int | None]:
+def _run(found: Extended, settings: Settings, jobs: int, seconds: int) -> tuple[Report, int | None]:
     """The campaign, and the signal that ended it early, if one did."""
     import signal
-
-    from ..exploration.keeping import Archive
 
     ignored = signal.getsignal(signal.SIGINT) in (signal.SIG_IGN, None)
     with (
@@ -250,8 +254,18 @@ def _run(found: Extended, settings: Settings, jobs: int) -> tuple[Report, int | 
     ):
         # Once each: neither thousands of them, nor raised into the code under test, which would change the verdict.
         warnings.simplefilter("default")
-        with copied(found.adapter, settings, jobs, interrupt) as shelf:
+        limits = end_of_time(seconds, settings.random_plans) if seconds else None
+
+        def stopped() -> bool:
+            return interrupt() or (limits is not None and limits.late())
+
+        with copied(found.adapter, settings, jobs, stopped) as others:
             report = run_campaign(
-                found.adapter, settings, stopped=interrupt, listeners=shelf.listeners, archive=Archive(shelf.get)
+                found.adapter,
+                settings,
+                stopped=interrupt,
+                listeners=others.listeners,
+                archive=others.archive,
+                limits=limits,
             )
         return report, interrupt.signal

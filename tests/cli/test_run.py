@@ -37,6 +37,19 @@ def test_the_reference_is_consistent(sagafuzz: Run) -> None:
     assert files == sorted(["campaign.sqlite", "certificate.json", *REPORT_FILES])
 
 
+def test_a_search_without_time_says_that_it_was_not_made(sagafuzz: Run) -> None:
+    result = sagafuzz("run", "reference", "--random", 0, "--scenario", "succeeds", "--max-time", "0.001s")
+    assert result.code == 3 and "INCOMPLETE" in result.out
+    assert "its 0.001 s were over before every plan with at most one fault was run" in " ".join(result.out.split())
+    assert "--max-time 0.001s" in result.out
+    assert report()["pairs"]["run"] == 0 and not report()["complete"]
+
+
+def test_a_time_that_cannot_be_kept_is_told(sagafuzz: Run) -> None:
+    assert "'soon' is no time" in sagafuzz("run", "seed", "--max-time", "soon").complaint
+    assert "a shard is searched to its end" in sagafuzz("run", "seed", "--max-time", "9s", "--shard", "1/2").complaint
+
+
 def test_the_seed_is_violated(sagafuzz: Run) -> None:
     result = sagafuzz("run", "seed", "--faults", 1, "--random", 0, "--report-dir", "found")
     assert result.code == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,9 @@ class Made:
     def get(self, part: str) -> str:
         return f"brought {part}"
 
+    def expect(self, parts: Iterable[str]) -> None:
+        self.expected = list(parts)
+
 
 def test_a_short_campaign_starts_no_process(monkeypatch: pytest.MonkeyPatch) -> None:
     begin = Made()
@@ -36,7 +40,9 @@ def test_a_short_campaign_starts_no_process(monkeypatch: pytest.MonkeyPatch) -> 
     assert [parts.get("0/0"), parts.get("0/1")] == ["kept", None] and begin.times == 0
     monkeypatch.setattr(pool, "AFTER_S", 0.0)
     late = Later({}.get, begin)
+    late.expect(["0/2", "0/1"])
     assert [late.get("0/1"), late.get("0/2")] == ["brought 0/1", "brought 0/2"] and begin.times == 1
+    assert begin.expected == ["0/2", "0/1"]
 
 
 def test_a_worker_of_xdist_has_one_core_and_a_process_alone_those_it_may_use(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import signal
 import subprocess
@@ -12,6 +13,8 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
+
+from sagafuzz.exploration.fuzz import EndOfTime
 
 Session = Callable[..., pytest.RunResult]
 
@@ -501,6 +504,27 @@ def test_a_campaign_of_several_processes_is_that_of_the_patched_code(pytester: p
     pytester.makepyfile(test_shop=PATCHED)
     result = pytester.runpytest_subprocess("-p", "no:xdist", "-p", "no:randomly", "--saga-jobs", "2")
     result.assert_outcomes(passed=1)
+
+
+SHORT = """
+@pytest.mark.saga("reference", scenarios="succeeds", random=3, max_time=1)
+def test_marked(saga):
+    assert (saga.report.verdict, saga.report.complete) == ("consistent", False)
+    assert saga.report.pairs.ended == "its 1 s were over" and saga.report.pairs.run < saga.report.pairs.planned
+"""
+
+
+def test_a_campaign_ends_with_its_time_and_passes_where_every_single_fault_was_survived(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = itertools.count()
+
+    def by_questions(seconds: float, plans: int) -> EndOfTime:
+        return EndOfTime(seconds=seconds, asked=plans, passed=lambda: next(asked) / 250)
+
+    monkeypatch.setattr("sagafuzz.plugin.running.end_of_time", by_questions)
+    pytester.makepyfile(test_shop="import pytest\n" + SHORT)
+    pytester.runpytest_inprocess("-p", "no:xdist", "-p", "no:randomly", "--saga-jobs=1").assert_outcomes(passed=1)
 
 
 def test_ctrl_c_ends_the_session(pytester: pytest.Pytester) -> None:
