@@ -29,7 +29,8 @@ _ANSWERING: Final = ("run", "its driver")
 )
 def no_stray_exception(facts: Facts) -> Checked:
     """A port's error may pass when a fault was injected: the client then knows that it knows nothing. Without one a
-    refusal that leaves ``run`` is wrong: it is an answer, and False, for compensated, is what it leads to."""
+    refusal that leaves ``run`` is wrong: it is an answer, and False, for compensated, is what it leads to. A mistake
+    of the code where it handles a port's error, a name that is not there say, is its own."""
     found = []
     positions = [at for saga in facts.sagas.values() for at in saga.raised] + facts.strays
     for position in sorted(positions):

@@ -362,11 +362,16 @@ def _of_the_outside(error: BaseException) -> bool:
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """An error, and what it was raised because of."""
+    """An error, and what it was raised because of. A mistake of the code itself has no other cause than one that it
+    names: that it was made where an error of a port was handled makes it none of the port."""
     seen: BaseException | None = error
     while seen is not None:
         yield seen
-        seen = seen.__cause__ or seen.__context__
+        seen = seen.__cause__ or (None if isinstance(seen, _MISTAKES) else seen.__context__)
+
+
+_MISTAKES: Final = (TypeError, NameError, AttributeError, LookupError, ArithmeticError, AssertionError)
+"""What Python raises of itself where code is wrong."""
 
 
 def _message(error: BaseException) -> str:
