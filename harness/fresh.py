@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import functools
 import importlib
+import itertools
 import os
 import sys
+import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableSet
 from contextlib import contextmanager
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from importlib.util import spec_from_file_location
 from types import CodeType, ModuleType
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from .errors import UsageError
 
@@ -192,6 +194,24 @@ class InOrder(MutableSet[Any]):
         return InOrder(self)
 
 
+class Scheduled(tuple[Any, ...]):  # noqa: SLOT001, it has a number
+    """A timer of kombu's: of two for one moment that comes first which was made first. There it is the one that lies
+    first in memory."""
+
+    number: int
+
+    def __new__(cls, *eta_priority_entry: Any) -> Self:
+        made = super().__new__(cls, eta_priority_entry)
+        made.number = next(_numbers)
+        return made
+
+    def __lt__(self, other: Any) -> bool:
+        return (*self[:2], self.number) < (*other[:2], other.number)
+
+
+_numbers: Final = itertools.count()
+
+
 def _name(member: Any) -> str:
     named = getattr(member, "__qualname__", None)
     return f"{member.__module__}.{named}" if named is not None else str(member)
@@ -209,6 +229,9 @@ def as_at_the_start() -> None:
     for name in _IN_ORDER:
         if name.partition(".")[0] in sys.modules:
             vars(importlib.import_module(name))["set"] = InOrder
+    if "kombu" in sys.modules:
+        vars(importlib.import_module("kombu.asynchronous.timer"))["scheduled"] = Scheduled
+        vars(importlib.import_module("kombu.common"))["generate_oid"] = lambda *_: str(uuid.uuid4())
 
 
 def _load(name: str) -> None:

@@ -129,7 +129,7 @@ def test_the_page_of_the_recipes_shows_what_happens(examples: Path, shell: Shell
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [name for name in RECIPES if name != "celery_sales"])  # which may not: docs/service.md
+@pytest.mark.parametrize("name", RECIPES)
 def test_a_search_repeats_whatever_the_hash_seed_and_the_number_of_workers(examples: Path, name: str) -> None:
     told = []
     for seed, workers in (("1", "1"), ("77", "2")):

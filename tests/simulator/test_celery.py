@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sagafuzz import Outcome, service
-from sagafuzz.fresh import InOrder
+from sagafuzz.fresh import InOrder, Scheduled
 from sagafuzz.history import rows_digest
 from sagafuzz.ports import ADAPTER_ATTRIBUTE
 
@@ -97,3 +97,8 @@ def test_a_set_in_order_gives_what_came_first_and_what_came_in_no_order_by_name(
     several.discard("a")
     assert [*several] == [*several.copy()] == ["c", "b", "d", "e", "f"]
     assert [*(several | InOrder("x"))] == ["c", "b", "d", "e", "f", "x"] and several.pop() == "c" and len(several) == 4
+
+
+def test_of_two_timers_for_one_moment_that_comes_first_which_was_made_first() -> None:
+    first, second, early = Scheduled(2, 0, "first"), Scheduled(2, 0, "second"), Scheduled(1, 0, "early")
+    assert sorted([second, first, early]) == [early, first, second] and [*first] == [2, 0, "first"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -21,6 +22,14 @@ from .test_service import declared, trial
 
 URL = "redis://broker/0"
 QUEUE = kombu.Queue("orders", routing_key="orders")
+KOMBU = {name: module for name, module in sys.modules.items() if name.partition(".")[0] == "kombu"}
+
+
+@pytest.fixture(autouse=True)
+def its_own_kombu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test of Celery may have loaded another one meanwhile."""
+    for name, module in KOMBU.items():
+        monkeypatch.setitem(sys.modules, name, module)
 
 
 def publish(order: str) -> None:
