@@ -8,7 +8,7 @@ from ..faults import Plan
 from ..history import CLIENT_ACK, DATA, KIND, OUTCOME, SAGA, History
 from ..invariants import check
 from ..simulator import Run, Setup, simulate
-from ..verdict import Verdict, Violation
+from ..verdict import Signature, Verdict, Violation
 
 _ALIKE: Final = Verdict()
 
@@ -71,6 +71,13 @@ def found_in(setup: Setup, history: History, signature: tuple[str, ...]) -> Viol
 def why_undecided(setup: Setup, history: History, invariant: str) -> str:
     """Why the check of an invariant, by its id, says nothing of ``history``, a run of ``setup``; "" where it does."""
     return check(history, only=(invariant,), catalogue=setup.catalogue).gave_up.get(invariant, "")
+
+
+def end_of(setup: Setup, plan: Plan) -> tuple[str, frozenset[Signature]]:
+    """What the clients are told where ``plan`` is run to its end, and which rules are broken."""
+    run = simulate(setup, plan)
+    violations = check(run.history(setup, plan), catalogue=setup.catalogue).violations
+    return outcome_of(run, setup), frozenset(violation.signature for violation in violations)
 
 
 def outcome_of(run: Run, setup: Setup) -> str:

@@ -90,6 +90,7 @@ class PartSearch:
         judge = Judge(self.setup)  # whose word depends on what was before: on this part
         yield from self._run(cases, judge, Telling(self.setup), record, 37 * number)
         self._rooted = self._rooted or record.whole
+        record.mistakes, self.enumerator.mistakes = tuple(self.enumerator.mistakes), []
         spared = self.enumerator.pruned
         record.pruned = {name: spared[name] - before[name] for name in spared}
         if not number:

@@ -26,7 +26,8 @@ from .stopping import Stop
 class Record:
     """The cases of one part with their verdicts, in their order.
 
-    ``pruned`` counts the plans that reductions spared in it, ``spins`` the runs that the watchdog had to end.
+    ``pruned`` counts the plans that reductions spared in it, ``spins`` the runs that the watchdog had to end;
+    ``mistakes`` are sentences on reductions that turned out to lose something.
     ``extended`` (of part 0) has for each part that extends it the number of the case that this part extends, and how
     many plans with one fault more do. ``whole`` says that none is missing, else ``stop`` says why; only a whole record
     is written down, with the sites of the plans that have fewer faults than ``told_sites``."""
@@ -35,6 +36,7 @@ class Record:
     pruned: dict[str, int] = field(default_factory=dict)
     extended: tuple[tuple[int, int], ...] = ()
     spins: int = 0
+    mistakes: tuple[str, ...] = ()
     whole: bool = False
     stop: Stop | None = None
     told_sites: int = 2
@@ -86,6 +88,7 @@ def to_text(record: Record) -> str:
         "pruned": record.pruned,
         "extended": record.extended,
         "spins": record.spins,
+        "mistakes": record.mistakes,
         "faults": faults.entries,
         "verdicts": verdicts.entries,
         "told": told.entries,
@@ -137,6 +140,7 @@ def from_text(text: str) -> Record:
             pruned={str(name): int(count) for name, count in data["pruned"].items()},
             extended=tuple((int(case), int(plans)) for case, plans in data["extended"]),
             spins=int(data["spins"]),
+            mistakes=tuple(map(str, data.get("mistakes", ()))),
             whole=True,
         )
     except (KeyError, TypeError, ValueError, IndexError) as error:

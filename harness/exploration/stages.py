@@ -145,6 +145,8 @@ class Search:
         record = yield from self._part(begun.part(number), begun.search, number, begun.judge, drawn=False)
         if record is not None:
             yield PlansSpared(record.pruned)
+            if record.mistakes:
+                yield Advised(record.mistakes)
         return record
 
     def _singles(self, search: PartSearch, record: Record) -> int:

@@ -65,7 +65,9 @@ class Observer:
         if self.projection is None:
             setup = self.sim.setup
             self.projection = (
-                self._before.copy() if self._before else Projection((), len(setup.orders), setup.forgets_retries)
+                self._before.copy()
+                if self._before
+                else Projection((), len(setup.orders), forgets=not setup.counts_tries)
             )
         self.projection.follow(self.sim.trace.rows)
         return self.projection

@@ -124,10 +124,14 @@ class Setup:
         return bool(found)
 
     @cached_property
+    def counts_tries(self) -> bool:
+        """True if it matters to what is judged how often was asked for what was answered."""
+        return "max_attempts" in self.adapter.declared or self.every_try
+
+    @cached_property
     def forgets_retries(self) -> bool:
         """True if two states are the same where they differ in how often was asked for what was answered."""
-        counted = "max_attempts" in self.adapter.declared
-        return self.adapter.forgets_retries and not (counted or self.every_try)
+        return self.adapter.forgets_retries and not self.counts_tries
 
     @cached_property
     def judged_by_time(self) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import marshal
+from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
 from ..saga import FORWARD
@@ -16,10 +17,11 @@ from ..trace import MAX_ATTEMPT
 from .message import Message
 from .observer import Observer
 from .participants import Ledger
+from .process_state import frames_of, under_way
 from .projection import Projection
 from .retained import Opaque, told
 from .simulation import Simulation
-from .timers import ANSWER, BEGINNING, DELIVERY, OPEN_REQUEST, REQUEST, TASK, TIMERS
+from .timers import ANSWER, BEGINNING, DELIVERY, LOOP, OPEN_REQUEST, REQUEST, TASK, TIMERS
 
 _SPARE: Final = 3
 """Attempts that must be left to be struck for their number not to matter."""
@@ -42,29 +44,68 @@ def state_keys(observer: Observer, most: int = 2) -> tuple[bytes, ...]:
     """What two runs share only if their futures, and what the invariants know of their pasts, are the same: 16 bytes
     each for futures in which no fault strikes, one, or more, as far as ``most`` (0, 1, or 2 for more) asks for.
     Empty where that cannot be told."""
+    state = State(observer, most)
+    return state.by_answers() or state.by_frames()
+
+
+class State:
+    """The state of a run, with the keys that two runs share only if their futures, and what the invariants know of
+    their pasts, are the same: 16 bytes each for futures in which no fault strikes, one, or more, as far as ``most``
+    (0, 1, or 2 for more) asks for. ``world`` tells, in 16 bytes, of all but the processes; b"" where that cannot be
+    told."""
+
+    __slots__ = ("_around", "_sim", "world")
+
+    def __init__(self, observer: Observer, most: int) -> None:
+        self._sim = observer.sim
+        self._around = _around(observer, most)
+        self.world = self._around[0].digest() if self._around else b""
+
+    def by_answers(self) -> tuple[bytes, ...]:
+        """The keys, with processes told by the answers that each has had; empty where that cannot be."""
+        return self._keys(_answers) if self._around else ()
+
+    def by_frames(self) -> tuple[bytes, ...]:
+        """The keys, with processes told by their frames, which takes longer; empty where that cannot be."""
+        return self._keys(_frames) if self._around else ()
+
+    def _keys(self, kept: Callable[[Simulation], list[Any]]) -> tuple[bytes, ...]:
+        try:
+            processes = marshal.dumps(_processes(self._sim, kept(self._sim)), 2)
+        except (Opaque, ValueError):
+            return ()
+        keys = [each.copy() for each in self._around]
+        for key in keys:
+            key.update(processes)
+        return tuple([key.digest() for key in keys])
+
+
+def _around(observer: Observer, most: int) -> list[hashlib.blake2b]:
+    """What is told of all but the processes, for each number of faults to come; empty where it cannot be told."""
     sim = observer.sim
     hidden = sim.databases or sim.resources or sim.chance is not None or (sim.broker is not None and sim.broker.busy)
     unsaid = sim.setup.scenario.actors or sim.setup.adapter.wrong_answers or sim.setup.nested
-    if hidden or unsaid or sim.setup.is_async or sim.setup.judged_by_time:
-        return ()
+    if hidden or unsaid or sim.setup.judged_by_time:
+        return []
     projection = observer.projection_by_now()
     try:
-        world = (_processes(sim), _durable(sim), _services(sim), projection.lanes)
+        world = (_durable(sim), _services(sim), projection.lanes)
         whatever_follows = hashlib.blake2b(marshal.dumps(world, 2), digest_size=16)
         writes = observer.about_to_write
         moments = [_Moment(sim, projection, left, writes) for left in range(most + 1)]
-        return tuple([_key(whatever_follows.copy(), at) for at in moments])
+        return [_told(whatever_follows.copy(), at) for at in moments]
     except (Opaque, ValueError):
-        return ()
+        return []
 
 
-def _key(key: hashlib.blake2b, at: _Moment) -> bytes:
+def _told(key: hashlib.blake2b, at: _Moment) -> hashlib.blake2b:
     before = () if _replaced(at) else tuple(at.sim.durable.before)
     key.update(marshal.dumps((at.left, before, _network(at), _timers(at)), 2))
-    return key.digest()
+    return key
 
 
-def _processes(sim: Simulation) -> tuple[Any, ...]:
+def _processes(sim: Simulation, kept: list[Any]) -> tuple[Any, ...]:
+    """Each process that lives, with what it ``kept``."""
     now = sim.kernel.now_us
     current = sim.kernel.current
     return tuple(
@@ -75,12 +116,27 @@ def _processes(sim: Simulation) -> tuple[Any, ...]:
                 process.upgraded,
                 process.label if process.named else "",
                 max(process.paused_until_us - now, 0),
-                process.known,
+                each,
                 tuple([(t.label, t.saga, t is current, t.waiting) for t in process.tasks if not t.finished]),
             )
-            for process in sim.living
+            for process, each in zip(sim.living, kept, strict=True)
         ]
     )
+
+
+def _answers(sim: Simulation) -> list[Any]:
+    """What each process was answered since it began: it is what that made it."""
+    if sim.setup.is_async:
+        raise Opaque  # in which order an event loop took its turns is no answer
+    return [process.known for process in sim.living]
+
+
+def _frames(sim: Simulation) -> list[Any]:
+    """What each process keeps, read off its frames, and who waits for which request. Where a clock was read, a time
+    that they keep means something else at another time."""
+    messages = under_way(sim)
+    now_us = sim.kernel.now_us if sim.time_read >= 0 else 0
+    return [(now_us, frames_of(sim, process, messages)) for process in sim.living]
 
 
 def restart_due(sim: Simulation) -> bool:
@@ -177,6 +233,10 @@ def _timer(at: _Moment, what: str, whom: Any) -> Any:
         return None if whom.done or whom.process.dead else _message(at, whom)
     if to == TASK:
         return None if whom.finished or whom.process.dead else (whom.label, whom.saga)
+    if what == LOOP:
+        loop, number = whom
+        awaited = loop._asleep and loop._wait_id == number and not loop._task.process.dead
+        return ("loop", loop._task.process is at.sim.process) if awaited else None
     if to == BEGINNING:
         return str(getattr(whom, "id", whom))
     raise Opaque

@@ -10,13 +10,18 @@ from collections import Counter
 from copy import copy
 from typing import Final
 
+from ...faults import Plan
 from ...simulator import Observer
-from ...simulator.state import restart_due, state_keys
+from ...simulator.state import State, restart_due
 
 TRIALS: Final = 12
 WORTH: Final = 8
 """Of how many runs a state is looked at before judging by the share of known ones, which is to be one in so many
 at least."""
+
+ANSWERS: Final = 0
+FRAMES: Final = 1
+"""The ways in which the processes of a state are told."""
 
 GLANCES: Final = 2
 """How many states of a run that no fault may follow are looked at, at the most."""
@@ -28,14 +33,17 @@ class StateMemo:
     def __init__(self) -> None:
         # each state with whether a restart is due (see `restart_due`) -> (faults still to strike, plans of one more)
         self._known: dict[tuple[bytes, bool], tuple[int, int]] = {}
-        self._ends: set[tuple[bytes, bool]] = set()  # the same of states after which no fault is to strike
+        self._ends: dict[tuple[bytes, bool], Plan] = {}  # of states after which no fault is to strike: whose they were
+        self._worlds: set[bytes] = set()  # around the processes, of those states in which a fault may follow
         self._new: list[tuple[tuple[bytes, ...], bool, int]] = []  # those of the current run, with their sites
         self._seen: list[tuple[bytes, bool]] = []  # what `glance` saw of the current run
         self._place = ("", 0)  # the kind of its last fault, and how many states it came by since
+        self._plan = Plan()  # of the current run
+        self.met = Plan()  # the plan whose run was in the state in which the last one was ended
         self._remaining = 0
         self._spared = 0
-        self._asked: Counter[tuple[str, int]] = Counter()  # by place, of runs that no fault may follow
-        self._found: Counter[tuple[str, int]] = Counter()
+        self._asked: Counter[tuple[tuple[str, int], int]] = Counter()  # by place and way, of what `glance` looked at
+        self._found: Counter[tuple[tuple[str, int], int]] = Counter()
 
     def __len__(self) -> int:
         return len(self._known)
@@ -48,23 +56,26 @@ class StateMemo:
                 setattr(memo, name, copy(value))
         return memo
 
-    def begin(self, remaining: int) -> None:
-        """A run starts after which ``remaining`` faults may follow."""
+    def begin(self, plan: Plan, remaining: int) -> None:
+        """A run of ``plan`` starts, after which ``remaining`` faults may follow."""
+        self._plan = plan
         self._remaining = remaining
         self._new = []
         self._spared = 0
 
     def watch(self, observer: Observer) -> bool:
         """Is the state known? Only earlier runs count: a state that recurs within one run is a loop."""
-        keys = state_keys(observer, min(self._remaining, 2))
-        if not keys:
-            return False
-        due = restart_due(observer.sim)
-        known = self._known.get((keys[-1], due))
-        if known is not None and known[0] >= self._remaining:
-            self._spared = known[1]
-            return True
-        self._new.append((keys, due, len(observer.sim.trace.sites)))
+        state = State(observer, min(self._remaining, 2))
+        due, site = restart_due(observer.sim), len(observer.sim.trace.sites)
+        for keys in (state.by_answers(), state.by_frames()):
+            known = self._known.get((keys[-1], due)) if keys else None
+            if known is not None and known[0] >= self._remaining:
+                self._spared = known[1]
+                self.met = self._ends[keys[0], due]
+                return True
+            if keys:
+                self._new.append((keys, due, site))
+        self._worlds.add(state.world)
         return False
 
     def end(self, after: list[int], *, settled: bool) -> int:
@@ -76,7 +87,7 @@ class StateMemo:
             if site >= len(after):
                 continue
             for due in (False, True) if settled else (seen,):
-                self._ends.add((keys[0], due))
+                self._ends.setdefault((keys[0], due), self._plan)
                 for key in keys[1:]:
                     self._known[key, due] = (self._remaining, after[site] + spared)
         return spared
@@ -84,30 +95,53 @@ class StateMemo:
     # -- runs that no fault may follow: fewer of their states are met again, so the first few alone are looked at,
     #    and those only where it pays: to tell a state costs a fraction of what a known one saves
 
-    def begin_last(self, kind: str) -> None:
-        """A run starts whose last fault is of ``kind``, and after which none may follow."""
-        self._place = (kind, 0)
+    def begin_last(self, plan: Plan) -> None:
+        """A run of ``plan`` starts, after whose last fault none may follow."""
+        self._plan = plan
+        self._place = (plan.faults[-1].kind, 0)
         self._seen = []
 
     def glance(self, observer: Observer) -> bool:
         """Is the state known, if it is looked at? Only earlier runs count, as with `watch`."""
-        kind, number = place = self._place
-        self._place = (kind, number + 1)
+        kind, number = self._place
         if number + 1 >= GLANCES:
             observer.look_away()
-        if self._found[place] * WORTH < self._asked[place] >= TRIALS:
+        try:
+            return self._is_met_again(observer)
+        finally:
+            self._place = (kind, number + 1)
+
+    def _is_met_again(self, observer: Observer) -> bool:
+        if self._is_in_vain(self._place, ANSWERS) and self._is_in_vain(self._place, FRAMES):
             return False
-        keys = state_keys(observer, 0)
+        state = State(observer, 0)
+        due = restart_due(observer.sim)
+        if self._is_known(ANSWERS, state.by_answers(), due):
+            return True
+        if state.world in self._worlds:
+            return not self._is_in_vain(self._place, FRAMES) and self._is_known(FRAMES, state.by_frames(), due)
+        self._worlds.add(state.world)  # whose processes are looked at when it is met again
+        return False
+
+    def _is_known(self, way: int, keys: tuple[bytes, ...], due: bool) -> bool:
+        """True if the state of these keys is known; else it is noted."""
         if not keys:
             return False
-        seen = (keys[0], restart_due(observer.sim))
-        self._asked[place] += 1
+        place, seen = self._place, (keys[0], due)
+        self._asked[place, way] += 1
         if seen in self._ends:
-            self._found[place] += 1
+            self._found[place, way] += 1
+            self.met = self._ends[seen]
             return True
         self._seen.append(seen)
         return False
 
+    def _is_in_vain(self, place: tuple[str, int], way: int) -> bool:
+        """True if too few of the states are known that are looked at there in that way."""
+        asked = self._asked[place, way]
+        return asked >= TRIALS and self._found[place, way] * WORTH < asked
+
     def end_last(self) -> None:
         """Keep what `glance` saw."""
-        self._ends.update(self._seen)
+        for seen in self._seen:
+            self._ends.setdefault(seen, self._plan)

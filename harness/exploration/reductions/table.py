@@ -65,9 +65,11 @@ CRASH_EQUIVALENCE: Final = Reduction(
 STATE_MEMO: Final = Reduction(
     name="state memo",
     spares="the rest of a run, and the plans that strike later, where an earlier run was in the same state",
-    assumes="the state can be told: no database, no event loop, no chance, nobody who acts beside the orchestrator, "
-    "no saga that is a step of another, and no message on its way to a process",
-    because="after all its faults it has the same future: that was judged, and longer plans were run from there",
+    assumes="the state can be told: no database, no chance, nobody who acts beside the orchestrator, no saga that is a "
+    "step of another, and no message on its way to a process; a process is told by the answers that it has had, or by "
+    "its frames: where its code stands, and what its variables, globals and classes hold",
+    because="after all its faults it has the same future: that was judged, and longer plans were run from there; one "
+    "in 199 runs that are spared so is run all the same, and compared",
 )
 FORGOTTEN_RETRIES: Final = Reduction(
     name="forgotten retries",

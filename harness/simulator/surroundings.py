@@ -1,0 +1,183 @@
+"""What code finds beside its frames: the global names that it uses, and what its classes keep.
+
+Which these are follows from the code, so it is found out once for the same functions and classes and kept; each time
+it is looked whether they still mean what they meant, and what can change inside is written down anew.
+"""
+
+from __future__ import annotations
+
+import dis
+import functools
+import hashlib
+import types
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from ..frames import may_keep_state
+from ..sql import Effect
+from .retained import Opaque
+from .volatile import PLAIN, Teller, from_library
+
+MOST: Final = 3_000
+"""So many names are followed at most."""
+
+_KEPT: Final = 512
+"""The surroundings of so many sets of functions and classes are kept at most."""
+
+_GONE: Final = object()
+
+_DESCRIPTORS: Final = (
+    *(types.MemberDescriptorType, types.GetSetDescriptorType, types.WrapperDescriptorType, types.MethodDescriptorType),
+    *(types.ClassMethodDescriptorType, types.BuiltinFunctionType, type(Effect.kind)),
+)
+
+
+class _Reach:
+    """What some functions and classes find around them. ``moving`` are values that can change inside."""
+
+    def __init__(self, roots: Mapping[int, Any]) -> None:
+        self.roots = [*roots.values()]  # kept, so that their ids stay theirs
+        self.names: list[tuple[Mapping[str, Any], str, Any]] = []
+        self.classes: list[tuple[type, tuple[int, ...], list[Any]]] = []
+        self.moving: list[Any] = []
+        self._fixed: list[Any] = []
+        self._seen: set[int] = set()
+        self._to_do: list[Any] = [*roots.values()]
+        self._kept: list[Any] = []
+        while self._to_do:
+            owner, names = self._to_do.pop()
+            if isinstance(owner, types.CodeType):
+                self._follow_code(owner, names)
+            else:
+                self._follow_class(owner)
+            if len(self.names) > MOST:
+                raise Opaque
+        self.fixed = hashlib.blake2b(repr(self._fixed).encode(), digest_size=8).digest()
+        del self._to_do, self._fixed, self._seen
+
+    @property
+    def holds(self) -> bool:
+        """True if every name still means what it did."""
+        for names, name, value in self.names:
+            if names.get(name, _GONE) is not value:
+                return False
+        return all(tuple(map(id, vars(kind).values())) == ids for kind, ids, _ in self.classes)
+
+    def _new(self, value: Any) -> bool:
+        if id(value) in self._seen:
+            return False
+        self._seen.add(id(value))
+        self._kept.append(value)
+        return True
+
+    def _follow_code(self, code: types.CodeType, names: Mapping[str, Any]) -> None:
+        if not self._new(code) or not may_keep_state(code.co_filename):
+            return
+        if _imports(code):
+            raise Opaque
+        for name in code.co_names:
+            if name in names and name[0] != "@":  # those are of pytest, which rewrites assertions
+                self._name(names, name, code)
+        for inner in code.co_consts:
+            if isinstance(inner, types.CodeType):
+                self._to_do.append((inner, names))
+
+    def _name(self, names: Mapping[str, Any], name: str, code: types.CodeType) -> None:
+        value = names[name]
+        self.names.append((names, name, value))
+        if isinstance(value, types.ModuleType):
+            if may_keep_state(getattr(value, "__file__", None) or "<none>") and hasattr(value, "__file__"):
+                inside = vars(value)
+                for each in code.co_names:
+                    if each in inside and not isinstance(inside[each], types.ModuleType):
+                        self._name(inside, each, code)
+        else:
+            self._value(name, value)
+
+    def _value(self, name: str, value: Any) -> None:
+        """A value that is found by a name."""
+        kind = type(value)
+        if kind in PLAIN:
+            self._fixed += (name, value)
+        elif isinstance(value, types.FunctionType):
+            self._function(name, value)
+        elif isinstance(value, type):
+            self._fixed.append((name, value.__qualname__))
+            self._to_do.append((value, None))
+        elif isinstance(value, (staticmethod, classmethod)):
+            self._value(name, value.__func__)
+        elif isinstance(value, property):
+            for each in (value.fget, value.fset, value.fdel):
+                if each is not None:
+                    self._value(name, each)
+        elif isinstance(value, functools.cached_property):
+            self._value(name, value.func)
+        elif not isinstance(value, _DESCRIPTORS):
+            self.moving.append(value)
+
+    def _function(self, name: str, value: types.FunctionType) -> None:
+        code = value.__code__
+        self._fixed.append((name, code.co_qualname, code.co_firstlineno))
+        if not may_keep_state(code.co_filename) or not self._new(value):
+            return
+        self._to_do.append((code, value.__globals__))
+        self.moving += [each for each in (value.__closure__, value.__defaults__, value.__kwdefaults__) if each]
+        if value.__dict__:
+            self.moving.append(value.__dict__)
+
+    def _follow_class(self, kind: type) -> None:
+        for each in kind.__mro__:
+            if each is object or from_library(each) or not self._new(each):
+                continue
+            content = vars(each)
+            values = [*content.values()]
+            self.classes.append((each, tuple(map(id, values)), values))
+            for name, value in content.items():
+                dunder = name[:2] == "__" == name[-2:] and not isinstance(value, types.FunctionType)
+                if not dunder and name not in _UNASKED:
+                    self._value(name, value)
+
+
+_UNASKED: Final = frozenset({"_abc_impl", "_member_map_", "_member_names_", "_value2member_map_"})
+"""What Python itself keeps in classes of some kinds."""
+
+
+_reaches: Final[dict[tuple[int, ...], _Reach]] = {}
+
+
+def tell_surroundings(teller: Teller) -> None:
+    """Write down what can change around the code and the classes that were met. Raises Opaque."""
+    told = 0
+    while told < len(teller.codes):  # what is told may be of further classes
+        roots = dict(list(teller.codes.items())[told:])
+        told = len(teller.codes)
+        key = tuple(roots)
+        reach = _reaches.get(key)
+        if reach is None or not reach.holds:
+            if len(_reaches) >= _KEPT:
+                _reaches.clear()
+            reach = _reaches[key] = _Reach(roots)
+        teller.parts.append(reach.fixed)
+        teller.tell_all(reach.moving)
+
+
+@functools.cache
+def _imports(code: types.CodeType) -> bool:
+    """True for a function that imports modules of a user: what it then uses is found nowhere among its names."""
+    return any(_is_user(each) for each in _imported(code))
+
+
+def _imported(code: types.CodeType) -> Iterator[str]:
+    for each in dis.get_instructions(code):
+        if each.opname == "IMPORT_NAME":
+            yield each.argval
+
+
+def _is_user(name: str) -> bool:
+    import importlib.util
+
+    try:
+        spec = importlib.util.find_spec(name)
+    except (ImportError, ValueError):
+        return True
+    return spec is None or (spec.has_location and may_keep_state(spec.origin or ""))
