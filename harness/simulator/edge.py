@@ -146,8 +146,8 @@ class Edges:
     def _close_sockets(self) -> None:
         """Close what is real of the sockets: who is dead closes nothing."""
         for reference in self._sockets:
-            if (sock := reference()) is not None:
-                sock.close()
+            if (sock := reference()) is not None and (number := sock.detach()) >= 0:
+                socket.close(number)  # its own close waits for files that were made of it
         self._sockets.clear()
 
 
