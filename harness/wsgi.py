@@ -10,6 +10,7 @@ from typing import Any, Final
 from urllib.parse import unquote_to_bytes
 
 from .asgi import Asked, Response, Running
+from .errors import UsageError
 
 _CLIENT: Final = "10.7.0.1"
 _ARGUMENTS: Final = 2
@@ -64,7 +65,9 @@ class RunningThreads(Asked):
 
 
 def running(app: Any) -> Running | RunningThreads:
-    """What drives an app on the event loop that is running, be it ASGI or WSGI."""
+    """What drives an app on the event loop that is running, be it ASGI or WSGI. Raises UsageError for aiohttp's."""
+    if type(app).__module__.startswith("aiohttp."):
+        raise UsageError("service: app is one of aiohttp, which is neither ASGI nor WSGI; test it in live mode")
     return RunningThreads(app) if is_wsgi(app) else Running(app)
 
 

@@ -97,6 +97,8 @@ class Edges:
             redis = self.server("resp", "Redis", "service-redis")
             end.on_change = redis.connected(self.host, self.process, end, name, port)
             end.on_change()
+        elif spoken := _foreign(end.buffer):
+            self.refuse(f"speaks {spoken} with {name}:{port}", "test it in live mode")
         elif speaks(end.buffer):
             Talk(self, end, name, port).heard()
         else:
@@ -149,6 +151,13 @@ class Edges:
             if (sock := reference()) is not None and (number := sock.detach()) >= 0:
                 socket.close(number)  # its own close waits for files that were made of it
         self._sockets.clear()
+
+
+def _foreign(buffer: bytearray) -> str:
+    """The protocol of a broker that a connection begins with, which nobody speaks here; "" for others."""
+    if buffer.startswith(b"AMQP"):
+        return "AMQP"
+    return "Kafka's protocol" if buffer[0] == 0 and buffer[4:6] == b"\0\x12" else ""  # it asks for versions first
 
 
 class Conversation:

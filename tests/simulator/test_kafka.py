@@ -206,6 +206,20 @@ def test_what_faststream_gives_back_comes_again_later() -> None:
     assert came == [0, 1] and len(seen.of("NACK")) == len(seen.of("HANDLED")) == 1
 
 
+@pytest.mark.parametrize(
+    ("begins", "spoken"), [(b"AMQP\0\0\x09\x01", "AMQP"), (b"\0\0\0\x10\0\x12\0\x03", "Kafka's protocol")]
+)
+def test_the_wire_of_a_broker_is_refused_by_its_name(begins: bytes, spoken: str) -> None:
+    async def handler(order: str) -> int:
+        reader, writer = await asyncio.open_connection("broker", 5672)
+        writer.write(begins)
+        await reader.read()
+        return 200
+
+    with pytest.raises(UsageError, match=rf"test_kafka.py:\d+ .*speaks {spoken} with broker:5672; .* live mode"):
+        trial(declared(handler))
+
+
 def test_the_calls_are_those_of_the_library_with_its_parameters() -> None:
     for of, calls in faked():
         for name, inside in calls.items():

@@ -12,11 +12,12 @@ import flask
 import httpx
 import pytest
 import requests
+from aiohttp import web
 from sqlalchemy import create_engine, text
 
 from sagafuzz import Adapter, UsageError, service
 from sagafuzz.ports import ADAPTER_ATTRIBUTE
-from sagafuzz.wsgi import is_wsgi
+from sagafuzz.wsgi import is_wsgi, running
 
 from .conftest import Laboratory, Trial
 from .test_service import PAIR, ROUTES
@@ -163,3 +164,8 @@ def test_which_apps_are_wsgi_is_told_by_what_they_are_called_with() -> None:
 
     assert is_wsgi(flask.Flask("small")) and is_wsgi(wsgi)
     assert not is_wsgi(asgi) and not is_wsgi(Any_())
+
+
+def test_an_app_of_aiohttp_is_refused_in_one_line() -> None:
+    with pytest.raises(UsageError, match="app is one of aiohttp, which is neither ASGI nor WSGI; test it in live mode"):
+        running(web.Application())
