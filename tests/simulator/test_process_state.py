@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import itertools
+import sys
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from typing import Any
@@ -71,6 +72,11 @@ def last_key(setup: Setup, *, other: bool) -> bytes:
     observe(setup, Plan(), watch)
     OTHER[0] = False
     return seen[-1]
+
+
+def is_told(body: Body) -> bool:
+    """False where this version of Python does not show what a frame called, or how far an iterator has come."""
+    return sys.version_info < ((3, 12) if body is a_count else (3, 13))
 
 
 def charge(world: World) -> None:
@@ -302,9 +308,9 @@ DIFFERENT: tuple[Body, ...] = (
 def test_two_states_that_differ_in_one_thing_are_two(body: Body) -> None:
     setup = setup_of(body)
     keys = [last_key(setup, other=other) for other in (False, True, False)]
-    assert all(keys)
+    assert [bool(key) for key in keys] == [is_told(body)] * 3
     assert keys[0] == keys[2], "the same again is the same"
-    assert keys[0] != keys[1]
+    assert keys[0] != keys[1] or not is_told(body)
 
 
 def a_retry_that_is_over(world: World, other: bool) -> None:
@@ -324,7 +330,9 @@ def a_retry_that_is_over(world: World, other: bool) -> None:
 
 def test_a_retry_that_is_over_leaves_nothing_behind() -> None:
     setup = setup_of(a_retry_that_is_over)
-    assert last_key(setup, other=True) == last_key(setup, other=False) != b""
+    keys = [last_key(setup, other=other) for other in (False, True)]
+    assert keys[0] == keys[1]
+    assert bool(keys[0]) == is_told(a_retry_that_is_over)
 
 
 def what_only_c_knows(world: World, other: bool) -> None:
@@ -401,6 +409,6 @@ ASYNC = (
 def test_two_states_of_an_event_loop_that_differ_in_one_thing_are_two(body: Any) -> None:
     setup = async_setup_of(body)
     keys = [last_key(setup, other=other) for other in (False, True, False)]
-    assert all(keys)
+    assert [bool(key) for key in keys] == [is_told(body)] * 3
     assert keys[0] == keys[2], "the same again is the same"
-    assert keys[0] != keys[1]
+    assert keys[0] != keys[1] or not is_told(body)
