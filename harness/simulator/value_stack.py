@@ -71,7 +71,7 @@ def _first_variable() -> int:
                 return at * _WORD
         return -1
 
-    known = sys.implementation.name == "cpython" and (3, 11) <= sys.version_info < (3, 14) and sys.maxsize > 1 << 32
+    known = sys.implementation.name == "cpython" and (3, 11) <= sys.version_info < (3, 13) and sys.maxsize > 1 << 32
     return look(object(), object()) if known else -1
 
 
