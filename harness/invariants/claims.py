@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from ..definitions import parent_of
 from ..saga import ANY, COMPENSATION, FORWARD, Step, split
 from ..verdict import Violation
-from .effects import binds, listed
+from .effects import binds
 from .facts import COMPENSATED, COMPLETED, STUCK, Facts, SagaFacts
+from .parts import listed
 from .registry import Checked, Usual, invariant
 
 
@@ -22,6 +23,7 @@ from .registry import Checked, Usual, invariant
     "that does not remember what it refused or undid",
     repair="look how the saga stands before each request, and let participants remember refusals and undos and refuse "
     "what comes after",
+    remembers=("effects", "people"),
     explains=("I2", "I3", "I16"),
     apart={
         "two ends": Usual(
@@ -112,6 +114,7 @@ def _second_end(saga: SagaFacts, first: str, second: str, position: int) -> Viol
     holds_when="what the client was told is what the participants hold in the end; 'pending' is always true",
     cause="the answer is given before the outcome is certain, or a timeout is told as a failure",
     repair="answer when the end is durable; while an outcome is unknown say 'pending'",
+    remembers=("effects", "ends"),
 )
 def client_truth(facts: Facts) -> Checked:
     """Completed: every step in effect. Compensated: no step in effect. Judged on what the participants hold in the end,
@@ -156,6 +159,7 @@ def client_truth(facts: Facts) -> Checked:
     holds_when="a saga is called completed only when each of its steps took effect, and it has undone none of them",
     cause="an error of the last step is swallowed, or a refusal is taken for success",
     repair="let only a definite success of every step lead to 'completed'",
+    remembers=("effects",),
     explains=("I2", "I15", "I16"),
 )
 def no_hollow_success(facts: Facts) -> Checked:

@@ -25,6 +25,7 @@ _ANSWERING: Final = ("run", "its driver")
     cause="a bug in the code under test, or an adapter that does not translate its refusals",
     repair="catch it where it is raised; run gives False where the saga was refused or rolled back, and lets only "
     "errors of ports pass",
+    remembers=("raised",),
     explains=("I2", "I3", "I5", "I10", "I11", "I13", "I16", "I22"),
 )
 def no_stray_exception(facts: Facts) -> Checked:
@@ -66,6 +67,7 @@ def _disturbed(facts: Facts) -> bool:
     holds_when="run returns True, False or an Outcome",
     cause="run returns nothing, or the engine's own result object",
     repair="translate the result: True for completed, False for compensated, or an Outcome",
+    remembers=("raised",),
 )
 def sane_answer(facts: Facts) -> Checked:
     """Anything else is no answer that a client could act on."""
@@ -114,6 +116,7 @@ def _round_what(facts: Facts) -> str:
     cause="a loop without progress, or a wait for something that never comes",
     repair="bound each wait and each loop, and back off between attempts",
     nature="liveness",
+    remembers=("ends", "deaths", "raised", "people"),
     explains=("I2", "I3", "I10", "I11", "I13", "I16"),
 )
 def comes_to_rest(facts: Facts) -> Checked:

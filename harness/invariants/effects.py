@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -13,7 +13,7 @@ from ..verdict import Violation
 from .calls import CallFacts
 from .children import left_alone
 from .facts import Facts, SagaFacts, knew
-from .parts import Overdraft, excess, overdrafts, spelled
+from .parts import Overdraft, excess, listed, overdrafts, spelled
 from .registry import Checked, Usual, invariant
 
 
@@ -25,6 +25,7 @@ from .registry import Checked, Usual, invariant
     cause="a retry or a redelivery without an idempotency key, or with a key made anew for each attempt",
     repair="derive the key from the saga and the step, send it with every attempt, and let the participant "
     "remember it in the transaction that applies the effect",
+    remembers=("requests", "answers", "effects"),
     explains=("I2", "I3", "I8", "I15", "I16", "I17", "I18", "I23"),
     apart={
         "key reused": Usual(
@@ -212,6 +213,7 @@ def binds(step: Step) -> bool:
     cause="the saga stopped half way, or its rollback missed a step",
     repair="persist the saga's progress, resume it after a restart, and retry each compensation until it succeeds",
     nature="both",
+    remembers=("effects", "people"),
     explains=("I3", "I16"),
     source="Garcia-Molina & Salem, Sagas, 1987",
     apart={
@@ -342,6 +344,7 @@ def _two_alternatives(saga: SagaFacts, left: list[str]) -> Violation:
     cause="a saga that waits for what never comes, or that only a restart finds; a reservation that nobody releases",
     repair="bound every wait, look for open sagas while the process lives too, and compensate or complete each",
     nature="liveness",
+    remembers=("effects", "answers", "people", "ends", "deaths", "rest", "locks"),
 )
 def eventual_release(facts: Facts) -> Checked:
     """After faults have stopped and all is at rest: no orphan, and no saga left without an end. Judged twice: before
@@ -456,6 +459,7 @@ def _all_or_none(facts: Facts, saga: SagaFacts) -> bool:
     "and of what a step took no more is given back, or used up, than there is",
     cause="an effect applied twice, or undone twice, or undone by an amount that is not what was taken",
     repair="change counters and rows in one transaction, and undo a row by its id",
+    remembers=("sums",),
 )
 def conservation(facts: Facts) -> Checked:
     """At every prefix: free + taken = initial, both at least 0, taken = sum of the live rows. At the participants
@@ -555,6 +559,7 @@ def _took(saga: SagaFacts, found: Overdraft) -> bool:
     holds_when="a compensation touches only what its own saga took",
     cause="an undo that carries no id of what it undoes, or state that outlives one run",
     repair="let the forward step return an id, keep it durably, and undo by that id",
+    remembers=("sums",),
     explains=("I17", "I2", "I3", "I16"),
 )
 def ownership(facts: Facts) -> Checked:
@@ -593,8 +598,3 @@ def _on_nothing(facts: Facts, saga: SagaFacts, step: str, position: int) -> str:
     if forward is None or not any(at < position for at, _, _ in forward.effective):
         return f"although {operation} had taken nothing"
     return f"although all that {operation} took had been given back"
-
-
-def listed(names: Sequence[str]) -> str:
-    """``order, stock and payment``."""
-    return " and ".join((", ".join(names[:-1]), names[-1])) if len(names) > 1 else "".join(names)

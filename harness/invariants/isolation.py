@@ -76,6 +76,7 @@ class Accesses:
     holds_when="no saga builds on what another one takes back or overwrites, in the ways that the adapter declares",
     cause="local transactions are isolated, sagas are not: what one step wrote is there for all before the saga ends",
     repair="use the countermeasure that the finding names",
+    remembers=("touches", "effects"),
     source="Adya, Weak consistency, 1999; Frank & Zahle, 1998; Kingsbury & Alvaro, Elle, 2020",
 )
 def isolation(facts: Facts) -> Checked:

@@ -38,6 +38,7 @@ from .registry import Checked, invariant
     holds_when="a step is asked for no more often than declared, over all restarts, and not sooner after a failure",
     cause="attempts that are counted in memory, so that each crash starts anew, or a loop that does not wait",
     repair="keep the number of attempts in the saga's record, and wait before each further one",
+    remembers=("counts",),
 )
 def bounded_retries(facts: Facts) -> Checked:
     """Judged where the adapter declares ``max_attempts`` or ``min_backoff_ms``. The wait is judged within one
@@ -109,6 +110,7 @@ def _too_soon(facts: Facts, call: CallFacts, gap_ms: float) -> tuple[int, float]
     repair="keep the deadline durably, look at it wherever the saga is taken up, and let the timer act only on an open "
     "saga",
     nature="both",
+    remembers=("ends", "effects", "people"),
     explains=("I2", "I3", "I5", "I11", "I15", "I16"),
 )
 def deadline(facts: Facts) -> Checked:

@@ -19,6 +19,7 @@ from .registry import Checked, invariant
     "request that depends on it, and the decision to compensate before the first undo",
     cause="a record that is written after the act that it announces, or not at all",
     repair="write the record, wait until it is durable, then act",
+    remembers=("begun", "durable", "answers", "ends"),
     explains=("I2", "I3", "I5", "I10", "I11", "I16"),
     source="Mohan et al., ARIES, 1992",
 )
@@ -127,6 +128,7 @@ def _told_too_early(saga: SagaFacts, position: int) -> Violation:
     cause="the saga lives in memory only, or recovery does not find it",
     repair="persist the saga's state, and on start resume or roll back everything that has no end",
     nature="liveness",
+    remembers=("deaths", "effects", "people", "ends", "durable"),
     explains=("I2", "I3", "I5", "I10", "I11", "I16"),
 )
 def no_zombie(facts: Facts) -> Checked:

@@ -21,6 +21,7 @@ _KEPT = frozenset({LOGACK, SEND, PUBLISH, ALERT, DEAD_LETTER, CLIENT_ACK})
     repair="return from receive when what follows is durable; where the saga is not as far as the message, raise, so "
     "that it comes again, or keep it for later",
     nature="liveness",
+    remembers=("ends", "effects", "people"),
     explains=("I2", "I3", "I10", "I13", "I16"),
 )
 def acknowledged_is_kept(facts: Facts) -> Checked:
@@ -60,6 +61,7 @@ def acknowledged_is_kept(facts: Facts) -> Checked:
     repair="call a person to what is put aside and replay it, or ask the other side when a message does not come in "
     "time",
     nature="liveness",
+    remembers=("ends", "effects", "people"),
     explains=("I2", "I3", "I10", "I13", "I16"),
 )
 def handled_in_the_end(facts: Facts) -> Checked:

@@ -22,6 +22,7 @@ from .registry import Checked, Usual, invariant
     "and no undo starts while a later step has no answer yet",
     cause="a rollback that walks the steps forwards, or starts before parallel branches have settled",
     repair="undo in the reverse of the order of completion, and wait for each answer before the next undo",
+    remembers=("begun", "attempts", "answers", "effects", "requests", "knowledge", "people"),
     source="Garcia-Molina & Salem, Sagas, 1987",
 )
 def reverse_order(facts: Facts) -> Checked:
@@ -155,6 +156,7 @@ def _too_early(facts: Facts, saga: SagaFacts, undone: list[str]) -> list[Violati
     cause="only completed steps are undone, and the one that failed with an unknown outcome is left out",
     repair="log the intent before each request; after an unknown outcome undo that step too, or ask again under "
     "its key",
+    remembers=("begun", "requests", "answers", "effects", "people", "ends", "deaths", "durable"),
     explains=("I2", "I3", "I15", "I16", "I17"),
     apart={
         "undo of a step never begun": Usual(
@@ -321,6 +323,7 @@ def _left_out(facts: Facts, saga: SagaFacts, step: str, claim: int | None) -> Vi
     repair="retry each compensation with backoff until it succeeds; when the budget is used up, put it aside, call a "
     "person, go on with the others, and say so in the saga's state",
     nature="both",
+    remembers=("answers", "effects", "people", "ends", "deaths", "rest"),
     explains=("I2", "I3", "I4", "I5", "I15", "I16"),
 )
 def compensation_policy(facts: Facts) -> Checked:

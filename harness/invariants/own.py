@@ -282,6 +282,7 @@ def _as_invariant(rule: Rule, id: str) -> Invariant:
         nature="liveness" if rule.reads == REST else "safety",
         check=check,
         reads=rule.reads,
+        remembers=("shown",) if rule.reads != HISTORY else None,
     )
 
 

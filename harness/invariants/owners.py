@@ -35,6 +35,7 @@ from .registry import Checked, Usual, invariant
     cause="a lease that runs out while its holder sleeps, or a store that does not look at the epoch of a write",
     repair="raise an epoch with each takeover, in the saga's own record, and let every write name the epoch that it "
     "expects to find",
+    remembers=("owners",),
     explains=("I2", "I3", "I5", "I11", "I15", "I16"),
     source="Kleppmann, How to do distributed locking, 2016",
     apart={
@@ -88,6 +89,7 @@ def single_owner(facts: Facts) -> Checked:
     cause="recovery takes the sagas one after the other, and ends or waits for ever at the first that fails",
     repair="guard each saga on its own: catch, put aside, alert, and go on with the next",
     nature="liveness",
+    remembers=("beside", "deaths", "ends", "effects", "people", "durable", "rest"),
     explains=("I2", "I3", "I5", "I10", "I11", "I13", "I16", "C3"),
 )
 def no_poisoning(facts: Facts) -> Checked:
@@ -154,6 +156,7 @@ def _never_served(facts: Facts, saga: SagaFacts) -> bool:
     holds_when="a saga that is taken up again runs the definition that it was started with, or is refused explicitly",
     cause="recovery runs every saga by the newest definition",
     repair="keep the version with the saga, and the old definition as long as sagas of it are open; or put them aside",
+    remembers=("definitions",),
     explains=("I2", "I3", "I5", "I16", "I23"),
 )
 def version(facts: Facts) -> Checked:

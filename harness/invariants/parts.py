@@ -316,3 +316,8 @@ def _left_before(rows: Sequence[Row], saga: SagaFacts, name: str, position: int)
         if at < position:
             left = left + sign * amount if amount is not None else Fraction(0)
     return left
+
+
+def listed(names: Sequence[str]) -> str:
+    """``order, stock and payment``."""
+    return " and ".join((", ".join(names[:-1]), names[-1])) if len(names) > 1 else "".join(names)

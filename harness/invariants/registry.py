@@ -14,6 +14,7 @@ from ..errors import UsageError
 from ..rules import HISTORY, READS
 from ..verdict import Violation
 from .facts import Facts
+from .memories import MEMORIES
 
 Checked: TypeAlias = tuple[bool, Sequence[Violation]]
 """What a check returns: whether its precondition occurred, and the violations."""
@@ -38,6 +39,7 @@ class Invariant:
     A ``meta`` invariant is about the campaign and is judged there. ``by_prefix`` says that what it finds in the
     beginning of a history still stands at the end, so that the state machine may ask it after each action. ``reads``
     says of one that a user brings how much of a run it asks for (`rules.READS`): the search knows what ours ask.
+    ``remembers`` names what it must know of the past to judge what comes (keys of MEMORIES); None: all of it.
     """
 
     id: str
@@ -51,6 +53,7 @@ class Invariant:
     source: str = ""
     by_prefix: bool = False
     reads: str = HISTORY
+    remembers: tuple[str, ...] | None = None
     apart: Mapping[str, Usual] = field(default_factory=dict, hash=False)
 
     def usual(self, anomaly: str) -> Usual:
@@ -79,11 +82,14 @@ def invariant(
     explains: tuple[str, ...] = (),
     source: str = "",
     by_prefix: bool = False,
+    remembers: tuple[str, ...] | None = None,
     apart: Mapping[str, Usual] = MappingProxyType({}),
 ) -> Callable[[Check], Check]:
     """Register the decorated check under ``id``."""
 
     def register(check: Check) -> Check:
+        if unknown := set(remembers or ()) - MEMORIES.keys():
+            raise ValueError(f"invariant {id} remembers {min(unknown)!r}, which MEMORIES does not have")
         if id in INVARIANTS:
             raise ValueError(f"invariant {id} is registered twice")
         INVARIANTS[id] = Invariant(
@@ -97,6 +103,7 @@ def invariant(
             explains=explains,
             source=source,
             by_prefix=by_prefix,
+            remembers=remembers,
             apart=apart,
         )
         return check
@@ -120,6 +127,12 @@ class Catalogue:
     def by_prefix(self) -> frozenset[str]:
         """The ids of those that may be asked of the beginning of a history."""
         return frozenset(entry.id for entry in self.by_id.values() if entry.by_prefix)
+
+    @cached_property
+    def remembers(self) -> frozenset[str] | None:
+        """What all of them together must know of a past (keys of MEMORIES); None where one does not say."""
+        judging = [entry.remembers for entry in self.by_id.values() if entry.nature != "meta"]
+        return None if None in judging else frozenset(name for names in judging for name in names or ())
 
     @cached_property
     def reads(self) -> str:

@@ -23,6 +23,7 @@ from .registry import Checked, Usual, invariant
     holds_when="an undo that comes before its step succeeds, changes nothing, and bars the step from then on",
     cause="the participant looks for what is to be undone, finds nothing, and fails or forgets the request",
     repair="answer such an undo with success, and leave a tombstone under its key in the same transaction",
+    remembers=("requests", "effects"),
     explains=("I1", "I2", "I3", "I8", "I11", "I15", "I16", "I17"),
     apart={
         "effect of a null undo": Usual(
@@ -113,6 +114,7 @@ def _null_undo(
     holds_when="after a step's undo was answered the step takes no effect any more, and is not told to have succeeded",
     cause="a request that was slow arrives after its undo, and nothing there tells it from a new one",
     repair="give step and undo keys that belong together, and let the participant refuse a step after its undo",
+    remembers=("answers", "effects", "people"),
     explains=("I2", "I3", "I15", "I16", "I17", "I23"),
     source="suspension of TCC frameworks (Seata, dtm)",
 )
@@ -143,9 +145,11 @@ def no_hanging(facts: Facts) -> Checked:
 def _believed_again(facts: Facts, saga: SagaFacts, step: str, forward: CallFacts, undo: CallFacts) -> int:
     """Where the participant said "ok" to a request for a step that it had undone, and the saga built on that; -1: it
     did not."""
-    if not undo.effective or len(forward.sends) <= len(forward.effective) or saga.net(step) > 0:
+    if not undo.effective or saga.net(step) > 0:
         return -1
     rows, undone = facts.history.rows, undo.effective[-1][0]
+    if not any(at > undone and answer == "ok" for at, answer in forward.answers.values()):
+        return -1
     call = (saga.id, step, FORWARD)
     for position in range(undone + 1, len(rows)):
         row = rows[position]
@@ -193,6 +197,7 @@ def _hanging(facts: Facts, saga: SagaFacts, step: str, position: int, effect: bo
     "its undo is the undo, and an undo after its step is nothing",
     cause="a participant that does not remember the key of an undo, or undoes by an amount instead of by a row",
     repair="remember each key in the transaction that applies it, and undo exactly the row that the key made",
+    remembers=("requests", "effects"),
     explains=("I1", "I2", "I3", "I15", "I16", "I17", "I18"),
     source="Steno's unwind tests; TCC practice",
 )
@@ -252,6 +257,7 @@ def _same_key(facts: Facts, call: CallFacts, retention_ms: float | None) -> int:
     "step was answered with",
     cause="the undo is computed anew from the order, or from another saga's answer",
     repair="keep the answer of each step durably, and build the undo from it",
+    remembers=("requests", "effects"),
     explains=("I2", "I3", "I5", "I11", "I16", "I17", "I18"),
 )
 def data(facts: Facts) -> Checked:

@@ -22,6 +22,7 @@ from .registry import Checked, Usual, invariant
     cause="a request of unknown outcome is taken for done, or for failed; or a later attempt without the key is "
     "refused and speaks for the first",
     repair="ask again under the same key until the answer is definite, or undo the step; go on only after that",
+    remembers=("begun", "attempts", "answers", "effects", "people"),
     explains=("I2", "I3", "I5", "I15", "I16", "I17", "I23"),
 )
 def ambiguity_is_sticky(facts: Facts) -> Checked:
@@ -91,16 +92,17 @@ def _built_on(facts: Facts, saga: SagaFacts, step: Step, call: CallFacts, unknow
 
 
 def _erased(saga: SagaFacts, step: Step, call: CallFacts) -> bool:
-    """An attempt is unknown, a later one under another key, or none, was refused, and with that the saga calls
-    itself compensated."""
+    """An attempt is unknown, and no other one under its key was answered; a later one under another key, or none, was
+    refused, and with that the saga calls itself compensated."""
     if step.undo is None or (step.name, COMPENSATION) in saga.calls or step.name in saga.dead or "" in saga.dead:
         return False
     if not any(outcome == COMPENSATED for _, outcome, _ in saga.claims) or not saga.in_doubt(step):
         return False
-    refused = [(sent, key) for sent, message, key in call.sends if call.answers.get(message, (0, ""))[1] == "rejected"]
+    came_to = [(sent, key, call.answers.get(message, (0, "error"))[1]) for sent, message, key in call.sends]
+    known = {key for _, key, answer in came_to if answer != "error"} - {None}
+    refused = [sent for sent, _, answer in came_to if answer == "rejected"]
     return any(
-        call.answers.get(message, (0, "error"))[1] == "error" and any(at > sent for at, _ in refused)
-        for sent, message, _ in call.sends
+        answer == "error" and key not in known and any(at > sent for at in refused) for sent, key, answer in came_to
     )
 
 
@@ -128,6 +130,7 @@ def _speaks_for_all(facts: Facts, saga: SagaFacts, step: Step) -> Violation:
     cause="a lost answer of the pivot is taken for its failure, or a step after it is given up",
     repair="ask the pivot again under its key until the answer is definite, and retry every later step until it works",
     nature="both",
+    remembers=("begun", "attempts", "answers", "effects", "people", "deaths"),
     explains=("I2", "I3", "I5", "I16"),
     apart={
         "not carried through": Usual(

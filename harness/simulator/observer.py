@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 from ..faults import AT_LOG, Plan
 from ..trace import Run, SiteKey
+from .past import Past
+from .past import begun as begun_past
 from .projection import Projection
 from .setup import Setup
 from .simulation import Simulation, begun
@@ -34,12 +36,12 @@ class Observer:
         sim: Simulation,
         planned: int,
         watch: Callable[[Observer], bool] | None = None,
-        before: Projection | None = None,
+        before: Past | Projection | None = None,
     ) -> None:
         self.sim = sim
         self.planned = planned
         self.watch = watch
-        self.projection: Projection | None = None  # as far as it was asked for
+        self.projection: Past | Projection | None = None  # as far as it was asked for
         self._before = before  # that of the run from which this one goes on
         self.about_to_write = False
         self.known_at = -1
@@ -60,15 +62,10 @@ class Observer:
             self.known_at = len(trace.sites)
             self.sim.kernel.stopped = "known"
 
-    def projection_by_now(self) -> Projection:
+    def projection_by_now(self) -> Past | Projection:
         """What the rows so far leave to the invariants."""
         if self.projection is None:
-            setup = self.sim.setup
-            self.projection = (
-                self._before.copy()
-                if self._before
-                else Projection((), len(setup.orders), forgets=not setup.counts_tries)
-            )
+            self.projection = self._before.copy() if self._before else begun_past(self.sim.setup.asked)
         self.projection.follow(self.sim.trace.rows)
         return self.projection
 

@@ -102,7 +102,7 @@ _UNASKED_DATA: Final = frozenset({SUBMIT, BOOT, CRASH, TIMEOUT, DEAD_LETTER, ALE
 _numbers: dict[Any, int] = {}
 
 
-def _interned(entry: Any) -> int:
+def interned(entry: Any) -> int:
     """A number for what stands in a lane, the same for what is equal; numbers are told apart faster than tuples."""
     try:
         return _numbers.setdefault(entry, len(_numbers))
@@ -188,14 +188,14 @@ class Projection:
             elif kind in _AT_PARTICIPANTS:
                 self._handle(row)
                 if kind == ENTRY and self._shown:
-                    self._shown.append(_interned((kind, *row[PROCESS : DIRECTION + 1], row[DATA])))
+                    self._shown.append(interned((kind, *row[PROCESS : DIRECTION + 1], row[DATA])))
             elif kind in (DELIVER, LOST):
                 self._past_network.add(row[MSG])
             elif kind == STATE:
-                self._shown.append(_interned((*row[PROCESS : DIRECTION + 1], row[DATA])))
+                self._shown.append(interned((*row[PROCESS : DIRECTION + 1], row[DATA])))
             elif kind in (READ, WRITE):
                 _, _, process, saga, step, direction, _, _, msg, data = row
-                self._touched.append(_interned((kind, process, saga, step, direction, self._number(msg), data)))
+                self._touched.append(interned((kind, process, saga, step, direction, self._number(msg), data)))
             elif (kind == HEAL and row[DATA]) or (kind == END and row[DATA] != _QUIET):
                 self._act(row)
 
@@ -225,15 +225,15 @@ class Projection:
         try:
             self._acts_told.append(_numbers.setdefault(act, len(_numbers)))
         except TypeError:
-            self._acts_told.append(_interned(act))
+            self._acts_told.append(interned(act))
         if self._shown and kind in _TOLD:
-            self._shown.append(_interned((kind, saga, told)))
+            self._shown.append(interned((kind, saga, told)))
         if kind in _WORK:
             self._busy.add(saga)
             if direction == COMPENSATION:
-                self._of.setdefault(saga, []).append(_interned((kind, step)))
+                self._of.setdefault(saga, []).append(interned((kind, step)))
         elif kind in _CLAIMS:
-            self._of.setdefault(saga, []).append(_interned((kind, data)))
+            self._of.setdefault(saga, []).append(interned((kind, data)))
 
     def _leave_out_two(self) -> None:
         del self._acts[-2:], self._acts_told[-2:]
@@ -269,13 +269,13 @@ class Projection:
                 idle = call in self._applied
         if idle:  # it only spreads what its sender knew
             if self.undone:
-                self._at.setdefault(process, []).append(_interned(self._number(msg)))
+                self._at.setdefault(process, []).append(interned(self._number(msg)))
             return
         number = self._number(msg) if self.undone else -1
-        self._at.setdefault(process, []).append(_interned((kind, saga, step, direction, key, number, data)))
+        self._at.setdefault(process, []).append(interned((kind, saga, step, direction, key, number, data)))
         if kind in _HANDLED:
             shown = data[0] if kind == APPLY else ""
-            self._of.setdefault(saga, []).append(_interned((kind, process, step, direction, shown)))
+            self._of.setdefault(saga, []).append(interned((kind, process, step, direction, shown)))
 
     def _forget_try(self, row: Row) -> None:
         """A request is sent. Where the one before failed, is nowhere under way and was the same, it is as if that had
@@ -292,7 +292,7 @@ class Projection:
             return
         if direction == COMPENSATION:
             lane = self._of[saga]
-            if lane[-1] != _interned((SEND, step)):  # it took effect, or something else of the saga did
+            if lane[-1] != interned((SEND, step)):  # it took effect, or something else of the saga did
                 return
             del lane[-1]
         self._messages[msg] = first[6]

@@ -19,6 +19,7 @@ from ..ports import Adapter
 from ..saga import Saga
 from ..scenario import Order, Scenario
 from .around import Around
+from .asked import Asked
 from .counters import LEDGERS
 from .hosted import AppParticipant
 from .own import UserParticipant
@@ -137,6 +138,18 @@ class Setup:
     def judged_by_time(self) -> bool:
         """True if the adapter promises something that is judged by the time of each event."""
         return bool(TIMED & self.adapter.declared.keys())
+
+    @cached_property
+    def asked(self) -> Asked:
+        """What there can be to remember of its runs."""
+        judging_all = self.catalogue.remembers is None or self.judged_by_time
+        beside = self.nested or self.receives or self.scenario.actors
+        return Asked(
+            self.adapter,
+            {saga: self.definition(saga) for saga in self.orders},
+            followed=not (judging_all or beside),
+            forgets=self.forgets_retries,
+        )
 
     @cached_property
     def recovers(self) -> bool:

@@ -17,6 +17,7 @@ from ..trace import MAX_ATTEMPT
 from .message import Message
 from .observer import Observer
 from .participants import Ledger
+from .past import Past
 from .process_state import frames_of, under_way
 from .projection import Projection
 from .retained import Opaque, told
@@ -35,7 +36,7 @@ class _Moment(NamedTuple):
     """What is looked at: ``left`` is how many faults may strike yet, two standing for more."""
 
     sim: Simulation
-    projection: Projection
+    projection: Past | Projection
     left: int
     about_to_write: bool
 
