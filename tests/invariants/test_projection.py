@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from sagafuzz import Adapter
 from sagafuzz.adapters.zoo import ZOO
+from sagafuzz.exploration.cases import Case
 from sagafuzz.exploration.enumerator import Enumerator
 from sagafuzz.exploration.quiet import quiet
-from sagafuzz.history import CAUSE, CRASH, DELIVER, LOGACK, LOGLOST, PUBLISH, SEND, History, Row
-from sagafuzz.invariants import check
+from sagafuzz.history import CAUSE, CRASH, DATA, DELIVER, KIND, LOGACK, LOGLOST, MSG, PUBLISH, SEND, T_US, History, Row
+from sagafuzz.invariants import INVARIANTS, Invariant, check
+from sagafuzz.invariants.memories import MEMORIES
 from sagafuzz.loading import load
-from sagafuzz.simulator import Setup
+from sagafuzz.simulator import Run, Setup
+from sagafuzz.simulator.asked import Asked
+from sagafuzz.simulator.past import begun
 from sagafuzz.simulator.projection import Projection
 from sagafuzz.simulator.setup import TIMED
 
@@ -44,7 +50,23 @@ def lanes(told: History, rows: Sequence[Row]) -> object:
     return Projection(rows, len(told.sagas), forgets="max_attempts" not in told.declared).lanes
 
 
-def reordered(told: History, chance: random.Random) -> tuple[Row, ...]:
+def memories(told: History, rows: Sequence[Row]) -> object:
+    """What the monitor remembers of them."""
+    adapter: Any = SimpleNamespace(declared=told.declared, known=told.known, saga=told.saga)
+    definitions = {saga: told.definition(saga) for saga in told.sagas}
+    past = begun(Asked(adapter, definitions, followed=followed(told), forgets=False))
+    past.follow(rows)
+    return past.lanes
+
+
+def followed(told: History) -> bool:
+    """True if the search would use the monitor for such a system."""
+    return not (told.actors or told.known.children or TIMED & told.declared.keys())
+
+
+def reordered(
+    told: History, chance: random.Random, lanes: Callable[[History, Sequence[Row]], object]
+) -> tuple[Row, ...]:
     """The same events in an order that could have been, and that leaves the same past."""
     rows, wanted = list(told.rows), lanes(told, told.rows)
     for _ in range(4 * len(rows)):
@@ -65,17 +87,21 @@ def untimed(examples: list[Example]) -> list[Example]:
     return [each for each in examples if not TIMED & history(each.text, each.definition).declared.keys()]
 
 
+@pytest.mark.parametrize("kept", [lanes, memories])
 @pytest.mark.parametrize("example", untimed([*every(GOOD), *every(BAD)]), ids=str)
-def test_an_order_that_the_past_does_not_keep_changes_no_verdict(example: Example) -> None:
+def test_an_order_that_the_past_does_not_keep_changes_no_verdict(
+    example: Example, kept: Callable[[History, Sequence[Row]], object]
+) -> None:
     told = history(example.text, example.definition)
     for seed in range(3):
-        rows = reordered(told, random.Random(seed))
+        rows = reordered(told, random.Random(seed), kept)
         assert findings(replace(told, rows=rows)) == findings(told)
 
 
-def test_the_examples_are_indeed_reordered() -> None:
+@pytest.mark.parametrize("kept", [lanes, memories])
+def test_the_examples_are_indeed_reordered(kept: Callable[[History, Sequence[Row]], object]) -> None:
     told = [history(example.text, example.definition) for example in every(BAD)]
-    moved = [reordered(each, random.Random(0)) != each.rows for each in told]
+    moved = [reordered(each, random.Random(0), kept) != each.rows for each in told]
     assert sum(moved) > len(moved) / 3
 
 
@@ -83,7 +109,8 @@ QUICK = [mutant.adapter for mutant in [*ZOO.values()][:8] if mutant.name != "imm
 SYSTEMS: list[Adapter] = [load("seed"), *QUICK]
 
 
-def test_equal_pasts_have_equal_verdicts() -> None:
+@pytest.mark.parametrize("kept", [lanes, memories])
+def test_equal_pasts_have_equal_verdicts(kept: Callable[[History, Sequence[Row]], object]) -> None:
     """Over every plan with one fault, of a few broken systems."""
     shared = 0
     for adapter in SYSTEMS:
@@ -94,10 +121,69 @@ def test_equal_pasts_have_equal_verdicts() -> None:
                 if not case.plan.faults:
                     continue
                 told = case.run.history(setup, case.plan)
-                past, found = repr(lanes(told, told.rows)), findings(told)
+                past, found = repr(kept(told, told.rows)), findings(told)
                 shared += past in known
                 assert known.setdefault(past, found) == found, f"{adapter.name}: {case.plan}"
     assert shared > 50
+
+
+def quiet_moments(rows: Sequence[Row]) -> Iterator[int]:
+    """How many events come before each moment at which no message is under way."""
+    last = {row[MSG]: at for at, row in enumerate(rows) if row[MSG]}
+    until = 0
+    for at, row in enumerate(rows):
+        if at and at > until:
+            yield at
+        until = max(until, last.get(row[MSG], 0))
+
+
+def joined(beginning: Run, until: int, end: Run, since: int) -> tuple[Row, ...]:
+    """The first events of one run, and then those of another one from there on, with messages of their own."""
+    head, tail = beginning.rows[:until], end.rows[since:]
+    later = max(head[-1][T_US] - end.rows[since - 1][T_US], 0)
+    number = 1_000 + max(row[MSG] for row in head)
+    moved = ((row[T_US] + later, *row[KIND:MSG], row[MSG] and row[MSG] + number, row[DATA]) for row in tail)
+    return (*head, *moved)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("adapter", SYSTEMS, ids=lambda adapter: adapter.name)
+def test_what_comes_after_equal_memories_is_judged_alike(adapter: Adapter) -> None:
+    """The beginning of any run with one fault, and the end of any other one, from a moment on at which the memories are
+    the same, are judged as that other run is."""
+    setup = Setup(adapter=adapter, scenario=adapter.scenarios[0])
+    moments: dict[str, list[tuple[Case, int]]] = {}
+    with quiet():
+        for case in Enumerator(setup, 1, reductions=()).cases():
+            told = case.run.history(setup, case.plan)
+            for at in quiet_moments(case.run.rows) if case.plan.faults else ():
+                moments.setdefault(repr(memories(told, told.rows[:at])), []).append((case, at))
+    compared = 0
+    for alike in moments.values():
+        (first, until), others = alike[0], {case.run.rows[:at]: (case, at) for case, at in alike[1:]}
+        for other, since in [*others.values()][:4]:
+            told = other.run.history(setup, other.plan)
+            rows = joined(first.run, until, other.run, since)
+            assert findings(replace(told, rows=rows)) == findings(told), f"{first.plan}, {until}; {other.plan}, {since}"
+            compared += 1
+    assert compared > 50
+
+
+def test_each_invariant_says_what_it_remembers_and_every_memory_is_asked_for() -> None:
+    said = [name for entry in INVARIANTS.values() for name in entry.remembers or ()]
+    assert {entry.id for entry in INVARIANTS.values() if entry.remembers is None} == {
+        entry.id for entry in INVARIANTS.values() if entry.nature == "meta"
+    }
+    assert {*said, "shown"} == MEMORIES.keys()
+
+
+def test_where_an_invariant_does_not_say_what_it_remembers_all_of_the_past_counts() -> None:
+    silent = Invariant(
+        id="S1", name="silent", holds_when="", cause="", repair="", nature="safety", check=lambda facts: (True, ())
+    )
+    loaded = load("reference")
+    setup = Setup(adapter=loaded, scenario=loaded.scenarios[0])
+    assert setup.asked.followed
+    assert not replace(setup, adapter=replace(loaded, invariants=(silent,))).asked.followed
 
 
 @pytest.mark.parametrize(
