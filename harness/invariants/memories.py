@@ -21,7 +21,7 @@ MEMORIES: Final[Mapping[str, str]] = MappingProxyType(
         "the first time, and which ends were declared or told",
         "ends": "which sagas were asked for, and what their clients were told last, first, or were to wait for",
         "people": "what was put aside, and to what a person was called",
-        "deaths": "which sagas were under way when a process died, and for which nothing was done since",
+        "deaths": "which sagas were under way when a process died, and for which no work was done since",
         "rest": "what was in effect, and to what people had been called, when the harness first started a process anew "
         "at rest; and all of this when a compensation had failed for as long as anybody waits",
         "beside": "of several sagas, what was done for the others since each was asked for or interrupted",

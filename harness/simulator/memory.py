@@ -51,7 +51,7 @@ class Memory:
         self._rank: dict[int, int] = {}  # undo under way -> how long the saga's lane was when it was sent
         self._messages: dict[int, int] = {}  # message -> bits
         self._after: dict[str, set[int]] = {}  # saga -> what was done since an undo was asked for last
-        self._left: set[str] = set()  # sagas for which nothing was done since the last crash
+        self._left: set[str] = set()  # sagas for which no work was done since the last crash
         self._claimed: dict[str, int] = {}  # saga -> how many ends stand in its lane
         self._people: set[tuple[str, str, str]] = set()  # what was put aside, or told a person
         self._unseen: set[str] = set()  # sagas made durable since the last start by who has died since
@@ -204,9 +204,15 @@ class Memory:
             lane = self._lanes[saga] = []
         return lane
 
-    def _acts(self, saga: str, what: str = "acted") -> None:
-        """An orchestrator did something for the saga, or said something of it."""
+    def _works(self, saga: str) -> None:
+        """An orchestrator did something for the saga that is more than to ask about it, or to say so."""
         self._left.discard(saga)
+        for since in self._since:
+            self._bits.add((since, saga, "worked"))
+            self._bits.add((since, saga, "acted"))
+
+    def _beside(self, saga: str, what: str = "acted") -> None:
+        """Something was done for the saga, or said of it, which may matter to others."""
         for since in self._since:
             self._bits.add((since, saga, what))
 

@@ -123,15 +123,16 @@ class Past(OfParticipants):
 
     def _send(self, row: Row) -> bool:
         _, _, process, saga, step, direction, _, key, msg, data = row
-        self._acts(saga)
         if self._marks:
             known = self._holder[process] = self._holder.get(process, 0) | self._stored
             self._known_in[msg, False] = known
         if not step:
+            self._beside(saga)
             self._queries[msg] = data[OPERATION].partition(".")[0]
             return False
         if key is None:
             return True  # then each attempt speaks for itself alone
+        self._works(saga)
         call = (saga, step, direction)
         first = self._keys.get(call)
         if first is None:
@@ -282,7 +283,7 @@ class Past(OfParticipants):
             self._publish(process)
         if not saga:
             return False
-        self._acts(saga)
+        self._works(saga)
         record = data[RECORD]
         about = ("durable", saga, record, step if record in _ANNOUNCED else "")
         number = interned(about)
@@ -400,8 +401,7 @@ class Past(OfParticipants):
         if not told:
             self._write(at, process)["claim", saga] = (entry if added else -1, after, interrupted)
         if self._asked.several:
-            for since in self._since:
-                self._bits.add((since, saga, "claimed" if outcome != _STUCK else "stuck"))
+            self._beside(saga, "claimed" if outcome != _STUCK else "stuck")
         return False
 
     def _submit(self, row: Row) -> bool:
@@ -413,9 +413,9 @@ class Past(OfParticipants):
 
     def _calls_a_person(self, row: Row) -> bool:
         kind, process, saga, step = row[KIND:DIRECTION]
-        self._acts(saga)
+        self._works(saga)
         if kind == DEAD_LETTER and (kind, saga, step) not in self._people:
-            self._acts(saga, "dead")
+            self._beside(saga, "dead")
         self._people.add((kind, saga, step))
         if (saga, process) in self._definitions:
             del self._definitions[saga, process]  # refused explicitly
@@ -425,12 +425,8 @@ class Past(OfParticipants):
     def _raises(self, row: Row) -> bool:
         saga, data = row[SAGA], row[DATA]
         self._note("raised", saga, data[0], data[WHERE], data[PORT])
-        if saga:
-            for since in self._since:
-                self._bits.add((since, saga, "raised"))
-        elif data[WHERE].startswith("recover"):
-            for since in self._since:
-                self._bits.add((since, "", "raised"))
+        if saga or data[WHERE].startswith("recover"):
+            self._beside(saga, "raised")
         return False
 
     def _answers_nonsense(self, row: Row) -> bool:
@@ -439,7 +435,7 @@ class Past(OfParticipants):
 
     def _adopt(self, row: Row) -> bool:
         _, _, process, saga, *_, data = row
-        self._acts(saga)
+        self._beside(saga)
         definition = data[DEFINITION]
         if not definition:
             return bool(self._asked.versions)
