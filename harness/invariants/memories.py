@@ -16,7 +16,8 @@ MEMORIES: Final[Mapping[str, str]] = MappingProxyType(
         "attempts": "which steps are waited for, and of which an attempt came to nobody knows what, until everybody "
         "can know what the step came to",
         "answers": "what each step and each undo was answered under its key, whether everybody can know that or which "
-        "living process alone, and which participants were asked what they hold",
+        "living process alone; which undos came to nothing as far as the living know, and "
+        "which participants were asked what they hold",
         "effects": "of each saga, in one order, what took effect, ran out, was undone, was refused to be undone for "
         "the first time, and which ends were declared or told",
         "ends": "which sagas were asked for, and what their clients were told last, first, or were to wait for",

@@ -29,7 +29,19 @@ class Memory:
 
     __slots__ = (
         *("_after", "_alive", "_asked", "_bits", "_claimed", "_counts", "_created", "_definitions", "_deserted"),
-        *("_facts", "_fresh", "_holder", "_keys", "_known_in", "_lanes", "_last", "_left", "_locks", "_marks"),
+        *(
+            "_facts",
+            "_fresh",
+            "_heard",
+            "_holder",
+            "_keys",
+            "_known_in",
+            "_lanes",
+            "_last",
+            "_left",
+            "_locks",
+            "_marks",
+        ),
         *("_messages", "_numbers", "_open", "_owned", "_people", "_private", "_queries", "_rank", "_rest", "_seen"),
         *("_shown", "_since", "_stored", "_story", "_touched", "_uncalled", "_unseen", "_waiting", "_whole", "undone"),
     )
@@ -47,6 +59,7 @@ class Memory:
         self._open: dict[str, dict[int, Call]] = {}  # process -> what it waits for an answer to
         self._waiting: dict[int, Call] = {}  # the same of all, since somebody died last
         self._private: dict[str, set[tuple[Call, str]]] = {}  # process -> what it was told, and has not written since
+        self._heard: dict[str, set[tuple[Call, bool]]] = {}  # process -> undos, and whether it learnt of a success
         self._queries: dict[int, str] = {}  # message of no step -> whom it asks
         self._rank: dict[int, int] = {}  # undo under way -> how long the saga's lane was when it was sent
         self._messages: dict[int, int] = {}  # message -> bits
@@ -87,6 +100,7 @@ class Memory:
         twin._keys, twin._counts, twin._queries = self._keys.copy(), self._counts.copy(), self._queries.copy()
         twin._open = {process: calls.copy() for process, calls in self._open.items()}
         twin._private = {process: known.copy() for process, known in self._private.items()}
+        twin._heard = {process: undos.copy() for process, undos in self._heard.items()}
         twin._after = {saga: done.copy() for saga, done in self._after.items()}
         twin._owned = {saga: owners.copy() for saga, owners in self._owned.items()}
         twin._created = {process: sagas.copy() for process, sagas in self._created.items()}
@@ -126,15 +140,18 @@ class Memory:
                 sorted([interned(fact) for fact in self._private.get(process, ())]),
                 sorted([interned(call) for call in self._open.get(process, {}).values()]),
                 sorted([saga for saga in self._created.get(process, ()) if saga not in self._lanes]),
+                sorted([interned(undo) for undo in self._heard.get(process, ())]),
                 self._holder.get(process, 0),
             )
             for process in alive
         ]
+        ended = {undo for process, undos in self._heard.items() if process not in alive for undo in undos}
         told = (
             sorted(self._facts),
             list(self._story),
             sorted(self._lanes.items()),
             of_processes,
+            sorted([interned((call, well)) for call, well in ended if well or (call, True) not in ended]),
             sorted([saga for saga in self._left if self._asked.several or not claimed.get(saga)]),
             sorted([(saga, sorted(done)) for saga, done in self._after.items()]),
             sorted(self._last.items()),
@@ -203,6 +220,14 @@ class Memory:
         if lane is None:
             lane = self._lanes[saga] = []
         return lane
+
+    def _hears(self, process: str, undo: Call, well: bool) -> None:
+        """A process learns what an undo came to, or waited for that in vain; a success is all that counts."""
+        heard = self._heard.setdefault(process, set())
+        if well:
+            heard.discard((undo, False))
+        if well or (undo, True) not in heard:
+            heard.add((undo, well))
 
     def _works(self, saga: str) -> None:
         """An orchestrator did something for the saga that is more than to ask about it, or to say so."""

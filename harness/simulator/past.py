@@ -218,7 +218,7 @@ class Past(OfParticipants):
     # -- answers ------------------------------------------------------------------------------------
 
     def _ack(self, row: Row) -> bool:
-        _, _, process, saga, step, _, _, _, msg, data = row
+        _, _, process, saga, step, direction, _, _, msg, data = row
         answer = data[ANSWER]
         if self._marks:
             known = self._holder[process] = self._holder.get(process, 0) | self._known_in.get((msg, True), 0)
@@ -232,6 +232,8 @@ class Past(OfParticipants):
         self._waiting.pop(msg, None)
         if call is None:
             return True  # a second answer, or one that nobody waits for
+        if direction == COMPENSATION:
+            self._hears(process, call, answer == OK)
         if answer == _FAILED:
             self._is_unknown(call)
         elif not self._is("public", call, answer):
@@ -255,6 +257,8 @@ class Past(OfParticipants):
             if call is None:
                 return True
             self._is_unknown(call)
+            if call[2] == COMPENSATION:
+                self._hears(row[PROCESS], call, False)
         return False
 
     def _is_unknown(self, call: Call) -> None:
@@ -476,6 +480,7 @@ class Past(OfParticipants):
         if row[DATA][REASON] == FINAL_RESTART:
             self._comes_to_rest()
             return False
+        self._heard.pop(process, None)
         self._deserted = self._deserted or not self._rest
         for saga in {*self._asked.sagas, *self._lanes, *(call[0] for call in self._keys)}:
             self._left.add(saga)
