@@ -148,7 +148,7 @@ class Setup:
             self.adapter,
             {saga: self.definition(saga) for saga in self.orders},
             followed=not (judging_all or beside),
-            forgets=self.forgets_retries,
+            forgets=not self.counts_tries,
         )
 
     @cached_property
