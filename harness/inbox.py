@@ -41,7 +41,7 @@ class Refused(Exception):
 
 
 class Inbox:
-    """What has come and is not taken, by topic, in the order in which it came."""
+    """The messages that have come and are not taken, by topic, in the order in which it came."""
 
     def __init__(self) -> None:
         self._arrived: dict[str, deque[Delivery]] = {}

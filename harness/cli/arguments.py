@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 from click.shell_completion import CompletionItem
@@ -49,3 +51,15 @@ class _Code(_Named):
 
 
 ADAPTER, FINDING, CODE = _Adapter(), _Finding(), _Code()
+
+
+def report_dir_option(about: str = "Where the reports go.") -> Callable[[Any], Any]:
+    """The option by which a command is told the folder of its reports."""
+    return click.option(
+        "--report-dir",
+        type=click.Path(path_type=Path, file_okay=False),
+        metavar="DIR",
+        default=Path("sagafuzz-report"),
+        show_default=True,
+        help=about,
+    )

@@ -26,7 +26,7 @@ from ..ports import Adapter
 from ..reports import COMPARISONS
 from ..verdict import Report
 from ..writing import folder_name, make_folder, with_paths, write_file, write_report
-from .arguments import ADAPTER
+from .arguments import ADAPTER, report_dir_option
 from .concluding import baseline_option, conclude, exit_code, judged_today, known_findings
 from .console import say, tell_host
 from .planning import run_plan
@@ -75,14 +75,7 @@ def search_options(command: Any) -> Any:
             help="Only this scenario of the adapter; may be given again.",
         ),
         click.option("--sagas", type=click.IntRange(1, 8), metavar="N", help="Run N sagas at once in each scenario."),
-        click.option(
-            "--report-dir",
-            type=click.Path(path_type=Path, file_okay=False),
-            metavar="DIR",
-            default=Path("sagafuzz-report"),
-            show_default=True,
-            help="Where the reports go.",
-        ),
+        report_dir_option(),
         click.option(
             "-j",
             "--jobs",

@@ -12,7 +12,7 @@ from ..errors import UsageError
 from ..loading import load
 from ..recorded import FORMS, Sources, check_record
 from ..writing import make_folder
-from .arguments import ADAPTER
+from .arguments import ADAPTER, report_dir_option
 from .concluding import baseline_option, conclude, judged_today, known_findings
 
 
@@ -34,14 +34,7 @@ from .concluding import baseline_option, conclude, judged_today, known_findings
 )
 @click.option("--at-rest", is_flag=True, help="A saga without an end has none: the system was at rest by then.")
 @baseline_option
-@click.option(
-    "--report-dir",
-    type=click.Path(path_type=Path, file_okay=False),
-    metavar="DIR",
-    default=Path("sagafuzz-report"),
-    show_default=True,
-    help="Where the reports go.",
-)
+@report_dir_option()
 def check(
     files: tuple[str, ...],
     spec: str | None,

@@ -33,7 +33,7 @@ def run_plan(adapter: Adapter, settings: Settings, text: str, *, loud: bool) -> 
 
 
 def _said(tried: Tried) -> list[str]:
-    """What is to be told of the run below its headline."""
+    """The lines that tell of the run below its headline."""
     verdict = tried.verdict
     lines = [f"  {clean(fault, 160)}: it changed nothing, or never struck" for fault in tried.idle]
     lines += [f"  {found.invariant} {found.anomaly}: {clean(found.sentence, 600)}" for found in verdict.violations]

@@ -170,7 +170,7 @@ def _short(value: Any) -> str:
 def _parts_of(
     store: Store, adapter: Adapter, settings: Settings, how: How, stopped: Callable[[], bool]
 ) -> Iterator[Archive]:
-    """What is kept; also what other processes bring meanwhile, where ``how`` says so."""
+    """The parts that are kept; also what other processes bring meanwhile, where ``how`` says so."""
     if manifest_of(adapter) is not None:
         yield Archive(store.get)
         return

@@ -20,6 +20,7 @@ from ..interrupt import interruptible
 from ..store import CAMPAIGN, STORE_FILE, Store, create
 from ..verdict import Report
 from ..writing import make_folder
+from .arguments import report_dir_option
 from .concluding import baseline_option, conclude, judged_today, known_findings
 from .console import progress, say
 from .searching import REPORT, differences, identity, keep_report
@@ -47,14 +48,7 @@ def conclude_shard(report: Report, shard: Shard, folder: Path) -> int:
 @click.command(short_help="Put the shards of one campaign together.")
 @click.argument("stores", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="STORE...")
 @baseline_option
-@click.option(
-    "--report-dir",
-    type=click.Path(path_type=Path, file_okay=False),
-    metavar="DIR",
-    default=Path("sagafuzz-report"),
-    show_default=True,
-    help="Where the reports go, and the store of the whole campaign.",
-)
+@report_dir_option("Where the reports go, and the store of the whole campaign.")
 @click.option("--show-output", is_flag=True, help="Let the code under test print and log.")
 def merge(stores: Sequence[Path], baseline: Path | None, report_dir: Path, show_output: bool) -> int:
     """Put the shards of one campaign together: each STORE is the campaign.sqlite of one, or the folder that holds it.

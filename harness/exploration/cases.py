@@ -19,11 +19,11 @@ Hold = tuple[int, int, int]
 
 
 class Told(NamedTuple):
-    """What a campaign counts of a history; its rows are not asked again. ``outcome`` is what the clients were told,
-    ``events`` how many rows it has. ``sends``, ``completes`` and ``meant`` are whether a request was sent, a saga
-    completed, and the orders were meant to go through; where that was seen of another history of the same part they
-    are True. ``orders`` are the pairs of conflicting operations that were handled in this order, ``handled`` all of
-    them, ``holds`` the locks that participants showed; ``trace`` is the class of a random plan's run."""
+    """The counts that a campaign takes of a history; its rows are not asked again. ``outcome`` is what the clients were
+    told, ``events`` how many rows it has. ``sends``, ``completes`` and ``meant`` are whether a request was sent, a saga
+    completed, and the orders were meant to go through; where that was seen of another history of the same part they are
+    True. ``orders`` are the pairs of conflicting operations that were handled in this order, ``handled`` all of them,
+    ``holds`` the locks that participants showed; ``trace`` is the class of a random plan's run."""
 
     outcome: str = ""
     events: int = 0

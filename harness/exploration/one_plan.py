@@ -90,7 +90,7 @@ def _fault(setup: Setup, text: str, plan: Plan, run: Run) -> Fault:
 
 
 def _has_words(text: str) -> Callable[[Site], bool]:
-    """Whether a site, as reports name it, has all words of ``text``."""
+    """A test that is true of a site which, as reports name it, has all words of ``text``."""
     wanted = set(_words(text))
     return lambda site: wanted <= set(_words(str(site)))
 

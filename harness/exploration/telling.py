@@ -1,4 +1,4 @@
-"""What a campaign counts of a history, told once: by the process that has its rows."""
+"""The counts that a campaign takes of a history, told once: by the process that has its rows."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Telling:
         self._to_see = not drawn  # whether a history is still to show that the scenario asks and completes
 
     def tell(self, plan: Plan, run: Run, digest: bytes) -> Told:
-        """What is told of the history with that digest."""
+        """The counts of the history with that digest."""
         found = self._known.get(digest)
         if found is None:
             found = self._known[digest] = self._read(plan, run)

@@ -1,4 +1,4 @@
-"""What there can be to remember of a past: one row for each memory. Each invariant says which of them it asks for
+"""The memories that there can be of a past: one row for each memory. Each invariant says which of them it asks for
 (``remembers``); the search takes two runs for one where all memories that are asked for are the same."""
 
 from __future__ import annotations

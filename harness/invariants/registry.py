@@ -130,7 +130,7 @@ class Catalogue:
 
     @cached_property
     def remembers(self) -> frozenset[str] | None:
-        """What all of them together must know of a past (keys of MEMORIES); None where one does not say."""
+        """The memories that all of them together need of a past (keys of MEMORIES); None where one does not say."""
         judging = [entry.remembers for entry in self.by_id.values() if entry.nature != "meta"]
         return None if None in judging else frozenset(name for names in judging for name in names or ())
 

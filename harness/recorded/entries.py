@@ -80,8 +80,8 @@ def unanswered(entries: Sequence[Entry]) -> bool:
 
 
 def shape(entries: Sequence[Entry]) -> bytes | None:
-    """What tells the entries of one saga, by their time, from those of another apart from names and times; None where
-    more than their order matters, since clocks may differ."""
+    """Bytes that tell the entries of one saga, by their time, from those of another apart from names and times; None
+    where more than their order matters, since clocks may differ."""
     saga, before = entries[0].saga, -1
     numbers: dict[str | None, int] = {None: 0}
     told: list[tuple[Any, ...]] = []

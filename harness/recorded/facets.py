@@ -1,4 +1,4 @@
-"""What a record can show of a saga, and what has to be written for it."""
+"""The facets that a record can show of a saga, and how each is written."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def judged_by(invariants: Collection[str], shown: Collection[str]) -> list[str]:
 
 
 def missing(invariants: Collection[str], shown: Collection[str]) -> Iterator[str]:
-    """What is not exercised since the record does not show it, a line for each facet that would have to be written."""
+    """A line for each facet that the record does not show, with the invariants that it leaves unexercised."""
     lacking: dict[str, list[str]] = {}
     for id in invariants:
         for name in needs(id):

@@ -58,7 +58,7 @@ SHAPES: Final = 100_000
 """So many shapes of sagas are known; of others each saga is judged."""
 
 TIMED: Final = frozenset({"min_backoff_ms", "deadline_ms", "key_retention_ms"})
-"""What may be declared that makes times matter, not their order alone."""
+"""Declarations that make times matter, not their order alone."""
 
 _PLAIN: Final = str.maketrans(".", "·")
 """The dot parts a child's name from its parent's: in the ids of elsewhere it says nothing."""
@@ -76,7 +76,7 @@ class _Seen:
 
 @dataclass
 class _Judged:
-    """What was found in all that was judged."""
+    """All that was found, with its counts."""
 
     checked: Counter[str] = field(default_factory=Counter)
     violated: Counter[str] = field(default_factory=Counter)
@@ -175,7 +175,7 @@ class _Reading:
 
     @property
     def shown(self) -> frozenset[str]:
-        """What spans and rows show."""
+        """The facets that the files show."""
         return self.seen.shown(self.definitions) if self.elsewhere else ALL - ({WHOLE} if self.cut else frozenset())
 
     def file(self, file: str, spool: Spool) -> None:
@@ -250,7 +250,7 @@ class _Reading:
 
 
 def _hidden(adapter: Adapter) -> Iterator[tuple[str, str]]:
-    """What spans and rows show only a part of, where the adapter is of that kind, and why."""
+    """The facets of which spans and rows show a part only, where the adapter is of that kind, and why."""
     if adapter.topics or adapter.emits:
         yield ANSWERS, "an answer may come as a message"
     if adapter.known.children:
@@ -341,7 +341,7 @@ def _reasons(read: _Reading, invariants: tuple[InvariantResult, ...]) -> Iterato
 
 
 def _unsaid(read: _Reading, invariants: tuple[InvariantResult, ...]) -> Iterator[str]:
-    """What nobody should conclude anything about."""
+    """Each thing about which nobody should conclude anything, in words."""
     idle = [result.id for result in invariants if result.status == NOT_EXERCISED]
     if read.elsewhere:
         yield from read.seen.gaps(read.definitions)

@@ -26,7 +26,7 @@ COLUMNS: Final[Mapping[str, str]] = {
     "is a durable record of that name",
     "definition": "of which definition the saga is, where there are several",
 }
-"""What sagafuzz reads in CSV; other columns are left alone."""
+"""The columns that sagafuzz reads in CSV; other columns are left alone."""
 
 _STARTED: Final = ("started", "submitted")
 _OUTCOMES: Final = tuple(outcome.value for outcome in Outcome)

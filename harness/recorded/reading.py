@@ -42,7 +42,7 @@ class Definitions:
         raise Unreadable(f"there is no saga {name!r}{nearest(name, names)}; --saga has {', '.join(names)}")
 
     def payload(self, step: str, amount: float | None, seen: Seen) -> tuple[tuple[str, int | float], ...]:
-        """What a request for the step asked for, as far as the record says it: the amount, by the step's own name."""
+        """The payload of a request for the step, as far as the record tells it: the amount, by the step's own name."""
         summed = self.known.by_name[split(step)[0]].amount
         if amount is None:
             if summed is not None:
@@ -95,8 +95,8 @@ def direction_of(text: str) -> str:
 
 @dataclass
 class Seen:
-    """What the entries of a record show, counted as they are read: by the facet, and the steps whose effects are told
-    each time, or not."""
+    """The facets that the entries of a record show, counted as they are read: by the facet, and the steps whose effects
+    are told each time, or not."""
 
     facets: Counter[str] = field(default_factory=Counter)
     told: set[str] = field(default_factory=set)
@@ -143,8 +143,8 @@ class Seen:
 
 @dataclass(frozen=True, kw_only=True)
 class Sources:
-    """What is to be read: the ``files`` ("-" is standard input), their ``form`` where it is not to be seen from them,
-    and, for CSV, the ``columns`` of the file by what they are."""
+    """The record to be read: its ``files`` ("-" is standard input), their ``form`` where it is not to be seen from
+    them, and, for CSV, the ``columns`` of the file by what they are."""
 
     files: tuple[str, ...]
     form: str = ""

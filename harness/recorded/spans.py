@@ -27,7 +27,7 @@ ATTRIBUTES: Final[Mapping[str, str]] = {
     "saga.effect": "true where it changed the participant's state, false where it did not (a repeat that was known)",
     "saga.outcome": "on the span of the saga as a whole: completed, compensated, pending or stuck",
 }
-"""What sagafuzz reads in spans."""
+"""The attributes that sagafuzz reads in spans."""
 
 _INSIDE: Final = (0, 1)  # unspecified, internal
 _CLIENT_SIDE: Final = (0, 1, 3, 4)  # unspecified, internal, client, producer
@@ -94,7 +94,7 @@ def _attributes(of: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _entries(span: Mapping[str, Any], service: str, definitions: Definitions, seen: Seen) -> Iterator[Entry]:
-    """What one span tells; nothing where it is of no saga."""
+    """The entries of one span; none where it is of no saga."""
     said = _attributes(span)
     saga = str(said.get("saga.id", ""))
     if not saga:

@@ -1,4 +1,4 @@
-"""What belongs to one order, brought together on disk, so that memory stays flat however long a record is."""
+"""Entries brought together by their order, on disk, so that memory stays flat however long a record is."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Spool:
         self._batch = []
 
     def by_order(self) -> Iterator[tuple[str, list[tuple[Any, ...]]]]:
-        """What belongs to one order after the other, by its place; of one place as it came."""
+        """The tuples of one order after the other, by their place; of one place as they came."""
         self._write()
         asked = "SELECT belongs_to, body FROM entry ORDER BY belongs_to, place, rowid"
         with closing(self._database.execute(asked)) as found:

@@ -1,4 +1,4 @@
-"""What all runs of a system have in common for their past: what there can be to remember of them."""
+"""The part of a past that all runs of a system share: what there can be to remember of them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Asked:
         self._most: dict[tuple[str, str], int] = {}
 
     def definition(self, saga: str) -> Saga:
-        """What the saga of that id is to do; of one that nobody asked for what the first of the system is."""
+        """The definition of the saga of that id; of one that nobody asked for what the first of the system is."""
         return self._definitions.get(saga, self._adapter.saga)
 
     def most(self, step: str, direction: str) -> int:

@@ -19,7 +19,7 @@ _STATE: Final = "_sagafuzz"
 
 
 class _Producer:
-    """What a producer has to tell of its messages when it is asked to."""
+    """The news that a producer has of its messages, to be told when it is asked."""
 
     def __init__(self, sim: Host, options: Mapping[str, Any]) -> None:
         if options.get("transactional.id"):
@@ -28,7 +28,8 @@ class _Producer:
 
 
 class _Consumer:
-    """What a consumer reads, and the messages that it was given and has not committed, with their offsets."""
+    """The topics that a consumer reads, and the messages that it was given and has not committed, with their
+    offsets."""
 
     def __init__(self, sim: Host, options: Mapping[str, Any]) -> None:
         self.topics: tuple[str, ...] = ()
@@ -235,7 +236,7 @@ _CONSUMER: Final[Mapping[str, Inside]] = {
 
 
 def entries() -> Iterator[Entry]:
-    """What stands in for the classes of confluent-kafka: two are simulated, the others refused."""
+    """The stand-ins for the classes of confluent-kafka: two are simulated, the others refused."""
     library: Any = import_module("confluent_kafka")
     yield Instead(library, "Producer", _standing_for(library.Producer, _Producer, _PRODUCER))
     yield Instead(library, "Consumer", _standing_for(library.Consumer, _Consumer, _CONSUMER))

@@ -18,7 +18,7 @@ _LIVE: Final = "test it in live mode"
 
 
 class _Consumer:
-    """What a consumer reads, and the messages that it was given and has not committed."""
+    """The topics that a consumer reads, and the messages that it was given and has not committed."""
 
     def __init__(self, topics: Iterable[str], options: dict[str, Any]) -> None:
         self.topics = tuple(topics)
@@ -228,7 +228,7 @@ def _itself(sim: Host, original: _Original, of: Any) -> Any:
 
 
 class _Created:
-    """What is answered when topics are made: there is each already."""
+    """The answer when topics are made: each is there already."""
 
     def __init__(self, names: list[str]) -> None:
         self._names = names

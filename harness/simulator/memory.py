@@ -114,7 +114,7 @@ class Memory:
         return twin
 
     def sent(self, msg: int) -> Any:
-        """What it matters to know of a message that is under way."""
+        """The things that matter of a message that is under way."""
         if self._whole is not None:
             return self._whole.sent(msg)
         bits = self._messages.get(msg, 0) | (WAITED_FOR if msg in self._waiting else 0)
@@ -160,7 +160,7 @@ class Memory:
         return told, self._seldom()
 
     def _seldom(self) -> tuple[Any, ...]:
-        """What is empty of most systems, or until an undo has taken effect."""
+        """The lanes that are empty of most systems, or until an undo has taken effect."""
         counts = [(*call, count) for call, count in self._counts.items()]
         services: list[tuple[str, int]] = []
         if self._marks:
@@ -201,7 +201,7 @@ class Memory:
         self._facts.add(interned(fact))
 
     def _wrong(self, *found: Any) -> None:
-        """What an invariant finds here, unless what comes excuses it."""
+        """The findings that stand by now, unless what comes excuses them."""
         self._story[interned(found)] = None
 
     def _answered(self, call: Call, answer: str) -> bool:

@@ -1,4 +1,4 @@
-"""What is remembered of what participants did."""
+"""The memory of what participants did."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ class Faked(NamedTuple):
 
 
 def entries(faked: Iterable[Faked]) -> Iterator[Served]:
-    """What stands in for the calls of some classes: all that are public and not simulated are refused."""
+    """Stand-ins for the calls of some classes: all that are public and not simulated are refused."""
     for of, calls in faked:
         for name, inside in calls.items():
             yield Served(of, name, inside)
@@ -48,7 +48,7 @@ def entries(faked: Iterable[Faked]) -> Iterator[Served]:
 
 
 def refusing(call: str) -> Inside:
-    """What stands in for a call that is not simulated."""
+    """The stand-in for a call that is not simulated."""
 
     def refused(sim: Host, original: Inside, *_: Any, **__: Any) -> NoReturn:
         refuse(sim, f"calls {call}, which is not simulated", "docs/service.md lists what is; test it in live mode")
@@ -101,7 +101,7 @@ def _text(name: str, value: bytes | None) -> dict[str, str]:
 
 
 def sent(payload: Mapping[str, Any], name: str) -> bytes | None:
-    """What was sent as value or key."""
+    """The text or data that was sent as value or key."""
     if name in payload:
         return str(payload[name]).encode()
     latin = payload.get(f"{name}_latin1")

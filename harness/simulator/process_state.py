@@ -49,7 +49,7 @@ _KEEPS: Final = {
 
 
 def frames_of(sim: Simulation, process: Process, messages: list[Message]) -> list[Any]:
-    """What a process keeps that dies with it, as plain values. Raises Opaque."""
+    """The volatile state of a process, as plain values. Raises Opaque."""
     if not READABLE:
         raise Opaque
     kernel = sim.kernel

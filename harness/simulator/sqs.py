@@ -45,7 +45,7 @@ _NAME: Final = "sqs"
 _TAKES: Final = "ReceiveMessage"
 
 _MAY_BE_FORGOTTEN: Final = ("DeleteMessage", "DeleteMessageBatch")
-"""What a queue that is no FIFO queue may forget: then a message is delivered once more, as Amazon says."""
+"""Writes that a queue which is no FIFO queue may forget: then a message is delivered once more, as Amazon says."""
 
 _ROLES: Final = "/latest/meta-data/iam/security-credentials/"
 _ROLE: Final = {
@@ -105,7 +105,7 @@ class Server:
         return Answer(int(status), told, body.encode() if isinstance(body, str) else body)
 
     def rehearsed(self, asked: Asked) -> tuple[Answer, bool]:
-        """What a request is answered, and whether it would change something. Nothing has changed."""
+        """The answer to a request, and whether it would change something. Nothing has changed."""
         before = keep(self.backends)
         answer = self.act(asked)
         if keep(self.backends) == before:
@@ -230,7 +230,7 @@ def ask(
 
 
 def _credentials(asked: Asked) -> Answer:
-    """What a machine of Amazon's is told that asks who it is."""
+    """The answer to a machine of Amazon's that asks who it is."""
     said = {"/latest/api/token": _NAME, _ROLES: _NAME, f"{_ROLES}{_NAME}": json.dumps(_ROLE)}.get(asked.path)
     return Answer(404 if said is None else 200, ((b"content-type", b"text/plain"),), (said or "").encode())
 

@@ -1,4 +1,4 @@
-"""What the queues of moto hold, as values: to tell whether something has changed, and to go back to it."""
+"""The contents of moto's queues, as values: to tell whether something has changed, and to go back to it."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ Backends = Any
 
 
 class KeptQueue(NamedTuple):
-    """What a queue holds: its settings, and its messages with theirs. ``taken`` are those that somebody has received
-    and neither deleted nor let go, ``gone`` the receipts of those that are deleted."""
+    """The contents of a queue: its settings, and its messages with theirs. ``taken`` are those that somebody has
+    received and neither deleted nor let go, ``gone`` the receipts of those that are deleted."""
 
     settings: dict[str, Any]
     messages: list[tuple[Any, dict[str, Any]]]
@@ -30,7 +30,7 @@ def backends_in(backends: Backends) -> list[Any]:
 
 
 def keep(backends: Backends) -> Kept:
-    """What all queues hold."""
+    """The contents of all queues."""
     return [
         (backend, dict(backend.queues), [(queue, _kept(queue)) for queue in backend.queues.values()])
         for backend in backends_in(backends)

@@ -1,4 +1,4 @@
-"""What code finds beside its frames: the global names that it uses, and what its classes keep.
+"""The values that code finds beside its frames: the global names that it uses, and what its classes keep.
 
 Which these are follows from the code, so it is found out once for the same functions and classes and kept; each time
 it is looked whether they still mean what they meant, and what can change inside is written down anew.
@@ -33,7 +33,7 @@ _DESCRIPTORS: Final = (
 
 
 class _Reach:
-    """What some functions and classes find around them. ``moving`` are values that can change inside."""
+    """The values that some functions and classes find around them. ``moving`` are values that can change inside."""
 
     def __init__(self, roots: Mapping[int, Any]) -> None:
         self.roots = [*roots.values()]  # kept, so that their ids stay theirs

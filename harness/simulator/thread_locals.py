@@ -24,10 +24,10 @@ _WORDS: Final = 64
 
 
 class ThreadLocals(Protocol):
-    """What one task or another keeps in thread-locals, and whose turn it is."""
+    """The thread-locals of each task, and whose turn it is."""
 
     def none(self) -> Any:
-        """What a task has that begins."""
+        """The thread-locals of a task that begins."""
 
     def exchange(self, others: Any) -> Any:
         """Let ``others`` be those of this thread; the ones that were."""

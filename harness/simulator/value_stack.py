@@ -1,4 +1,4 @@
-"""What a frame holds: its variables, and what lies on its value stack beneath the operands of what it is doing.
+"""The contents of a frame: its variables, and what lies on its value stack beneath the operands of what it is doing.
 
 Python shows the variables of a frame, and keeps a copy of them alive from then on, which code under test may notice.
 The iterator of a for loop, a value that waits for its operator and an error that is being handled lie on the value
@@ -43,7 +43,7 @@ _RAISES_NOTHING: Final = frozenset({"PUSH_EXC_INFO", "POP_EXCEPT", "COPY", "NOP"
 _JUMPS: Final = frozenset({"JUMP_FORWARD", "JUMP_BACKWARD", "JUMP_BACKWARD_NO_INTERRUPT"})
 
 _TELLS_CALLS_APART: Final = sys.version_info < (3, 13)
-"""Whether a frame shows, by where it stands, that what it called is a function of Python."""
+"""True of a place at which a frame shows that it called a function of Python."""
 
 
 _CALLABLE: Final = 2 if _TELLS_CALLS_APART else 1
@@ -82,7 +82,7 @@ def _address(frame: FrameType) -> int:
 _FIRST: Final = _first_variable()
 
 READABLE: Final = _FIRST >= 0
-"""Whether what a frame holds can be read in this interpreter."""
+"""True where the contents of a frame can be read in this interpreter."""
 
 
 class _Layout:

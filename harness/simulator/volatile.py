@@ -1,4 +1,4 @@
-"""What a process keeps that dies with it, read off its frames: where its code stands, and the values that it holds.
+"""The volatile state of a process, read off its frames: where its code stands, and the values that it holds.
 
 Two processes that keep the same do the same from then on, whatever brought them there: a request that was lost and made
 again leaves nothing behind once it is answered. Values are written down in the order in which code comes to them; one
