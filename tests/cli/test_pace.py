@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from sagafuzz.cli import console
@@ -10,7 +12,7 @@ from sagafuzz.exploration.progress import Progress
 
 def test_the_time_that_is_left_is_told_by_the_stage_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
-    monkeypatch.setattr(console.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
     pace = console.Pace()
 
     def left(stage: str, done: int, at: float) -> str:
