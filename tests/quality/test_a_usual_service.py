@@ -1,4 +1,5 @@
-"""A service as people write it, with one line made wrong: what is wrong is found, where it is written."""
+"""A service as people write it and a short adapter: it survives what it is made for; what is made wrong is found, where
+it is written."""
 
 from __future__ import annotations
 
@@ -8,31 +9,19 @@ from pathlib import Path
 
 import pytest
 
-from sagafuzz import Saga, Step, service
 from sagafuzz.exploration.campaign import Campaign
 from sagafuzz.exploration.quiet import quiet
 from sagafuzz.exploration.settings import Settings
+from sagafuzz.faults import FAULT_KINDS
 from sagafuzz.loading import as_adapter
 from sagafuzz.verdict import Report
 
-ORDER = Saga(
-    "order",
-    [
-        Step("reserve", "inventory.reserve", undo="inventory.release"),
-        Step("charge", "payment.charge", undo="payment.refund"),
-        Step("book", "shipping.book", undo="shipping.cancel"),
-    ],
-)
-ROUTES = {f"POST {operation.replace('.', '/')}": operation for operation in ORDER.by_operation}
+from ..services import web_orders_adapter
+
 KINDS = ("lost-ack", "timeout", "crash-after-effect")
 
-
-@service(saga=ORDER, http=ROUTES, saga_id="json:order", code=["usual_orders"])
-class Orders:
-    app = "usual_orders.app:create_app"
-
-    def submit(self, order):  # type: ignore[no-untyped-def]
-        return "POST", "/orders", {"id": order.id, "sku": order.item, "qty": order.quantity, "cents": order.amount}
+NOT_SURVIVED = ("undo-fails", "store-error-before-commit", "store-error-after-commit")
+"""What the service is not right under: it gives an undo up, and an error of its database is an error 500."""
 
 
 @pytest.fixture
@@ -45,17 +34,28 @@ def clients(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "usual_orders" / "clients.py"
 
 
-def search() -> Report:
-    adapter = as_adapter(Orders)
-    chosen = (adapter.scenario("succeeds"),)
+def search(scenario: str = "succeeds", kinds: tuple[str, ...] = KINDS) -> Report:
+    adapter = as_adapter(web_orders_adapter.Orders)
+    chosen = (adapter.scenario(scenario),)
     with quiet():
-        return Campaign(adapter, Settings(max_faults=1, examples=0, scenarios=chosen, kinds=KINDS)).run()
+        return Campaign(adapter, Settings(max_faults=1, examples=0, scenarios=chosen, kinds=kinds)).run()
 
 
-def test_a_key_for_all_tries_of_a_request_is_right(clients: Path) -> None:
-    report = search()
+def test_the_adapter_is_short() -> None:
+    lines = Path(web_orders_adapter.__file__).read_text(encoding="utf-8").splitlines()
+    assert sum(bool(line.strip()) for line in lines) <= 20
+
+
+@pytest.mark.parametrize("scenario", ["succeeds", "declined"])
+def test_the_service_survives_every_plan_with_one_fault(clients: Path, scenario: str) -> None:
+    report = search(scenario, tuple(kind for kind in FAULT_KINDS if kind not in NOT_SURVIVED))
     assert (report.verdict, report.findings) == ("consistent", ())
-    assert report.counts.fired == report.counts.run > 5
+    assert report.counts.fired == report.counts.run > 50
+
+
+@pytest.mark.parametrize("kind", ["undo-fails", "store-error-before-commit"])
+def test_what_it_does_not_survive_is_found(clients: Path, kind: str) -> None:
+    assert search("declined", (kind,)).verdict == "violated"
 
 
 def test_a_key_for_each_try_is_found_and_points_at_the_clients(clients: Path) -> None:
