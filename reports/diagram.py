@@ -57,10 +57,10 @@ def diagram(history: History, violation: Violation | None = None, *, limit: int 
     lines = narrate(history, forced={*struck, *grounds})
     marks: dict[int, list[Mark]] = {}
     for position, fired in zip(struck, history.fired, strict=True):
-        marks.setdefault(_line_of(lines, position), []).append(Mark(kind="fault", text=fired.fault.kind))
+        marks.setdefault(_line_of(lines, position), []).append(Mark(kind="fault", text=fired.fault.kind, at=position))
     if violation is not None:
-        at = _line_of(lines, _position(history, violation))
-        marks.setdefault(at, []).append(Mark(kind="violation", text="violation"))
+        at = _position(history, violation)
+        marks.setdefault(_line_of(lines, at), []).append(Mark(kind="violation", text="violation", at=at))
     marked = [replace(line, marks=tuple(marks.get(index, ()))) for index, line in enumerate(lines)]
     actors, participants = _actors(history), _participants(history)
     return Diagram(

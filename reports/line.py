@@ -30,10 +30,12 @@ store, a clock or a reservation, without a request."""
 
 @dataclass(frozen=True, kw_only=True)
 class Mark:
-    """Something pointed out beside a line: a fault that struck there, or the violation."""
+    """Something pointed out beside a line: a fault that struck there, or the violation; ``at`` is the position that
+    shows it."""
 
     kind: Literal["fault", "violation"]
     text: str
+    at: int = field(default=-1, compare=False)
 
 
 @dataclass(frozen=True, kw_only=True)

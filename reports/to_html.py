@@ -22,7 +22,8 @@ from .clean import clean, plural
 from .diagram import Diagram, diagram
 from .heatmap import heatmaps
 from .pictures import curve, graph
-from .spacetime import svg, time_of
+from .schedule import lanes, schedule
+from .spacetime import page, pictures, time_of
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -41,10 +42,12 @@ _PASSING_LINES: Final = 20
 
 @dataclass(frozen=True, kw_only=True)
 class Picture:
-    """A diagram with its caption, as a picture and as rows of (time, orchestrator, where, what, marks)."""
+    """A schedule with its caption, as a picture that is ``wide`` pixels wide at least, and as rows of (time,
+    orchestrator, where, what, marks)."""
 
     caption: str
     svg: Markup
+    wide: int
     rows: tuple[tuple[str, str, str, str, str], ...]
 
 
@@ -171,13 +174,6 @@ def _card(report: Report, finding: Finding, id: str, *, anchor: str = "", opened
     said += [("noted", clean(note, 300)) for note in finding.notes]
     said += reasons.pairs(explanation) if explanation is not None else []
     name = clean(finding.id, 24)
-    pictures = [
-        _picture(diagram(finding.history, violation), f"{id}f", f"The schedule that fails, {name}", "fails"),
-    ]
-    if explanation is not None and explanation.passing_history is not None:
-        passing = diagram(explanation.passing_history, limit=_PASSING_LINES)
-        words = f"passes: {clean(explanation.passing, 120)}"
-        pictures.append(_picture(passing, f"{id}p", f"The nearest schedule that passes, beside {name}", words))
     text = filled(
         "card.html.j2",
         id=id,
@@ -188,7 +184,7 @@ def _card(report: Report, finding: Finding, id: str, *, anchor: str = "", opened
         sentence=clean(violation.sentence, facts.SENTENCE_COLUMNS),
         shrunk=facts.shrunk(finding),
         said=[(label, [words for _, words in lines]) for label, lines in groupby(said, key=itemgetter(0))],
-        pictures=pictures,
+        pictures=_pictures(finding, id, name),
         source="\n".join(reasons.source(explanation)),
         states=reasons.states(explanation) if explanation is not None else None,
         again=facts.replay(finding),
@@ -196,8 +192,30 @@ def _card(report: Report, finding: Finding, id: str, *, anchor: str = "", opened
     return Markup(text)
 
 
-def _picture(content: Diagram, id: str, title: str, caption: str) -> Picture:
-    rows = tuple(
+def _pictures(finding: Finding, id: str, name: str) -> list[Picture]:
+    """The schedule that fails, and beside it the nearest one that passes, in the same lanes."""
+    contents = [diagram(finding.history, finding.violation)]
+    histories, captions = [finding.history], ["fails"]
+    titles = [(f"{id}f", f"The schedule that fails, {name}")]
+    explanation = finding.explanation
+    if explanation is not None and explanation.passing_history is not None:
+        contents.append(diagram(explanation.passing_history, limit=_PASSING_LINES))
+        histories.append(explanation.passing_history)
+        captions.append(f"passes: {clean(explanation.passing, 120)}")
+        titles.append((f"{id}p", f"The nearest schedule that passes, beside {name}"))
+    among = lanes(contents, histories)
+    schedules = [schedule(content, history, among) for content, history in zip(contents, histories, strict=True)]
+    shared = explanation.shared if explanation is not None else 0
+    where = page(among, schedules)
+    drawn = pictures(where, schedules, titles, shared=shared)
+    return [
+        Picture(caption=caption, svg=svg, wide=round(where.wide), rows=_rows(content))
+        for caption, svg, content in zip(captions, drawn, contents, strict=True)
+    ]
+
+
+def _rows(content: Diagram) -> tuple[tuple[str, str, str, str, str], ...]:
+    return tuple(
         (
             "" if line.kind == "elided" else time_of(line),
             line.text,
@@ -207,7 +225,6 @@ def _picture(content: Diagram, id: str, title: str, caption: str) -> Picture:
         )
         for line in content.lines
     )
-    return Picture(caption=caption, svg=svg(content, id, title), rows=rows)
 
 
 def _numbers(report: Report) -> Iterable[tuple[str, str]]:
