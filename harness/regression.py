@@ -16,7 +16,7 @@ from .exploration.replay import Replay, Replayed, from_text, replay
 from .live.manifest import manifest_of
 from .loading import load
 from .ports import Adapter
-from .reports.clean import clean
+from .reports.clean import COLUMNS, clean
 from .reports.diagram import diagram, to_text
 from .simulator.patches import watchdog
 
@@ -77,9 +77,9 @@ def headline(recorded: Replay, adapter: Adapter, outcome: Replayed) -> str:
     return f"{clean(recorded.id, 24)} on {clean(adapter.name, 60)}: {outcome.result}{reason}"
 
 
-def shown(outcome: Replayed | Verified) -> list[str]:
-    """The violation that was seen and its schedule; empty where there was none."""
+def shown(outcome: Replayed | Verified, columns: int = COLUMNS) -> list[str]:
+    """The violation that was seen and its schedule, in so many columns; empty where there was none."""
     if outcome.violation is None or outcome.history is None:
         return []
     sentence = f"{clean(outcome.violation.invariant, 12)}: {clean(outcome.violation.sentence, 600)}"
-    return [sentence, to_text(diagram(outcome.history, outcome.violation))]
+    return [sentence, to_text(diagram(outcome.history, outcome.violation), columns)]

@@ -8,6 +8,9 @@ from unicodedata import east_asian_width
 
 ELLIPSIS: Final = "…"
 
+COLUMNS: Final = 100
+"""Lines of text are at most so wide, and no wider than a terminal."""
+
 
 def clean(text: object, limit: int) -> str:
     """``text`` on one line, at most ``limit`` columns wide, without a character that could act.

@@ -4,32 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from tabulate import tabulate
-
 from ..verdict import Report
-from . import facts, markdown
-from .clean import clean, wrap
-from .diagram import COLUMNS
+from . import facts, layout, markdown
+from .clean import COLUMNS, clean, wrap
 from .facts import SYMBOLS, Table
 
 _SYSTEM_COLUMNS = 14
 
 
-def render(reports: Sequence[Report]) -> str:
-    """The comparison for a terminal, at most 100 columns where the systems are few enough."""
+def render(reports: Sequence[Report], columns: int = COLUMNS) -> str:
+    """The comparison for a terminal in lines of at most ``columns``."""
     if not reports:
         return "Nothing was compared.\n"
-    content = matrix(reports)
-    text = tabulate(
-        content.rows, headers=content.headers, tablefmt="simple", disable_numparse=True, colalign=content.alignment
-    )
-    parts = ["\n".join([*(line.rstrip() for line in text.split("\n")), "", facts.LEGEND])]
+    parts = ["\n".join([layout.table(matrix(reports), columns), "", facts.LEGEND])]
     for report in reports:
-        lines = [wrap(facts.headline(report), COLUMNS, hanging="  ")]
-        lines.extend(wrap(line, COLUMNS, indent="  ", hanging="    ") for line in caught(report))
-        lines.extend(wrap(line, COLUMNS, indent="  ") for line in facts.statements(report) if not report.findings)
+        lines = [wrap(facts.headline(report), columns, hanging="  ")]
+        lines.extend(wrap(line, columns, indent="  ", hanging="    ") for line in caught(report))
+        lines.extend(wrap(line, columns, indent="  ") for line in facts.statements(report) if not report.findings)
         parts.append("\n".join(lines))
     return "\n\n".join(parts) + "\n"
+
+
+def last_line(reports: Sequence[Report]) -> str:
+    """``seed violated, reference consistent``."""
+    return ", ".join(f"{clean(report.adapter, facts.NAME_COLUMNS)} {_verdict(report)}" for report in reports)
 
 
 def render_markdown(reports: Sequence[Report]) -> str:

@@ -12,7 +12,7 @@ from typing import Final
 
 from ..history import SEND, History
 from ..verdict import Violation
-from .clean import clean, cut, pad, width
+from .clean import COLUMNS, clean, cut, pad, width
 from .evidence import evidence
 from .line import Line, Mark
 from .lines import ORCHESTRATOR, narrate
@@ -22,7 +22,6 @@ from .strikes import struck_rows
 MAX_LINES: Final = 28
 """Lines of a diagram before uneventful stretches are left out: with its heading it fills one screen."""
 
-COLUMNS: Final = 100
 PARTICIPANTS: Final = "participants"
 
 _LANES_COLUMNS: Final = 44
@@ -114,22 +113,22 @@ class _Layout:
     folded: bool
 
 
-def to_text(picture: Diagram) -> str:
-    """The diagram as lines of at most COLUMNS columns, without a line end after the last."""
-    layout = _layout(picture)
-    bodies = [_body(line, layout) for line in picture.lines]
+def to_text(picture: Diagram, columns: int = COLUMNS) -> str:
+    """The diagram as lines of at most ``columns``, without a line end after the last."""
+    layout = _layout(picture, columns)
+    bodies = [_body(line, layout, columns) for line in picture.lines]
     notes = ["  ".join(_mark(mark) for mark in line.marks) for line in picture.lines]
     marked = [index for index, note in enumerate(notes) if note]
     widest = max((width(bodies[index]) for index in marked), default=0) + 3
     longest = max((width(notes[index]) for index in marked), default=0)
-    column = min(widest, COLUMNS - longest)
+    column = min(widest, columns - longest)
     printed = [_heading(layout)]
     for body, note in zip(bodies, notes, strict=True):
         if not note:
             printed.append(body)
         elif width(body) + 2 <= column:
             printed.append(pad(body, column) + note)
-        elif width(body) + 2 + width(note) <= COLUMNS:
+        elif width(body) + 2 + width(note) <= columns:
             printed.append(f"{body}  {note}")
         else:
             printed.extend((body, pad("", column - width(_ABOVE)) + _ABOVE + note))
@@ -140,7 +139,7 @@ def _mark(mark: Mark) -> str:
     return clean((_FAULT if mark.kind == "fault" else _VIOLATION) + mark.text, 40)
 
 
-def _layout(picture: Diagram) -> _Layout:
+def _layout(picture: Diagram, columns: int) -> _Layout:
     time = max([width(_ms(line.t_us)) for line in picture.lines] + [5]) + 2
     next_start = time + 3
     starts: dict[str, int] = {}
@@ -150,11 +149,12 @@ def _layout(picture: Diagram) -> _Layout:
         next_start += max([*labels, width(clean(name or ORCHESTRATOR, 16))]) + (5 if name else 6)
     names = picture.participants
     widths = [width(clean(name, 16)) + 3 for name in names]
-    if sum(widths) > _LANES_COLUMNS - _ACTOR_COLUMNS * len(picture.actors):
+    room = _LANES_COLUMNS - (COLUMNS - columns) // 2 - _ACTOR_COLUMNS * len(picture.actors)
+    if sum(widths) > room:
         return _Layout(time=time, starts={**starts, PARTICIPANTS: next_start}, folded=True)
-    for name, columns in zip(names, widths, strict=True):
+    for name, lane in zip(names, widths, strict=True):
         starts[name] = next_start
-        next_start += columns
+        next_start += lane
     return _Layout(time=time, starts=starts, folded=False)
 
 
@@ -165,16 +165,16 @@ def _heading(layout: _Layout) -> str:
     return text
 
 
-def _body(line: Line, layout: _Layout) -> str:
+def _body(line: Line, layout: _Layout, columns: int) -> str:
     if line.kind == "elided":
         return pad("", layout.starts[""]) + line.text
     text = pad(_ms(line.t_us).rjust(layout.time), layout.starts[line.source]) + line.text
     if not line.target:
-        return cut(text, COLUMNS)
+        return cut(text, columns)
     fate = f"{clean(line.target, 16)}: {line.fate}" if layout.folded else line.fate
     start = layout.starts.get(PARTICIPANTS if layout.folded else line.target, layout.starts[""] + 24)
     arrow = "─" * max(start - width(text) - 3, 1) + "▶"
-    return cut(f"{text} {arrow} {fate}", COLUMNS)
+    return cut(f"{text} {arrow} {fate}", columns)
 
 
 def _ms(t_us: int) -> str:

@@ -83,6 +83,14 @@ def headline(report: Report) -> str:
     return line
 
 
+def last_line(report: Report) -> str:
+    """``VIOLATED: checkout on seed, 12 findings, 3 of them known``."""
+    verdict = f"{report.verdict.upper()}{'' if report.complete else ', INCOMPLETE'}"
+    subject = f"{clean(report.saga, NAME_COLUMNS)} on {clean(report.adapter, NAME_COLUMNS)}"
+    found = plural(len(report.findings), "finding") if report.findings else "no finding"
+    return f"{verdict}: {subject}, {found}{_accepted(report)}"
+
+
 def why(report: Report) -> list[str]:
     """The reasons why a campaign concludes less than it could, the most important first. Never empty where it is
     inconclusive: then each form of the report says the first of them beside the verdict."""
@@ -367,7 +375,7 @@ def follows(finding: Finding) -> str:
 
 def replay(finding: Finding) -> str:
     """The command that runs the schedule again, "" where no file of it was written."""
-    return f"sagafuzz replay {clean(shlex.quote(finding.replay), 160)}" if finding.replay else ""
+    return f"sagafuzz replay {clean(shlex.quote(finding.replay), 1_000)}" if finding.replay else ""
 
 
 def faults_of(finding: Finding) -> list[str]:

@@ -91,10 +91,11 @@ def _told_apart(names: Sequence[str]) -> list[str]:
     return [clean(name, 24) if short.count(cut) > 1 else cut for name, cut in zip(names, short, strict=True)]
 
 
-def states_lines(table: Table) -> list[str]:
-    """The table without rules, for a terminal."""
+def states_lines(table: Table, columns: int) -> list[str]:
+    """The table without rules, for a terminal: as many steps as there is room for."""
     widths = [max(width(row[column]) for row in (table.headers, *table.rows)) for column in range(len(table.headers))]
-    return [
-        "  ".join(pad(cell, columns) for cell, columns in zip(row, widths, strict=True)).rstrip()
+    lines = [
+        "  ".join(pad(cell, room) for cell, room in zip(row, widths, strict=True)).rstrip()
         for row in (table.headers, *table.rows)
     ]
+    return [cut(line, columns) for line in lines]

@@ -1,18 +1,15 @@
-"""The consistency report for a terminal: plain text, at most 100 columns, no colour codes."""
+"""The consistency report for a terminal: plain text as wide as that, at most 100 columns, no colour codes."""
 
 from __future__ import annotations
 
 import textwrap
-from dataclasses import replace
 from typing import Final
 
-from tabulate import tabulate
-
 from ..verdict import Finding, Report
-from . import covered, facts, reasons
-from .clean import clean, cut, plural, wrap
-from .diagram import COLUMNS, diagram, to_text
-from .facts import Others, Table
+from . import covered, facts, layout, reasons
+from .clean import COLUMNS, clean, cut, plural, wrap
+from .diagram import diagram, to_text
+from .facts import Others
 
 SCREEN: Final = 45
 """Lines that a finding with its explanation takes at most."""
@@ -20,31 +17,33 @@ SCREEN: Final = 45
 OTHERS_SHOWN: Final = 10
 LIST_SHOWN: Final = 40
 _INDENT: Final = "  "
+_AGAIN: Final = "reproduce"
 
 
-def render(report: Report) -> str:
-    """The whole report, ending in a line end."""
+def render(report: Report, columns: int = COLUMNS) -> str:
+    """The whole report in lines of at most ``columns``, ending in a line end. A word of a command is not broken."""
+    room = columns - len(_INDENT)
     whole, others = facts.chosen(report)
-    parts = [_verdict(report)]
-    parts.extend(_finding(report, finding) for finding in whole)
+    parts = [_verdict(report, columns)]
+    parts.extend(_finding(report, finding, columns) for finding in whole)
     if others:
-        parts.append(_others(others))
-    parts.append(_section("What was run", _run(report)))
-    parts.append(_section("Invariants", _wrapped_table(facts.invariant_table(report, note_columns=160))))
+        parts.append(_others(others, columns))
+    parts.append(_section("What was run", _run(report, room)))
+    parts.append(_section("Invariants", layout.table(facts.invariant_table(report, note_columns=160), room)))
     if report.coverage:
-        parts.append(_section("Faults", _table(facts.coverage_table(report))))
+        parts.append(_section("Faults", layout.table(facts.coverage_table(report), room)))
     if said := covered.notes(report):
-        parts.append(_section("Coverage", "\n".join(wrap(line, COLUMNS - 2, hanging=_INDENT) for line in said)))
+        parts.append(_section("Coverage", layout.wrapped(said, room, hanging=_INDENT)))
     if (pairs := covered.mode_table(report)).rows:
-        parts.append(_section("Pairs of faults by where they struck", _table(pairs)))
-    parts.append(_section("What was not exercised", _not_exercised(report)))
-    parts.append(_ending(report))
+        parts.append(_section("Pairs of faults by where they struck", layout.table(pairs, room)))
+    parts.append(_section("What was not exercised", _not_exercised(report, room)))
+    parts.append(_ending(report, columns))
     return "\n\n".join(parts) + "\n"
 
 
-def _verdict(report: Report) -> str:
-    lines = [wrap(facts.headline(report), COLUMNS, hanging=_INDENT)]
-    lines.extend(wrap(line, COLUMNS, indent=_INDENT) for line in facts.statements(report))
+def _verdict(report: Report, columns: int) -> str:
+    lines = [wrap(facts.headline(report), columns, hanging=_INDENT)]
+    lines.extend(wrap(line, columns, indent=_INDENT) for line in facts.statements(report))
     return "\n".join(lines)
 
 
@@ -52,12 +51,12 @@ def _section(heading: str, body: str) -> str:
     return f"{heading}\n{textwrap.indent(body, _INDENT)}"
 
 
-def _finding(report: Report, finding: Finding) -> str:
+def _finding(report: Report, finding: Finding, columns: int) -> str:
     """One finding as a block: what, where, the schedule, expected against got, how to run it again."""
     violation = finding.violation
-    lines = [cut(facts.title(report, finding), COLUMNS)]
-    lines.append(wrap(clean(violation.sentence, facts.SENTENCE_COLUMNS), COLUMNS, indent=_INDENT))
-    lines.append(wrap(facts.shrunk(finding), COLUMNS, indent=_INDENT))
+    lines = [cut(facts.title(report, finding), columns)]
+    lines.append(wrap(clean(violation.sentence, facts.SENTENCE_COLUMNS), columns, indent=_INDENT))
+    lines.append(wrap(facts.shrunk(finding), columns, indent=_INDENT))
     label = "rules" if finding.plan is None else "faults"
     pairs = [(label if index == 0 else "", line) for index, line in enumerate(facts.faults_of(finding))]
     question = facts.needs(finding)
@@ -72,81 +71,69 @@ def _finding(report: Report, finding: Finding) -> str:
     explained = finding.explanation
     pairs += reasons.pairs(explained) if explained is not None else []
     again = facts.replay(finding)
-    last = [("reproduce", again)] if again else []
-    column = max(len(name) for name, _ in (*pairs, *last)) + 3
-    below = _labelled(pairs, column)
-    below += [_INDENT + line for line in reasons.source(explained)]
+    column = max(len(name) for name, _ in (*pairs, (_AGAIN, again))) + 3
+    room = columns - len(_INDENT)
+    below = _labelled(pairs, column, room)
+    below += [_INDENT + cut(line, room) for line in reasons.source(explained)]
     if explained is not None and (table := reasons.states(explained)) is not None:
-        below += [_INDENT + cut(line, COLUMNS - len(_INDENT)) for line in reasons.states_lines(table)]
-    below += _labelled(last, column)
+        below += [_INDENT + line for line in reasons.states_lines(table, room)]
+    if again:
+        start = _INDENT + f"{_AGAIN + ':':<{column}}"
+        below += layout.command(again, columns, start=start, hanging=_INDENT + " " * column).split("\n")
     above = "\n".join(lines)
-    room = SCREEN - above.count("\n") - 1 - len(below)
-    return "\n".join([above, _schedule(finding, room), *below])
+    left = SCREEN - above.count("\n") - 1 - len(below)
+    return "\n".join([above, _schedule(finding, left, columns), *below])
 
 
-def _labelled(pairs: list[tuple[str, str]], column: int) -> list[str]:
+def _labelled(pairs: list[tuple[str, str]], column: int, columns: int) -> list[str]:
     lines: list[str] = []
     for name, value in pairs:
         start = f"{name + ':' if name else '':<{column}}"
-        text = wrap(value, COLUMNS - len(_INDENT), indent=start, hanging=" " * column)
+        text = wrap(value, columns, indent=start, hanging=" " * column)
         lines += textwrap.indent(text, _INDENT).split("\n")
     return lines
 
 
-def _schedule(finding: Finding, room: int) -> str:
+def _schedule(finding: Finding, room: int, columns: int) -> str:
     """The diagram in ``room`` lines, where what is marked in it leaves a choice."""
-    text = to_text(diagram(finding.history, finding.violation))
+    text = to_text(diagram(finding.history, finding.violation), columns)
     for lines in (20, 16, 12, 9, 6, 3):
         if text.count("\n") < room or finding.explanation is None:
             break
-        text = to_text(diagram(finding.history, finding.violation, limit=lines))
+        text = to_text(diagram(finding.history, finding.violation, limit=lines), columns)
     return text
 
 
-def _others(groups: tuple[Others, ...]) -> str:
+def _others(groups: tuple[Others, ...], columns: int) -> str:
     lines = ["Also found"]
     for group in groups:
         name = f"{clean(group.invariant, 12)} {clean(group.name, 32)}".rstrip()
         lines.append(f"{_INDENT}{name}: {len(group.findings):,} more")
         for finding in group.findings[:OTHERS_SHOWN]:
             line = f"{clean(finding.id, 24)}  {clean(finding.violation.sentence, 200)}"
-            lines.append(_INDENT * 2 + cut(line, COLUMNS - 4))
+            lines.append(_INDENT * 2 + cut(line, columns - 4))
         if (left := len(group.findings) - OTHERS_SHOWN) > 0:
             lines.append(f"{_INDENT * 2}… and {plural(left, 'more finding')}, in report.json")
     return "\n".join(lines)
 
 
-def _run(report: Report) -> str:
-    notes = [wrap(note, COLUMNS - len(_INDENT), hanging=_INDENT) for note in facts.run_notes(report)]
-    return "\n".join([_table(facts.scenario_table(report)), *notes])
+def _run(report: Report, columns: int) -> str:
+    notes = [wrap(note, columns, hanging=_INDENT) for note in facts.run_notes(report)]
+    return "\n".join([layout.table(facts.scenario_table(report), columns), *notes])
 
 
-def _wrapped_table(table: Table) -> str:
-    """A table whose last column takes the room that the others leave."""
-    used = len(_table(replace(table, rows=tuple((*row[:-1], "") for row in table.rows))).split("\n")[1])
-    room = COLUMNS - len(_INDENT) - used + len(table.headers[-1])
-    return _table(replace(table, rows=tuple((*row[:-1], wrap(row[-1], max(room, 16))) for row in table.rows)))
-
-
-def _table(table: Table) -> str:
-    text = tabulate(
-        table.rows, headers=table.headers, tablefmt="simple", disable_numparse=True, colalign=table.alignment or None
-    )
-    return "\n".join(line.rstrip() for line in text.split("\n"))
-
-
-def _not_exercised(report: Report) -> str:
+def _not_exercised(report: Report, columns: int) -> str:
     said = facts.not_exercised(report)
     if not said:
         return "nothing that was planned"
-    lines = [wrap(line, COLUMNS - len(_INDENT), indent="- ", hanging="  ") for line in said[:LIST_SHOWN]]
+    lines = [wrap(line, columns, indent="- ", hanging="  ") for line in said[:LIST_SHOWN]]
     if (left := len(said) - LIST_SHOWN) > 0:
         lines.append(f"- … and {left:,} more, in report.json")
     return "\n".join(lines)
 
 
-def _ending(report: Report) -> str:
-    lines = [facts.footer(report)]
+def _ending(report: Report, columns: int) -> str:
+    lines = [wrap(facts.footer(report), columns, hanging=_INDENT)]
     if report.command:
-        lines.append(f"again: {clean(report.command, 300)}")
-    return "\n".join(wrap(line, COLUMNS, hanging=_INDENT) for line in lines)
+        lines.append(layout.command(clean(report.command, layout.COMMAND_COLUMNS), columns, start="again: "))
+    return "\n".join(lines)

@@ -6,19 +6,17 @@ import json
 from dataclasses import asdict
 from typing import Final
 
-from tabulate import tabulate
-
 from ..detection import Detection, ZooReport
-from .clean import clean, plural, wrap
-from .diagram import COLUMNS
+from . import layout
+from .clean import COLUMNS, clean, plural, wrap
 from .facts import Table
 from .markdown import escape, table
 from .to_html import filled
 
 
-def render(report: ZooReport) -> str:
-    """For a terminal: a row a mutant, then what was not found and what was flagged, then the sum."""
-    rows = [
+def render(report: ZooReport, columns: int = COLUMNS) -> str:
+    """For a terminal of ``columns``: a row a mutant, then what was not found and what was flagged, then the sum."""
+    rows = tuple(
         (
             clean(found.name, 30),
             "found" if found.found else "MISSED",
@@ -28,20 +26,16 @@ def render(report: ZooReport) -> str:
             f"{found.size}F" if found.found else "",
         )
         for found in report.detections
-    ]
+    )
     headers = ("mutant", "", "by", "schedules", "seconds", "shrunk to")
-    text = tabulate(rows, headers=headers, tablefmt="simple", disable_numparse=True, colalign=_ALIGNMENT)
-    parts = ["\n".join(line.rstrip() for line in text.split("\n"))]
-    parts.extend(_missed(found) for found in report.detections if not found.found)
+    parts = [layout.table(Table(headers=headers, rows=rows, numbers=frozenset({3, 4, 5})), columns)]
+    parts.extend(wrap(_missed(found), columns, hanging="  ") for found in report.detections if not found.found)
     for twin in report.acquittals:
         parts.extend(
-            wrap(f"FLAGGED although correct: {clean(twin.about, 300)} {clean(blame, 300)}", COLUMNS, hanging="  ")
+            wrap(f"FLAGGED although correct: {clean(twin.about, 300)} {clean(blame, 300)}", columns, hanging="  ")
             for blame in twin.flagged
         )
-    return "\n\n".join([*parts, "\n".join(wrap(line, COLUMNS, hanging="  ") for line in summary(report))]) + "\n"
-
-
-_ALIGNMENT = ("left", "left", "left", "right", "right", "right")
+    return "\n\n".join([*parts, layout.wrapped(summary(report), columns, hanging="  ")]) + "\n"
 
 
 def summary(report: ZooReport) -> list[str]:
@@ -65,7 +59,7 @@ def summary(report: ZooReport) -> list[str]:
 
 def _missed(found: Detection) -> str:
     words = f"MISSED {clean(found.name, 30)}: {clean(found.about, 300)} No plan of at most {found.max_faults} faults"
-    return wrap(f"{words} shows {' or '.join(found.expected)} ({found.schedules:,} were run)", COLUMNS, hanging="  ")
+    return f"{words} shows {' or '.join(found.expected)} ({found.schedules:,} were run)"
 
 
 def render_json(report: ZooReport) -> str:

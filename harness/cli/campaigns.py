@@ -23,12 +23,13 @@ from ..interrupt import interruptible
 from ..live.manifest import manifest_of
 from ..loading import load, with_wrong_answers
 from ..ports import Adapter
-from ..reports import COMPARISONS
+from ..reports import COMPARISONS, comparison
+from ..reports.clean import wrap
 from ..verdict import Report
 from ..writing import folder_name, make_folder, with_paths, write_file, write_report
 from .arguments import ADAPTER, report_dir_option
 from .concluding import baseline_option, conclude, exit_code, judged_today, known_findings
-from .console import say, tell_host
+from .console import columns, say, tell_host
 from .planning import run_plan
 from .searching import How, keep_report_in, search
 from .sharding import conclude_shard
@@ -236,14 +237,16 @@ def compare(adapters: Sequence[str], expect: str | None, report_dir: Path, **opt
             if output.file:
                 write_file(report_dir / output.file, output.render(reports))
     shown = [with_paths(report, folder) for report, folder in zip(reports, folders, strict=False)]
-    say(COMPARISONS["text"].render(shown))
+    wide = columns()
+    say(comparison.render(shown, wide))
     files = ", ".join(str(report_dir / output.file) for output in COMPARISONS.values() if output.file)
-    say(f"written: {files}, and a report for each in {report_dir}")
+    say(wrap(f"written: {files}, and a report for each in {report_dir}", wide, hanging="  "))
     tell_host(shown)
     if interrupt():
         return interrupt.exit_code
     if expected:
         return _as_expected(reports, expected)
+    say(wrap(comparison.last_line(reports), wide, hanging="  "))
     return max(map(exit_code, reports))
 
 
@@ -370,7 +373,7 @@ def _as_expected(reports: Sequence[Report], expected: Sequence[str]) -> int:
         if report.verdict != verdict
     ]
     if wrong:
-        say(f"not as expected: {'; '.join(wrong)}", err=True)
+        say(wrap(f"not as expected: {'; '.join(wrong)}", columns(), hanging="  "), err=True)
         return 1
-    say("as expected: " + ", ".join(f"{report.adapter} {report.verdict}" for report in reports))
+    say(wrap(f"as expected: {comparison.last_line(reports)}", columns(), hanging="  "))
     return 0

@@ -9,11 +9,12 @@ import click
 
 from ..baseline import Judged, Known, concerning, in_words, judge, read
 from ..exploration.certificate import CERTIFICATE_FILE, certifies
-from ..reports import REPORTS
-from ..reports.clean import clean
+from ..reports import facts, text
+from ..reports.clean import clean, wrap
+from ..reports.outputs import REPORTS
 from ..verdict import INCONCLUSIVE, VIOLATED, Report
 from ..writing import with_paths, write_report
-from .console import say, tell_host
+from .console import columns, say, tell_host
 
 baseline_option = click.option(
     "--baseline",
@@ -34,17 +35,19 @@ def judged_today(report: Report, known: tuple[Known, ...] | None) -> Judged | No
 
 
 def conclude(report: Report, folder: Path, judged: Judged | None) -> int:
-    """Write the reports into ``folder``, say what is in them; the exit code."""
+    """Write the reports into ``folder``, say what is in them, the verdict first and last; the exit code."""
     report = report if judged is None else judged.report
     write_report(report, folder)
-    shown = with_paths(report, folder)
-    say(REPORTS["text"].render(shown))
+    shown, wide = with_paths(report, folder), columns()
+    say(text.render(shown, wide))
     files = [output.file for output in REPORTS.values() if output.file]
     files += [CERTIFICATE_FILE] if certifies(report) else []
-    say(f"written: {', '.join(str(folder / file) for file in files)}")
-    for line in in_words(judged) if judged is not None else ():
-        say(clean(line, 300))
+    say(wrap(f"written: {', '.join(str(folder / file) for file in files)}", wide, hanging="  "))
+    said = in_words(judged) if judged is not None else []
+    for line in said:
+        say(wrap(clean(line, 300), wide, hanging="  "))
     tell_host([shown])
+    say(wrap(facts.last_line(report), wide, hanging="  "))
     return exit_code(report) if judged is None else _exit_code_with(judged)
 
 

@@ -9,13 +9,14 @@ from typing import Any
 import click
 from click.core import ParameterSource
 from click.shell_completion import get_completion_class
-from tabulate import tabulate
 
 from ..errors import UsageError, nearest
 from ..reports.clean import clean
+from ..reports.facts import Table
+from ..reports.layout import table
 from . import configuration
 from .configuration import Configuration
-from .console import say
+from .console import columns, say
 
 SHELLS = ("bash", "zsh", "fish")
 
@@ -49,9 +50,9 @@ def show(ctx: click.Context, words: tuple[str, ...]) -> int:
             f"write one of {', '.join(commands)}, or none for all"
         )
     for name in words[:1] or commands:
-        rows = list(_rows(name, commands[name], known, words[1:]))
+        rows = tuple(_rows(name, commands[name], known, words[1:]))
         say(f"sagafuzz {name}")
-        say(tabulate(rows, headers=("option", "value", "from"), tablefmt="simple", disable_numparse=True) + "\n")
+        say(table(Table(headers=("option", "value", "from"), rows=rows), columns()) + "\n")
     where = f"[{configuration.TABLE}] of {known.file}" if known.file else f"no {configuration.FILE} with a table "
     say(f"read: {where}{'' if known.file else f'[{configuration.TABLE}]'}")
     return 0

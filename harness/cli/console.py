@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -10,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from ..reports.clean import clean, printable
+from ..reports.clean import COLUMNS, clean, printable
 
 if TYPE_CHECKING:
     from ..exploration.progress import Progress
@@ -18,6 +19,16 @@ if TYPE_CHECKING:
 
 PLAIN_LINE_EVERY_S = 5.0
 STAGE_COLUMNS = 100
+
+
+LEAST_COLUMNS = 60
+
+
+def columns() -> int:
+    """How wide a line that is printed may be: as the terminal, within limits; elsewhere `COLUMNS`."""
+    if not sys.stdout.isatty():
+        return COLUMNS
+    return max(LEAST_COLUMNS, min(COLUMNS, shutil.get_terminal_size((COLUMNS, 24)).columns))
 
 
 def say(text: str, *, err: bool = False) -> None:

@@ -11,12 +11,13 @@ from typing import Final
 
 import click
 from click.core import ParameterSource
-from tabulate import tabulate
 
 from ..errors import UsageError
 from ..importing import import_place
+from ..reports.facts import Table
+from ..reports.layout import table
 from ..writing import write_file
-from .console import say
+from .console import columns, say
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,7 +155,7 @@ def _draft(folder: Path, app: str, submit: str) -> int:
     with quiet():
         draft = follow(app, submit)
     text = adapter_text(draft)
-    rows = [
+    rows = tuple(
         (
             each.route,
             each.operation,
@@ -162,9 +163,9 @@ def _draft(folder: Path, app: str, submit: str) -> int:
             caller(each.where),
         )
         for each in draft.seen
-    ]
+    )
     if rows:
-        say(tabulate(rows, headers=_ASKED, tablefmt="simple", disable_numparse=True) + "\n")
+        say(table(Table(headers=_ASKED, rows=rows), columns()) + "\n")
     write_file(folder / module_of(draft), text)
     say(f"written: {file}")
     for line in missing(text):

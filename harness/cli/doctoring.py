@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from contextlib import nullcontext
 
 import click
-from tabulate import tabulate
 
 from ..exploration.advice import by_ids, remembered, undurable
 from ..exploration.checkup import Checkup, check_up
@@ -15,10 +14,12 @@ from ..faults import FAULT_KINDS
 from ..loading import load
 from ..ports import Adapter
 from ..reports.clean import clean, wrap
+from ..reports.facts import Table
+from ..reports.layout import table
 from ..simulator import Setup
 from ..simulator.patches import watchdog
 from .arguments import ADAPTER
-from .console import say
+from .console import columns, say
 
 NOT_DETERMINISTIC, DOUBTFUL = 4, 3
 NAME_COLUMNS = 60
@@ -40,14 +41,17 @@ def doctor(adapter: str, show_output: bool) -> int:
     with watchdog(), nullcontext() if show_output else quiet():
         checkups = [check_up(loaded, scenario) for scenario in loaded.scenarios]
     setup = Setup(adapter=loaded, scenario=loaded.scenarios[0])
-    say(f"{clean(loaded.name, NAME_COLUMNS)}: {clean(loaded.about or 'no docstring', 200)}")
-    say("\n".join(f"  {line}" for line in _shape(setup)))
-    say(tabulate([_row(found) for found in checkups], headers=_HEADERS, tablefmt="simple", disable_numparse=True))
+    wide = columns()
+    about = clean(loaded.about or "no docstring", 200)
+    say(wrap(f"{clean(loaded.name, NAME_COLUMNS)}: {about}", wide, hanging="  "))
+    say("\n".join(wrap(line, wide, indent="  ", hanging="    ") for line in _shape(setup)))
+    say(table(Table(headers=_HEADERS, rows=tuple(map(_row, checkups)), numbers=frozenset({3, 4})), wide))
     say("\n".join(_suffers(loaded, checkups)))
     for line in _by_ids(checkups):
         say(line)
     ill = [line for found in checkups for line in _ills(found)]
-    say("\n".join(ill) if ill else "\nfit: two runs of each plan were equal" + _recovery(loaded))
+    fit = "\n" + wrap(f"fit: two runs of each plan were equal{_recovery(loaded)}", wide, hanging="  ")
+    say("\n".join(ill) if ill else fit)
     if any(found.difference for found in checkups):
         return NOT_DETERMINISTIC
     return DOUBTFUL if ill else 0
@@ -87,14 +91,14 @@ def _suffers(adapter: Adapter, checkups: list[Checkup]) -> Iterator[str]:
             refused = next((setup.refusal(kind) for setup in setups if kind not in setup.kinds), "")
             spared.setdefault(refused or "no plan with one fault has a site for it", []).append(kind)
     for reason, kinds in spared.items():
-        yield wrap(f"{', '.join(kinds)}: {clean(reason, 300)}", 100, indent="  ", hanging="    ")
+        yield wrap(f"{', '.join(kinds)}: {clean(reason, 300)}", columns(), indent="  ", hanging="    ")
 
 
 def _by_ids(checkups: list[Checkup]) -> Iterator[str]:
     for found in checkups:
         if found.told_by_ids:
             note = f"scenario {clean(found.scenario.name, NAME_COLUMNS)}: {by_ids(clean(found.told_by_ids, 600))}"
-            yield "\n" + wrap(note, 100, hanging="  ")
+            yield "\n" + wrap(note, columns(), hanging="  ")
 
 
 def _ills(found: Checkup) -> Iterator[str]:

@@ -15,10 +15,9 @@ from ..errors import UsageError, nearest
 from ..faults import CAPABILITIES, FAULT_KINDS, FaultKind, kind_groups
 from ..invariants import INVARIANTS, Invariant
 from ..reports.clean import wrap
-from ..reports.diagram import COLUMNS
 from ..saga import COMPENSATION, FORWARD, MESSAGE, QUERY
 from .arguments import CODE
-from .console import say
+from .console import columns, say
 
 NATURES: Final = {
     "safety": "safety: a moment shows that it is broken",
@@ -104,7 +103,8 @@ def _block(heading: str, pairs: list[tuple[str, str]]) -> str:
     shown = [(label, words) for label, words in pairs if words]
     column = max(len(label) for label, _ in shown) + 3
     lines = [
-        wrap(words, COLUMNS, indent=f"  {label + ':':<{column}}", hanging=" " * (column + 2)) for label, words in shown
+        wrap(words, columns(), indent=f"  {label + ':':<{column}}", hanging=" " * (column + 2))
+        for label, words in shown
     ]
     return "\n".join([heading, *lines])
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import click
-from tabulate import tabulate
 
 from ..errors import UsageError
 from ..loading import load, names
-from ..reports.clean import clean, wrap
-from .console import say
+from ..reports.clean import clean
+from ..reports.facts import Table
+from ..reports.layout import table
+from .console import columns, say
 
 
 @click.command(short_help="List the adapters that can be named.")
@@ -23,8 +24,8 @@ def adapters() -> int:
         try:
             found = load(name)
             scenarios = ", ".join(clean(scenario.name, 40) for scenario in found.scenarios)
-            rows.append((clean(name, 60), wrap(clean(found.about, 200), 50), wrap(scenarios, 30)))
+            rows.append((clean(name, 60), clean(found.about, 200), scenarios))
         except UsageError as error:
-            rows.append((clean(name, 60), wrap(clean(f"cannot be loaded: {error}", 400), 50), ""))
-    say(tabulate(rows, headers=("adapter", "what it is", "scenarios"), tablefmt="simple"))
+            rows.append((clean(name, 60), clean(f"cannot be loaded: {error}", 400), ""))
+    say(table(Table(headers=("adapter", "what it is", "scenarios"), rows=tuple(rows)), columns()))
     return 0

@@ -8,11 +8,11 @@ from ..exploration.one_plan import Tried, try_plan
 from ..exploration.quiet import quiet
 from ..exploration.settings import Settings
 from ..ports import Adapter
-from ..reports.clean import clean
+from ..reports.clean import clean, wrap
 from ..reports.diagram import diagram, to_text
 from ..simulator import Setup
 from ..simulator.patches import watchdog
-from .console import say
+from .console import columns, say
 
 EXIT_CODES = {"consistent": 0, "violated": 1, "inconclusive": 3}
 
@@ -26,9 +26,15 @@ def run_plan(adapter: Adapter, settings: Settings, text: str, *, loud: bool) -> 
     conclusion = tried.verdict.conclusion
     if tried.idle and conclusion == "consistent":
         conclusion = "inconclusive"
-    say(f"{clean(adapter.name, 60)}, {clean(scenario.name, 40)}, {tried.plan}: {conclusion.upper()}")
+    wide = columns()
+    where = f"{clean(adapter.name, 60)}, {clean(scenario.name, 40)}"
+    say(wrap(f"{conclusion.upper()}: {where}, {tried.plan}", wide, hanging="  "))
     for line in _said(tried):
-        say(line)
+        say(wrap(line, wide, hanging="    "))
+    first = tried.verdict.violations[0] if tried.verdict.violations else None
+    say(to_text(diagram(tried.history, first) if first is not None else diagram(tried.history), wide))
+    say(wrap(f"exercised: {', '.join(sorted(tried.verdict.exercised))}", wide, hanging="  "))
+    say(f"{conclusion.upper()}: {where}")
     return EXIT_CODES[conclusion]
 
 
@@ -42,6 +48,4 @@ def _said(tried: Tried) -> list[str]:
             f"  and as a consequence {', '.join(dict.fromkeys(found.invariant for found in verdict.explained))}"
         )
     lines += [f"  {id} gave up: {clean(why, 300)}" for id, why in verdict.gave_up.items()]
-    first = verdict.violations[0] if verdict.violations else None
-    shown = to_text(diagram(tried.history, first) if first is not None else diagram(tried.history))
-    return [*lines, shown, f"exercised: {', '.join(sorted(verdict.exercised))}"]
+    return lines

@@ -14,9 +14,9 @@ from ..invariants import INVARIANTS
 from ..loading import load
 from ..regression import headline, recorded_file, run_again, shown
 from ..reports import SCHEDULES
-from ..reports.clean import clean
+from ..reports.clean import clean, wrap
 from .arguments import ADAPTER, FINDING
-from .console import say
+from .console import columns, say
 
 EXIT_CODES = {"FIXED": 0, "STILL FAILS": 1, "CANNOT RUN": 3, "FLAKY": 4}
 
@@ -53,9 +53,10 @@ def replay(file: str, adapter: str | None, form: str | None, emit_test: bool, sh
     if form is not None and outcome.history is not None:
         say(SCHEDULES[form].render(outcome.history).rstrip("\n"))
         return EXIT_CODES[outcome.result]
-    say(headline(recorded, loaded, outcome))
-    for part in shown(outcome) or [f"it was: {clean(recorded.violation.sentence, 600)}"]:
-        say(part if "\n" in part else f"  {part}")
+    wide = columns()
+    say(wrap(headline(recorded, loaded, outcome), wide, hanging="  "))
+    for part in shown(outcome, wide) or [f"it was: {clean(recorded.violation.sentence, 600)}"]:
+        say(part if "\n" in part else wrap(part, wide, indent="  "))
     return EXIT_CODES[outcome.result]
 
 

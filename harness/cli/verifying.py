@@ -14,10 +14,11 @@ from ..exploration.quiet import quiet
 from ..interrupt import interruptible
 from ..loading import load
 from ..regression import shown
-from ..reports.clean import clean
+from ..reports.clean import clean, wrap
+from ..reports.layout import wrapped
 from ..simulator.patches import watchdog
 from .arguments import ADAPTER
-from .console import say
+from .console import columns, say
 
 EXIT_CODES = {"CONFIRMED": 0, "REFUTED": 1, "CANNOT RUN": 3}
 
@@ -57,14 +58,16 @@ def verify(certificate: Path, sample: int, seed: int, adapter: str | None, show_
     with interruptible() as interrupt, watchdog(), nullcontext() if show_output else quiet():
         outcome = run_again(recorded, loaded, sample=sample, seed=seed, stopped=interrupt)
     reason = f" ({clean(outcome.reason, 600)})" if outcome.reason and outcome.violation is None else ""
-    say(f"{clean(certificate, 200)} for {clean(loaded.name, 60)}: {outcome.result}{reason}")
+    headline = f"{clean(certificate, 200)} for {clean(loaded.name, 60)}: {outcome.result}{reason}"
+    say(wrap(headline, columns(), hanging="  "))
     _show(outcome, seed)
     return interrupt.exit_code if interrupt() else EXIT_CODES[outcome.result]
 
 
 def _show(outcome: Verified, seed: int) -> None:
     for line in outcome.differences:
-        say(f"  differs: {clean(line, 300)}")
+        say(wrap(f"differs: {clean(line, 300)}", columns(), indent="  ", hanging="    "))
     say(f"  run: {outcome.singles:,} plans with one fault, {outcome.sampled:,} random plans of seed {seed}")
-    for part in shown(outcome):
-        say(part if "\n" in part else f"  {part}\n  plan: {clean(outcome.plan, 300)}")
+    for part in shown(outcome, columns()):
+        lines = [part, f"plan: {clean(outcome.plan, 300)}"]
+        say(part if "\n" in part else wrapped(lines, columns(), indent="  ", hanging="    "))

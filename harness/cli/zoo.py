@@ -19,7 +19,7 @@ from ..ports import Adapter
 from ..reports import zoo as tables
 from ..simulator.patches import watchdog
 from ..writing import write_file
-from .console import say
+from .console import columns, say
 
 
 @click.command(short_help="Measure sagafuzz itself on known bugs.")
@@ -57,7 +57,7 @@ def zoo(names: tuple[str, ...], json_file: Path | None, markdown: Path | None, h
     for path, render in outputs:
         if path is not None:
             write_file(path, render(report))
-    say(tables.render(report))
+    say(tables.render(report, columns()))
     return interrupt.exit_code if interrupt() else int(not report.passed)
 
 

@@ -88,20 +88,20 @@ F-3k9q  I1 at most once: duplicate effect
   reproduce:         sagafuzz replay sagafuzz-report/F-3k9q.json
 
 What was run
-  scenario      planned    run    fired    consequential    histories    outcomes
-  ----------  ---------  -----  -------  ---------------  -----------  ----------
-  succeeds          123    123      120               40           17           1
+  scenario  planned  run  fired  consequential  histories  outcomes
+  --------- -------- ---- ------ -------------- ---------- --------
+  succeeds      123  123    120             40         17         1
   plans by faults: 1 with 0 faults, 22 with 1 fault, 100 with 2 faults
   outcomes of succeeds: completed: 123
   state machine: 200 of 200 examples, 4,211 rules executed, found a violation
 
 Invariants
-  id    invariant     status             checked    violated  note
-  ----  ------------  ---------------  ---------  ----------  ----------------------------
-  I1    at most once  ✗ violated             123           1
-  I12   write ahead   ○ not exercised          0           0  the adapter names no records
-  I13   no zombie     ✓ holds                123           0
-  I17   conservation  ✓ holds                123           0
+  id   invariant     status           checked  violated  note
+  ---- ------------- ---------------- -------- --------- ----------------------------
+  I1   at most once  ✗ violated           123         1
+  I12  write ahead   ○ not exercised        0         0  the adapter names no records
+  I13  no zombie     ✓ holds              123         0
+  I17  conservation  ✓ holds              123         0
 
 Faults
 """
