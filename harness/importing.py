@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from .errors import UsageError
 from .frames import is_own, passed, place
+from .pytest_settings import folders
 
 EXTRAS: Final = {"simple_saga": "simple-saga", "psycopg": "postgres", "redis": "redis"}
 """Which extra installs a module that a built-in adapter needs."""
@@ -64,8 +65,7 @@ def _import_file(named: str, whose: str) -> Any:
             break
         if getattr(loaded, "__file__", None) == str(file):
             return loaded  # else the name is another's, as that of json.py
-    if (folder := str(file.parent)) not in sys.path:
-        sys.path.insert(0, folder)
+    _search(file.parent, Path.cwd(), *folders("pythonpath", file.parent))
     module_spec = importlib.util.spec_from_file_location(name, file)
     if module_spec is None or module_spec.loader is None:
         raise UsageError(f"{whose}: {named!r} is no Python file; name one that ends in .py")
@@ -73,7 +73,26 @@ def _import_file(named: str, whose: str) -> Any:
     sys.modules[name] = module
     try:
         module_spec.loader.exec_module(module)
-    except BaseException:
+    except BaseException as error:
         del sys.modules[name]
-        raise
+        if not isinstance(error, ImportError) or "attempted relative import" not in str(error):
+            raise
+        return _import_in_package(file)
     return module
+
+
+def _search(*wanted: Path) -> None:
+    """Let imports look into these folders first, as pytest does: where the file is, where one works, and what
+    ``pythonpath`` names."""
+    for folder in reversed(list(map(str, wanted))):
+        if folder not in sys.path:
+            sys.path.insert(0, folder)
+
+
+def _import_in_package(file: Path) -> Any:
+    """A file that imports from the package in which it lies, as a module of that."""
+    top = file.parent
+    while (top / "__init__.py").is_file():
+        top = top.parent
+    _search(top)
+    return importlib.import_module(".".join(file.relative_to(top).with_suffix("").parts))

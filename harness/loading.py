@@ -64,6 +64,25 @@ def load(spec: str) -> Adapter:
     return _load_path(known[spec], spec)
 
 
+def found_from(spec: str, file: Path) -> str:
+    """The name of the same adapter for `load`: where its file is not there from the current folder, from the nearest
+    folder above ``file`` that has it."""
+    for prefix in _PREFIXED:
+        if spec.startswith(prefix):
+            return prefix + found_from(spec.removeprefix(prefix), file)
+    named = spec if spec.endswith(".toml") else spec.rpartition(":")[0]
+    if not named.endswith((".py", ".toml")):
+        where = f"{named.replace('.', '/')}.py"
+        above = next((str(folder) for folder in file.parents if (folder / where).is_file()), "")
+        if above and not Path(where).is_file() and above not in sys.path:
+            sys.path.append(above)
+        return spec
+    if Path(named).is_file():
+        return spec
+    there = next((folder / named for folder in file.parents if (folder / named).is_file()), None)
+    return spec if there is None else f"{there}{spec.removeprefix(named)}"
+
+
 def with_wrong_answers(adapter: Adapter) -> Adapter:
     """The same adapter, searched with wrong answers too; its name for `load` says so."""
     if adapter.wrong_answers:

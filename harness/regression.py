@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -14,7 +15,7 @@ from .exploration.certificate import Verified
 from .exploration.quiet import quiet
 from .exploration.replay import Replay, Replayed, from_text, replay
 from .live.manifest import manifest_of
-from .loading import load
+from .loading import found_from, load
 from .ports import Adapter
 from .reports.clean import COLUMNS, clean
 from .reports.diagram import diagram, to_text
@@ -55,11 +56,13 @@ def assert_fixed(schedule: Mapping[str, Any] | str, adapter: str | None = None) 
 
     AssertionError where it still breaks its invariant, with the schedule as a picture; and also where it cannot be
     run any more or does not repeat, since it then shows nothing. ``adapter`` names another one to run it on.
-    UsageError where the schedule or the adapter cannot be read.
+    UsageError where the schedule or the adapter cannot be read. The file of the adapter is looked for from the current
+    folder, and from those above the file of the caller.
     """
     __tracebackhide__ = True
+    caller = Path(sys._getframe(1).f_code.co_filename)
     recorded = from_text(schedule if isinstance(schedule, str) else json.dumps(schedule), "the schedule")
-    expect_fixed(recorded, load(adapter or recorded.adapter))
+    expect_fixed(recorded, load(found_from(adapter or recorded.adapter, caller)))
 
 
 def expect_fixed(recorded: Replay, adapter: Adapter) -> None:

@@ -8,6 +8,7 @@ from ..verdict import GAVE_UP, INCONCLUSIVE, NOT_EXERCISED, VIOLATED, Finding, I
 from . import facts
 from .clean import clean
 from .diagram import diagram, to_text
+from .layout import COMMAND_COLUMNS
 
 if TYPE_CHECKING:
     from junitparser.junitparser import FinalResult
@@ -24,7 +25,7 @@ def render(report: Report) -> str:
     name = f"sagafuzz: {clean(report.saga, 60)} on {clean(report.adapter, 60)}"
     suite = TestSuite(name)
     for key, value in (("seed", str(report.seed)), ("digest", report.digest), ("command", report.command)):
-        suite.add_property(key, clean(value, 300))
+        suite.add_property(key, clean(value, COMMAND_COLUMNS))
     for line in facts.advice(report):
         suite.add_property("advice", line)
     found: dict[str, list[Finding]] = {}

@@ -63,7 +63,8 @@ def check(
     again = {"--saga": spec, "--form": form, "--columns": columns or None}
     words = [word for option, value in again.items() if value for word in (option, value)]
     rest = ["--at-rest"] if at_rest else []
-    report = replace(report, command=shlex.join(["sagafuzz", "check", *files, *words, *rest]))
+    if "-" not in files:  # what came by a pipe is gone
+        report = replace(report, command=shlex.join(["sagafuzz", "check", *files, *words, *rest]))
     return conclude(report, report_dir, judged_today(report, known))
 
 

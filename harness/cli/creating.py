@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from importlib.resources import files
@@ -130,7 +131,7 @@ def init(context: click.Context, folder: Path, engine: str, example: str, app: s
         text = files(__package__).joinpath("skeleton", source, f"{name}.txt").read_text(encoding="utf-8")
         write_file(folder / name, text)
         say(f"written: {folder / name}")
-    place = "" if folder == Path() else f"cd {folder} && "
+    place = "" if folder == Path() else f"cd {shlex.quote(str(folder))} && "
     if skeleton.extra:
         say(f"\nit needs: pip install 'sagafuzz[{skeleton.extra},pytest]'")
     say(f"\nnext: {place}pytest\n  or: {place}sagafuzz run {skeleton.adapter} --faults 2")
@@ -170,6 +171,6 @@ def _draft(folder: Path, app: str, submit: str) -> int:
     say(f"written: {file}")
     for line in missing(text):
         say(f"to fill in: {line}")
-    place = "" if folder == Path() else f"cd {folder} && "
+    place = "" if folder == Path() else f"cd {shlex.quote(str(folder))} && "
     say(f"\nnext: {place}sagafuzz run {file.name}:{class_of(draft)} --faults 1")
     return 0

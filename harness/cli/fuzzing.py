@@ -35,7 +35,7 @@ USUAL_S = 60.0
     metavar="TIME",
     help="End after this real time: 90s, 10m, 2h.  [default: 60s, or none where another end is given]",
 )
-@click.option("--max-plans", type=click.IntRange(1), metavar="N", help="End after N random plans.")
+@click.option("--max-plans", type=click.IntRange(0), metavar="N", help="End after N random plans.")
 @click.option("--until-plateau", is_flag=True, help="End when hardly anything new is seen any more.")
 @click.option(
     "-k",

@@ -98,7 +98,7 @@ class EndOfBudget:
 
     @property
     def asked(self) -> int:
-        return self.budget.max_plans or NO_END
+        return NO_END if self.budget.max_plans is None else self.budget.max_plans
 
     def before_plan(self, *, drawn: bool) -> Stop | None:
         if (drawn and self.shard) or not self.late():
@@ -150,7 +150,7 @@ class EndOfShards:
 
     @property
     def asked(self) -> int:
-        return self.planned or NO_END
+        return NO_END if self.planned is None else self.planned
 
     def before_plan(self, *, drawn: bool) -> Stop | None:
         return None

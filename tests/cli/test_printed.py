@@ -1,0 +1,153 @@
+"""Every command that is printed runs as it is printed, in the folder in which it was printed."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from ..exercised import AS_PLUGIN, FOLDER
+
+PROJECT = {
+    "pyproject.toml": '[tool.pytest.ini_options]\npythonpath = ["src"]\ntestpaths = ["tests"]\n',
+    "src/shop/__init__.py": "",
+    "src/shop/checkout.py": '''
+class Checkout:
+    """In memory, without keys: wrong in many ways."""
+
+    def __init__(self, call):
+        self.call = call
+
+    def place(self, saga):
+        self.call("payment.charge", saga=saga, amount=5)
+        return True
+''',
+    "tests/steps.py": """
+import sagafuzz
+
+SAGA = sagafuzz.Saga("shop", [sagafuzz.Step("payment", "payment.charge", undo="payment.refund")])
+""",
+    "tests/saga_adapter.py": """
+import sagafuzz
+from shop.checkout import Checkout
+from steps import SAGA
+
+
+@sagafuzz.adapter(saga=SAGA, scenarios=[sagafuzz.Scenario()])
+class Shop:
+    def boot(self, world):
+        self.checkout = Checkout(world.call)
+
+    def run(self, order):
+        return self.checkout.place(order.id)
+""",
+    "tests/test_saga.py": """
+import pytest
+from saga_adapter import Shop
+
+
+@pytest.mark.saga(Shop, faults=1, random=0)
+def test_shop():
+    pass
+""",
+}
+"""Code in src/, tests and the adapter in tests/."""
+
+
+@pytest.fixture
+def project() -> Path:
+    """The project, written into the current folder."""
+    for name, text in PROJECT.items():
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Path(name).write_text(text, encoding="utf-8")
+    return Path.cwd()
+
+
+def shell(command: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run what a shell is given in the current folder, where ``sagafuzz`` and ``pytest`` are those of this Python."""
+    programs = Path("bin").absolute()
+    if not programs.exists():
+        programs.mkdir()
+        flags = " ".join(["-p no:cacheprovider -p no:randomly", *AS_PLUGIN])
+        for name, words in {"sagafuzz": "sagafuzz", "pytest": f"pytest {flags}"}.items():
+            (programs / name).write_text(f'#!/bin/sh\nexec {sys.executable} -m {words} "$@"\n', encoding="utf-8")
+            (programs / name).chmod(0o755)
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("COV", "PYTEST"))}
+    path = f"{programs}{os.pathsep}{os.environ['PATH']}"
+    return subprocess.run(
+        ["sh", "-c", command],
+        env={**inherited, "PATH": path, "PYTHONPATH": FOLDER, "PYTHONSAFEPATH": "1", **environment},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+def printed(text: str) -> Iterator[str]:
+    """The commands in a text, each with the lines to which a backslash leads on."""
+    joined = re.sub(r"\\\n", "\\\n\0", text)
+    for line in joined.replace("\\\n\0", "\\\0").splitlines():
+        found = re.search(r"(?:^|: +|^ +)((?:cd \S+ && )?(?:sagafuzz [a-z]+|pytest)(?: .*)?)$", line)
+        if found:
+            yield found[1].replace("\\\0", "\\\n")
+
+
+def assert_each_runs(text: str, expected: Mapping[str, int]) -> None:
+    """Each command that is printed is one that is ``expected`` by a word in it, and gives that exit code."""
+    commands = list(dict.fromkeys(printed(text)))
+    missing = {word for word in expected if not any(word in command for command in commands)}
+    assert not missing, (missing, commands, text)
+    for command in commands:
+        ran = shell(command)
+        codes = [code for word, code in expected.items() if word in command]
+        assert [ran.returncode] == codes[:1], (command, ran.stdout[-2_000], ran.stderr[-2_000])
+
+
+def test_the_commands_of_a_report_run_where_it_was_printed(project: Path) -> None:
+    ran = shell("sagafuzz run tests/saga_adapter.py:Shop --faults 1 --random 0")
+    assert ran.returncode == 1, ran.stdout + ran.stderr
+    assert_each_runs(ran.stdout, {"sagafuzz replay": 1, "sagafuzz run": 1})
+
+
+@pytest.mark.parametrize("flags", ["--max-plans 0", "--max-plans 3 --scenario succeeds"])
+def test_the_command_of_a_fuzz_run_runs_whenever_it_ended(flags: str) -> None:
+    ran = shell(f"sagafuzz fuzz seed --faults 0 {flags}")
+    assert ran.returncode in (1, 3), ran.stderr
+    assert_each_runs(re.sub(r"reproduce:.*", "", ran.stdout), {"sagafuzz fuzz": ran.returncode})
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("folder", ["tests", "tests/regressions", "."])
+def test_an_emitted_test_runs_in_any_folder_of_the_project(project: Path, folder: str) -> None:
+    shell("sagafuzz run tests/saga_adapter.py:Shop --faults 1 --random 0")
+    finding = next(path.stem for path in sorted(Path("sagafuzz-report").glob("F-*.json")))
+    Path(folder).mkdir(exist_ok=True)
+    assert shell(f"sagafuzz replay {finding} --emit-test > {folder}/test_finding.py").returncode == 0
+    for start, named in ((".", f"{folder}/test_finding.py"), (folder, "test_finding.py")):
+        ran = shell(f"cd {start} && pytest -q {named}")
+        assert "AssertionError: F-" in ran.stdout, ran.stdout + ran.stderr
+        assert "STILL FAILS" in ran.stdout
+
+
+def test_an_adapter_of_a_package_of_tests_may_import_from_it(project: Path) -> None:
+    Path("tests/__init__.py").touch()
+    adapter = Path("tests/saga_adapter.py")
+    adapter.write_text(adapter.read_text().replace("from steps", "from .steps"), encoding="utf-8")
+    ran = shell("sagafuzz run tests/saga_adapter.py:Shop --faults 0 --random 0")
+    assert "no fault was injected" in ran.stdout, ran.stderr
+
+
+@pytest.mark.parametrize("words", ["init", pytest.param("init 'a shop' --example payment", marks=pytest.mark.slow)])
+def test_what_init_says_next_runs(words: str) -> None:
+    said = shell(f"sagafuzz {words}").stdout
+    commands = [line.partition(": ")[2] for line in said.splitlines() if re.match(r"next: |  or: ", line)]
+    assert len(commands) == 2, said
+    by_pytest, by_command = commands
+    assert shell(f"{by_pytest} --saga-faults 0 --saga-random 3").returncode == 0
+    assert shell(f"{by_command} --faults 0 --random 3").returncode == 0  # of an option the last counts
