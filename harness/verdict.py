@@ -32,6 +32,9 @@ HOLDS: Final = "holds"
 NOT_EXERCISED: Final = "not exercised"
 GAVE_UP: Final = "gave up"
 
+MORE_ORDERS: Final = "more orders of conflicting operations, listed in report.json"
+"""How the line ends that counts the orders that are not told one by one."""
+
 MODES: Final = ("forward", "compensation", "recovery")
 """Where in its life a saga is when a fault strikes."""
 
@@ -225,7 +228,8 @@ class Cell:
 
 @dataclass(frozen=True, kw_only=True)
 class SiteCell:
-    """Coverage of one fault kind at one site of one scenario, in one mode of the saga."""
+    """Coverage of one fault kind at one site of one scenario, in one mode of the saga. ``alone`` says that the
+    plan with no fault but this one was judged, ``broken`` what that violated."""
 
     scenario: str
     site: Site
@@ -234,6 +238,8 @@ class SiteCell:
     planned: int
     fired: int
     consequential: int
+    alone: bool = True
+    broken: tuple[Signature, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -57,7 +57,8 @@ def mode_table(report: Report) -> Table:
 
 
 def order_table(report: Report) -> Table:
-    """Both orders of each conflicting pair; the number of histories that show it, or why none does."""
+    """Both orders of each conflicting pair, those first that were not seen; the number of histories that show it, or
+    why none does."""
     rows = tuple(
         (
             clean(cell.scenario, 32),
@@ -65,7 +66,7 @@ def order_table(report: Report) -> Table:
             clean(cell.second, 48),
             f"{cell.seen:,}" if cell.seen else f"none: {clean(cell.why, 120)}",
         )
-        for cell in report.covered.orders
+        for cell in sorted(report.covered.orders, key=lambda cell: cell.seen > 0)
     )
     return Table(headers=("scenario", "first", "then", "histories"), rows=rows)
 

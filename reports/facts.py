@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from ..faults import FAULT_KINDS, given_way
@@ -260,6 +260,13 @@ def invariant_table(report: Report, *, note_columns: int) -> Table:
     )
     headers = ("id", "invariant", "status", "checked", "violated", "note")
     return Table(headers=headers, rows=rows, numbers=frozenset({3, 4}))
+
+
+def unexercised_first(report: Report) -> Report:
+    """The report with its invariants in another order: those first of which it says nothing, then those that are
+    violated."""
+    order = (NOT_EXERCISED, GAVE_UP, VIOLATED, HOLDS)
+    return replace(report, invariants=tuple(sorted(report.invariants, key=lambda result: order.index(result.status))))
 
 
 def coverage_table(report: Report) -> Table:

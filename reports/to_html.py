@@ -20,7 +20,7 @@ from ..verdict import HOLDS, NOT_EXERCISED, Finding, Report
 from . import comparison, covered, facts, reasons
 from .clean import clean, plural
 from .diagram import Diagram, diagram
-from .heatmap import heatmaps
+from .heatmap import LEGEND, heatmaps, never_tried, otherwise_untested, untried_kinds
 from .pictures import curve, graph
 from .schedule import lanes, schedule
 from .spacetime import page, pictures, time_of
@@ -67,11 +67,15 @@ def render(report: Report) -> str:
         listed=listed[:MAX_LISTED],
         unlisted=max(len(listed) - MAX_LISTED, 0),
         numbers=_numbers(report),
-        missing=facts.not_exercised(report),
+        untested=_untested(report),
+        missing=otherwise_untested(report),
+        invariants=facts.invariant_table(facts.unexercised_first(report), note_columns=160),
         most=MAX_ENTRIES,
         max_rows=MAX_ROWS,
         graph=graph(report.definition) if report.definition is not None else "",
         maps=heatmaps(report),
+        legend=LEGEND,
+        never=never_tried(report),
         points=points,
         curve=curve(points) if len(points) > 1 else "",
     )
@@ -253,6 +257,19 @@ def _numbers(report: Report) -> Iterable[tuple[str, str]]:
     yield "Distinct histories", f"{counts.histories:,}"
     yield "Kinds of faults", f"{len(fired):,} fired of {len(kinds):,} planned"
     yield "Invariants", invariants
+
+
+def _untested(report: Report) -> Iterable[tuple[str, str, str]]:
+    """What was not exercised of what a table or a map below shows: how much, where that stands, and its names."""
+    idle = [result for result in report.invariants if result.status == NOT_EXERCISED]
+    if idle:
+        names = clean(", ".join(f"{result.id} {result.name}" for result in idle), 800)
+        yield f"{len(idle):,} of {plural(len(report.invariants), 'invariant')}", "invariants", names
+    if kinds := untried_kinds(report):
+        yield plural(kinds, "kind") + " of faults", "never", "with what each of them needs"
+    if unseen := sum(not cell.seen for cell in report.covered.orders):
+        of = f"{unseen:,} of {plural(len(report.covered.orders), 'order')} of conflicting operations"
+        yield of, "orders", "with the reason"
 
 
 @functools.cache

@@ -12,13 +12,15 @@ from itertools import permutations
 from types import MappingProxyType
 from typing import Any, Final
 
+from ..effects import SIMULATED
 from ..fault_kinds import Impossible
-from ..faults import FAULT_KINDS, FaultKind, Site, infeasible
+from ..faults import FAULT_KINDS, Fault, FaultKind, Plan, Site, infeasible
 from ..history import APPLY, DIRECTION, KIND, PROCESS, REJECT, SAGA, STEP, Row
 from ..saga import DIRECTION_NAMES, split
 from ..simulator import Setup
-from ..verdict import MODES, Cell, Coverage, OrderCell, PairCell, SiteCell, Unreachable
+from ..verdict import MODES, MORE_ORDERS, Cell, Coverage, OrderCell, PairCell, Signature, SiteCell, Unreachable, Verdict
 from .cases import Case, Operation, Told
+from .judge import end_of
 from .reductions import CRASH_EQUIVALENCE, STATE_MEMO, UNREAD_CLOCK
 
 NOT_REACHED: Final = "no site that it could strike was reached"
@@ -43,13 +45,18 @@ class ScenarioCoverage:
         self.max_faults = max_faults
         self.pruned = pruned
         self.cells: dict[tuple[str, Site, str], Counts] = {}
+        self.broken: dict[tuple[str, Site, str], tuple[Signature, ...]] = {}  # by a fault alone
+        self._judged: set[tuple[str, Site]] = set()  # faults that were run alone, and judged
+        self._plain: frozenset[Any] = frozenset()  # the sites of the run without a fault
         self.reached: Counter[Site] = Counter()
         self.barred: Counter[tuple[Site, Impossible]] = Counter()
         self.orders = Orders(setup) if len(setup.known) > 1 else None
         self._modes: dict[tuple[str, Site], str] = {}
         self.idle: set[str] = set()  # kinds that struck, and changed nothing
 
-    def add(self, case: Case, *, new: bool, kinds: dict[tuple[str, str], Counts], modes: dict[Any, Counts]) -> None:
+    def add(
+        self, case: Case, verdict: Verdict, *, new: bool, kinds: dict[tuple[str, str], Counts], modes: dict[Any, Counts]
+    ) -> None:
         """Count a case; ``kinds`` and ``modes`` take its ordered pairs."""
         faults = case.plan.faults
         if case.idle:
@@ -59,10 +66,17 @@ class ScenarioCoverage:
             _count(self.cells, (last.kind, last.site, case.mode), case)
             if len(faults) == 1:
                 self._modes[last.kind, last.site] = case.mode
+                if not case.known:
+                    self._judged.add((last.kind, last.site))
+                if verdict.violations:
+                    signatures = tuple(violation.signature for violation in verdict.violations)
+                    self.broken[last.kind, last.site, case.mode] = signatures
             for number, earlier in enumerate(faults[:-1]):
                 _count(kinds, (earlier.kind, last.kind), case)
                 before = self._modes.get((earlier.kind, earlier.site)) if number == 0 else None
                 _count(modes, (before or case.mode_before(number), case.mode), case)
+        if not faults:
+            self._plain = frozenset(case.run.sites)
         if len(faults) < self.max_faults:  # a leaf's sites are those that nothing strikes
             run = case.run
             self.reached.update(run.sites)
@@ -73,7 +87,8 @@ class ScenarioCoverage:
 
     def site_cells(self) -> Iterator[SiteCell]:
         name = self.setup.scenario.name
-        for (kind, site, mode), (planned, fired, consequential) in self.cells.items():
+        for key, (planned, fired, consequential) in self.cells.items():
+            kind, site, mode = key
             yield SiteCell(
                 scenario=name,
                 site=site,
@@ -82,7 +97,23 @@ class ScenarioCoverage:
                 planned=planned,
                 fired=fired,
                 consequential=consequential,
+                alone=(kind, site) in self._judged or self._can_be_judged(site),
+                broken=self.broken.get(key, ()),
             )
+
+    def judge_the_spared(self) -> None:
+        """Judge the plans with one fault that a reduction spared, or ended in a known state."""
+        for key in self.cells:
+            kind, site, _ = key
+            if (kind, site) not in self._judged and self._can_be_judged(site):
+                self._judged.add((kind, site))
+                _, signatures = end_of(self.setup, Plan(faults=(Fault(kind=kind, site=site),)))
+                if signatures:
+                    self.broken[key] = tuple(sorted(signatures))
+
+    def _can_be_judged(self, site: Site) -> bool:
+        """True if the simulator comes to the site without another fault."""
+        return self.setup.world == SIMULATED and site in self._plain
 
     def by_step(self) -> dict[tuple[str, str, str], set[Site]]:
         """Kinds that a property of the step rules out, as (kind, where, reason): the sites reached there."""
@@ -144,6 +175,7 @@ class CoverageStatistics:
         self._of: dict[int, ScenarioCoverage] = {}  # by the id of its setup, which it holds
         self._kinds: dict[tuple[str, str], Counts] = {}
         self._modes: dict[tuple[str, str], Counts] = {}
+        self._violated = False
 
     def begin(
         self,
@@ -160,9 +192,10 @@ class CoverageStatistics:
         """In the order in which they were begun."""
         return list(self._of.values())
 
-    def add(self, setup: Setup, case: Case, *, new: bool) -> None:
+    def add(self, setup: Setup, case: Case, verdict: Verdict, *, new: bool) -> None:
         """Count one case of ``setup``; ``new`` says that its history was not seen before."""
-        self._of[id(setup)].add(case, new=new, kinds=self._kinds, modes=self._modes)
+        self._violated = self._violated or bool(verdict.violations)
+        self._of[id(setup)].add(case, verdict, new=new, kinds=self._kinds, modes=self._modes)
 
     def cells(self) -> tuple[Cell, ...]:
         """Kind × mode, over all scenarios."""
@@ -190,6 +223,9 @@ class CoverageStatistics:
 
     def result(self) -> Coverage:
         """All that is known by now."""
+        if self._violated:  # else what spares a plan leads to nothing wrong either
+            for scenario in self.scenarios:
+                scenario.judge_the_spared()
         return Coverage(
             sites=tuple(cell for scenario in self.scenarios for cell in scenario.site_cells()),
             kinds=tuple(_pairs(self._kinds, list(FAULT_KINDS))),
@@ -368,7 +404,7 @@ def missing_orders(orders: Iterable[OrderCell]) -> Iterator[str]:
     for cell in left[:_ORDERS_TOLD]:
         yield f"{cell.scenario}, {cell.first} before {cell.second}: {cell.why}"
     if len(left) > _ORDERS_TOLD:
-        yield f"{len(left) - _ORDERS_TOLD} more orders of conflicting operations, listed in report.json"
+        yield f"{len(left) - _ORDERS_TOLD} {MORE_ORDERS}"
 
 
 _ORDERS_TOLD: Final = 4

@@ -166,7 +166,7 @@ class Statistics:
         self.capped = self.capped or case.run.capped
         if case.idle:
             statistics.idle += 1
-            self.coverage.add(setup, case, new=False)
+            self.coverage.add(setup, case, verdict, new=False)
             for violation in verdict.violations:  # of an invariant that asks for what others take no notice of
                 self._sight(setup, case, verdict, violation)
             return
@@ -176,7 +176,7 @@ class Statistics:
         statistics.by_faults[len(case.plan)] += 1
         statistics.fired += case.fired
         statistics.consequential += case.consequential
-        self.coverage.add(setup, case, new=new)
+        self.coverage.add(setup, case, verdict, new=new)
         if case.known:
             return
         if new:

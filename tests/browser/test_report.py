@@ -178,8 +178,11 @@ def test_every_part_of_the_report_is_there_and_can_be_reached(open_page: Any, pa
         assert page.locator(f"#{id}").is_visible()
     for picture in ("svg.st", "svg.g", "svg.d"):
         assert page.locator(picture).first.is_visible()
-    squares = page.locator("table.heat td.all")
-    assert squares.count() > 20
+    assert page.locator("table.heat td.fine").count() > 5
+    broken = page.locator("table.heat td.bad a").last
+    anchor = str(broken.get_attribute("href"))
+    broken.click()
+    assert page.locator("article.card", has=page.locator(anchor)).locator("svg").first.is_visible()
     assert page.locator("#discovery ~ .wide path.v").count() > 0  # where a violation was first seen
 
 

@@ -11,10 +11,11 @@ import sagafuzz
 from sagafuzz.exploration.campaign import Campaign
 from sagafuzz.exploration.coverage import LEFT_OUT, NOT_REACHED, SPARED, Orders, in_words
 from sagafuzz.exploration.enumerator import Enumerator
+from sagafuzz.exploration.judge import end_of
 from sagafuzz.exploration.settings import Settings
-from sagafuzz.faults import FAULT_KINDS, kind_groups
+from sagafuzz.faults import FAULT_KINDS, Fault, Plan, kind_groups
 from sagafuzz.loading import as_adapter, load
-from sagafuzz.simulator import Setup
+from sagafuzz.simulator import Setup, simulate
 from sagafuzz.verdict import Report, Unreachable
 
 
@@ -65,6 +66,17 @@ def test_a_pair_of_phases_is_where_each_of_its_faults_struck() -> None:
 def test_without_pairs_there_are_none() -> None:
     covered = campaign("seed", "succeeds", 1).covered
     assert covered.kinds == covered.modes == covered.orders == ()
+
+
+@pytest.mark.parametrize("faults", [1, 2], ids="up to {}".format)
+def test_a_cell_says_what_its_fault_breaks_alone(faults: int) -> None:
+    setup = Setup(adapter=load("seed"), scenario=load("seed").scenario("succeeds"))
+    cells = {cell: Fault(kind=cell.kind, site=cell.site) for cell in campaign("seed", "succeeds", faults).covered.sites}
+    alone = {cell: Plan(faults=(fault,)) for cell, fault in cells.items() if fault.site in simulate(setup).sites}
+    assert {cell: set(cell.broken) for cell in alone} == {
+        cell: set(end_of(setup, plan)[1]) for cell, plan in alone.items()
+    }
+    assert any(cell.broken for cell in alone)
 
 
 # -- reasons -----------------------------------------------------------------------------------

@@ -10,10 +10,9 @@ from typing import Any
 
 import pytest
 
-from sagafuzz import Report, Saga, Step
+from sagafuzz import Plan, Report, Saga, Step
 from sagafuzz.faults import Site
 from sagafuzz.reports import COMPARISONS, REPORTS
-from sagafuzz.reports.heatmap import heatmaps
 from sagafuzz.reports.pictures import graph
 from sagafuzz.verdict import Coverage, Discovery, Explanation, RandomPlans, SiteCell, Unreachable
 
@@ -173,22 +172,86 @@ def test_a_schedule_of_a_thousand_events_is_shortened(make: SimpleNamespace) -> 
     assert "events left out" in text
 
 
-def test_the_heatmap_tells_fired_from_planned_and_from_what_could_not_be(make: SimpleNamespace) -> None:
-    def cell(kind: str, phase: str, fired: int, planned: int, direction: str = "F") -> SiteCell:
-        site = Site("saga-1", "payment", direction, phase, 1)
-        return SiteCell(
-            scenario="succeeds", site=site, kind=kind, mode="forward", planned=planned, fired=fired, consequential=0
-        )
+def _cell(kind: str, phase: str, fired: int, planned: int, direction: str = "F", broken: Any = ()) -> SiteCell:
+    site = Site("saga-1", "payment", direction, phase, 1)
+    counts = {"planned": planned, "fired": fired, "consequential": 0}
+    return SiteCell(scenario="succeeds", site=site, kind=kind, mode="forward", broken=broken, **counts)
 
-    sites = (cell("lost-ack", "ack", 2, 3), cell("lost-ack", "ack", 0, 4, "C"), cell("timeout", "send", 5, 5))
-    why = (Unreachable(kind="expiry", where="", reason="it needs that the adapter declares expiring="),)
-    requests, writes = heatmaps(make.report(covered=Coverage(sites=sites, unreachable=why)))
-    assert requests.places == ("inventory.reserve", "payment.charge", "payment.refund", "inventory.release")
-    shown = {row.kind: [f"{square.shade} {square.text}" for square in row.squares] for row in requests.rows}
-    assert shown["lost-ack"] == ["off –", "some 2/3", "none 0/4", "off –"]
-    assert shown["timeout"] == ["off –", "all 5/5", "off –", "off –"]
-    assert {row.kind: row.reason for row in requests.rows}["expiry"] == "it needs that the adapter declares expiring="
-    assert {"crash-before-log", "upgrade"} <= {row.kind for row in writes.rows}
+
+def _squares(text: str, kind: str) -> list[str]:
+    """The squares of a row of the heatmap, as markup."""
+    row = re.search(rf'<tr><th scope="row"><abbr[^>]*>{kind}</abbr></th>(.*?)</tr>', text)
+    assert row is not None
+    return re.findall(r"<td.*?</td>", row[1])
+
+
+def test_the_heatmap_leads_from_what_broke_to_its_finding(make: SimpleNamespace) -> None:
+    finding = make.finding()
+    broken = (finding.violation.signature,)
+    other = (("I1", "duplicate effect", "inventory", "F"),)
+    sites = (
+        _cell("lost-ack", "ack", 2, 2, broken=broken),
+        _cell("lost-ack", "ack", 4, 4, "C"),
+        _cell("timeout", "send", 5, 6),
+        _cell("timeout", "send", 0, 3, "C"),
+        _cell("duplicate", "send", 5, 5, broken=other),
+    )
+    text = HTML(make.report(finding, covered=Coverage(sites=sites), definition=make.SAGA))
+    reserve, charge, refund, release = _squares(text, "lost-ack")
+    assert charge == '<td class="bad"><a href="#F-3k9q">✗ F-3k9q</a></td>'
+    assert refund == '<td class="fine">✓ 4</td>'
+    assert 'class="off"' in reserve and 'class="off"' in release
+    assert _squares(text, "timeout")[1:3] == ['<td class="fine">✓ 5/6</td>', '<td class="idle">○ 0/3</td>']
+    assert 'href="#F-3k9q"' in _squares(text, "duplicate")[1], "no finding of its own: that of the same invariant"
+
+
+def test_a_fault_that_broke_a_rule_with_another_one_only_says_so(make: SimpleNamespace) -> None:
+    plan = Plan(faults=(make.LOST_ACK, make.fault("duplicate", "send", direction="C")))
+    sites = (_cell("lost-ack", "ack", 2, 2), _cell("duplicate", "send", 2, 2, "C"), _cell("duplicate", "send", 1, 1))
+    text = HTML(make.report(make.finding(plan=plan), covered=Coverage(sites=sites)))
+    assert _squares(text, "lost-ack")[1].startswith('<td class="both"><a href="#F-3k9q">')
+    assert [square.split('"')[1] for square in _squares(text, "duplicate")] == ["off", "fine", "both", "off"]
+
+
+def test_a_fault_that_struck_after_others_only_is_not_called_fine(make: SimpleNamespace) -> None:
+    sites = (replace(_cell("lost-ack", "ack", 7, 7), alone=False),)
+    text = HTML(make.report(make.finding(plan=None), covered=Coverage(sites=sites)))
+    assert _squares(text, "lost-ack")[1] == '<td class="after">~ 7</td>'
+
+
+def test_what_was_not_tried_is_hatched_with_the_reason(make: SimpleNamespace) -> None:
+    why = (
+        Unreachable(kind="lost-ack", where="inventory forward", reason="nobody waits for it"),
+        Unreachable(kind="expiry", where="", reason="it needs that the adapter declares expiring="),
+    )
+    sites = (_cell("lost-ack", "ack", 1, 1), _cell("reject", "effect", 1, 1))
+    text = HTML(make.report(covered=Coverage(sites=sites, unreachable=why), definition=make.SAGA))
+    listed = dict(re.findall(r'<li id="(why1-\d)">(.*?)</li>', text))
+    numbers = re.findall(r'href="#(why1-\d)"', "".join(_squares(text, "lost-ack")))
+    assert listed[numbers[0]] == "nobody waits for it"
+    assert listed[re.findall(r'href="#(why1-\d)"', _squares(text, "reject")[2])[0]] == "it strikes forward only"
+    assert ">expiry</abbr>" not in text, "what cannot happen has no row"
+    folded = text.partition("<summary>What could not be tried")[2].partition("</details>")[0]
+    assert "it needs that the adapter declares expiring=" in folded and "expiry" in folded
+
+
+def test_what_a_map_or_a_table_shows_is_not_listed_again(make: SimpleNamespace) -> None:
+    why = (Unreachable(kind="expiry", where="", reason="it needs expiring="),)
+    lines = ("expiry anywhere: it needs expiring=", "invariant I12 (write ahead)", "shard 2/3 is missing")
+    text = HTML(make.report(not_exercised=lines, covered=Coverage(unreachable=why)))
+    untested = text.partition('<h2 id="untested">')[2].partition("</section>")[0]
+    assert re.findall(r"<li>(.*?)</li>", untested) == [
+        '<a href="#invariants">1 of 4 invariants</a>: I12 write ahead',
+        '<a href="#never">1 kind of faults</a>: with what each of them needs',
+        "shard 2/3 is missing",
+        "lost-ack in recovery: 3 plans, none fired",
+    ]
+    assert text.count("it needs expiring=") == 1
+
+
+def test_invariants_that_were_not_exercised_come_first(make: SimpleNamespace) -> None:
+    table = HTML(make.report(make.finding())).partition('<h2 id="invariants">')[2].partition("</table>")[0]
+    assert re.findall(r"<tr><td>(\w+)</td>", table) == ["I12", "I1", "I13", "I17"]
 
 
 def test_the_graph_sets_steps_that_may_run_at_once_below_one_another() -> None:
