@@ -63,6 +63,10 @@ class Inbox:
                 return found.popleft()
         return None
 
+    def waiting(self, topic: str) -> int:
+        """How many of a topic have come and are not taken."""
+        return len(self._arrived.get(topic, ()))
+
     def when_more_comes(self, wake: Callable[[], object]) -> None:
         """Call ``wake()`` when the next one has come."""
         self._wake.append(wake)

@@ -150,9 +150,11 @@ class Broker:
         payload: Mapping[str, Any] | None = None,
         process: Incarnation | None = None,
         cause: int = 0,
+        also: Sequence[str] = (),
     ) -> None:
         """Take a message of ``sender``, to be delivered in ``delay_us``. ``process`` is the one that publishes it, if
-        one does; ``cause`` is the number of the request in which a participant does. Raises ProcessCrashed."""
+        one does; ``cause`` is the number of the request in which a participant does. It goes to the topics of ``also``
+        at the same moment. Raises ProcessCrashed."""
         terms = self._topics.get(topic, USUAL)
         nth = self._count(saga, topic, AT_PUBLISH)
         strike = self._trace.visit(
@@ -167,6 +169,8 @@ class Broker:
         )
         self._note(letter, PUBLISH, sender, (topic, shown, delay_us // 1000, cause))
         self._take(letter)
+        for other in also:
+            self.publish(sender, other, saga=saga, key=key, delay_us=delay_us, payload=payload, cause=cause)
         found = 0
         if strike is not None and strike.kind.after:
             found = self._strike(strike, _PUBLISHED, letter, process)

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from ..inbox import Delivery
 from .clocks import wall_s
@@ -240,7 +240,23 @@ def entries() -> Iterator[Entry]:
     library: Any = import_module("confluent_kafka")
     yield Instead(library, "Producer", _standing_for(library.Producer, _Producer, _PRODUCER))
     yield Instead(library, "Consumer", _standing_for(library.Consumer, _Consumer, _CONSUMER))
-    others = [getattr(library, name, None) for name in ("SerializingProducer", "DeserializingConsumer")]
-    for of in [*others, import_module("confluent_kafka.admin").AdminClient]:
-        if of is not None:
-            yield Served(of, "__init__", refusing(of.__name__))
+    if hasattr(library, "ShareConsumer"):
+        yield Instead(library, "ShareConsumer", _standing_for(library.ShareConsumer, _refused, {}))
+    yield Served(import_module("confluent_kafka.admin").AdminClient, "__init__", refusing("AdminClient"))
+    yield from _refusing(library, "SerializingProducer", "DeserializingConsumer", "DeserializingShareConsumer")
+
+
+def entries_for_asyncio() -> Iterator[Entry]:
+    """The stand-ins for the classes of confluent-kafka for asyncio, which are refused."""
+    names = ("AIOProducer", "AIOConsumer", "AsyncSerializingProducer", "AsyncDeserializingConsumer")
+    return _refusing(import_module("confluent_kafka.aio"), *names)
+
+
+def _refusing(library: Any, *names: str) -> Iterator[Entry]:
+    for name in names:
+        if hasattr(library, name):
+            yield Served(getattr(library, name), "__init__", refusing(name))
+
+
+def _refused(sim: Host, options: Mapping[str, Any]) -> NoReturn:
+    refuse(sim, "makes a ShareConsumer, which is not simulated", "test it in live mode")

@@ -28,9 +28,11 @@ class Post(Protocol):
         payload: Mapping[str, Any] | None = None,
         process: Incarnation | None = None,
         cause: int = 0,
+        also: Sequence[str] = (),
     ) -> None:
         """Take a message of ``sender``, to be delivered in ``delay_us``. ``process`` is the one that publishes it, if
-        one does; ``cause`` is the number of the request in which a participant does. Raises ProcessCrashed."""
+        one does; ``cause`` is the number of the request in which a participant does. It goes to the topics of ``also``
+        at the same moment. Raises ProcessCrashed."""
 
     def handled(self, letter: Any, process: Incarnation) -> None:
         """The handler of a message has returned: it is acknowledged. Raises ProcessCrashed."""

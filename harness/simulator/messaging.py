@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, Final, NamedTuple, NoReturn
 
@@ -74,24 +74,32 @@ def process_of(sim: Host) -> Incarnation:
 
 
 def publish(sim: Host, topic: str, key: bytes | None, value: bytes | None, headers: Mapping[str, Any]) -> None:
-    """Send a message. A topic that is not declared is one of others: to send there is one durable write."""
-    process, known = process_of(sim), sim.setup.known
+    """Send a message, which is a value, a key and headers, to a topic."""
     texts = [each for each in (value, key) if each is not None]
+    payload = {**as_text("value", value), **as_text("key", key), **({"headers": dict(headers)} if headers else {})}
+    send(sim, topic, (topic,), texts, payload, lane=key.decode("utf-8", "replace") if key is not None else "")
+
+
+def send(
+    sim: Host, to: str, topics: Sequence[str], texts: Sequence[bytes], payload: Mapping[str, Any], lane: str = ""
+) -> None:
+    """Send a message to all of some topics at once. It is about the order that the ``texts`` name. Where none of the
+    topics is declared, it is for others: to send it is one durable write."""
+    process, known = process_of(sim), sim.setup.known
     saga = named(texts, known) or process.current_saga()
-    if topic not in sim.setup.adapter.topics or sim.broker is None:
-        what = f"send {topic}"
+    ours = [topic for topic in topics if topic in sim.setup.adapter.topics]
+    if not ours or sim.broker is None:
+        what = f"send {to}"
         durable_write(sim, process, saga, what, (Write(saga, "", what),), lambda _: None)
         return
     if saga not in known:
-        refuse(
-            sim, f"sends a message to {topic!r} that names no order", "write the order's id into its value or its key"
-        )
-    payload = {**_text("value", value), **_text("key", key), **({"headers": dict(headers)} if headers else {})}
-    lane = key.decode("utf-8", "replace") if key is not None else ""
-    sim.broker.publish(process.label, topic, saga=saga, key=lane, payload=payload, process=process)
+        refuse(sim, f"sends a message to {to!r} that names no order", "write the order's id into its value or its key")
+    first, *also = ours
+    sim.broker.publish(process.label, first, saga=saga, key=lane, payload=payload, process=process, also=also)
 
 
-def _text(name: str, value: bytes | None) -> dict[str, str]:
+def as_text(name: str, value: bytes | None) -> dict[str, str]:
+    """The field of a payload for text or data, which `sent` reads."""
     if value is None:
         return {}
     try:

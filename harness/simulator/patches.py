@@ -17,7 +17,7 @@ from typing import Any, Final, TypeVar
 
 from greenlet import getcurrent
 
-from . import confluent, kafka
+from . import confluent, kafka, rabbit
 from .absent import ABSENT
 from .chance import CHANCE
 from .clocks import CLOCKS
@@ -45,8 +45,11 @@ _LOCKS: Final = Replacements(LOCKS)
 
 
 _CLIENTS: Final[dict[str, Callable[[], Iterable[Entry]]]] = {
+    "aio_pika": rabbit.iterators,
     "aiokafka": lambda: entries(kafka.faked()),
+    "aiormq": rabbit.entries,
     "confluent_kafka": confluent.entries,
+    "confluent_kafka.aio": confluent.entries_for_asyncio,
 }
 """What of a client of a broker is simulated by its calls, by the library."""
 

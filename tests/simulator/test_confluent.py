@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import confluent_kafka
+import confluent_kafka.aio
 import pytest
 import redis
 
@@ -139,8 +140,19 @@ def test_runs_repeat() -> None:
         (lambda consumer: consumer.subscribe(["others"]), "reads 'others', which is no topic"),
         (lambda consumer: confluent_kafka.SerializingProducer(BROKER), "calls SerializingProducer, which"),
         (lambda consumer: confluent_kafka.Producer({"transactional.id": "a"}), "makes a Producer with a transactional"),
+        (lambda consumer: confluent_kafka.ShareConsumer({"group.id": "a"}), "makes a ShareConsumer, which"),
     ],
 )
 def test_what_is_not_simulated_is_refused_by_its_name(call: Callable[[Any], Any], told: str) -> None:
     with pytest.raises(UsageError, match=rf"test_confluent.py:\d+ .*{told}"):
         consumed(lambda consumer, message: call(consumer))
+
+
+@pytest.mark.parametrize("name", ["AIOProducer", "AIOConsumer"])
+def test_its_classes_for_asyncio_are_refused(name: str) -> None:
+    async def handler(order: str) -> int:
+        getattr(confluent_kafka.aio, name)({"bootstrap.servers": "kafka"})
+        return 200
+
+    with pytest.raises(UsageError, match=rf"test_confluent.py:\d+ .*{name}, which is not simulated"):
+        trial(declared(handler))
