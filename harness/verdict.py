@@ -116,7 +116,8 @@ class Explanation:
     consistent ("" where none was found), ``passing_plan`` is its plan and ``passing_history`` what happened in
     it; ``parting`` says at which event the two part, ``shared`` counts the events before it. ``states`` compares
     net effects, a column for each of ``steps``. ``cause`` and ``repair`` are for people. ``code`` is the line that
-    sent the request in question ("" where there is none, or it is not known), ``source`` shows it.
+    sent the request in question ("" where there is none, or it is not known), ``source`` shows it. ``lines`` show, by
+    the positions of events, where the code under test brought them about.
     """
 
     removed: tuple[Removed, ...] = ()
@@ -131,6 +132,7 @@ class Explanation:
     repair: str = ""
     code: str = ""
     source: Source | None = None
+    lines: tuple[tuple[int, Source], ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -105,7 +105,7 @@ class _Column:
 
 def page(lanes: Sequence[Lane], schedules: Sequence[Schedule]) -> Page:
     """The lanes' places, the same for all of ``schedules``."""
-    times = max((width(_ms(stop.t_us)) for found in schedules for stop in found.stops), default=3)
+    times = max((width(time_at(stop.t_us)) for found in schedules for stop in found.stops), default=3)
     first = times * 6 + 14.0
     processes = [lane for lane in lanes if lane.kind == "process"]
     others = [lane for lane in lanes if lane.kind != "process"]
@@ -161,7 +161,7 @@ def _svg(column: _Column, id: str, title: str, parting: float | None, shared: in
     parts += [_arrow(arrow, column) for arrow in schedule.arrows]
     told = ""
     for placed in column.placed:
-        time = _ms(placed.stop.t_us)
+        time = time_at(placed.stop.t_us)
         parts.append(_stop(placed, page, "" if time == told or placed.stop.kind == "elided" else time))
         told = time
     return Markup(
@@ -181,9 +181,8 @@ def _svg(column: _Column, id: str, title: str, parting: float | None, shared: in
 
 def _heading(lane: Lane, number: int, x: float) -> Markup:
     """Headings stand in the middle of their lanes, in two rows by turns."""
-    anchor = Markup(' text-anchor="middle"') if number else Markup("")
-    return Markup('<text class="h" x="{}" y="{}"{}>{}</text>').format(
-        _n(x if number else 0), 11 if number % 2 == 0 else 24, anchor, lane.label
+    return Markup('<text class="{}" x="{}" y="{}">{}</text>').format(
+        "h c" if number else "h", _n(x if number else 0), 11 if number % 2 == 0 else 24, lane.label
     )
 
 
@@ -220,8 +219,7 @@ def _wait(wait: tuple[float, str], page: Page) -> Markup:
 
 def _parting(y: float, page: Page, shared: int) -> Markup:
     drawn = Markup(
-        '<g class="part" data-shared="{}"><path d="M0 {}H{}"/>'
-        '<text x="{}" y="{}" text-anchor="end">here they part</text></g>'
+        '<g class="part" data-shared="{}"><path d="M0 {}H{}"/><text class="e" x="{}" y="{}">here they part</text></g>'
     )
     return drawn.format(shared, _n(y), _n(page.wide), _n(page.wide - _MARGIN), _n(y + 12))
 
@@ -275,14 +273,12 @@ def _stop(placed: _Placed, page: Page, time: str) -> Markup:
     parts = []
     if time:
         y = min((baseline for _, _, baseline in placed.words), default=placed.into + 3)
-        parts.append(
-            Markup('<text class="t" x="{}" y="{}" text-anchor="end">{}</text>').format(_n(page.first - 7), _n(y), time)
-        )
+        parts.append(Markup('<text class="t e" x="{}" y="{}">{}</text>').format(_n(page.first - 7), _n(y), time))
     at = x - _MARGIN if placed.left else x + _MARGIN
-    anchor = Markup(' text-anchor="end"') if placed.left else Markup("")
     for text, style, y in placed.words:
-        kind = Markup(' class="{}"').format(style) if style else Markup("")
-        parts.append(Markup('<text x="{}" y="{}"{}{}>{}</text>').format(_n(at), _n(y), anchor, kind, text))
+        names = " ".join(filter(None, (style, "e" if placed.left else "")))
+        kind = Markup(' class="{}"').format(names) if names else Markup("")
+        parts.append(Markup('<text x="{}" y="{}"{}>{}</text>').format(_n(at), _n(y), kind, text))
     if stop.kind in _HANDLING:
         parts.append(Markup('<path class="busy" d="M{} {}V{}"/>').format(_n(x), _n(placed.into), _n(placed.out)))
     drawn = Markup('<g class="stop {}" data-at="{}">{}</g>')
@@ -311,17 +307,18 @@ def _words(stop: Stop, page: Page, y: float) -> tuple[tuple[tuple[str, str, floa
 
 def _span(us: int) -> str:
     """``995 ms``, ``12.5 s``."""
-    return f"{us / 1_000_000:.1f}".removesuffix(".0") + " s" if us >= 10_000_000 else _ms(us)
+    return f"{us / 1_000_000:.1f}".removesuffix(".0") + " s" if us >= 10_000_000 else time_at(us)
 
 
-def _ms(us: int) -> str:
+def time_at(us: int) -> str:
+    """``1004.6 ms``."""
     return f"{us / 1000:.1f}".removesuffix(".0") + " ms"
 
 
 def time_of(line: Line) -> str:
-    """``1004.6 ms``."""
-    return _ms(line.t_us)
+    """When a line begins, as ``1004.6 ms``."""
+    return time_at(line.t_us)
 
 
 def _n(number: float) -> str:
-    return f"{number:.1f}".removesuffix(".0")
+    return f"{number:.0f}"

@@ -1,14 +1,17 @@
 """The report as one HTML file: whole without JavaScript, without a request, in the reader's colour scheme.
 
 The templates escape whatever they are given; what is put in as markup was made by `Markup.format`,
-which escapes too. The page forbids scripts and loads, should something slip through all the same.
+which escapes too. One script, which steps through events and filters findings, is named by its hash; the page forbids
+every other one, and every load, should something slip through all the same.
 """
 
 from __future__ import annotations
 
+import base64
 import functools
+import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
@@ -21,14 +24,15 @@ from . import comparison, covered, facts, reasons
 from .clean import clean, plural
 from .diagram import Diagram, diagram
 from .heatmap import LEGEND, heatmaps, never_tried, otherwise_untested, untried_kinds
+from .moments import Code, Moment, code_of, moments
 from .pictures import curve, graph
 from .schedule import lanes, schedule
-from .spacetime import page, pictures, time_of
+from .spacetime import page, pictures, time_at, time_of
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-CARDS_BYTES: Final = 210_000
+CARDS_BYTES: Final = 225_000
 """What the findings that are shown whole may take together; the others get a line each."""
 
 INDEXED: Final = 5
@@ -43,12 +47,17 @@ _PASSING_LINES: Final = 20
 @dataclass(frozen=True, kw_only=True)
 class Picture:
     """A schedule with its caption, as a picture that is ``wide`` pixels wide at least, and as rows of (time,
-    orchestrator, where, what, marks)."""
+    orchestrator, where, what, marks) from the event after the first ``after`` on. Where it fails, ``moments`` are its
+    events one by one, but for those that are ``left_out``, and ``codes`` the lines of code behind them."""
 
     caption: str
     svg: Markup
     wide: int
     rows: tuple[tuple[str, str, str, str, str], ...]
+    after: int
+    moments: tuple[Moment, ...] = ()
+    codes: tuple[Code, ...] = ()
+    left_out: int = 0
 
 
 def render(report: Report) -> str:
@@ -57,6 +66,7 @@ def render(report: Report) -> str:
     points = report.discovery
     return filled(
         "report.html.j2",
+        **viewer(),
         report=report,
         facts=facts,
         covered=covered,
@@ -137,6 +147,7 @@ def render_comparison(reports: Sequence[Report]) -> str:
         shown.append((report, cards))
     return filled(
         "comparison.html.j2",
+        **viewer(),
         title="Comparison",
         shown=shown,
         facts=facts,
@@ -188,7 +199,9 @@ def _card(report: Report, finding: Finding, id: str, *, anchor: str = "", opened
         sentence=clean(violation.sentence, facts.SENTENCE_COLUMNS),
         shrunk=facts.shrunk(finding),
         said=[(label, [words for _, words in lines]) for label, lines in groupby(said, key=itemgetter(0))],
+        invariant=clean(violation.invariant, 12),
         pictures=_pictures(finding, id, name),
+        time=time_at,
         source="\n".join(reasons.source(explanation)),
         states=reasons.states(explanation) if explanation is not None else None,
         again=facts.replay(finding),
@@ -212,13 +225,18 @@ def _pictures(finding: Finding, id: str, name: str) -> list[Picture]:
     shared = explanation.shared if explanation is not None else 0
     where = page(among, schedules)
     drawn = pictures(where, schedules, titles, shared=shared)
-    return [
-        Picture(caption=caption, svg=svg, wide=round(where.wide), rows=_rows(content))
+    fails, *passes = [
+        Picture(caption=caption, svg=svg, wide=round(where.wide), rows=_rows(content, after=shared), after=shared)
         for caption, svg, content in zip(captions, drawn, contents, strict=True)
     ]
+    acted = explanation.lines if explanation is not None else ()
+    events = tuple(moments(finding.history, contents[0].lines, acted))
+    left_out = len(finding.history.rows) - len(events)
+    return [replace(fails, moments=events, codes=tuple(code_of(acted)), left_out=left_out), *passes]
 
 
-def _rows(content: Diagram) -> tuple[tuple[str, str, str, str, str], ...]:
+def _rows(content: Diagram, *, after: int) -> tuple[tuple[str, str, str, str, str], ...]:
+    """The lines of a picture as a table, without those of the first ``after`` events."""
     return tuple(
         (
             "" if line.kind == "elided" else time_of(line),
@@ -228,6 +246,7 @@ def _rows(content: Diagram) -> tuple[tuple[str, str, str, str, str], ...]:
             ", ".join(clean(f"fault: {mark.text}" if mark.kind == "fault" else mark.text, 40) for mark in line.marks),
         )
         for line in content.lines
+        if max(line.rows) >= after
     )
 
 
@@ -288,4 +307,12 @@ def _environment() -> Environment:
 
 def filled(template: str, **values: Any) -> str:
     """One of the templates with its values, which it escapes."""
-    return _environment().get_template(template).render(values)
+    return _environment().get_template(template).render({"script": "", **values})
+
+
+@functools.cache
+def viewer() -> dict[str, Markup | str]:
+    """The script of a page with findings, and its hash, by which the page allows it."""
+    text = (Path(__file__).parent / "templates" / "viewer.js").read_text(encoding="utf-8")
+    digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+    return {"script": Markup(text), "script_hash": digest}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..trace import Run
-from .noting import caller_of, noted_caller
+from .noting import caller_of, callers_of, noted_caller
 from .observer import Observed, Observer, observe
 from .prefix import Prefix, Strayed, prefixes
 from .registers import Register
@@ -22,6 +22,7 @@ __all__ = [
     "Simulation",
     "Strayed",
     "caller_of",
+    "callers_of",
     "noted_caller",
     "observe",
     "prefixes",

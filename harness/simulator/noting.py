@@ -1,12 +1,13 @@
-"""Which line of the code under test recorded an event."""
+"""Which lines of the code under test recorded events."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
 from ..faults import Plan
 from ..frames import Caller
-from ..history import Row
+from ..history import KIND, LOG, PUBLISH, SEND, Row
 from .setup import Setup
 from .simulation import Simulation, begun
 from .whose import calling
@@ -19,6 +20,26 @@ def caller_of(setup: Setup, plan: Plan, position: int) -> Caller:
     sim.complete()
     sim.dissolve()
     return noted()
+
+
+def callers_of(setup: Setup, plan: Plan) -> dict[int, Caller]:
+    """Run the plan and say where the code under test sent each request and message and asked for each durable write, by
+    the positions of these rows."""
+    sim = begun(setup, plan)
+    found: dict[int, Caller] = {}
+
+    def record(row: Row) -> None:
+        if row[KIND] in _ACTS:
+            found[len(sim.trace.rows)] = calling(sim)
+        sim.trace.rows.append(row)
+
+    sim.trace.record = record
+    sim.complete()
+    sim.dissolve()
+    return found
+
+
+_ACTS: Final = frozenset({SEND, LOG, PUBLISH})
 
 
 def noted_caller(sim: Simulation, position: int) -> Callable[[], Caller]:

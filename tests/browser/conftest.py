@@ -63,17 +63,20 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture
 def open_page(browser: Any, tmp_path: Path) -> Iterator[Open]:
-    """Write a page to a file and open it: ``open_page(text, width=390, scheme="dark", scripts=False)``."""
+    """Write a page to a file and open it: ``open_page(text, width=390, scheme="dark", scripts=False)``. With ``policy``
+    what the page forbids is forbidden."""
     contexts: list[Any] = []
 
-    def open_page(text: str, *, width: int = 1280, scheme: str = "light", scripts: bool = True) -> Opened:
+    def open_page(
+        text: str, *, width: int = 1280, scheme: str = "light", scripts: bool = True, policy: bool = False
+    ) -> Opened:
         file = tmp_path / f"page-{len(contexts)}.html"
         file.write_text(text, encoding="utf-8")
         context = browser.new_context(
             viewport={"width": width, "height": 900},
             color_scheme=scheme,
             java_script_enabled=scripts,
-            bypass_csp=scripts,  # so that the checker can be put into the page
+            bypass_csp=scripts and not policy,  # so that the checker can be put into the page
         )
         contexts.append(context)
         opened = Opened(page=context.new_page())

@@ -127,10 +127,12 @@ def test_it_reads_with_scripts_off(open_page: Any, pages: Pages) -> None:
     page = open_page(pages["violated"], scripts=False).page
     assert "VIOLATED" in page.locator("h1").inner_text()
     assert page.locator("article.card svg").first.is_visible()
+    assert page.locator(".steps").count() == 0 and not page.locator("#filter").is_visible()
     first = page.locator("figure details").first
     assert not first.locator("table").is_visible()
     first.locator("summary").click()
-    assert first.locator("table").is_visible()
+    assert "payment.charge is sent" in first.locator("table").inner_text()
+    assert "> 81 |" in first.locator(".code").inner_text()
 
 
 def test_the_verdict_is_on_the_first_screen(open_page: Any, pages: Pages) -> None:
@@ -155,6 +157,61 @@ def test_each_link_of_the_index_opens_its_finding(open_page: Any, pages: Pages, 
     assert finding.locator("svg").first.is_visible()
 
 
+def test_keys_step_through_the_events(open_page: Any, pages: Pages) -> None:
+    opened = open_page(pages["violated"], policy=True)
+    card = opened.page.locator("article.card").first
+    panel, rows = card.locator(".steps"), card.locator(".events tbody tr")
+    panel.focus()
+    panel.press("ArrowRight")
+    assert f"Event 1 of {rows.count()}" in panel.inner_text()
+    sends = [row for row in range(rows.count()) if "is sent" in (rows.nth(row).text_content() or "")]
+    for _ in range(sends[-1]):
+        panel.press("ArrowDown")
+    said = panel.inner_text()
+    assert f"Event {sends[-1] + 1} of" in said
+    assert "payment.charge is sent" in said and "attempt 1; payload amount=100" in said
+    assert "saga-1: asked for" in said and "inventory: in effect" in said and "9 of 10 left" in said
+    assert "> 81 |" in said, "the line that acted, among those around it"
+    assert "charge" in (card.locator("svg .stop.on").text_content() or "")
+    panel.press("ArrowLeft")
+    panel.press("End")
+    assert f"Event {rows.count()} of {rows.count()}" in panel.inner_text()
+    panel.press("Home")
+    assert "Event 1 of" in panel.inner_text()
+    assert opened.console == []
+
+
+def test_buttons_and_clicks_in_the_picture_step_as_well(open_page: Any, pages: Pages) -> None:
+    card = open_page(pages["violated"], policy=True).page.locator("article.card").first
+    panel = card.locator(".steps")
+    panel.get_by_role("button", name="Next event").click()
+    panel.get_by_role("button", name="Next event").click()
+    assert "Event 2 of" in panel.inner_text()
+    card.locator("svg.st").first.locator(".stop.deliver text").last.click()
+    assert "reaches payment" in panel.inner_text()
+    panel.press("ArrowRight")  # the click gave it the focus
+    assert "payment applies" in panel.inner_text()
+
+
+def test_findings_are_filtered_by_words_and_by_invariant(open_page: Any, pages: Pages) -> None:
+    page = open_page(pages["violated"], policy=True).page
+    cards, search = page.locator("article.card"), page.get_by_label("Search the findings")
+    all_of_them = cards.count()
+
+    def shown() -> int:
+        return sum(cards.nth(number).is_visible() for number in range(all_of_them))
+
+    assert shown() == all_of_them > 3
+    search.fill(str(cards.nth(1).get_attribute("data-id")))
+    assert shown() == 1 and cards.nth(1).is_visible()
+    assert page.locator("#filter output").inner_text().startswith("1 of ")
+    search.fill("")
+    page.locator("#filter select").select_option("I1")
+    assert 1 < shown() < all_of_them
+    page.locator(".index a").last.click()  # of another invariant: it is shown all the same
+    assert shown() == all_of_them
+
+
 def test_hostile_names_start_nothing(open_page: Any, reports: Sequence[Report]) -> None:
     name = '"><script>document.title="taken"</script><img src=x onerror=alert(1)><style>*{display:none}</style>'
     finding = reports[0].findings[0]
@@ -163,9 +220,10 @@ def test_hostile_names_start_nothing(open_page: Any, reports: Sequence[Report]) 
         reports[0], adapter=name, command=name, findings=(replace(finding, id=name, violation=violation),)
     )
     opened = open_page(REPORTS["html"].render(hostile))
+    opened.page.locator(".steps").press("End")
     assert (opened.console, opened.requests) == ([], [])
     assert opened.page.title().startswith("checkout on")
-    assert opened.page.locator("script, img").count() == 0
+    assert (opened.page.locator("script").count(), opened.page.locator("img").count()) == (1, 0)
     assert opened.page.locator("h1").is_visible()
 
 
@@ -192,6 +250,8 @@ def test_every_part_of_the_report_is_there_and_can_be_reached(open_page: Any, pa
 def test_it_is_accessible(open_page: Any, pages: Pages, axe: str, name: str, scheme: str) -> None:
     page = open_page(pages[name], scheme=scheme).page
     page.evaluate("document.querySelectorAll('details').forEach(details => details.open = true)")
+    for panel in page.locator(".steps").all()[:3]:
+        panel.press("End")
     page.evaluate(axe)
     result = page.evaluate("axe.run()")
     assert [(broken["id"], broken["nodes"][0]["html"]) for broken in result["violations"]] == []

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from sagafuzz import Fault, Plan, Site
+from sagafuzz.event_words import event_in_words
 from sagafuzz.exploration.campaign import Campaign
 from sagafuzz.exploration.causes import culprits_of
 from sagafuzz.exploration.driver import perform
-from sagafuzz.exploration.explain import event_in_words, explain, explain_program
+from sagafuzz.exploration.explain import explain, explain_program
 from sagafuzz.exploration.judge import violates
 from sagafuzz.exploration.quiet import quiet
 from sagafuzz.exploration.settings import Settings
@@ -149,6 +150,19 @@ def test_a_slow_answer_is_taken_for_a_fault_of_a_program() -> None:
     said = explain_program(SETUP, actions, shown, violation, history)
     assert said.passing == "without 'advance 1000 ms'"
     assert said.cause.startswith("a slow answer brings it out")
+
+
+def test_each_request_has_the_lines_of_code_that_sent_it() -> None:
+    plan = Plan(faults=(Fault(kind="duplicate", site=Site("saga-1", "payment", "F", "send", 1)),))
+    shown = violates(SETUP, plan, ("I1", "duplicate effect", "payment", "F"))
+    assert shown is not None
+    violation, history = shown
+    said = explain(SETUP, plan, violation, history)
+    sent = [position for position, row in enumerate(history.rows) if row[1] == "SEND"]
+    assert [position for position, _ in said.lines] == sent
+    for _, source in said.lines:
+        assert (source.file, len(source.lines)) == ("sagafuzz/adapters/seed.py", 3)
+        assert "self.world.call(" in source.lines[source.line - source.first]
 
 
 def test_every_kind_of_event_has_words() -> None:

@@ -20,6 +20,7 @@ from sagafuzz.history import Fired
 from sagafuzz.loading import load
 from sagafuzz.reports import REPORTS, SCHEDULES
 from sagafuzz.reports.diagram import diagram, to_text
+from sagafuzz.reports.strikes import struck_rows
 from sagafuzz.saga import MESSAGE
 from sagafuzz.simulator import Setup
 
@@ -154,9 +155,8 @@ def test_it_stands_on_the_line_that_was_struck(name: str, make: SimpleNamespace)
     mark = f"⚡ fault: {name}"  # a long name goes on in the next line
     at = next(n for n, text in enumerate(drawn) if text.startswith("⚡ fault:") and mark.startswith(text.strip()))
     assert right(" ".join(drawn[max(at - 5, 0) : at])), drawn
-    cells = [re.findall(r"<td>(.*?)</td>", row) for row in re.findall(r"<tr>(.*?)</tr>", page)]
-    (marked,) = [cell for cell in cells if len(cell) == 5 and f"fault: {name}" in cell[4]]
-    assert right(html.unescape(marked[1]))
+    events = re.findall(r'<tr data-row="(\d+)"[^>]*>(.*?)</tr>', page)
+    assert [int(row) for row, cells in events if f"<b>⚡ {name}</b>" in cells] == [struck_rows(history)[-1]]
     sequence = unescaped(SCHEDULES["mermaid"].render(history)).splitlines()
     at = next(number for number, line in enumerate(sequence) if f"⚡ fault {name}" in line)
     assert right("\n".join(sequence[at - 2 : at])), sequence
