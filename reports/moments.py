@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from .. import history as h
 from ..event_words import event_in_words
@@ -138,7 +138,7 @@ class _State:
             key = (event.saga, event.step)
             self._effects[key] = self._effects.get(key, 0) + (-1 if event.direction == COMPENSATION else 1)
             yield f"{event.saga} {event.step}" if self._history.several else event.step, _net(self._effects[key])
-        balance = event.get("balance") or ()
+        balance: tuple[Any, ...] = event.get("balance") or ()
         if len(balance) == 6:
             _, subject, left, _, _, initial = balance
             yield f"{event.process}'s ledger, {subject}", f"{_number(left)} of {_number(initial)} left"
@@ -154,7 +154,7 @@ def _number(value: object) -> str:
     return f"{value:,}" if isinstance(value, (int, float)) else str(value)
 
 
-_SAGA: Final = {
+_SAGA: Final[dict[str, Callable[[Event], str]]] = {
     h.SUBMIT: lambda event: "asked for",
     h.LOGACK: lambda event: f'recorded "{written(event)}"',
     h.LOGLOST: lambda event: f'lost "{written(event)}"',
@@ -164,7 +164,7 @@ _SAGA: Final = {
     h.CANCEL: lambda event: "to be cancelled",
 }
 
-_PROCESS: Final = {
+_PROCESS: Final[dict[str, Callable[[Event], str]]] = {
     h.BOOT: lambda event: "runs",
     h.CRASH: lambda event: "dead",
     h.PAUSE: lambda event: "stands still",
