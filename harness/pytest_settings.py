@@ -36,8 +36,8 @@ _FILES: Final[Mapping[str, Callable[[str], Any]]] = {
 
 
 def folders(name: str, folder: Path) -> list[Path]:
-    """The folders of that setting (``pythonpath``, ``testpaths``), as the nearest file from ``folder`` upwards that speaks
-    to pytest says; none where there is no such file, or it cannot be read."""
+    """The folders of that setting (``pythonpath``, ``testpaths``), as the nearest file from ``folder`` upwards that
+    speaks to pytest says; none where there is no such file, or it cannot be read."""
     for above in (folder, *folder.parents):
         for file, read in _FILES.items():
             settings = None

@@ -15,8 +15,8 @@ from .inside import enter
 from .locks import threaded
 from .replacing import Served
 
-ONCE_THERE: Final[dict[str, Callable[[], object]]] = {}
-"""What is to be called when a library has been imported, by its name."""
+ONCE_THERE: Final[list[Callable[[], object]]] = []
+"""What is to be called when some libraries have been imported."""
 
 
 def _find_and_load(sim: Host, original: Callable[..., Any], name: str, *args: Any) -> Any:
@@ -29,8 +29,8 @@ def _find_and_load(sim: Host, original: Callable[..., Any], name: str, *args: An
     running = enter(None)
     try:
         found = original(name, *args)
-        if name in ONCE_THERE:
-            ONCE_THERE[name]()
+        for call in ONCE_THERE:
+            call()
         return found
     except ModuleNotFoundError as error:
         if error.name == name and "." not in name:

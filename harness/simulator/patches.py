@@ -57,13 +57,14 @@ _replaced: Final = set[str]()
 
 
 def _replace_clients() -> None:
-    """Put in place what stands in for the calls of those that are imported; for the others when they will be."""
+    """Put in place what stands in for the calls of those that are imported."""
     for library, stand_ins in _CLIENTS.items():
         if library in sys.modules and library not in _replaced:
             _replaced.add(library)
             Replacements(stand_ins()).put()
-        else:
-            ONCE_THERE[library] = _replace_clients
+
+
+ONCE_THERE.append(_replace_clients)
 
 
 class virtual:  # noqa: N801, it is used as a function; one with a generator costs each run ten calls
