@@ -86,7 +86,7 @@ def service(
         made = cast("_C", type(cls.__name__, (cls,) if issubclass(cls, serves) else (cls, serves), body))
         made.__qualname__ = cls.__qualname__
         barred = (*CANNOT_SUFFER, *cannot_suffer)
-        if told.apps:  # what they do meanwhile differs from crash to crash
+        if told.apps or declared.get("topics"):  # what they do meanwhile, and what comes, differs from crash to crash
             declared.setdefault("durable_recovery", False)
         wrapped = adapter(saga=saga, operations=listed, cannot_suffer=barred, **declared)(made)
         found: Adapter = getattr(wrapped, ADAPTER_ATTRIBUTE)

@@ -68,14 +68,17 @@ def explain(setup: Setup, plan: Plan, violation: Violation, history: History) ->
 
 
 def _caller_at(acted: Mapping[int, Caller], violation: Violation, history: History) -> Caller:
-    """The lines of the code under test behind what the violation is about: that wrote the record that it is judged at,
-    that sent the last request of its step by then, or the last request at all where the code goes round."""
+    """The lines of the code under test behind what the violation is about: that wrote the record or acknowledged the
+    message that it is judged at, that sent the last request of its step by then, or the last request at all where the
+    code goes round."""
     rows = history.rows
     position = violation.position if 0 <= violation.position < len(rows) else len(rows) - 1
     call = (violation.saga, violation.step, violation.direction or FORWARD)
     if rows and rows[position][h.KIND] == h.LOGACK and not violation.direction:
         write = _write(rows[position])
         found = [at for at, row in enumerate(rows[:position]) if row[h.KIND] == h.LOG and _write(row) == write]
+    elif rows and rows[position][h.KIND] == h.HANDLED:
+        found = [position]
     else:
         goes_round = violation.anomaly == LIVELOCK
         sent = [at for at, row in enumerate(rows[: position + 1]) if row[h.KIND] == h.SEND]

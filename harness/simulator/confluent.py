@@ -12,7 +12,7 @@ from ..inbox import Delivery
 from .clocks import wall_s
 from .host import Host
 from .inside import simulation
-from .messaging import SETTLED_S, Inside, inbox_of, next_for_thread, publish, refuse, refusing, sent
+from .messaging import SETTLED_S, Inside, acknowledge, inbox_of, next_for_thread, publish, refuse, refusing, sent
 from .replacing import Entry, Instead, Served
 
 _STATE: Final = "_sagafuzz"
@@ -178,7 +178,7 @@ def _acknowledge(sim: Host, state: _Consumer, before: Mapping[str, int] | None) 
     ]
     for entry in done:
         state.open.remove(entry)
-        entry[1].acknowledge()
+        acknowledge(sim, entry[1])
     if done:
         sim.kernel.sleep(sim.task(), round(SETTLED_S * 1e6))
 

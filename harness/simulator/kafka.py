@@ -10,7 +10,7 @@ from typing import Any, Final
 from ..inbox import Delivery
 from .clocks import wall_s
 from .host import Host
-from .messaging import SETTLED_S, Faked, inbox_of, next_of, publish, refuse, sent
+from .messaging import SETTLED_S, Faked, acknowledge, inbox_of, next_of, publish, refuse, sent
 
 _Original = Callable[..., Any]
 _STATE: Final = "_sagafuzz"
@@ -142,7 +142,7 @@ async def _take(sim: Host, of: Any, seconds: float | None) -> Any:
     offset = _offset(sim, delivery)
     state.open.append((offset, delivery))
     if state.commits_itself:  # it may be at any moment, and is at the first
-        await _acknowledge(state)
+        await _acknowledge(sim, state)
     payload = delivery.message.payload
     key, value = sent(payload, "key"), sent(payload, "value")
     return import_module("aiokafka.structs").ConsumerRecord(
@@ -183,10 +183,10 @@ async def _getmany(
 
 
 async def _commit(sim: Host, original: _Original, of: Any, offsets: Any = None) -> None:
-    await _acknowledge(_state(of), offsets)
+    await _acknowledge(sim, _state(of), offsets)
 
 
-async def _acknowledge(state: _Consumer, offsets: Any = None) -> None:
+async def _acknowledge(sim: Host, state: _Consumer, offsets: Any = None) -> None:
     """Acknowledge what was given out: all of it, or what lies before some offsets."""
     before = None if offsets is None else {place.topic: _number(told) for place, told in offsets.items()}
     done = [
@@ -196,7 +196,7 @@ async def _acknowledge(state: _Consumer, offsets: Any = None) -> None:
     ]
     for entry in done:
         state.open.remove(entry)
-        entry[1].acknowledge()
+        acknowledge(sim, entry[1])
     if done:
         await asyncio.sleep(SETTLED_S)
 

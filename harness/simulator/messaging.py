@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any, Final, NamedTuple, NoReturn
 
 from ..errors import UsageError
+from ..frames import Caller
 from ..inbox import Delivery, Inbox
 from ..records import Write
 from .aio import current_saga
@@ -22,7 +23,7 @@ from .redis_names import named
 from .replacing import Served
 from .store import durable_write
 from .threads import works_for
-from .whose import calling
+from .whose import calling, here
 
 SETTLED_S: Final = 0.001
 """So long who acknowledges waits for that to be noted."""
@@ -114,6 +115,21 @@ def sent(payload: Mapping[str, Any], name: str) -> bytes | None:
         return str(payload[name]).encode()
     latin = payload.get(f"{name}_latin1")
     return None if latin is None else str(latin).encode("latin-1")
+
+
+# -- what becomes of it ------------------------------------------------------------------------------
+
+ACKNOWLEDGED: Final = "acknowledged"
+"""Where somebody wants to know it, what is remembered by this name: the line that acknowledged the last message of a
+saga and a topic."""
+
+
+def acknowledge(sim: Host, delivery: Delivery) -> None:
+    """A message is handled."""
+    lines: dict[tuple[str, str], Caller] | None = sim.remembered.get(ACKNOWLEDGED)
+    if lines is not None:
+        lines[delivery.message.saga, delivery.message.topic] = here()
+    delivery.acknowledge()
 
 
 # -- what comes --------------------------------------------------------------------------------------

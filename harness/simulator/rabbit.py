@@ -8,13 +8,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from functools import partial
 from importlib import import_module
 from typing import Any, Final
 
 from ..inbox import Delivery, Inbox
 from .aio import current_saga
 from .host import Host
-from .messaging import SETTLED_S, Inside, as_text, inbox_of, next_of, process_of, refuse, send, sent
+from .messaging import SETTLED_S, Inside, acknowledge, as_text, inbox_of, next_of, process_of, refuse, send, sent
 from .replacing import Served
 
 _Original = Callable[..., Any]
@@ -250,12 +251,12 @@ def _check_open(of: Any) -> None:
 def _consume(sim: Host, of: Any, frame: Any) -> Any:
     state, inbox = _state(of), inbox_of(sim, [frame.queue], "")
     consumer = state.consumers[frame.consumer_tag] = _Consumer(frame.queue, state.prefetch)
-    work = _deliver(of, frame, consumer, inbox)
+    work = _deliver(sim, of, frame, consumer, inbox)
     consumer.task = asyncio.get_running_loop().create_task(work)
     return _spec().Basic.ConsumeOk(consumer_tag=frame.consumer_tag)
 
 
-async def _deliver(of: Any, asked: Any, consumer: _Consumer, inbox: Inbox) -> None:
+async def _deliver(sim: Host, of: Any, asked: Any, consumer: _Consumer, inbox: Inbox) -> None:
     """Give a consumer its messages, as long as it is there."""
     while True:
         await consumer.room.wait()
@@ -263,7 +264,7 @@ async def _deliver(of: Any, asked: Any, consumer: _Consumer, inbox: Inbox) -> No
         assert delivery is not None
         number = _state(of).number(delivery)
         if asked.no_ack:
-            await _end(of, number, Delivery.acknowledge)
+            await _end(of, number, partial(acknowledge, sim))
         else:
             consumer.give(number)
         place = {"exchange": _exchange(delivery), "routing_key": _key(delivery), "redelivered": _again(delivery)}
@@ -283,7 +284,7 @@ async def _get(sim: Host, of: Any, frame: Any) -> Any:
         told = _spec().Basic.GetOk(delivery_tag=number, message_count=_waiting(sim, frame.queue), **place)
         message = _delivered(of, told, delivery)
         if frame.no_ack:
-            await _end(of, number, Delivery.acknowledge)
+            await _end(of, number, partial(acknowledge, sim))
     of.getter.set_result((told, message))
     return told
 
@@ -334,7 +335,7 @@ async def _next(sim: Host, original: _Original, of: Any) -> Any:
 async def _ack(
     sim: Host, original: _Original, of: Any, delivery_tag: int, multiple: bool = False, wait: bool = True
 ) -> None:
-    await _end(of, delivery_tag, Delivery.acknowledge, multiple)
+    await _end(of, delivery_tag, partial(acknowledge, sim), multiple)
 
 
 async def _nack(
@@ -346,7 +347,7 @@ async def _nack(
     requeue: bool = True,
     wait: bool = True,
 ) -> None:
-    await _end(of, delivery_tag, _give_back if requeue else lambda delivery: _discard(sim, delivery), multiple)
+    await _end(of, delivery_tag, _give_back if requeue else partial(_discard, sim), multiple)
 
 
 async def _reject(
@@ -381,7 +382,7 @@ def _discard(sim: Host, delivery: Delivery) -> None:
         for topic in server.route(exchange, key):
             if topic in sim.setup.adapter.topics:
                 sim.broker.publish("rabbitmq", topic, saga=message.saga, payload={**message.payload, **where})
-    delivery.acknowledge()
+    acknowledge(sim, delivery)
 
 
 def _with_death(delivery: Delivery) -> dict[str, Any]:

@@ -11,6 +11,12 @@ from .host import Host
 from .incarnation import Incarnation
 
 
+def here() -> Caller:
+    """Where the user's code does what is being done, if it is on the stack."""
+    frames = list(running(sys._getframe(1)))
+    return caller(frames) if any(is_own(code.co_filename) for code, _ in frames) else Caller()
+
+
 def calling(sim: Host) -> Caller:
     """Where the user's code does what is being done, through awaits and helper threads."""
     frames = list(running(sys._getframe(1)))

@@ -32,6 +32,8 @@ RECIPES = {
     "streams_sales": "streams_adapter.py:Sales",
     "celery_sales": "celery_adapter.py:Sales",
     "sqs_sales": "sqs_adapter.py:Sales",
+    "kafka_sales": "kafka_adapter.py:Sales",
+    "rabbit_sales": "rabbit_adapter.py:Sales",
 }
 """The module of each service, and its adapter."""
 
@@ -43,7 +45,9 @@ OF_ORCHESTRATORS = (
     "lost-ack",
     "reject",
 )
-KINDS = (*OF_ORCHESTRATORS, "participant-crash-before-commit", "participant-crash-after-commit")
+OF_APPS = ("participant-crash-before-commit", "participant-crash-after-commit")
+OF_MESSAGES = ("crash-after-publish", "crash-at-receipt", "lost-message-ack", "message-twice")
+KINDS = (*OF_ORCHESTRATORS, *OF_APPS, *OF_MESSAGES)
 
 SELLS = '                sell(message["Body"])\n'
 DELETES = '                sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])\n'
@@ -65,6 +69,8 @@ BUGS = {
         ),
     ),
     "sqs_sales": ((f"{SELLS}{DELETES}", f"{DELETES}{SELLS}", "I13"),),
+    "kafka_sales": (("enable_auto_commit=False", "enable_auto_commit=True", "I40"),),
+    "rabbit_sales": (("async with message.process(requeue=True):", "await message.ack()\n    if True:", "I40"),),
 }
 """What is written instead of what in a service, and which invariant tells of it."""
 
@@ -103,6 +109,19 @@ def test_a_recipe_is_right_and_short(examples: Path, name: str) -> None:
         assert report.counts.fired == report.counts.run > 10
     _, *lines = (examples / "recipes" / f"{name}.py").read_text(encoding="utf-8").splitlines()
     assert sum(bool(line.strip()) for line in lines) <= 40
+
+
+@pytest.mark.parametrize("name", ["kafka_sales", "rabbit_sales"])
+def test_a_client_of_a_broker_is_simulated_in_the_run_that_imports_it_first(examples: Path, name: str) -> None:
+    words = ["run", RECIPES[name], "--faults", "0", "--random", "0", "--scenario", "succeeds"]
+    done = subprocess.run(
+        [sys.executable, "-m", "sagafuzz", *words],
+        cwd=examples / "recipes",
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "sale on Sales:" in done.stdout, done.stderr
 
 
 @pytest.mark.parametrize(
