@@ -16,7 +16,7 @@ from typing import Any, Final
 from ..frames import may_keep_state
 from ..sql import Effect
 from .retained import Opaque
-from .volatile import PLAIN, Teller, from_library
+from .volatile import PLAIN, Teller, content_of, from_library
 
 MOST: Final = 3_000
 """So many names are followed at most."""
@@ -39,6 +39,8 @@ class _Reach:
         self.roots = [*roots.values()]  # kept, so that their ids stay theirs
         self.names: list[tuple[Mapping[str, Any], str, Any]] = []
         self.classes: list[tuple[type, tuple[int, ...], list[Any]]] = []
+        self.cells: list[tuple[types.CellType, Any]] = []
+        self.defaults: list[tuple[types.FunctionType, tuple[Any, ...]]] = []
         self.moving: list[Any] = []
         self._fixed: list[Any] = []
         self._seen: set[int] = set()
@@ -60,6 +62,12 @@ class _Reach:
         """True if every name still means what it did."""
         for names, name, value in self.names:
             if names.get(name, _GONE) is not value:
+                return False
+        for function, defaults in self.defaults:
+            if function.__defaults__ is not defaults:
+                return False
+        for cell, value in self.cells:
+            if content_of(cell) is not value:
                 return False
         return all(tuple(map(id, vars(kind).values())) == ids for kind, ids, _ in self.classes)
 
@@ -112,6 +120,8 @@ class _Reach:
                     self._value(name, each)
         elif isinstance(value, functools.cached_property):
             self._value(name, value.func)
+        elif _is_fixed(value):
+            self._fixed += (name, value)
         elif not isinstance(value, _DESCRIPTORS):
             self.moving.append(value)
 
@@ -121,9 +131,23 @@ class _Reach:
         if not may_keep_state(code.co_filename) or not self._new(value):
             return
         self._to_do.append((code, value.__globals__))
-        self.moving += [each for each in (value.__closure__, value.__defaults__, value.__kwdefaults__) if each]
-        if value.__dict__:
-            self.moving.append(value.__dict__)
+        for free, cell in zip(code.co_freevars, value.__closure__ or (), strict=True):
+            self._cell(free, cell)
+        if value.__defaults__:
+            self.defaults.append((value, value.__defaults__))
+            for each in value.__defaults__:
+                self._value("default", each)
+        self.moving += [each for each in (value.__kwdefaults__, value.__dict__) if each]
+
+    def _cell(self, name: str, cell: types.CellType) -> None:
+        """What a function found around it when it was made. What is no class and no function may be another with each
+        run: it is told, or each run would be looked through anew."""
+        value = content_of(cell)
+        if isinstance(value, (type, types.FunctionType)):
+            self.cells.append((cell, value))
+            self._value(name, value)
+        else:
+            self.moving.append(cell)
 
     def _follow_class(self, kind: type) -> None:
         for each in kind.__mro__:
@@ -136,6 +160,12 @@ class _Reach:
                 dunder = name[:2] == "__" == name[-2:] and not isinstance(value, types.FunctionType)
                 if not dunder and name not in _UNASKED:
                     self._value(name, value)
+
+
+def _is_fixed(value: Any) -> bool:
+    """True for a plain value, and for a tuple of such."""
+    kind = type(value)
+    return kind in PLAIN or (kind is tuple and all(map(_is_fixed, value)))
 
 
 _UNASKED: Final = frozenset({"_abc_impl", "_member_map_", "_member_names_", "_value2member_map_"})

@@ -27,7 +27,7 @@ import threading
 import types
 import uuid
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 from typing import Any, Final
 
 from ..frames import is_ours, may_keep_state
@@ -51,6 +51,9 @@ PLAIN: Final = frozenset({type(None), bool, int, float, complex, str, bytes})
 
 _HEAP_TYPE: Final = 1 << 9
 """The flag of a class that is written in Python."""
+
+
+_are_plain: Final = PLAIN.issuperset
 
 
 def unknown() -> list[Any]:
@@ -88,9 +91,12 @@ class Teller:
         act(self, value)
         self.deep -= 1
 
-    def tell_all(self, values: Iterable[Any]) -> None:
+    def tell_all(self, values: Collection[Any]) -> None:
         """Write down some values, one after the other."""
         parts, tell = self.parts, self.tell
+        if _are_plain(map(type, values)):
+            parts.append((tuple(values),))  # one in another, since ("@", 5) stands for what was met
+            return
         for value in values:
             if type(value) in PLAIN:
                 parts.append(value)
@@ -180,17 +186,19 @@ def _dict(teller: Teller, value: Any) -> None:
 
 
 def _tuple(teller: Teller, value: Any) -> None:
-    teller.parts += ("(", len(value)) if value is not UNSET else ("unset",)
-    if value is not UNSET:
-        teller.tell_all(value)
+    if value is UNSET:
+        teller.parts.append("unset")
+        return
+    teller.parts.append(len(value))
+    teller.tell_all(value)
 
 
 def _set(teller: Teller, value: Any) -> None:
     if teller.met(value, type(value).__qualname__):
         return
     teller.parts.append(len(value))
-    if PLAIN.issuperset(map(type, value)):
-        teller.parts += sorted(value, key=repr)
+    if _are_plain(map(type, value)):
+        teller.parts.append((tuple(sorted(value, key=repr)),))
     elif len(value) == 1:
         teller.tell_all(value)
     elif all(isinstance(each, asyncio.Task) for each in value):
@@ -223,13 +231,16 @@ def _function(teller: Teller, value: Any) -> None:
 
 
 def _cell(teller: Teller, value: Any) -> None:
-    if teller.met(value, "cell"):
-        return
+    if not teller.met(value, "cell"):
+        teller.tell(content_of(value))
+
+
+def content_of(cell: types.CellType) -> Any:
+    """What a cell holds; `UNSET` where it holds nothing yet."""
     try:
-        content = value.cell_contents
+        return cell.cell_contents
     except ValueError:
-        content = UNSET
-    teller.tell(content)
+        return UNSET
 
 
 def _method(teller: Teller, value: Any) -> None:
@@ -294,7 +305,7 @@ def referents(teller: Teller, value: Any) -> None:
         return
     found = gc.get_referents(value)
     teller.kept.append(found)
-    teller.tell_all(each for each in found if type(each) is not type)
+    teller.tell_all([each for each in found if type(each) is not type])
 
 
 def _frame_of(teller: Teller, value: Any) -> None:

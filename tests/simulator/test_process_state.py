@@ -234,6 +234,38 @@ def a_default_argument(world: World, other: bool) -> None:
     charge(world)
 
 
+def _offers(amount: int = 0) -> int:
+    return amount
+
+
+def other_default_arguments(world: World, other: bool) -> None:
+    _offers.__defaults__ = (int(other),)
+    del other
+    charge(world)
+    _offers()
+
+
+def _counter() -> tuple[Callable[[int], None], Callable[[], int]]:
+    count, seen = 0, [0]
+
+    def put(value: int) -> None:
+        nonlocal count
+        count = value
+        seen[0] = value
+
+    return put, lambda: count + seen[0]
+
+
+_put, _get = _counter()
+
+
+def a_cell_of_a_function_that_is_called_later(world: World, other: bool) -> None:
+    _put(int(other))
+    del other
+    charge(world)
+    _get()
+
+
 @functools.cache
 def _cached(value: int) -> int:
     return value
@@ -299,6 +331,7 @@ DIFFERENT: tuple[Body, ...] = (
     *(how_far_an_inner_loop_has_come, what_waits_for_its_operator, an_error_that_is_handled),
     *(which_copy_of_a_finally_block_runs, something_in_a_global, another_value_of_a_global),
     *(a_global_of_a_function_that_is_called_later, what_a_class_keeps, a_list_of_a_class, a_default_argument),
+    *(other_default_arguments, a_cell_of_a_function_that_is_called_later),
     *(what_a_function_has_cached, a_generator, a_count, an_argument_of_a_partial, a_context_variable),
     what_is_written_in_a_transaction,
 )

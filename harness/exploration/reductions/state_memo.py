@@ -19,6 +19,9 @@ WORTH: Final = 8
 """Of how many runs a state is looked at before judging by the share of known ones, which is to be one in so many
 at least."""
 
+TRIALS_OF_FRAMES: Final = 60
+"""After so many looks at frames, wherever that was, it is judged whether they are worth it at all."""
+
 ANSWERS: Final = 0
 FRAMES: Final = 1
 """The ways in which the processes of a state are told."""
@@ -44,6 +47,7 @@ class StateMemo:
         self._spared = 0
         self._asked: Counter[tuple[tuple[str, int], int]] = Counter()  # by place and way, of what `glance` looked at
         self._found: Counter[tuple[tuple[str, int], int]] = Counter()
+        self._by_frames = (0, 0)  # how many were told by frames, and how many of those were known
 
     def __len__(self) -> int:
         return len(self._known)
@@ -67,7 +71,8 @@ class StateMemo:
         """Is the state known? Only earlier runs count: a state that recurs within one run is a loop."""
         state = State(observer, min(self._remaining, 2))
         due, site = restart_due(observer.sim), len(observer.sim.trace.sites)
-        for keys in (state.by_answers(), state.by_frames()):
+        by_frames = () if self._frames_are_in_vain() else state.by_frames()
+        for keys in (state.by_answers(), by_frames):
             known = self._known.get((keys[-1], due)) if keys else None
             if known is not None and known[0] >= self._remaining:
                 self._spared = known[1]
@@ -129,6 +134,9 @@ class StateMemo:
             return False
         place, seen = self._place, (keys[0], due)
         self._asked[place, way] += 1
+        if way == FRAMES:
+            asked, found = self._by_frames
+            self._by_frames = asked + 1, found + (seen in self._ends)
         if seen in self._ends:
             self._found[place, way] += 1
             self.met = self._ends[seen]
@@ -139,7 +147,13 @@ class StateMemo:
     def _is_in_vain(self, place: tuple[str, int], way: int) -> bool:
         """True if too few of the states are known that are looked at there in that way."""
         asked = self._asked[place, way]
-        return asked >= TRIALS and self._found[place, way] * WORTH < asked
+        few = asked >= TRIALS and self._found[place, way] * WORTH < asked
+        return few or (way == FRAMES and self._frames_are_in_vain())
+
+    def _frames_are_in_vain(self) -> bool:
+        """True if too few states are known by their frames, wherever they are looked at."""
+        asked, found = self._by_frames
+        return asked >= TRIALS_OF_FRAMES and found * WORTH < asked
 
     def end_last(self) -> None:
         """Keep what `glance` saw."""
