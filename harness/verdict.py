@@ -168,7 +168,8 @@ class Finding:
 
 @dataclass(frozen=True, kw_only=True)
 class InvariantResult:
-    """What a campaign says of one invariant; ``checked`` counts the histories that exercised it."""
+    """What a campaign says of one invariant; ``checked`` counts the histories that exercised it. ``rule`` is what it
+    asks, ``harm`` what can happen where it is broken, {what} standing for operations."""
 
     id: str
     name: str
@@ -176,6 +177,8 @@ class InvariantResult:
     checked: int = 0
     violated: int = 0
     note: str = ""
+    rule: str = ""
+    harm: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

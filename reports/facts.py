@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from ..faults import FAULT_KINDS, given_way
+from ..saga import FORWARD
 from ..verdict import (
     CONSISTENT,
     GAVE_UP,
@@ -38,6 +39,7 @@ NAME_COLUMNS: Final = 40
 SENTENCE_COLUMNS: Final = 300
 LIST_COLUMNS: Final = 800
 REASON_COLUMNS: Final = 800
+OPERATIONS_SHOWN: Final = 4
 REASONS_SHOWN: Final = 10
 FILES_SHOWN: Final = 3
 
@@ -140,6 +142,36 @@ def statements(report: Report) -> list[str]:
     elif report.verdict == CONSISTENT and report.complete:
         said.append(exhaustive_claim(report))
     return [*said, *(f"advice: {line}" for line in advice(report))]
+
+
+def harms(report: Report) -> list[str]:
+    """What can happen to the users of a system that is violated, in words: a line for each invariant that findings
+    break, the operations named in which it was seen."""
+    results = {result.id: result for result in report.invariants}
+    asked: dict[str, dict[str, None]] = {}
+    for finding in report.findings:
+        violation, saga = finding.violation, finding.history.known
+        operations = asked.setdefault(violation.invariant, {})
+        if operation := saga.operation(violation.step, violation.direction or FORWARD) if violation.step else "":
+            operations[operation] = None
+    said = []
+    for id, operations in asked.items():
+        result = results.get(id)
+        harm = (
+            result.harm
+            if result is not None and result.harm
+            else f"the rule {result.name if result else id} can be broken"
+        )
+        said.append(clean(harm.replace("{what}", _joined(list(operations)) or "a step"), SENTENCE_COLUMNS))
+    return said
+
+
+def _joined(names: Sequence[str]) -> str:
+    """``a``, ``a and b``, ``a, b and 3 more``."""
+    shown = [clean(name, NAME_COLUMNS) for name in names]
+    if len(shown) > OPERATIONS_SHOWN:
+        shown = [*shown[: OPERATIONS_SHOWN - 1], f"{len(shown) - OPERATIONS_SHOWN + 1} more"]
+    return " and ".join(filter(None, (", ".join(shown[:-1]), *shown[-1:])))
 
 
 def advice(report: Report) -> list[str]:

@@ -10,15 +10,17 @@ from __future__ import annotations
 import base64
 import functools
 import hashlib
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
+from ..faults import FAULT_KINDS
 from ..verdict import HOLDS, NOT_EXERCISED, Finding, Report
 from . import comparison, covered, facts, reasons
 from .clean import clean, plural
@@ -72,6 +74,8 @@ def render(report: Report) -> str:
         covered=covered,
         clean=clean,
         title=facts.headline(report),
+        harms=facts.harms(report),
+        linked=linking(report),
         index=_index(report),
         cards=cards,
         listed=listed[:MAX_LISTED],
@@ -79,7 +83,8 @@ def render(report: Report) -> str:
         numbers=_numbers(report),
         untested=_untested(report),
         missing=otherwise_untested(report),
-        invariants=facts.invariant_table(facts.unexercised_first(report), note_columns=160),
+        invariants=facts.unexercised_first(report).invariants,
+        symbols=facts.SYMBOLS,
         most=MAX_ENTRIES,
         max_rows=MAX_ROWS,
         graph=graph(report.definition) if report.definition is not None else "",
@@ -89,6 +94,22 @@ def render(report: Report) -> str:
         points=points,
         curve=curve(points) if len(points) > 1 else "",
     )
+
+
+def linking(report: Report) -> Callable[[str], Markup]:
+    """What makes of each code of an invariant in a text a link to its row, with the rule that it stands for."""
+    links = {
+        clean(result.id, 12): Markup('<a href="#{0}" title="{1}">{0}</a>').format(
+            clean(result.id, 12), clean(f"{result.name}: {result.rule}" if result.rule else result.name, 300)
+        )
+        for result in report.invariants
+    }
+
+    def linked(text: str) -> Markup:
+        parts = re.split(r"\b([A-Z]\d{1,4})\b", text)
+        return Markup("").join(links.get(part, part) if at % 2 else part for at, part in enumerate(parts))
+
+    return linked
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,7 +160,7 @@ def render_comparison(reports: Sequence[Report]) -> str:
     for number, report in enumerate(reports):
         cards: list[Markup] = []
         for finding in facts.first_of_each(report.findings):
-            card = _card(report, finding, f"s{number}-{len(cards)}", opened=not cards)
+            card = _card(report, finding, f"s{number}-{len(cards)}", opened=not cards, linked=escape)
             left -= len(card.encode())
             if left < 0:
                 break
@@ -166,9 +187,11 @@ def _cards(report: Report) -> tuple[list[Markup], list[Finding]]:
     first = facts.first_of_each(report.findings)
     order = [*first, *(finding for finding in report.findings if finding not in first)]
     cards: list[Markup] = []
+    linked = linking(report)
     left = CARDS_BYTES
     for number, finding in enumerate(order):
-        card = _card(report, finding, f"c{number}", anchor=clean(finding.id, 24), opened=not number)
+        anchor = clean(finding.id, 24)
+        card = _card(report, finding, f"c{number}", anchor=anchor, opened=not number, linked=linked)
         left -= len(card.encode())
         if left < 0:
             return cards, order[number:]
@@ -176,10 +199,16 @@ def _cards(report: Report) -> tuple[list[Markup], list[Finding]]:
     return cards, []
 
 
-def _card(report: Report, finding: Finding, id: str, *, anchor: str = "", opened: bool) -> Markup:
-    """A finding, whole: folded unless ``opened``. ``anchor`` is the name by which a link leads to it, and opens it."""
+def _card(
+    report: Report, finding: Finding, id: str, *, anchor: str = "", opened: bool, linked: Callable[[str], Markup]
+) -> Markup:
+    """A finding, whole: folded unless ``opened``. ``anchor`` is the name by which a link leads to it, and opens it;
+    ``linked`` makes links of codes."""
     violation, explanation = finding.violation, finding.explanation
-    said = [("rules" if finding.plan is None else "faults", line) for line in facts.faults_of(finding)]
+    rule = next((result.rule for result in report.invariants if result.id == violation.invariant), "")
+    said = [("rule", clean(f"{violation.invariant}: {rule}", 300))] if rule else []
+    said += [("rules" if finding.plan is None else "faults", line) for line in facts.faults_of(finding)]
+    said += [("which is", words) for words in _meanings(finding)]
     if (needed := facts.needs(finding)) is not None:
         without = reasons.needed(finding)
         said.append((needed[0], f"{needed[1]}; {without}" if without else needed[1]))
@@ -200,6 +229,7 @@ def _card(report: Report, finding: Finding, id: str, *, anchor: str = "", opened
         shrunk=facts.shrunk(finding),
         said=[(label, [words for _, words in lines]) for label, lines in groupby(said, key=itemgetter(0))],
         invariant=clean(violation.invariant, 12),
+        linked=linked,
         pictures=_pictures(finding, id, name),
         time=time_at,
         source="\n".join(reasons.source(explanation)),
@@ -207,6 +237,12 @@ def _card(report: Report, finding: Finding, id: str, *, anchor: str = "", opened
         again=facts.replay(finding),
     )
     return Markup(text)
+
+
+def _meanings(finding: Finding) -> list[str]:
+    """What each kind of fault of its plan does, once."""
+    kinds = dict.fromkeys(fault.kind for fault in finding.plan.faults) if finding.plan is not None else {}
+    return [clean(f"{kind}: {FAULT_KINDS[kind].meaning}", 200) for kind in kinds if kind in FAULT_KINDS]
 
 
 def _pictures(finding: Finding, id: str, name: str) -> list[Picture]:
@@ -274,7 +310,9 @@ def _numbers(report: Report) -> Iterable[tuple[str, str]]:
         yield "Random plans", f"{report.random_plans.run:,}, up to {plural(report.random_plans.max_faults, 'fault')}"
     yield "Every fault struck", f"in {counts.fired:,} of {plural(counts.run, 'plan')}"
     yield "Distinct histories", f"{counts.histories:,}"
-    yield "Kinds of faults", f"{len(fired):,} fired of {len(kinds):,} planned"
+    untried = untried_kinds(report)
+    tried = f"{len(fired):,} fired of {len(kinds):,} planned"
+    yield "Kinds of faults", f"{tried}, {untried:,} not tried" if untried else tried
     yield "Invariants", invariants
 
 

@@ -267,7 +267,11 @@ class Statistics:
 
     def invariants(self, found: Counter[str]) -> tuple[InvariantResult, ...]:
         """One result an invariant. ``found`` adds what the random part found, by id."""
-        return tuple(self._invariant(id, found[id]) for id in sorted(self._catalogue.by_id, key=by_number))
+        known = self._catalogue.by_id
+        return tuple(
+            replace(self._invariant(id, found[id]), rule=known[id].holds_when, harm=known[id].harm)
+            for id in sorted(known, key=by_number)
+        )
 
     def _invariant(self, id: str, found: int) -> InvariantResult:
         name = self._catalogue.by_id[id].name

@@ -16,6 +16,7 @@ from .registry import Checked, Usual, invariant
 @invariant(
     "I15",
     "monotone terminal",
+    harm="a saga can change after it was called over",
     by_prefix=True,
     holds_when="once a saga is called completed or compensated, it is never called anything else, and nothing more "
     "takes effect for it",
@@ -111,6 +112,7 @@ def _second_end(saga: SagaFacts, first: str, second: str, position: int) -> Viol
 @invariant(
     "I16",
     "client truth",
+    harm="a client can be told what is not so",
     holds_when="what the client was told is what the participants hold in the end; 'pending' is always true",
     cause="the answer is given before the outcome is certain, or a timeout is told as a failure",
     repair="answer when the end is durable; while an outcome is unknown say 'pending'",
@@ -155,6 +157,7 @@ def client_truth(facts: Facts) -> Checked:
 @invariant(
     "I23",
     "no success without effect",
+    harm="a saga can be called completed without the effects of all its steps",
     by_prefix=True,
     holds_when="a saga is called completed only when each of its steps took effect, and it has undone none of them",
     cause="an error of the last step is swallowed, or a refusal is taken for success",

@@ -21,6 +21,7 @@ _ANSWERING: Final = ("run", "its driver")
 @invariant(
     "C1",
     "no stray exception",
+    harm="an exception can reach the caller",
     holds_when="no exception leaves the adapter, save that of a port to which a fault was done",
     cause="a bug in the code under test, or an adapter that does not translate its refusals",
     repair="catch it where it is raised; run gives False where the saga was refused or rolled back, and lets only "
@@ -63,6 +64,7 @@ def _disturbed(facts: Facts) -> bool:
 @invariant(
     "C2",
     "sane answer",
+    harm="the caller can get an answer that nobody understands",
     by_prefix=True,
     holds_when="run returns True, False or an Outcome",
     cause="run returns nothing, or the engine's own result object",
@@ -112,6 +114,7 @@ def _round_what(facts: Facts) -> str:
 @invariant(
     "C3",
     "comes to rest",
+    harm="a run can go on without an end",
     holds_when="once faults have stopped, every run ends, and everything is quiet in the end",
     cause="a loop without progress, or a wait for something that never comes",
     repair="bound each wait and each loop, and back off between attempts",

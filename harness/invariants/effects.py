@@ -20,6 +20,7 @@ from .registry import Checked, Usual, invariant
 @invariant(
     "I1",
     "at most once",
+    harm="{what} can take effect more than once",
     by_prefix=True,
     holds_when="each step takes effect at most once in each direction, whatever its key; one key means one intent",
     cause="a retry or a redelivery without an idempotency key, or with a key made anew for each attempt",
@@ -209,6 +210,7 @@ def binds(step: Step) -> bool:
 @invariant(
     "I2",
     "semantic atomicity",
+    harm="a saga can come to rest half done",
     holds_when="at rest every step of a saga is in effect, or none is, or a person was called to what is left",
     cause="the saga stopped half way, or its rollback missed a step",
     repair="persist the saga's progress, resume it after a restart, and retry each compensation until it succeeds",
@@ -340,6 +342,7 @@ def _two_alternatives(saga: SagaFacts, left: list[str]) -> Violation:
 @invariant(
     "I3",
     "eventual release",
+    harm="a saga can stay open for ever, or leave something held",
     holds_when="in the end every saga is over, or a person was called, and nothing is held for it that it does not own",
     cause="a saga that waits for what never comes, or that only a restart finds; a reservation that nobody releases",
     repair="bound every wait, look for open sagas while the process lives too, and compensate or complete each",
@@ -454,6 +457,7 @@ def _all_or_none(facts: Facts, saga: SagaFacts) -> bool:
 @invariant(
     "I17",
     "conservation",
+    harm="money or stock can be made or lost",
     by_prefix=True,
     holds_when="money and stock are neither made nor lost, never negative, each counter equals the sum of its rows, "
     "and of what a step took no more is given back, or used up, than there is",
@@ -555,6 +559,7 @@ def _took(saga: SagaFacts, found: Overdraft) -> bool:
 @invariant(
     "I18",
     "ownership",
+    harm="an undo can take what belongs to another saga",
     by_prefix=True,
     holds_when="a compensation touches only what its own saga took",
     cause="an undo that carries no id of what it undoes, or state that outlives one run",

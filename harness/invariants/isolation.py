@@ -73,6 +73,7 @@ class Accesses:
 @invariant(
     "I25",
     "isolation",
+    harm="a saga can build on what another one takes back",
     holds_when="no saga builds on what another one takes back or overwrites, in the ways that the adapter declares",
     cause="local transactions are isolated, sagas are not: what one step wrote is there for all before the saga ends",
     repair="use the countermeasure that the finding names",

@@ -34,6 +34,7 @@ from .registry import Checked, invariant
 @invariant(
     "I20",
     "bounded retries",
+    harm="{what} can be asked for too often, or too soon",
     by_prefix=True,
     holds_when="a step is asked for no more often than declared, over all restarts, and not sooner after a failure",
     cause="attempts that are counted in memory, so that each crash starts anew, or a loop that does not wait",
@@ -105,6 +106,7 @@ def _too_soon(facts: Facts, call: CallFacts, gap_ms: float) -> tuple[int, float]
 @invariant(
     "I21",
     "deadline",
+    harm="a saga can miss its deadline",
     holds_when="a saga is over, or in a person's hands, by its deadline, and a timer that fires later does nothing",
     cause="the deadline is kept in memory or by a clock that can be set, or its timer is not checked against the state",
     repair="keep the deadline durably, look at it wherever the saga is taken up, and let the timer act only on an open "

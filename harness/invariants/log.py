@@ -14,6 +14,7 @@ from .registry import Checked, invariant
 @invariant(
     "I12",
     "write ahead",
+    harm="a crash can lose the record of what was done",
     by_prefix=True,
     holds_when="a saga is durable before anything is done for it, an intent before its request, an outcome before the "
     "request that depends on it, and the decision to compensate before the first undo",
@@ -124,6 +125,7 @@ def _told_too_early(saga: SagaFacts, position: int) -> Violation:
 @invariant(
     "I13",
     "no zombie",
+    harm="a crash can leave a saga half done, and nobody takes it up",
     holds_when="a saga that a crash interrupts is taken up again and driven to an end",
     cause="the saga lives in memory only, or recovery does not find it",
     repair="persist the saga's state, and on start resume or roll back everything that has no end",

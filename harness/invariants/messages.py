@@ -16,6 +16,7 @@ _KEPT = frozenset({LOGACK, SEND, PUBLISH, ALERT, DEAD_LETTER, CLIENT_ACK})
 @invariant(
     "I40",
     "acknowledged is kept",
+    harm="a saga can wait for ever for a message that was acknowledged and not kept",
     holds_when="no saga is left waiting of which a message was acknowledged with nothing kept of it",
     cause="a consumer that acknowledges before its work is durable, or that drops what it does not expect yet",
     repair="return from receive when what follows is durable; where the saga is not as far as the message, raise, so "
@@ -55,6 +56,7 @@ def acknowledged_is_kept(facts: Facts) -> Checked:
 @invariant(
     "I41",
     "handled in the end",
+    harm="a saga can wait for ever for a message that was lost",
     holds_when="a saga that is left open waits for no message that was lost or given up",
     cause="a dead-letter queue that nobody empties, a handler that can never succeed, a webhook that is sent once and "
     "for which nobody asks when it does not come",

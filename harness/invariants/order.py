@@ -17,6 +17,7 @@ from .registry import Checked, Usual, invariant
 @invariant(
     "I4",
     "reverse order",
+    harm="steps can be undone in the wrong order",
     by_prefix=True,
     holds_when="when a step and one that depends on it are both undone, the later one is undone first; "
     "and no undo starts while a later step has no answer yet",
@@ -151,6 +152,7 @@ def _too_early(facts: Facts, saga: SagaFacts, undone: list[str]) -> list[Violati
 @invariant(
     "I5",
     "compensation set exact",
+    harm="a rollback can leave {what} in effect, or undo what was not done",
     holds_when="only steps that were begun are undone, and a saga is called compensated only when every step that may "
     "have taken effect is undone or known not to have",
     cause="only completed steps are undone, and the one that failed with an unknown outcome is left out",
@@ -317,6 +319,7 @@ def _left_out(facts: Facts, saga: SagaFacts, step: str, claim: int | None) -> Vi
 @invariant(
     "I11",
     "compensation policy",
+    harm="{what} can be given up or left out, and no person is called",
     holds_when="every compensation that is due succeeds in the end, or is put aside with an alert and the saga does "
     "not call itself compensated; one that fails keeps back no other",
     cause="an error in a compensation is swallowed, or ends the rollback",

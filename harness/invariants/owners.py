@@ -29,6 +29,7 @@ from .registry import Checked, Usual, invariant
 @invariant(
     "I14",
     "single effective owner",
+    harm="two processes can act for one saga at a time",
     by_prefix=True,
     holds_when="the durable writes for one saga come from owners whose epochs never go back, and no owner writes again "
     "once another has taken over",
@@ -85,6 +86,7 @@ def single_owner(facts: Facts) -> Checked:
 @invariant(
     "I22",
     "no poisoning",
+    harm="one saga can keep others from going on",
     holds_when="a saga that cannot be handled keeps back no other",
     cause="recovery takes the sagas one after the other, and ends or waits for ever at the first that fails",
     repair="guard each saga on its own: catch, put aside, alert, and go on with the next",
@@ -153,6 +155,7 @@ def _never_served(facts: Facts, saga: SagaFacts) -> bool:
 @invariant(
     "I24",
     "version",
+    harm="a saga can be taken up by another definition than its own",
     holds_when="a saga that is taken up again runs the definition that it was started with, or is refused explicitly",
     cause="recovery runs every saga by the newest definition",
     repair="keep the version with the saga, and the old definition as long as sagas of it are open; or put them aside",

@@ -33,9 +33,9 @@ class Usual(NamedTuple):
 class Invariant:
     """A row of the catalogue.
 
-    ``holds_when`` is the rule, ``cause`` what usually breaks it, ``repair`` what to do; ``apart`` has both for those of
-    its anomalies that have others. ``explains`` lists the invariants whose violation on the same saga follows from a
-    violation of this one.
+    ``holds_when`` is the rule, ``harm`` what can happen where it is broken, {what} standing for operations; ``cause``
+    is what usually breaks it, ``repair`` what to do; ``apart`` has both for those of its anomalies that have others.
+    ``explains`` lists the invariants whose violation on the same saga follows from a violation of this one.
     A ``meta`` invariant is about the campaign and is judged there. ``by_prefix`` says that what it finds in the
     beginning of a history still stands at the end, so that the state machine may ask it after each action. ``reads``
     says of one that a user brings how much of a run it asks for (`rules.READS`): the search knows what ours ask.
@@ -55,6 +55,7 @@ class Invariant:
     reads: str = HISTORY
     remembers: tuple[str, ...] | None = None
     apart: Mapping[str, Usual] = field(default_factory=dict, hash=False)
+    harm: str = ""
 
     def usual(self, anomaly: str) -> Usual:
         """What usually brings out that anomaly of it, and what to do then."""
@@ -84,6 +85,7 @@ def invariant(
     by_prefix: bool = False,
     remembers: tuple[str, ...] | None = None,
     apart: Mapping[str, Usual] = MappingProxyType({}),
+    harm: str = "",
 ) -> Callable[[Check], Check]:
     """Register the decorated check under ``id``."""
 
@@ -105,6 +107,7 @@ def invariant(
             by_prefix=by_prefix,
             remembers=remembers,
             apart=apart,
+            harm=harm,
         )
         return check
 

@@ -19,6 +19,7 @@ from .registry import Checked, Usual, invariant
 @invariant(
     "I7",
     "null compensation",
+    harm="an undo that comes before its step can do harm, or let the step through later",
     by_prefix=True,
     holds_when="an undo that comes before its step succeeds, changes nothing, and bars the step from then on",
     cause="the participant looks for what is to be undone, finds nothing, and fails or forgets the request",
@@ -110,6 +111,7 @@ def _null_undo(
 @invariant(
     "I8",
     "no hanging",
+    harm="{what} can take effect after it was undone",
     by_prefix=True,
     holds_when="after a step's undo was answered the step takes no effect any more, and is not told to have succeeded",
     cause="a request that was slow arrives after its undo, and nothing there tells it from a new one",
@@ -192,6 +194,7 @@ def _hanging(facts: Facts, saga: SagaFacts, step: str, position: int, effect: bo
 @invariant(
     "I9",
     "compensation algebra",
+    harm="repeats and undos can leave {what} in a wrong state",
     by_prefix=True,
     holds_when="on a participant's state a step done twice is the step, an undo done twice is the undo, a step after "
     "its undo is the undo, and an undo after its step is nothing",
@@ -252,6 +255,7 @@ def _same_key(facts: Facts, call: CallFacts, retention_ms: float | None) -> int:
 @invariant(
     "I19",
     "data",
+    harm="an undo can give back something else than its step took",
     by_prefix=True,
     holds_when="an undo names what its step took: the same amounts, be it in parts that add up, and the id that the "
     "step was answered with",

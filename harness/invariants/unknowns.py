@@ -16,6 +16,7 @@ from .registry import Checked, Usual, invariant
 @invariant(
     "I6",
     "ambiguity is sticky",
+    harm="a saga can build on a step of which nobody knows the outcome",
     by_prefix=True,
     holds_when="after an unknown outcome nothing but the same key again, a query or the undo settles the step: no "
     "later refusal under another key does, and nothing is built on it before",
@@ -125,6 +126,7 @@ def _speaks_for_all(facts: Facts, saga: SagaFacts, step: Step) -> Violation:
 @invariant(
     "I10",
     "pivot",
+    harm="a saga can be rolled back after its pivot, or stop there",
     holds_when="after the pivot nothing up to it is undone and every later step is carried through; while its outcome "
     "is unknown nothing is undone either",
     cause="a lost answer of the pivot is taken for its failure, or a step after it is given up",

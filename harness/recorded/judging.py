@@ -326,8 +326,16 @@ def _result(id: str, judged: _Judged) -> InvariantResult:
             note = f"follows from {', '.join(sorted(set(causes), key=by_number))}"
     elif not checked and id in judged.gave_up:
         status, note = GAVE_UP, judged.gave_up[id]
+    known = INVARIANTS[id]
     return InvariantResult(
-        id=id, name=INVARIANTS[id].name, status=status, checked=checked, violated=violated, note=note
+        id=id,
+        name=known.name,
+        status=status,
+        checked=checked,
+        violated=violated,
+        note=note,
+        rule=known.holds_when,
+        harm=known.harm,
     )
 
 

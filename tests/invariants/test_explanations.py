@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import networkx as nx
@@ -53,6 +54,15 @@ def test_the_implications_of_the_catalogue(cause: str, follower: str, in_words: 
 
 
 # -- every pair, with checks that say what they are told to ------------------------------------
+
+
+@pytest.mark.parametrize("id", [id for id, entry in INVARIANTS.items() if entry.nature != "meta"])
+def test_each_says_in_words_what_can_happen_where_it_is_broken(id: str) -> None:
+    harm = INVARIANTS[id].harm
+    assert " can " in harm, "a verdict in words begins with what can happen"
+    assert not re.search(r"\b[A-Z]\d+\b", harm), "in words, not codes"
+    assert set(re.findall(r"\{.*?\}", harm)) <= {"{what}"}
+
 
 JUDGED = [id for id, entry in INVARIANTS.items() if entry.nature != "meta"]
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from sagafuzz import Plan, Report, Saga, Step
-from sagafuzz.faults import Site
+from sagafuzz.faults import FAULT_KINDS, Site
 from sagafuzz.reports import COMPARISONS, REPORTS
 from sagafuzz.reports.pictures import graph
 from sagafuzz.verdict import Coverage, Discovery, Explanation, RandomPlans, SiteCell, Unreachable
@@ -97,6 +97,54 @@ def test_each_picture_has_a_title_a_description_and_a_table(make: SimpleNamespac
     assert len(page.ids) == len(set(page.ids))
     named = {id for name, value in page.attributes if name == "aria-labelledby" for id in value.split()}
     assert named <= set(page.ids)
+
+
+def harmful(make: SimpleNamespace, *found: Any) -> Report:
+    """A report whose invariants say what they ask, and what harm it does where they are broken."""
+    given = make.report(*found)
+    told = {"I1": "{what} can take effect more than once", "I13": "a crash can leave a saga half done"}
+    return replace(
+        given,
+        invariants=tuple(
+            replace(result, rule=f"the rule of {result.name}", harm=told.get(result.id, ""))
+            for result in given.invariants
+        ),
+    )
+
+
+def test_the_first_words_say_what_can_happen(make: SimpleNamespace) -> None:
+    other = replace(make.DOUBLE, step="inventory", direction="C")
+    found = (make.finding(), make.finding("F-2", other), make.finding("F-3", make.ZOMBIE))
+    head = HTML(harmful(make, *found)).partition("</header>")[0]
+    assert re.findall(r"<li>([^<]*)</li>", head.partition("</ul>")[0]) == [
+        "payment.charge and inventory.release can take effect more than once",
+        "a crash can leave a saga half done",
+    ]
+    assert "What can happen" not in HTML(make.report()).partition("</header>")[0]
+
+
+def test_a_rule_without_words_for_its_harm_is_named(make: SimpleNamespace) -> None:
+    own = replace(make.DOUBLE, invariant="I17")
+    assert "<li>the rule conservation can be broken</li>" in HTML(make.report(make.finding(violation=own)))
+
+
+def test_each_code_leads_to_its_rule(make: SimpleNamespace) -> None:
+    text = HTML(harmful(make, make.finding(explains=("I13", "I17"))))
+    assert '<a href="#I1" title="at most once: the rule of at most once">I1</a>' in text.partition("</header>")[0]
+    card = text.partition('<article class="card"')[2].partition("</article>")[0]
+    assert 'href="#I13"' in card and "the rule of at most once" in card
+    page = Page(text)
+    links = {value[1:] for name, value in page.attributes if name == "href"}
+    assert links <= set(page.ids)
+    assert {"I1", "I12", "I13", "I17"} <= set(page.ids)
+
+
+def test_each_kind_of_fault_of_a_finding_says_what_it_is(make: SimpleNamespace) -> None:
+    assert f"lost-ack: {FAULT_KINDS['lost-ack'].meaning}" in " ".join(Page(HTML(make.report(make.finding()))).words)
+
+
+def test_the_link_of_a_finding_is_shown_to_copy(make: SimpleNamespace) -> None:
+    assert '<a href="#F-3k9q"><code>report.html#F-3k9q</code></a>' in HTML(make.report(make.finding()))
 
 
 def test_an_interrupted_campaign_says_so_on_the_first_screen(make: SimpleNamespace) -> None:
@@ -246,7 +294,7 @@ def test_what_a_map_or_a_table_shows_is_not_listed_again(make: SimpleNamespace) 
     text = HTML(make.report(not_exercised=lines, covered=Coverage(unreachable=why)))
     untested = text.partition('<h2 id="untested">')[2].partition("</section>")[0]
     assert re.findall(r"<li>(.*?)</li>", untested) == [
-        '<a href="#invariants">1 of 4 invariants</a>: I12 write ahead',
+        '<a href="#invariants">1 of 4 invariants</a>: <a href="#I12" title="write ahead">I12</a> write ahead',
         '<a href="#never">1 kind of faults</a>: with what each of them needs',
         "shard 2/3 is missing",
         "lost-ack in recovery: 3 plans, none fired",
@@ -256,7 +304,7 @@ def test_what_a_map_or_a_table_shows_is_not_listed_again(make: SimpleNamespace) 
 
 def test_invariants_that_were_not_exercised_come_first(make: SimpleNamespace) -> None:
     table = HTML(make.report(make.finding())).partition('<h2 id="invariants">')[2].partition("</table>")[0]
-    assert re.findall(r"<tr><td>(\w+)</td>", table) == ["I12", "I1", "I13", "I17"]
+    assert re.findall(r'<tr><td id="\w+">(\w+)</td>', table) == ["I12", "I1", "I13", "I17"]
 
 
 def test_the_graph_sets_steps_that_may_run_at_once_below_one_another() -> None:
