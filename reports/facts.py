@@ -157,11 +157,8 @@ def harms(report: Report) -> list[str]:
     said = []
     for id, operations in asked.items():
         result = results.get(id)
-        harm = (
-            result.harm
-            if result is not None and result.harm
-            else f"the rule {result.name if result else id} can be broken"
-        )
+        harm = result.harm if result is not None else ""
+        harm = harm or f"the rule {result.name if result is not None else id} can be broken"
         said.append(clean(harm.replace("{what}", _joined(list(operations)) or "a step"), SENTENCE_COLUMNS))
     return said
 

@@ -11,7 +11,7 @@ from typing import Final
 
 from ..history import STILL_BUSY, WAITING, History
 from ..verdict import Verdict, Violation
-from . import claims, conduct, effects, isolation, limits, log, messages, order, owners, undoing, unknowns
+from . import claims, conduct, effects, isolation, limits, log, messages, order, owners, ownership, undoing, unknowns
 from .blocking import Hold, blocking
 from .facts import Facts
 from .own import Broken, Moment, View, catalogue_of, rules_of
@@ -40,6 +40,7 @@ __all__ = [
     "messages",
     "order",
     "owners",
+    "ownership",
     "rules_of",
     "undoing",
     "unknowns",
