@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 from markupsafe import Markup, escape
 
 from ..faults import FAULT_KINDS
-from ..verdict import HOLDS, NOT_EXERCISED, Finding, Report
+from ..verdict import GAVE_UP, HOLDS, NOT_EXERCISED, VIOLATED, Finding, InvariantResult, Report
 from . import comparison, covered, facts, reasons
 from .clean import clean, plural
 from .diagram import Diagram, diagram
@@ -40,6 +40,8 @@ CARDS_BYTES: Final = 225_000
 INDEXED: Final = 5
 """So many findings of one invariant stand in the index."""
 
+_REPORT: Final = "report.html"
+_COMPARISON: Final = "comparison.html"
 MAX_LISTED: Final = 500
 MAX_ENTRIES: Final = 150
 MAX_ROWS: Final = 100
@@ -153,19 +155,39 @@ def _link(finding: Finding) -> Link:
     return Link(anchor=clean(finding.id, 24), sentence=clean(finding.violation.sentence, 160), note=known)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Square:
+    """What one system shows of an invariant: its sign, with how many histories break or exercise it; ``link`` leads to
+    the finding, "" where there is none to show."""
+
+    text: str
+    shade: str
+    link: str = ""
+
+
+_SHADES: Final = {VIOLATED: "bad", HOLDS: "good", NOT_EXERCISED: "warn", GAVE_UP: "warn"}
+
+
 def render_comparison(reports: Sequence[Report]) -> str:
     """Several systems side by side, and the first finding of each of their invariants."""
     shown: list[tuple[Report, list[Markup]]] = []
+    links: list[dict[str, str]] = []
     left = CARDS_BYTES
     for number, report in enumerate(reports):
         cards: list[Markup] = []
+        anchors: dict[str, str] = {}
         for finding in facts.first_of_each(report.findings):
-            card = _card(report, finding, f"s{number}-{len(cards)}", opened=not cards, linked=escape)
+            anchor = f"s{number}-{clean(finding.id, 24)}"
+            id = f"s{number}-{len(cards)}"
+            page = _COMPARISON
+            card = _card(report, finding, id, anchor=anchor, opened=not cards, linked=escape, page=page)
             left -= len(card.encode())
             if left < 0:
                 break
             cards.append(card)
+            anchors[finding.violation.invariant] = anchor
         shown.append((report, cards))
+        links.append(anchors)
     return filled(
         "comparison.html.j2",
         **viewer(),
@@ -174,12 +196,32 @@ def render_comparison(reports: Sequence[Report]) -> str:
         facts=facts,
         clean=clean,
         caught=comparison.caught,
-        matrix=_matrix(reports),
+        matrix=comparison.matrix(reports) if reports else None,
+        squares=_squares(reports, links),
     )
 
 
-def _matrix(reports: Sequence[Report]) -> facts.Table | None:
-    return comparison.matrix(reports) if reports else None
+def _squares(reports: Sequence[Report], links: Sequence[dict[str, str]]) -> list[tuple[str, str, list[Square]]]:
+    """A row for each invariant, as (id, name, squares), with a square for each system."""
+    named = dict.fromkeys((result.id, result.name) for report in reports for result in report.invariants)
+    known = [{(result.id, result.name): result for result in report.invariants} for report in reports]
+    return [
+        (
+            clean(id, 12),
+            clean(name, 32),
+            [_square(found.get((id, name)), anchors) for found, anchors in zip(known, links, strict=True)],
+        )
+        for id, name in named
+    ]
+
+
+def _square(result: InvariantResult | None, anchors: dict[str, str]) -> Square:
+    if result is None:
+        return Square(text="–", shade="")
+    counts = {VIOLATED: result.violated, HOLDS: result.checked}
+    count = f" {counts[result.status]:,}" if result.status in counts else ""
+    link = anchors.get(result.id, "") if result.status == VIOLATED else ""
+    return Square(text=f"{facts.SYMBOLS[result.status]}{count}", shade=_SHADES[result.status], link=link)
 
 
 def _cards(report: Report) -> tuple[list[Markup], list[Finding]]:
@@ -200,10 +242,17 @@ def _cards(report: Report) -> tuple[list[Markup], list[Finding]]:
 
 
 def _card(
-    report: Report, finding: Finding, id: str, *, anchor: str = "", opened: bool, linked: Callable[[str], Markup]
+    report: Report,
+    finding: Finding,
+    id: str,
+    *,
+    anchor: str,
+    opened: bool,
+    linked: Callable[[str], Markup],
+    page: str = _REPORT,
 ) -> Markup:
-    """A finding, whole: folded unless ``opened``. ``anchor`` is the name by which a link leads to it, and opens it;
-    ``linked`` makes links of codes."""
+    """A finding, whole: folded unless ``opened``. ``anchor`` is the name by which a link on the ``page`` leads to it
+    and opens it; ``linked`` makes links of codes."""
     violation, explanation = finding.violation, finding.explanation
     rule = next((result.rule for result in report.invariants if result.id == violation.invariant), "")
     said = [("rule", clean(f"{violation.invariant}: {rule}", 300))] if rule else []
@@ -222,6 +271,7 @@ def _card(
         "card.html.j2",
         id=id,
         anchor=anchor,
+        page=page,
         opened=opened,
         name=name,
         title=facts.title(report, finding),

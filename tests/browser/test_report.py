@@ -212,6 +212,15 @@ def test_findings_are_filtered_by_words_and_by_invariant(open_page: Any, pages: 
     assert shown() == all_of_them
 
 
+def test_a_count_in_the_comparison_opens_its_finding(open_page: Any, pages: Pages) -> None:
+    page = open_page(pages["compared"]).page
+    link = page.locator("td.bad a").last
+    finding = page.locator("article.card", has=page.locator(str(link.get_attribute("href"))))
+    assert not finding.locator("svg").first.is_visible()
+    link.click()
+    assert finding.locator("svg").first.is_visible()
+
+
 def test_hostile_names_start_nothing(open_page: Any, reports: Sequence[Report]) -> None:
     name = '"><script>document.title="taken"</script><img src=x onerror=alert(1)><style>*{display:none}</style>'
     finding = reports[0].findings[0]

@@ -333,6 +333,8 @@ def test_the_comparison_is_a_matrix_with_the_findings_below(make: SimpleNamespac
     page = Page(text)
     words = " ".join(page.words)
     assert "checkout on reference: CONSISTENT" in words
-    assert text.count('<td class="bad">✗</td>') == 1
+    assert text.count('<td class="bad"><a href="#s0-F-3k9q">✗ 1</a></td>') == 1
+    assert text.count('<td class="good">✓ 123</td>') == 5, "of three invariants of two systems all but one hold"
+    assert "s0-F-3k9q" in page.ids and "comparison.html#s0-F-3k9q" in words
     assert text.count('<article class="card"') == 1
     assert "Nothing was compared." in COMPARE([])
