@@ -107,21 +107,25 @@ def _bar(label: str, stream: TextIO) -> Iterator[Any]:
         TextColumn(label, markup=False),
         TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=20),
-        TextColumn("{task.completed:,} done, {task.fields[findings]} findings{task.fields[left]}"),
+        TextColumn("{task.completed:,} done{task.fields[findings]}{task.fields[left]}"),
         TimeElapsedColumn(),
     )
     with Bar(
         *columns, console=Console(file=stream), transient=True, redirect_stdout=False, redirect_stderr=False
     ) as bar:
-        task = bar.add_task("starting", total=None, findings=0, left="")
+        task = bar.add_task("starting", total=None, findings="", left="")
         pace = Pace()
 
         def listen(news: Progress) -> None:
             stage = clean(news.stage, STAGE_COLUMNS)
             total, left = news.expected or None, pace.left(news)
-            bar.update(task, description=stage, completed=news.done, total=total, findings=news.findings, left=left)
+            bar.update(task, description=stage, completed=news.done, total=total, findings=_found(news), left=left)
 
         yield listen
+
+
+def _found(news: Progress) -> str:
+    return "" if news.findings is None else f", {news.findings} findings"
 
 
 def _plain(label: str, stream: TextIO) -> Any:
@@ -136,7 +140,7 @@ def _plain(label: str, stream: TextIO) -> Any:
             last = now
             stage = clean(news.stage, STAGE_COLUMNS)
             done = f"{news.done:,} of about {news.expected:,}" if left else f"{news.done:,}"
-            stream.write(f"{label}: {stage}, {done} done, {news.findings} findings{left}\n")
+            stream.write(f"{label}: {stage}, {done} done{_found(news)}{left}\n")
             stream.flush()
 
     return listen

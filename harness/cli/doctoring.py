@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import nullcontext
+from functools import partial
 
 import click
 
 from ..exploration.advice import by_ids, remembered, undurable
 from ..exploration.checkup import Checkup, check_up
+from ..exploration.progress import counted
 from ..exploration.quiet import quiet
 from ..faults import FAULT_KINDS
 from ..loading import load
@@ -19,7 +21,7 @@ from ..reports.layout import table
 from ..simulator import Setup
 from ..simulator.patches import watchdog
 from .arguments import ADAPTER
-from .console import columns, say
+from .console import columns, progress, say
 
 NOT_DETERMINISTIC, DOUBTFUL = 4, 3
 NAME_COLUMNS = 60
@@ -38,8 +40,8 @@ def doctor(adapter: str, show_output: bool) -> int:
     sagafuzz doctor path/to/adapter.py:YourAdapter
     """
     loaded = load(adapter)
-    with watchdog(), nullcontext() if show_output else quiet():
-        checkups = [check_up(loaded, scenario) for scenario in loaded.scenarios]
+    with progress(loaded.name) as listen, watchdog(), nullcontext() if show_output else quiet():
+        checkups = [check_up(loaded, scenario, partial(counted, listen)) for scenario in loaded.scenarios]
     setup = Setup(adapter=loaded, scenario=loaded.scenarios[0])
     wide = columns()
     about = clean(loaded.about or "no docstring", 200)

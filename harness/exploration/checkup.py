@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Final
+from typing import Any, Final
 
 from ..faults import FAULT_KINDS, Plan, Site
 from ..history import ALERT, CLIENT_ACK, CRASH, DEAD_LETTER, KEY, KIND, LOGACK, SEND, TERMINAL, Row
@@ -21,6 +21,8 @@ from .reductions import SHAPING
 from .reductions.crashes import GONE_WITH_THE_PROCESS, visible_before
 from .reductions.symmetry import told_by_ids
 from .vacuity import completes, meant_to_succeed
+
+Counting = Callable[[str, Iterable[Any], int], Iterable[Any]]
 
 _DOINGS: Final = frozenset({SEND, LOGACK, TERMINAL, CLIENT_ACK, DEAD_LETTER, ALERT})
 
@@ -51,13 +53,16 @@ class Checkup:
     completes: bool = True
 
 
-def check_up(adapter: Adapter, scenario: Scenario) -> Checkup:
-    """Run every plan with at most one fault, each twice, and pairs of those that a retry gets over."""
+def check_up(adapter: Adapter, scenario: Scenario, counting: Counting = lambda _, things, __: things) -> Checkup:
+    """Run every plan with at most one fault, each twice, and pairs of those that a retry gets over. Each stage goes
+    over ``counting(its name, its things, how many they are)``; 0 where that is not known."""
     setup = Setup(adapter=adapter, scenario=scenario)
     enumerator = Enumerator(setup, 1, reductions=SHAPING)
-    cases = list(enumerator.cases())
+    cases = list(counting(f"{scenario.name}: plans with at most one fault", enumerator.cases(), 0))
+    again = counting(f"{scenario.name}: the same again", cases, len(cases))
+    exchanged = counting(f"{scenario.name}: with ids exchanged", [case.plan for case in cases], len(cases))
     plain, *struck = cases
-    twice = (parted(setup, case.plan, case.run, simulate(setup, case.plan)) for case in cases)
+    twice = (parted(setup, case.plan, case.run, simulate(setup, case.plan)) for case in again)
     return Checkup(
         scenario=scenario,
         outcome=outcome_of(plain.run, setup),
@@ -67,7 +72,7 @@ def check_up(adapter: Adapter, scenario: Scenario) -> Checkup:
         difference=next(filter(None, twice), ""),
         undurable=tuple(_undurable(struck)) if adapter.durable_recovery else (),
         remembered=tuple(islice(_remembered(setup, struck), 3)) if adapter.forgets_retries else (),
-        told_by_ids=told_by_ids(setup, [case.plan for case in cases]),
+        told_by_ids=told_by_ids(setup, exchanged, {case.plan: case.run for case in cases}),
         completes=completes(plain.run, setup) or not meant_to_succeed(plain.run, setup),
     )
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 from ..verdict import Signature
 from .events import CaseJudged, Event, FindingShrunk, StageBegan
@@ -15,12 +15,23 @@ EVERY: Final = 50
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """Where a campaign is: ``done`` of ``expected`` (0: not known) in ``stage``."""
+    """Where a campaign is: ``done`` of ``expected`` (0: not known) in ``stage``; ``findings`` is None where none are
+    looked for."""
 
     stage: str
     done: int
     expected: int
-    findings: int
+    findings: int | None = None
+
+
+_T = TypeVar("_T")
+
+
+def counted(listen: Callable[[Progress], None], stage: str, things: Iterable[_T], expected: int) -> Iterator[_T]:
+    """Each of the ``things``, and word to ``listen`` of how many came before it."""
+    for done, thing in enumerate(things):
+        listen(Progress(stage=stage, done=done, expected=expected))
+        yield thing
 
 
 class Teller:

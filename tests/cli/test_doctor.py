@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
+
+from sagafuzz.cli import console
+from sagafuzz.cli.main import main
 
 from .conftest import Run
 
@@ -140,3 +144,14 @@ def test_a_scenario_that_never_completes_is_named(sagafuzz: Run) -> None:
     result = sagafuzz("doctor", "mine.py:Unwired")
     assert result.code == 3
     assert "scenario succeeds: NEVER COMPLETES: nothing refuses its orders" in result.out
+
+
+def test_one_who_waits_is_told_how_far_it_is(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(console, "PLAIN_LINE_EVERY_S", 0.0)
+    with pytest.raises(SystemExit):
+        main(["doctor", "reference"])
+    told = capsys.readouterr().err
+    assert re.search(r"(?m)^reference: succeeds: plans with at most one fault, \d+ done$", told)
+    assert re.search(r"(?m)^reference: succeeds: the same again, \d+ of about \d+ done, ", told)

@@ -10,11 +10,12 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from itertools import permutations
+from types import MappingProxyType
 from typing import Any
 
 from ...faults import Plan
 from ...scenario import Scenario
-from ...simulator import Setup, simulate
+from ...simulator import Run, Setup, simulate
 from ..parting import first_difference
 
 _ID = re.compile(r"saga-\d+")  # a key may be made of an id and anything before or after
@@ -44,12 +45,13 @@ def with_every_order(scenarios: Iterable[Scenario]) -> tuple[Scenario, ...]:
     return tuple(dict.fromkeys(other for scenario in scenarios for other in every_order(scenario)))
 
 
-def told_by_ids(setup: Setup, plans: Iterable[Plan]) -> str:
+def told_by_ids(setup: Setup, plans: Iterable[Plan], known: Mapping[Plan, Run] = MappingProxyType({})) -> str:
     """True if it matters which of the identical sagas has which id: the first event in the run of one of ``plans``
-    that is another where the names are exchanged, in words; "" where there is none."""
+    that is another where the names are exchanged, in words; "" where there is none. Those of ``known``
+    were run already."""
     others = [Setup(adapter=setup.adapter, scenario=other) for other in every_order(setup.scenario)[1:]]
     for plan in plans if others else ():
-        run = simulate(setup, plan)
+        run = known.get(plan) or simulate(setup, plan)
         for other in others:
             names = {f"saga-{n}": f"saga-{m}" for n, m in enumerate(other.scenario.submitted, 1)}
             renamed = run._replace(rows=_renamed(run.rows, names))
