@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import zip_longest
 from typing import Final
@@ -118,6 +118,30 @@ def explain_program(
     return _explanation(violation, history, tuple(removed), near, culprits, setup.catalogue)
 
 
+def explain_live(
+    setup: Setup, plan: Plan, violation: Violation, history: History, near: Mapping[int, History]
+) -> Explanation:
+    """Explain the violation that ``history``, a run of real processes, shows. ``near`` are runs of its plan without one
+    fault, by the number of that fault."""
+    candidates = [
+        _Candidate(
+            words=f"without {plan.faults[number]}",
+            plan=plan.without(number),
+            history=run,
+            verdict=check(run, catalogue=setup.catalogue),
+        )
+        for number, run in near.items()
+    ]
+    removed = tuple(
+        Removed(what=str(plan.faults[number]), then=_then(candidate.verdict, violation))
+        for number, candidate in zip(near, candidates, strict=True)
+    )
+    if len(removed) < len(plan):  # of which of them it is told, nobody would know
+        removed = ()
+    culprits = culprits_of(history.known, [str(fault.kind) for fault in plan.faults], [f.site for f in plan.faults])
+    return _explanation(violation, history, removed, candidates, culprits, setup.catalogue, told=_timeless)
+
+
 def explain_record(violation: Violation, history: History) -> Explanation:
     """Explain the violation that a history from elsewhere shows: nothing can be run beside it."""
     facts = Facts(history)
@@ -133,10 +157,12 @@ def _explanation(
     near: Sequence[_Candidate],
     culprits: str,
     catalogue: Catalogue,
+    told: Callable[[Row], Row] = lambda row: row,
 ) -> Explanation:
+    """``told`` gives of a row what two runs are compared by."""
     passing, shared = None, -1
     for candidate in near:
-        if candidate.verdict.conclusion == CONSISTENT and (same := _shared(history, candidate.history)) > shared:
+        if candidate.verdict.conclusion == CONSISTENT and (same := _shared(history, candidate.history, told)) > shared:
             passing, shared = candidate, same
     facts = Facts(history)
     found = cause_of(facts, violation, culprits, catalogue)
@@ -199,10 +225,19 @@ def _then(verdict: Verdict, violation: Violation) -> str:
 # -- where two histories part ----------------------------------------------------------------------
 
 
-def _shared(one: History, other: History) -> int:
+def _timeless(row: Row) -> Row:
+    """A row of a live run without what differs from run to run: when it was, keys and numbers, and what is carried."""
+    said = row[h.DATA][:1] if row[h.KIND] in _SAY_THE_SAME else ()
+    return (0, *row[h.KIND : h.KEY], None, 0, said)
+
+
+_SAY_THE_SAME: Final = frozenset({h.APPLY, h.ACK, h.LOST, h.TERMINAL, h.CLIENT_ACK})
+
+
+def _shared(one: History, other: History, told: Callable[[Row], Row]) -> int:
     """How many events the two begin with in common."""
     for index, (a, b) in enumerate(zip(one.rows, other.rows, strict=False)):
-        if a != b:
+        if told(a) != told(b):
             return index
     return min(len(one.rows), len(other.rows))
 

@@ -44,6 +44,7 @@ from .events import (
     StageBegan,
     StageEnded,
 )
+from .explain import explain_live
 from .findings import shown_by, worth_telling
 from .judge import Judge, found_in, violates, why_undecided
 from .parting import NotDeterministic
@@ -277,11 +278,18 @@ class _LiveSearch:
         fewer = [shown.plan.without(number) for number in range(len(shown.plan))]
         others = await asyncio.gather(*(world.run(shown.setup, plan) for plan in fewer))
         tried = zip(fewer, others, strict=True)
-        needed = not any(self._shows(shown.setup, plan, live, signature) for plan, live in tried)
+        near = {
+            number: live.run.history(shown.setup, plan)
+            for number, (plan, live) in enumerate(tried)
+            if not live.blocked and len(live.run.fired) == len(plan)
+        }
+        needed = not any(found_in(shown.setup, history, signature) for history in near.values())
         flaky = "" if again == REPEATS else ": flaky"
         notes = [f"real processes; it came again in {again} of {REPEATS} runs{flaky}"]
         notes += [*self._simulated(shown, signature), *_output(shown.live)]
-        return replace(self._finding(signature, sighting, shown), necessary=needed, notes=tuple(notes))
+        said = explain_live(shown.setup, shown.plan, shown.violation, shown.history, near)
+        finding = self._finding(signature, sighting, shown)
+        return replace(finding, necessary=needed, notes=tuple(notes), explanation=said)
 
     def _shows(self, setup: Setup, plan: Plan, live: LiveRun, signature: Signature) -> bool:
         return found_in(setup, live.run.history(setup, plan), signature) is not None

@@ -53,6 +53,11 @@ def test_the_naive_one_is_violated_as_in_the_simulator(capsys: pytest.CaptureFix
     assert out.count(" · engine naive\n") == 1
     for finding in said["findings"]:
         assert finding["notes"][:2] == ["real processes; it came again in 5 of 5 runs", SAME]
+        said = finding["explanation"]
+        assert [each["then"] for each in said["removed"]] == ["all invariants hold"]
+        assert said["passing"].startswith("without ") and said["cause"] and said["repair"]
+        assert said["shared_events"] > 1 and said["parting"].startswith(f"after {said['shared_events']} equal events")
+        assert said["net_effects"]
     file = next(Path("sagafuzz-report").glob("F-*.json"))
     assert sagafuzz("replay", file) == 1
     assert "STILL FAILS (5 of 5 runs)" in capsys.readouterr().out
