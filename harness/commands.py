@@ -18,6 +18,7 @@ def command_line(
     command: str = "run",
     without: Iterable[str] = (),
     max_time: str | None = None,
+    pairs: int | None = None,
     **numbers: int,
 ) -> str:
     """The command that makes the same report again, with ``numbers`` as its options; "" where it cannot be written:
@@ -36,6 +37,8 @@ def command_line(
         words += ["--scenario", name]
     if sagas is not None:
         words += ["--sagas", str(sagas)]
+    if pairs is not None:
+        words += ["--pairs", str(pairs)]
     if max_time is not None:
         words += ["--max-time", max_time]
     for name in without:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Sequence
 from typing import Final
 
 from ..verdict import Finding, Report
@@ -14,6 +15,10 @@ from .facts import Others
 SCREEN: Final = 45
 """Lines that a finding with its explanation takes at most."""
 
+BRIEF: Final = 60
+"""Lines that the brief form has at most, and its verdict of them."""
+
+HEAD: Final = 10
 OTHERS_SHOWN: Final = 10
 LIST_SHOWN: Final = 40
 _INDENT: Final = "  "
@@ -41,6 +46,34 @@ def render(report: Report, columns: int = COLUMNS) -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def brief(report: Report, last: Sequence[str], columns: int = COLUMNS, lines: int = BRIEF) -> str:
+    """The verdict, a finding whole, the others by a line each, and ``last``: at most ``lines``, no line end."""
+    found = [finding for finding in report.findings if not finding.known] or list(report.findings)
+    findings = facts.first_of_each(found)
+    findings += [finding for finding in found if finding not in findings]
+    room = lines - len(last) - 1
+    head = _shortened(_verdict(report, columns).split("\n"), HEAD if findings else room)
+    if not findings:
+        return "\n".join([*head, "", *last])
+    others = _shortened([_line_of(finding, columns) for finding in findings[1:]], OTHERS_SHOWN)
+    room -= len(head) + len(others) + 1
+    first = _finding(report, findings[0], columns, min(SCREEN, room)).split("\n")
+    return "\n".join([*head, "", *_shortened(first, room), "", *others, *last])
+
+
+def _shortened(lines: list[str], most: int) -> list[str]:
+    """The first ``most`` lines; the last of these says how many are left out."""
+    if len(lines) <= most:
+        return lines
+    return [*lines[: most - 1], f"{_INDENT}… {plural(len(lines) - most + 1, 'more line')}, in the report"]
+
+
+def _line_of(finding: Finding, columns: int) -> str:
+    violation = finding.violation
+    words = f"{clean(violation.invariant, 12)} {clean(violation.anomaly, 40)}: {clean(violation.sentence, 200)}"
+    return cut(f"{clean(finding.id, 24)}  {words}", columns)
+
+
 def _verdict(report: Report, columns: int) -> str:
     lines = [wrap(facts.headline(report), columns, hanging=_INDENT)]
     lines.extend(wrap(line, columns, indent=_INDENT) for line in facts.statements(report))
@@ -51,7 +84,7 @@ def _section(heading: str, body: str) -> str:
     return f"{heading}\n{textwrap.indent(body, _INDENT)}"
 
 
-def _finding(report: Report, finding: Finding, columns: int) -> str:
+def _finding(report: Report, finding: Finding, columns: int, screen: int = SCREEN) -> str:
     """One finding as a block: what, where, the schedule, expected against got, how to run it again."""
     violation = finding.violation
     lines = [cut(facts.title(report, finding), columns)]
@@ -81,7 +114,7 @@ def _finding(report: Report, finding: Finding, columns: int) -> str:
         start = _INDENT + f"{_AGAIN + ':':<{column}}"
         below += layout.command(again, columns, start=start, hanging=_INDENT + " " * column).split("\n")
     above = "\n".join(lines)
-    left = SCREEN - above.count("\n") - 1 - len(below)
+    left = screen - above.count("\n") - 1 - len(below)
     return "\n".join([above, _schedule(finding, left, columns), *below])
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -147,6 +148,12 @@ def _options(command: Any) -> Any:
     metavar="TIME",
     help="End after this real time, 90s or 10m, wherever the search is; the report says what share was covered.",
 )
+@click.option(
+    "--pairs",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Of the plans with two faults run about N, those of each scenario and kind evenly: deterministic, as all is.",
+)
 @_options
 def run(
     adapter: str, report_dir: Path, plan: str | None, baseline: Path | None, shard: str | None, **options: Any
@@ -168,9 +175,10 @@ def run(
     With --baseline it is 0 where every finding is known, and 1 where one is new, its time is over, or
     an entry is stale: a complete search no longer finds it.
 
-    With --max-time the plans with more than one fault are run such that those of each scenario and kind are covered
-    evenly, part by part until the time is over; what was found is made small all the same. It is consistent where every
-    plan with one fault was run and nothing found, and says that it is incomplete. --resume goes on with the others.
+    With --pairs, and with --max-time, the plans with more than one fault are run such that those of each scenario and
+    kind are covered evenly, part by part until so many were run, or the time is over; what was found is made small all
+    the same. It is consistent where every plan with one fault was run and nothing found, and says that it is
+    incomplete. --resume goes on with the others.
 
     With --shard only the campaign.sqlite is written; it is 1 where a violation was seen, and else 0.
 
@@ -184,6 +192,8 @@ def run(
     known = known_findings(baseline)
     command, budget = _command(loaded, options), _time_of(loaded, options["max_time"], shard)
     how = how_of(loaded, options, command=command, shard=shard, budget=budget)
+    if options["pairs"] is not None:
+        how = replace(how, pairs=_pairs_of(loaded, options["pairs"], shard))
     return search_and_conclude(loaded, settings, report_dir, how, known)
 
 
@@ -281,6 +291,14 @@ def _time_of(adapter: Adapter, max_time: str | None, shard: str | None) -> Budge
     return Budget(max_seconds=seconds_in(max_time))
 
 
+def _pairs_of(adapter: Adapter, pairs: int, shard: str | None) -> int:
+    """What --pairs says. Raises UsageError where there is no choice of plans."""
+    if shard is not None or manifest_of(adapter) is not None:
+        what = "a shard" if shard is not None else f"{adapter.name!r}, which runs in real processes,"
+        raise UsageError(f"--pairs: {what} is searched to its end; leave it out, or write --faults 1")
+    return pairs
+
+
 def _command(adapter: Adapter, options: Mapping[str, Any]) -> str:
     """The command that makes the report again."""
     random_plans = options["random_plans"]
@@ -295,6 +313,7 @@ def _command(adapter: Adapter, options: Mapping[str, Any]) -> str:
         **({"random_plans": random_plans} if random_plans else {}),
         without=options["without"],
         max_time=options.get("max_time"),
+        pairs=options.get("pairs"),
     )
 
 

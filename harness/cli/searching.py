@@ -19,7 +19,7 @@ from ..exploration.progress import EVERY, Teller
 from ..exploration.quiet import nothing_kept, quiet
 from ..exploration.settings import Settings
 from ..exploration.shards import ALL, Shard
-from ..exploration.stopping import Limits
+from ..exploration.stopping import AsPlanned, Limits
 from ..interrupt import Interrupt
 from ..live.manifest import manifest_of
 from ..plain import to_plain
@@ -36,7 +36,7 @@ REPORT = "report"
 @dataclass(frozen=True, kw_only=True)
 class How:
     """How a campaign is carried out, with ``jobs`` processes (None: the machine's cores, where it takes long); of all
-    this only ``shard`` and ``budget`` change what is in its report, and
+    this only ``shard``, ``budget`` and ``pairs`` change what is in its report, and
     ``command``, which makes it again (one without an end of its own with the number of its last random plan)."""
 
     command: str = ""
@@ -46,6 +46,7 @@ class How:
     loud: bool = False
     shard: Shard | None = None
     budget: Budget | None = None
+    pairs: int | None = None
 
 
 def search(adapter: Adapter, settings: Settings, folder: Path, how: How, interrupt: Interrupt) -> Report:
@@ -82,7 +83,9 @@ def _limits(settings: Settings, how: How, budget: Budget, late: Callable[[], boo
     """When the campaign is to end, where that is not after its last plan."""
     if settings.endless:
         return EndOfBudget(budget=budget, faults=settings.max_faults, late=late, shard=how.shard is not None)
-    return end_of_time(budget.max_seconds, settings.random_plans) if budget.max_seconds is not None else None
+    if budget.max_seconds is not None:
+        return end_of_time(budget.max_seconds, settings.random_plans, how.pairs)
+    return AsPlanned(settings.random_plans, how.pairs) if how.pairs is not None else None
 
 
 def repeating(command: str, settings: Settings, drawn: int) -> str:

@@ -55,6 +55,7 @@ class EndOfTime:
     asked: int
     passed: Callable[[], float]
     spread: bool = True
+    pairs: int | None = None
 
     def late(self) -> bool:
         return self.passed() >= self.seconds
@@ -79,10 +80,10 @@ class EndOfTime:
         return Why.OUT_OF_TIME.stop(seconds=self.seconds)
 
 
-def end_of_time(seconds: float, random_plans: int) -> EndOfTime:
+def end_of_time(seconds: float, random_plans: int, pairs: int | None = None) -> EndOfTime:
     """The time begins now."""
     begun = time.monotonic()
-    return EndOfTime(seconds=seconds, asked=random_plans, passed=lambda: time.monotonic() - begun)
+    return EndOfTime(seconds=seconds, asked=random_plans, passed=lambda: time.monotonic() - begun, pairs=pairs)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,6 +96,7 @@ class EndOfBudget:
     late: Callable[[], bool] = never
     shard: bool = False
     spread: bool = False
+    pairs: None = None
 
     @property
     def asked(self) -> int:
@@ -147,6 +149,7 @@ class EndOfShards:
     unended: Sequence[str] = ()
     alone: bool = False
     spread: bool = False
+    pairs: None = None
 
     @property
     def asked(self) -> int:

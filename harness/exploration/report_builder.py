@@ -64,7 +64,7 @@ class ReportBuilder:
             case StageEnded(stop=Stop() as stop):
                 if stop.ends is Ends.RANDOM_PLANS:
                     self._ended = stop.sentence
-                elif stop.ends is Ends.PLANS:
+                elif stop.ends in (Ends.PLANS, Ends.PAIRS):
                     self._cut = self._cut or stop.sentence
                 else:
                     self._stop = self._stop or stop

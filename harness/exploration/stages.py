@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
+from itertools import accumulate
 
 from ..ports import Adapter
 from ..simulator import Setup
@@ -63,6 +64,10 @@ class _Begun:
         """The name of that part."""
         return f"{self.index}/{number}"
 
+    def plans(self, number: int) -> int:
+        """How many plans with two faults are in that part."""
+        return self.extended[number - 1][1]
+
     def kind(self, number: int) -> tuple[int, str]:
         """The scenario and the kind of the fault that part ``number`` extends."""
         case, _ = self.extended[number - 1]
@@ -116,14 +121,25 @@ class Search:
     def deeper_plans(self) -> Iterator[Event]:
         """The plans with more faults, part by part; scenario by scenario, or spread over them all."""
         most = self.settings.max_faults
-        pairs = sum(plans for begun in self.begun for _, plans in begun.extended)
-        yield StageBegan(Stage.EVERY_PLAN, f"every plan with at most {most} faults", pairs if most == 2 else 0)
-        yield StageEnded(Stage.EVERY_PLAN, (yield from self._deeper()))
+        parts, stop = self._deeper_parts()
+        pairs = sum(begun.plans(number) for begun, number in parts)
+        what = f"plans with {most}" if stop is not None else f"every plan with at most {most}"
+        yield StageBegan(Stage.EVERY_PLAN, f"{what} faults", pairs if most == 2 else 0)
+        yield StageEnded(Stage.EVERY_PLAN, (yield from self._deeper(parts)) or stop)
 
-    def _deeper(self) -> Happened:
+    def _deeper_parts(self) -> tuple[list[tuple[_Begun, int]], Stop | None]:
+        """The parts to search, in their order, and why these are not all."""
         parts = [(begun, number + 1) for begun in self.begun for number in range(len(begun.extended))]
         if self.limits.spread:
             parts = spread([(begun.kind(number), (begun, number)) for begun, number in parts])
+        most = self.limits.pairs
+        if most is None:
+            return parts, None
+        before = accumulate((begun.plans(number) for begun, number in parts), initial=0)
+        chosen = [part for part, pairs in zip(parts, before, strict=False) if pairs < most]
+        return chosen, Why.PAIRS_AS_ASKED.stop(pairs=most) if len(chosen) < len(parts) else None
+
+    def _deeper(self, parts: list[tuple[_Begun, int]]) -> Happened:
         self.archive.expect(begun.part(number) for begun, number in parts)
         for begun, number in parts:
             record = yield from self._plans(begun, number)
@@ -131,7 +147,7 @@ class Search:
                 continue
             if not record.whole:
                 return record.stop
-            yield PairsRun(begun.extended[number - 1][1])
+            yield PairsRun(begun.plans(number))
         for begun in self.begun:
             yield ScenarioBegan(begun.setup)
             yield PlansSpared(self._mirrored(begun))

@@ -20,6 +20,7 @@ class Ends(Enum):
     CAMPAIGN = "nothing more is run"
     SEARCH = "what was found is made small all the same"
     PLANS = "what is left of the plans is not run; what was found is made small all the same"
+    PAIRS = "what is left of the plans with more than one fault is not run; all else is"
     RANDOM_PLANS = "that is how they end: the campaign is whole"
 
 
@@ -34,6 +35,7 @@ class Why(Enum):
     TOO_LATE = Ends.SEARCH, "its {seconds:g} s were over before every plan with at most {faults} faults was run"
     SINGLES_CUT = Ends.SEARCH, "{detail} before every plan with at most one fault was run; give it more"
     OUT_OF_TIME = Ends.PLANS, "its {seconds:g} s were over"
+    PAIRS_AS_ASKED = Ends.PAIRS, "about {pairs:,} plans with two faults were asked for"
     SHARDS_CUT_SHORT = Ends.SEARCH, "{detail}"
     TIME_OVER = Ends.RANDOM_PLANS, "its {seconds:g} s were over"
     AS_ASKED = Ends.RANDOM_PLANS, "{plans:,} random plans were run, as asked"
@@ -100,6 +102,10 @@ class Limits(Protocol):
         """True if it may end anywhere among the plans with more than one fault: then they are run such that those of
         each site and kind are covered evenly."""
 
+    @property
+    def pairs(self) -> int | None:
+        """About how many plans with two faults it is to run, those of each site and kind evenly; None for all."""
+
     def before_plan(self, *, drawn: bool) -> Stop | None:
         """Why not to run the next plan, a random one where it is ``drawn``."""
 
@@ -119,10 +125,14 @@ class Limits(Protocol):
 
 @dataclass(frozen=True)
 class AsPlanned:
-    """To the last plan; there are so many random ones."""
+    """To the last plan, but of those with two faults no more than ``pairs``; there are ``asked`` random ones."""
 
     asked: int
-    spread: bool = False
+    pairs: int | None = None
+
+    @property
+    def spread(self) -> bool:
+        return self.pairs is not None
 
     def before_plan(self, *, drawn: bool) -> Stop | None:
         return None

@@ -105,7 +105,10 @@ def saga(request: pytest.FixtureRequest) -> SagaFixture:
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """A line for each campaign, wherever its test ran."""
+    """A line for each campaign, wherever its test ran; what was found by one that was interrupted."""
+    for text in terminalreporter.config.stash.get(marking.ENDED_EARLY, []):
+        terminalreporter.section("interrupted")
+        terminalreporter.write_line(text)
     if any(_of_sagas(report) for reports in terminalreporter.stats.values() for report in reports):
         from .summary import write
 

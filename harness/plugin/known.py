@@ -9,9 +9,13 @@ from ..baseline import Judged, Known, concerning, judge, read
 from ..verdict import VIOLATED, Report
 
 
-def judged(report: Report, file: Path | None, test: str) -> Judged:
+def entries(file: Path | None) -> tuple[Known, ...]:
+    """Those of the file. Raises UsageError for what is none."""
+    return read(file, "the baseline") if file is not None else ()
+
+
+def judged(report: Report, known: tuple[Known, ...], test: str) -> Judged:
     """The report of the test with that node id, its known findings marked."""
-    known: tuple[Known, ...] = read(file, "the baseline") if file is not None else ()
     return judge(report, concerning(known, report.adapter, test), dt.datetime.now(dt.UTC).date())
 
 

@@ -21,12 +21,15 @@ ARGUMENTS: Final = (
     "wrong_answers",
     "max_time",
 )
+ENDED_EARLY: Final = pytest.StashKey[list[str]]()
+"""Of a session: what is to be told of campaigns that were interrupted, whose tests have no report."""
+
 HELP: Final = (
-    "saga(adapter, *, faults=2, random=100, seed=0, scenarios=None, sagas=None, baseline=None, wrong_answers=False, "
+    "saga(adapter, *, faults=None, random=100, seed=0, scenarios=None, sagas=None, baseline=None, wrong_answers=False, "
     "max_time=0): "
     "before the test, run "
-    "every plan with at most that many faults and then random examples on the adapter (a class declared with "
-    "@sagafuzz.adapter, or a name as on sagafuzz's command line); a violation fails the test."
+    "every plan with at most that many faults (None: one, and some with two) and then random examples on the adapter "
+    "(a class declared with @sagafuzz.adapter, or a name as on sagafuzz's command line); a violation fails the test."
 )
 
 

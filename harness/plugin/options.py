@@ -40,8 +40,18 @@ class Place(NamedTuple):
     help: str
 
 
+PAIRS: Final = 300
+"""About so many plans with two faults are run where nobody says how many faults there may be."""
+
 NUMBERS: Final[Mapping[str, Number]] = {
-    "faults": Number(default=2, least=0, most=6, metavar="K", help="run every plan with at most K faults"),
+    "faults": Number(
+        default=2,
+        least=0,
+        most=6,
+        metavar="K",
+        help=f"run every plan with at most K faults; where nobody says how many, those with one and about {PAIRS} of "
+        "those with two, on real processes those with one",
+    ),
     "random": Number(default=100, least=0, most=None, metavar="N", help="then run N examples of the state machine"),
     "seed": Number(default=0, least=None, most=None, metavar="S", help="seed of the random part"),
     "max_time": Number(
@@ -130,8 +140,8 @@ def check(config: pytest.Config) -> None:
         setattr(config.option, option, str(base / given) if given else None)
 
 
-def number_in_ini(config: pytest.Config, name: str) -> int:
-    """The number that the ini file says, or the default."""
+def number_in_ini(config: pytest.Config, name: str) -> int | None:
+    """The number that the ini file says, None where it says none."""
     where = f"saga_{name} in {config.inipath.name if config.inipath else 'the ini file'}"
     try:
         value = config.getini(f"saga_{name}")
@@ -140,7 +150,7 @@ def number_in_ini(config: pytest.Config, name: str) -> int:
     except (TypeError, ValueError, pytest.UsageError) as error:
         raise pytest.UsageError(f"{where}: {error}; write a whole number") from None
     if value is None:
-        return NUMBERS[name].default
+        return None
     try:
         return NUMBERS[name].check(value, where)
     except ValueError as error:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import shlex
+import shutil
+import tempfile
 import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
@@ -19,18 +22,23 @@ from ..exploration.fuzz import end_of_time
 from ..exploration.quiet import quiet
 from ..exploration.scenarios import choose_scenarios
 from ..exploration.settings import Settings
+from ..exploration.stopping import AsPlanned
 from ..interrupt import interruptible
+from ..live.manifest import manifest_of
 from ..loading import as_adapter, with_spec, with_wrong_answers
-from ..reports import REPORTS
-from ..reports.clean import clean
+from ..reports import text
+from ..reports.clean import COLUMNS, clean
+from ..reports.layout import command
 from ..scenario import Scenario
 from ..verdict import CONSISTENT, Report
-from ..writing import folder_name, make_folder, with_paths, write_report
+from ..writing import folder_name, make_folder, write_report
 from . import known, options
 from .copying import copied
 from .extending import Extended, extended
-from .marking import ARGUMENTS, beside, refuse
+from .marking import ARGUMENTS, ENDED_EARLY, beside, refuse
 from .summary import facts
+
+BASELINE_LINES: Final = 6
 
 Scenarios = str | Scenario | Iterable[str | Scenario] | None
 
@@ -137,13 +145,14 @@ class SagaFixture:
         found = extended(self._item.config, named)
         self._by_hooks = found.by_hooks
         settings = self._settings(found, asked)
-        report, interrupted = _run(
-            found, settings, self._number("jobs", None), self._number("max_time", asked.get("max_time"))
-        )
-        report = replace(report, command=_command(found, settings, asked))
+        pairs = options.PAIRS if self._said("faults", asked) is None and settings.max_faults == 2 else None
+        seconds = self._number("max_time", asked)
         baseline = self._baseline(asked.get("baseline"))
+        entries = known.entries(baseline)  # before the search: what is wrong with them is told at once
         self._has_baseline = baseline is not None
-        judged = known.judged(report, baseline, self._item.nodeid)
+        report, interrupted = _run(found, settings, self._number("jobs", {}), seconds, pairs)
+        report = replace(report, command=_command(found, settings, asked, seconds, pairs))
+        judged = known.judged(report, entries, self._item.nodeid)
         self._judged.append(judged)
         self._item.user_properties.extend(facts(judged.report))
         if folder is not None:
@@ -151,11 +160,14 @@ class SagaFixture:
         if interrupted is not None:
             import signal
 
+            self._item.config.stash.setdefault(ENDED_EARLY, []).append(self._text(judged))
             signal.raise_signal(interrupted)  # Ctrl-C was held back, so that it did not strike the code under test
         return judged.report
 
     def _settings(self, found: Extended, asked: Mapping[str, Any]) -> Settings:
-        numbers = {name: self._number(name, asked.get(name)) for name in options.NUMBERS}
+        numbers = {name: self._number(name, asked) for name in options.NUMBERS}
+        if self._said("faults", asked) is None and manifest_of(found.adapter) is not None:
+            numbers["faults"] = 1
         sagas = asked.get("sagas")
         if sagas is not None and (not isinstance(sagas, int) or isinstance(sagas, bool) or not 1 <= sagas <= 8):
             raise UsageError(f"sagas is {sagas!r}; write a whole number from 1 to 8")
@@ -166,15 +178,18 @@ class SagaFixture:
             scenarios=choose_scenarios(found.adapter, _scenarios(asked), sagas),
         )
 
-    def _number(self, name: str, asked: object) -> int:
+    def _number(self, name: str, asked: Mapping[str, Any]) -> int:
+        said = self._said(name, asked)
+        return options.NUMBERS[name].default if said is None else said
+
+    def _said(self, name: str, asked: Mapping[str, Any]) -> int | None:
+        """What the command line says, else the test, else the ini file; None where all are silent."""
         config = self._item.config
         option: int | None = config.getoption(f"saga_{name}")
-        if option is not None:
-            return option
-        if asked is None:
-            return options.number_in_ini(config, name)
+        if option is not None or name not in asked:
+            return options.number_in_ini(config, name) if option is None else option
         try:
-            return options.NUMBERS[name].check(asked, name)
+            return options.NUMBERS[name].check(asked[name], name)
         except ValueError as error:
             raise UsageError(str(error)) from None
 
@@ -189,27 +204,50 @@ class SagaFixture:
         top = options.place(self._item.config, "report-dir")
         if top is None:
             return None
+        return self._of_test(top, number)
+
+    def _of_test(self, top: Path, number: int) -> Path:
         path, *names = self._item.nodeid.split("::")
         folder = Path(top, *map(_folder_name, [*path.split("/"), *names]))
         return folder if number == 1 else folder.with_name(f"{folder.name}-{number}")
 
-    def _text(self, judged: Judged) -> str:
-        """The report as the command line prints it, what the baseline says, and how to run its findings again."""
-        report, folder = judged.report, self._folder(len(self._judged))
+    def _kept(self) -> Path:
+        """Where the reports of the last campaign are; into pytest's cache, where nobody says where they go."""
+        folder = self._folder(len(self._judged))
         if folder is None:
-            shown = replace(report, findings=tuple(replace(finding, replay="") for finding in report.findings))
-            last = "to run a finding again: pytest --saga-report-dir DIR writes a replay file of each"
-        else:
-            near = Path(os.path.relpath(folder)) if folder.is_relative_to(Path.cwd()) else folder
-            shown = with_paths(report, near)
-            last = f"written: {near}"
-            if shown.findings:
-                import shlex
+            cache = getattr(self._item.config, "cache", None)
+            top = cache.mkdir("sagafuzz") if cache is not None else Path(tempfile.mkdtemp(prefix="sagafuzz-"))
+            folder = self._of_test(Path(top), len(self._judged))
+            write_report(self._judged[-1].report, folder)
+        return Path(os.path.relpath(folder)) if folder.is_relative_to(Path.cwd()) else folder
 
-                words = "pytest --saga-replay" if self._by_hooks else "sagafuzz replay"
-                last += f"\n{words} {shlex.quote(shown.findings[0].replay)}"
-        of_baseline = in_words(judged) if self._has_baseline else []
-        return "\n".join([REPORTS["text"].render(shown), *(clean(line, 300) for line in of_baseline), last])
+    def _text(self, judged: Judged) -> str:
+        """The report, brief, what the baseline says, and how to run its findings again, in at most 60 lines."""
+        wide = max(60, min(COLUMNS, shutil.get_terminal_size((80, 24)).columns))
+        shown = replace(judged.report, findings=tuple(replace(found, replay="") for found in judged.report.findings))
+        return text.brief(shown, [*self._of_baseline(judged), *self._again(judged.report, wide)], wide)
+
+    def _of_baseline(self, judged: Judged) -> list[str]:
+        said = [clean(line, 300) for line in in_words(judged)] if self._has_baseline else []
+        more = [f"baseline: {len(said) - BASELINE_LINES:,} more, in the report"] if len(said) > BASELINE_LINES else []
+        return [*said[:BASELINE_LINES], *more]
+
+    def _again(self, report: Report, columns: int) -> list[str]:
+        """Where the whole report is, and the commands that run it and its first finding again."""
+        folder = self._kept()
+        lines = [f"report: {folder / 'report.html'}"]
+        findings = [found for found in report.findings if not found.known] or report.findings
+        if findings and findings[0].replay:
+            file = shlex.quote(str(folder / findings[0].replay))
+            alone = self._by_hooks or not report.command  # the command line knows neither hooks nor a local class
+            lines.append(command(f"pytest --saga-replay {file}" if alone else f"sagafuzz replay {file}", columns))
+            if not alone:
+                beside = self._item.path.parent / f"test_{findings[0].id.lower().replace('-', '_')}.py"
+                near = os.path.relpath(beside) if beside.is_relative_to(Path.cwd()) else str(beside)
+                lines.append(f"{command(f'sagafuzz replay {file} --emit-test', columns)} > {shlex.quote(near)}")
+        if report.command:
+            lines.append(command(report.command, columns))
+        return [part for line in lines for part in line.split("\n")]
 
 
 def _scenarios(asked: Mapping[str, Any]) -> tuple[str | Scenario, ...]:
@@ -218,7 +256,7 @@ def _scenarios(asked: Mapping[str, Any]) -> tuple[str | Scenario, ...]:
     return (given,) if isinstance(given, str | Scenario) else tuple(given)
 
 
-def _command(found: Extended, settings: Settings, asked: Mapping[str, Any]) -> str:
+def _command(found: Extended, settings: Settings, asked: Mapping[str, Any], seconds: int, pairs: int | None) -> str:
     """The command that makes the report again; "" where the hooks bring what the command line does not know."""
     if found.by_hooks:
         return ""
@@ -229,6 +267,8 @@ def _command(found: Extended, settings: Settings, asked: Mapping[str, Any]) -> s
         seed=settings.seed,
         scenarios=_scenarios(asked),
         sagas=asked.get("sagas"),
+        max_time=f"{seconds}s" if seconds else None,
+        pairs=pairs,
     )
 
 
@@ -242,7 +282,7 @@ def _folder_name(name: str) -> str:
     return f"{plain}-{hashlib.blake2b(name.encode(errors='replace'), digest_size=3).hexdigest()}"
 
 
-def _run(found: Extended, settings: Settings, jobs: int, seconds: int) -> tuple[Report, int | None]:
+def _run(found: Extended, settings: Settings, jobs: int, seconds: int, pairs: int | None) -> tuple[Report, int | None]:
     """The campaign, and the signal that ended it early, if one did."""
     import signal
 
@@ -254,10 +294,11 @@ def _run(found: Extended, settings: Settings, jobs: int, seconds: int) -> tuple[
     ):
         # Once each: neither thousands of them, nor raised into the code under test, which would change the verdict.
         warnings.simplefilter("default")
-        limits = end_of_time(seconds, settings.random_plans) if seconds else None
+        timed = end_of_time(seconds, settings.random_plans, pairs) if seconds else None
+        few = AsPlanned(settings.random_plans, pairs) if pairs is not None else None
 
         def stopped() -> bool:
-            return interrupt() or (limits is not None and limits.late())
+            return interrupt() or (timed is not None and timed.late())
 
         with copied(found.adapter, settings, jobs, stopped) as others:
             report = run_campaign(
@@ -266,6 +307,6 @@ def _run(found: Extended, settings: Settings, jobs: int, seconds: int) -> tuple[
                 stopped=interrupt,
                 listeners=others.listeners,
                 archive=others.archive,
-                limits=limits,
+                limits=timed or few,
             )
         return report, interrupt.signal

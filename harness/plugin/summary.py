@@ -5,9 +5,18 @@ from __future__ import annotations
 from typing import Any, Final
 
 from ..reports.clean import clean
-from ..verdict import Report
+from ..verdict import Report, partial_claim
 
-FACTS: Final = ("saga_adapter", "saga_verdict", "saga_plans", "saga_findings", "saga_known", "saga_advice")
+FACTS: Final = (
+    "saga_adapter",
+    "saga_verdict",
+    "saga_plans",
+    "saga_findings",
+    "saga_known",
+    "saga_advice",
+    "saga_left",
+)
+
 _NAME: Final = 60
 
 
@@ -18,7 +27,8 @@ def facts(report: Report) -> list[tuple[str, object]]:
     known = "; ".join(f"{finding.id}: {clean(finding.known, 300)}" for finding in report.findings if finding.known)
     advice = "; ".join(clean(line, 600) for line in report.advice)
     counted = str(report.counts.run)
-    values = (clean(report.adapter, _NAME), verdict, counted, found or "none", known or "none", advice or "none")
+    left = f"{partial_claim(report)}; faults=2 asks for all of them" if report.pairs.ended else "none"
+    values = (clean(report.adapter, _NAME), verdict, counted, found or "none", known or "none", advice or "none", left)
     return list(zip(FACTS, values, strict=True))
 
 
@@ -31,10 +41,12 @@ def write(terminalreporter: Any) -> None:
             if told and len(told) >= len(properties.get(report.nodeid, ())):
                 properties[report.nodeid] = told
     advised: list[str] = []
+    partly: list[str] = []
     rows = [("test", "adapter", "verdict", "plans", "findings")]
     for nodeid, told in sorted(properties.items()):
         for start in range(0, len(told), len(FACTS)):
-            adapter, verdict, plans, found, known, advice = (str(v) for _, v in told[start : start + len(FACTS)])
+            adapter, verdict, plans, found, known, advice, left = (str(v) for _, v in told[start : start + len(FACTS)])
+            partly += [f"left of {adapter}: {left}"] if left != "none" else []
             advised += [f"advice on {adapter}: {advice}"] if advice != "none" else []
             rows.append((clean(nodeid, 400), adapter, verdict, plans, _brief(found, known)))
     widths = [max(len(row[column]) for row in rows) for column in range(4)]
@@ -45,7 +57,7 @@ def write(terminalreporter: Any) -> None:
             for cell, width in zip(row[:4], widths, strict=True)
         )
         terminalreporter.write_line("  ".join([*cells, row[4]]))
-    for line in dict.fromkeys(advised):
+    for line in dict.fromkeys([*advised, *partly]):
         terminalreporter.write_line(line)
 
 

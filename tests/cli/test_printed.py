@@ -105,7 +105,7 @@ def assert_each_runs(text: str, expected: Mapping[str, int]) -> None:
     assert not missing, (missing, commands, text)
     for command in commands:
         ran = shell(command)
-        codes = [code for word, code in expected.items() if word in command]
+        codes = [code for word, code in expected.items() if word in command]  # the first that fits
         assert [ran.returncode] == codes[:1], (command, ran.stdout[-2_000], ran.stderr[-2_000])
 
 
@@ -151,3 +151,18 @@ def test_what_init_says_next_runs(words: str) -> None:
     by_pytest, by_command = commands
     assert shell(f"{by_pytest} --saga-faults 0 --saga-random 3").returncode == 0
     assert shell(f"{by_command} --faults 0 --random 3").returncode == 0  # of an option the last counts
+
+
+def test_the_commands_of_a_failed_test_run_where_it_failed(project: Path) -> None:
+    ran = shell("pytest -q")
+    assert ran.returncode == 1, ran.stdout + ran.stderr
+    assert_each_runs(ran.stdout, {"--emit-test": 0, "sagafuzz replay": 1, "sagafuzz run": 1})
+    (emitted,) = Path("tests").glob("test_f_*.py")
+    assert "STILL FAILS" in shell(f"pytest -q {emitted}").stdout
+
+
+def test_the_command_of_some_pairs_runs_them_again() -> None:
+    searched = "sagafuzz run reference --scenario succeeds --kinds lost-ack,lost-request --random 0 --pairs 5"
+    ran = shell(searched)
+    assert "about 5 plans with two faults were asked for" in " ".join(ran.stdout.split())
+    assert_each_runs(ran.stdout, {"--pairs 5": 0})

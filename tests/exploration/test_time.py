@@ -13,6 +13,7 @@ from sagafuzz.exploration.events import CaseJudged
 from sagafuzz.exploration.fuzz import EndOfTime
 from sagafuzz.exploration.settings import Settings
 from sagafuzz.exploration.spreading import spread
+from sagafuzz.exploration.stopping import AsPlanned
 from sagafuzz.loading import load
 from sagafuzz.reports import REPORTS
 from sagafuzz.verdict import Report
@@ -85,3 +86,21 @@ def test_each_scenario_and_kind_is_covered_evenly() -> None:
 def test_a_part_of_each_group_comes_in_turn_and_from_all_over_it() -> None:
     order = spread([("a", number) for number in range(8)] + [("b", number) for number in (100, 101)])
     assert order == [0, 4, 100, 2, 6, 1, 5, 101, 3, 7]
+
+
+def test_a_stated_number_of_pairs_is_run_evenly_and_all_else_as_planned() -> None:
+    def drawn() -> Report:
+        limits = AsPlanned(0, pairs=60)
+        return Campaign(load("reference"), settings("reference"), limits=limits).run()
+
+    report = drawn()
+    assert report.verdict == "consistent" and not report.complete and not certifies(report)
+    assert 60 <= report.pairs.run < 100 < report.pairs.planned and report.random.run == 5
+    assert report.pairs.ended == "about 60 plans with two faults were asked for"
+    assert {cell.first for cell in report.covered.kinds if cell.planned} == set(KINDS)
+    assert drawn() == report
+
+
+def test_more_pairs_than_there_are_leave_none() -> None:
+    report = Campaign(load("seed"), settings("seed"), limits=AsPlanned(0, pairs=1_000_000)).run()
+    assert report.complete and not report.pairs.ended and report.pairs.share == 1.0

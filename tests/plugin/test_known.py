@@ -120,6 +120,19 @@ def test_a_baseline_that_cannot_be_read_is_told(session: Session) -> None:
     )
 
 
+def test_a_baseline_is_read_before_the_search(session: Session) -> None:
+    test = """
+class Never(Calm):
+    def boot(self, world):
+        open("begun", "w").close()
+
+@pytest.mark.saga(Never, random=0, baseline="absent.toml")
+def test_it(): ...
+"""
+    session(test=test).assert_outcomes(failed=1)
+    assert not Path("begun").exists()
+
+
 def test_a_report_that_is_only_asked_for_says_what_is_known(session: Session, ids: list[str]) -> None:
     write(ids)
     test = """
