@@ -8,15 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Final, Literal, TypeAlias
 
 from .. import history as h
-from ..faults import AT_LOG, AT_LOGGED
+from ..faults import AT_LOG, AT_LOGGED, Site
 from ..history import Event, History
 from .clean import clean
 from .diagram import PARTICIPANTS, Diagram
 from .line import Line, Mark
 from .lines import ORCHESTRATOR
+from .strikes import written
 
 LaneKind: TypeAlias = Literal["process", "actor", "participant", "store"]
 Travels: TypeAlias = Literal["request", "answer", "message", "write"]
@@ -42,7 +44,8 @@ class Lane:
 
 @dataclass(frozen=True, kw_only=True)
 class Stop:
-    """A moment in a lane: ``rows`` are the positions that it shows, from ``t_us`` to ``until_us``."""
+    """A moment in a lane: ``rows`` are the positions that it shows. What is left out goes from ``t_us`` to
+    ``until_us``, which are the same for every other one."""
 
     rows: tuple[int, ...]
     t_us: int
@@ -144,6 +147,19 @@ class _Cast:
     def has_store(self) -> bool:
         return STORE in self._known
 
+    @cached_property
+    def struck_writes(self) -> frozenset[int]:
+        """The positions of the writes that a fault struck, and of those that were lost."""
+        events = self.history.events
+        sites = [fired.fault.site for fired in self.history.fired if fired.fault.site.phase in (AT_LOG, AT_LOGGED)]
+        lost = {_write(event)[1:] for event in events if event.kind == h.LOGLOST}
+        return frozenset(
+            row
+            for row, event in enumerate(events)
+            if event.kind in (h.LOG, h.LOGACK)
+            and (_write(event)[1:] in lost or any(_is_of(event, site) for site in sites))
+        )
+
     def _lane(self, event: Event, acting: str) -> str:
         if event.kind == h.LOGLOST and self.has_store:
             return STORE
@@ -178,7 +194,8 @@ def _stops(line: Line, cast: _Cast) -> Iterator[Stop]:
         yield _stop(_Draft(rows, cast.lanes[0].name, "elided", line.text), events)
         return
     durable = [row for row in rows if events[row].kind == h.LOGACK]
-    apart = cast.has_store and (line.kind == "crash" or len(durable) == 1)
+    struck = not cast.struck_writes.isdisjoint(rows)
+    apart = cast.has_store and struck and (line.kind == "crash" or len(durable) == 1)
     if durable and not apart:
         rows = [row for row in rows if events[row].kind != h.LOG]
     drafts = [_Draft([rows[0]], cast.of[rows[0]], line.kind, line.text)]
@@ -216,7 +233,7 @@ def _stop(draft: _Draft, events: Sequence[Event]) -> Stop:
     return Stop(
         rows=tuple(rows),
         t_us=events[rows[0]].t_us,
-        until_us=events[rows[-1]].t_us,
+        until_us=events[rows[-1 if draft.kind == "elided" else 0]].t_us,
         lane=draft.lane,
         kind=draft.kind,
         words=draft.words,
@@ -293,7 +310,7 @@ class _Travelling:
             self._published[msg] = row
         elif kind == h.RECEIVE and msg in self._published:
             yield from self._arrow("message", "arrives", self._published[msg], row, self._cast.of[row])
-        elif kind == h.LOG:
+        elif kind == h.LOG and row in self._cast.struck_writes:
             self._asked[_write(event)] = row
         elif kind == h.LOGACK and _write(event) in self._asked and self._cast.has_store:
             yield from self._arrow("write", "arrives", self._asked.pop(_write(event)), row, STORE)
@@ -321,6 +338,12 @@ class _Travelling:
         if start is not None and end is not None:
             msg, source = self._cast.history.events[sent].msg, self._cast.of[sent]
             yield Arrow(travels=travels, fate=fate, msg=msg, source=source, target=target, start=start, end=end)
+
+
+def _is_of(event: Event, site: Site) -> bool:
+    """True if a write is the one that the site names."""
+    named = written(event) in site.subject.split(" + ")
+    return named and (event.saga, event.get("occurrence")) == (site.saga, site.occurrence)
 
 
 def _write(event: Event) -> tuple[object, ...]:

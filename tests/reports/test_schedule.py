@@ -137,10 +137,28 @@ def test_a_wait_is_a_gap_with_its_length(make: SimpleNamespace) -> None:
 
 def test_a_write_that_was_struck_shows_the_store(make: SimpleNamespace) -> None:
     (crashed,) = draw(make.crash())
-    (write,) = of_class(crashed, "write")
+    (write,) = of_class(crashed, "arrow", "write")
     assert (write.get("data-to"), "lost" in str(write.get("class"))) == ("store", True)
     (other,) = draw(make.lost_ack())
-    assert not of_class(other, "write") and "store" not in words(other)
+    assert not of_class(other, "arrow", "write") and "store" not in words(other)
+
+
+def test_of_writes_only_what_was_struck_is_drawn_to_the_store(make: SimpleNamespace) -> None:
+    crash = make.crash()
+    other = {"step": "inventory", "saga": "saga-1"}
+    rows = [make.row(0.5, kind, make.ORCHESTRATOR, "outcome", 1, **other) for kind in ("LOG", "LOGACK")]
+    (fired,) = crash.fired
+    (picture,) = draw(make.history([crash.rows[0], *rows, *crash.rows[1:]], Fired(position=8, fault=fired.fault)))
+    (write,) = of_class(picture, "arrow", "write")
+    assert "lost" in str(write.get("class"))
+
+
+def test_a_wait_follows_what_was_last_said(make: SimpleNamespace) -> None:
+    rows = [make.row(0, "SUBMIT", "client", "item-1", 1, 100), make.row(1, "TERMINAL", make.ORCHESTRATOR, "completed")]
+    rows += [make.row(900, kind, make.ORCHESTRATOR, "outcome", 1) for kind in ("LOG", "LOGACK")]
+    rows += [make.row(901, "END", "harness", "quiescent", saga="")]
+    (picture,) = draw(make.history(rows))
+    assert [wait.get("data-wait") for wait in of_class(picture, "wait")] == ["900 ms"]
 
 
 def test_two_schedules_share_their_lanes_and_their_heights_to_where_they_part(make: SimpleNamespace) -> None:
