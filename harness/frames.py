@@ -103,7 +103,8 @@ SOURCE_LINES: Final = 3
 
 class Source(NamedTuple):
     """Some ``lines`` of a file, of which number ``first`` is the first and ``line`` is meant. ``file`` is from the
-    folder of its topmost package: ``orders/clients.py``."""
+    current folder where it is the user's own and below that, ``src/orders/clients.py``; else from the folder of its
+    topmost package, ``orders/clients.py``."""
 
     file: str
     line: int
@@ -137,11 +138,15 @@ def _source(frame: Frame) -> Source | None:
         return None
     first = max(1, min(number - SOURCE_LINES // 2, len(lines) - SOURCE_LINES + 1))
     shown = tuple(text.rstrip() for text in lines[first - 1 : first - 1 + SOURCE_LINES])
-    return Source(file=_from_its_package(Path(code.co_filename)), line=number, first=first, lines=shown)
+    return Source(file=_named(Path(code.co_filename)), line=number, first=first, lines=shown)
 
 
-def _from_its_package(path: Path) -> str:
-    """The name of a file with the packages in which it lies; no folder beyond."""
+def _named(path: Path) -> str:
+    """The name of a file from the current folder, where it is the user's own there; else with the packages in which it
+    lies, and no folder beyond."""
+    here = Path.cwd()
+    if is_own(str(path)) and path.is_relative_to(here):
+        return path.relative_to(here).as_posix()
     top = path.parent
     while (top / "__init__.py").is_file():
         top = top.parent

@@ -402,6 +402,12 @@ def needs(finding: Finding) -> tuple[str, str] | None:
     return (question, "yes" if finding.necessary else "not shown")
 
 
+def location(finding: Finding) -> tuple[str, int] | None:
+    """The file and the line of the user's code that acted, where they are known."""
+    source = finding.explanation.source if finding.explanation is not None else None
+    return None if source is None else (clean(source.file, NAME_COLUMNS * 5), source.line)
+
+
 def follows(finding: Finding) -> str:
     """What else is broken as a consequence, "" for nothing."""
     shown = [clean(item, 60) for item in finding.explains[:8]]

@@ -18,13 +18,13 @@ _WORDS: Final = 600
 
 def render_annotations(report: Report) -> str:
     """Workflow commands, a line each: an error for a finding, a warning where the campaign has no conclusion."""
-    file = adapter_file(report)
-    place = f"file={_property(file)},line=1," if file else ""
+    place = _at(*_place(report))
     chosen = facts.first_of_each(report.findings)
     chosen += [finding for finding in report.findings if finding not in chosen]
     room = MAX_ANNOTATIONS - 1 if len(chosen) > MAX_ANNOTATIONS else MAX_ANNOTATIONS
     lines = [
-        f"::{'notice' if finding.known else 'error'} {place}title={_property(facts.title(report, finding))}"
+        f"::{'notice' if finding.known else 'error'} {_at(*_place(report, finding))}"
+        f"title={_property(facts.title(report, finding))}"
         f"::{_data(_said(finding))}"
         for finding in chosen[:room]
     ]
@@ -34,6 +34,16 @@ def render_annotations(report: Report) -> str:
         said = "\n".join([facts.headline(report), *facts.statements(report)])
         lines.append(f"::warning {place}title=sagafuzz::{_data(said)}")
     return "".join(f"{line}\n" for line in lines)
+
+
+def _place(report: Report, finding: Finding | None = None) -> tuple[str, int]:
+    """The file and line of the user's code that a finding points at; else the adapter's, "" where it has none."""
+    found = facts.location(finding) if finding is not None else None
+    return found or (adapter_file(report), 1)
+
+
+def _at(file: str, line: int) -> str:
+    return f"file={_property(file)},line={line}," if file else ""
 
 
 def _said(finding: Finding) -> str:
@@ -51,18 +61,19 @@ def _property(text: str) -> str:
 
 
 def render_code_quality(report: Report) -> str:
-    """A JSON array as GitLab reads it: an issue for each finding, at the file of the adapter."""
+    """A JSON array as GitLab reads it: an issue for each finding, at the line that acted, else at the adapter."""
     return json.dumps([_issue(report, finding) for finding in report.findings], indent=2) + "\n"
 
 
 def _issue(report: Report, finding: Finding) -> dict[str, Any]:
+    file, line = _place(report, finding)
     signature = "\0".join((clean(report.adapter, 200), *(clean(part, 200) for part in finding.violation.signature)))
     return {
         "description": f"{facts.title(report, finding)}: {_said(finding)}",
         "check_name": clean(finding.violation.invariant, 40),
         "fingerprint": hashlib.blake2b(signature.encode(), digest_size=16).hexdigest(),
         "severity": "info" if finding.known else "critical",
-        "location": {"path": adapter_file(report) or clean(report.adapter, 200), "lines": {"begin": 1}},
+        "location": {"path": file or clean(report.adapter, 200), "lines": {"begin": line}},
     }
 
 

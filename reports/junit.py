@@ -20,7 +20,11 @@ MAX_FINDINGS: Final = 20
 def render(report: Report) -> str:
     """Violated is a failure, gave up an error, not exercised skipped. A campaign that is inconclusive as a whole, or
     was interrupted, is a test case of its own that errs: no green by default."""
-    from junitparser import Error, JUnitXml, TestCase, TestSuite
+    from junitparser import Attr, Error, IntAttr, JUnitXml, TestSuite
+    from junitparser import TestCase as Plain
+
+    class TestCase(Plain):
+        file, line = Attr("file"), IntAttr("line")
 
     name = f"sagafuzz: {clean(report.saga, 60)} on {clean(report.adapter, 60)}"
     suite = TestSuite(name)
@@ -33,7 +37,10 @@ def render(report: Report) -> str:
         found.setdefault(finding.violation.invariant, []).append(finding)
     for result in report.invariants:
         case = TestCase(clean(f"{result.id} {result.name}", 80), name)
-        case.result = _results(report, result, found.pop(result.id, []))
+        findings = found.pop(result.id, [])
+        case.result = _results(report, result, findings)
+        if findings and (place := facts.location(findings[0])) is not None:
+            case.file, case.line = place
         suite.add_testcase(case)
     campaign = TestCase("the campaign came to a conclusion", name)
     if report.verdict == INCONCLUSIVE or not report.complete or report.reasons or report.nondeterministic:
@@ -64,4 +71,6 @@ def _results(report: Report, result: InvariantResult, findings: list[Finding]) -
 
 def _told(report: Report, finding: Finding) -> str:
     picture = to_text(diagram(finding.history, finding.violation))
-    return "\n".join([facts.title(report, finding), picture, facts.replay(finding)]).rstrip()
+    place = facts.location(finding)
+    where = [f"{place[0]}:{place[1]}"] if place is not None else []
+    return "\n".join([facts.title(report, finding), *where, picture, facts.replay(finding)]).rstrip()

@@ -18,7 +18,7 @@ def test_in_github_actions_findings_are_annotated(sagafuzz: Run, monkeypatch: py
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", "summary.md")
     result = sagafuzz(*SEED)
     assert result.code == 1
-    assert "\n::error title=F-" in result.out
+    assert "\n::error file=sagafuzz/adapters/seed.py,line=" in result.out
     summary = Path("summary.md").read_text(encoding="utf-8")
     assert summary.startswith("# before\n# checkout on seed: VIOLATED\n")
 

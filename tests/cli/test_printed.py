@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -166,3 +167,21 @@ def test_the_command_of_some_pairs_runs_them_again() -> None:
     ran = shell(searched)
     assert "about 5 plans with two faults were asked for" in " ".join(ran.stdout.split())
     assert_each_runs(ran.stdout, {"--pairs 5": 0})
+
+
+def test_locations_are_the_line_of_the_project_that_acted(project: Path) -> None:
+    """In the text, in JSON and HTML, for JUnit, GitHub and GitLab: where the code in src/ asks, not the adapter."""
+    lines = PROJECT["src/shop/checkout.py"].splitlines()
+    line = next(number for number, text in enumerate(lines, 1) if "payment.charge" in text)
+    ran = shell("sagafuzz run tests/saga_adapter.py:Shop --faults 1 --random 0", GITHUB_ACTIONS="true")
+    place = f"src/shop/checkout.py:{line}"
+    report = Path("sagafuzz-report")
+    assert place in ran.stdout and place in (report / "report.html").read_text()
+    assert f"::error file=src/shop/checkout.py,line={line},title=" in ran.stdout
+    assert f'file="src/shop/checkout.py" line="{line}"' in (report / "report.junit.xml").read_text()
+    issues = json.loads((report / "report.codequality.json").read_text())
+    assert {"path": "src/shop/checkout.py", "lines": {"begin": line}} in [issue["location"] for issue in issues]
+    sources = [
+        finding["explanation"]["source"] for finding in json.loads((report / "report.json").read_text())["findings"]
+    ]
+    assert ("src/shop/checkout.py", line) in [(source["file"], source["line"]) for source in sources if source]

@@ -99,7 +99,14 @@ def test_whatever_the_reasons_each_is_said_first_with_where_to_look(make: Simple
 @pytest.mark.parametrize("name", FORMS)
 @pytest.mark.parametrize("why", Why)
 def test_each_reason_for_which_a_campaign_ends_is_said(make: SimpleNamespace, name: str, why: Why) -> None:
-    values = {"spins": 3, "detail": "one run sent 2 requests, another 3", "seconds": 5, "faults": 2, "plans": 70}
+    values = {
+        "spins": 3,
+        "detail": "one run sent 2 requests, another 3",
+        "seconds": 5,
+        "faults": 2,
+        "plans": 70,
+        "pairs": 9,
+    }
     sentence = why.stop(**values, chance=0.01, examples=4).sentence
     said = FORMS[name](make.report(verdict="inconclusive", complete=False, reasons=(sentence,)))
     assert says(name, said, sentence), said
