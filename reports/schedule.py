@@ -6,6 +6,7 @@ request leaves at one of them and arrives at another, in the lane of the one who
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -13,7 +14,7 @@ from typing import Final, Literal, TypeAlias
 
 from .. import history as h
 from ..faults import AT_LOG, AT_LOGGED, Site
-from ..history import Event, History
+from ..history import Event, History, Row
 from .clean import clean
 from .diagram import PARTICIPANTS, Diagram
 from .line import Line, Mark
@@ -45,7 +46,7 @@ class Lane:
 @dataclass(frozen=True, kw_only=True)
 class Stop:
     """A moment in a lane: ``rows`` are the positions that it shows. What is left out goes from ``t_us`` to
-    ``until_us``, which are the same for every other one."""
+    ``until_us``, which are the same for every other one. ``only`` says that the schedule beside has nothing like it."""
 
     rows: tuple[int, ...]
     t_us: int
@@ -54,6 +55,7 @@ class Stop:
     kind: str
     words: str = ""
     marks: tuple[Mark, ...] = ()
+    only: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,13 +118,37 @@ def _strikes_a_write(history: History) -> bool:
     )
 
 
-def schedule(picture: Diagram, history: History, among: Sequence[Lane]) -> Schedule:
-    """The schedule that the lines of ``picture`` tell of, in the lanes ``among``."""
+def schedule(picture: Diagram, history: History, among: Sequence[Lane], beside: History | None = None) -> Schedule:
+    """The schedule that the lines of ``picture`` tell of, in the lanes ``among``; with what it has and ``beside`` has
+    not."""
     cast = _Cast(history, among)
-    stops = sorted((stop for line in picture.lines for stop in _stops(line, cast)), key=lambda stop: stop.rows[0])
+    only = _only_here(history, beside) if beside is not None else frozenset()
+    made = (stop for line in picture.lines for stop in _stops(line, cast))
+    told = (replace(stop, only=stop.kind != "elided" and not only.isdisjoint(stop.rows)) for stop in made)
+    stops = sorted(told, key=lambda stop: stop.rows[0])
     numbers = {row: number for number, stop in enumerate(stops) for row in stop.rows}
     arrows = [arrow for arrow in _Travelling(cast, numbers).arrows() if arrow.end > arrow.start or _is_open(arrow)]
     return Schedule(stops=tuple(stops), arrows=tuple(arrows), lives=tuple(_lives(cast, numbers)))
+
+
+def _only_here(history: History, beside: History) -> frozenset[int]:
+    """The positions of the events that the other history has not, or not so often, whenever they are."""
+    there = Counter(map(_likeness, beside.rows))
+    found = []
+    for position, row in enumerate(history.rows):
+        like = _likeness(row)
+        there[like] -= 1
+        if there[like] < 0:
+            found.append(position)
+    return frozenset(found)
+
+
+def _likeness(row: Row) -> tuple[object, ...]:
+    """What two events have in common that are called the same: not when they are, nor their keys and numbers."""
+    return (*row[h.KIND : h.KEY], row[h.DATA][:1] if row[h.KIND] in _TOLD_APART else ())
+
+
+_TOLD_APART: Final = frozenset({h.APPLY, h.ACK, h.LOST, h.LOG, h.LOGACK, h.TERMINAL, h.CLIENT_ACK})
 
 
 def _is_open(arrow: Arrow) -> bool:

@@ -281,8 +281,14 @@ def _stop(placed: _Placed, page: Page, time: str) -> Markup:
         parts.append(Markup('<text x="{}" y="{}"{}>{}</text>').format(_n(at), _n(y), kind, text))
     if stop.kind in _HANDLING:
         parts.append(Markup('<path class="busy" d="M{} {}V{}"/>').format(_n(x), _n(placed.into), _n(placed.out)))
+    if stop.only:
+        bar = Markup('<path class="bar" d="M{} {}V{}"/>')
+        top = min((baseline - ROW for _, _, baseline in placed.words), default=placed.into - 4)
+        parts.append(bar.format(_n(page.wide - 2), _n(top + 3), _n(placed.out)))
     drawn = Markup('<g class="stop {}" data-at="{}">{}</g>')
-    return drawn.format(stop.kind, " ".join(map(str, stop.rows)), Markup("").join(parts))
+    return drawn.format(
+        f"{stop.kind} only" if stop.only else stop.kind, " ".join(map(str, stop.rows)), Markup("").join(parts)
+    )
 
 
 def _words(stop: Stop, page: Page, y: float) -> tuple[tuple[tuple[str, str, float], ...], bool]:

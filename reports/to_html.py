@@ -304,10 +304,13 @@ def _pictures(finding: Finding, id: str, name: str) -> list[Picture]:
     if explanation is not None and explanation.passing_history is not None:
         contents.append(diagram(explanation.passing_history, limit=_PASSING_LINES))
         histories.append(explanation.passing_history)
+        captions = ["fails; a bar at the edge: only here"]
         captions.append(f"passes: {clean(explanation.passing, 120)}")
         titles.append((f"{id}p", f"The nearest schedule that passes, beside {name}"))
     among = lanes(contents, histories)
-    schedules = [schedule(content, history, among) for content, history in zip(contents, histories, strict=True)]
+    beside = [*reversed(histories)] if len(histories) > 1 else [None]
+    both = zip(contents, histories, beside, strict=True)
+    schedules = [schedule(content, history, among, other) for content, history, other in both]
     shared = explanation.shared if explanation is not None else 0
     where = page(among, schedules)
     drawn = pictures(where, schedules, titles, shared=shared)

@@ -22,7 +22,9 @@ def draw(*histories: History, shared: int = 0) -> list[Drawn]:
     """The pictures of some histories, in the same lanes."""
     contents = [diagram(history) for history in histories]
     among = lanes(contents, histories)
-    found = [schedule(content, history, among) for content, history in zip(contents, histories, strict=True)]
+    beside = [*reversed(histories)] if len(histories) > 1 else [None]
+    both = zip(contents, histories, beside, strict=True)
+    found = [schedule(content, history, among, other) for content, history, other in both]
     titles = [(f"p{n}", "a schedule") for n in range(len(histories))]
     return [ET.fromstring(svg) for svg in pictures(page(among, found), found, titles, shared=shared)]
 
@@ -174,6 +176,18 @@ def test_two_schedules_share_their_lanes_and_their_heights_to_where_they_part(ma
         assert height_of(one, position) == height_of(other, position) < at
     for picture, position in ((one, 5), (other, 5)):
         assert height_of(picture, position) > at
+
+
+def test_a_bar_marks_what_the_other_schedule_has_not(make: SimpleNamespace) -> None:
+    failing = make.lost_ack()
+    passing = make.history([*failing.rows[:4], (3000, "ACK", *failing.rows[4][2:9], ("ok",)), *failing.rows[-2:]])
+    one, other = draw(failing, passing, shared=4)
+    marked = [str(stop.get("data-at")) for stop in of_class(one, "stop", "only")]
+    assert marked == ["4", "5", "6", "7 8", "9"], "the loss, the timeout, and the second charge with its answer"
+    assert [stop.get("data-at") for stop in of_class(other, "stop", "only")] == ["4"], "the answer of the first"
+    assert len(of_class(one, "bar")) == len(marked)
+    (alone,) = draw(failing)
+    assert not of_class(alone, "bar")
 
 
 def test_a_message_slopes_from_its_publisher_to_its_receiver(make: SimpleNamespace) -> None:
