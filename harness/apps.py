@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Final
 
 from .errors import UsageError
 from .fresh import Fresh
@@ -35,8 +37,26 @@ class App:
 
     def made(self) -> Any:
         """The app, of code that is loaded anew."""
-        self.fresh.load()
-        return named(self.make, "apps") if isinstance(self.make, str) else self.fresh.renewed(self.make)()
+        with django_asks():
+            self.fresh.load()
+            return named(self.make, "apps") if isinstance(self.make, str) else self.fresh.renewed(self.make)()
+
+
+_DJANGO_ASKS: Final = "DJANGO_ALLOW_ASYNC_UNSAFE"
+
+
+@contextmanager
+def django_asks() -> Iterator[None]:
+    """Meanwhile Django may ask its database, although an event loop runs: where an app is made elsewhere, none does."""
+    before = os.environ.get(_DJANGO_ASKS)
+    os.environ[_DJANGO_ASKS] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            os.environ.pop(_DJANGO_ASKS, None)
+        else:
+            os.environ[_DJANGO_ASKS] = before
 
 
 def named(name: str, option: str) -> Any:

@@ -8,9 +8,9 @@ import itertools
 import os
 import sys
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping, MutableSet
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableSet, Sequence
 from contextlib import contextmanager
-from importlib.machinery import ModuleSpec, SourceFileLoader
+from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from importlib.util import spec_from_file_location
 from types import CodeType, ModuleType
 from typing import Any, Final, Self
@@ -42,7 +42,13 @@ _DEFAULTS: Final = {"boto3": "DEFAULT_SESSION"}
 """What a library makes for its process when it is first asked for it, by module."""
 
 ANEW: Final = set[str]()
-"""The modules that are being loaded anew."""
+"""The modules that are being loaded anew, and packages of which all are."""
+
+
+def is_anew(name: str) -> bool:
+    """True if the module of that name is being loaded anew."""
+    return name in ANEW or any(name.startswith(f"{package}.") for package in ANEW)
+
 
 _CACHE: Final = type(functools.cache(lambda: None))
 
@@ -60,31 +66,42 @@ class Fresh:
 
     def load(self) -> None:
         """Load them anew, and let the adapter's names mean what is in them now. Raises UsageError where there is no
-        such package."""
-        found = self._found()
-        for package in self._packages:
-            if package not in found:
-                _forget_in_django(self._has)
-                _load(package)
+        such package. Where one of them raises, none is loaded."""
+        try:
+            self._load()
+        except BaseException:
+            for name in self._found():
+                del sys.modules[name]
+            raise
+        as_at_the_start()
+        for name, (module, attribute) in (self._taken or {}).items():
+            here = sys.modules[module]
+            value = getattr(here, attribute) if attribute else here
+            setattr(sys.modules[self._user], name, value)
+
+    def _load(self) -> None:
+        before = self._found()
+        used = {package for packages in _KEEPING.values() for package in packages if package in sys.modules}
+        with _anew({}, self._packages):
+            for package in self._packages:
+                if package not in before:
+                    _forget_in_django(self._has)
+                    _load(package)
         if self._taken is None:
             self._also(_used(self._found().values()))
-        found = self._found()
-        if self._taken is None:
-            self._taken = dict(_names_of(vars(sys.modules[self._user]), found)) if self._user else {}
+            self._taken = dict(_names_of(vars(sys.modules[self._user]), self._found())) if self._user else {}
             self._caches = tuple(_caches())
+        if not before and used.isdisjoint(self._packages):
+            return  # each of them is new
+        found = self._found()
         for cache in self._caches:
             cache.cache_clear()
         _forget_in_django(self._has)
         for name in found:
             del sys.modules[name]
-        with _known(found):
+        with _anew(found):
             for name in found:
                 _load(name)
-        as_at_the_start()
-        for name, (module, attribute) in self._taken.items():
-            here = sys.modules[module]
-            value = getattr(here, attribute) if attribute else here
-            setattr(sys.modules[self._user], name, value)
 
     def _also(self, packages: Iterable[str]) -> None:
         """Some packages more."""
@@ -125,13 +142,16 @@ def _compiled(name: str, path: str, mtime_ns: int, size: int) -> CodeType | None
 
 
 class _Finder:
-    """Finds modules where they were: to look for them again takes as long as to run them."""
+    """Finds modules where they were: to look for them again takes as long as to run them. Others that are being loaded
+    anew it looks for. It remembers the compiled code of each."""
 
     def __init__(self, specs: Mapping[str, ModuleSpec]) -> None:
         self._specs = specs
 
-    def find_spec(self, name: str, path: object = None, target: object = None) -> ModuleSpec | None:
+    def find_spec(self, name: str, path: Sequence[str] | None = None, target: object = None) -> ModuleSpec | None:
         spec = self._specs.get(name)
+        if spec is None and is_anew(name):
+            spec = PathFinder.find_spec(name, path)
         if spec is None or spec.origin is None or not isinstance(spec.loader, SourceFileLoader):
             return None
         return spec_from_file_location(
@@ -143,15 +163,19 @@ class _Finder:
 
 
 @contextmanager
-def _known(modules: Mapping[str, ModuleType]) -> Iterator[None]:
-    """Meanwhile the modules of these names are found where they were."""
+def _anew(modules: Mapping[str, ModuleType], packages: Iterable[str] = ()) -> Iterator[None]:
+    """Meanwhile modules are loaded anew: these, where they were, and those of some packages. Compiled code is not
+    written into files."""
     finder = _Finder({name: module.__spec__ for name, module in modules.items() if module.__spec__ is not None})
     sys.meta_path.insert(0, finder)
-    ANEW.update(modules)
+    names = {*modules, *packages}
+    ANEW.update(names)
+    written, sys.dont_write_bytecode = sys.dont_write_bytecode, True
     try:
         yield
     finally:
-        ANEW.difference_update(modules)
+        sys.dont_write_bytecode = written
+        ANEW.difference_update(names)
         sys.meta_path.remove(finder)
 
 

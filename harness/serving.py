@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any, Final, TypeVar, cast
 
-from .apps import App, checked_apps, named
+from .apps import App, checked_apps, django_asks, named
 from .asgi import Response
 from .effects import Cancel, DelayAnswer
 from .errors import UsageError
@@ -31,9 +30,6 @@ CANNOT_SUFFER: Final = tuple(
     if any(isinstance(effect, Cancel) or (isinstance(effect, DelayAnswer) and effect.late) for effect in kind.effects)
 )
 """A client that goes away cancels nothing in a server, and one that hung up is told nothing any more."""
-
-_WANTS_NO_LOOP: Final = "SynchronousOnlyOperation"
-"""What Django raises where its database is asked while an event loop runs: its app is made beside that."""
 
 _ANSWERS: Final = {200: True, 201: True, 409: False}
 
@@ -108,15 +104,10 @@ class Serving:
 
     async def boot(self, world: World) -> None:
         as_at_the_start()
-        if self.of.code:
-            self.fresh.load()
-        make = partial(named, self.app, "app") if isinstance(self.app, str) else self.fresh.renewed(self.app)
-        try:
-            app = make()
-        except Exception as error:
-            if type(error).__name__ != _WANTS_NO_LOOP:
-                raise
-            app = await asyncio.to_thread(make)
+        with django_asks():
+            if self.of.code:
+                self.fresh.load()
+            app = named(self.app, "app") if isinstance(self.app, str) else self.fresh.renewed(self.app)()
         self._running = running(app)
         try:
             await self._running.start()

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 from typing import Any, Final
 
-from ..fresh import ANEW
+from ..fresh import is_anew
 from .host import Host
 from .inside import enter
 from .locks import threaded
@@ -20,7 +20,7 @@ ONCE_THERE: Final[list[Callable[[], object]]] = []
 
 
 def _find_and_load(sim: Host, original: Callable[..., Any], name: str, *args: Any) -> Any:
-    if name in ANEW:
+    if is_anew(name):
         return original(name, *args)
     kernel = threaded()
     absent = {} if kernel is None else kernel.absent

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import django
 import django.db
@@ -11,7 +12,11 @@ import peewee
 import pytest
 from django.conf import settings
 
+from sagafuzz import service
+from sagafuzz.ports import ADAPTER_ATTRIBUTE
+
 from .conftest import Laboratory
+from .test_service import PAIR, ROUTES, trial
 from .test_wsgi import declared
 
 if not settings.configured:  # as in the recipe of Django: a Python process has one configuration
@@ -128,3 +133,32 @@ def test_what_an_orm_commits_is_there_after_a_crash_or_an_error(orm: ORM, kind: 
         assert found == [[], kept] and len(failed) == kind.startswith("store"), seen.raised
         found.clear()
         failed.clear()
+
+
+EARLY = """
+from django.db import connection
+
+with connection.cursor() as cursor:
+    cursor.execute("CREATE TABLE IF NOT EXISTS early (id INTEGER)")
+
+def app(environ, start_response):
+    start_response("200 OK", [])
+    return [b""]
+"""
+
+
+def test_django_may_ask_its_database_when_a_module_is_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "early_django.py").write_text(EARLY)
+
+    class Early:
+        app = "early_django:app"
+
+        def submit(self, order: Any) -> tuple[str, str, Any]:
+            return "POST", "/", {"id": order.id}
+
+    made = service(saga=PAIR, http=ROUTES, saga_id="json:order")(Early)
+    seen = trial(getattr(made, ADAPTER_ATTRIBUTE))
+    assert seen.answers == ["completed"] and [event.data[0] for event in seen.of("LOGACK")] == [
+        "loans.db: create early"
+    ]

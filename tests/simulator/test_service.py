@@ -384,6 +384,47 @@ def test_what_a_module_keeps_does_not_outlive_its_process(tmp_path: Path, monkey
     assert keeps_adapter.Kept.seen == [1, 1]
 
 
+BUSY = """
+import sqlite3
+import httpx
+
+started = sqlite3.connect("busy.db", isolation_level=None)
+started.execute("CREATE TABLE IF NOT EXISTS starts (id INTEGER PRIMARY KEY)")
+started.execute("INSERT INTO starts DEFAULT VALUES")
+httpx.post("http://payment/charge", json={"order": "saga-1"})
+(count,) = started.execute("SELECT count(*) FROM starts").fetchone()
+
+async def app(scope, receive, send):
+    if scope["type"] == "lifespan":
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+    await receive()
+    await send({"type": "http.response.start", "status": 200 if count == 1 else 500, "headers": []})
+    await send({"type": "http.response.body", "body": b"{}"})
+"""
+
+
+def test_what_modules_do_when_they_are_imported_they_do_in_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "busy_app.py").write_text(BUSY)
+
+    class Busy:
+        app = "busy_app:app"
+
+        def submit(self, order: Any) -> tuple[str, str, Any]:
+            return "POST", "/", {"id": order.id}
+
+    made = service(saga=PAIR, http=ROUTES, saga_id="json:order")(Busy)
+    runs = [trial(getattr(made, ADAPTER_ATTRIBUTE)) for _ in range(2)]
+    assert [[len(seen.of("SEND")), len(seen.of("LOGACK")), seen.answers] for seen in runs] == [
+        [1, 2, ["completed"]]
+    ] * 2
+    assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["busy_app.py"]
+
+
 REPEATED = """
 import sys
 sys.path.insert(0, {folder!r})
