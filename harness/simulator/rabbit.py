@@ -196,6 +196,16 @@ def _close(sim: Host, of: Any, frame: Any) -> Any:
     return _spec().Channel.CloseOk()
 
 
+async def _read(sim: Host, original: _Original, of: Any) -> None:
+    """Wait for the answer that the channel is closed: nothing else comes by the wire. There a dead process would close
+    it too."""
+    await of.frames.get()
+    try:
+        await of._on_close_ok_frame(None)
+    except import_module("aiormq").ChannelClosed as closed:
+        await of.close(closed)
+
+
 def _confirm(sim: Host, of: Any, frame: Any) -> Any:
     return _spec().Confirm.SelectOk()
 
@@ -460,6 +470,7 @@ def entries() -> Iterator[Served]:
     aiormq: Any = import_module("aiormq")
     yield Served(aiormq.Connection, "connect", _connect)
     yield Served(aiormq.Connection, "ready", _ready)
+    yield Served(aiormq.Channel, "_reader", _read)
     for name, inside in CALLS.items():
         yield Served(aiormq.Channel, name, inside)
 
