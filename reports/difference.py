@@ -8,10 +8,13 @@ from typing import Any, Final
 
 from ..errors import UsageError
 from ..verdict import GAVE_UP, NOT_EXERCISED, REPORT_VERSION
-from .clean import clean, plural
+from .clean import COLUMNS, clean, plural
+from .layout import wrapped
 
 MAX_LISTED: Final = 50
 _SENTENCE: Final = 160
+_SIGNATURE: Final = ("invariant", "anomaly", "step", "direction")
+"""By which a finding is known again."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,16 +41,16 @@ class Difference:
 
 
 def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> Difference:
-    """Of two values read from report.json. Findings are the same where their ids are: those name the adapter, the
-    invariant, the anomaly, the step and the direction. UsageError where a value is no report."""
+    """Of two values read from report.json. Findings are the same where invariant, anomaly, step and direction are, also
+    of two adapters, by which their ids differ. UsageError where a value is no report."""
     try:
         before, after = _findings(old), _findings(new)
         return Difference(
             old=_name(old),
             new=_name(new),
-            added=tuple(after[id] for id in after if id not in before),
-            fixed=tuple(before[id] for id in before if id not in after),
-            same=tuple(after[id] for id in after if id in before),
+            added=tuple(after[key] for key in after if key not in before),
+            fixed=tuple(before[key] for key in before if key not in after),
+            same=tuple(after[key] for key in after if key in before),
             lost=tuple(_lost(old, new)),
             complete=bool(new["complete"]),
         )
@@ -71,9 +74,9 @@ def _name(report: Mapping[str, Any]) -> str:
     return f"{clean(report['saga'], 40)} on {clean(report['adapter'], 40)}, sagafuzz {clean(report['sagafuzz'], 24)}"
 
 
-def _findings(report: Mapping[str, Any]) -> dict[str, Known]:
+def _findings(report: Mapping[str, Any]) -> dict[tuple[str, ...], Known]:
     return {
-        entry["id"]: Known(
+        tuple(str(entry[part]) for part in _SIGNATURE): Known(
             id=clean(entry["id"], 24),
             invariant=clean(entry["invariant"], 12),
             sentence=clean(entry["sentence"], _SENTENCE),
@@ -105,8 +108,8 @@ def _lost(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
             yield f"{noun}: {new[part]['run']:,}, it was {old[part]['run']:,}"
 
 
-def render(found: Difference) -> str:
-    """The difference for a terminal: a section for each part, the new ones first."""
+def render(found: Difference, columns: int = COLUMNS) -> str:
+    """The difference for a terminal of ``columns``: a section for each part, the new ones first."""
     lines = [f"old: {found.old}", f"new: {found.new}"]
     for heading, group in (("new", found.added), ("fixed", found.fixed), ("same", found.same)):
         lines += ["", f"{heading}: {plural(len(group), 'finding')}"]
@@ -121,4 +124,4 @@ def render(found: Difference) -> str:
         lines.append("  the newer campaign was incomplete")
     if found.fixed and (found.lost or not found.complete):
         lines.append("  so what counts as fixed may only not have been looked for")
-    return "\n".join(lines) + "\n"
+    return wrapped(lines, columns, hanging="    ") + "\n"

@@ -102,6 +102,18 @@ def why(report: Report) -> list[str]:
     return said
 
 
+def not_begun(report: Report) -> list[str]:
+    """What was asked for of which nothing was run, a few words each."""
+    left = [
+        f"scenario {clean(result.scenario.name, NAME_COLUMNS)}" for result in report.scenarios if not result.counts.run
+    ]
+    if report.pairs.planned and not report.pairs.run and report.max_faults > 1:
+        left.append("plans with two faults")
+    if report.random.asked and not report.random.run:
+        left.append("the state machine")
+    return left
+
+
 def look_at(report: Report) -> str:
     """Where the cause is to be found of a verdict that is inconclusive; "" for another."""
     if report.verdict != INCONCLUSIVE:
@@ -127,6 +139,8 @@ def statements(report: Report) -> list[str]:
         )
         if share := partial_claim(report):
             said.append(share)
+        if left := not_begun(report):
+            said.append(f"not begun: {', '.join(left)}")
     given = why(report)[1:] if report.verdict == INCONCLUSIVE else why(report)
     if report.nondeterministic and not any(report.nondeterministic in reason for reason in report.reasons):
         said.append(f"NOT DETERMINISTIC: {clean(report.nondeterministic, REASON_COLUMNS)}")

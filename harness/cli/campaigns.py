@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -25,7 +26,7 @@ from ..live.manifest import manifest_of
 from ..loading import load, with_wrong_answers
 from ..ports import Adapter
 from ..reports import COMPARISONS, comparison
-from ..reports.clean import wrap
+from ..reports.clean import clean, wrap
 from ..verdict import Report
 from ..writing import folder_name, make_folder, with_paths, write_file, write_report
 from .arguments import ADAPTER, report_dir_option
@@ -212,8 +213,15 @@ def search_and_conclude(
             judged = judged_today(report, known)
             if judged is not None:
                 keep_report_in(report_dir, judged.report)
-            code = conclude(report, report_dir, judged)
+            code = conclude(report, report_dir, judged, _going_on(adapter, how, report_dir) if interrupt() else "")
     return interrupt.exit_code if interrupt() else code
+
+
+def _going_on(adapter: Adapter, how: How, report_dir: Path) -> str:
+    """The command that goes on with a campaign that was interrupted; "" where none does."""
+    if not how.command or manifest_of(adapter) is not None:
+        return ""
+    return f"{how.command} --report-dir {shlex.quote(str(report_dir))} --resume"
 
 
 @click.command(short_help="Search several adapters, side by side.")
@@ -253,6 +261,8 @@ def compare(adapters: Sequence[str], expect: str | None, report_dir: Path, **opt
     say(wrap(f"written: {files}, and a report for each in {report_dir}", wide, hanging="  "))
     tell_host(shown)
     if interrupt():
+        left = [adapter.name for adapter in loaded[len(reports) :]]
+        say(wrap(f"not begun: {', '.join(clean(name, 40) for name in left) or 'none'}", wide, hanging="  "))
         return interrupt.exit_code
     if expected:
         return _as_expected(reports, expected)

@@ -9,7 +9,7 @@ import click
 
 from ..baseline import Judged, Known, concerning, in_words, judge, read
 from ..exploration.certificate import CERTIFICATE_FILE, certifies
-from ..reports import facts, text
+from ..reports import facts, layout, text
 from ..reports.clean import clean, wrap
 from ..reports.outputs import REPORTS
 from ..verdict import INCONCLUSIVE, VIOLATED, Report
@@ -34,8 +34,9 @@ def judged_today(report: Report, known: tuple[Known, ...] | None) -> Judged | No
     return None if known is None else judge(report, concerning(known, report.adapter), dt.datetime.now(dt.UTC).date())
 
 
-def conclude(report: Report, folder: Path, judged: Judged | None) -> int:
-    """Write the reports into ``folder``, say what is in them, the verdict first and last; the exit code."""
+def conclude(report: Report, folder: Path, judged: Judged | None, go_on: str = "") -> int:
+    """Write the reports into ``folder``, say what is in them, the verdict first and last, and ``go_on``, the command
+    that goes on with what is left; the exit code."""
     report = report if judged is None else judged.report
     write_report(report, folder)
     shown, wide = with_paths(report, folder), columns()
@@ -47,6 +48,8 @@ def conclude(report: Report, folder: Path, judged: Judged | None) -> int:
     for line in said:
         say(wrap(clean(line, 300), wide, hanging="  "))
     tell_host([shown])
+    if go_on:
+        say(layout.command(go_on, wide, start="go on: "))
     say(wrap(facts.last_line(report), wide, hanging="  "))
     return exit_code(report) if judged is None else _exit_code_with(judged)
 

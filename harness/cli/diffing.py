@@ -11,7 +11,7 @@ import click
 
 from ..errors import UsageError
 from ..reports.difference import check_version, difference, render
-from .console import say
+from .console import columns, say
 
 
 @click.command(short_help="Compare two reports: what is new, fixed, lost.")
@@ -29,7 +29,7 @@ def diff(old: str, new: str) -> int:
     sagafuzz diff before after
     """
     found = difference(_read(old), _read(new))
-    say(render(found).rstrip("\n"))
+    say(render(found, columns()).rstrip("\n"))
     if found.added:
         return 1
     return 3 if found.lost or not found.complete else 0

@@ -15,6 +15,7 @@ from ..verdict import (
     VIOLATED,
     Conclusion,
     Finding,
+    PlanCounts,
     RandomPlans,
     RandomResult,
     Report,
@@ -112,7 +113,19 @@ class ReportBuilder:
 
     @property
     def _scenarios(self) -> tuple[ScenarioResult, ...]:
-        return tuple(statistics.result() for statistics in self._known.scenarios)
+        """Those that were begun, and of what was interrupted the others too, with nothing run."""
+        begun = tuple(statistics.result() for statistics in self._known.scenarios)
+        if self._stop is None or self._stop.why is not Why.INTERRUPTED:
+            return begun
+        named = [result.scenario for result in begun]
+        return (
+            *begun,
+            *(
+                ScenarioResult(scenario=each, counts=PlanCounts())
+                for each in self._settings.scenarios
+                if each not in named
+            ),
+        )
 
     def _random_plans(self) -> RandomPlans:
         drawn = self._known.drawn.result()

@@ -108,3 +108,14 @@ def test_hostile_names_are_inert(sagafuzz: Run, written: Any) -> None:
     result = sagafuzz("diff", "a", "b.json")
     assert "\x1b" not in result.out
     assert max(map(len, result.out.splitlines())) < 250
+
+
+def test_findings_of_two_adapters_are_matched_by_what_they_are(sagafuzz: Run, written: Any) -> None:
+    """A repaired saga is often another class beside the old one."""
+    Path("renamed.py").write_text("from sagafuzz.adapters.seed import Seed\n\n\nclass Renamed(Seed): ...\n")
+    old = written("a", "--faults", 1)
+    new = written("b", "--faults", 1, adapter="renamed.py:Renamed")
+    assert not {entry["id"] for entry in old["findings"]} & {entry["id"] for entry in new["findings"]}
+    result = sagafuzz("diff", "a", "b")
+    assert "new: 0 findings\n\nfixed: 0 findings\n" in result.out
+    assert f"same: {len(old['findings'])} findings" in result.out

@@ -74,7 +74,11 @@ def test_an_interrupted_run_keeps_what_it_found(begun: Any, number: int, code: i
     for finding in said["findings"]:
         assert Path("kept", finding["replay"]).is_file()
     assert "INCOMPLETE" in result.out
+    assert "not begun: scenario " in result.out
     assert "INCOMPLETE" in Path("kept/report.md").read_text()
+    again = " ".join(result.out.partition("go on: ")[2].replace("\\\n", " ").split())
+    assert again.startswith("sagafuzz run watched.py:Wrong --faults 6 --random 0")
+    assert " --report-dir kept --resume " in again
 
 
 def test_an_interrupted_run_that_found_nothing_is_inconclusive(begun: Any) -> None:
@@ -104,6 +108,7 @@ def test_an_interrupted_comparison_compares_what_there_is(begun: Any) -> None:
     assert result.code == 130
     assert sorted(path.name for path in Path("kept").iterdir()) == ["Wrong", "comparison.html", "comparison.md"]
     assert "incomplete" in Path("kept/comparison.md").read_text()
+    assert "not begun: reference" in result.out
 
 
 def test_a_second_signal_ends_the_process_at_once() -> None:
