@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from sagafuzz.reports import COMPARISONS, REPORTS, SCHEDULES
+from sagafuzz.reports.to_html import viewer
 
 from .conftest import Run
 
@@ -82,6 +83,7 @@ def acting(name: str, text: str, *, whole: bool = False) -> Iterator[str]:
         yield f"{name}: a name of 10 kB"
     if name.endswith((".html", ".md")):
         prose = re.sub(r"(?ms)^(`{3,})text\n.*?\n\1$", "", text)
+        prose = prose.replace(f"<script>{viewer()['script']}</script>", "", 1)  # our own
         if "<script" in prose or "<b " in prose:
             yield f"{name}: markup"
 
