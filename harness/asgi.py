@@ -25,13 +25,19 @@ class Response(NamedTuple):
 
 
 class Asked(ABC):
-    """An app that is asked without a socket."""
+    """An ``app`` that is asked without a socket."""
+
+    app: Any
 
     async def ask(self, method: str, target: str, body: Any) -> Response:
         """What it answers to a request whose body is JSON."""
         content = b"" if body is None else json.dumps(body).encode()
         headers = [(b"host", _SERVER[0].encode()), (b"content-type", b"application/json")]
         return await self.serve(method, target, headers, content, _SERVER)
+
+    @abstractmethod
+    async def start(self) -> None:
+        """Start it up. Raises what its startup raises."""
 
     @abstractmethod
     async def serve(

@@ -10,7 +10,6 @@ from typing import Any, Final
 from urllib.parse import unquote_to_bytes
 
 from .asgi import Asked, Response, Running
-from .errors import UsageError
 
 _CLIENT: Final = "10.7.0.1"
 _ARGUMENTS: Final = 2
@@ -64,10 +63,12 @@ class RunningThreads(Asked):
         return Response(status, b"".join(parts), None, said)
 
 
-def running(app: Any) -> Running | RunningThreads:
-    """What drives an app on the event loop that is running, be it ASGI or WSGI. Raises UsageError for aiohttp's."""
+def running(app: Any) -> Asked:
+    """What drives an app on the event loop that is running, be it ASGI, WSGI or one of aiohttp's."""
     if type(app).__module__.startswith("aiohttp."):
-        raise UsageError("service: app is one of aiohttp, which is neither ASGI nor WSGI; test it in live mode")
+        from .aiohttp_app import RunningHandlers
+
+        return RunningHandlers(app)
     return RunningThreads(app) if is_wsgi(app) else Running(app)
 
 

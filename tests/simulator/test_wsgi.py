@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import flask
 import httpx
 import pytest
@@ -17,7 +18,7 @@ from sqlalchemy import create_engine, text
 
 from sagafuzz import Adapter, UsageError, service
 from sagafuzz.ports import ADAPTER_ATTRIBUTE
-from sagafuzz.wsgi import is_wsgi, running
+from sagafuzz.wsgi import is_wsgi
 
 from .conftest import Laboratory, Trial
 from .test_service import PAIR, ROUTES
@@ -166,6 +167,53 @@ def test_which_apps_are_wsgi_is_told_by_what_they_are_called_with() -> None:
     assert not is_wsgi(asgi) and not is_wsgi(Any_())
 
 
-def test_an_app_of_aiohttp_is_refused_in_one_line() -> None:
-    with pytest.raises(UsageError, match="app is one of aiohttp, which is neither ASGI nor WSGI; test it in live mode"):
-        running(web.Application())
+def aiohttp_app(handler: Callable[[Any], Any], start: Callable[[Any], Any]) -> web.Application:
+    app = web.Application()
+    app.on_startup.append(start)
+    app.router.add_post("/orders/{id}", handler)
+    return app
+
+
+def of_aiohttp(handler: Callable[[Any], Any], start: Callable[[Any], Any], *faults: str) -> Trial:
+    """A run of a service that is an app of aiohttp."""
+
+    class Small:
+        app = staticmethod(lambda: aiohttp_app(handler, start))
+
+        def submit(self, order: Any) -> tuple[str, str, Any]:
+            return "POST", f"/orders/{order.id}?by=client%201", {"id": order.id}
+
+    made = service(saga=PAIR, http=ROUTES, saga_id="json:order")(Small)
+    return Laboratory().trial(getattr(made, ADAPTER_ATTRIBUTE), *faults)
+
+
+@pytest.mark.parametrize(("faults", "starts"), [((), 1), (("crash-after-effect pay F",), 2)])
+def test_an_app_of_aiohttp_runs(faults: tuple[str, ...], starts: int) -> None:
+    seen: list[Any] = []
+    started: list[int] = []
+
+    async def start(app: Any) -> None:
+        started.append(1)
+
+    async def handler(request: Any) -> Any:
+        seen.append((request.method, request.match_info["id"], request.query["by"], await request.json()))
+        key = {"Idempotency-Key": "k"}
+        async with (
+            aiohttp.ClientSession() as http,
+            http.post("http://payment/charge", json={"order": request.match_info["id"]}, headers=key) as answer,
+        ):
+            return web.json_response(await answer.json(), status=201)
+
+    run = of_aiohttp(handler, start, *faults)
+    assert seen == [("POST", "saga-1", "client 1", {"id": "saga-1"})] and len(started) == starts
+    assert run.answers == ([] if faults else ["completed"]) and len(run.of("APPLY")) == 1
+
+
+def test_what_a_handler_of_aiohttp_raises_is_an_error_of_the_server() -> None:
+    async def start(app: Any) -> None: ...
+
+    async def handler(request: Any) -> Any:
+        raise RuntimeError
+
+    (raised,) = of_aiohttp(handler, start).of("RAISED")
+    assert "POST /orders/saga-1?by=client%201 was answered 500: 500 Internal Server Error" in str(raised.data)
