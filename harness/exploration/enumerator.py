@@ -120,12 +120,14 @@ class Enumerator:
 
     def roots(self) -> Iterator[Case]:
         """The plan without faults and those with one. Then ``nodes`` are the latter that can be extended."""
-        run = self._simulate(Plan(), self.max_faults).run
+        observed = self._simulate(Plan(), self.max_faults)
+        run = observed.run
         digest = rows_digest(run.rows)
         yield Case(Plan(), run, digest, True, False, "")
         self.nodes = []
         if self.max_faults:
-            root = _Node((), 0, run.sites, dict(run.impossible), digest, self._visible(run), unread=False)
+            sites = run.sites[: observed.until]
+            root = _Node((), 0, sites, dict(run.impossible), digest, self._visible(run), unread=False)
             yield from self._extended(root, self.nodes)
 
     def ahead(self) -> tuple[int, ...]:
@@ -243,7 +245,7 @@ class Enumerator:
         case = Case(plan, run, digest, fired, changed, mode_of(run, struck), known, observed.projection)
         if not fired or len(faults) == self.max_faults:
             return case, None
-        end = known_at if known else len(run.sites)
+        end = observed.until
         rest = {index - struck - 1: kinds for index, kinds in run.impossible.items() if struck < index < end}
         sites, visible = run.sites[struck + 1 : end], self._visible(run)[struck + 1 : end]
         unread = len(faults) + 1 == self.max_faults and not known and self._unread(run)
@@ -268,14 +270,14 @@ class Enumerator:
         if remaining == 0:
             return self._run_last(memo, plan, prefix)
         memo.begin(plan, remaining)
-        run, known_at, _ = self._run(plan, prefix, memo.watch)
+        run, known_at, *_ = self._run(plan, prefix, memo.watch)
         after = [0]  # how many faults can strike at or after each site
         for index in range(len(run.sites) - 1, -1, -1):
             after.append(after[-1] + len(self._possible(run.sites[index], run.impossible.get(index, NOTHING))))
         after.reverse()
         self.pruned[STATE_MEMO.name] += memo.end(after, settled=known_at < 0 and self._settled(run))
         self._try_a_merge(memo, plan, known_at)
-        return Observed(run, known_at)  # each of these is judged, and what it exercises counted
+        return Observed(run, known_at, loops_at=memo.loops_at)  # each is judged, and what it exercises counted
 
     def _settled(self, run: Run) -> bool:
         """True if the run came to its end without a restart that only an open saga was the reason for."""

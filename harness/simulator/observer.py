@@ -17,11 +17,18 @@ from .simulation import Simulation, begun
 class Observed(NamedTuple):
     """A run, and what was seen of it. ``known_at`` is the number of sites visited when it was ended because the caller
     knew the rest (-1: it ran to its end). ``projection`` is what the invariants ask of it, as 16 bytes (see
-    `Projection`); empty where nobody compares pasts."""
+    `Projection`); empty where nobody compares pasts. ``loops_at`` is the number of the site from which on it does what
+    it did before, for ever (-1: there is none)."""
 
     run: Run
     known_at: int = -1
     projection: bytes = b""
+    loops_at: int = -1
+
+    @property
+    def until(self) -> int:
+        """How many of its sites come before it is like another run, or like itself a round earlier."""
+        return min(number for number in (self.known_at, self.loops_at, len(self.run.sites)) if number >= 0)
 
 
 class Observer:

@@ -90,6 +90,7 @@ class Simulation:
     with ``manual=True``. To its ports it is a `Host`."""
 
     __slots__ = (
+        "_over",
         "_processes",
         "actors",
         "alone",
@@ -168,6 +169,7 @@ class Simulation:
         self.seed = seed
         self.chance: random.Random | None = None  # the source of randomness, once it was asked for
         self.look: Look | None = None  # see `_run_to_rest`
+        self._over = (-1, False)  # how many rows there were when `only_pollers` read them, and what it read
         self.called_at = 0  # the ticks by which a compensation began to fail for good
         if services is None:
             theirs = setup.adapter.participants or setup.adapter.around
@@ -444,6 +446,12 @@ class Simulation:
         for ever."""
         if self.process is None or self.serves() or not self.actors.at_rest or any(app.serves for app in self.apps):
             return False
+        rows = len(self.trace.rows)
+        if self._over[0] != rows:  # it is asked at each tick of those who poll, most of which leave no row
+            self._over = rows, self._all_over()
+        return self._over[1]
+
+    def _all_over(self) -> bool:
         over: set[str] = set()
         binding = binding_steps(self.setup)
         for row in self.trace.rows:

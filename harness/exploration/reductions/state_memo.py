@@ -39,6 +39,8 @@ class StateMemo:
         self._ends: dict[tuple[bytes, bool], Plan] = {}  # of states after which no fault is to strike: whose they were
         self._worlds: set[bytes] = set()  # around the processes, of those states in which a fault may follow
         self._new: list[tuple[tuple[bytes, ...], bool, int]] = []  # those of the current run, with their sites
+        self._own: dict[tuple[bytes, bool], int] = {}  # the first site at which the current run was in each
+        self.loops_at = -1  # the site at which it came into one of them again
         self._seen: list[tuple[bytes, bool]] = []  # what `glance` saw of the current run
         self._place = ("", 0)  # the kind of its last fault, and how many states it came by since
         self._plan = Plan()  # of the current run
@@ -65,10 +67,13 @@ class StateMemo:
         self._plan = plan
         self._remaining = remaining
         self._new = []
+        self._own = {}
+        self.loops_at = -1
         self._spared = 0
 
     def watch(self, observer: Observer) -> bool:
-        """Is the state known? Only earlier runs count: a state that recurs within one run is a loop."""
+        """Is the state known? Only earlier runs count: a state that recurs within one run is a loop, in which a later
+        fault does what the same fault does a round earlier."""
         state = State(observer, min(self._remaining, 2))
         due, site = restart_due(observer.sim), len(observer.sim.trace.sites)
         by_frames = () if self._frames_are_in_vain() else state.by_frames()
@@ -80,6 +85,8 @@ class StateMemo:
                 return True
             if keys:
                 self._new.append((keys, due, site))
+                if self._own.setdefault((keys[-1], due), site) < site and self.loops_at < 0:
+                    self.loops_at = site
         self._worlds.add(state.world)
         return False
 
@@ -87,7 +94,7 @@ class StateMemo:
         """Keep what the run came by; ``after[n]`` is the number of faults at its site n or later. Where it ended
         ``settled``, and nothing was restarted for that, it makes no difference whether that was due. Returns how many
         plans of one more fault were spared."""
-        spared = self._spared
+        spared = self._spared + (after[self.loops_at] if 0 <= self.loops_at < len(after) else 0)
         for keys, seen, site in self._new:
             if site >= len(after):
                 continue
