@@ -256,6 +256,27 @@ def test_a_sweeper_shows_the_same_where_it_is_known_again_and_where_it_is_watche
     assert plans <= more
 
 
+@pytest.mark.parametrize(
+    "made",
+    [lambda: asks, HarmfulInItsThirdLookAtBoth, lambda: refunds_what_it_could_not_ask_for],
+    ids=["asks", "harmful in its third look at both", "refunds what it could not ask for"],
+)
+def test_a_fault_in_a_later_round_of_a_sweeper_shows_nothing_new(
+    made: Callable[[], Callable[[World, list[str]], None]],
+) -> None:
+    setup = Setup(adapter=swept(made), scenario=Scenario(name="two", sagas=2, gap_ms=2_500))
+    expect_the_same(setup, 2, {"lost-ack", "crash-after-effect"})
+
+
+def test_where_a_run_goes_round_it_is_struck_in_one_round() -> None:
+    def rounds(reductions: Collection[Reduction]) -> set[int]:
+        setup = Setup(adapter=swept(lambda: asks), scenario=Scenario())
+        plans = [case.plan for case in Enumerator(setup, 2, {"lost-ack"}, reductions=reductions).cases()]
+        return {fault.site.occurrence for plan in plans for fault in plan.faults if fault.site.direction == "Q"}
+
+    assert max(rounds((STATE_MEMO,))) == 2 < max(rounds(()))
+
+
 def test_the_count_of_plans_of_the_reference_is_pinned() -> None:
     """A change of these numbers is a change of what is searched: look at it, then write the new ones."""
     _, one, _ = search("reference", "succeeds", (), faults=1)
