@@ -171,6 +171,5 @@ def _draft(folder: Path, app: str, submit: str) -> int:
     say(f"written: {file}")
     for line in missing(text):
         say(f"to fill in: {line}")
-    place = "" if folder == Path() else f"cd {shlex.quote(str(folder))} && "
-    say(f"\nnext: {place}sagafuzz run {file.name}:{class_of(draft)} --faults 1")
+    say(f"\nnext: sagafuzz run {shlex.quote(f'{file}:{class_of(draft)}')} --faults 1")
     return 0

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import shlex
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -116,3 +118,12 @@ def test_nothing_is_overwritten_by_it(sagafuzz: Run) -> None:
     Path("flask_orders_adapter.py").write_text("mine")
     assert "is there already" in sagafuzz("init", "--app", "flask_orders:create_app").complaint
     assert Path("flask_orders_adapter.py").read_text() == "mine"
+
+
+def test_the_command_that_comes_next_runs_where_it_is_told(sagafuzz: Run, tmp_path: Path) -> None:
+    told = sagafuzz("init", "drafts", "--app", "web_orders.app:create_app").out
+    command = told[told.index("next: ") :].removeprefix("next: ").strip()
+    assert command == "sagafuzz run drafts/web_orders_adapter.py:WebOrders --faults 1"
+    words = [sys.executable, "-m", *shlex.split(command)[:-1], "0", "--random", "0"]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert "web_orders on WebOrders:" in done.stdout, done.stderr
