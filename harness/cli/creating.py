@@ -15,6 +15,7 @@ from click.core import ParameterSource
 
 from ..errors import UsageError
 from ..importing import import_place
+from ..pytest_settings import folders
 from ..reports.facts import Table
 from ..reports.layout import table
 from ..writing import write_file
@@ -103,7 +104,8 @@ _REQUEST: Final = re.compile(r"[A-Z]+ /\S*")
 )
 @click.pass_context
 def init(context: click.Context, folder: Path, engine: str, example: str, app: str | None, submit: str | None) -> int:
-    """Write a small correct saga, what tells sagafuzz of it and a test into FOLDER (the current one), to start from.
+    """Write a small correct saga, what tells sagafuzz of it and a test into FOLDER, to start from: without one into the
+    first of pytest's testpaths, or the current folder.
 
     Nothing that is there is overwritten. Afterwards put your own code in the place of checkout.py or worker.py.
     With --app it is the adapter for a service of yours, run from the folder that holds it:
@@ -123,6 +125,9 @@ def init(context: click.Context, folder: Path, engine: str, example: str, app: s
             f"init: --example {example} is written for --engine {PLAIN}, and --engine {engine} has one subject; "
             f"write 'sagafuzz init --example {example}' or 'sagafuzz init --engine {engine}'"
         )
+    beside = context.get_parameter_source("folder") is ParameterSource.DEFAULT
+    if beside:
+        folder = _of_tests()
     skeleton, source = (EXAMPLES[example], example) if engine == PLAIN else (SKELETONS[engine], engine)
     there = [name for name in skeleton.files if (folder / name).exists()]
     if there:
@@ -131,11 +136,26 @@ def init(context: click.Context, folder: Path, engine: str, example: str, app: s
         text = files(__package__).joinpath("skeleton", source, f"{name}.txt").read_text(encoding="utf-8")
         write_file(folder / name, text)
         say(f"written: {folder / name}")
-    place = "" if folder == Path() else f"cd {shlex.quote(str(folder))} && "
     if skeleton.extra:
         say(f"\nit needs: pip install 'sagafuzz[{skeleton.extra},pytest]'")
-    say(f"\nnext: {place}pytest\n  or: {place}sagafuzz run {skeleton.adapter} --faults 2")
+    say("\n" + "\n".join(_next(folder, skeleton, beside=beside)))
     return 0
+
+
+def _of_tests() -> Path:
+    """The folder that pytest looks for tests in, from the current one."""
+    here = Path.cwd()
+    named = [place.relative_to(here) for place in folders("testpaths", here) if place.is_relative_to(here)]
+    return next((place for place in named if place.suffix != ".py" and "*" not in str(place)), Path())
+
+
+def _next(folder: Path, skeleton: Skeleton, *, beside: bool) -> list[str]:
+    """The commands that run what was written, where they are printed."""
+    if folder == Path() or not beside:
+        place = "" if folder == Path() else f"cd {shlex.quote(str(folder))} && "
+        return [f"next: {place}pytest", f"  or: {place}sagafuzz run {skeleton.adapter} --faults 2"]
+    test, adapter = (shlex.quote(str(folder / name)) for name in (skeleton.files[-1], skeleton.adapter))
+    return [f"next: pytest {test}", f"  or: sagafuzz run {adapter} --faults 2"]
 
 
 def _draft(folder: Path, app: str, submit: str) -> int:

@@ -59,11 +59,37 @@ def test_shop():
 }
 """Code in src/, tests and the adapter in tests/."""
 
+FIXED = '''
+from sagafuzz import CallTimeout, Unavailable
+
+
+class Checkout:
+    """Asks until it is answered, each time with the same key."""
+
+    def __init__(self, call):
+        self.call = call
+
+    def place(self, saga):
+        while True:
+            try:
+                self.call("payment.charge", saga=saga, key=saga, amount=5)
+                return True
+            except (CallTimeout, Unavailable):
+                continue
+'''
+
 
 @pytest.fixture
 def project() -> Path:
     """The project, written into the current folder."""
+    return written("")
+
+
+def written(below: str) -> Path:
+    """Write what of the project lies below a folder, all below ""; the current folder."""
     for name, text in PROJECT.items():
+        if not name.startswith(below):
+            continue
         Path(name).parent.mkdir(parents=True, exist_ok=True)
         Path(name).write_text(text, encoding="utf-8")
     return Path.cwd()
@@ -185,3 +211,36 @@ def test_locations_are_the_line_of_the_project_that_acted(project: Path) -> None
         finding["explanation"]["source"] for finding in json.loads((report / "report.json").read_text())["findings"]
     ]
     assert ("src/shop/checkout.py", line) in [(source["file"], source["line"]) for source in sources if source]
+
+
+@pytest.mark.parametrize("engine", ["plain", "live"])
+def test_init_writes_where_pytest_looks_and_says_what_runs_it(engine: str) -> None:
+    Path("pyproject.toml").write_text(PROJECT["pyproject.toml"], encoding="utf-8")
+    said = shell(f"sagafuzz init --engine {engine}").stdout
+    assert Path("tests/test_saga.py").is_file() and not Path("test_saga.py").exists()
+    assert "next: pytest tests/test_saga.py\n" in said
+    if engine == "plain":
+        assert shell("pytest tests/test_saga.py --saga-faults 0 --saga-random 3").returncode == 0
+        assert shell("sagafuzz run tests/saga_adapter.py:Shop --faults 0 --random 3").returncode == 0
+
+
+@pytest.mark.slow
+def test_from_init_to_a_red_test_to_the_line_to_green() -> None:
+    """A project with its code in src/, tests and adapter in tests/: each command as it is printed."""
+    for below in ("pyproject.toml", "src/"):
+        written(below)
+    said = shell("sagafuzz init")
+    assert {"saga_adapter.py", "test_saga.py"} < {path.name for path in Path("tests").iterdir()}
+    run = next(line.partition(": ")[2] for line in said.stdout.splitlines() if line.startswith("next: "))
+    written("tests/")  # which puts one's own code in the place of the example's
+    red = shell(run)
+    assert red.returncode == 1
+    code = Path("src/shop/checkout.py")
+    number = next(n for n, text in enumerate(code.read_text().splitlines(), 1) if "payment.charge" in text)
+    assert f"src/shop/checkout.py:{number}" in red.stdout
+    replay = next(command for command in printed(red.stdout) if "sagafuzz replay" in command)
+    assert "STILL FAILS" in shell(replay).stdout
+    code.write_text(FIXED, encoding="utf-8")
+    assert "FIXED" in shell(replay).stdout
+    green = shell(run)
+    assert green.returncode == 0, green.stdout
