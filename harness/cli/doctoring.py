@@ -10,14 +10,18 @@ import click
 
 from ..exploration.advice import by_ids, remembered, undurable
 from ..exploration.checkup import Checkup, check_up
-from ..exploration.progress import counted
+from ..exploration.choosing import run_campaign
+from ..exploration.progress import Teller, counted
 from ..exploration.quiet import quiet
+from ..exploration.settings import Settings
+from ..exploration.vacuity import NOTHING_INJECTED
 from ..faults import FAULT_KINDS
+from ..live.manifest import Manifest, manifest_of
 from ..loading import load
 from ..ports import Adapter
 from ..reports.clean import clean, wrap
 from ..reports.facts import Table
-from ..reports.layout import table
+from ..reports.layout import table, wrapped
 from ..simulator import Setup
 from ..simulator.patches import watchdog
 from .arguments import ADAPTER
@@ -33,6 +37,7 @@ NAME_COLUMNS = 60
 def doctor(adapter: str, show_output: bool) -> int:
     """Look at ADAPTER before a campaign: does it load, does it do the same when asked the same, which sites has it,
     what can it suffer, how many plans would a search run, and does it recover from durable state only, as it declares?
+    Of a manifest each scenario is run on its real processes, without a fault: does it start, and complete?
 
     Exit code 0 where all is well, 3 where a declaration does not hold, 4 where it is not deterministic.
 
@@ -40,6 +45,8 @@ def doctor(adapter: str, show_output: bool) -> int:
     sagafuzz doctor path/to/adapter.py:YourAdapter
     """
     loaded = load(adapter)
+    if (manifest := manifest_of(loaded)) is not None:
+        return _doctor_live(loaded, manifest, loud=show_output)
     with progress(loaded.name) as listen, watchdog(), nullcontext() if show_output else quiet():
         checkups = [check_up(loaded, scenario, partial(counted, listen)) for scenario in loaded.scenarios]
     setup = Setup(adapter=loaded, scenario=loaded.scenarios[0])
@@ -56,6 +63,30 @@ def doctor(adapter: str, show_output: bool) -> int:
     say("\n".join(ill) if ill else fit)
     if any(found.difference for found in checkups):
         return NOT_DETERMINISTIC
+    return DOUBTFUL if ill else 0
+
+
+def _doctor_live(loaded: Adapter, manifest: Manifest, *, loud: bool) -> int:
+    """Run each scenario of a manifest without a fault, and say what came of it; the exit code."""
+    with progress(loaded.name) as listen, nullcontext() if loud else quiet():
+        report = run_campaign(loaded, Settings(max_faults=0, examples=0), listeners=(Teller(listen, 1),))
+    wide = columns()
+    steps = ", ".join(clean(step.name, NAME_COLUMNS) for step in loaded.saga.steps)
+    lines = [f"{clean(loaded.name, NAME_COLUMNS)}: {clean(manifest.file, 200)}, on real processes"]
+    lines.append(f"  saga {clean(loaded.saga.name, NAME_COLUMNS)!r}: {steps}")
+    setups = [Setup(adapter=loaded, scenario=scenario) for scenario in loaded.scenarios]
+    kinds = [kind for kind in FAULT_KINDS if any(kind in setup.kinds for setup in setups)]
+    lines.append(f"  can be struck by {len(kinds)} of {len(FAULT_KINDS)} kinds of faults: {', '.join(kinds)}")
+    say(wrapped(lines, wide, hanging="    "))
+    rows = tuple(
+        (clean(each.scenario.name, NAME_COLUMNS), ", ".join(clean(told, NAME_COLUMNS) for told in each.outcomes))
+        for each in report.scenarios
+    )
+    say(table(Table(headers=_HEADERS[:2], rows=rows), wide))
+    ill = [f"{found.violation.invariant} without a fault: {found.violation.sentence}" for found in report.findings]
+    ill += [reason for reason in report.reasons if reason != NOTHING_INJECTED]
+    said = [clean(line, 600) for line in ill] or ["fit: each scenario ran without a fault, and broke no rule"]
+    say("\n" + wrapped(said, wide, hanging="  "))
     return DOUBTFUL if ill else 0
 
 

@@ -155,3 +155,22 @@ def test_one_who_waits_is_told_how_far_it_is(
     told = capsys.readouterr().err
     assert re.search(r"(?m)^reference: succeeds: plans with at most one fault, \d+ done$", told)
     assert re.search(r"(?m)^reference: succeeds: the same again, \d+ of about \d+ done, ", told)
+
+
+@pytest.mark.slow
+def test_a_manifest_is_run_on_its_real_processes_without_a_fault(sagafuzz: Run) -> None:
+    manifest = Path(__file__).resolve().parents[2] / "examples" / "live" / "python" / "correct.toml"
+    result = sagafuzz("doctor", manifest)
+    assert result.code == 0, result.err
+    assert "on real processes" in result.out and "fit: each scenario ran without a fault" in result.out
+    assert "crash-after-log" in result.out and "compensated" in result.out
+
+
+def test_a_manifest_whose_worker_does_not_start_is_not_fit(sagafuzz: Run) -> None:
+    manifest = Path(__file__).resolve().parents[2] / "examples" / "live" / "python" / "correct.toml"
+    text, changed = re.subn(r"(?m)^argv = .*$", 'argv = ["false"]', manifest.read_text())
+    assert changed
+    Path("manifest.toml").write_text(text)
+    result = sagafuzz("doctor", "manifest.toml")
+    assert result.code in (2, 3)
+    assert "fit: " not in result.out
