@@ -64,12 +64,13 @@ CRASH_EQUIVALENCE: Final = Reduction(
 )
 STATE_MEMO: Final = Reduction(
     name="state memo",
-    spares="the rest of a run, and the plans that strike later, where an earlier run was in the same state",
+    spares="the rest of a run, and the plans that strike later, where an earlier run was in the same state; the plans "
+    "that strike later also where the run itself was in that state, as beside somebody who polls for ever",
     assumes="the state can be told: no database, no chance, nobody who acts beside the orchestrator, no saga that is a "
     "step of another, and no message on its way to a process; a process is told by the answers that it has had, or by "
     "its frames: where its code stands, and what its variables, globals and classes hold",
-    because="after all its faults it has the same future: that was judged, and longer plans were run from there; one "
-    "in 199 runs that are spared so is run all the same, and compared",
+    because="after all its faults it has the same future: that was judged, and longer plans were run from there, or "
+    "are, a round earlier; one in 199 runs that are spared so is run all the same, and compared",
 )
 FORGOTTEN_RETRIES: Final = Reduction(
     name="forgotten retries",
