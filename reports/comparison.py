@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 
 from ..verdict import Report
@@ -41,6 +42,26 @@ def render_markdown(reports: Sequence[Report]) -> str:
         said = caught(report) or facts.statements(report)
         parts.append("\n".join(f"- {markdown.escape(line)}" for line in said))
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def render_json(reports: Sequence[Report]) -> str:
+    """The same for machines; what a system's own report.json says of it is not said again."""
+    systems = [
+        {
+            "adapter": clean(report.adapter, 200),
+            "saga": clean(report.saga, 200),
+            "verdict": report.verdict,
+            "complete": report.complete,
+            "plans": report.counts.run,
+            "findings": [
+                {"id": clean(found.id, 24), "invariant": clean(found.violation.invariant, 12)}
+                for found in report.findings
+            ],
+            "invariants": {clean(result.id, 12): result.status for result in report.invariants},
+        }
+        for report in reports
+    ]
+    return json.dumps({"version": 1, "systems": systems}, indent=2) + "\n"
 
 
 def matrix(reports: Sequence[Report]) -> Table:

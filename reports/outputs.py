@@ -65,6 +65,9 @@ COMPARISONS: Final[Mapping[str, ComparisonOutput]] = {
     "markdown": ComparisonOutput(
         file="comparison.md", render=comparison.render_markdown, title="systems side by side, as Markdown"
     ),
+    "json": ComparisonOutput(
+        file="comparison.json", render=comparison.render_json, title="systems side by side, for machines"
+    ),
     "html": ComparisonOutput(
         file="comparison.html", render=to_html.render_comparison, title="systems side by side, for a browser"
     ),

@@ -55,6 +55,7 @@ def test_two_of_one_name_do_not_share_a_folder(sagafuzz: Run) -> None:
     sagafuzz("compare", "reference", "reference", "--faults", 0, "--random", 0, "--report-dir", "both")
     assert sorted(path.name for path in Path("both").iterdir()) == [
         "comparison.html",
+        "comparison.json",
         "comparison.md",
         "reference",
         "reference-2",
@@ -87,3 +88,16 @@ def test_it_says_its_version() -> None:
     command = [sys.executable, "-m", "sagafuzz", "--version"]
     result = subprocess.run(command, capture_output=True, text=True, check=True)
     assert result.stdout == f"sagafuzz, version {package.__version__}\n"
+
+
+def test_machines_read_the_comparison_too(sagafuzz: Run) -> None:
+    sagafuzz(
+        "compare", "seed", "reference", "--faults", 1, "--random", 0, "--scenario", "declined", "--report-dir", "r"
+    )
+    said = json.loads(Path("r/comparison.json").read_text())
+    assert [(each["adapter"], each["verdict"]) for each in said["systems"]] == [
+        ("seed", "violated"),
+        ("reference", "consistent"),
+    ]
+    seed = json.loads(Path("r/seed/report.json").read_text())
+    assert [each["id"] for each in said["systems"][0]["findings"]] == [each["id"] for each in seed["findings"]]

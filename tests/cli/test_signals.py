@@ -106,7 +106,12 @@ def test_an_interrupted_comparison_compares_what_there_is(begun: Any) -> None:
     campaign.popen.send_signal(signal.SIGINT)
     result = campaign.result()
     assert result.code == 130
-    assert sorted(path.name for path in Path("kept").iterdir()) == ["Wrong", "comparison.html", "comparison.md"]
+    assert sorted(path.name for path in Path("kept").iterdir()) == [
+        "Wrong",
+        "comparison.html",
+        "comparison.json",
+        "comparison.md",
+    ]
     assert "incomplete" in Path("kept/comparison.md").read_text()
     assert "not begun: reference" in result.out
 

@@ -61,6 +61,7 @@ def test_the_registry_says_where_each_output_goes() -> None:
     assert {name: output.file for name, output in COMPARISONS.items()} == {
         "text": "",
         "markdown": "comparison.md",
+        "json": "comparison.json",
         "html": "comparison.html",
     }
     assert all([output.title for output in REPORTS.values()] + [output.title for output in COMPARISONS.values()])
