@@ -194,7 +194,7 @@ def run(
     command, budget = _command(loaded, options), _time_of(loaded, options["max_time"], shard)
     how = how_of(loaded, options, command=command, shard=shard, budget=budget)
     if options["pairs"] is not None:
-        how = replace(how, pairs=_pairs_of(loaded, options["pairs"], shard))
+        how = replace(how, pairs=_pairs_of(loaded, options["pairs"], shard), jobs=how.jobs or 1)
     return search_and_conclude(loaded, settings, report_dir, how, known)
 
 

@@ -300,7 +300,8 @@ def _run(found: Extended, settings: Settings, jobs: int, seconds: int, pairs: in
         def stopped() -> bool:
             return interrupt() or (timed is not None and timed.late())
 
-        with copied(found.adapter, settings, jobs, stopped) as others:
+        few_jobs = 1 if pairs is not None else 0  # some pairs take less time than processes to begin
+        with copied(found.adapter, settings, jobs or few_jobs, stopped) as others:
             report = run_campaign(
                 found.adapter,
                 settings,
