@@ -9,6 +9,7 @@ from typing import Any
 
 from ..errors import UsageError, nearest
 from ..saga import Saga, Step
+from .cached import compute_all
 
 Arguments = Callable[[Step, str, Mapping[str, Any], Mapping[str, Any]], Mapping[str, Any]]
 """Makes a request's payload from the step, the direction ("F" or "C"), what the saga was asked for, and the
@@ -86,6 +87,7 @@ class Definition:
                 )
         if self.deadline_s is not None and self.deadline_s <= 0:
             raise UsageError(f"{where}: deadline_s={self.deadline_s!r}; write seconds, more than 0, or leave it out")
+        compute_all(self)
 
     @cached_property
     def pivot(self) -> str | None:

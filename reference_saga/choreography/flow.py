@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from ...errors import UsageError, nearest
 from ...saga import FORWARD, Outcome, Saga
+from ..cached import compute_all
 from ..services import CHECKOUT
 
 
@@ -78,6 +79,7 @@ class Flow:
         for event in (self.begin, *told):
             if event not in heard:
                 raise UsageError(f"{where}: nobody reacts to {event!r}; give it a Reaction, or list it in ends")
+        compute_all(self)
 
     @cached_property
     def services(self) -> tuple[str, ...]:
