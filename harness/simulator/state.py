@@ -129,15 +129,18 @@ def _answers(sim: Simulation) -> list[Any]:
     """What each process was answered since it began: it is what that made it."""
     if sim.setup.is_async:
         raise Opaque  # in which order an event loop took its turns is no answer
-    return [process.known for process in sim.living]
+    return [(_time(sim), process.known) for process in sim.living]
 
 
 def _frames(sim: Simulation) -> list[Any]:
-    """What each process keeps, read off its frames, and who waits for which request. Where a clock was read, a time
-    that they keep means something else at another time."""
+    """What each process keeps, read off its frames, and who waits for which request."""
     messages = under_way(sim)
-    now_us = sim.kernel.now_us if sim.time_read >= 0 else 0
-    return [(now_us, frames_of(sim, process, messages)) for process in sim.living]
+    return [(_time(sim), frames_of(sim, process, messages)) for process in sim.living]
+
+
+def _time(sim: Simulation) -> int:
+    """What time it is, in µs, where a clock was read: a time that is kept means something else at another time."""
+    return sim.kernel.now_us if sim.time_read >= 0 else 0
 
 
 def restart_due(sim: Simulation) -> bool:

@@ -277,6 +277,30 @@ def test_where_a_run_goes_round_it_is_struck_in_one_round() -> None:
     assert max(rounds((STATE_MEMO,))) == 2 < max(rounds(()))
 
 
+@pytest.mark.parametrize("limit_s", [0.05, 1.5])
+def test_a_time_that_was_read_means_something_else_after_a_slow_answer(limit_s: float) -> None:
+    """The answers are the same as without the fault, and everything else but the time is too."""
+
+    class Hasty:
+        def boot(self, world: World) -> None:
+            self.world = world
+
+        def run(self, order: Order) -> bool:
+            begun = self.world.now()
+            self.world.call("order.create", key="1")
+            self.world.call("payment.charge", key="2")
+            if self.world.now() - begun > limit_s:
+                self.world.call("payment.charge", key="3")
+            return True
+
+    pair = Saga("pair", [Step("order", "order.create"), Step("pay", "payment.charge", undo="payment.refund")])
+    declared: Adapter = adapter(saga=pair, name="hasty")(Hasty).__sagafuzz_adapter__  # type: ignore[attr-defined]
+    setup, kinds = Setup(adapter=declared, scenario=Scenario()), {"slow-answer"}
+    (found, _), *_ = searched(setup, ALL, 2, kinds)
+    assert "I1" in {invariant for invariant, *_ in found}
+    expect_the_same(setup, 2, kinds)
+
+
 def test_the_count_of_plans_of_the_reference_is_pinned() -> None:
     """A change of these numbers is a change of what is searched: look at it, then write the new ones."""
     _, one, _ = search("reference", "succeeds", (), faults=1)
