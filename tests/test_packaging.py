@@ -5,9 +5,13 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import re
+import runpy
+import shutil
 import subprocess
 import sys
+import tarfile
 import tomllib
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -124,3 +128,72 @@ def test_before_a_commit_runs_what_ci_checks_and_nothing_is_fetched_for_it() -> 
         assert hook["language"] == "system"
         for word in hook["entry"].split():
             assert not word.startswith("tests/") or (TOP / word).is_file(), word
+
+
+ENDS = (".tar.gz", "-py3-none-any.whl")
+LONG_DESCRIPTION = runpy.run_path(str(TOP / "setup.py"))["long_description"]
+README = "See [the *rules*](docs/reference.md#invariants), [a\nrecipe](examples/a), [below](#below), [PEP 8](https://peps.python.org/8)."
+FENCE = "\n```\n[this](stays)\n```\n"
+
+
+def test_what_the_readme_links_to_is_named_where_the_project_has_no_address() -> None:
+    text = LONG_DESCRIPTION(README + FENCE, "", "1.2.3")
+    assert (
+        "the *rules* (`docs/reference.md`), a\nrecipe (`examples/a`), below, [PEP 8](https://peps.python.org/8)."
+        in text
+    )
+    assert FENCE in text
+    assert text.endswith("in the source distribution of this version.\n")
+
+
+def test_what_the_readme_links_to_is_linked_where_the_project_has_an_address() -> None:
+    text = LONG_DESCRIPTION(README + FENCE, "https://example.org/saga/", "1.2.3")
+    assert "[the *rules*](https://example.org/saga/blob/v1.2.3/docs/reference.md#invariants)" in text
+    assert "[a\nrecipe](https://example.org/saga/blob/v1.2.3/examples/a), below, [PEP 8]" in text
+    assert text.endswith(FENCE)
+
+
+def test_the_readme_has_no_relative_link_on_an_index(pyproject: dict[str, Any]) -> None:
+    readme = (TOP / "README.md").read_text(encoding="utf-8")
+    source = pyproject["project"].get("urls", {}).get("Source", "")
+    text = re.sub(r"(?ms)^```.*?^```$", "", LONG_DESCRIPTION(readme, source, sagafuzz.__version__))
+    assert "](docs/" in readme
+    assert re.findall(r"\]\((?!https://)[^)]*\)|\]\[|^\[[^]]+\]:", text, re.MULTILINE) == []
+
+
+def test_the_classifiers_name_the_versions_that_ci_tries(pyproject: dict[str, Any]) -> None:
+    prefix = "Programming Language :: Python :: 3."
+    classifiers = pyproject["project"]["classifiers"]
+    said = [line.removeprefix(prefix) for line in classifiers if line.startswith(prefix)]
+    loop = re.search(r"(?m)^for version in (.+); do$", (TOP / "tools" / "pythons.sh").read_text(encoding="utf-8"))
+    assert loop is not None and [f"3.{version}" for version in said] == loop[1].split()
+    assert pyproject["project"]["requires-python"] == f">=3.{said[0]}"
+
+
+@pytest.mark.slow
+def test_what_is_uploaded_is_whole(tmp_path: Path, pyproject: dict[str, Any]) -> None:
+    """The source distribution holds the project, a wheel can be built from it alone, and an index can show both."""
+    tree, made = tmp_path / "tree", tmp_path / "made"
+    left = shutil.ignore_patterns("build", "dist", ".venv*", ".git", ".*_cache", ".hypothesis", ".coverage*", "*report")
+    shutil.copytree(TOP, tree, ignore=left)
+    for words in (
+        ["build", "--no-isolation", "--outdir", str(made), str(tree)],  # the wheel is built from what was packed
+        ["twine", "check", "--strict", *(str(made / f"sagafuzz-{sagafuzz.__version__}{end}") for end in ENDS)],
+    ):
+        result = subprocess.run(
+            [sys.executable, "-m", *words], capture_output=True, text=True, check=False, timeout=120
+        )
+        assert result.returncode == 0, result.stdout + result.stderr
+
+    with tarfile.open(made / f"sagafuzz-{sagafuzz.__version__}{ENDS[0]}") as archive:
+        packed = {name.partition("/")[2] for name in archive.getnames()}
+    here = {path.relative_to(tree).as_posix() for path in tree.rglob("*") if path.is_file()}
+    assert {name for name in here if not re.search(r"\.pyc$|\.egg-info/", name)} - packed == set()
+    assert {name for name in packed if name.endswith(".pyc")} == set()
+
+    with zipfile.ZipFile(made / f"sagafuzz-{sagafuzz.__version__}{ENDS[1]}") as archive:
+        files = [Path(name) for name in archive.namelist()]
+    packages = {".".join(file.parent.parts) for file in files if file.suffix == ".py"}
+    assert packages == set(pyproject["tool"]["setuptools"]["packages"])
+    for file in ("sagafuzz/py.typed", "sagafuzz/adapters/dbos.toml", "sagafuzz/reports/schema/report.schema.json"):
+        assert Path(file) in files

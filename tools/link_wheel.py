@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
+import logging
 import os
 import sys
 import tempfile
@@ -25,6 +26,7 @@ WHEEL = "Wheel-Version: 1.0\nGenerator: link_wheel\nRoot-Is-Purelib: true\nTag: 
 
 def link_wheel(directory: Path) -> Path:
     os.chdir(TOP)
+    logging.disable(logging.WARNING)  # MANIFEST.in excludes what a fresh clone does not have
     with tempfile.TemporaryDirectory() as temporary, redirect_stdout(io.StringIO()):
         info = Path(temporary, build_meta.prepare_metadata_for_build_wheel(temporary))
         files = {
