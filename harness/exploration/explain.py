@@ -277,7 +277,8 @@ def _details(history: History, index: int) -> list[str]:
     if index >= len(history.rows):
         return []
     event = history.events[index]
-    said = [event.process, f"key {event.key}", f"message {event.msg}"]
+    said = [event.process, event.saga or "no saga", event.step or "no step", event.direction or "no direction"]
+    said += [f"attempt {event.attempt}", f"key {event.key}", f"message {event.msg}"]
     for value in event.data:
         pairs = value if isinstance(value, tuple) and all(isinstance(each, tuple) for each in value) else ()
         said += [" ".join(map(str, pair)) for pair in pairs] or [str(value)]

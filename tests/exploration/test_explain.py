@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sagafuzz import Fault, Plan, Site
+from sagafuzz import Fault, Order, Plan, Scenario, Site, StoreUnavailable, World, adapter
 from sagafuzz.event_words import event_in_words
 from sagafuzz.exploration.campaign import Campaign
 from sagafuzz.exploration.causes import culprits_of
@@ -18,7 +18,7 @@ from sagafuzz.exploration.quiet import quiet
 from sagafuzz.exploration.settings import Settings
 from sagafuzz.history import DATA_FIELDS, Event
 from sagafuzz.invariants import INVARIANTS, check
-from sagafuzz.loading import load
+from sagafuzz.loading import as_adapter, load
 from sagafuzz.saga import Saga, Step
 from sagafuzz.simulator import Setup, simulate
 from sagafuzz.verdict import Explanation, Finding
@@ -235,6 +235,42 @@ def test_two_requests_that_read_alike_part_in_what_they_say() -> None:
     assert said.parting == (
         "after 59 equal events: here inventory.release of saga-2 is sent at 507.4 ms (id inventory-1); "
         "there inventory.release of saga-2 is sent at 507.4 ms (id inventory-2)"
+    )
+
+
+@adapter(
+    saga=Saga("mail", [Step("mail", "mail.send", undo="mail.recall")]),
+    scenarios=[Scenario(name="two", sagas=2)],
+)
+class NotesAndMails:
+    """Two sagas write at once, under keys of their own and records without names. One that writes again mails twice."""
+
+    def boot(self, world: World) -> None:
+        self.world = world
+
+    def run(self, order: Order) -> bool:
+        mails = 1
+        while True:
+            try:
+                self.world.store.put(f"note/{order.id}", True)
+                break
+            except StoreUnavailable:
+                mails += 1
+                self.world.sleep(1)
+        for _ in range(mails):
+            self.world.call("mail.send")
+        return True
+
+
+def test_two_writes_that_read_alike_part_in_whose_they_are() -> None:
+    mails = as_adapter(NotesAndMails)
+    setup = Setup(adapter=mails, scenario=mails.scenario("two"))
+    again = Fault(kind="store-error-before-commit", site=Site("saga-1", "write", "", "log", 1))
+    found = violates(setup, Plan(faults=(again,)), ("I1", "duplicate effect", "mail", "F"))
+    assert found is not None
+    assert explain(setup, Plan(faults=(again,)), *found).parting == (
+        'after 5 equal events: here the write "write" is durable at 0.2 ms (saga-2); '
+        'there the write "write" is durable at 0.2 ms (saga-1)'
     )
 
 
