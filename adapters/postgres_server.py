@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import ctypes
 import os
-import pwd
 import shutil
 import signal
 import subprocess
@@ -36,6 +35,8 @@ def _version(initdb: Path) -> float:
 
 def becoming() -> Callable[[], None]:
     """What a process does to run as who may run PostgreSQL, and to end with the one that started it."""
+    import pwd  # of POSIX only
+
     libc = ctypes.CDLL(None)
     as_root = os.geteuid() == 0
     user = pwd.getpwnam("postgres") if as_root else None

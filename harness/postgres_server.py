@@ -344,6 +344,8 @@ class Server:
 
 def server(text: str) -> Server:
     """The server of that address. Raises UsageError where it cannot be used."""
+    if not hasattr(select, "poll"):
+        raise UsageError(f"{SERVER}: services on PostgreSQL are run on Linux and macOS only; take SQLite")
     try:
         return _server(text, os.getpid())
     except (OSError, Refusal) as error:

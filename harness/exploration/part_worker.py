@@ -73,9 +73,12 @@ class CopiedWorker:
 
 
 class PartWorker:
-    """The process, as seen by the one that starts it. ``folder`` is where it runs, from which files are named."""
+    """The process, as seen by the one that starts it. ``folder`` is where it runs, from which files are named. Raises
+    UsageError where the system has no processes that inherit a pipe."""
 
     def __init__(self, spec: str, settings: Settings, *, loud: bool, folder: Path | None = None) -> None:
+        if not hasattr(os, "fork"):
+            raise UsageError("several processes search on Linux and macOS only; write --jobs 1, without --cluster")
         self.pipe, theirs = multiprocessing.Pipe()
         with theirs:
             self.process = subprocess.Popen(

@@ -220,8 +220,8 @@ class Shelf:
 
 def cores() -> int:
     """How many processes of this machine can run at once for this one, by its affinity and its control group. One
-    where the process is a worker of pytest-xdist, which has as many of them."""
-    if "PYTEST_XDIST_WORKER" in os.environ:
+    where the process is a worker of pytest-xdist, which has as many of them, and where the system is not POSIX."""
+    if "PYTEST_XDIST_WORKER" in os.environ or not hasattr(os, "fork"):
         return 1
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     try:

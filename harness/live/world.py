@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import platform
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -11,6 +12,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Final, Self
 
+from ..errors import UsageError
 from ..faults import Plan
 from ..simulator import Setup
 from .case import Case, LiveRun
@@ -31,6 +33,10 @@ class LiveWorld:
         self.jobs = jobs or JOBS_PER_CORE * (os.cpu_count() or 1)
 
     async def __aenter__(self) -> Self:
+        """Raises UsageError where the system cannot end what it starts."""
+        if platform.system() != "Linux":
+            here = platform.system()
+            raise UsageError(f"live mode needs Linux, and this is {here}; write an adapter for the simulator")
         self._slots = asyncio.Semaphore(self.jobs)
         self._ready: dict[tuple[Path, tuple[Component, ...]], asyncio.Task[Mapping[str, RunningComponent]]] = {}
         async with AsyncExitStack() as stack:
