@@ -6,13 +6,14 @@ READY := $(VENV)/.ready-$(VERSION)
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow coverage check docs format links venv clean
+.PHONY: help demo test test-slow coverage check docs bench format links venv clean
 
 help:
 	@echo "make demo    watch the bugs of two saga implementations being found, and none in the reference"
 	@echo "make test    the tests, in parallel (test-slow: those that take many seconds)"
 	@echo "make check   ruff, mypy, import-linter        make format   let ruff repair what it can"
 	@echo "make docs    the documentation's site, in build/docs"
+	@echo "make bench   the short benchmarks: figures and a page, in build/bench"
 	@echo "make coverage   how much of each folder some of the quick tests run, with a floor for each"
 	@echo "make links   the tree of links after a module was added (the others do it by themselves)"
 	@echo "make clean   remove everything that was made"
@@ -52,6 +53,9 @@ check: links
 
 docs: links
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs build/docs
+
+bench: links
+	$(BIN)/python benchmarks/bench.py $(ARGS)
 
 format: links
 	$(BIN)/ruff check --fix .
