@@ -129,8 +129,9 @@ def _network(sim: Host, *args: Any, **_: Any) -> None:
     leave(sim, NETWORK, ", ".join(map(str, places[:2])))
 
 
-def _connected(sim: Host, *_: Any, **__: Any) -> None:
-    leave(sim, NETWORK)
+def _connected(sim: Host, sock: socket.socket, *_: Any, **__: Any) -> None:
+    if sock.fileno() >= 0:  # one that is closed leads nowhere: a file over it writes what it has left as it goes
+        leave(sim, NETWORK)
 
 
 def _waited_for(sim: Host, *_: Any, **__: Any) -> None:

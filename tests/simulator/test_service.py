@@ -6,6 +6,7 @@ import asyncio
 import gc
 import importlib
 import json
+import socket
 import sqlite3
 import sys
 import threading
@@ -515,6 +516,17 @@ def test_what_is_loaded_anew_is_compiled_once_unless_its_file_changes(
     fresh.load()
     assert sys.modules["kept_code"].answer() == 22
     del sys.modules["kept_code"]
+
+
+def test_a_closed_socket_leads_nowhere() -> None:
+    async def handler(order: str) -> int:
+        closed = socket.create_connection(("payment", 80))
+        closed.close()
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            closed.send(b"half a request")
+        return 200
+
+    assert trial(declared(handler)).answers == ["completed"]
 
 
 def held() -> list[object]:
