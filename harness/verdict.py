@@ -168,7 +168,7 @@ class Finding:
 
 @dataclass(frozen=True, kw_only=True)
 class InvariantResult:
-    """What a campaign says of one invariant; ``checked`` counts the histories that exercised it. ``rule`` is what it
+    """The result for one invariant; ``checked`` counts the histories that exercised it. ``rule`` is what it
     asks, ``harm`` what can happen where it is broken, {what} standing for operations."""
 
     id: str

@@ -64,7 +64,7 @@ class RunningThreads(Asked):
 
 
 def running(app: Any) -> Asked:
-    """What drives an app on the event loop that is running, be it ASGI, WSGI or one of aiohttp's."""
+    """The driver of an app on the event loop that is running, be it ASGI, WSGI or one of aiohttp's."""
     if type(app).__module__.startswith("aiohttp."):
         from .aiohttp_app import RunningHandlers
 

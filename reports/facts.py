@@ -103,7 +103,7 @@ def why(report: Report) -> list[str]:
 
 
 def not_begun(report: Report) -> list[str]:
-    """What was asked for of which nothing was run, a few words each."""
+    """The parts that were asked for and not begun, a few words each."""
     left = [
         f"scenario {clean(result.scenario.name, NAME_COLUMNS)}" for result in report.scenarios if not result.counts.run
     ]
@@ -159,7 +159,7 @@ def statements(report: Report) -> list[str]:
 
 
 def harms(report: Report) -> list[str]:
-    """What can happen to the users of a system that is violated, in words: a line for each invariant that findings
+    """The harm that may come to users of a system that is violated, in words: a line for each invariant that findings
     break, the operations named in which it was seen."""
     results = {result.id: result for result in report.invariants}
     asked: dict[str, dict[str, None]] = {}

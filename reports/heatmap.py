@@ -68,7 +68,7 @@ Place: TypeAlias = tuple[str, str]
 
 @dataclass
 class _Counts:
-    """What became of the plans of one square."""
+    """The results of the plans of one square."""
 
     fired: int = 0
     planned: int = 0
@@ -145,7 +145,7 @@ def _together(report: Report) -> dict[tuple[str, Place], str]:
 
 
 def _square(counts: _Counts | None, links: dict[Sequence[str], str], pair: str) -> Square | None:
-    """What became of a square that was tried; None of another."""
+    """The result of a square that was tried; None of another."""
     if counts is None or not counts.planned:
         return None
     if counts.broken:
@@ -234,7 +234,7 @@ def untried_kinds(report: Report) -> int:
 
 
 def otherwise_untested(report: Report) -> list[str]:
-    """What was not exercised beside what the heatmap and the tables of invariants and orders show by themselves."""
+    """The gaps that the heatmap and the tables of invariants and orders do not show by themselves."""
     orders = {f"{cell.scenario}, {cell.first} before {cell.second}: {cell.why}" for cell in report.covered.orders}
     shown = {*orders, *(f"invariant {result.id} ({result.name})" for result in report.invariants)}
     reasons = {(entry.kind, f": {entry.reason}") for entry in report.covered.unreachable}

@@ -125,7 +125,7 @@ class _State:
         self._effects: dict[tuple[str, str], int] = {}
 
     def after(self, event: Event) -> Iterable[tuple[str, str]]:
-        """What changes by an event."""
+        """The changes that an event makes."""
         if event.kind == h.APPLY:
             yield from self._applied(event)
         elif (say := _SAGA.get(event.kind)) is not None and event.saga:

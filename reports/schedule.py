@@ -60,8 +60,8 @@ class Stop:
 
 @dataclass(frozen=True, kw_only=True)
 class Arrow:
-    """What travels from the lane ``source`` to ``target``, between the stops of these numbers. What is ``lost`` ends on
-    its way; what is ``late`` comes when its sender has given up, or is dead."""
+    """A thing on its way from the lane ``source`` to ``target``, between the stops of these numbers. A ``lost`` one
+    ends before it arrives; what is ``late`` comes when its sender has given up, or is dead."""
 
     travels: Travels
     fate: Fate
@@ -144,7 +144,7 @@ def _only_here(history: History, beside: History) -> frozenset[int]:
 
 
 def _likeness(row: Row) -> tuple[object, ...]:
-    """What two events have in common that are called the same: not when they are, nor their keys and numbers."""
+    """The features that two events share which are called the same: not when they are, nor their keys and numbers."""
     return (*row[h.KIND : h.KEY], row[h.DATA][:1] if row[h.KIND] in _TOLD_APART else ())
 
 

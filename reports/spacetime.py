@@ -229,7 +229,7 @@ _LOST_AT: Final = 0.55
 
 
 def _arrow(arrow: Arrow, column: _Column) -> Markup:
-    """What travels, sloped from where it is sent to where it arrives; what is lost ends on its way."""
+    """Draw the things that travel, sloped from where it is sent to where it arrives; what is lost ends on its way."""
     page = column.page
     x, to_x = page.xs[arrow.source], page.xs[arrow.target]
     y = column.placed[arrow.start].out

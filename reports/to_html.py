@@ -99,7 +99,7 @@ def render(report: Report) -> str:
 
 
 def linking(report: Report) -> Callable[[str], Markup]:
-    """What makes of each code of an invariant in a text a link to its row, with the rule that it stands for."""
+    """Returns a filter that makes each code of an invariant a link to its row, with the rule that it stands for."""
     links = {
         clean(result.id, 12): Markup('<a href="#{0}" title="{1}">{0}</a>').format(
             clean(result.id, 12), clean(f"{result.name}: {result.rule}" if result.rule else result.name, 300)
@@ -157,7 +157,7 @@ def _link(finding: Finding) -> Link:
 
 @dataclass(frozen=True, kw_only=True)
 class Square:
-    """What one system shows of an invariant: its sign, with how many histories break or exercise it; ``link`` leads to
+    """A cell of one system and one invariant: its sign, with how many histories break or exercise it; ``link`` leads to
     the finding, "" where there is none to show."""
 
     text: str
@@ -290,7 +290,7 @@ def _card(
 
 
 def _meanings(finding: Finding) -> list[str]:
-    """What each kind of fault of its plan does, once."""
+    """The effect of each kind of fault of its plan, once."""
     kinds = dict.fromkeys(fault.kind for fault in finding.plan.faults) if finding.plan is not None else {}
     return [clean(f"{kind}: {FAULT_KINDS[kind].meaning}", 200) for kind in kinds if kind in FAULT_KINDS]
 
@@ -370,7 +370,7 @@ def _numbers(report: Report) -> Iterable[tuple[str, str]]:
 
 
 def _untested(report: Report) -> Iterable[tuple[str, str, str]]:
-    """What was not exercised of what a table or a map below shows: how much, where that stands, and its names."""
+    """The part that was not exercised of a table or a map below: how much, where that stands, and its names."""
     idle = [result for result in report.invariants if result.status == NOT_EXERCISED]
     if idle:
         names = clean(", ".join(f"{result.id} {result.name}" for result in idle), 800)

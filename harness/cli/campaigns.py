@@ -302,7 +302,7 @@ def _time_of(adapter: Adapter, max_time: str | None, shard: str | None) -> Budge
 
 
 def _pairs_of(adapter: Adapter, pairs: int, shard: str | None) -> int:
-    """What --pairs says. Raises UsageError where there is no choice of plans."""
+    """The number of pairs that --pairs gives. Raises UsageError where there is no choice of plans."""
     if shard is not None or manifest_of(adapter) is not None:
         what = "a shard" if shard is not None else f"{adapter.name!r}, which runs in real processes,"
         raise UsageError(f"--pairs: {what} is searched to its end; leave it out, or write --faults 1")

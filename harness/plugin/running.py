@@ -183,7 +183,7 @@ class SagaFixture:
         return options.NUMBERS[name].default if said is None else said
 
     def _said(self, name: str, asked: Mapping[str, Any]) -> int | None:
-        """What the command line says, else the test, else the ini file; None where all are silent."""
+        """The value of the command line, else of the test, else of the ini file; None where all are silent."""
         config = self._item.config
         option: int | None = config.getoption(f"saga_{name}")
         if option is not None or name not in asked:

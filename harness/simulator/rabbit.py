@@ -33,7 +33,7 @@ _ARGUMENTS: Final = frozenset({"x-queue-type", _DEAD_LETTERS, _DEAD_KEY})
 
 
 class _Server:
-    """What was declared: the types of exchanges, the bindings (exchange, key, queue), and the arguments of queues."""
+    """The declarations: types of exchanges, bindings (exchange, key, queue), and arguments of queues."""
 
     def __init__(self) -> None:
         self.exchanges = {"amq.direct": "direct", "amq.fanout": "fanout", "amq.topic": "topic"}
@@ -164,7 +164,7 @@ class _Channel:
         return self.open.pop(number)
 
     def close(self, _: object = None) -> None:
-        """What is not acknowledged comes again."""
+        """Deliver again each message that is not acknowledged."""
         for consumer in self.consumers.values():
             if consumer.task is not None:
                 consumer.task.cancel()
@@ -466,7 +466,7 @@ CALLS: Final[Mapping[str, Inside]] = {
 
 
 def entries() -> Iterator[Served]:
-    """What stands in for the wire of aiormq."""
+    """The stand-ins for the wire of aiormq."""
     aiormq: Any = import_module("aiormq")
     yield Served(aiormq.Connection, "connect", _connect)
     yield Served(aiormq.Connection, "ready", _ready)
@@ -476,6 +476,6 @@ def entries() -> Iterator[Served]:
 
 
 def iterators() -> Iterator[Served]:
-    """What stands in for the iterators of aio-pika."""
+    """The stand-ins for the iterators of aio-pika."""
     yield Served(import_module("aio_pika.queue").QueueIterator, "__anext__", _next)
     yield Served(import_module("aio_pika.robust_queue").RobustQueueIterator, "__anext__", _next)

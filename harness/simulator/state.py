@@ -133,13 +133,13 @@ def _answers(sim: Simulation) -> list[Any]:
 
 
 def _frames(sim: Simulation) -> list[Any]:
-    """What each process keeps, read off its frames, and who waits for which request."""
+    """The contents of each process, read off its frames, and who waits for which request."""
     messages = under_way(sim)
     return [(_time(sim), frames_of(sim, process, messages)) for process in sim.living]
 
 
 def _time(sim: Simulation) -> int:
-    """What time it is, in µs, where a clock was read: a time that is kept means something else at another time."""
+    """The time in µs where a clock was read, else 0: a time that is kept means something else at another time."""
     return sim.kernel.now_us if sim.time_read >= 0 else 0
 
 

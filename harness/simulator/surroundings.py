@@ -140,8 +140,8 @@ class _Reach:
         self.moving += [each for each in (value.__kwdefaults__, value.__dict__) if each]
 
     def _cell(self, name: str, cell: types.CellType) -> None:
-        """What a function found around it when it was made. What is no class and no function may be another with each
-        run: it is told, or each run would be looked through anew."""
+        """Follow a variable that a function found around it. A value that is neither a class nor a function may be
+        another in each run: it is told each time, or each run would be looked through anew."""
         value = content_of(cell)
         if isinstance(value, (type, types.FunctionType)):
             self.cells.append((cell, value))

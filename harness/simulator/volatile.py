@@ -236,7 +236,7 @@ def _cell(teller: Teller, value: Any) -> None:
 
 
 def content_of(cell: types.CellType) -> Any:
-    """What a cell holds; `UNSET` where it holds nothing yet."""
+    """The content of a cell; `UNSET` where it holds nothing yet."""
     try:
         return cell.cell_contents
     except ValueError:

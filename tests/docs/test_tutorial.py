@@ -40,7 +40,7 @@ def console(fence: Fence, shell: Shell) -> None:
 
 
 def distribution() -> str:
-    """What pip calls this project; it is installed already."""
+    """The name of this project for pip; it is installed already."""
     name: str = tomllib.loads((TOP / "pyproject.toml").read_text(encoding="utf-8"))["project"]["name"]
     return name
 

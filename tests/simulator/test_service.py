@@ -530,7 +530,7 @@ def test_a_closed_socket_leads_nowhere() -> None:
 
 
 def held() -> list[object]:
-    """What this process holds of the kinds that a service which keeps its data by SQLAlchemy makes."""
+    """The objects that this process holds of the kinds that a service which keeps its data by SQLAlchemy makes."""
     gc.collect()
     kinds = (greenlet, threading.Thread, sqlite3.Connection, AsyncEngine, Pool, asyncio.AbstractEventLoop)
     return [each for each in gc.get_objects() if issubclass(type(each), kinds)]
