@@ -1,176 +1,97 @@
-"""The checkout on DBOS Transact, as a live worker.   dbos_worker.py recommended|hardened FOLDER
+"""The checkout on DBOS Transact, as a live worker.   dbos_worker.py recommended|hardened|migrate FOLDER
 
 Recommended: as DBOS's documentation writes a checkout (docs.dbos.dev, "Widget Store" and the pages on steps): each
 request is a step with retries, a refusal is a value, and the workflow undoes what it knows to be done. Hardened: each
 request has a key made of the workflow's id and the step, an outcome that is not known is undone too, and an
 undo that keeps failing is handed to a person.
 
-DBOS keeps its state in SQLite in the case's folder, or on PostgreSQL, where the environment says so
-(DBOS_POSTGRES, by way of the proxy, and DBOS_DIRECT), in a database of the case's own; with executor id and version
-fixed it recovers by itself what was pending, as it launches.   dbos_worker.py migrate FOLDER makes its tables once, to
-be copied for each case.
+DBOS keeps its state in SQLite, or on PostgreSQL where the environment says so (DBOS_POSTGRES, by way of the proxy, and
+DBOS_DIRECT); with executor id and version fixed it recovers by itself what was pending, as it launches. ``migrate``
+makes its tables once, in FOLDER.
 """
 
 from __future__ import annotations
 
 import os
-import shutil
 import sys
-from collections.abc import Iterable
-from contextlib import suppress
 from importlib.metadata import version
-from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from dbos import DBOS, SetWorkflowID
 from dbos import error as dbos_error
 
 from sagafuzz import worker
-from sagafuzz.ports import PortError, Rejected
-from sagafuzz.saga import Outcome
-
-REFUSED: Final = {"refused": True}
-RETRIES: Final[dict[str, Any]] = {"retries_allowed": True, "interval_seconds": 0.02, "max_attempts": 3}
-TEMPLATE: Final = "dbos_template"
-ON_POSTGRES: Final = "DBOS_POSTGRES" in os.environ
+from sagafuzz.worker_databases import TEMPLATE, fresh_postgres, fresh_sqlite, sqlite_template
 
 
-class StepFailed(Exception):
-    """A request whose outcome is not known. Plain, since DBOS pickles what a step raises."""
-
-
-def _ask(id: str, order: dict[str, Any], step: str, verb: str, key: str | None, receipt: Any = None) -> Any:
-    try:
-        return worker.call(worker.SagaRequest(id=id, order=order), step, verb, key=key, receipt=receipt)
-    except Rejected:
-        return REFUSED
-    except PortError as error:
-        raise StepFailed(str(error)) from None
-
-
-@DBOS.step(**RETRIES)
-def request(id: str, order: dict[str, Any], step: str, verb: str) -> Any:
-    return _ask(id, order, step, verb, None)
-
-
-@DBOS.step(**RETRIES)
-def keyed_request(id: str, order: dict[str, Any], step: str, verb: str, receipt: Any) -> Any:
-    return _ask(id, order, step, verb, f"{DBOS.workflow_id}/{step}", receipt)
+@DBOS.step(retries_allowed=True, interval_seconds=0.02, max_attempts=3)
+def request(saga: dict[str, Any], step: str, verb: str, key: str | None = None, receipt: Any = None) -> Any:
+    return worker.attempt(saga, step, verb, key=key, receipt=receipt)
 
 
 @DBOS.workflow()
-def recommended(id: str, order: dict[str, Any], steps: list[str]) -> str:
+def recommended(saga: dict[str, Any]) -> str:
     done: list[str] = []
-    for step in steps:
-        if request(id, order, step, "do") == REFUSED:
+    for step in saga["steps"]:
+        if request(saga, step, "do") == worker.REFUSED:
             for earlier in reversed(done):
-                request(id, order, earlier, "undo")
-            return Outcome.COMPENSATED.value
+                request(saga, earlier, "undo")
+            return "compensated"
         done.append(step)
-    return Outcome.COMPLETED.value
+    return "completed"
 
 
 @DBOS.workflow()
-def hardened(id: str, order: dict[str, Any], steps: list[str]) -> str:
-    begun: list[tuple[str, Any]] = []
-    for step in steps:
+def hardened(saga: dict[str, Any]) -> str:
+    begun: dict[str, Any] = {}
+    for step in saga["steps"]:
+        key = f"{DBOS.workflow_id}/{step}"
         try:
-            receipt = keyed_request(id, order, step, "do", None)
-        except Exception:  # what DBOS raises when the attempts are over: it may have been applied
-            begun.append((step, None))
-            return _undo(id, order, begun)
-        if receipt == REFUSED:
-            return _undo(id, order, begun)
-        begun.append((step, receipt))
-    return Outcome.COMPLETED.value
+            receipt = request(saga, step, "do", key)
+        except dbos_error.DBOSMaxStepRetriesExceeded:  # it may have been applied
+            begun[step] = None
+            return undone(saga, begun)
+        if receipt == worker.REFUSED:
+            return undone(saga, begun)
+        begun[step] = receipt
+    return "completed"
 
 
-def _undo(id: str, order: dict[str, Any], begun: list[tuple[str, Any]]) -> str:
-    outcome = Outcome.COMPENSATED
-    for step, receipt in reversed(begun):
+def undone(saga: dict[str, Any], begun: dict[str, Any]) -> str:
+    outcome = "compensated"
+    for step, receipt in reversed(begun.items()):
         try:
-            keyed_request(id, order, step, "undo", receipt)
-        except Exception:
-            outcome = Outcome.STUCK
-    return outcome.value
-
-
-WORKFLOWS: Final = {"recommended": recommended, "hardened": hardened}
+            request(saga, step, "undo", f"{DBOS.workflow_id}/{step}", receipt)
+        except dbos_error.DBOSMaxStepRetriesExceeded:
+            outcome = "stuck"
+    return outcome
 
 
 def launch(url: str) -> None:
-    DBOS(
-        config={
-            "name": "checkout",
-            "system_database_url": url,
-            "executor_id": "worker",
-            "application_version": "1",
-            "log_level": "ERROR",
-            "console_log_level": "ERROR",
-        }
-    )
+    levels = {"log_level": "ERROR", "console_log_level": "ERROR"}
+    who = {"name": "checkout", "executor_id": "worker", "application_version": "1"}
+    DBOS(config={"system_database_url": url, **who, **levels})  # type: ignore[typeddict-item]
     DBOS.launch()
 
 
-def sqlite_of(folder: Path, template: Path) -> str:
-    """The case's database: a copy of the one that was made before, which appears when it is whole."""
-    file = folder / "dbos.sqlite"
-    if not file.exists():
-        copy = folder / f"dbos-{os.getpid()}.sqlite"
-        shutil.copy(template, copy)
-        copy.rename(file)
-    return f"sqlite:///{file}"
-
-
-def postgres_of(name: str, template: str) -> str:
-    """The same on PostgreSQL; it is copied past the proxy, so that no site is in it."""
-    import psycopg
-    from psycopg import errors, sql
-
-    with psycopg.connect(f"{os.environ['DBOS_DIRECT']}/postgres", autocommit=True) as connection:
-        if connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (name,)).fetchone() is None:
-            copy = sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(*map(sql.Identifier, (name, template)))
-            with suppress(errors.DuplicateDatabase, errors.UniqueViolation):  # by one that was killed as it waited
-                connection.execute(copy)
-    return f"{os.environ['DBOS_POSTGRES']}/{name}"
-
-
-def serve(name: str, folder: Path, build: Path) -> None:
-    """Take sagas; each is a workflow of the same id."""
-    launch(postgres_of(folder.name, TEMPLATE) if ON_POSTGRES else sqlite_of(folder, build / f"{TEMPLATE}.sqlite"))
-    workflow = WORKFLOWS[name]
-
-    def drive(saga: worker.SagaRequest) -> Outcome:
-        handle: Any
-        if DBOS.get_workflow_status(saga.id) is not None:
-            handle = DBOS.retrieve_workflow(saga.id)
-        else:
-            with SetWorkflowID(saga.id):
-                handle = DBOS.start_workflow(workflow, saga.id, dict(saga.order), list(saga.steps))
-        try:
-            return Outcome(handle.get_result(polling_interval_sec=0.02))
-        except (
-            dbos_error.DBOSMaxStepRetriesExceeded
-        ) as error:  # the workflow's end is ERROR: its client learns no more than that
-            raise worker.CallTimeout(str(error)) from None
-
-    def pending() -> Iterable[worker.SagaRequest]:
-        return [worker.SagaRequest(id=found.workflow_id) for found in DBOS.list_workflows()]
-
-    worker.serve(drive, pending=pending, engine=f"dbos {version('dbos')}, {name}")
-
-
-def migrate(folder: Path) -> None:
-    """Make DBOS's tables, to be copied; a file gets its name when it is whole."""
-    made = folder / f"{TEMPLATE}.new"
-    launch(f"{os.environ['DBOS_DIRECT']}/{TEMPLATE}" if ON_POSTGRES else f"sqlite:///{made}")
-    DBOS.destroy()
-    if not ON_POSTGRES:
-        made.rename(folder / f"{TEMPLATE}.sqlite")
+def drive(saga: worker.SagaRequest) -> Any:
+    if DBOS.get_workflow_status(saga.id) is None:
+        with SetWorkflowID(saga.id):
+            DBOS.start_workflow(hardened if sys.argv[1] == "hardened" else recommended, saga.plain)
+    try:
+        return DBOS.retrieve_workflow(saga.id).get_result(polling_interval_sec=0.02)
+    except (
+        dbos_error.DBOSMaxStepRetriesExceeded
+    ) as error:  # the workflow's end is ERROR: its client learns no more than that
+        raise worker.CallTimeout(str(error)) from None
 
 
 if __name__ == "__main__":
-    if sys.argv[1] == "migrate":
-        migrate(Path(sys.argv[2]))
+    name, build = sys.argv[1:]
+    postgres, direct = os.environ.get("DBOS_POSTGRES"), os.environ.get("DBOS_DIRECT", "")
+    if name == "migrate":
+        launch(f"{direct}/{TEMPLATE}" if postgres else f"sqlite:///{sqlite_template(build)}")
+        DBOS.destroy()
     else:
-        serve(sys.argv[1], Path(os.environ["SAGAFUZZ_DIR"]), Path(sys.argv[2]))
+        launch(f"{postgres}/{fresh_postgres(direct)}" if postgres else f"sqlite:///{fresh_sqlite(build)}")
+        worker.serve(drive, takes_up=True, engine=f"dbos {version('dbos')}, {name}")

@@ -9,7 +9,7 @@
 
     worker.serve(checkout)
 
-Standard output belongs to the protocol while `serve` runs; print goes to standard error.
+Standard output belongs to the protocol while `serve` runs: what anything else writes there goes to standard error.
 """
 
 from __future__ import annotations
@@ -18,11 +18,10 @@ import http.client
 import json
 import os
 import sqlite3
-import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Final, TypeVar, cast
 from urllib.parse import urlsplit
 
@@ -31,9 +30,12 @@ from .messages import Message
 from .ports import CallTimeout, PortError, Rejected, StoreUnavailable, Unavailable
 from .saga import Outcome
 from .sqlite import WatchedConnection, write_ahead
+from .worker_commands import Driving, SagaRequest, serve_in_loop, serve_in_main_thread, serve_in_threads
 
 __all__ = [
+    "REFUSED",
     "CallTimeout",
+    "Failed",
     "Outcome",
     "PortError",
     "Rejected",
@@ -42,6 +44,7 @@ __all__ = [
     "StoreUnavailable",
     "Unavailable",
     "ask",
+    "attempt",
     "call",
     "database",
     "durable",
@@ -50,47 +53,11 @@ __all__ = [
     "post",
     "publish",
     "serve",
+    "serve_async",
 ]
 
 _T = TypeVar("_T")
 _Connection = TypeVar("_Connection", bound=sqlite3.Connection)
-
-PROTOCOL: Final = 1
-
-_STATUS: Final = {
-    True: "completed",
-    False: "compensated",
-    Outcome.COMPLETED: "completed",
-    Outcome.COMPENSATED: "compensated",
-    Outcome.PENDING: "running",
-    Outcome.STUCK: "failed_stuck",
-}
-
-
-@dataclass(frozen=True, kw_only=True)
-class SagaRequest:
-    """The saga that a client asks for. ``order`` has item, quantity, amount, account and data; ``steps`` are in order.
-    ``children`` are, by the step, the sagas that are steps of it."""
-
-    id: str
-    order: Mapping[str, Any] = field(default_factory=dict)
-    steps: tuple[str, ...] = ()
-    children: Mapping[str, SagaRequest] = field(default_factory=dict)
-
-    @property
-    def payload(self) -> dict[str, Any]:
-        """What a participant is told of the order."""
-        return {name: self.order[name] for name in ("item", "quantity", "amount", "account") if name in self.order}
-
-
-def _request(saga: str, order: Mapping[str, Any], steps: Sequence[Mapping[str, Any]]) -> SagaRequest:
-    """A saga as the command to start it has it."""
-    children = {
-        step["id"]: _request(step["child"]["saga_id"], order, step["child"]["steps"])
-        for step in steps
-        if "child" in step
-    }
-    return SagaRequest(id=saga, order=order, steps=tuple(step["id"] for step in steps), children=children)
 
 
 def call(
@@ -133,6 +100,27 @@ def ask(
     in ``operations``, a query for instance. Returns what it answers, and raises as `call` does."""
     said = saga.payload if payload is None else payload
     return _asked(saga, operation, said, key, timeout_ms, _beside(epoch, part))
+
+
+REFUSED: Final = {"refused": True}
+
+
+class Failed(Exception):
+    """What `attempt` raises. Plain, since engines keep what a step raises in ways of their own."""
+
+
+def attempt(
+    saga: Mapping[str, Any], step: str, verb: str, *, key: str | None = None, receipt: Any = None
+) -> dict[str, Any]:
+    """`call`, as the step of an engine may return it: ``saga`` is `SagaRequest.plain`, and what is returned can be
+    written as JSON. Returns the receipt, or REFUSED where it was refused. Raises Failed where the outcome is not known.
+    """
+    try:
+        return cast("dict[str, Any]", call(SagaRequest.of_plain(saga), step, verb, key=key, receipt=receipt))
+    except Rejected:
+        return REFUSED
+    except PortError as error:
+        raise Failed(str(error)) from None
 
 
 def _beside(epoch: int, part: str | None) -> dict[str, str]:
@@ -280,7 +268,7 @@ class ShownConnection(WatchedConnection):
             raise sqlite3.OperationalError(f"disk I/O error ({error})") from None
 
 
-Drive = Callable[[SagaRequest], "bool | Outcome"]
+Drive = Callable[[SagaRequest], Any]
 
 
 def serve(
@@ -292,123 +280,42 @@ def serve(
     receive: Callable[[Message], object] | None = None,
     engine: str = "",
     each_request: bool = False,
+    takes_up: bool = False,
+    statuses: Mapping[Any, bool | Outcome] = MappingProxyType({}),
+    in_main_thread: bool = False,
 ) -> None:
     """Take commands until standard input ends; never returns.
 
-    ``drive`` runs one saga, in a thread of its own: True for completed, False for compensated, or an Outcome.
-    ``pending`` gives the sagas that an earlier incarnation left open; they are driven on at once. ``status``
-    answers for a saga that this process did not drive. A saga that is asked for again is driven once, unless with
-    ``each_request``: then ``drive`` is to know it again. ``receive`` handles a message, in a thread of its own; it
-    comes again where that raises.
+    ``drive`` runs one saga, in a thread of its own: True for completed, False for compensated, or an Outcome or its
+    value, or what ``statuses`` says of an engine's own word. ``pending`` gives the sagas that an earlier incarnation
+    left open; they are driven on at once. ``status`` answers for a saga that this process did not drive. A saga that is
+    asked for again is driven once, unless with ``each_request``: then ``drive`` is to know it again. ``receive``
+    handles a message, in a thread of its own; it comes again where that raises.
+
+    For an engine that goes on with its sagas by itself ``takes_up`` takes the place of ``pending``: what an earlier
+    process had taken, and what had not come to its end, is driven here with ``again``, and ``drive`` attaches to what
+    the engine has under its id. ``in_main_thread``: one after the other, in the thread that calls.
     """
-    _Worker(drive, pending, status, cancel, receive, engine, each_request).serve()
+    driving = Driving(
+        drive,
+        pending=pending,
+        status=status,
+        cancel=cancel,
+        receive=receive,
+        engine=engine,
+        each_request=each_request,
+        takes_up=takes_up,
+        statuses=statuses,
+    )
+    (serve_in_main_thread if in_main_thread else serve_in_threads)(driving)
 
 
-class _Worker:
-    def __init__(
-        self,
-        drive: Drive,
-        pending: Callable[[], Iterable[SagaRequest]],
-        status: Callable[[str], Mapping[str, Any] | str] | None,
-        cancel: Callable[[str], object] | None,
-        receive: Callable[[Message], object] | None,
-        engine: str,
-        each_request: bool,
-    ) -> None:
-        self.each_request = each_request
-        self.drive = drive
-        self.pending = pending
-        self.status = status
-        self.cancel = cancel
-        self.receive = receive
-        self.engine = engine
-        self.known: dict[str, dict[str, Any]] = {}
-        self.lock = threading.Lock()
-        self.out, sys.stdout = sys.stdout, sys.stderr
-
-    def serve(self) -> None:
-        self._begin([*self.pending()])
-        for line in sys.stdin:
-            request = json.loads(line)
-            if request["op"] == "receive" and self.receive is not None:
-                threading.Thread(target=self._receive, args=(request,), daemon=True).start()
-                continue
-            taken: list[SagaRequest] = []
-            try:
-                answer = self._answer(request["op"], request, taken)
-            except Exception as error:  # told to the harness, which says it to a person
-                answer = {"error": f"{type(error).__name__}: {error}", "definite": False}
-            self._say({"id": request["id"], **answer})
-            # after the answer, so that a crash in its first step finds it taken
-            self._begin(taken, asked=request["op"] == "start")
-        os._exit(0)
-
-    def _answer(self, operation: str, request: Mapping[str, Any], taken: list[SagaRequest]) -> dict[str, Any]:
-        saga = request.get("saga_id", "")
-        if operation == "hello":
-            return {"protocol": PROTOCOL, "engine": self.engine}
-        if operation == "start":
-            taken.append(_request(saga, request["order"], request["steps"]))
-            return {}
-        if operation == "status":
-            return self._status(saga)
-        if operation == "cancel" and self.cancel is not None:
-            self.cancel(saga)
-            return {}
-        if operation == "recover":
-            taken.extend(self.pending())
-            return {}
-        return {"error": f"{operation} is not among hello, start, status, cancel, recover", "definite": True}
-
-    def _receive(self, request: Mapping[str, Any]) -> None:
-        """Handle a message; to answer is to acknowledge it."""
-        assert self.receive is not None
-        message = Message(
-            topic=request["topic"],
-            saga=request["saga_id"],
-            key=request["key"],
-            payload=request["payload"],
-            id=request["message_id"],
-            delivery=request["delivery"],
-        )
-        try:
-            self.receive(message)
-            answer: dict[str, Any] = {}
-        except BaseException as error:
-            answer = {"error": f"{type(error).__name__}: {error}", "definite": False}
-        self._say({"id": request["id"], **answer})
-
-    def _status(self, saga: str) -> dict[str, Any]:
-        found = self.known.get(saga)
-        waits = found is None or (self.receive is not None and found["status"] == "running")
-        if waits and self.status is not None:
-            said = self.status(saga)
-            told = dict(said) if isinstance(said, Mapping) else {"status": said}
-            if found is None or told["status"] != "unknown":  # else it waits for a message
-                return told
-        return found or {"status": "unknown"}
-
-    def _begin(self, sagas: Iterable[SagaRequest], *, asked: bool = False) -> None:
-        for saga in sagas:
-            with self.lock:
-                if saga.id in self.known and not (asked and self.each_request):
-                    continue
-                self.known[saga.id] = {"status": "running"}
-            threading.Thread(target=self._run, args=(saga,), daemon=True).start()
-
-    def _run(self, saga: SagaRequest) -> None:
-        try:
-            outcome = self.drive(saga)
-            told: dict[str, Any] = {"status": _STATUS[outcome]}
-        except PortError as error:
-            told = {"status": "unknown", "reason": f"{type(error).__name__}: {error}"}
-        except BaseException as error:
-            sys.excepthook(type(error), error, error.__traceback__)
-            told = {"status": "unknown", "reason": f"{type(error).__name__}: {error}", "stray": True}
-        self.known[saga.id] = told
-        self._say({"event": "status", "saga_id": saga.id, **told})
-
-    def _say(self, content: Mapping[str, Any]) -> None:
-        with self.lock:
-            self.out.write(json.dumps(content) + "\n")
-            self.out.flush()
+async def serve_async(
+    drive: Callable[[SagaRequest], Awaitable[Any]],
+    *,
+    engine: str = "",
+    takes_up: bool = True,
+    statuses: Mapping[Any, bool | Outcome] = MappingProxyType({}),
+) -> None:
+    """`serve` for an engine whose library is async: each saga is a task of the event loop that runs."""
+    await serve_in_loop(Driving(drive, engine=engine, takes_up=takes_up, statuses=statuses))

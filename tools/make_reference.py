@@ -141,8 +141,10 @@ MANIFEST = {
     "actors": "by name: the script of who acts beside the workers, `file.py:function`",
     "participants": "by name: one of your own in the place of the harness's, `file.py:Class`",
     "invariants": "rules of your own: `file.py:function` each",
+    "requires": "modules that must be installed: by the name of each, the command that installs it",
 }
 MANIFEST_SAGA = {
+    "preset": "a [ready-made saga](engines.md), whose words hold where they are not written",
     "name": "how reports call it",
     "step": "its steps, and groups of them, in order",
     "operations": "calls that belong to no step, a query for instance",
@@ -165,11 +167,14 @@ MANIFEST_STEP = {
 }
 COMPONENT = {
     "role": "`store`, `server` or `worker`; they start in this order, and there is one worker",
-    "argv": "what starts it; `{python}`, `{here}`, `{dir}`, `{build}`, `{port}` and `{NAME.port}` are put in",
+    "preset": "a [ready-made component](engines.md), whose words hold where they are not written",
+    "argv": "what starts it; `{python}`, `{here}`, `{dir}`, `{build}`, `{port}`, `{port.WORD}`, `{NAME.port}` and "
+    "`{program.NAME}` are put in",
     "name": "how it is called; left out: its role",
     "env": "variables of its environment, beside the usual ones",
     "control": "how a worker takes commands: `stdio` or `http`",
     "ready": "of a store or server: a line of its output that says that it is ready",
+    "ready_url": "of a store or server: where it then answers, `http://127.0.0.1:{port}/…` or `tcp://127.0.0.1:{port}`",
     "ready_ms": "how long it may take to be ready",
     "stop_ms": "how long it may take from SIGTERM to its end, where no fault struck",
     "prefork": "a Python worker that starts as a fork of a warm interpreter",

@@ -82,6 +82,11 @@ class Client:
             if self._status.get(order.id) == SUBMITTED and order.id not in self._taken_by:
                 await self._start_saga(member, order)
 
+    def open_orders(self) -> list[dict[str, Any]]:
+        """The orders that a worker has taken and that have not come to their end, as the protocol has them."""
+        orders = self._setup.orders
+        return [self._start_of(orders[id]) for id, status in self._status.items() if status == "running"]
+
     async def _offer(self, order: Order) -> None:
         if able := self._members.able():
             await self._start_saga(able[0], order)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import inspect
+import re
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, Literal
 
 from ..actors import Script
 from ..effects import AT_LOG, AT_LOGGED, NO_STORE_ERRORS
-from ..errors import UsageError
+from ..errors import UsageError, nearest
 from ..faults import FAULT_KINDS, kind_named
 from ..messages import Topic
 from ..participant import Participant
@@ -19,6 +21,7 @@ from ..plain import Malformed
 from ..ports import Adapter, check_declared
 from ..saga import Saga
 from ..scenario import Scenario
+from .presets import PROGRAMS, check_installed, found
 
 ROLES: Final = ("store", "server", "worker")
 """In the order in which components start."""
@@ -32,22 +35,27 @@ class Component:
     """A process of the system, or several alike.
 
     In ``argv``, ``env`` and ``build`` stand {python} for this interpreter, {here} for the manifest's folder, {dir} for
-    the case's, {build} for one that all cases share, {port} for a port of its own, {NAME.port} for where the store or
-    server of that name is. ``build`` is run once before the first case.
+    the case's, {build} for one that all cases share, {port} for a port of its own and {port.WORD} for further ones,
+    {NAME.port} and {NAME.port.WORD} for those of the component of that name, {program.NAME} for where a program is.
+    A port is the same for every process of a component in a case. ``build`` is run once before the first case.
     ``prefork`` lets a Python worker start as a fork of an interpreter that has its usual modules loaded, and those of
     ``preload``.
     ``shared``: a store or server is started once for all cases. ``address`` is where a store listens that the harness
     does not start, ``proxy`` the protocol that is spoken with it where its commits are to be seen. ``signal`` is what a
     worker is killed with.
-    ``ready`` is a line of its output that says that it is ready; a worker is when it has answered ``hello``.
+    ``ready`` is a line of its output that says that it is ready, ``ready_url`` where it then answers: http:// and more
+    for an answer of 200, tcp://127.0.0.1:PORT for a port that is open. A worker is when it has answered ``hello``.
+    ``preset`` names the ready-made one that it was made of.
     """
 
     role: Literal["store", "server", "worker"]
+    preset: str = ""
     argv: tuple[str, ...] = ()
     name: str = ""
     env: Mapping[str, str] = field(default_factory=dict, hash=False)
     control: Literal["stdio", "http"] = "stdio"
     ready: str = ""
+    ready_url: str = ""
     ready_ms: int = 10_000
     stop_ms: int = 1_000
     prefork: bool = False
@@ -74,11 +82,30 @@ class Component:
             raise Malformed((), f"prefork needs argv = ['{{python}}', 'file.py', …], not {list(self.argv)!r}")
         if self.replicas < 1:
             raise Malformed((), f"replicas = {self.replicas}; write 1 or more")
+        if self.ready_url and not self.ready_url.startswith(("http://127.0.0.1:", "tcp://127.0.0.1:")):
+            raise Malformed(
+                (), f"ready_url = {self.ready_url!r}; write 'http://127.0.0.1:PORT/…' or 'tcp://127.0.0.1:PORT'"
+            )
+        for program in self.programs:
+            if program not in PROGRAMS:
+                raise Malformed(
+                    (), f"{{program.{program}}}{nearest(program, PROGRAMS)}; known are {', '.join(PROGRAMS)}"
+                )
 
     @property
     def port(self) -> int:
         """Of ``address``; 0 without one."""
         return int(self.address.rpartition(":")[2] or 0)
+
+    @cached_property
+    def words(self) -> str:
+        """All its texts in which something in braces may stand."""
+        return "\n".join((*self.argv, *self.build, *self.env.values(), self.ready_url))
+
+    @property
+    def programs(self) -> tuple[str, ...]:
+        """The names of the programs that it needs, as {program.NAME}."""
+        return tuple(re.findall(r"\{program\.([^}]+)\}", self.words))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,6 +161,7 @@ class Capabilities:
 class Manifest(Capabilities):
     """A live system. ``operations`` are calls that belong to no step. ``simulated`` names the adapter that the
     simulator runs in its place, "" where there is none.
+    ``requires`` are the modules that must be installed, and by what command each is.
     ``actors`` are the scripts of who acts beside it; their seconds, and those of its ``participants``, are
     ``actor_scale`` times shorter than real ones. ``participants`` are its own, ``invariants`` its own rules,
     ``sagas`` further definitions of which it serves orders."""
@@ -153,10 +181,17 @@ class Manifest(Capabilities):
     participants: Mapping[str, Callable[[], Participant]] = field(default_factory=dict, hash=False)
     invariants: tuple[Any, ...] = ()
     sagas: tuple[Saga, ...] = ()
+    requires: Mapping[str, str] = field(default_factory=dict, hash=False)
+
+    def check_installed(self) -> None:
+        """Raise UsageError where a program or a module that it needs is missing."""
+        programs = [program for component in self.components for program in component.programs]
+        check_installed(self.name, programs, self.requires)
 
     def fill(self, text: str, places: Mapping[str, object]) -> str:
         """``text`` with what stands in braces put in."""
-        for name, value in {"python": sys.executable, "here": self.folder, **places}.items():
+        programs = {f"program.{name}": found(name) for name in PROGRAMS if f"{{program.{name}}}" in text}
+        for name, value in {"python": sys.executable, "here": self.folder, **programs, **places}.items():
             text = text.replace(f"{{{name}}}", str(value))
         return text
 

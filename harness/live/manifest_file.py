@@ -18,6 +18,7 @@ from ..rules import as_rule
 from ..saga import ALL, OneOf, Optional, Saga, Step
 from ..scenario import Scenario, default_scenarios
 from .manifest import ROLES, Capabilities, Component, Manifest, as_adapter
+from .presets import filled_in
 
 LOOPBACK: Final = ("127.0.0.1", "localhost")
 
@@ -110,6 +111,7 @@ class SagaTable:
 
     name: str
     step: tuple[StepTable, ...]
+    preset: str = ""
     operations: tuple[str, ...] = ()
 
 
@@ -178,6 +180,7 @@ class ManifestTable:
     actors: Mapping[str, str] = field(default_factory=dict)
     participants: Mapping[str, str] = field(default_factory=dict)
     invariants: tuple[str, ...] = ()
+    requires: Mapping[str, str] = field(default_factory=dict)
 
 
 def read(path: str) -> Manifest:
@@ -190,7 +193,7 @@ def read(path: str) -> Manifest:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"manifest {path!r} is no TOML: {error}") from None
     try:
-        manifest = _manifest(file.resolve(), from_plain(ManifestTable, data))
+        manifest = _manifest(file.resolve(), from_plain(ManifestTable, filled_in(data)))
         as_adapter(manifest, path)  # for what it refuses
     except Malformed as error:
         raise UsageError(f"manifest {path!r}: {_place(error.path)}{error.problem}") from None
@@ -238,6 +241,7 @@ def _manifest(file: Path, table: ManifestTable) -> Manifest:
         actors={name: _named(folder, f"actors: {name}", where) for name, where in table.actors.items()},
         participants={name: _participant(folder, name, where) for name, where in table.participants.items()},
         invariants=tuple(as_rule(_named(folder, "invariants", where), "invariants") for where in table.invariants),
+        requires=table.requires,
         **asdict(table.capabilities),
     )
 

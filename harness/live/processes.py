@@ -119,7 +119,8 @@ class Processes:
         within_s = self._manifest.worker.ready_ms / 1000
         try:
             control = member.control = await self._control_of(member, process, within_s)
-            hello = await control.ask("hello", within_s, protocol=PROTOCOL, harness=__version__)
+            known = {"protocol": PROTOCOL, "harness": __version__, "open": self._client.open_orders()}
+            hello = await control.ask("hello", within_s, **known)
             if hello.get("protocol") != PROTOCOL:
                 raise ControlError(f"it speaks protocol {hello.get('protocol')!r}, and this harness {PROTOCOL}")
             self.engine = str(hello.get("engine", ""))

@@ -6,12 +6,14 @@ Those that are ``shared`` are started once for all cases, by the world; the othe
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from .manifest import Component, Manifest
 from .proxy import StoreHost, StoreProxy
@@ -30,11 +32,18 @@ Launch = Callable[[Component, str, Places], Awaitable[Process]]
 
 @dataclass(eq=False)
 class RunningComponent:
-    """A store or server that runs, or is about to: ``process`` is None for one that the harness does not start."""
+    """A store or server that runs, or is about to: ``process`` is None for one that the harness does not start.
+    ``ports`` are its further ones, by the word that stands in {port.WORD}."""
 
     component: Component
     port: int
     process: Process | None = None
+    ports: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def own_places(self) -> Places:
+        """What is put in for its own ports."""
+        return {"port": self.port, **{f"port.{word}": port for word, port in self.ports.items()}}
 
 
 class Services:
@@ -53,10 +62,11 @@ class Services:
         self._shared = shared
         self._expected: set[Process] = set()  # whose end is no surprise
         self._own = [
-            RunningComponent(component, component.port or free_port())
+            with_ports(component)
             for component in manifest.components
             if component.role != "worker" and component.name not in shared
         ]
+        self._worker = with_ports(manifest.worker)
         self._proxies = {
             service.component.name: StoreProxy(service.component, service.port, writes, host, manifest)
             for service in self._all
@@ -90,9 +100,10 @@ class Services:
         for service in self._all:
             name = service.component.name
             proxy = self._proxies.get(name) if name != label else None
+            found |= {f"{name}.{word}": port for word, port in service.own_places.items()}
             found[f"{name}.port"] = await proxy.open(label) if proxy is not None else service.port
             found[f"{name}.direct"] = service.port
-        return found
+        return self._worker.own_places | found
 
     async def restart(self, name: str, killed: Callable[[], object], kill: Callable[[Process], Awaitable[Any]]) -> None:
         """Kill one, say so by ``killed``, and start it again at the same port. Raises Blocked."""
@@ -129,10 +140,10 @@ class Services:
         name = service.component.name
         if not service.component.argv:
             return
-        places = {**await self.places(name), "port": service.port}
+        places = await self.places(name) | service.own_places
         process = service.process = await self._launch(service.component, name, places)
         self._expected.add(process)
-        await until_ready(process, service.component)
+        await until_ready(process, service.component, places)
         self._expected.discard(process)
         process.exited.add_done_callback(lambda _: self._ended(process))
 
@@ -177,21 +188,51 @@ async def launch(
     )
 
 
-async def until_ready(process: Process, component: Component) -> None:
-    """Wait for the line by which it says so. Raises Blocked where it ends before, or takes too long."""
+async def until_ready(process: Process, component: Component, places: Places) -> None:
+    """Wait for the line by which it says so, and until it answers where it is to be asked. Raises Blocked where it ends
+    before, or takes too long."""
     name, output = component.name, process.output
+    url, missing = component.ready_url, f"write {component.ready!r}"
+    for place, value in places.items():
+        url = url.replace(f"{{{place}}}", str(value))
     try:
         async with asyncio.timeout(component.ready_ms / 1000):
             while component.ready not in output:
-                if not process.alive:
-                    raise Blocked(f"{name} ended ({process.how_it_ended}) before it was ready", output.lines)
-                if output.total > output.limit:
-                    raise Blocked(too_much(name, output), output.lines)
+                _check_lives(process)
                 output.changed.clear()
                 await output.changed.wait()
+            missing = f"answer at {url}"
+            while url and not await _answers(url):
+                _check_lives(process)
+                await asyncio.sleep(AGAIN_S)
     except TimeoutError:
-        why = f"{name} did not write {component.ready!r} within {component.ready_ms} ms"
-        raise Blocked(why, output.lines) from None
+        raise Blocked(f"{name} did not {missing} within {component.ready_ms} ms", output.lines) from None
+
+
+def _check_lives(process: Process) -> None:
+    output = process.output
+    if not process.alive:
+        raise Blocked(f"{process.name} ended ({process.how_it_ended}) before it was ready", output.lines)
+    if output.total > output.limit:
+        raise Blocked(too_much(process.name, output), output.lines)
+
+
+async def _answers(url: str) -> bool:
+    """True if its port is open, and for http:// if what is there answers with 200."""
+    parts = urlsplit(url)
+    try:
+        reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
+    except OSError:
+        return False
+    try:
+        if parts.scheme == "tcp":
+            return True
+        writer.write(f"GET {parts.path or '/'} HTTP/1.0\r\nHost: {parts.netloc}\r\n\r\n".encode())
+        return (await reader.readline()).split()[1:2] == [b"200"]
+    except OSError:
+        return False
+    finally:
+        writer.transport.abort()
 
 
 def too_much(name: str, output: Output) -> str:
@@ -207,6 +248,13 @@ async def until_reached(component: Component, port: int) -> None:
         writer.close()
     except (OSError, TimeoutError) as error:
         raise Blocked(f"{component.name} cannot be reached at 127.0.0.1:{port} ({error}); start it first") from None
+
+
+def with_ports(component: Component) -> RunningComponent:
+    """A component, before its start, with free ports for all that its texts name."""
+    words = sorted(set(re.findall(r"\{port\.([^}]+)\}", component.words)))
+    port = component.port or free_port()
+    return RunningComponent(component, port, ports={word: free_port() for word in words})
 
 
 def free_port() -> int:

@@ -19,7 +19,7 @@ from .case import Case, LiveRun
 from .manifest import Component, Manifest, manifest_of
 from .record import Record
 from .server import Server
-from .services import Places, RunningComponent, free_port, launch, until_reached, until_ready
+from .services import Places, RunningComponent, launch, until_reached, until_ready, with_ports
 from .supervisor import Blocked, Supervisor
 
 JOBS_PER_CORE: Final = 4
@@ -67,13 +67,14 @@ class LiveWorld:
 
     async def _prepared(self, manifest: Manifest) -> Mapping[str, RunningComponent]:
         """Before the first case of a system: build what is to be built, and start what all cases share. Raises
-        Blocked."""
+        Blocked, and UsageError where what it needs is not installed."""
         key = (manifest.file, manifest.components)
         if key not in self._ready:
             self._ready[key] = asyncio.create_task(self._prepare(manifest))
         return await asyncio.shield(self._ready[key])
 
     async def _prepare(self, manifest: Manifest) -> Mapping[str, RunningComponent]:
+        manifest.check_installed()
         shared: dict[str, RunningComponent] = {}
         places: Places = {"build": self.folder}
         for component in manifest.components:
@@ -83,21 +84,23 @@ class LiveWorld:
                 await self._build(manifest, component, places)
             if component.shared or component.address:
                 service = shared[component.name] = await self._share(manifest, component, places)
-                places |= {f"{component.name}.port": service.port, f"{component.name}.direct": service.port}
+                places |= {f"{component.name}.{word}": port for word, port in service.own_places.items()}
+                places[f"{component.name}.direct"] = service.port
         return shared
 
     async def _share(self, manifest: Manifest, component: Component, places: Places) -> RunningComponent:
         """A store or server that all cases use."""
-        port = component.port or free_port()
+        service = with_ports(component)
         if component.address:
-            await until_reached(component, port)
-            return RunningComponent(component, port)
-        own = {**places, "port": port, "dir": self.folder}
+            await until_reached(component, service.port)
+            return service
+        own = {**places, **service.own_places, "dir": self.folder}
         process = await launch(
             self.supervisor, manifest, component, component.name, own, env={}, case=f"shared {component.name}"
         )
-        await until_ready(process, component)
-        return RunningComponent(component, port, process)
+        await until_ready(process, component, own)
+        service.process = process
+        return service
 
     async def _build(self, manifest: Manifest, component: Component, places: Places) -> None:
         words = [manifest.fill(word, places) for word in component.build]

@@ -1,0 +1,162 @@
+"""What a manifest need not spell out, how a server says that it is ready, and what is said of a missing engine."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from sagafuzz.cli.main import cli
+from sagafuzz.errors import UsageError
+from sagafuzz.live.manifest import manifest_of
+from sagafuzz.live.manifest_file import read
+from sagafuzz.live.presets import COMPONENTS, PROGRAMS, SAGAS, found
+from sagafuzz.loading import load
+
+from .conftest import Small, run
+
+SHORT = """
+[saga]
+preset = "checkout"
+
+[[component]]
+preset = "redis"
+env = { MORE = "1" }
+ready_ms = 77
+
+[[component]]
+role = "worker"
+argv = ["{python}", "worker.py"]
+"""
+
+
+def manifest(folder: Path, text: str) -> str:
+    file = folder / "short.toml"
+    file.write_text(text, encoding="utf-8")
+    return str(file)
+
+
+def test_a_preset_fills_in_what_the_manifest_does_not_say(tmp_path: Path) -> None:
+    made = read(manifest(tmp_path, SHORT))
+    store = made.components[0]
+    assert made.saga.sequence == load("seed").saga.sequence and made.saga.name == "checkout"
+    assert (store.name, store.role, store.proxy, store.ready_ms) == ("redis", "store", "redis", 77)
+    assert store.env == {"MORE": "1"} and store.programs == ("redis-server",)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (SHORT.replace('"redis"', '"redsi"'), "[[component]] number 1: preset = 'redsi' (did you mean 'redis'?)"),
+        (SHORT.replace('"checkout"', '"chekout"'), "[saga]: preset = 'chekout' (did you mean 'checkout'?)"),
+        (SHORT.replace("ready_ms = 77", 'ready_url = "http://example.org"'), "write 'http://127.0.0.1:PORT/…' or 'tcp"),
+        (SHORT.replace("worker.py", "{program.reddis}"), "known are redis-server"),
+    ],
+)
+def test_what_is_no_preset_is_refused_with_what_there_is(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        read(manifest(tmp_path, text))
+    assert said in str(refused.value)
+
+
+def test_every_preset_makes_a_manifest_and_names_known_programs(tmp_path: Path) -> None:
+    for saga in SAGAS:
+        for component in COMPONENTS:
+            text = SHORT.replace("checkout", saga).replace('"redis"', f'"{component}"')
+            made = read(manifest(tmp_path, text))
+            assert set(made.components[0].programs) <= set(PROGRAMS)
+
+
+def test_a_program_is_found_on_the_path_and_else_in_the_newest_folder_of_the_cache(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    assert found("temporal") is None
+    for place in ("sagafuzz/engines/temporal-1.9.0", "sagafuzz/engines/temporal-1.10.0", "bin"):
+        program = tmp_path / place / "temporal"
+        program.parent.mkdir(parents=True)
+        program.write_text("#!/bin/sh\n", encoding="utf-8")
+        program.chmod(0o755)
+        assert found("temporal") == program
+
+
+def test_an_engine_that_is_missing_gets_one_line_and_exit_code_2(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    ran = CliRunner().invoke(cli, ["run", manifest(tmp_path, SHORT), "--faults", "0"], catch_exceptions=True)
+    assert isinstance(ran.exception, UsageError) or ran.exit_code == 2
+    assert (
+        str(ran.exception or ran.output)
+        .strip()
+        .endswith("short needs redis-server, which is not installed; run: apt-get install redis-server")
+    )
+
+
+def test_a_module_that_is_missing_is_told_with_the_command_that_installs_it(tmp_path: Path) -> None:
+    text = "requires = { no_such_engine = \"pip install 'no-such-engine'\" }\n" + SHORT
+    with pytest.raises(UsageError, match=r"^short needs no_such_engine, .*; run: pip install 'no-such-engine'$"):
+        read(manifest(tmp_path, text)).check_installed()
+
+
+def test_the_adapters_of_engines_say_what_they_need(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = manifest_of(load("dbos"))
+    assert made is not None and dict(made.requires) == {"dbos": "pip install 'sagafuzz[dbos]'"}
+
+
+# -- ports, and how a server says that it is ready -----------------------------------------------
+
+SERVER = """
+[[component]]
+role = "server"
+name = "shop"
+argv = ["{python}", "shop.py", "{port}", "{port.admin}"]
+ready_url = "%s://127.0.0.1:{port.admin}/health"
+ready_ms = 5000
+"""
+SHOP = f"""#!{sys.executable}
+import http.server, sys, threading, time
+
+class Late(http.server.BaseHTTPRequestHandler):
+    began = time.monotonic()
+    def do_GET(self):
+        self.send_response(200 if time.monotonic() - self.began > 0.2 else 503)
+        self.end_headers()
+
+admin = http.server.HTTPServer(("127.0.0.1", int(sys.argv[2])), Late)
+threading.Timer(0.4, lambda: http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Late)).start()
+admin.serve_forever()
+"""
+ASKS = """
+import os, urllib.request
+from sagafuzz import worker
+
+def drive(saga):
+    with urllib.request.urlopen(os.environ["ADMIN"]) as answer:  # 503 raises
+        return answer.status == 200
+
+worker.serve(drive)
+"""
+
+
+@pytest.mark.parametrize(("scheme", "ready"), [("http", True), ("tcp", False)])
+def test_a_server_is_ready_when_its_url_answers_with_200_or_its_port_is_open(
+    small: Small, tmp_path: Path, scheme: str, ready: bool
+) -> None:
+    (tmp_path / "shop.py").write_text(SHOP, encoding="utf-8")
+    component = 'env = { ADMIN = "http://127.0.0.1:{shop.port.admin}/" }' + SERVER % scheme
+    live = run(small(ASKS, component=component))
+    assert live.blocked == ""
+    assert [row[9] for row in live.run.rows if row[1] == "CLIENT_ACK"] == ([("completed",)] if ready else [])
+
+
+def test_a_server_that_never_answers_blocks_the_case_with_where_it_was_asked(small: Small, tmp_path: Path) -> None:
+    (tmp_path / "shop.py").write_text(SHOP.replace("> 0.2", "> 99"), encoding="utf-8")
+    component = 'env = { ADMIN = "" }' + SERVER.replace("5000", "300") % "http"
+    live = run(small(ASKS, component=component))
+    assert live.blocked.startswith("shop did not answer at http://127.0.0.1:")
+    assert live.blocked.endswith("/health within 300 ms") or "its last lines" in live.blocked

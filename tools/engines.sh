@@ -1,0 +1,77 @@
+#!/usr/bin/env bash
+# Installs an engine that sagafuzz can test: its server at the pinned version, in a folder of DIR that is named after
+# both (the usual DIR is where sagafuzz looks), and its Python packages into the interpreter PYTHON, or .venv.
+# Does nothing where they are there already.   tools/engines.sh temporal|restate|celery|… [DIR]      Prints the environment to use.
+set -euo pipefail
+name=${1:?an engine: temporal, restate, celery}
+dir=${2:-${XDG_CACHE_HOME:-$HOME/.cache}/sagafuzz/engines}
+top=$(cd "$(dirname "$0")/.." && pwd)
+python=${PYTHON:-$top/.venv/bin/python}
+mkdir -p "$dir"
+dir=$(cd "$dir" && pwd)
+
+need() {  # PROGRAM HOW
+  command -v "$1" >/dev/null || { echo "$name needs $1, which is not installed; run: $2" >&2; exit 2; }
+}
+keep() {  # FOLDER PROGRAM FILE: it appears there when it is whole
+  mkdir -p "$dir/$1"
+  mv "$3" "$dir/$1/$2.part"
+  chmod a+x "$dir/$1/$2.part"
+  mv "$dir/$1/$2.part" "$dir/$1/$2"
+}
+there() {  # FOLDER PROGRAM: says where it is, or that it is not there
+  if [ -x "$dir/$1/$2" ]; then
+    echo "# $2 is in $dir/$1"
+    echo "export PATH='$dir/$1':\$PATH"
+    return 0
+  fi
+  return 1
+}
+by_go() {  # FOLDER PROGRAM MODULE VERSION PACKAGE
+  there "$1" "$2" && return
+  need go "apt-get install golang"
+  local made
+  made=$(mktemp -d)
+  (
+    cd "$made"
+    go mod init engine
+    go mod edit -require="$3@$4"
+    go build -mod=mod -ldflags '-s -w' -o "$2" "$5"
+  ) >"$made/log" 2>&1 || { tail -20 "$made/log" >&2; exit 1; }
+  keep "$1" "$2" "$made/$2"
+  rm -rf "$made"
+  there "$1" "$2"
+}
+by_npm() {  # FOLDER PROGRAM PACKAGE VERSION: the program of the platform's own package
+  there "$1" "$2" && return
+  need npm "apt-get install npm"
+  local made
+  made=$(mktemp -d)
+  npm install --prefix "$made" --no-audit --no-fund --silent "$3@$4" >&2
+  keep "$1" "$2" "$(find "$made/node_modules" -path "*/bin/$2" -type f -size +1M | head -1)"
+  rm -rf "$made"
+  there "$1" "$2"
+}
+by_pip() {  # REQUIREMENTS
+  "$python" -m pip install --quiet --disable-pip-version-check --constraint "$top/constraints.txt" "$@"
+  echo "# $* in $python"
+}
+
+case $name in
+  temporal)
+    by_go temporal-1.5.1 temporal github.com/temporalio/cli v1.5.1 github.com/temporalio/cli/cmd/temporal
+    by_pip temporalio
+    ;;
+  restate)
+    by_npm restate-1.7.12 restate-server @restatedev/restate-server 1.7.12
+    by_pip restate-sdk hypercorn
+    ;;
+  celery)
+    need redis-server "apt-get install redis-server"
+    by_pip 'celery[redis]'
+    ;;
+  *)
+    echo "$name is no engine that this script installs; write temporal, restate or celery" >&2
+    exit 2
+    ;;
+esac
