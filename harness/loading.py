@@ -93,7 +93,7 @@ def with_wrong_answers(adapter: Adapter) -> Adapter:
 def _mutant(spec: str, name: str) -> Adapter:
     zoo: Mapping[str, Any] = importlib.import_module(ZOO_MODULE).ZOO
     if name not in zoo:
-        raise UsageError(f"the zoo has no {name!r}{nearest(name, zoo)}; 'sagafuzz zoo' lists all")
+        raise UsageError(f"the zoo has no {name!r}{nearest(name, zoo)}; `sagafuzz zoo` names them all")
     adapter: Adapter = zoo[name].adapter
     return replace(adapter, name=name, spec=spec)
 

@@ -18,10 +18,12 @@ def write_report(report: Report, folder: Path) -> None:
     """Write every file form of ``report``, its certificate where it is worth one, the replay files and the
     histories of its findings.
 
-    A certificate, and replay files of findings, that an earlier campaign left in ``folder`` are removed."""
+    A certificate, and replay files of findings, that an earlier campaign left in ``folder`` are removed. What they
+    say to run can be run from the current folder, in which the campaign was."""
+    shown = with_paths(report, from_here(folder))
     for output in REPORTS.values():
         if output.file:
-            write_file(folder / output.file, output.render(report))
+            write_file(folder / output.file, output.render(shown))
     if certificate.certifies(report):
         write_file(folder / certificate.CERTIFICATE_FILE, certificate.to_text(report))
     else:
@@ -50,6 +52,11 @@ def with_paths(report: Report, folder: Path) -> Report:
             for finding in report.findings
         ),
     )
+
+
+def from_here(folder: Path) -> Path:
+    """``folder`` as it is named from the current one, where it lies below that."""
+    return Path(os.path.relpath(folder)) if folder.is_relative_to(Path.cwd()) else folder
 
 
 def folder_name(name: str) -> str:

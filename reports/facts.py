@@ -69,7 +69,7 @@ class Others:
 LOOK_INTO: Final = "look at what was not exercised: it says what the record would have to show"
 """The same of a record."""
 
-LOOK_AT: Final = "look at what was not exercised, and at what sagafuzz doctor says of the adapter"
+LOOK_AT: Final = "look at what was not exercised, and at what `sagafuzz doctor` says of the adapter"
 """Where the cause of an inconclusive verdict is to be found, beside what its reasons say."""
 
 
@@ -429,9 +429,13 @@ def follows(finding: Finding) -> str:
     return ", ".join([*shown, *([f"{more} more"] if more else [])])
 
 
-def replay(finding: Finding) -> str:
-    """The command that runs the schedule again, "" where no file of it was written."""
-    return f"sagafuzz replay {clean(shlex.quote(finding.replay), 1_000)}" if finding.replay else ""
+def replay(report: Report, finding: Finding) -> str:
+    """The command that runs the schedule again, "" where no file of it was written. Where no command line makes the
+    report, its adapter is known to the tests alone."""
+    if not finding.replay:
+        return ""
+    words = "sagafuzz replay" if report.command else "pytest --saga-replay"
+    return f"{words} {clean(shlex.quote(finding.replay), 1_000)}"
 
 
 def faults_of(finding: Finding) -> list[str]:

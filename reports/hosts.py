@@ -25,7 +25,7 @@ def render_annotations(report: Report) -> str:
     lines = [
         f"::{'notice' if finding.known else 'error'} {_at(*_place(report, finding))}"
         f"title={_property(facts.title(report, finding))}"
-        f"::{_data(_said(finding))}"
+        f"::{_data(_said(report, finding))}"
         for finding in chosen[:room]
     ]
     if left := len(chosen) - len(lines):
@@ -46,8 +46,8 @@ def _at(file: str, line: int) -> str:
     return f"file={_property(file)},line={line}," if file else ""
 
 
-def _said(finding: Finding) -> str:
-    again = facts.replay(finding)
+def _said(report: Report, finding: Finding) -> str:
+    again = facts.replay(report, finding)
     return clean(finding.violation.sentence, _WORDS) + (f" ({again})" if again else "")
 
 
@@ -69,7 +69,7 @@ def _issue(report: Report, finding: Finding) -> dict[str, Any]:
     file, line = _place(report, finding)
     signature = "\0".join((clean(report.adapter, 200), *(clean(part, 200) for part in finding.violation.signature)))
     return {
-        "description": f"{facts.title(report, finding)}: {_said(finding)}",
+        "description": f"{facts.title(report, finding)}: {_said(report, finding)}",
         "check_name": clean(finding.violation.invariant, 40),
         "fingerprint": hashlib.blake2b(signature.encode(), digest_size=16).hexdigest(),
         "severity": "info" if finding.known else "critical",

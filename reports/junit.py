@@ -73,4 +73,4 @@ def _told(report: Report, finding: Finding) -> str:
     picture = to_text(diagram(finding.history, finding.violation))
     place = facts.location(finding)
     where = [f"{place[0]}:{place[1]}"] if place is not None else []
-    return "\n".join([facts.title(report, finding), *where, picture, facts.replay(finding)]).rstrip()
+    return "\n".join([facts.title(report, finding), *where, picture, facts.replay(report, finding)]).rstrip()

@@ -130,7 +130,7 @@ def _finding(report: Report, finding: Finding) -> str:
         parts.append(fence("\n".join(source)))
     if finding.explanation is not None and (states := reasons.states(finding.explanation)) is not None:
         parts.append(table(states, "saga"))
-    if again := facts.replay(finding):
+    if again := facts.replay(report, finding):
         parts += ["Reproduce:", fence(again)]
     return "\n\n".join(parts)
 

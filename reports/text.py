@@ -103,7 +103,7 @@ def _finding(report: Report, finding: Finding, columns: int, screen: int = SCREE
     pairs += [("noted" if number == 0 else "", clean(note, 300)) for number, note in enumerate(finding.notes)]
     explained = finding.explanation
     pairs += reasons.pairs(explained) if explained is not None else []
-    again = facts.replay(finding)
+    again = facts.replay(report, finding)
     column = max(len(name) for name, _ in (*pairs, (_AGAIN, again))) + 3
     room = columns - len(_INDENT)
     below = _labelled(pairs, column, room)

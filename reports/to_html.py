@@ -284,7 +284,7 @@ def _card(
         time=time_at,
         source="\n".join(reasons.source(explanation)),
         states=reasons.states(explanation) if explanation is not None else None,
-        again=facts.replay(finding),
+        again=facts.replay(report, finding),
     )
     return Markup(text)
 

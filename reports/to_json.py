@@ -6,6 +6,7 @@ A value that is written as it is, `to_plain` writes; here stands what the report
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 from ..plain import to_brief, to_plain
@@ -200,7 +201,7 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "hits": finding.hits,
         "explains": list(finding.explains),
         **({"notes": list(finding.notes)} if finding.notes else {}),
-        "replay": finding.replay,
+        "replay": Path(finding.replay).name,  # beside this file
         "known": finding.known,
         "schedule": [_line(line) for line in diagram(finding.history, violation).lines],
         "explanation": _explanation(finding.explanation) if finding.explanation is not None else None,

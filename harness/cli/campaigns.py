@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
 
-from ..baseline import Known
 from ..commands import command_line
 from ..errors import UsageError, nearest
 from ..exploration.fuzz import Budget
@@ -25,12 +24,12 @@ from ..interrupt import interruptible
 from ..live.manifest import manifest_of
 from ..loading import load, with_wrong_answers
 from ..ports import Adapter
-from ..reports import COMPARISONS, comparison
+from ..reports import COMPARISONS, comparison, layout
 from ..reports.clean import clean, wrap
 from ..verdict import Report
 from ..writing import folder_name, make_folder, with_paths, write_file, write_report
 from .arguments import ADAPTER, report_dir_option
-from .concluding import baseline_option, conclude, exit_code, judged_today, known_findings
+from .concluding import Baseline, baseline_option, conclude, exit_code, judged_today, known_findings
 from .console import columns, say, tell_host
 from .planning import run_plan
 from .searching import How, keep_report_in, search
@@ -199,29 +198,31 @@ def run(
 
 
 def search_and_conclude(
-    adapter: Adapter, settings: Settings, report_dir: Path, how: How, known: tuple[Known, ...] | None
+    adapter: Adapter, settings: Settings, report_dir: Path, how: How, known: Baseline | None
 ) -> int:
     """Search one adapter, whole or a shard, and say what was found; the exit code. ``known`` is the baseline."""
     if how.shard is not None and known is not None:
-        raise UsageError("--baseline: a shard has no findings yet; give it to sagafuzz merge")
+        raise UsageError("--baseline: a shard has no findings yet; give it to `sagafuzz merge`")
     make_folder(report_dir, "--report-dir")
     with interruptible() as interrupt:
         report = search(adapter, settings, report_dir, how, interrupt)
+        go_on = _going_on([adapter]) if interrupt() else ""
         if how.shard is not None:
-            code = conclude_shard(report, how.shard, report_dir)
+            code = conclude_shard(report, how.shard, report_dir, go_on)
         else:
             judged = judged_today(report, known)
             if judged is not None:
                 keep_report_in(report_dir, judged.report)
-            code = conclude(report, report_dir, judged, _going_on(adapter, how, report_dir) if interrupt() else "")
+            code = conclude(report, report_dir, judged, go_on)
     return interrupt.exit_code if interrupt() else code
 
 
-def _going_on(adapter: Adapter, how: How, report_dir: Path) -> str:
-    """The command that goes on with a campaign that was interrupted; "" where none does."""
-    if not how.command or manifest_of(adapter) is not None:
+def _going_on(adapters: Iterable[Adapter]) -> str:
+    """The command that goes on with what was interrupted: as it was typed, with --resume; "" where none does."""
+    if any(manifest_of(adapter) is not None for adapter in adapters):
         return ""
-    return f"{how.command} --report-dir {shlex.quote(str(report_dir))} --resume"
+    typed = click.get_current_context().find_root().obj
+    return shlex.join(["sagafuzz", *typed, *([] if "--resume" in typed else ["--resume"])])
 
 
 @click.command(short_help="Search several adapters, side by side.")
@@ -263,6 +264,8 @@ def compare(adapters: Sequence[str], expect: str | None, report_dir: Path, **opt
     if interrupt():
         left = [adapter.name for adapter in loaded[len(reports) :]]
         say(wrap(f"not begun: {', '.join(clean(name, 40) for name in left) or 'none'}", wide, hanging="  "))
+        if go_on := _going_on(loaded):
+            say(layout.command(go_on, wide, start="go on: "))
         return interrupt.exit_code
     if expected:
         return _as_expected(reports, expected)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import shlex
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import click
@@ -24,14 +26,26 @@ baseline_option = click.option(
 )
 
 
-def known_findings(baseline: Path | None) -> tuple[Known, ...] | None:
+@dataclass(frozen=True, kw_only=True)
+class Baseline:
+    """The file that --baseline names, and what stands in it."""
+
+    file: Path
+    known: tuple[Known, ...]
+
+
+def known_findings(baseline: Path | None) -> Baseline | None:
     """Those of the file that --baseline names, None without it."""
-    return None if baseline is None else read(baseline, "--baseline")
+    return None if baseline is None else Baseline(file=baseline, known=read(baseline, "--baseline"))
 
 
-def judged_today(report: Report, known: tuple[Known, ...] | None) -> Judged | None:
-    """By the entries of a baseline that speak of its adapter; None without one."""
-    return None if known is None else judge(report, concerning(known, report.adapter), dt.datetime.now(dt.UTC).date())
+def judged_today(report: Report, baseline: Baseline | None) -> Judged | None:
+    """By the entries of a baseline that speak of its adapter, with the command that does so again; None without one."""
+    if baseline is None:
+        return None
+    if report.command:
+        report = replace(report, command=f"{report.command} --baseline {shlex.quote(str(baseline.file))}")
+    return judge(report, concerning(baseline.known, report.adapter), dt.datetime.now(dt.UTC).date())
 
 
 def conclude(report: Report, folder: Path, judged: Judged | None, go_on: str = "") -> int:

@@ -131,7 +131,8 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _main(arguments: list[str] | None) -> int:
     try:
-        code = cli.main(args=arguments, prog_name="sagafuzz", standalone_mode=False)
+        typed = tuple(sys.argv[1:] if arguments is None else arguments)
+        code = cli.main(args=typed, prog_name="sagafuzz", standalone_mode=False, obj=typed)
     except click.exceptions.NoArgsIsHelpError as error:
         say(error.format_message(), err=True)
         return USAGE

@@ -17,12 +17,14 @@ from ..exploration.progress import Teller
 from ..exploration.quiet import nothing_kept, quiet
 from ..exploration.shards import Merged, Shard
 from ..interrupt import interruptible
+from ..reports import layout
+from ..reports.clean import clean, plural, wrap
 from ..store import CAMPAIGN, STORE_FILE, Store, create
 from ..verdict import Report
 from ..writing import make_folder
 from .arguments import report_dir_option
 from .concluding import baseline_option, conclude, judged_today, known_findings
-from .console import progress, say
+from .console import columns, progress, say
 from .searching import REPORT, differences, identity, keep_report
 from .storing import campaign_of, counted, end_of, existing, shard_of, with_command
 
@@ -30,15 +32,18 @@ NO_PARTS: Final = (CAMPAIGN, REPORT, ENDED)
 """The names of the records that are no parts of the campaign."""
 
 
-def conclude_shard(report: Report, shard: Shard, folder: Path) -> int:
-    """Say what a shard came to; the exit code. Its report would be read for that of the campaign."""
+def conclude_shard(report: Report, shard: Shard, folder: Path, go_on: str) -> int:
+    """Say what a shard came to, and ``go_on``, the command that goes on with what is left; the exit code. Its report
+    would be read for that of the campaign."""
     plans = report.counts.run + report.random_plans.run
     seen = len(report.findings)
-    say(
-        f"{report.saga} on {report.adapter}: shard {shard} ran {plans:,} plans and saw "
-        f"{seen:,} distinct violation{'' if seen == 1 else 's'}"
-    )
-    say(f"written: {folder / STORE_FILE}; sagafuzz merge makes the reports of all {shard.of} shards")
+    said = f"{clean(report.saga, 60)} on {clean(report.adapter, 60)}: shard {shard} ran {plural(plans, 'plan')}"
+    wide = columns()
+    say(wrap(f"{said} and saw {plural(seen, 'distinct violation')}", wide, hanging="  "))
+    made = f"`sagafuzz merge` makes the reports of all {shard.of} shards"
+    say(wrap(f"written: {folder / STORE_FILE}; {made}", wide, hanging="  "))
+    if go_on:
+        say(layout.command(go_on, wide, start="go on: "))
     if report.nondeterministic:
         say(f"sagafuzz: the adapter is not deterministic: {report.nondeterministic}", err=True)
         return 4
@@ -84,7 +89,7 @@ def _shards(stores: Sequence[Store]) -> Mapping[int, Store]:
         shard = shard_of(store)
         if shard is None:
             raise UsageError(
-                f"merge: {str(store.path)!r} is no shard but a whole campaign; sagafuzz report makes its reports"
+                f"merge: {str(store.path)!r} is no shard but a whole campaign; `sagafuzz report` makes its reports"
             )
         if differ := differences(_campaign(first), _campaign(store)):
             raise UsageError(
@@ -117,7 +122,7 @@ def _differing(stores: Sequence[Store]) -> str:
             if before != text:
                 return (
                     f"merge: part {name} is different in {str(other.path)!r} and {str(store.path)!r}: the adapter is "
-                    f"not deterministic; sagafuzz doctor names the first event that differs"
+                    f"not deterministic; `sagafuzz doctor` names the first event that differs"
                 )
     return ""
 

@@ -170,7 +170,7 @@ def unjudged(recorded: Replay, setup: Setup) -> str:
     id, anomaly = recorded.signature[:2]
     judge = setup.catalogue.by_id.get(id)
     if judge is None:
-        return f"nothing here judges by {id!r}; pytest --saga-replay asks plugins for it"
+        return f"nothing here judges by {id!r}; `pytest --saga-replay` asks plugins for it"
     if id in rules_of(setup.adapter) and judge.name != anomaly:
         return f"{id} was the rule {anomaly!r} and is {judge.name!r} now; give a rule an id of its own to keep it"
     return ""

@@ -141,7 +141,7 @@ class ReportBuilder:
             parts = "1 part of the campaign was" if count == 1 else f"{count} parts of the campaign were"
             yield f"{parts} not searched: {why}"
         if self._parts_only:
-            yield "its findings are not made small, and the state machine was not run: sagafuzz merge does that"
+            yield "its findings are not made small, and the state machine was not run: `sagafuzz merge` does that"
         counts, drawn = self._known.counts(), self._known.drawn
         if counts.fired < counts.run:
             yield f"in {counts.run - counts.fired} of {counts.run} plans a fault did not fire"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import os
 import re
+import shlex
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
@@ -238,7 +240,7 @@ class LiveSystem:
     def _not_here(self) -> Any:
         raise UsageError(
             f"{self.manifest.file.name} describes real processes, which the simulator cannot run; "
-            f"use: sagafuzz run {self.manifest.file.name}"
+            f"use: sagafuzz run {shlex.quote(os.path.relpath(self.manifest.file))}"
         )
 
 

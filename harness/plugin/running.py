@@ -28,10 +28,11 @@ from ..live.manifest import manifest_of
 from ..loading import as_adapter, with_spec, with_wrong_answers
 from ..reports import text
 from ..reports.clean import COLUMNS, clean
+from ..reports.facts import replay
 from ..reports.layout import command
 from ..scenario import Scenario
 from ..verdict import CONSISTENT, Report
-from ..writing import folder_name, make_folder, write_report
+from ..writing import folder_name, from_here, make_folder, write_report
 from . import known, options
 from .copying import copied
 from .extending import Extended, extended
@@ -57,7 +58,6 @@ class SagaFixture:
         self._item = item
         self._asked = asked
         self._judged: list[Judged] = []
-        self._by_hooks = False
         self._has_baseline = False
         self.said = ""  # what a failed check said, whole
 
@@ -143,7 +143,6 @@ class SagaFixture:
         if asked.get("wrong_answers") or options.wrong_answers(self._item.config):
             named = with_wrong_answers(named)
         found = extended(self._item.config, named)
-        self._by_hooks = found.by_hooks
         settings = self._settings(found, asked)
         pairs = options.PAIRS if self._said("faults", asked) is None and settings.max_faults == 2 else None
         seconds = self._number("max_time", asked)
@@ -219,7 +218,7 @@ class SagaFixture:
             top = cache.mkdir("sagafuzz") if cache is not None else Path(tempfile.mkdtemp(prefix="sagafuzz-"))
             folder = self._of_test(Path(top), len(self._judged))
             write_report(self._judged[-1].report, folder)
-        return Path(os.path.relpath(folder)) if folder.is_relative_to(Path.cwd()) else folder
+        return from_here(folder)
 
     def _text(self, judged: Judged) -> str:
         """The report, brief, what the baseline says, and how to run its findings again, in at most 60 lines."""
@@ -238,13 +237,12 @@ class SagaFixture:
         lines = [f"report: {folder / 'report.html'}"]
         findings = [found for found in report.findings if not found.known] or report.findings
         if findings and findings[0].replay:
-            file = shlex.quote(str(folder / findings[0].replay))
-            alone = self._by_hooks or not report.command  # the command line knows neither hooks nor a local class
-            lines.append(command(f"pytest --saga-replay {file}" if alone else f"sagafuzz replay {file}", columns))
-            if not alone:
+            again = replay(report, replace(findings[0], replay=str(folder / findings[0].replay)))
+            lines.append(command(again, columns))
+            if report.command:  # else the command line does not know the adapter
                 beside = self._item.path.parent / f"test_{findings[0].id.lower().replace('-', '_')}.py"
                 near = os.path.relpath(beside) if beside.is_relative_to(Path.cwd()) else str(beside)
-                lines.append(f"{command(f'sagafuzz replay {file} --emit-test', columns)} > {shlex.quote(near)}")
+                lines.append(f"{command(f'{again} --emit-test', columns)} > {shlex.quote(near)}")
         if report.command:
             lines.append(command(report.command, columns))
         return [part for line in lines for part in line.split("\n")]

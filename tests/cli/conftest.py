@@ -54,6 +54,14 @@ def without_progress(err: str) -> str:
     return re.sub(r"(?m)^.*, [\d,]+(?: of (?:about )?[\d,]+)? done\b.*\n", "", err)
 
 
+def reports(folder: str | Path) -> dict[str, bytes]:
+    """The files of a report as they would be in any folder: the commands in them name theirs. Not the store, nor the
+    hidden one that a kill in the midst of writing leaves."""
+    files = (path for path in sorted(Path(folder).iterdir()) if "sqlite" not in path.name)
+    named = re.compile(f"(?:{re.escape(str(folder))}|{re.escape(Path(folder).name)})/(?=F-)".encode())
+    return {path.name: named.sub(b"", path.read_bytes()) for path in files if not path.name.startswith(".")}
+
+
 @pytest.fixture(autouse=True)
 def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)

@@ -12,7 +12,7 @@ import pytest
 
 from sagafuzz.store import STORE_FILE, Store, find
 
-from .conftest import Run
+from .conftest import Run, reports
 
 NAIVE = "self.world.call('order.create', key=order.id)\nself.world.call('payment.charge', key=order.id)\nreturn True"
 PLANS = 1100
@@ -21,10 +21,6 @@ PLANS = 1100
 def said(folder: str) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(Path(folder, "report.json").read_text())
     return found
-
-
-def files(folder: str) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in sorted(Path(folder).iterdir()) if "sqlite" not in path.name}
 
 
 def store_of(folder: str) -> Store:
@@ -59,9 +55,9 @@ def test_shards_put_together_report_as_one_process_does(shard: Any, sagafuzz: Ru
         assert not any(drawn(one) & drawn(other) for other in folders if other != one)
     assert sagafuzz("merge", *folders, "--report-dir", "whole").code == 1
     sagafuzz("fuzz", shop(NAIVE), *budget, "--report-dir", "alone")
-    assert files("whole") == files("alone")
+    assert reports("whole") == reports("alone")
     assert sagafuzz("report", "whole", "--report-dir", "again").code == 1
-    assert files("again") == files("alone")
+    assert reports("again") == reports("alone")
 
 
 def test_a_shard_goes_on_after_its_last_plan(shard: Any, sagafuzz: Run, shop: Any) -> None:
@@ -70,7 +66,7 @@ def test_a_shard_goes_on_after_its_last_plan(shard: Any, sagafuzz: Run, shop: An
         shard(share, "--max-plans", PLANS, "--resume")
     sagafuzz("merge", "1", "2", "--report-dir", "whole")
     sagafuzz("fuzz", shop(NAIVE), "--max-plans", PLANS, "--report-dir", "alone")
-    assert files("whole") == files("alone")
+    assert reports("whole") == reports("alone")
     other = sagafuzz("fuzz", shop(NAIVE), "--max-plans", PLANS, "--resume", "--shard", "1/3", "--report-dir", "1")
     assert "is of another campaign" in other.complaint
 
@@ -107,7 +103,7 @@ def test_a_shard_by_itself_is_reported_from_its_store(shard: Any, sagafuzz: Run)
     assert (
         "random plans: they ended at 400: its share of 600 random plans was run, as asked" in said("seen")["statements"]
     )
-    assert "sagafuzz merge does that" in said("seen")["reasons"][-1]
+    assert "`sagafuzz merge` does that" in said("seen")["reasons"][-1]
 
 
 def test_a_missing_shard_is_never_silently_green(sagafuzz: Run) -> None:
@@ -133,14 +129,14 @@ def test_a_killed_shard_is_told_and_can_be_resumed(shard: Any, process: Any, sag
     shard("2/2", "--max-plans", PLANS, "--resume")
     sagafuzz("merge", "1", "2", "--report-dir", "whole")
     sagafuzz("fuzz", shop(NAIVE), "--max-plans", PLANS, "--report-dir", "alone")
-    assert files("whole") == files("alone")
+    assert reports("whole") == reports("alone")
 
 
 def test_what_a_shard_cannot_do_is_told(sagafuzz: Run, shop: Any) -> None:
     name = shop(NAIVE)
     Path("known.toml").write_text("")
     told = sagafuzz("fuzz", name, "--shard", "1/2", "--baseline", "known.toml").complaint
-    assert told == "--baseline: a shard has no findings yet; give it to sagafuzz merge"
+    assert told == "--baseline: a shard has no findings yet; give it to `sagafuzz merge`"
     assert "'3/2' is no share; write I/N" in sagafuzz("fuzz", name, "--shard", "3/2").complaint
     sagafuzz("fuzz", name, "--max-plans", 200, "--shard", "1/2", "--report-dir", "deep")
     sagafuzz("run", name, "--faults", 1, "--random", 0, "--shard", "2/2", "--report-dir", "wide")

@@ -7,11 +7,7 @@ from typing import Any
 
 import pytest
 
-from .conftest import Run
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+from .conftest import Run, reports
 
 
 @pytest.mark.parametrize("adapter", ["seed", "reference"])
@@ -21,7 +17,7 @@ def test_every_file_is_the_same(process: Any, adapter: str) -> None:
         for n, seed in enumerate(("0", "0", "1"))
     ]
     results = [campaign.result() for campaign in started]
-    folders = [contents(path) for path in sorted(Path().glob("hash-*"))]
+    folders = [reports(path) for path in sorted(Path().glob("hash-*"))]
     assert len(folders) == 3
     assert folders[0] == folders[1] == folders[2]
     assert {"report.json", "report.md"} <= set(folders[0])
@@ -32,4 +28,4 @@ def test_every_file_is_the_same(process: Any, adapter: str) -> None:
 def test_another_seed_gives_other_examples(sagafuzz: Run) -> None:
     for seed in (0, 1):
         sagafuzz("run", "reference", "--faults", 0, "--random", 20, "--seed", seed, "--report-dir", f"seed-{seed}")
-    assert contents(Path("seed-0"))["report.json"] != contents(Path("seed-1"))["report.json"]
+    assert reports("seed-0")["report.json"] != reports("seed-1")["report.json"]

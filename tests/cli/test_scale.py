@@ -19,7 +19,7 @@ from sagafuzz.exploration.part_worker import Facts
 from sagafuzz.exploration.settings import Settings
 from sagafuzz.exploration.shards import Shard, owner_of
 
-from .conftest import Run
+from .conftest import Run, reports
 
 SHOP = '''
 import os
@@ -60,10 +60,6 @@ class Shop:
 '''
 
 CAMPAIGN = ("run", "shop.py:Shop", "--faults", 2, "--kinds", "basic", "--random", 5, "--random-plans", 430)
-
-
-def reports(folder: str | Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in sorted(Path(folder).iterdir()) if "sqlite" not in path.name}
 
 
 @pytest.fixture(autouse=True)

@@ -20,15 +20,9 @@ import pytest
 from sagafuzz.errors import UsageError
 from sagafuzz.store import SCHEMA, create, find
 
-from .conftest import Run
+from .conftest import Run, reports
 
 CAMPAIGN = ("run", "seed", "--faults", 1, "--random", 10, "--random-plans", 30)
-
-
-def reports(folder: str) -> dict[str, bytes]:
-    """The files of a report: not the store, nor the hidden one that a kill in the midst of writing leaves."""
-    files = (path for path in sorted(Path(folder).iterdir()) if "sqlite" not in path.name)
-    return {path.name: path.read_bytes() for path in files if not path.name.startswith(".")}
 
 
 @pytest.fixture(scope="module")

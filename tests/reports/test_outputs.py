@@ -199,7 +199,7 @@ def test_json_has_what_machines_rely_on(make: SimpleNamespace) -> None:
     (finding,) = data["findings"]
     site = {"saga": "saga-1", "subject": "payment", "direction": "F", "phase": "ack", "occurrence": 1}
     assert finding["faults"] == [{"kind": "lost-ack", "site": site}]
-    assert (finding["id"], finding["replay"]) == ("F-3k9q", "sagafuzz-report/F-3k9q.json")
+    assert (finding["id"], finding["replay"]) == ("F-3k9q", "F-3k9q.json")  # beside the report
     assert (finding["necessary"], finding["hits"], finding["explains"]) == (True, 14, ["I17"])
 
 
