@@ -17,8 +17,8 @@ from typing import Any, Final
 
 from ..errors import UsageError
 from ..fault_kinds import Impossible
-from ..faults import Fault, Plan, Site
-from ..history import PAUSE, TIMEOUT, History, Row, rows_digest
+from ..faults import Fault, Plan, Site, kind_named
+from ..history import BOOT, KIND, PAUSE, TIMEOUT, History, Row, rows_digest
 from ..invariants import catalogue_of
 from ..live.case import LiveRun
 from ..live.manifest import manifest_of
@@ -26,7 +26,7 @@ from ..live.world import LiveWorld
 from ..loading import load, with_wrong_answers
 from ..ports import Adapter
 from ..scenario import Scenario
-from ..simulator import Setup
+from ..simulator import Run, Setup
 from ..simulator.patches import Watch
 from ..verdict import Finding, Report, Signature, Violation
 from .advice import advice
@@ -75,6 +75,7 @@ class _Node:
     sites: tuple[Site, ...]
     impossible: dict[int, Impossible]
     digest: bytes
+    unmarked: bytes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -186,7 +187,7 @@ class _LiveSearch:
             return
         run = first.run
         yield SinglesCounted(sum(1 for _ in enumerator.extensions(run.sites, run.impossible)) if most else 0)
-        level = [_Node((), run.sites, dict(run.impossible), digest(run.rows))]
+        level = [_Node((), run.sites, dict(run.impossible), digest(run.rows), unmarked(run.rows))]
         for depth in range(1, most + 1):
             following: list[_Node] = []
             plans = [(node, fault) for node in level for fault in enumerator.extensions(node.sites, node.impossible)]
@@ -240,7 +241,7 @@ class _LiveSearch:
             plan=plan,
             run=run,
             digest=key,
-            fired=len(run.fired) == len(plan),
+            fired=len(run.fired) == len(plan) and not _in_vain(plan, run, node),
             consequential=node is not None and key != node.digest,
             mode=mode_of(run, run.sites.index(last)) if last in run.sites else "",
             told=telling.tell(plan, run, key),
@@ -360,12 +361,24 @@ def _child(plan: Plan, live: LiveRun) -> _Node | None:
         return None
     start = run.sites.index(plan.faults[-1].site) + 1
     rest = {index - start: kinds for index, kinds in run.impossible.items() if index >= start}
-    return _Node(plan.faults, run.sites[start:], rest, digest(run.rows))
+    return _Node(plan.faults, run.sites[start:], rest, digest(run.rows), unmarked(run.rows))
+
+
+def _in_vain(plan: Plan, run: Run, node: _Node | None) -> bool:
+    """True if the last fault of a plan is one of which nothing may come, and nothing did: nobody took over from a
+    process that stood still, for instance."""
+    last = kind_named(plan.faults[-1].kind) if plan.faults else None
+    return node is not None and last is not None and last.may_be_idle and unmarked(run.rows) == node.unmarked
 
 
 def digest(rows: Iterable[Row]) -> bytes:
     """What happened, without the times."""
     return rows_digest([(0, *row[1:9], () if row[1] in (TIMEOUT, PAUSE) else row[9]) for row in rows])
+
+
+def unmarked(rows: Iterable[Row]) -> bytes:
+    """The same, without what the harness does to processes."""
+    return digest(row for row in rows if row[KIND] not in (PAUSE, BOOT))
 
 
 def replay(recorded: Replay, adapter: Adapter) -> Replayed:

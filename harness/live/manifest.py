@@ -125,6 +125,7 @@ class Capabilities:
     ``max_attempts``, ``min_backoff_ms`` and ``isolation`` are promises, as those of an adapter.
     ``call_timeout_ms`` is how long its callers wait for an answer, ``lease_ms``
     for how long it may hold a saga without a sign of life, ``max_recovery_ms`` what it needs at most to finish.
+    ``settle_ms`` is for how long nothing may happen before all is at rest, None where it follows from these.
     """
 
     resume: Literal["auto", "on_poke", "none"] = "auto"
@@ -141,6 +142,7 @@ class Capabilities:
     call_timeout_ms: int = 1_000
     lease_ms: int = 0
     max_recovery_ms: int = 5_000
+    settle_ms: int | None = None
     partition_ms: int = 100
     pause_ms: int = 0
     restart_ms: int = 0
@@ -201,6 +203,23 @@ class Manifest(Capabilities):
     def folder(self) -> Path:
         """Where its file is."""
         return self.file.parent
+
+    @property
+    def settling_ms(self) -> float:
+        """For how long nothing may happen before all is at rest: whoever slept has noticed by then that it did."""
+        if self.settle_ms is not None:
+            return self.settle_ms
+        return max(self.call_timeout_ms, self.pause_ms, 1.2 * self.lease_ms)
+
+    @property
+    def standing_ms(self) -> int:
+        """How long a process that is paused stands still at most: until another one has taken over, where one does."""
+        return self.pause_ms or max(2 * self.lease_ms, self.max_recovery_ms)
+
+    @property
+    def alone(self) -> bool:
+        """True if its workers wait for nobody but the harness, and for one another."""
+        return all(component.role == "worker" for component in self.components)
 
     @property
     def proxied(self) -> tuple[Component, ...]:

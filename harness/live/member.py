@@ -9,13 +9,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .control import Control
+from .stillness import runs, waits_for_others
 from .supervisor import Blocked, Process
 
 
 @dataclass(eq=False)
 class Member:
     """An incarnation of the worker. ``dead`` as soon as it is to die, ``ready`` when it can be asked, ``ending``
-    once it was asked to end."""
+    once it was asked to end; ``paused`` says that it stood still once."""
 
     label: str
     process: Process | None = None
@@ -26,6 +27,7 @@ class Member:
     ready: bool = False
     ending: bool = False
     stopped: bool = False
+    paused: bool = False
 
     def blocked(self, what: str) -> Blocked:
         """The error that ends the case with ``what``, and with the last lines that this worker wrote."""
@@ -71,6 +73,15 @@ class Members:
     def named(self, label: str) -> Member | None:
         """The one of that label; None where there is none."""
         return next((member for member in self._all if member.label == label), None)
+
+    def wait_for_others(self, *but: Member) -> bool:
+        """True if each that lives, ``but`` for some, waits without a time limit: it acts when somebody asks it to."""
+        pids = (m.process.pid for m in self._all if m.process is not None and not m.dead and m not in but)
+        return all(map(waits_for_others, pids))
+
+    def wake(self) -> bool:
+        """True if one that stood still is at work, or waits for its turn on a busy machine."""
+        return any(runs(m.process.pid) for m in self._all if m.process is not None and m.paused and not m.dead)
 
     def able(self) -> list[Member]:
         """Those that can be asked, the newest first."""

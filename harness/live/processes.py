@@ -26,6 +26,9 @@ MAX_EXITS: Final = 3
 
 LAST_ROUNDS: Final = 4
 
+BEYOND: Final = 1.2
+"""By how much a process stands still for longer than its callers wait, where nobody takes over."""
+
 PAUSE_POLL_S: Final = 0.02
 """How often the sagas are asked for while a process stands still."""
 
@@ -256,23 +259,30 @@ class Processes:
 
     async def pause(self, label: str) -> None:
         """Let it stand still while another one starts and does what there is to do; then let it go on."""
-        member, manifest = self._members.named(label), self._manifest
+        member = self._members.named(label)
         if member is None or member.process is None:
             return
         await self.stop(label)
-        bound_ms = manifest.pause_ms or max(2 * manifest.lease_ms, manifest.max_recovery_ms // 4)
-        self._record.add(PAUSE, label, (bound_ms,))
+        self._record.add(PAUSE, label, (self._manifest.standing_ms,))
         self._pauses += 1
         await self._boot("pause")
-        bound = time.monotonic() + bound_ms / 1000
-        while time.monotonic() < bound and not self._background.failed:
+        began = time.monotonic()
+        while not (self._background.failed or self._stood_enough(member, time.monotonic() - began)):
             await self._client.ask_for_statuses()
-            if self._network.active <= self._pauses and self._client.all_ended():
-                break
             await asyncio.sleep(PAUSE_POLL_S)
         self._pauses -= 1
-        member.stopped = False
+        member.stopped, member.paused = False, True
         await self._supervisor.signal(member.process, "CONT")
+
+    def _stood_enough(self, member: Member, for_s: float) -> bool:
+        """True if the others have done what there was to do, or nobody takes over from one that stands still."""
+        if for_s > self._manifest.standing_ms / 1000:
+            return True
+        if self._network.active > self._pauses:
+            return False
+        noticed = for_s > BEYOND * self._manifest.call_timeout_ms / 1000  # by who waits for it, and by itself
+        in_vain = noticed and self._manifest.alone and self._members.wait_for_others(member)
+        return in_vain or self._client.all_ended()
 
     # -- all of them ---------------------------------------------------------------------------
 

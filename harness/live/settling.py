@@ -10,7 +10,7 @@ import asyncio
 import time
 from typing import Final
 
-from ..history import HEAL, STILL_BUSY
+from ..history import ACK, APPLY, DELIVER, ERROR, HEAL, KIND, LOST, REJECT, SAGA, SEND, STEP, STILL_BUSY, TIMEOUT
 from .acting import Actors
 from .background import Background
 from .client import Client
@@ -30,8 +30,17 @@ FACTOR: Final = 2
 IDLE_S: Final = 1.0
 """After so long without an event a message comes that was to come when all else is at rest."""
 
+LOOK_S: Final = 0.005
+"""How often it is looked whether a process can still do something."""
+
+LOOKS: Final = 2
+"""How often it must be seen that none can."""
+
 MOST_TIMERS: Final = 20
 """For so many timers a case is waited for."""
+
+REQUESTS: Final = frozenset((SEND, DELIVER, APPLY, REJECT, ERROR, ACK, LOST, TIMEOUT))
+"""The events of a request; where that is about no step, it asks for something and does nothing."""
 
 QUIESCENT: Final = "quiescent"
 
@@ -86,8 +95,12 @@ class Settling:
                 continue
             if not quiet:
                 return STILL_BUSY
-            if await self._stays_quiet() and not self._actors.go_on():
-                return QUIESCENT
+            if await self._stays_quiet(bound):
+                if not self._actors.go_on():
+                    return QUIESCENT
+                bound = self._bound()
+            elif time.monotonic() > bound:
+                return STILL_BUSY
 
     def _pass_time(self) -> bool:
         """Let the next thing happen for which nobody waits: a message comes whose time is over, or before that an actor
@@ -132,12 +145,23 @@ class Settling:
         network, members = self._network, self._members
         return bool(network.waiting or members.starting or self._background.busy or self._actors.busy)
 
-    async def _stays_quiet(self) -> bool:
-        """True if nothing happens for longer than a lease, so that late zombies are seen."""
-        before = len(self._record.rows)
-        if self._manifest.lease_ms:
-            await asyncio.sleep(1.2 * self._manifest.lease_ms / 1000)
-        return len(self._record.rows) == before and not self._network.waiting
+    async def _stays_quiet(self, bound: float) -> bool:
+        """True if nothing more is done for a saga for as long as that may take: then late zombies were seen. It is so
+        at once where every process waits for somebody else; and one that had stood still must have come to its turn,
+        by the ``bound`` at the latest."""
+        before, looks = self._done_so_far(), 0
+        until = time.monotonic() + self._manifest.settling_ms / 1000
+        while not self._under_way() and self._done_so_far() == before:
+            looks = looks + 1 if self._manifest.alone and self._members.wait_for_others() else 0
+            now = time.monotonic()
+            if looks == LOOKS or (now > until and (now > bound or not self._members.wake())):
+                return True
+            await asyncio.sleep(LOOK_S)
+        return False
+
+    def _done_so_far(self) -> int:
+        """How many events there are that are about a saga. Who polls writes and asks as well, for ever."""
+        return sum(1 for row in self._record.rows if row[SAGA] and (row[STEP] or row[KIND] not in REQUESTS))
 
     def _worth_a_restart(self) -> bool:
         """Liveness is judged after a restart without a fault; one is due where a fault struck since the last."""
