@@ -169,7 +169,7 @@ def run(
     sagafuzz run shop/adapter.py:ShopCheckout --random 1000 --seed 7
     sagafuzz run shop/adapter.py:ShopCheckout --baseline known.toml
     sagafuzz run shop/adapter.py:ShopCheckout --shard 2/3 --report-dir shard-2
-    sagafuzz run seed --plan "lost-ack@payment forward + duplicate@payment compensation"
+    sagafuzz run seed --plan "lost-ack@payment forward + duplicate@order"
 
     The exit code is 0 where it is consistent, 1 violated, 3 inconclusive, 4 not deterministic.
     With --baseline it is 0 where every finding is known, and 1 where one is new, its time is over, or

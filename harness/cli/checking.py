@@ -52,7 +52,7 @@ def check(
 
     \b
     sagafuzz check spans.jsonl --saga shop.py:Shop
-    sagafuzz check ledger.csv log.csv --saga shop.py:Shop --columns saga=order_id,time=created_at
+    sagafuzz check ledger.csv log.csv --saga shop.py:Shop --columns saga=order_id
     sagafuzz check sagafuzz-report/F-wmx2y.ndjson
     """
     known = known_findings(baseline)

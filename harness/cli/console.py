@@ -11,30 +11,37 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from ..reports.clean import COLUMNS, clean, printable
+from ..reports.clean import COLUMNS, clean, plural, printable, width, wrap
 
 if TYPE_CHECKING:
     from ..exploration.progress import Progress
     from ..verdict import Report
 
 PLAIN_LINE_EVERY_S = 5.0
-STAGE_COLUMNS = 100
+STAGE_COLUMNS = 40
+BAR_COLUMNS, BAR_LABEL_COLUMNS = 16, 20
+"""Of a terminal of 60 columns and more."""
+NOT_KNOWN = "time left not known yet"
 
 
 LEAST_COLUMNS = 60
 
 
-def columns() -> int:
+def columns(stream: TextIO | None = None) -> int:
     """How wide a line that is printed may be: as the terminal, within limits; elsewhere `COLUMNS`."""
-    if not sys.stdout.isatty():
+    if not (stream or sys.stdout).isatty():
         return COLUMNS
     return max(LEAST_COLUMNS, min(COLUMNS, shutil.get_terminal_size((COLUMNS, 24)).columns))
 
 
 def say(text: str, *, err: bool = False) -> None:
     """Print ``text``. No character acts on the terminal, what the encoding lacks becomes a question mark, and a reader
-    that has gone away (``| head``) changes nothing: the exit code remains that of the verdict."""
+    that has gone away (``| head``) changes nothing: the exit code remains that of the verdict. What goes to standard
+    error is one line; it is wrapped where that is a terminal."""
     stream = sys.stderr if err else sys.stdout
+    if err and stream.isatty():
+        wide = columns(stream)
+        text = "\n".join(wrap(line, wide, hanging="  ") if width(line) > wide else line for line in text.split("\n"))
     encoding = getattr(stream, "encoding", None) or "utf-8"
     try:
         stream.write(printable(text).encode(encoding, "replace").decode(encoding) + "\n")
@@ -71,7 +78,7 @@ class Pace:
         self._each_s = 0.0
 
     def left(self, news: Progress) -> str:
-        """``, about 3 min left``, or that this is not known yet; "" where it is not worth a word."""
+        """``about 3 min left``, or that this is not known yet; "" where it is not worth a word."""
         now = time.monotonic()
         if news.stage != self._stage:
             self._stage, self._began = news.stage, now
@@ -81,51 +88,60 @@ class Pace:
         if left_s < PLAIN_LINE_EVERY_S:
             return ""
         if not news.done:
-            return ", time left not known yet"
-        return f", about {left_s / 60:,.0f} min left" if left_s >= 90 else f", about {left_s:.0f} s left"
+            return NOT_KNOWN
+        return f"about {left_s / 60:,.0f} min left" if left_s >= 90 else f"about {left_s:.0f} s left"
+
+    def told(self, news: Progress) -> str:
+        """``37 %, 1,250 done, 900/s, 24 violations seen, about 3 min left``, as far as it is known."""
+        left = self.left(news)
+        return ", ".join(filter(None, [_percent(news), _done(news), self._rate(news), _seen(news), left]))
+
+    def _rate(self, news: Progress) -> str:
+        return f"{1 / self._each_s:,.{0 if self._each_s < 0.1 else 1}f}/s" if news.done and self._each_s else ""
+
+
+def _percent(news: Progress) -> str:
+    return f"{min(news.done / news.expected, 1):.0%}" if news.done and news.expected else ""
+
+
+def _done(news: Progress) -> str:
+    """How much; how much there is to do comes before it."""
+    return f"0 of about {news.expected:,} done" if news.expected and not news.done else f"{news.done:,} done"
+
+
+def _seen(news: Progress) -> str:
+    return "" if news.violations is None else f"{plural(news.violations, 'violation')} seen"
 
 
 @contextmanager
 def progress(label: str, stream: TextIO | None = None) -> Iterator[Any]:
     """A listener for a campaign: a bar on a terminal, a plain line now and then elsewhere."""
-    stream, label = stream or sys.stderr, clean(label, 60)
+    stream = stream or sys.stderr
     if stream.isatty():
-        with _bar(label, stream) as listener:
+        with _bar(clean(label, BAR_LABEL_COLUMNS), stream) as listener:
             yield listener
     else:
-        yield _plain(label, stream)
+        yield _plain(clean(label, 60), stream)
 
 
 @contextmanager
 def _bar(label: str, stream: TextIO) -> Iterator[Any]:
     from rich.console import Console
-    from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import BarColumn, SpinnerColumn, TextColumn
     from rich.progress import Progress as Bar
 
-    columns = (
-        SpinnerColumn(),
-        TextColumn(label, markup=False),
-        TextColumn("{task.description}", markup=False),
-        BarColumn(bar_width=20),
-        TextColumn("{task.completed:,} done{task.fields[findings]}{task.fields[left]}"),
-        TimeElapsedColumn(),
-    )
+    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(bar_width=BAR_COLUMNS))
     with Bar(
         *columns, console=Console(file=stream), transient=True, redirect_stdout=False, redirect_stderr=False
     ) as bar:
-        task = bar.add_task("starting", total=None, findings="", left="")
+        task = bar.add_task(label, total=None)
         pace = Pace()
 
         def listen(news: Progress) -> None:
-            stage = clean(news.stage, STAGE_COLUMNS)
-            total, left = news.expected or None, pace.left(news)
-            bar.update(task, description=stage, completed=news.done, total=total, findings=_found(news), left=left)
+            text = f"{label}: {clean(news.stage, STAGE_COLUMNS)}\n{pace.told(news)}"
+            bar.update(task, description=text, completed=news.done, total=news.expected or None)
 
         yield listen
-
-
-def _found(news: Progress) -> str:
-    return "" if news.findings is None else f", {news.findings} findings"
 
 
 def _plain(label: str, stream: TextIO) -> Any:
@@ -135,12 +151,10 @@ def _plain(label: str, stream: TextIO) -> Any:
     def listen(news: Progress) -> None:
         nonlocal last
         now = time.monotonic()
-        left = pace.left(news)
-        if now - last >= PLAIN_LINE_EVERY_S or (left and not news.done):  # how much there is comes before it
+        told = pace.told(news)
+        if now - last >= PLAIN_LINE_EVERY_S or (told.endswith(NOT_KNOWN) and not news.done):  # before what is long
             last = now
-            stage = clean(news.stage, STAGE_COLUMNS)
-            done = f"{news.done:,} of about {news.expected:,}" if left else f"{news.done:,}"
-            stream.write(f"{label}: {stage}, {done} done{_found(news)}{left}\n")
+            stream.write(f"{label}: {clean(news.stage, STAGE_COLUMNS)}, {told}\n")
             stream.flush()
 
     return listen

@@ -79,7 +79,7 @@ def fuzz(
     sagafuzz fuzz seed --max-time 10m
     sagafuzz fuzz shop/adapter.py:ShopCheckout --until-plateau --max-time 2h -j 8
     sagafuzz fuzz shop/adapter.py:ShopCheckout --max-plans 5000 --seed 7
-    sagafuzz fuzz shop/adapter.py:ShopCheckout --max-plans 90000 --shard 2/3 --report-dir shard-2
+    sagafuzz fuzz shop/adapter.py:ShopCheckout --max-plans 90000 --shard 2/3
 
     With --shard only the campaign.sqlite is written. --max-plans counts the plans of all shards; time and plateau are
     those of each, and the merged report tells how far they came.

@@ -112,8 +112,8 @@ def cli(ctx: click.Context) -> None:
     Exit codes:
       0    no violation, or none that is not known
       1    a violation
-      2    the input cannot be used: an option, a file, an adapter that does not load
-      3    inconclusive: a fault never fired, a checker gave up, nothing was asked, completed or injected
+      2    the input cannot be used: an option, a file, an adapter
+      3    inconclusive: too little was exercised, or a checker gave up
       4    the adapter is not deterministic
       5    nothing to run
       70   a defect of sagafuzz itself

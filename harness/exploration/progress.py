@@ -15,13 +15,14 @@ EVERY: Final = 50
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """Where a campaign is: ``done`` of ``expected`` (0: not known) in ``stage``; ``findings`` is None where none are
-    looked for."""
+    """Where a campaign is: ``done`` of ``expected`` (0: not known) in ``stage``; ``violations`` counts those that were
+    seen, alike ones once, and is None where none are looked for. Of them the findings of the report are made: those
+    that follow from others are joined with them."""
 
     stage: str
     done: int
     expected: int
-    findings: int | None = None
+    violations: int | None = None
 
 
 _T = TypeVar("_T")
@@ -58,4 +59,4 @@ class Teller:
                 self._tell()
 
     def _tell(self) -> None:
-        self._listen(Progress(stage=self._words, done=self._done, expected=self._expected, findings=len(self._seen)))
+        self._listen(Progress(stage=self._words, done=self._done, expected=self._expected, violations=len(self._seen)))

@@ -53,7 +53,7 @@ def test_each_command_and_each_option_says_what_it_does(name: str) -> None:
     options = [entry for entry in command.params if isinstance(entry, click.Option)]
     assert [option.name for option in options if not (option.help or "").endswith((".", "]"))] == []
     shown = command.get_help(click.Context(command, info_name=f"sagafuzz {name}", terminal_width=80))
-    assert max(map(len, shown.splitlines())) <= 100
+    assert max(map(len, shown.splitlines())) <= 80
 
 
 @pytest.mark.parametrize("name", sorted(VERDICTS))

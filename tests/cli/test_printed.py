@@ -416,6 +416,8 @@ def test_what_init_says_of_an_app_runs() -> None:
 def test_what_the_help_says_to_try_runs() -> None:
     tried, _, start = re.findall(r"(?m)^ *(?:Try it|Your own|A start): +(.*)", shell("sagafuzz --help").stdout)
     assert shell(f"{tried} --scenario declined --random 0").returncode == 1
+    (plan,) = re.findall(r"(?m)^ +(sagafuzz run .*--plan.*)", shell("sagafuzz run --help").stdout)
+    assert shell(plan).returncode == 1
     assert shell(start).returncode == 0
 
 

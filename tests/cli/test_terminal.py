@@ -6,6 +6,7 @@ import fcntl
 import os
 import pty
 import re
+import shutil
 import struct
 import subprocess
 import sys
@@ -17,7 +18,8 @@ import pytest
 from sagafuzz.reports.clean import width
 
 COLUMNS = 80
-RECIPES = Path(__file__).resolve().parents[2] / "examples" / "recipes"
+TESTS = Path(__file__).resolve().parents[1]
+RECIPES, LIVE = (TESTS.parent / "examples" / name for name in ("recipes", "live/python"))
 
 SEARCHES = {
     "seed": ("VIOLATED", "run", "seed", "--faults", "1", "--random", "20", "--report-dir", "r"),
@@ -36,6 +38,34 @@ OTHERS = {
     "explain": ("explain", "I5"),
     "config": ("config", "show"),
     "zoo": ("zoo", "unstable-key"),
+}
+BRIEF = ("--faults", "1", "--random", "0", "--scenario", "declined", "--kinds", "lost-ack,lost-request")
+FOUND, RIGHT = ("run", "seed", *BRIEF, "--report-dir", "a"), ("run", "reference", *BRIEF, "--report-dir", "b")
+SHARDS = [("run", "seed", *BRIEF, "--shard", f"{number}/2", "--report-dir", f"s{number}") for number in (1, 2)]
+AFTERWARDS: dict[str, tuple[list[tuple[str, ...]], tuple[str, ...]]] = {
+    "replay, still failing": ([FOUND], ("replay", "{finding}")),
+    "replay, fixed": ([FOUND], ("replay", "{finding}", "--adapter", "reference")),
+    "verify, confirmed": ([RIGHT], ("verify", "b/certificate.json", "--sample", "5")),
+    "verify, refuted": ([RIGHT], ("verify", "b/certificate.json", "--adapter", "seed")),
+    "diff, worse": ([FOUND, RIGHT], ("diff", "b", "a")),
+    "diff, better": ([FOUND, RIGHT], ("diff", "a", "b")),
+    "check": ([FOUND], ("check", "{history}")),
+    "merge": (SHARDS, ("merge", *("s1", "s2"), "--report-dir", "whole")),
+    "report": ([FOUND], ("report", "a")),
+    "baseline": ([FOUND], (*FOUND, "--baseline", "known.toml")),
+    "init": ([], ("init", "a-folder-of-some-length", "--engine", "live")),
+    "init, an app": ([], ("init", "--app", "web_orders.app:create_app")),
+    "doctor, real processes": ([], ("doctor", str(LIVE / "naive.toml"))),
+    "expected": ([], ("compare", "seed", "reference", *BRIEF, "--expect", "violated,consistent")),
+    "not expected": ([], ("compare", "seed", "reference", *BRIEF, "--expect", "violated,violated")),
+}
+SLOW = {"doctor, real processes": pytest.mark.slow}
+COMPLAINTS = {
+    "no such mutant": ("zoo", "unstable-keys"),
+    "no such site": ("run", "seed", "--plan", "duplicate@payment compensation"),
+    "no such file": ("verify", "a-folder/of-a-report/that-is-not-there/certificate.json"),
+    "no such option": ("run", "seed", "--falts", "1"),
+    "no such adapter": ("doctor", "no.such.module:OfThatName"),
 }
 
 
@@ -64,7 +94,7 @@ def test_a_search_keeps_to_the_terminal_and_begins_and_ends_with_its_verdict(nam
     verdict, *arguments = SEARCHES[name]
     lines = [line for line in screen(*arguments) if line]
     assert [line for line in lines if width(line) > COLUMNS] == []
-    report = [line for line in lines if not re.search(r"\d findings", line) or verdict in line]
+    report = [line for line in lines if not re.search(r"━|\d done\b", line)]
     assert verdict in report[0], report[:3]
     assert report[-1].startswith(verdict), report[-3:]
 
@@ -73,4 +103,24 @@ def test_a_search_keeps_to_the_terminal_and_begins_and_ends_with_its_verdict(nam
 def test_what_other_commands_say_keeps_to_the_terminal(name: str) -> None:
     lines = screen(*OTHERS[name])
     assert len(lines) > 2
+    assert [line for line in lines if width(line) > COLUMNS] == []
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=SLOW.get(name, ())) for name in AFTERWARDS])
+def test_what_a_command_says_of_what_others_wrote_keeps_to_the_terminal(name: str) -> None:
+    shutil.copytree(TESTS / "services" / "web_orders", "web_orders")
+    before, command = AFTERWARDS[name]
+    lines = [line for arguments in before for line in screen(*arguments)]
+    found = next(iter(sorted(Path("a").glob("F-*.json"))), Path("none"))
+    Path("known.toml").write_text(f'[[known]]\nid = "{found.stem}"\nreason = "{"a reason in words " * 8}"\n')
+    said = screen(*(word.format(finding=found, history=found.with_suffix(".ndjson")) for word in command))
+    assert len(said) > 1, said
+    assert not said[0].startswith("sagafuzz: "), said
+    assert [line for line in lines + said if width(line) > COLUMNS] == []
+
+
+@pytest.mark.parametrize("name", COMPLAINTS)
+def test_what_is_wrong_with_the_input_is_wrapped_on_a_terminal(name: str) -> None:
+    lines = screen(*COMPLAINTS[name])
+    assert lines[0].startswith("sagafuzz: ")
     assert [line for line in lines if width(line) > COLUMNS] == []
