@@ -13,11 +13,13 @@ if TYPE_CHECKING:
     from .outputs import COMPARISONS as COMPARISONS
     from .outputs import REPORTS as REPORTS
     from .outputs import SCHEDULES as SCHEDULES
+    from .outputs import ZOOS as ZOOS
     from .outputs import ComparisonOutput as ComparisonOutput
     from .outputs import Output as Output
     from .outputs import ScheduleOutput as ScheduleOutput
+    from .outputs import ZooOutput as ZooOutput
 
-__all__ = ["COMPARISONS", "REPORTS", "SCHEDULES", "ComparisonOutput", "Output", "ScheduleOutput"]
+__all__ = ["COMPARISONS", "REPORTS", "SCHEDULES", "ZOOS", "ComparisonOutput", "Output", "ScheduleOutput", "ZooOutput"]
 
 
 def __getattr__(name: str) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from typing import Any, Final
 
 from ..verdict import INCONCLUSIVE, Finding, Report
@@ -34,6 +35,13 @@ def render_annotations(report: Report) -> str:
         said = "\n".join([facts.headline(report), *facts.statements(report)])
         lines.append(f"::warning {place}title=sagafuzz::{_data(said)}")
     return "".join(f"{line}\n" for line in lines)
+
+
+def errors(title: str, said: Sequence[str]) -> list[str]:
+    """An error of a workflow for each of these, those that GitHub would drop in one."""
+    room = MAX_ANNOTATIONS - 1 if len(said) > MAX_ANNOTATIONS else MAX_ANNOTATIONS
+    left = [f"{len(said) - room:,} more"] if len(said) > room else []
+    return [f"::error title=sagafuzz%3A {_property(title)}::{_data(line)}" for line in [*said[:room], *left]]
 
 
 def _place(report: Report, finding: Finding | None = None) -> tuple[str, int]:

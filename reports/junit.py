@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from ..verdict import GAVE_UP, INCONCLUSIVE, NOT_EXERCISED, VIOLATED, Finding, InvariantResult, Report
@@ -11,6 +12,7 @@ from .diagram import diagram, to_text
 from .layout import COMMAND_COLUMNS
 
 if TYPE_CHECKING:
+    from junitparser import TestSuite
     from junitparser.junitparser import FinalResult
 
 MAX_FINDINGS: Final = 20
@@ -20,7 +22,26 @@ MAX_FINDINGS: Final = 20
 def render(report: Report) -> str:
     """Violated is a failure, gave up an error, not exercised skipped. A campaign that is inconclusive as a whole, or
     was interrupted, is a test case of its own that errs: no green by default."""
-    from junitparser import Attr, Error, IntAttr, JUnitXml, TestSuite
+    return document([_suite(report)])
+
+
+def render_comparison(reports: Sequence[Report]) -> str:
+    """A suite for each system."""
+    return document([_suite(report) for report in reports])
+
+
+def document(suites: Iterable[TestSuite]) -> str:
+    """The suites as one JUnit file."""
+    from junitparser import JUnitXml
+
+    whole = JUnitXml("sagafuzz")
+    for suite in suites:
+        whole.add_testsuite(suite)
+    return str(whole.tostring(), "utf-8").rstrip("\n") + "\n"  # type: ignore[no-untyped-call]
+
+
+def _suite(report: Report) -> TestSuite:
+    from junitparser import Attr, Error, IntAttr, TestSuite
     from junitparser import TestCase as Plain
 
     class TestCase(Plain):
@@ -48,9 +69,7 @@ def render(report: Report) -> str:
         error.text = "\n".join([facts.headline(report), *facts.statements(report)])
         campaign.result = [error]
     suite.add_testcase(campaign)
-    document = JUnitXml("sagafuzz")
-    document.add_testsuite(suite)
-    return str(document.tostring(), "utf-8").rstrip("\n") + "\n"  # type: ignore[no-untyped-call]
+    return suite
 
 
 def _results(report: Report, result: InvariantResult, findings: list[Finding]) -> list[FinalResult]:

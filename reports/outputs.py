@@ -6,12 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from ..detection import ZooReport
 from ..history import History
 from ..verdict import Report
-from . import comparison, hosts, junit, markdown, mermaid, text, to_html, to_json, trace
+from . import comparison, hosts, junit, markdown, mermaid, text, to_html, to_json, trace, zoo
 from .diagram import diagram, to_text
 
-__all__ = ["COMPARISONS", "REPORTS", "SCHEDULES", "ComparisonOutput", "Output", "ScheduleOutput"]
+__all__ = ["COMPARISONS", "REPORTS", "SCHEDULES", "ZOOS", "ComparisonOutput", "Output", "ScheduleOutput", "ZooOutput"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +30,14 @@ class ComparisonOutput:
 
     file: str
     render: Callable[[Sequence[Report]], str]
+    title: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ZooOutput:
+    """One form of what became of the bug zoo."""
+
+    render: Callable[[ZooReport], str]
     title: str
 
 
@@ -71,4 +80,16 @@ COMPARISONS: Final[Mapping[str, ComparisonOutput]] = {
     "html": ComparisonOutput(
         file="comparison.html", render=to_html.render_comparison, title="systems side by side, for a browser"
     ),
+    "junit": ComparisonOutput(
+        file="comparison.junit.xml", render=junit.render_comparison, title="a suite for each system, as JUnit XML"
+    ),
+}
+
+ZOOS: Final[Mapping[str, ZooOutput]] = {
+    "text": ZooOutput(render=zoo.render, title="a row for each mutant, for a terminal"),
+    "json": ZooOutput(render=zoo.render_json, title="the table for machines"),
+    "markdown": ZooOutput(render=zoo.render_markdown, title="the table as Markdown"),
+    "html": ZooOutput(render=zoo.render_html, title="the table for a browser"),
+    "junit": ZooOutput(render=zoo.render_junit, title="a test case for each system, as JUnit XML"),
+    "github": ZooOutput(render=zoo.render_annotations, title="annotations, printed in GitHub Actions"),
 }

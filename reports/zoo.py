@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from ..detection import Detection, ZooReport
-from . import layout
+from ..detection import Acquittal, Detection, ZooReport
+from . import hosts, junit, layout
 from .clean import COLUMNS, clean, plural, wrap
 from .facts import Table
 from .markdown import escape, table
 from .to_html import filled
+
+if TYPE_CHECKING:
+    from junitparser import TestCase
+
+INCOMPLETE: Final = "INCOMPLETE: interrupted; nothing is said of what was not run"
 
 
 def render(report: ZooReport, columns: int = COLUMNS) -> str:
@@ -30,11 +35,7 @@ def render(report: ZooReport, columns: int = COLUMNS) -> str:
     headers = ("mutant", "", "by", "schedules", "seconds", "shrunk to")
     parts = [layout.table(Table(headers=headers, rows=rows, numbers=frozenset({3, 4, 5})), columns)]
     parts.extend(wrap(_missed(found), columns, hanging="  ") for found in report.detections if not found.found)
-    for twin in report.acquittals:
-        parts.extend(
-            wrap(f"FLAGGED although correct: {clean(twin.about, 300)} {clean(blame, 300)}", columns, hanging="  ")
-            for blame in twin.flagged
-        )
+    parts.extend(wrap(line, columns, hanging="  ") for twin in report.acquittals for line in _flagged(twin))
     return "\n\n".join([*parts, layout.wrapped(summary(report), columns, hanging="  ")]) + "\n"
 
 
@@ -53,13 +54,18 @@ def summary(report: ZooReport) -> list[str]:
         lines.append(f"{seen} of the {len(late)} that were added when the invariants stood were found")
     lines.append(f"{len(flagged)} of {plural(len(report.acquittals), 'correct system')} flagged, in {plans:,} plans")
     if not report.complete:
-        lines.append("INCOMPLETE: interrupted; nothing is said of what was not run")
+        lines.append(INCOMPLETE)
     return [*lines, f"{seconds:.1f} seconds of processor time"]
 
 
 def _missed(found: Detection) -> str:
     words = f"MISSED {clean(found.name, 30)}: {clean(found.about, 300)} No plan of at most {found.max_faults} faults"
     return f"{words} shows {' or '.join(found.expected)} ({found.schedules:,} were run)"
+
+
+def _flagged(twin: Acquittal) -> list[str]:
+    about = clean(twin.about, 300)
+    return [f"FLAGGED although correct: {about} {clean(blame, 300)}" for blame in twin.flagged]
 
 
 def render_json(report: ZooReport) -> str:
@@ -96,6 +102,39 @@ def render_html(report: ZooReport) -> str:
         mutants=_mutants(report, found="✓\N{NO-BREAK SPACE}", missed="✗\N{NO-BREAK SPACE}"),
         twins=_twins(report, found="✓\N{NO-BREAK SPACE}", missed="✗\N{NO-BREAK SPACE}"),
     )
+
+
+def render_junit(report: ZooReport) -> str:
+    """A test case for each mutant, which fails where it is missed, and for each correct system, which fails where it is
+    flagged."""
+    from junitparser import TestSuite
+
+    suite = TestSuite("sagafuzz: the bug zoo")
+    for found in report.detections:
+        suite.add_testcase(_case(clean(found.name, 60), "mutants", "" if found.found else _missed(found)))
+    for twin in report.acquittals:
+        suite.add_testcase(_case(clean(twin.about, 120), "correct systems", "\n".join(_flagged(twin))))
+    if not report.complete:
+        suite.add_testcase(_case("the zoo was measured", "sagafuzz", INCOMPLETE))
+    return junit.document([suite])
+
+
+def _case(name: str, group: str, failure: str) -> TestCase:
+    from junitparser import Failure, TestCase
+
+    case = TestCase(name, group)
+    if failure:
+        case.result = [Failure(failure)]
+    return case
+
+
+def render_annotations(report: ZooReport) -> str:
+    """Workflow commands of GitHub Actions, a line each: an error for each mutant that was missed and each correct
+    system that was flagged."""
+    said = [_missed(found) for found in report.detections if not found.found]
+    said += [line for twin in report.acquittals for line in _flagged(twin)]
+    said += [] if report.complete else [INCOMPLETE]
+    return "".join(f"{line}\n" for line in hosts.errors("the bug zoo", said))
 
 
 def _mutants(report: ZooReport, found: str = "", missed: str = "") -> Table:

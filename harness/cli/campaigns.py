@@ -24,7 +24,7 @@ from ..interrupt import interruptible
 from ..live.manifest import manifest_of
 from ..loading import load, with_wrong_answers
 from ..ports import Adapter
-from ..reports import COMPARISONS, comparison, layout
+from ..reports import COMPARISONS, REPORTS, comparison, layout
 from ..reports.clean import clean, wrap
 from ..verdict import Report
 from ..writing import folder_name, make_folder, with_paths, write_file, write_report
@@ -252,15 +252,15 @@ def compare(adapters: Sequence[str], expect: str | None, report_dir: Path, **opt
             write_report(reports[-1], folder)
             if interrupt():
                 break
+        shown = [with_paths(report, folder) for report, folder in zip(reports, folders, strict=False)]
         for output in COMPARISONS.values():
             if output.file:
-                write_file(report_dir / output.file, output.render(reports))
-    shown = [with_paths(report, folder) for report, folder in zip(reports, folders, strict=False)]
+                write_file(report_dir / output.file, output.render(shown))
     wide = columns()
     say(comparison.render(shown, wide))
     files = ", ".join(str(report_dir / output.file) for output in COMPARISONS.values() if output.file)
     say(wrap(f"written: {files}, and a report for each in {report_dir}", wide, hanging="  "))
-    tell_host(shown)
+    tell_host(shown, REPORTS)
     if interrupt():
         left = [adapter.name for adapter in loaded[len(reports) :]]
         say(wrap(f"not begun: {', '.join(clean(name, 40) for name in left) or 'none'}", wide, hanging="  "))

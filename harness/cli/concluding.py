@@ -61,7 +61,7 @@ def conclude(report: Report, folder: Path, judged: Judged | None, go_on: str = "
     said = in_words(judged) if judged is not None else []
     for line in said:
         say(wrap(clean(line, 300), wide, hanging="  "))
-    tell_host([shown])
+    tell_host([shown], REPORTS)
     if go_on:
         say(layout.command(go_on, wide, start="go on: "))
     say(wrap(facts.last_line(report), wide, hanging="  "))

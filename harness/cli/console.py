@@ -6,7 +6,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
@@ -15,7 +15,6 @@ from ..reports.clean import COLUMNS, clean, plural, printable, width, wrap
 
 if TYPE_CHECKING:
     from ..exploration.progress import Progress
-    from ..verdict import Report
 
 PLAIN_LINE_EVERY_S = 5.0
 STAGE_COLUMNS = 40
@@ -51,19 +50,18 @@ def say(text: str, *, err: bool = False) -> None:
             os.dup2(nowhere.fileno(), stream.fileno())
 
 
-def tell_host(reports: Sequence[Report]) -> None:
-    """In GitHub Actions: print annotations, and add the reports to the summary of the step."""
+def tell_host(reports: Sequence[Any], outputs: Mapping[str, Any]) -> None:
+    """In GitHub Actions: print annotations, and add the reports to the summary of the step, by the ``outputs`` of such
+    reports."""
     if os.environ.get("GITHUB_ACTIONS") != "true":
         return
-    from ..reports import REPORTS
-
     for report in reports:
-        if lines := REPORTS["github"].render(report).rstrip("\n"):
+        if lines := outputs["github"].render(report).rstrip("\n"):
             say(lines)
     if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
         try:
             with Path(summary).open("a", encoding="utf-8") as file:
-                file.writelines(REPORTS["markdown"].render(report) for report in reports)
+                file.writelines(outputs["markdown"].render(report) for report in reports)
         except OSError as error:
             say(f"sagafuzz: cannot write the step summary {summary!r}: {error.strerror}", err=True)
 

@@ -16,18 +16,22 @@ from ..exploration.detecting import acquit, find_out
 from ..exploration.quiet import quiet
 from ..interrupt import interruptible
 from ..ports import Adapter
+from ..reports import ZOOS
 from ..reports import zoo as tables
 from ..simulator.patches import watchdog
 from ..writing import write_file
-from .console import columns, say
+from .console import columns, say, tell_host
+
+FILE = click.Path(path_type=Path, dir_okay=False)
 
 
 @click.command(short_help="Measure sagafuzz itself on known bugs.")
 @click.argument("names", nargs=-1, metavar="[NAME]...")
-@click.option("--json", "json_file", type=click.Path(path_type=Path, dir_okay=False), help="Write the table as JSON.")
-@click.option("--markdown", type=click.Path(path_type=Path, dir_okay=False), help="Write the table as Markdown.")
-@click.option("--html", type=click.Path(path_type=Path, dir_okay=False), help="Write the table as an HTML page.")
-def zoo(names: tuple[str, ...], json_file: Path | None, markdown: Path | None, html: Path | None) -> int:
+@click.option("--json", type=FILE, help="Write the table as JSON.")
+@click.option("--markdown", type=FILE, help="Write the table as Markdown.")
+@click.option("--html", type=FILE, help="Write the table as an HTML page.")
+@click.option("--junit", type=FILE, help="Write a test case for each mutant and each correct system, as JUnit XML.")
+def zoo(names: tuple[str, ...], **files: Path | None) -> int:
     """Measure sagafuzz itself: find each bug of the zoo, or those with the given NAMEs, and flag none of the correct
     systems that they differ from in one thing.
 
@@ -49,15 +53,11 @@ def zoo(names: tuple[str, ...], json_file: Path | None, markdown: Path | None, h
         acquittals=tuple(acquittals),
         complete=not interrupt(),
     )
-    outputs = (
-        (json_file, tables.render_json),
-        (markdown, tables.render_markdown),
-        (html, tables.render_html),
-    )
-    for path, render in outputs:
+    for form, path in files.items():
         if path is not None:
-            write_file(path, render(report))
+            write_file(path, ZOOS[form].render(report))
     say(tables.render(report, columns()))
+    tell_host([report], ZOOS)
     return interrupt.exit_code if interrupt() else int(not report.passed)
 
 

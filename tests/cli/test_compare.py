@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import pytest
 
@@ -28,6 +29,21 @@ def test_it_writes_a_report_for_each_and_a_comparison(sagafuzz: Run) -> None:
     }
     assert verdicts == {"seed": "violated", "reference": "consistent"}
     assert list(Path("both/seed").glob("F-*.json"))
+
+
+def test_it_writes_a_suite_for_each_system_and_annotates_the_code(
+    sagafuzz: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    result = sagafuzz("compare", "seed", "reference", *ONE, "--report-dir", "both")
+    suites = ET.parse("both/comparison.junit.xml").getroot()
+    assert [(suite.get("name"), suite.get("failures") != "0") for suite in suites] == [
+        ("sagafuzz: checkout on seed", True),
+        ("sagafuzz: checkout on reference", False),
+    ]
+    assert "\n::error file=sagafuzz/adapters/seed.py,line=" in result.out
+    for said in (Path("both/comparison.junit.xml").read_text(), Path("both/seed/report.junit.xml").read_text()):
+        assert "sagafuzz replay both/seed/F-" in said
 
 
 @pytest.mark.parametrize(
@@ -56,6 +72,7 @@ def test_two_of_one_name_do_not_share_a_folder(sagafuzz: Run) -> None:
     assert sorted(path.name for path in Path("both").iterdir()) == [
         "comparison.html",
         "comparison.json",
+        "comparison.junit.xml",
         "comparison.md",
         "reference",
         "reference-2",

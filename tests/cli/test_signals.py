@@ -110,6 +110,7 @@ def test_an_interrupted_comparison_compares_what_there_is(begun: Any) -> None:
         "Wrong",
         "comparison.html",
         "comparison.json",
+        "comparison.junit.xml",
         "comparison.md",
     ]
     assert "incomplete" in Path("kept/comparison.md").read_text()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import pytest
 
@@ -39,10 +40,21 @@ def test_the_table_is_an_html_page_as_well(sagafuzz: Run) -> None:
     assert "all found, nothing invented" in page
 
 
+def test_each_mutant_and_each_correct_system_is_a_test_case(sagafuzz: Run) -> None:
+    assert sagafuzz("zoo", "duplicate-instance", "--junit", "zoo.xml").code == 0
+    (suite,) = ET.parse("zoo.xml").getroot()
+    assert (suite.get("tests"), suite.get("failures")) == ("2", "0")
+    assert [case.get("classname") for case in suite] == ["mutants", "correct systems"]
+
+
 def test_a_mutant_that_is_not_found_fails(sagafuzz: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     tame = replace(ZOO["unstable-key"], name="tame", adapter=ZOO["unstable-key"].twin)
     monkeypatch.setattr(command, "ZOO", {"tame": tame})
-    result = sagafuzz("zoo")
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    result = sagafuzz("zoo", "--junit", "zoo.xml")
+    assert "::error title=sagafuzz%3A the bug zoo::MISSED tame: " in result.out
+    failed = ET.parse("zoo.xml").getroot().findall(".//failure/..")
+    assert [case.get("name") for case in failed] == ["tame"]
     assert result.code == 1
     assert "MISSED tame" in result.out
     assert "0 of 1 mutant found" in result.out
@@ -51,9 +63,12 @@ def test_a_mutant_that_is_not_found_fails(sagafuzz: Run, monkeypatch: pytest.Mon
 def test_a_correct_system_that_is_flagged_fails(sagafuzz: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     guilty = replace(ZOO["unstable-key"], twin=ZOO["unstable-key"].adapter)
     monkeypatch.setattr(command, "ZOO", {"unstable-key": guilty})
-    result = sagafuzz("zoo")
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    result = sagafuzz("zoo", "--junit", "zoo.xml")
     assert result.code == 1
-    assert "FLAGGED although correct" in result.out
+    assert "\nFLAGGED although correct" in result.out
+    assert "::error title=sagafuzz%3A the bug zoo::FLAGGED although correct" in result.out
+    assert len(ET.parse("zoo.xml").getroot().findall(".//failure")) == 1
 
 
 def test_an_unknown_name_is_answered_with_the_nearest(sagafuzz: Run) -> None:

@@ -63,6 +63,7 @@ def test_the_registry_says_where_each_output_goes() -> None:
         "markdown": "comparison.md",
         "json": "comparison.json",
         "html": "comparison.html",
+        "junit": "comparison.junit.xml",
     }
     assert all([output.title for output in REPORTS.values()] + [output.title for output in COMPARISONS.values()])
 
