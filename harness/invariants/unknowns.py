@@ -8,7 +8,7 @@ from ..history import PROCESS
 from ..saga import COMPENSATION, FORWARD, Step
 from ..verdict import Violation
 from .calls import CallFacts
-from .facts import COMPENSATED, COMPLETED, Facts, SagaFacts, knew
+from .facts import COMPENSATED, COMPLETED, Facts, SagaFacts, may_know
 from .order import acted_to_the_end
 from .registry import Checked, Usual, invariant
 
@@ -73,7 +73,7 @@ def _built_on(facts: Facts, saga: SagaFacts, step: Step, call: CallFacts, unknow
         sent = later.sends[0][0]
         if sent < unknown or sent < call.sends[0][0] or step.participant in saga.asked:
             continue
-        if any(at < sent and answer != "error" and knew(facts, at, sent) for at, answer in call.answers.values()):
+        if any(at < sent and answer != "error" and may_know(facts, at, sent) for at, answer in call.answers.values()):
             continue
         undo = saga.calls.get((step.name, COMPENSATION))
         if undo is not None and undo.succeeded_before(sent):
@@ -201,7 +201,7 @@ def _may_have(facts: Facts, saga: SagaFacts, step: Step, call: CallFacts, at: in
     refused = {
         call.told.get(message, message)
         for message, (learnt, answer) in call.answers.items()
-        if answer == "rejected" and learnt < at and knew(facts, learnt, at)
+        if answer == "rejected" and learnt < at and may_know(facts, learnt, at)
     }
     keys = {key for message, key in before if message in refused and key is not None}
     return not all(message in refused or key in keys for message, key in before)

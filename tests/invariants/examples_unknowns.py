@@ -70,6 +70,28 @@ good(
     tell completed
     """,
 )
+SECOND_KNEW = """
+    submit
+    send order.create key=o -> m1
+    boot second
+    call order.create key=o
+    as 1
+    timeout m1
+    call inventory.reserve key=i
+    call payment.charge key=p
+    tell completed
+"""
+good(
+    "I6", "another process had the answer, and the system hides what it keeps", f"declare hidden_writes=1{SECOND_KNEW}"
+)
+bad(
+    "I6",
+    "unknown taken for success",
+    "another process had the answer, and wrote nothing",
+    SECOND_KNEW.replace("call inventory.reserve key=i", "send inventory.reserve key=i -> m2 <--\napply m2\nack m2"),
+    names="inventory.reserve for saga-1 was sent although nobody knew whether order.create had taken effect",
+    at="inventory F",
+)
 good(
     "I6",
     "the next incarnation asks again what the last one had not heard",
