@@ -14,6 +14,13 @@ BUILT_IN = {
     "dbos": "dbos.toml",
     "dbos-hardened": "dbos-hardened.toml",
     "dbos-postgres": "dbos-postgres.toml",
+    "temporal": "temporal.toml",
+    "restate": "restate.toml",
+    "absurd": "absurd.toml",
+    "celery": "celery.toml",
+    "celery-hardened": "celery-hardened.toml",
+    "taskflow": "taskflow.toml",
+    "taskflow-hardened": "taskflow-hardened.toml",
 }
 """The names of the built-in adapters and where each is: a class, or the manifest of a live system beside this file."""
 

@@ -33,6 +33,7 @@ def request(saga: dict[str, Any], step: str, verb: str, key: str | None = None, 
 def recommended(saga: dict[str, Any]) -> str:
     done: list[str] = []
     for step in saga["steps"]:
+        waited(saga, step)
         if request(saga, step, "do") == worker.REFUSED:
             for earlier in reversed(done):
                 request(saga, earlier, "undo")
@@ -46,6 +47,7 @@ def hardened(saga: dict[str, Any]) -> str:
     begun: dict[str, Any] = {}
     for step in saga["steps"]:
         key = f"{DBOS.workflow_id}/{step}"
+        waited(saga, step)
         try:
             receipt = request(saga, step, "do", key)
         except dbos_error.DBOSMaxStepRetriesExceeded:  # it may have been applied
@@ -55,6 +57,11 @@ def hardened(saga: dict[str, Any]) -> str:
             return undone(saga, begun)
         begun[step] = receipt
     return "completed"
+
+
+def waited(saga: dict[str, Any], step: str) -> None:
+    if step in saga["waits"]:
+        DBOS.sleep(saga["waits"][step] / 1000)
 
 
 def undone(saga: dict[str, Any], begun: dict[str, Any]) -> str:

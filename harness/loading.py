@@ -48,6 +48,9 @@ def load(spec: str) -> Adapter:
     for prefix, prefixed in _PREFIXED.items():
         if spec.startswith(prefix):
             return prefixed(spec, spec.removeprefix(prefix))
+    base, _, workload = spec.rpartition(manifest_file.AT)
+    if base.endswith(".toml") or names().get(base, "").endswith(".toml"):
+        return manifest.as_adapter(manifest_file.read(_file_of(base), workload), spec)
     if spec.endswith(".toml"):
         return manifest.as_adapter(manifest_file.read(spec), spec)
     if ":" in spec:
@@ -59,9 +62,13 @@ def load(spec: str) -> Adapter:
             f"or write module:attr, file.py:attr or manifest.toml"
         )
     if known[spec].endswith(".toml"):
-        file = Path(adapters.__file__).resolve().parent / known[spec]
-        return manifest.as_adapter(manifest_file.read(str(file)), spec)
+        return manifest.as_adapter(manifest_file.read(_file_of(spec)), spec)
     return _load_path(known[spec], spec)
+
+
+def _file_of(spec: str) -> str:
+    """The manifest's file that is named, or that of the built-in system of that name."""
+    return spec if spec.endswith(".toml") else str(Path(adapters.__file__).resolve().parent / names()[spec])
 
 
 def found_from(spec: str, file: Path) -> str:

@@ -30,7 +30,15 @@ from .messages import Message
 from .ports import CallTimeout, PortError, Rejected, StoreUnavailable, Unavailable
 from .saga import Outcome
 from .sqlite import WatchedConnection, write_ahead
-from .worker_commands import Driving, SagaRequest, serve_in_loop, serve_in_main_thread, serve_in_threads
+from .worker_commands import (
+    Driving,
+    SagaRequest,
+    in_a_child,
+    layers,
+    serve_in_loop,
+    serve_in_main_thread,
+    serve_in_threads,
+)
 
 __all__ = [
     "REFUSED",
@@ -49,6 +57,8 @@ __all__ = [
     "database",
     "durable",
     "folder",
+    "in_a_child",
+    "layers",
     "note",
     "post",
     "publish",

@@ -36,13 +36,16 @@ STATUSES: Final[Mapping[object, str]] = {
 class SagaRequest:
     """The saga that a client asks for. ``order`` has item, quantity, amount, account and data; ``steps`` are in
     order, and ``after`` has the predecessors of each. ``children`` are, by the step, the sagas that are steps of
-    it. ``again``: an earlier process had taken it, and it had not come to its end."""
+    it. ``waits`` says for how many real milliseconds the saga is to wait before a step, ``attempts`` after how many a
+    step is given up (0: never). ``again``: an earlier process had taken it, and it had not come to its end."""
 
     id: str
     order: Mapping[str, Any] = field(default_factory=dict)
     steps: tuple[str, ...] = ()
     after: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     children: Mapping[str, SagaRequest] = field(default_factory=dict)
+    waits: Mapping[str, float] = field(default_factory=dict)
+    attempts: int = 0
     again: bool = False
 
     @property
@@ -53,14 +56,30 @@ class SagaRequest:
     @property
     def plain(self) -> dict[str, Any]:
         """The saga without its children, as JSON can hold it: the input of a workflow. `of_plain` reads it."""
-        after = {step: list(earlier) for step, earlier in self.after.items()}
-        return {"id": self.id, "order": dict(self.order), "steps": list(self.steps), "after": after}
+        return {
+            "id": self.id,
+            "order": dict(self.order),
+            "steps": list(self.steps),
+            "after": {step: list(earlier) for step, earlier in self.after.items()},
+            "waits": dict(self.waits),
+            "attempts": self.attempts,
+        }
 
     @staticmethod
     def of_plain(plain: Mapping[str, Any]) -> SagaRequest:
         """The saga of which `plain` was made."""
         after = {step: tuple(earlier) for step, earlier in plain["after"].items()}
-        return SagaRequest(id=plain["id"], order=plain["order"], steps=tuple(plain["steps"]), after=after)
+        words = {**plain, "steps": tuple(plain["steps"]), "after": after}
+        return SagaRequest(**words)
+
+
+def layers(saga: Mapping[str, Any]) -> list[list[str]]:
+    """The steps of a `SagaRequest.plain`, in order, those of one list at once: where it has no parallel steps, lists of
+    one."""
+    depth: dict[str, int] = {}
+    for step in saga["steps"]:
+        depth[step] = 1 + max((depth[earlier] for earlier in saga["after"].get(step, ())), default=-1)
+    return [[step for step in depth if depth[step] == level] for level in range(1 + max(depth.values(), default=-1))]
 
 
 def requested(command: Mapping[str, Any]) -> SagaRequest:
@@ -73,7 +92,11 @@ def _saga(saga: str, order: Mapping[str, Any], steps: Sequence[Mapping[str, Any]
         step["id"]: _saga(step["child"]["saga_id"], order, step["child"]["steps"]) for step in steps if "child" in step
     }
     after = {step["id"]: tuple(step.get("after", ())) for step in steps}
-    return SagaRequest(id=saga, order=order, steps=tuple(after), after=after, children=children)
+    waits = {step["id"]: step["wait_ms"] for step in steps if "wait_ms" in step}
+    attempts = max((step.get("max_attempts", 0) for step in steps), default=0)
+    return SagaRequest(
+        id=saga, order=order, steps=tuple(after), after=after, children=children, waits=waits, attempts=attempts
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -212,6 +235,26 @@ def _kept_apart() -> tuple[IO[str], IO[str]]:
 def in_a_thread(work: Callable[..., object], *arguments: object) -> None:
     """Call it in a thread that ends with the process."""
     threading.Thread(target=work, args=arguments, daemon=True).start()
+
+
+def in_a_child(work: Callable[[], object]) -> None:
+    """Do it in a child process, which ends with this one as this one ends with it, and which does not speak with the
+    harness. To be called before any thread is started and any connection is made."""
+    if pid := os.fork():
+        in_a_thread(_end_with, pid)
+        return
+    _kept_apart()
+    status = 1
+    try:
+        work()
+        status = 0
+    finally:
+        os._exit(status)
+
+
+def _end_with(pid: int) -> None:
+    _, status = os.waitpid(pid, 0)
+    os._exit(os.waitstatus_to_exitcode(status) or 1)
 
 
 def serve_in_threads(driving: Driving) -> None:

@@ -3,7 +3,7 @@
 # both (the usual DIR is where sagafuzz looks), and its Python packages into the interpreter PYTHON, or .venv.
 # Does nothing where they are there already.   tools/engines.sh temporal|restate|celery|… [DIR]      Prints the environment to use.
 set -euo pipefail
-name=${1:?an engine: temporal, restate, celery}
+name=${1:?an engine: temporal, restate, dbos, celery, taskflow or absurd}
 dir=${2:-${XDG_CACHE_HOME:-$HOME/.cache}/sagafuzz/engines}
 top=$(cd "$(dirname "$0")/.." && pwd)
 python=${PYTHON:-$top/.venv/bin/python}
@@ -70,8 +70,18 @@ case $name in
     need redis-server "apt-get install redis-server"
     by_pip 'celery[redis]'
     ;;
+  dbos)
+    by_pip dbos
+    ;;
+  taskflow)
+    by_pip taskflow sqlalchemy alembic sqlalchemy-utils
+    ;;
+  absurd)
+    need postgres "apt-get install postgresql"
+    by_pip absurd-sdk absurdctl 'psycopg[binary]'
+    ;;
   *)
-    echo "$name is no engine that this script installs; write temporal, restate or celery" >&2
+    echo "$name is no engine that this script installs; write temporal, restate, dbos, celery, taskflow or absurd" >&2
     exit 2
     ;;
 esac

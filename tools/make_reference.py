@@ -142,9 +142,12 @@ MANIFEST = {
     "participants": "by name: one of your own in the place of the harness's, `file.py:Class`",
     "invariants": "rules of your own: `file.py:function` each",
     "requires": "modules that must be installed: by the name of each, the command that installs it",
+    "workloads": "the [workloads](engines.md#workloads) that its worker can run beside its saga",
 }
 MANIFEST_SAGA = {
     "preset": "a [ready-made saga](engines.md), whose words hold where they are not written",
+    "waits": "by the step: so many milliseconds the saga is to wait before it",
+    "attempts": "after so many attempts a step is given up; 0: never",
     "name": "how reports call it",
     "step": "its steps, and groups of them, in order",
     "operations": "calls that belong to no step, a query for instance",

@@ -557,11 +557,6 @@ def knew(facts: Facts, learnt: int, at: int) -> bool:
     return any(learnt < before and knew(facts, learnt, before) for before in heard(rows, facts.messages.values(), at))
 
 
-def may_know(facts: Facts, learnt: int, at: int) -> bool:
-    """True if it `knew`, or if the system hides its writes: then what one process learnt may have been kept for all."""
-    return bool(facts.history.declared.get("hidden_writes")) or knew(facts, learnt, at)
-
-
 def knowledge(history: History, marks: dict[int, int]) -> dict[int, int]:
     """Which marked events happened before which, in the sense of Lamport (1978).
 

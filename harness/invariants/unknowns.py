@@ -8,7 +8,7 @@ from ..history import PROCESS
 from ..saga import COMPENSATION, FORWARD, Step
 from ..verdict import Violation
 from .calls import CallFacts
-from .facts import COMPENSATED, COMPLETED, Facts, SagaFacts, may_know
+from .facts import COMPENSATED, COMPLETED, Facts, SagaFacts, knew
 from .order import acted_to_the_end
 from .registry import Checked, Usual, invariant
 
@@ -51,6 +51,11 @@ def ambiguity_is_sticky(facts: Facts) -> Checked:
     return exercised, found
 
 
+def _may_know(facts: Facts, learnt: int, at: int) -> bool:
+    """True if it `knew`, or if the system hides its writes: then what one process learnt may have been kept for all."""
+    return bool(facts.history.declared.get("hidden_writes")) or knew(facts, learnt, at)
+
+
 def _first_unknown(facts: Facts, call: CallFacts) -> int:
     """Where an attempt's outcome became unknown for the first time: it was given up, answered with an
     error, or its sender died; -1 where none did."""
@@ -73,7 +78,7 @@ def _built_on(facts: Facts, saga: SagaFacts, step: Step, call: CallFacts, unknow
         sent = later.sends[0][0]
         if sent < unknown or sent < call.sends[0][0] or step.participant in saga.asked:
             continue
-        if any(at < sent and answer != "error" and may_know(facts, at, sent) for at, answer in call.answers.values()):
+        if any(at < sent and answer != "error" and _may_know(facts, at, sent) for at, answer in call.answers.values()):
             continue
         undo = saga.calls.get((step.name, COMPENSATION))
         if undo is not None and undo.succeeded_before(sent):
@@ -201,7 +206,7 @@ def _may_have(facts: Facts, saga: SagaFacts, step: Step, call: CallFacts, at: in
     refused = {
         call.told.get(message, message)
         for message, (learnt, answer) in call.answers.items()
-        if answer == "rejected" and learnt < at and may_know(facts, learnt, at)
+        if answer == "rejected" and learnt < at and _may_know(facts, learnt, at)
     }
     keys = {key for message, key in before if message in refused and key is not None}
     return not all(message in refused or key in keys for message, key in before)

@@ -43,6 +43,7 @@ class Client:
         admission: AdmissionOrder,
     ) -> None:
         self._setup = setup
+        self._pauses, self._attempts = manifest.waits, manifest.attempts
         self._resume = manifest.resume
         self._receives = manifest.receives
         self._patience_s = manifest.worker.ready_ms / 1000
@@ -119,7 +120,12 @@ class Client:
             "data": dict(order.data),
             **({"saga": order.saga} if self._setup.adapter.sagas else {}),
         }
-        return {"saga_id": order.id, "order": values, "steps": _steps_of(self._setup, order)}
+        bounded = {"max_attempts": self._attempts} if self._attempts else {}
+        steps = [
+            {**step, **({"wait_ms": self._pauses[step["id"]]} if step["id"] in self._pauses else {}), **bounded}
+            for step in _steps_of(self._setup, order)
+        ]
+        return {"saga_id": order.id, "order": values, "steps": steps}
 
     async def cancel(self, saga: str) -> None:
         """Ask the newest worker to cancel, and the next where that one gives no answer."""

@@ -18,7 +18,10 @@ from ..rules import as_rule
 from ..saga import ALL, OneOf, Optional, Saga, Step
 from ..scenario import Scenario, default_scenarios
 from .manifest import ROLES, Capabilities, Component, Manifest, as_adapter
-from .presets import filled_in
+from .presets import SAGAS, filled_in
+
+AT: Final = "@"
+"""Between the name of a system and that of the workload that it is to run."""
 
 LOOPBACK: Final = ("127.0.0.1", "localhost")
 
@@ -112,6 +115,8 @@ class SagaTable:
     name: str
     step: tuple[StepTable, ...]
     preset: str = ""
+    waits: Mapping[str, int] = field(default_factory=dict)
+    attempts: int = 0
     operations: tuple[str, ...] = ()
 
 
@@ -181,10 +186,12 @@ class ManifestTable:
     participants: Mapping[str, str] = field(default_factory=dict)
     invariants: tuple[str, ...] = ()
     requires: Mapping[str, str] = field(default_factory=dict)
+    workloads: tuple[str, ...] = ()
 
 
-def read(path: str) -> Manifest:
-    """The manifest in a file. Raises UsageError, with the file and the key, for anything that is none."""
+def read(path: str, workload: str = "") -> Manifest:
+    """The manifest in a file, with another workload in the place of its saga where one is named. Raises UsageError,
+    with the file and the key, for anything that is none."""
     file = Path(path)
     try:
         data = tomllib.loads(file.read_text(encoding="utf-8"))
@@ -193,7 +200,7 @@ def read(path: str) -> Manifest:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"manifest {path!r} is no TOML: {error}") from None
     try:
-        manifest = _manifest(file.resolve(), from_plain(ManifestTable, filled_in(data)))
+        manifest = _manifest(file.resolve(), from_plain(ManifestTable, filled_in(data, workload)), workload)
         as_adapter(manifest, path)  # for what it refuses
     except Malformed as error:
         raise UsageError(f"manifest {path!r}: {_place(error.path)}{error.problem}") from None
@@ -215,9 +222,10 @@ def _tables(path: Sequence[str | int]) -> list[str]:
     return [part for part in path if isinstance(part, str)]
 
 
-def _manifest(file: Path, table: ManifestTable) -> Manifest:
+def _manifest(file: Path, table: ManifestTable, workload: str) -> Manifest:
     sagas = _Sagas(table)
     _check_messages(table)
+    _check_workloads(table, sagas.first)
     components = tuple(_completed(component, number) for number, component in enumerate(table.component))
     workers = [component for component in components if component.role == "worker"]
     if len(workers) != 1:
@@ -229,7 +237,9 @@ def _manifest(file: Path, table: ManifestTable) -> Manifest:
     folder = file.parent
     return Manifest(
         file=file,
-        name=table.name or file.stem,
+        name=f"{table.name or file.stem}{AT}{workload}" if workload else table.name or file.stem,
+        waits=table.saga.waits,
+        attempts=table.saga.attempts,
         about=table.about,
         simulated=table.simulated,
         saga=sagas.first,
@@ -252,6 +262,17 @@ def _check_messages(table: ManifestTable) -> None:
     if (table.topics or emits) and not table.capabilities.receives:
         what = f"emits = {dict(emits)!r}" if emits else f"there is a table of topics, {', '.join(table.topics)}"
         raise Malformed(("capabilities",), f"{what}, and no worker receives messages; write receives = true")
+
+
+def _check_workloads(table: ManifestTable, saga: Saga) -> None:
+    """Raise Malformed for a workload, or a step that waits, that there is not."""
+    for name in table.workloads:
+        if name not in SAGAS:
+            raise Malformed((), f"workloads has {name!r}{nearest(name, SAGAS)}; there is {', '.join(SAGAS)}")
+    for step in table.saga.waits:
+        if step not in saga.by_name:
+            known = ", ".join(saga.by_name)
+            raise Malformed(("saga",), f"waits has {step!r}{nearest(step, saga.by_name)}; a step is {known}")
 
 
 def _participant(folder: Path, name: str, where: str) -> Any:

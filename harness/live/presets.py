@@ -16,11 +16,16 @@ from ..plain import Malformed
 _ORDER: Final = {"id": "order", "do": "order.create", "undo": "order.cancel"}
 _INVENTORY: Final = {"id": "inventory", "do": "inventory.reserve", "undo": "inventory.release"}
 _PAYMENT: Final = {"id": "payment", "do": "payment.charge", "undo": "payment.refund"}
+_STEPS: Final = [_ORDER, _INVENTORY, _PAYMENT]
 
 SAGAS: Final[Mapping[str, Mapping[str, Any]]] = {
-    "checkout": {"name": "checkout", "step": [_ORDER, _INVENTORY, _PAYMENT]},
+    "checkout": {"name": "checkout", "step": _STEPS},
+    "parallel": {"name": "checkout", "step": [_ORDER, _INVENTORY, {**_PAYMENT, "after": ["order"]}]},
+    "timer": {"name": "checkout", "step": _STEPS, "waits": {"payment": 300}},
+    "retries": {"name": "checkout", "step": _STEPS, "attempts": 3},
 }
-"""By the name of the preset: what ``[saga]`` then says."""
+"""By the name of the preset: what ``[saga]`` then says. These are also the workloads that an engine may be able to
+run: steps at once, a timer between two steps, a step that is given up after some attempts."""
 
 COMPONENTS: Final[Mapping[str, Mapping[str, Any]]] = {
     "postgresql": {
@@ -120,10 +125,18 @@ def check_installed(name: str, programs: Iterable[str], requires: Mapping[str, s
         raise UsageError(f"{name} needs {what}, which is not installed; run: {how}")
 
 
-def filled_in(data: Mapping[str, Any]) -> dict[str, Any]:
-    """The content of a manifest with what its presets say, under what it says itself. Raises Malformed for a preset
-    that there is not."""
+def filled_in(data: Mapping[str, Any], workload: str = "") -> dict[str, Any]:
+    """The content of a manifest with what its presets say, under what it says itself; with another ``workload`` in the
+    place of its saga, where it lists that. Raises Malformed for a preset that there is not, and for a workload that it
+    does not list."""
     filled = dict(data)
+    if workload:
+        able = data.get("workloads", ())
+        if workload not in able:
+            runs = ", ".join(able) or "its saga only"
+            raise Malformed((), f"it does not run the workload {workload!r}; it runs {runs}")
+        filled["saga"] = {"preset": workload}
+        data = filled
     if isinstance(saga := data.get("saga"), Mapping):
         filled["saga"] = _under(SAGAS, saga, ("saga",))
     if isinstance(components := data.get("component"), list):

@@ -58,7 +58,8 @@ def fail(name):
     raise
 
 for found in pkgutil.walk_packages(sagafuzz.__path__, "sagafuzz.", onerror=fail):
-    if found.name != "sagafuzz.__main__":
+    worker = found.name.startswith("sagafuzz.adapters.") and found.name.endswith("_worker")  # of an engine, live only
+    if found.name != "sagafuzz.__main__" and not worker:
         importlib.import_module(found.name)
         print(found.name)
 """

@@ -83,8 +83,8 @@ def reordered(
 
 
 def untimed(examples: list[Example]) -> list[Example]:
-    """Without those that declare what is judged by the time, and those of systems that hide their writes, which are live:
-    there no states are compared."""
+    """Without those that declare what is judged by the time, and those of live systems, whose writes are hidden: there
+    no states are compared."""
     apart = TIMED | {"hidden_writes"}
     return [each for each in examples if not apart & history(each.text, each.definition).declared.keys()]
 

@@ -14,6 +14,7 @@ from sagafuzz.live.manifest import manifest_of
 from sagafuzz.live.manifest_file import read
 from sagafuzz.live.presets import COMPONENTS, PROGRAMS, SAGAS, found
 from sagafuzz.loading import load
+from sagafuzz.simulator import Setup
 
 from .conftest import Small, run
 
@@ -106,6 +107,59 @@ def test_a_module_that_is_missing_is_told_with_the_command_that_installs_it(tmp_
 def test_the_adapters_of_engines_say_what_they_need(monkeypatch: pytest.MonkeyPatch) -> None:
     made = manifest_of(load("dbos"))
     assert made is not None and dict(made.requires) == {"dbos": "pip install 'sagafuzz[dbos]'"}
+
+
+# -- workloads -----------------------------------------------------------------------------------
+
+
+def test_a_workload_takes_the_place_of_the_saga_where_the_manifest_lists_it() -> None:
+    parallel = load("temporal@parallel")
+    assert (parallel.name, parallel.spec) == ("temporal@parallel", "temporal@parallel")
+    assert parallel.saga.predecessors["inventory"] == parallel.saga.predecessors["payment"] == ("order",)
+    timer, retries = manifest_of(load("temporal@timer")), manifest_of(load("temporal@retries"))
+    assert timer is not None and timer.waits == {"payment": 300} and timer.attempts == 0
+    assert retries is not None and retries.attempts == 3
+
+
+def test_a_workload_that_an_engine_cannot_run_is_refused_with_those_that_it_can(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"it does not run the workload 'parallel'; it runs timer$"):
+        load("absurd@parallel")
+    with pytest.raises(UsageError, match=r"it does not run the workload 'timer'; it runs its saga only$"):
+        load(manifest(tmp_path, SHORT) + "@timer")
+    with pytest.raises(UsageError, match=r"workloads has 'paralel' \(did you mean 'parallel'\?\)"):
+        read(manifest(tmp_path, f'workloads = ["paralel"]\n{SHORT}'))
+    with pytest.raises(UsageError, match=r"waits has 'pay' .*a step is order, inventory, payment"):
+        read(manifest(tmp_path, SHORT.replace('"checkout"', '"checkout"\nwaits = { pay = 1 }')))
+
+
+TOLD = """
+from sagafuzz import worker
+
+def drive(saga):
+    again = worker.SagaRequest.of_plain(saga.plain)
+    print(worker.layers(saga.plain), dict(saga.waits), saga.attempts, saga.plain == again.plain)
+    return True
+
+worker.serve(drive)
+"""
+
+
+@pytest.mark.parametrize(
+    ("workload", "told"),
+    [
+        ("checkout", "[['order'], ['inventory'], ['payment']] {} 0 True"),
+        ("parallel", "[['order'], ['inventory', 'payment']] {} 0 True"),
+        ("timer", "[['order'], ['inventory'], ['payment']] {'payment': 300} 0 True"),
+        ("retries", "[['order'], ['inventory'], ['payment']] {} 3 True"),
+    ],
+)
+def test_a_worker_is_given_the_workload_as_data(tmp_path: Path, workload: str, told: str) -> None:
+    (tmp_path / "worker.py").write_text(TOLD, encoding="utf-8")
+    redis = '[[component]]\npreset = "redis"\nenv = { MORE = "1" }\nready_ms = 77\n'
+    text = "workloads = ['checkout', 'parallel', 'timer', 'retries']\n" + SHORT.replace(redis, "")
+    adapter = load(f"{manifest(tmp_path, text)}@{workload}")
+    live = run(Setup(adapter=adapter, scenario=adapter.scenario("succeeds")))
+    assert dict(live.output)["orchestrator"] == (told,)
 
 
 # -- ports, and how a server says that it is ready -----------------------------------------------

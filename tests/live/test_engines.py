@@ -1,0 +1,73 @@
+"""Real engines: what each keeps of a checkout that is written as its documentation recommends, and of a hardened one.
+
+Each row is a verdict that was looked into: what is violated there is a weakness of the saga on that engine, and none of
+the harness. An engine that is not installed is skipped, unless SAGAFUZZ_TEST_ENGINES says that it is required."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from sagafuzz.errors import UsageError
+from sagafuzz.exploration.live import LiveCampaign
+from sagafuzz.exploration.settings import Settings
+from sagafuzz.invariants import check
+from sagafuzz.live.manifest import manifest_of
+from sagafuzz.loading import load
+from sagafuzz.ports import Adapter
+from sagafuzz.simulator import Setup
+
+from .conftest import NOTHING, fault, run_plans
+
+REQUIRED = "SAGAFUZZ_TEST_ENGINES"
+
+VIOLATED: dict[str, frozenset[str]] = {
+    "absurd": frozenset(),
+    "celery": frozenset({"I1"}),  # a retry without a key; what a killed worker had taken is lost besides
+    "celery-hardened": frozenset(),
+    "restate": frozenset(),
+    "temporal": frozenset(),
+}
+"""The invariants that some plan with one fault violates, by adapter."""
+
+
+@pytest.fixture
+def engine(request: pytest.FixtureRequest) -> Adapter:
+    """The adapter of that name, where all that it needs is there."""
+    adapter = load(request.param)
+    manifest = manifest_of(adapter)
+    assert manifest is not None
+    try:
+        manifest.check_installed()
+    except UsageError as error:
+        if os.environ.get(REQUIRED) == "required":
+            pytest.fail(str(error))
+        pytest.skip(str(error))
+    return adapter
+
+
+every_engine = pytest.mark.parametrize("engine", VIOLATED, indirect=True)
+durable = pytest.mark.parametrize("engine", [name for name, found in VIOLATED.items() if not found], indirect=True)
+
+
+@durable
+def test_a_worker_that_is_killed_after_an_effect_leaves_a_saga_that_the_engine_completes(engine: Adapter) -> None:
+    setup = Setup(adapter=engine, scenario=engine.scenario("succeeds"))
+    plans = (NOTHING, fault("crash-after-effect", "inventory", "F", "effect"))
+    for live, plan in zip(run_plans(setup, *plans), plans, strict=True):
+        assert live.blocked == "" and len(live.run.fired) == len(plan)
+        assert [row[9] for row in live.run.rows if row[1] == "CLIENT_ACK"] == [("completed",)]
+        assert check(live.run.history(setup, plan)).violations == ()
+        assert live.engine.startswith(engine.name.split("-")[0])
+
+
+@pytest.mark.slow
+@every_engine
+def test_every_plan_with_one_fault_runs_to_the_verdict_that_was_looked_into(engine: Adapter) -> None:
+    scenarios = (engine.scenario("succeeds"), engine.scenario("declined"))
+    report = LiveCampaign(engine, Settings(max_faults=1, scenarios=scenarios)).run()
+    assert report.complete and report.counts.run > 150
+    assert frozenset(report.distinct_invariants) == VIOLATED[engine.name], [
+        finding.violation.sentence for finding in report.findings
+    ]
