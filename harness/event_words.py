@@ -73,5 +73,6 @@ _WORDS: Final[dict[str, Callable[[Event, str], str]]] = {
     h.NACK: lambda event, call: f"{event.process} cannot handle {event.get('topic')}",
     h.PARKED: lambda event, call: f"{event.get('topic')} goes to the dead-letter queue",
     h.REDRIVE: lambda event, call: f"an operator replays {event.get('topic')}",
+    h.RUNNING: lambda event, call: f"{event.saga} is said to be running",
     h.END: lambda event, call: _ended(event),
 }

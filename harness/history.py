@@ -63,6 +63,7 @@ HANDLED: Final = "HANDLED"  # the process has acknowledged it
 NACK: Final = "NACK"  # its handling failed: it comes again
 PARKED: Final = "PARKED"  # it is in the dead-letter queue
 REDRIVE: Final = "REDRIVE"  # an operator takes it out of there, to be delivered again
+RUNNING: Final = "RUNNING"  # all is at rest, and a saga is called running, or was never taken
 END: Final = "END"  # the run is over
 
 INJECTED: Final = frozenset({"internal error", "connection refused", "cannot undo"})
@@ -111,6 +112,7 @@ DATA_FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
     NACK: ("topic", "reason", "where"),
     PARKED: ("topic", "deliveries"),
     REDRIVE: ("topic",),
+    RUNNING: (),
     END: ("reason",),
 }
 

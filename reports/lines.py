@@ -477,6 +477,9 @@ class _Narrator:
     def nonsense(self, position: int, event: Event) -> None:
         self._add(position, event, "odd", self._of(event, f"ANSWERS NONSENSE: {event.get('answer')}"))
 
+    def running(self, position: int, event: Event) -> None:
+        self._add(position, event, "odd", self._of(event, "STILL RUNNING, and nothing happens any more"))
+
     def dead_letter(self, position: int, event: Event) -> None:
         what = f"DEAD LETTER {clean(event.step, LABEL_COLUMNS)}".rstrip()
         self._add(position, event, "person", self._of(event, f"{what}: {event.get('reason')}"))
@@ -563,6 +566,7 @@ _TELLERS: Final = {
     h.CLIENT_ACK: _Narrator.client_ack,
     h.RAISED: _Narrator.raised,
     h.NONSENSE: _Narrator.nonsense,
+    h.RUNNING: _Narrator.running,
     h.DEAD_LETTER: _Narrator.dead_letter,
     h.ALERT: _Narrator.alert,
     h.HEAL: _Narrator.heal,

@@ -235,13 +235,13 @@ class _LiveSearch:
         if live.blocked:
             stop = Why.BLOCKED.stop(detail=f"{setup.scenario.name}, {plan}: {live.blocked}")
             return StageEnded(Stage.EVERY_PLAN, stop)
-        run, key = live.run, digest(live.run.rows)
+        run, key = _without_idle(plan, live.run, node), digest(live.run.rows)
         last = plan.faults[-1].site if plan.faults else None
         case = Case(
             plan=plan,
             run=run,
             digest=key,
-            fired=len(run.fired) == len(plan) and not _in_vain(plan, run, node),
+            fired=len(run.fired) == len(plan),
             consequential=node is not None and key != node.digest,
             mode=mode_of(run, run.sites.index(last)) if last in run.sites else "",
             told=telling.tell(plan, run, key),
@@ -364,11 +364,13 @@ def _child(plan: Plan, live: LiveRun) -> _Node | None:
     return _Node(plan.faults, run.sites[start:], rest, digest(run.rows), unmarked(run.rows))
 
 
-def _in_vain(plan: Plan, run: Run, node: _Node | None) -> bool:
-    """True if the last fault of a plan is one of which nothing may come, and nothing did: nobody took over from a
-    process that stood still, for instance."""
-    last = kind_named(plan.faults[-1].kind) if plan.faults else None
-    return node is not None and last is not None and last.may_be_idle and unmarked(run.rows) == node.unmarked
+def _without_idle(plan: Plan, run: Run, node: _Node | None) -> Run:
+    """The run, with its last fault told apart where it is one that may change nothing, and did not: nobody took over
+    from a process that stood still, and nobody noticed."""
+    last = len(plan) - 1
+    if node is None or not kind_named(plan.faults[last].kind).may_be_idle or unmarked(run.rows) != node.unmarked:
+        return run
+    return run._replace(idle=(last,), fired=tuple(entry for entry in run.fired if entry[1] != last))
 
 
 def digest(rows: Iterable[Row]) -> bytes:

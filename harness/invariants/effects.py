@@ -352,7 +352,8 @@ def _two_alternatives(saga: SagaFacts, left: list[str]) -> Violation:
 def eventual_release(facts: Facts) -> Checked:
     """After faults have stopped and all is at rest: no orphan, and no saga left without an end. Judged twice: before
     the harness starts the process anew, unless a supervisor does so or a process had died and none was started since,
-    and in the end. What was handed over to a person (I2) is no orphan."""
+    and in the end. What was handed over to a person (I2) is no orphan. A system that can be asked how a saga stands is
+    taken at its word: one that is called running when nothing happens any more is open, whatever is in effect."""
     exercised, found = False, list(_freed_by_a_restart(facts))
     for saga in facts.sagas.values():
         if saga.submitted < 0:
@@ -374,7 +375,19 @@ def eventual_release(facts: Facts) -> Checked:
                     direction=FORWARD,
                 )
             )
-        if never_ends(facts, saga):
+        if saga.running and saga.running[-1] > facts.rest:
+            found.append(
+                Violation(
+                    invariant="I3",
+                    anomaly="still running",
+                    sentence=f"{saga.id} is still called running, and nothing is done for it any more",
+                    expected="completed, compensated, or a person called",
+                    got="running for ever",
+                    saga=saga.id,
+                    position=saga.running[-1],
+                )
+            )
+        elif never_ends(facts, saga):
             found.append(
                 Violation(
                     invariant="I3",
@@ -402,19 +415,22 @@ def _freed_by_a_restart(facts: Facts) -> Iterator[Violation]:
         return
     by_then = Facts(replace(facts.history, rows=facts.history.rows[: facts.rest]))
     for saga in by_then.sagas.values():
-        left = leftovers(by_then, saga)
-        if left and not leftovers(facts, facts.sagas[saga.id]):
+        left, after = leftovers(by_then, saga), facts.sagas[saga.id]
+        if leftovers(facts, after) or len(after.running) > len(saga.running):
+            continue
+        if left or saga.running:
             missing = saga.missing()
+            state = f"with {listed(left)} in effect and {listed(missing)} not" if left else "and was called running"
             yield Violation(
                 invariant="I3",
                 anomaly="stuck until a restart",
-                sentence=f"{saga.id} came to rest with {listed(left)} in effect and {listed(missing)} not, nobody went "
-                f"on with it, and only a restart at the end freed it",
+                sentence=f"{saga.id} came to rest {state}, nobody went on with it, and only a restart at the end "
+                f"freed it",
                 expected="an end without a restart, or a supervisor that restarts what is stuck",
                 got="at rest, and open",
                 saga=saga.id,
-                step=left[-1],
-                direction=FORWARD,
+                step=left[-1] if left else "",
+                direction=FORWARD if left else "",
                 position=facts.rest,
             )
 

@@ -57,6 +57,7 @@ from ..history import (
     RECORD,
     REJECT,
     RELEASE,
+    RUNNING,
     SAGA,
     SEND,
     STEP,
@@ -89,8 +90,8 @@ class SagaFacts:
     ``counted`` has the `net` of the steps for which more counts than how often they took effect, ``sums`` what those
     with an amount took and gave back, ``used`` by which ones a step was used up (see `parts`). ``free`` are the steps
     that leave nothing to undo, ``owned`` the positions of the durable writes that show an epoch, ``adopted`` those at
-    which a process said that it took the saga over, which alone is no work. ``children`` are, by the step, the sagas
-    that are steps of it and were begun."""
+    which a process said that it took the saga over, which alone is no work, ``running`` those at which all was at rest
+    and the saga was called running. ``children`` are, by the step, the sagas that are steps of it and were begun."""
 
     __slots__ = (
         "adopted",
@@ -114,6 +115,7 @@ class SagaFacts:
         "pending",
         "queries",
         "raised",
+        "running",
         "submitted",
         "sums",
         "used",
@@ -137,6 +139,7 @@ class SagaFacts:
         self.durable: dict[tuple[str, str], int] = {}  # (record, step) -> position of the first LOGACK
         self.raised: list[int] = []
         self.nonsense: list[int] = []
+        self.running: list[int] = []
         self.last_row = self.last_work = -1  # the last thing an orchestrator did for it; and that was more than to ask
         self.left: list[str] | None = None  # what `leftovers` has found, once it was asked
         self.queries: dict[int, str] = {}  # message of no step -> whom it asks
@@ -497,6 +500,9 @@ class Facts:
     def _nonsense(self, position: int, row: Row) -> None:
         self.sagas[row[SAGA]].nonsense.append(position)
 
+    def _running(self, position: int, row: Row) -> None:
+        self.sagas[row[SAGA]].running.append(position)
+
     def _ended(self, position: int, row: Row) -> None:
         self.end = row[DATA][REASON]
 
@@ -528,6 +534,7 @@ _HANDLERS = {
     ALERT: Facts._alert,
     RAISED: Facts._raised,
     NONSENSE: Facts._nonsense,
+    RUNNING: Facts._running,
     PUBLISH: Facts._publish,
     RECEIVE: Facts._receive,
     HANDLED: Facts._handled,

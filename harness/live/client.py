@@ -153,9 +153,13 @@ class Client:
         told = (CLIENT_ACK, saga, (Outcome.PENDING.value,))
         return any((row[KIND], row[SAGA], row[DATA]) == told for row in self._record.rows)
 
+    def open(self) -> list[str]:
+        """The sagas of which more is to be expected."""
+        return [order.id for order in self._setup.orders.values() if not self.ended(order.id)]
+
     def all_ended(self) -> bool:
         """True if nothing more is to be expected of any saga."""
-        return all(self.ended(order.id) for order in self._setup.orders.values())
+        return not self.open()
 
     async def ask_for_statuses(self) -> None:
         """Ask for what was not told. A worker that has just died will be asked in its next incarnation."""

@@ -4,24 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import Any
+from typing import Any, Final
 
 from ..fault_kinds import NOTHING, Impossible
 from ..faults import Fault
+from ..history import ACK, APPLY, DELIVER, ERROR, LOST, REJECT, SEND, TIMEOUT
 from ..simulator import Setup
 from ..trace import Run, SiteKey, Strike, Trace
 from .ledger import Call
 
+REQUESTS: Final = frozenset((SEND, DELIVER, APPLY, REJECT, ERROR, ACK, LOST, TIMEOUT))
+"""The events of a request; where that is about no step, it asks for something and does nothing."""
+
 
 class Record(Trace):
     """A trace by the wall clock. ``changed`` is set at each event; ``disturbed`` says that a caller gave up although no
-    fault was done to its request."""
+    fault was done to its request. ``deeds`` counts the events that are about a saga, but for those in which somebody
+    only asks; ``acted`` is when the last of them was, by the monotonic clock."""
 
     def __init__(self, setup: Setup, faults: tuple[Fault, ...]) -> None:
         self.setup = setup
         self.started = time.monotonic()
         self.changed = asyncio.Event()
         self.disturbed = False
+        self.deeds = 0
+        self.acted = self.started
         super().__init__(faults, lambda: int((time.monotonic() - self.started) * 1e6), setup.scenario.spared)
 
     def add(
@@ -41,6 +48,9 @@ class Record(Trace):
             self.add_of(call, kind, process, data)
         else:
             super().add(kind, process, data, saga=saga, step=step, direction=direction, msg=msg)
+        if call.step if call is not None else saga and (step or kind not in REQUESTS):
+            self.deeds += 1
+            self.acted = time.monotonic()
         self.changed.set()
 
     def visit(self, site: SiteKey, impossible: Impossible = NOTHING) -> Strike | None:

@@ -10,7 +10,7 @@ import asyncio
 import time
 from typing import Final
 
-from ..history import ACK, APPLY, DELIVER, ERROR, HEAL, KIND, LOST, REJECT, SAGA, SEND, STEP, STILL_BUSY, TIMEOUT
+from ..history import HEAL, RUNNING, STILL_BUSY
 from .acting import Actors
 from .background import Background
 from .client import Client
@@ -38,9 +38,6 @@ LOOKS: Final = 2
 
 MOST_TIMERS: Final = 20
 """For so many timers a case is waited for."""
-
-REQUESTS: Final = frozenset((SEND, DELIVER, APPLY, REJECT, ERROR, ACK, LOST, TIMEOUT))
-"""The events of a request; where that is about no step, it asks for something and does nothing."""
 
 QUIESCENT: Final = "quiescent"
 
@@ -90,11 +87,12 @@ class Settling:
                 continue
             if not quiet and self._worth_a_restart():
                 self._restarted = True
+                self._note_open()
                 bound = self._bound()
                 await self._processes.restart_all()
                 continue
             if not quiet:
-                return STILL_BUSY
+                return QUIESCENT if self._note_open() else STILL_BUSY
             if await self._stays_quiet(bound):
                 if not self._actors.go_on():
                     return QUIESCENT
@@ -149,9 +147,9 @@ class Settling:
         """True if nothing more is done for a saga for as long as that may take: then late zombies were seen. It is so
         at once where every process waits for somebody else; and one that had stood still must have come to its turn,
         by the ``bound`` at the latest."""
-        before, looks = self._done_so_far(), 0
+        before, looks = self._record.deeds, 0
         until = time.monotonic() + self._manifest.settling_ms / 1000
-        while not self._under_way() and self._done_so_far() == before:
+        while not self._under_way() and self._record.deeds == before:
             looks = looks + 1 if self._manifest.alone and self._members.wait_for_others() else 0
             now = time.monotonic()
             if looks == LOOKS or (now > until and (now > bound or not self._members.wake())):
@@ -159,9 +157,14 @@ class Settling:
             await asyncio.sleep(LOOK_S)
         return False
 
-    def _done_so_far(self) -> int:
-        """How many events there are that are about a saga. Who polls writes and asks as well, for ever."""
-        return sum(1 for row in self._record.rows if row[SAGA] and (row[STEP] or row[KIND] not in REQUESTS))
+    def _note_open(self) -> bool:
+        """Note the sagas that are open, if nothing was done for any as long as the system needs to recover."""
+        waited_s = max(self._manifest.settling_ms, self._manifest.max_recovery_ms) / 1000
+        if self._under_way() or time.monotonic() - self._record.acted < waited_s:
+            return False
+        for saga in self._client.open():
+            self._record.add(RUNNING, "client", saga=saga)
+        return True
 
     def _worth_a_restart(self) -> bool:
         """Liveness is judged after a restart without a fault; one is due where a fault struck since the last."""

@@ -61,6 +61,7 @@ from ..history import (
     REDRIVE,
     REJECT,
     RELEASE,
+    RUNNING,
     SAGA,
     SEND,
     STATE,
@@ -544,6 +545,6 @@ _HANDLERS: Final[Mapping[str, Callable[[Past, Row], bool]]] = {
     HOLD: Past._hold,
     RELEASE: Past._hold,
     END: Past._end,
-    **dict.fromkeys((PUBLISH, RECEIVE, HANDLED, NACK, PARKED, REDRIVE), Past._unknown_kind),
+    **dict.fromkeys((PUBLISH, RECEIVE, HANDLED, NACK, PARKED, REDRIVE, RUNNING), Past._unknown_kind),
 }
 """By the kind of an event, what is remembered of it; True where the monitor cannot follow."""

@@ -57,6 +57,7 @@ from ..history import (
     REDRIVE,
     REJECT,
     RELEASE,
+    RUNNING,
     SEND,
     STATE,
     SUBMIT,
@@ -70,7 +71,7 @@ from ..saga import COMPENSATION
 _ACTS: Final = frozenset(
     {
         *(SUBMIT, BOOT, LOGACK, LOGLOST, SEND, ACK, TIMEOUT, CRASH, ADOPT),
-        *(TERMINAL, CLIENT_ACK, RAISED, NONSENSE, DEAD_LETTER, ALERT),
+        *(TERMINAL, CLIENT_ACK, RAISED, NONSENSE, RUNNING, DEAD_LETTER, ALERT),
         *(PUBLISH, RECEIVE, HANDLED, NACK, PARKED, REDRIVE),
     }
 )

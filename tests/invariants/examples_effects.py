@@ -490,6 +490,20 @@ good("I3", "the client is told 'pending', and later that the saga is stuck", "su
 good("I3", "the client is told 'pending', and a person is called", "submit\ntell pending\ndead-letter\nalert")
 bad(
     "I3",
+    "still running",
+    "a crash, all is at rest, all is done, and the saga is still called running",
+    COMPLETED.replace("tell completed", "crash\nboot\nrunning  <--"),
+    names="saga-1 is still called running, and nothing is done for it any more",
+)
+bad(
+    "I3",
+    "stuck until a restart",
+    "all is done, and the saga is called running until the harness starts the process anew",
+    COMPLETED.replace("tell completed", "running\ncrash 'final restart'  <--\nboot\ntell completed"),
+    names="saga-1 came to rest and was called running, nobody went on with it, and only a restart at the end freed it",
+)
+bad(
+    "I3",
     "orphan",
     "what was taken is never given back",
     HALF_WAY,

@@ -459,6 +459,9 @@ class _Writer:
         self.orchestrator()
         self.add("NONSENSE", "client", words.take("answer"))
 
+    def running(self, words: _Words) -> None:
+        self.add("RUNNING", "client")
+
     def crash(self, words: _Words) -> None:
         self.add("CRASH", self.orchestrator(), words.bare.pop(0) if words.bare else "killed", saga="")
         self.living.discard(self.incarnation)
@@ -564,6 +567,7 @@ VERBS: dict[str, Verb] = {
         Verb("alert [STEP]", _Writer.alert),
         Verb("raise TYPE [MESSAGE] [port=yes] [where=METHOD]", _Writer.raised),
         Verb("nonsense ANSWER", _Writer.nonsense),
+        Verb("running", _Writer.running),
         Verb("crash [REASON]", _Writer.crash),
         Verb("boot [REASON]", _Writer.boot),
         Verb("heal [WHY]", _Writer.heal),

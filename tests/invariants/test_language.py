@@ -148,6 +148,7 @@ EVERYTHING = """
     alert
     raise KeyError where=recover
     nonsense None
+    running
     declare max_attempts=3 isolation=dirty-read definitions=v1:a.b+a.c
     adopt epoch=2 definition=v1
     write outcome order epoch=2

@@ -115,8 +115,9 @@ def test_a_system_that_cannot_be_run_is_inconclusive_with_its_last_lines(
 def test_a_system_whose_sagas_do_not_end_in_time_is_inconclusive(
     small: Small, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    program = "import time\nfrom sagafuzz import worker\n\ndef drive(saga):\n    worker.call(saga, 'order', 'do')\n"
-    small(program + "    time.sleep(300)\n\nworker.serve(drive)\n", capabilities='resume = "none"')
+    program = "import time\nfrom sagafuzz import worker\n\ndef drive(saga):\n    while True:\n"
+    program += "        worker.call(saga, 'order', 'do', key='o')\n        time.sleep(0.05)\n\nworker.serve(drive)\n"
+    small(program, capabilities='resume = "none"')
     assert sagafuzz("run", tmp_path / "small.toml", "--faults", 0, "--scenario", "succeeds") == 3
     out = " ".join(capsys.readouterr().out.split())
     checks = "I2, I3, I10, I11, I13, I21, I22, I40, I41, C3"

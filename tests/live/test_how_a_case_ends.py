@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from sagafuzz.exploration.live import LiveCampaign, replay
 from sagafuzz.exploration.replay import from_text, to_text
 from sagafuzz.exploration.settings import Settings
@@ -67,19 +69,72 @@ def test_where_nothing_drives_a_saga_on_no_restart_is_tried(small: Small) -> Non
     live = run(setup, LOST)
     assert "BOOT" in [row[1] for row in live.run.rows]
     assert [row[9] for row in live.run.rows if row[1] == "CRASH"] == []
-    found = verdict(setup, live)
-    assert found.conclusion == "inconclusive"
-    assert {"I2", "I3", "I11", "I13", "C3"} <= found.gave_up.keys() and "raise max_recovery_ms" in found.gave_up["I3"]
+    assert set(anomalies(verdict(setup, live))) >= {("I2", "partial"), ("I3", "still running")}
+
+
+STOPS = """
+import pathlib, time
+from sagafuzz import worker
+
+FOLDER = pathlib.Path(worker.folder())
+
+def drive(saga):
+    (FOLDER / saga.id).touch()
+    for step, verb in %r:
+        worker.call(saga, step, verb, key=step)
+    time.sleep(3600)
+
+worker.serve(drive, status=lambda id: %r if (FOLDER / id).exists() else "unknown")
+"""
+ALL, NONE = [("order", "do"), ("payment", "do")], [("order", "do"), ("order", "undo")]
+
+
+def anomalies(found: Verdict) -> list[tuple[str, str]]:
+    return sorted((each.invariant, each.anomaly) for each in (*found.violations, *found.explained))
+
+
+@pytest.mark.parametrize("asked", [[], ALL, NONE])
+def test_a_saga_that_is_called_running_at_rest_is_found_whatever_is_in_effect(
+    small: Small, asked: list[tuple[str, str]]
+) -> None:
+    setup = small(STOPS % (asked, "running"))
+    live = run(setup)
+    assert anomalies(check(live.run.history(setup, NOTHING))) == [("C3", "never answers"), ("I3", "still running")]
+    assert live.run.rows[-1][9] == ("quiescent",)
+
+
+@pytest.mark.parametrize("asked", [ALL, NONE])
+def test_a_crash_is_no_excuse_for_it(small: Small, asked: list[tuple[str, str]]) -> None:
+    setup, plan = small(STOPS % (asked, "running")), fault("crash-after-ack", *asked_last(asked), "ack")
+    assert anomalies(check(run(setup, plan).run.history(setup, plan))) == [("I3", "still running")]
+
+
+def asked_last(asked: list[tuple[str, str]]) -> tuple[str, str]:
+    step, verb = asked[-1]
+    return step, "F" if verb == "do" else "C"
+
+
+@pytest.mark.parametrize(("asked", "end"), [(ALL, "completed"), (NONE, "compensated")])
+def test_one_that_is_over_only_after_a_restart_that_nobody_declared_is_found(
+    small: Small, asked: list[tuple[str, str]], end: str
+) -> None:
+    plan = fault("duplicate", "order", "F", "send")
+    setup = small(STOPS % (asked, end))
+    assert anomalies(check(run(setup, plan).run.history(setup, plan))) == [("I3", "stuck until a restart")]
+    setup = small(STOPS % (asked, end), capabilities="supervised = true")
+    assert anomalies(check(run(setup, plan).run.history(setup, plan))) == []
 
 
 BUSY = """
-import time
+import contextlib, time
 from sagafuzz import worker
 
 def drive(saga):
-    for key in %r:
-        worker.call(saga, "order", "do", key=key)
-    time.sleep(300)
+    while True:
+        for key in %r:
+            with contextlib.suppress(worker.CallTimeout):
+                worker.call(saga, "order", "do", key=key)
+        time.sleep(0.05)
 
 worker.serve(drive)
 """
@@ -102,7 +157,7 @@ def test_a_finding_whose_case_is_still_busy_when_it_is_run_again_is_not_fixed(sm
     settings = Settings(max_faults=1, scenarios=(adapter.scenario("succeeds"),), kinds=("lost-ack",))
     finding = next(f for f in LiveCampaign(adapter, settings).run().findings if f.violation.invariant == "I3")
     recorded = from_text(to_text(finding, adapter.spec), "a finding")
-    small(FOUND_AT_A_START_ONLY, capabilities='resume = "none"')
+    small(BUSY % (["o"],), capabilities='resume = "none"')
     again = replay(recorded, load(str(tmp_path / "small.toml")))
     assert (again.result, again.reason[:24]) == ("CANNOT RUN", "a case had to be ended w")
 
