@@ -110,6 +110,14 @@ class FindingShrunk(NamedTuple):
     whole: bool = True
 
 
+class NeverAgain(NamedTuple):
+    """A violation that was seen did not come again when its schedule was repeated: it is no finding, and the verdict is
+    open. ``why`` says so."""
+
+    signature: Signature
+    why: str
+
+
 class ProgramShrunk(NamedTuple):
     """The state machine found a violation."""
 
@@ -147,6 +155,7 @@ Event: TypeAlias = (
     | PartFinished
     | PartLeft
     | FindingShrunk
+    | NeverAgain
     | ProgramShrunk
     | ExamplesRun
     | ExamplesFinished

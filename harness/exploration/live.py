@@ -38,6 +38,7 @@ from .events import (
     Event,
     FindingShrunk,
     Listener,
+    NeverAgain,
     ScenarioBegan,
     SinglesCounted,
     Stage,
@@ -181,7 +182,7 @@ class _LiveSearch:
         enumerator = Enumerator(setup, most, only, reductions=SHAPING)
         yield StageBegan(Stage.EVERY_PLAN, f"{setup.scenario.name}: the plan without faults", 1)
         yield ScenarioBegan(setup)
-        first = await world.run(setup, gentle=True)
+        first = await until_fired(world, setup, Plan(), gentle=True)
         yield (happened := self._judged(judge, telling, Plan(), first, None))
         if isinstance(happened, StageEnded):
             return
@@ -271,11 +272,17 @@ class _LiveSearch:
             if stop := self._over():
                 yield StageEnded(Stage.REPEATING, stop)
                 return
-            yield FindingShrunk(signature, await self._repeated(world, signature, sighting))
+            shown, again = await self._surest(world, signature)
+            if again:
+                yield FindingShrunk(signature, await self._repeated(world, signature, sighting, shown, again))
+            else:
+                yield NeverAgain(signature, _never_again(shown))
         yield StageEnded(Stage.REPEATING)
 
-    async def _repeated(self, world: LiveWorld, signature: Signature, sighting: Sighting) -> Finding:
-        shown, again = await self._surest(world, signature)
+    async def _repeated(
+        self, world: LiveWorld, signature: Signature, sighting: Sighting, shown: _Shown, again: int
+    ) -> Finding:
+        """The finding, with what ``again`` so many runs of the schedule that is ``shown`` tell of it."""
         fewer = [shown.plan.without(number) for number in range(len(shown.plan))]
         others = await asyncio.gather(*(world.run(shown.setup, plan) for plan in fewer))
         tried = zip(fewer, others, strict=True)
@@ -330,21 +337,40 @@ def installed() -> tuple[tuple[str, str], ...]:
     return tuple(sorted({(found.name, found.version) for found in distributions()}))
 
 
-async def until_fired(world: LiveWorld, setup: Setup, plan: Plan) -> LiveRun:
-    """Run a plan, again where two sagas came by each other so that a fault did not strike, or a caller gave up
-    that should not have."""
-    live = await world.run(setup, plan)
+async def until_fired(world: LiveWorld, setup: Setup, plan: Plan, *, gentle: bool = False) -> LiveRun:
+    """Run a plan, again where two sagas came by each other so that a fault did not strike; and once more, alone, where
+    it may be that the machine was too slow."""
+    live = await _fired(world, setup, plan, gentle=gentle)
+    hurried = (live.disturbed or live.late) and not live.blocked
+    return await world.run(setup, plan, gentle=gentle, alone=True) if hurried else live
+
+
+async def _fired(world: LiveWorld, setup: Setup, plan: Plan, *, gentle: bool = False) -> LiveRun:
+    live = await world.run(setup, plan, gentle=gentle)
     for _ in range(TRIES - 1):
-        if live.blocked or (len(live.run.fired) == len(plan) and not live.disturbed):
+        if live.blocked or len(live.run.fired) == len(plan):
             break
-        live = await world.run(setup, plan)
+        live = await world.run(setup, plan, gentle=gentle)
     return live
 
 
 async def _several(world: LiveWorld, setup: Setup, plan: Plan) -> list[LiveRun]:
-    """Run a plan `REPEATS` times at once. Those for which the machine was too slow then are made again, one by one."""
-    runs = await asyncio.gather(*(until_fired(world, setup, plan) for _ in range(REPEATS)))
-    return [await until_fired(world, setup, plan) if live.disturbed else live for live in runs]
+    """Run a plan `REPEATS` times at once. Those for which the machine was too slow then are made again, one by one: a
+    saga that was late is late by itself where it is late in a run alone, too."""
+    runs = await asyncio.gather(*(_fired(world, setup, plan) for _ in range(REPEATS)))
+    slow = any(live.late for live in runs) and not (await world.run(setup, plan, alone=True)).late
+    return [
+        await world.run(setup, plan, alone=True) if live.disturbed or (slow and live.late) else live for live in runs
+    ]
+
+
+def _never_again(shown: _Shown) -> str:
+    """What is said of a violation that one run showed, and no other of the same schedule."""
+    plan, violation = shown.plan, shown.violation
+    return (
+        f"{violation.sentence} ({shown.setup.scenario.name}, {plan}), once, and in none of {REPEATS} runs of the same "
+        f"schedule: look for a race, or run it again on a machine that has less to do"
+    )
 
 
 def _output(live: LiveRun) -> Iterable[str]:

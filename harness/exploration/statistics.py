@@ -30,7 +30,7 @@ from .blocked import Blocked
 from .cases import Case
 from .coverage import CoverageStatistics, in_words, missing_orders
 from .drawn import Drawn
-from .events import CaseJudged, Event, PairsRun, PlansSpared, ScenarioBegan, SinglesCounted
+from .events import CaseJudged, Event, NeverAgain, PairsRun, PlansSpared, ScenarioBegan, SinglesCounted
 from .settings import Settings
 
 NOT_VACUOUS = "I27"
@@ -139,6 +139,8 @@ class Statistics:
                 self._add_drawn(event.setup, event.case, event.verdict, new=event.new)
             case ScenarioBegan():
                 self._begin(event.setup)
+            case NeverAgain():
+                self._withdraw(event.signature, event.why)
             case PlansSpared():
                 self._current.pruned.update(event.counts)
             case SinglesCounted():
@@ -236,6 +238,15 @@ class Statistics:
                 hits=hits,
             )
         seen.hits += 1
+
+    def _withdraw(self, signature: Signature, why: str) -> None:
+        """A violation does not count, nor do those that followed from it: the checks say that they gave up."""
+        del self.sightings[signature]
+        left = {invariant for invariant, *_ in self.sightings}
+        for id in [*self.violated]:
+            if id not in left and left.isdisjoint(self.explained_by.get(id, ())):
+                del self.violated[id]
+                self.gave_up[id] = why
 
     # -- the report's values -----------------------------------------------------------------
 

@@ -12,7 +12,8 @@ from ..saga import COMPENSATION, FORWARD, Step, split
 from ..verdict import Violation
 from .calls import CallFacts
 from .children import left_alone
-from .facts import Facts, SagaFacts, knew
+from .facts import Facts, SagaFacts
+from .knowledge import knew
 from .parts import Overdraft, excess, listed, overdrafts, spelled
 from .registry import Checked, Usual, invariant
 

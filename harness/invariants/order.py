@@ -9,7 +9,8 @@ from ..history import MSG, PROCESS
 from ..saga import COMPENSATION, FORWARD, Step
 from ..verdict import Violation
 from .calls import CallFacts
-from .facts import COMPENSATED, COMPLETED, Facts, SagaFacts, knowledge
+from .facts import COMPENSATED, COMPLETED, Facts, SagaFacts
+from .knowledge import knowledge
 from .parts import rolls_back, spelled
 from .registry import Checked, Usual, invariant
 

@@ -8,7 +8,8 @@ from ..history import PROCESS
 from ..saga import COMPENSATION, FORWARD, Step
 from ..verdict import Violation
 from .calls import CallFacts
-from .facts import COMPENSATED, COMPLETED, Facts, SagaFacts, knew
+from .facts import COMPENSATED, COMPLETED, Facts, SagaFacts
+from .knowledge import knew
 from .order import acted_to_the_end
 from .registry import Checked, Usual, invariant
 

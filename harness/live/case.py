@@ -8,11 +8,11 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from ..errors import UsageError
 from ..faults import Plan
-from ..history import END
+from ..history import DATA, END, KIND, RUNNING, STILL_BUSY
 from ..rules import REST
 from ..simulator import Run, Setup
 from .acting import Actors
@@ -29,16 +29,21 @@ from .services import RunningComponent, Services
 from .settling import QUIESCENT, Settling
 from .supervisor import Blocked, Supervisor
 
+OVERDUE: Final = (STILL_BUSY,)
+"""The data of the END of a case whose time was over."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class LiveRun:
     """What a case left: its run, what each process wrote last, and why it could not be run ("" where it could).
-    ``disturbed``: a caller gave up although no fault was done to its request, since the machine was too slow."""
+    ``disturbed``: a caller gave up although no fault was done to its request, since the machine was too slow. ``late``:
+    a saga had not come to its end when its time was over, for which that may be the reason too."""
 
     run: Run
     output: tuple[tuple[str, tuple[str, ...]], ...] = ()
     blocked: str = ""
     disturbed: bool = False
+    late: bool = False
     engine: str = ""
     seconds: float = 0.0
 
@@ -106,11 +111,13 @@ class Case:
             await self._processes.bury()
             del self._doors[self._id]
             self._books.close()
+        rows = self._record.rows
         return LiveRun(
             run=self._record.run(),
             output=output,
             blocked=blocked,
             disturbed=self._record.disturbed,
+            late=any(row[KIND] == RUNNING or row[DATA] == OVERDUE for row in rows),
             engine=self._processes.engine,
             seconds=time.monotonic() - began,
         )

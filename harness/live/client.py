@@ -190,7 +190,10 @@ class Client:
             return None
 
     def told(self, member: Member, said: Mapping[str, Any]) -> None:
-        """Hear from a worker how a saga stands, and note in the history what is new."""
+        """Hear from a worker how a saga stands, and note in the history what is new. The last words of one that is to
+        die are no answer."""
+        if member.silenced:
+            return
         saga, status = str(said.get("saga_id", "")), said.get("status")
         if saga not in self._status:
             return

@@ -43,6 +43,9 @@ class Control(Protocol):
     async def ask(self, operation: str, within_s: float, **values: Any) -> Mapping[str, Any]:
         """The worker's answer. Raises ControlError where it refuses, is gone, or does not answer in time."""
 
+    def hear(self) -> None:
+        """Take what it has said by now without being asked."""
+
     def close(self) -> None: ...
 
 
@@ -82,6 +85,10 @@ class StdioControl:
                 return _understood(operation, await reply)
         except TimeoutError:
             raise ControlError(f"it gave no answer to {operation!r} within {within_s * 1000:g} ms") from None
+
+    def hear(self) -> None:
+        if self._open:
+            self._read()
 
     def close(self) -> None:
         self._end()
@@ -156,6 +163,9 @@ class HttpControl:
             what = f"it gave no answer to {operation!r} that can be understood: {type(error).__name__}: {error}"
             raise ControlError(what) from None
         return _understood(operation, said)
+
+    def hear(self) -> None:
+        """Nothing: it is asked."""
 
     def close(self) -> None:
         """Each request has a connection of its own."""

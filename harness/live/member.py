@@ -16,7 +16,8 @@ from .supervisor import Blocked, Process
 @dataclass(eq=False)
 class Member:
     """An incarnation of the worker. ``dead`` as soon as it is to die, ``ready`` when it can be asked, ``ending``
-    once it was asked to end; ``paused`` says that it stood still once."""
+    once it was asked to end; ``paused`` says that it stood still once, ``silenced`` that what it says
+    now is said because somebody ends it."""
 
     label: str
     process: Process | None = None
@@ -28,6 +29,13 @@ class Member:
     ending: bool = False
     stopped: bool = False
     paused: bool = False
+    silenced: bool = False
+
+    def silence(self) -> None:
+        """It is about to be ended: what it has said by now counts, and nothing more."""
+        if self.control is not None and not self.silenced:
+            self.control.hear()
+        self.silenced = True
 
     def blocked(self, what: str) -> Blocked:
         """The error that ends the case with ``what``, and with the last lines that this worker wrote."""

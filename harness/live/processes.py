@@ -184,6 +184,7 @@ class Processes:
     async def _end(self, member: Member, process: Process) -> None:
         """kill -9, or the signal that the manifest names: then it may act until it ends."""
         component = self._manifest.worker
+        member.silence()
         if component.signal != "KILL":
             member.ending = True
             await self._supervisor.signal(process, component.signal, "CONT")  # it may have been stopped
@@ -291,6 +292,7 @@ class Processes:
         for member in self._members:
             if not member.dead and member.process is not None:
                 member.dead = True
+                member.silence()
                 await self._supervisor.kill(member.process)
                 self._record.add(CRASH, member.label, (FINAL_RESTART,))
         await self._boot("heal")

@@ -7,8 +7,8 @@ import os
 import platform
 import shutil
 import tempfile
-from collections.abc import Mapping
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Final, Self
 
@@ -26,6 +26,37 @@ JOBS_PER_CORE: Final = 4
 """Cases at one time: most of a case's time somebody waits, for a process to start, to end, or to give up."""
 
 
+class _Slots:
+    """So many cases at one time, or one that has the machine for itself."""
+
+    def __init__(self, number: int) -> None:
+        self._number = number
+        self._free = asyncio.Semaphore(number)
+        self._wanted = asyncio.Lock()  # by one that waits for all of them
+
+    @asynccontextmanager
+    async def one(self) -> AsyncIterator[None]:
+        async with self._wanted:
+            await self._free.acquire()
+        try:
+            yield
+        finally:
+            self._free.release()
+
+    @asynccontextmanager
+    async def all(self) -> AsyncIterator[None]:
+        taken = 0
+        async with self._wanted:
+            try:
+                for _ in range(self._number):
+                    await self._free.acquire()
+                    taken += 1
+                yield
+            finally:
+                for _ in range(taken):
+                    self._free.release()
+
+
 class LiveWorld:
     """Runs plans on live systems. Use as ``async with``; ``jobs`` bounds the cases at one time."""
 
@@ -37,7 +68,7 @@ class LiveWorld:
         if platform.system() != "Linux":
             here = platform.system()
             raise UsageError(f"live mode needs Linux, and this is {here}; write an adapter for the simulator")
-        self._slots = asyncio.Semaphore(self.jobs)
+        self.slots = _Slots(self.jobs)
         self._ready: dict[tuple[Path, tuple[Component, ...]], asyncio.Task[Mapping[str, RunningComponent]]] = {}
         async with AsyncExitStack() as stack:
             self.folder = Path(tempfile.mkdtemp(prefix="sagafuzz-live-"))
@@ -50,9 +81,9 @@ class LiveWorld:
     async def __aexit__(self, *_: object) -> None:
         await self._stack.aclose()
 
-    async def run(self, setup: Setup, plan: Plan = Plan(), *, gentle: bool = False) -> LiveRun:
-        """Run one plan, when its turn comes."""
-        async with self._slots:
+    async def run(self, setup: Setup, plan: Plan = Plan(), *, gentle: bool = False, alone: bool = False) -> LiveRun:
+        """Run one plan, when its turn comes: ``alone`` when no other runs."""
+        async with self.slots.all() if alone else self.slots.one():
             manifest = manifest_of(setup.adapter)
             try:
                 shared = await self._prepared(manifest) if manifest is not None else {}

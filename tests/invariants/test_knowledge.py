@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from sagafuzz import History
 from sagafuzz.history import Row
-from sagafuzz.invariants.facts import knowledge
+from sagafuzz.invariants.knowledge import knowledge
 
 from .language import CHECKOUT, history
 

@@ -205,3 +205,40 @@ def test_a_person_who_was_called_to_the_step_that_is_left_has_it_in_hand(small: 
 
 def test_what_is_left_of_another_step_is_not_excused(small: Small) -> None:
     assert violated(small, undone=("payment",), noted=("payment",)) == [("I11", "order")]
+
+
+SPEAKS_AS_IT_DIES = """
+import json, os, pathlib, signal, sys, time
+from sagafuzz import worker
+
+OUT = os.dup(1)
+
+def last_words(*_):
+    os.write(OUT, json.dumps({"event": "status", "saga_id": "saga-1", "status": "compensated"}).encode() + b"\\n")
+    time.sleep(0.05)
+    os._exit(0)
+
+signal.signal(signal.SIGTERM, last_words)
+
+def drive(saga):
+    pathlib.Path(worker.folder(), saga.id).touch()
+    for step in saga.steps:
+        worker.call(saga, step, "do", key=step)
+    return True
+
+def pending():
+    found = pathlib.Path(worker.folder()).glob("saga-*")
+    return [worker.SagaRequest(id=file.name, order={}, steps=("order", "payment")) for file in found]
+
+worker.serve(drive, pending=pending)
+"""
+
+
+def test_what_a_process_says_because_it_is_ended_is_no_answer(small: Small) -> None:
+    setup, plan = (
+        small(SPEAKS_AS_IT_DIES, component='signal = "TERM"'),
+        fault("crash-after-effect", "order", "F", "effect"),
+    )
+    live = run(setup, plan)
+    assert not live.blocked, live.blocked
+    assert [row[9] for row in live.run.rows if row[1] == "CLIENT_ACK"] == [("completed",)]
