@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from ..reports.clean import COLUMNS, clean, plural, printable, width, wrap
+from ..reports.clean import COLUMNS, clean, printable, width, wrap
 
 if TYPE_CHECKING:
     from ..exploration.progress import Progress
@@ -20,7 +20,6 @@ PLAIN_LINE_EVERY_S = 5.0
 STAGE_COLUMNS = 40
 BAR_COLUMNS, BAR_LABEL_COLUMNS = 16, 20
 """Of a terminal of 60 columns and more."""
-NOT_KNOWN = "time left not known yet"
 
 
 LEAST_COLUMNS = 60
@@ -66,51 +65,6 @@ def tell_host(reports: Sequence[Any], outputs: Mapping[str, Any]) -> None:
             say(f"sagafuzz: cannot write the step summary {summary!r}: {error.strerror}", err=True)
 
 
-class Pace:
-    """How long what is left of a stage takes, by how long what was done of it took. The stage before tells no more than
-    that it is long: plans with two faults take a small part of the time of those with one, where most are known."""
-
-    def __init__(self) -> None:
-        self._stage = ""
-        self._began = 0.0
-        self._each_s = 0.0
-
-    def left(self, news: Progress) -> str:
-        """``about 3 min left``, or that this is not known yet; "" where it is not worth a word."""
-        now = time.monotonic()
-        if news.stage != self._stage:
-            self._stage, self._began = news.stage, now
-        elif news.done:
-            self._each_s = (now - self._began) / news.done
-        left_s = self._each_s * (news.expected - news.done)
-        if left_s < PLAIN_LINE_EVERY_S:
-            return ""
-        if not news.done:
-            return NOT_KNOWN
-        return f"about {left_s / 60:,.0f} min left" if left_s >= 90 else f"about {left_s:.0f} s left"
-
-    def told(self, news: Progress) -> str:
-        """``37 %, 1,250 done, 900/s, 24 violations seen, about 3 min left``, as far as it is known."""
-        left = self.left(news)
-        return ", ".join(filter(None, [_percent(news), _done(news), self._rate(news), _seen(news), left]))
-
-    def _rate(self, news: Progress) -> str:
-        return f"{1 / self._each_s:,.{0 if self._each_s < 0.1 else 1}f}/s" if news.done and self._each_s else ""
-
-
-def _percent(news: Progress) -> str:
-    return f"{min(news.done / news.expected, 1):.0%}" if news.done and news.expected else ""
-
-
-def _done(news: Progress) -> str:
-    """How much; how much there is to do comes before it."""
-    return f"0 of about {news.expected:,} done" if news.expected and not news.done else f"{news.done:,} done"
-
-
-def _seen(news: Progress) -> str:
-    return "" if news.violations is None else f"{plural(news.violations, 'violation')} seen"
-
-
 @contextmanager
 def progress(label: str, stream: TextIO | None = None) -> Iterator[Any]:
     """A listener for a campaign: a bar on a terminal, a plain line now and then elsewhere."""
@@ -128,6 +82,8 @@ def _bar(label: str, stream: TextIO) -> Iterator[Any]:
     from rich.progress import BarColumn, SpinnerColumn, TextColumn
     from rich.progress import Progress as Bar
 
+    from ..pace import Pace
+
     columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(bar_width=BAR_COLUMNS))
     with Bar(
         *columns, console=Console(file=stream), transient=True, redirect_stdout=False, redirect_stderr=False
@@ -143,6 +99,8 @@ def _bar(label: str, stream: TextIO) -> Iterator[Any]:
 
 
 def _plain(label: str, stream: TextIO) -> Any:
+    from ..pace import NOT_KNOWN, Pace
+
     last = time.monotonic()
     pace = Pace()
 

@@ -18,6 +18,7 @@ from ..baseline import Judged, in_words
 from ..commands import command_line
 from ..errors import InternalError, SagafuzzError, UsageError
 from ..exploration.choosing import run_campaign
+from ..exploration.events import Listener
 from ..exploration.fuzz import end_of_time
 from ..exploration.quiet import quiet
 from ..exploration.scenarios import choose_scenarios
@@ -37,6 +38,7 @@ from . import known, options
 from .copying import copied
 from .extending import Extended, extended
 from .marking import ARGUMENTS, ENDED_EARLY, beside, refuse
+from .showing import shown
 from .summary import facts
 
 BASELINE_LINES: Final = 6
@@ -149,7 +151,8 @@ class SagaFixture:
         baseline = self._baseline(asked.get("baseline"))
         entries = known.entries(baseline)  # before the search: what is wrong with them is told at once
         self._has_baseline = baseline is not None
-        report, interrupted = _run(found, settings, self._number("jobs", {}), seconds, pairs)
+        with shown(self._item.config, found.adapter.name, live=manifest_of(found.adapter) is not None) as watching:
+            report, interrupted = _run(found, settings, self._number("jobs", {}), seconds, pairs, watching)
         report = replace(report, command=_command(found, settings, asked, seconds, pairs))
         judged = known.judged(report, entries, self._item.nodeid)
         self._judged.append(judged)
@@ -280,8 +283,15 @@ def _folder_name(name: str) -> str:
     return f"{plain}-{hashlib.blake2b(name.encode(errors='replace'), digest_size=3).hexdigest()}"
 
 
-def _run(found: Extended, settings: Settings, jobs: int, seconds: int, pairs: int | None) -> tuple[Report, int | None]:
-    """The campaign, and the signal that ended it early, if one did."""
+def _run(
+    found: Extended,
+    settings: Settings,
+    jobs: int,
+    seconds: int,
+    pairs: int | None,
+    watching: tuple[Listener, ...],
+) -> tuple[Report, int | None]:
+    """The campaign, to which ``watching`` listen, and the signal that ended it early, if one did."""
     import signal
 
     ignored = signal.getsignal(signal.SIGINT) in (signal.SIG_IGN, None)
@@ -304,7 +314,7 @@ def _run(found: Extended, settings: Settings, jobs: int, seconds: int, pairs: in
                 found.adapter,
                 settings,
                 stopped=interrupt,
-                listeners=others.listeners,
+                listeners=(*others.listeners, *watching),
                 archive=others.archive,
                 limits=timed or few,
             )

@@ -6,14 +6,14 @@ import time
 
 import pytest
 
-from sagafuzz.cli import console
 from sagafuzz.exploration.progress import Progress
+from sagafuzz.pace import Pace
 
 
 def test_the_time_that_is_left_is_told_by_the_stage_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
-    pace = console.Pace()
+    pace = Pace()
 
     def left(stage: str, done: int, at: float) -> str:
         now[0] = at
@@ -30,7 +30,7 @@ def test_progress_says_percent_rate_and_that_violations_are_counted(monkeypatch:
     """The findings are fewer: those that follow from others are joined with them at the end."""
     now = [0.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
-    pace = console.Pace()
+    pace = Pace()
     assert pace.told(Progress(stage="some", done=0, expected=2_000, violations=1)) == (
         "0 of about 2,000 done, 1 violation seen"
     )
