@@ -3,7 +3,8 @@
 *Speed*: schedules in a second of processor time, on a correct orchestrator, beside the hand-written state machine:
 see search_speed.py. *Witness*: schedules that are run until the smallest one that shows a bug is in hand, by the
 enumerator, by uniform random plans, by hypothesis drawing plans (`sagafuzz.plans`), and by the hand-written one where
-it has the bug; see witness.py. Rates are of one machine at one time: the ratios are what can be compared.
+it has the bug; see witness.py. *A model checker*: SPIN on a model of the same saga, to its end and to the first bug;
+see checker.py. Rates are of one machine at one time: the ratios are what can be compared.
 
     python benchmarks/bench.py [--rounds N] [--seeds N] [--folder build/bench]
 """
@@ -22,6 +23,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import checker
 import hypothesis
 from hypothesis import HealthCheck, Phase, Verbosity, given
 from search_speed import enumerate_plans, every_plan, run_handwritten
@@ -166,7 +168,7 @@ def page(figures: dict[str, Any]) -> str:
     rows += [[row["system"], *(cell(row, way) for way in heads)] for row in found["systems"]]
     ratios = [f"{found['ratios'][way]:.1f}" if way in found["ratios"] else "–" for way in WAYS]
     rows.append(["ratio to the enumerator", "1", *ratios])
-    return text + "".join(f"| {' | '.join(row)} |\n" for row in rows)
+    return text + "".join(f"| {' | '.join(row)} |\n" for row in rows) + checker.page(figures["checker"])
 
 
 def cell(row: dict[str, Any], way: str) -> str:
@@ -175,13 +177,16 @@ def cell(row: dict[str, Any], way: str) -> str:
     return f">{MOST[way]}" if row[way] is None else f"{row[way]:g}"
 
 
-def collect(*, rounds: int, seeds: int, examples: int = 100, rows: Sequence[Row] = ROWS) -> dict[str, Any]:
+def collect(
+    *, rounds: int, seeds: int, examples: int = 100, rows: Sequence[Row] = ROWS, optimise: str = "-O2"
+) -> dict[str, Any]:
     """All figures."""
     return {
         "machine": machine(),
         "versions": versions(),
         "speed": speed(rounds, examples),
         "witness": witness(rows, range(seeds)),
+        "checker": checker.compare(FAULTS, optimise=optimise),
     }
 
 

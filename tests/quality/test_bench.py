@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,11 @@ import sagafuzz
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent / "benchmarks"))
 import bench
+import checker
 from witness import ROWS, by_enumerator
+
+QUICK = "-O0"
+"""For gcc: what takes long to make is not measured here."""
 
 NAMES = ("no-key", "broken for duplicate")
 SMALL = tuple(row for row in ROWS if row.name in NAMES)
@@ -21,7 +26,7 @@ SMALL = tuple(row for row in ROWS if row.name in NAMES)
 
 @pytest.fixture(scope="module")
 def figures() -> dict[str, Any]:
-    return bench.collect(rounds=1, seeds=1, examples=3, rows=SMALL)
+    return bench.collect(rounds=1, seeds=1, examples=3, rows=SMALL, optimise=QUICK)
 
 
 def test_the_plans_are_counted_and_the_ratio_is_of_the_two_rates(figures: dict[str, Any]) -> None:
@@ -55,4 +60,41 @@ def test_it_is_written_as_figures_and_as_a_page(figures: dict[str, Any], tmp_pat
     text = (tmp_path / "bench" / "bench.md").read_text(encoding="utf-8")
     assert f"sagafuzz {sagafuzz.__version__}" in text
     assert f"Ratio: {figures['speed']['ratio']:.1f}." in text
-    assert [line.count("|") for line in text.splitlines() if line.startswith("|")] == [6] * 5
+    witnesses, _, models = text.partition("## A model checker on the same saga")
+    assert [line.count("|") for line in witnesses.splitlines() if line.startswith("|")] == [6] * 5
+    rows = [line for line in models.splitlines() if line.startswith("| to ")]
+    assert len(rows) == (0 if checker.missing() else 4)
+
+
+# -- the model checker -------------------------------------------------------------------------
+
+needs_spin = pytest.mark.skipif(
+    bool(checker.missing()) and os.environ.get("SAGAFUZZ_SPIN") != "required",
+    reason=f"{' and '.join(checker.missing())} missing; {checker.INSTALL}",
+)
+
+
+def test_where_spin_is_missing_the_page_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    figures = checker.compare(2)
+    assert figures == {"missing": ["spin", "gcc"], "install": "apt-get install spin gcc"}
+    assert "Not measured: spin and gcc is missing; apt-get install spin gcc" in checker.page(figures)
+
+
+@needs_spin
+def test_the_model_keeps_every_rule_whatever_two_faults_do_and_breaks_one_with_each_bug() -> None:
+    right = checker.check_model(optimise=QUICK)
+    assert (right.states, right.transitions, right.violated) == (10_307, 15_821, "")
+    broken = {bug: checker.check_model(bug, optimise=QUICK).violated for bug in checker.BUGS}
+    assert broken == {
+        "no-key": "(effects[step]<=1)",
+        "in-memory": "( !(created)||ended)",
+        "failed-step-omitted": "((step==(3-1))||(effects[(step+1)]==undos[(step+1)]))",
+    }
+    assert all(checker.check_model(bug, faults=0, optimise=QUICK).violated == "" for bug in checker.BUGS)
+
+
+def test_a_search_of_the_model_that_did_not_end_is_an_error() -> None:
+    for text in ("", "error: max search depth too small\n 7 states, stored\n 9 transitions (= stored+matched)"):
+        with pytest.raises(ValueError, match="did not come to its end"):
+            checker.read(text, 1.0)
