@@ -6,13 +6,14 @@ READY := $(VENV)/.ready-$(VERSION)
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow coverage check docs bench format links venv clean
+.PHONY: help demo test test-slow coverage check docs engines bench format links venv clean
 
 help:
 	@echo "make demo    watch the bugs of two saga implementations being found, and none in the reference"
 	@echo "make test    the tests, in parallel (test-slow: those that take many seconds)"
 	@echo "make check   ruff, mypy, import-linter        make format   let ruff repair what it can"
 	@echo "make docs    the documentation's site, in build/docs"
+	@echo "make engines   each real engine under every fault, and the table of docs/engines.md"
 	@echo "make bench   the short benchmarks: figures and a page, in build/bench"
 	@echo "make coverage   how much of each folder some of the quick tests run, with a floor for each"
 	@echo "make links   the tree of links after a module was added (the others do it by themselves)"
@@ -53,6 +54,12 @@ check: links
 
 docs: links
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs build/docs
+
+# The engines of docs/engines.md, by the real thing, and its table: half an hour. See tools/engines.sh for what is missing.
+ENGINES := temporal restate dbos dbos-hardened celery celery-hardened taskflow taskflow-hardened absurd
+engines: links
+	$(BIN)/sagafuzz compare $(ENGINES) --faults 1 --report-dir build/engines $(ARGS) || case $$? in 1|3) ;; *) exit 1;; esac
+	$(BIN)/python tools/make_engines.py build/engines/comparison.json
 
 bench: links
 	$(BIN)/python benchmarks/bench.py $(ARGS)

@@ -50,6 +50,7 @@ def render_json(reports: Sequence[Report]) -> str:
         {
             "adapter": clean(report.adapter, 200),
             "saga": clean(report.saga, 200),
+            **({"engine": clean(report.engine, 200)} if report.engine else {}),
             "verdict": report.verdict,
             "complete": report.complete,
             "plans": report.counts.run,

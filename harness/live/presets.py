@@ -70,6 +70,7 @@ COMPONENTS: Final[Mapping[str, Mapping[str, Any]]] = {
             "RESTATE_ROCKSDB_TOTAL_MEMORY_SIZE": "256MB",
             "RESTATE_DEFAULT_RETRY_POLICY__INITIAL_INTERVAL": "50ms",
             "RESTATE_DEFAULT_RETRY_POLICY__MAX_INTERVAL": "250ms",
+            "RESTATE_DEFAULT_RETRY_POLICY__MAX_ATTEMPTS": "1000",  # as long as the usual 70 with usual pauses
         },
         "ready_url": "http://127.0.0.1:{port}/restate/health",
         "ready_ms": 60_000,
