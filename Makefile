@@ -56,7 +56,7 @@ docs: links
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs build/docs
 
 # The engines of docs/engines.md, by the real thing, and its table: half an hour. See tools/engines.sh for what is missing.
-ENGINES := temporal restate dbos dbos-hardened celery celery-hardened taskflow taskflow-hardened absurd
+ENGINES := temporal restate dtm dbos dbos-hardened celery celery-hardened celery-saga taskflow taskflow-hardened absurd
 engines: links
 	$(BIN)/sagafuzz compare $(ENGINES) --faults 1 --report-dir build/engines $(ARGS) || case $$? in 1|3) ;; *) exit 1;; esac
 	$(BIN)/python tools/make_engines.py build/engines/comparison.json

@@ -19,6 +19,8 @@ BUILT_IN = {
     "absurd": "absurd.toml",
     "celery": "celery.toml",
     "celery-hardened": "celery-hardened.toml",
+    "celery-saga": "celery-saga.toml",
+    "dtm": "dtm.toml",
     "taskflow": "taskflow.toml",
     "taskflow-hardened": "taskflow-hardened.toml",
 }

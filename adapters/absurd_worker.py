@@ -22,7 +22,7 @@ from absurd_sdk import Absurd, TaskContext
 from sagafuzz import worker
 from sagafuzz.worker_databases import TEMPLATE, fresh_postgres
 
-RETRIES: Final[Any] = {"max_attempts": 100, "retry_strategy": {"kind": "fixed", "base_seconds": 0}}
+RETRIES: Final[Any] = {"max_attempts": 10_000, "retry_strategy": {"kind": "fixed", "base_seconds": 0.05}}
 
 
 def checkout(saga: Any, context: TaskContext) -> str:

@@ -3,7 +3,7 @@
 # both (the usual DIR is where sagafuzz looks), and its Python packages into the interpreter PYTHON, or .venv.
 # Does nothing where they are there already.   tools/engines.sh temporal|restate|celery|… [DIR]      Prints the environment to use.
 set -euo pipefail
-name=${1:?an engine: temporal, restate, dbos, celery, taskflow or absurd}
+name=${1:?an engine: temporal, restate, dtm, dbos, celery, celery-saga, taskflow or absurd}
 dir=${2:-${XDG_CACHE_HOME:-$HOME/.cache}/sagafuzz/engines}
 top=$(cd "$(dirname "$0")/.." && pwd)
 python=${PYTHON:-$top/.venv/bin/python}
@@ -27,16 +27,24 @@ there() {  # FOLDER PROGRAM: says where it is, or that it is not there
   fi
   return 1
 }
-by_go() {  # FOLDER PROGRAM MODULE VERSION PACKAGE
+by_go() {  # FOLDER PROGRAM MODULE VERSION PACKAGE [FILE SCRIPT]: sed mends the file before
   there "$1" "$2" && return
   need go "apt-get install golang"
-  local made
+  local made source
   made=$(mktemp -d)
   (
     cd "$made"
     go mod init engine
     go mod edit -require="$3@$4"
-    go build -mod=mod -ldflags '-s -w' -o "$2" "$5"
+    if [ -n "${6:-}" ]; then
+      go mod download "$3@$4"
+      source=$(go list -mod=mod -m -f '{{.Dir}}' "$3")
+      cp -r "$source" copy
+      chmod -R u+w copy
+      sed -i "$7" "copy/$6"
+      go mod edit -replace="$3=./copy"
+    fi
+    go build -mod=mod -ldflags "-s -w -X main.Version=${4#v}" -o "$2" "$5"
   ) >"$made/log" 2>&1 || { tail -20 "$made/log" >&2; exit 1; }
   keep "$1" "$2" "$made/$2"
   rm -rf "$made"
@@ -70,6 +78,14 @@ case $name in
     need redis-server "apt-get install redis-server"
     by_pip 'celery[redis]'
     ;;
+  celery-saga)
+    need redis-server "apt-get install redis-server"
+    by_pip celery-saga 'celery[redis]'
+    ;;
+  dtm)  # it would listen on all interfaces
+    by_go dtm-1.19.0 dtm github.com/dtm-labs/dtm v1.19.0 github.com/dtm-labs/dtm dtmsvr/svr.go \
+      's/Sprintf(":%d"/Sprintf("127.0.0.1:%d"/'
+    ;;
   dbos)
     by_pip dbos
     ;;
@@ -81,7 +97,7 @@ case $name in
     by_pip absurd-sdk absurdctl 'psycopg[binary]'
     ;;
   *)
-    echo "$name is no engine that this script installs; write temporal, restate, dbos, celery, taskflow or absurd" >&2
+    echo "$name is no engine that this script installs; write temporal, restate, dtm, dbos, celery, celery-saga, taskflow or absurd" >&2
     exit 2
     ;;
 esac

@@ -77,6 +77,23 @@ COMPONENTS: Final[Mapping[str, Mapping[str, Any]]] = {
         "max_output_kb": 65_536,
         "shared": True,
     },
+    "dtm": {
+        "role": "server",
+        "argv": ["sh", "-c", "cd '{dir}' && exec '{program.dtm}'"],  # it writes where it is
+        "env": {
+            "STORE_DRIVER": "boltdb",
+            "HTTP_PORT": "{port}",
+            "GRPC_PORT": "{port.grpc}",
+            "TRANS_CRON_INTERVAL": "1",
+            "RETRY_INTERVAL": "10",
+            "REQUEST_TIMEOUT": "3",
+            "LOG_LEVEL": "error",
+        },
+        "ready_url": "http://127.0.0.1:{port}/api/dtmsvr/newGid",
+        "ready_ms": 60_000,
+        "max_output_kb": 65_536,
+        "shared": True,
+    },
 }
 """By the name of the preset: what ``[[component]]`` then says, where the manifest does not say otherwise."""
 
@@ -95,6 +112,7 @@ PROGRAMS: Final = {
         Program(name="redis-server", install="apt-get install redis-server"),
         Program(name="temporal", install="tools/engines.sh temporal"),
         Program(name="restate-server", install="tools/engines.sh restate"),
+        Program(name="dtm", install="tools/engines.sh dtm"),
     )
 }
 

@@ -1,7 +1,8 @@
 """Real engines: what each keeps of a checkout that is written as its documentation recommends, and of a hardened one.
 
 Each row is a verdict that was looked into: what is violated there is a weakness of the saga on that engine, and none of
-the harness. An engine that is not installed is skipped, unless SAGAFUZZ_TEST_ENGINES says that it is required."""
+the harness. An engine that is not installed is skipped. Those that SAGAFUZZ_TEST_ENGINES names, or all, are required,
+and run under every plan."""
 
 from __future__ import annotations
 
@@ -22,11 +23,20 @@ from .conftest import NOTHING, fault, run_plans
 
 REQUIRED = "SAGAFUZZ_TEST_ENGINES"
 
+
+def required(name: str) -> bool:
+    return not {name, "all"}.isdisjoint(os.environ.get(REQUIRED, "").split())
+
+
 VIOLATED: dict[str, frozenset[str]] = {
     "absurd": frozenset(),
     "celery": frozenset({"I1"}),  # a retry without a key; what a killed worker had taken is lost besides
     "celery-hardened": frozenset(),
+    "celery-saga": frozenset({"I1"}),
+    "dtm": frozenset(),
     "restate": frozenset(),
+    "taskflow": frozenset({"I1", "I5", "I6"}),  # no keys; a task that failed is taken for one that did nothing
+    "taskflow-hardened": frozenset(),
     "temporal": frozenset(),
 }
 """The invariants that some plan with one fault violates, by adapter."""
@@ -41,14 +51,22 @@ def engine(request: pytest.FixtureRequest) -> Adapter:
     try:
         manifest.check_installed()
     except UsageError as error:
-        if os.environ.get(REQUIRED) == "required":
+        if required(request.param):
             pytest.fail(str(error))
         pytest.skip(str(error))
     return adapter
 
 
 every_engine = pytest.mark.parametrize("engine", VIOLATED, indirect=True)
-durable = pytest.mark.parametrize("engine", [name for name, found in VIOLATED.items() if not found], indirect=True)
+durable = pytest.mark.parametrize(
+    "engine",
+    [
+        pytest.param(name, marks=() if name in ("restate", "temporal") else pytest.mark.slow)
+        for name, found in VIOLATED.items()
+        if not found
+    ],
+    indirect=True,
+)
 
 
 @durable
@@ -62,9 +80,20 @@ def test_a_worker_that_is_killed_after_an_effect_leaves_a_saga_that_the_engine_c
         assert live.engine.startswith(engine.name.split("-")[0])
 
 
+@pytest.mark.parametrize("engine", ["celery"], indirect=True)
+def test_a_task_that_is_retried_without_a_key_is_done_twice(engine: Adapter) -> None:
+    setup = Setup(adapter=engine, scenario=engine.scenario("succeeds"))
+    plan = fault("timeout", "payment", "F", "send")
+    (live,) = run_plans(setup, plan)
+    assert live.blocked == ""
+    assert {found.invariant for found in check(live.run.history(setup, plan)).violations} == {"I1"}
+
+
 @pytest.mark.slow
 @every_engine
 def test_every_plan_with_one_fault_runs_to_the_verdict_that_was_looked_into(engine: Adapter) -> None:
+    if not required(engine.name):
+        pytest.skip(f"{REQUIRED} does not name {engine.name}: it takes minutes")
     scenarios = (engine.scenario("succeeds"), engine.scenario("declined"))
     report = LiveCampaign(engine, Settings(max_faults=1, scenarios=scenarios)).run()
     assert report.complete and report.counts.run > 150
