@@ -37,6 +37,8 @@ class Tried(Protocol):
     def scenario(self) -> Scenario: ...
     @property
     def orders(self) -> Mapping[str, Order]: ...
+    @property
+    def ends(self) -> Mapping[str, str]: ...
 
 
 class Call(Protocol):
@@ -77,6 +79,7 @@ class Run(NamedTuple):
         return len(self.fired) + len(self.idle)
 
     def history(self, setup: Tried, plan: Plan) -> History:
+        promised = {"durable_execution": dict(setup.ends)} if setup.ends else {}
         return History(
             saga=setup.adapter.saga,
             sagas=tuple(setup.orders),
@@ -84,7 +87,7 @@ class Run(NamedTuple):
             fired=tuple(Fired(position=position, fault=plan.faults[index]) for position, index in self.fired),
             adapter=setup.adapter.name,
             scenario=setup.scenario.name,
-            declared=setup.adapter.declared,
+            declared={**setup.adapter.declared, **promised} if promised else setup.adapter.declared,
             given=setup.scenario if setup.adapter.invariants else None,
             others=setup.adapter.sagas,
             of={order.id: order.saga for order in setup.orders.values()} if setup.adapter.sagas else {},

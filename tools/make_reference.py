@@ -217,6 +217,7 @@ CAPABILITY = {
     "max_attempts": "a promise: at most so many requests of a step in a direction; a number, or a table by operation",
     "min_backoff_ms": "a promise: at least so much time between two of them",
     "isolation": "a promise: anomalies between sagas that the participants' data is free of",
+    "durable_execution": "a promise: a crash changes nothing; each saga ends as it does without one",
     "cannot_suffer": "fault kinds that are not to be tried",
 }
 SCENARIO = {

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 from ..faults import Plan
 from ..history import CLIENT_ACK, DATA, KIND, OUTCOME, SAGA, History
 from ..invariants import check
+from ..live.manifest import manifest_of
 from ..simulator import Run, Setup, simulate
 from ..verdict import Signature, Verdict, Violation
 
@@ -52,6 +54,15 @@ class Judge:
         if new:
             self._verdicts[key] = verdict
         return new
+
+
+def promising(setup: Setup, run: Run) -> Setup:
+    """The setup with how its sagas end: as in ``run``, which is without a fault, where an engine promises that a crash
+    changes nothing."""
+    manifest = manifest_of(setup.adapter)
+    if manifest is None or not manifest.durable_execution:
+        return setup
+    return replace(setup, ends={row[SAGA]: row[DATA][OUTCOME] for row in run.rows if row[KIND] == CLIENT_ACK})
 
 
 def violates(setup: Setup, plan: Plan, signature: tuple[str, ...]) -> tuple[Violation, History] | None:

@@ -47,7 +47,7 @@ from .events import (
 )
 from .explain import explain_live
 from .findings import shown_by, worth_telling
-from .judge import Judge, found_in, violates, why_undecided
+from .judge import Judge, found_in, promising, violates, why_undecided
 from .parting import NotDeterministic
 from .reductions import SHAPING
 from .replay import Replay, Replayed, unjudged
@@ -177,12 +177,13 @@ class _LiveSearch:
     # -- every plan --------------------------------------------------------------------------
 
     async def _all_plans(self, world: LiveWorld, setup: Setup) -> AsyncIterator[Event]:
-        judge, telling = Judge(setup), Telling(setup)
         most, only = self._settings.max_faults, self._settings.kinds or None
-        enumerator = Enumerator(setup, most, only, reductions=SHAPING)
         yield StageBegan(Stage.EVERY_PLAN, f"{setup.scenario.name}: the plan without faults", 1)
-        yield ScenarioBegan(setup)
         first = await until_fired(world, setup, Plan(), gentle=True)
+        setup = promising(setup, first.run)
+        judge, telling = Judge(setup), Telling(setup)
+        enumerator = Enumerator(setup, most, only, reductions=SHAPING)
+        yield ScenarioBegan(setup)
         yield (happened := self._judged(judge, telling, Plan(), first, None))
         if isinstance(happened, StageEnded):
             return
@@ -423,6 +424,8 @@ async def _replay(recorded: Replay, adapter: Adapter) -> Replayed:
     if reason := next(filter(None, reasons), ""):
         return Replayed(result="CANNOT RUN", reason=reason)
     async with LiveWorld() as world:
+        if (manifest := manifest_of(adapter)) is not None and manifest.durable_execution:
+            setup = promising(setup, (await until_fired(world, setup, Plan(), gentle=True)).run)
         runs = await _several(world, setup, recorded.plan)
     blocked = next((live.blocked for live in runs if live.blocked), "")
     if blocked:

@@ -15,6 +15,7 @@ from ..invariants import check
 from ..live.manifest import manifest_of
 from ..simulator import Run, Setup, simulate
 from ..verdict import Verdict
+from .judge import promising
 
 TOGETHER: Final = " + "
 _SHOWN: Final = 12
@@ -40,6 +41,7 @@ def try_plan(setup: Setup, text: str) -> Tried:
     UsageError where a fault cannot be what is meant."""
     run_of = _live_run if manifest_of(setup.adapter) is not None else simulate
     plan, run = Plan(), run_of(setup, Plan())
+    setup = promising(setup, run)
     for part in text.split(TOGETHER) if text.strip() not in ("", str(Plan())) else ():
         plan = Plan(faults=(*plan.faults, _fault(setup, part.strip(), plan, run)))
         run = run_of(setup, plan)

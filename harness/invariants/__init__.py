@@ -11,7 +11,21 @@ from typing import Final
 
 from ..history import STILL_BUSY, WAITING, History
 from ..verdict import Verdict, Violation
-from . import claims, conduct, effects, isolation, limits, log, messages, order, owners, ownership, undoing, unknowns
+from . import (
+    claims,
+    conduct,
+    durable,
+    effects,
+    isolation,
+    limits,
+    log,
+    messages,
+    order,
+    owners,
+    ownership,
+    undoing,
+    unknowns,
+)
 from .blocking import Hold, blocking
 from .facts import Facts
 from .own import Broken, Moment, View, catalogue_of, rules_of
@@ -33,6 +47,7 @@ __all__ = [
     "claims",
     "conduct",
     "consequences",
+    "durable",
     "effects",
     "isolation",
     "limits",

@@ -122,7 +122,8 @@ class Capabilities:
     reservations may run out, ``key_scope`` says how widely a participant knows a key, where that is not the usual.
     ``envelope`` names the fields of a request that are headers: they may differ from attempt to attempt.
     ``receives``: the worker knows the command ``receive``; ``emits`` says which operation publishes which topic.
-    ``max_attempts``, ``min_backoff_ms`` and ``isolation`` are promises, as those of an adapter.
+    ``max_attempts``, ``min_backoff_ms`` and ``isolation`` are promises, as those of an adapter; ``durable_execution``
+    is the one that a crash changes nothing.
     ``call_timeout_ms`` is how long its callers wait for an answer, ``lease_ms``
     for how long it may hold a saga without a sign of life, ``max_recovery_ms`` what it needs at most to finish.
     ``settle_ms`` is for how long nothing may happen before all is at rest, None where it follows from these.
@@ -153,6 +154,7 @@ class Capabilities:
     max_attempts: int | Mapping[str, int] | None = None
     min_backoff_ms: float | None = None
     isolation: tuple[str, ...] = ()
+    durable_execution: bool = False
     cannot_suffer: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
@@ -40,12 +40,14 @@ class Route(NamedTuple):
 @dataclass(frozen=True, kw_only=True)
 class Setup:
     """What all runs of one adapter and scenario share. With ``every_pair`` a request can be overtaken by one of another
-    saga on other data too; with ``every_try`` a retry is never forgotten."""
+    saga on other data too; with ``every_try`` a retry is never forgotten. ``ends`` says how each saga ended without a
+    fault, where it is promised that a crash does not change that."""
 
     adapter: Adapter
     scenario: Scenario
     every_pair: bool = False
     every_try: bool = False
+    ends: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     @cached_property
     def orders(self) -> Mapping[str, Order]:

@@ -19,6 +19,7 @@ from sagafuzz.verdict import VIOLATED
 from . import (  # noqa: F401 - they fill the tables
     examples_children,
     examples_claims,
+    examples_durable,
     examples_effects,
     examples_isolation,
     examples_limits,

@@ -14,6 +14,7 @@ from sagafuzz.verdict import Violation
 
 from . import (  # noqa: F401 - they fill the tables
     examples_claims,
+    examples_durable,
     examples_effects,
     examples_isolation,
     examples_limits,

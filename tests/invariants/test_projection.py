@@ -27,6 +27,7 @@ from sagafuzz.simulator.setup import TIMED
 
 from . import (  # noqa: F401 - they fill the tables
     examples_claims,
+    examples_durable,
     examples_effects,
     examples_isolation,
     examples_limits,
