@@ -8,12 +8,12 @@ be simulated, its schedule is run there too.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterable, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import KW_ONLY, dataclass, replace
 from functools import cached_property
 from importlib.metadata import distributions
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from ..errors import UsageError
 from ..fault_kinds import Impossible
@@ -55,7 +55,7 @@ from .report_builder import ReportBuilder
 from .scenarios import every_scenario
 from .settings import Settings
 from .statistics import Sighting, Statistics
-from .stopping import Over, Why, never, over_by
+from .stopping import Over, Stop, Why, never, over_by
 from .telling import Telling
 
 TRIES: Final = 3
@@ -66,6 +66,20 @@ REPEATS: Final = 5
 
 SCHEDULES: Final = 3
 """How many schedules of a finding are tried for one that shows it each time."""
+
+
+ASK_S: Final = 0.2
+"""How often it is asked whether the campaign is to end, while a case runs."""
+
+_T = TypeVar("_T")
+
+
+class _Left(Exception):
+    """The campaign is to end before a case is over; ``stop`` says why."""
+
+    def __init__(self, stop: Stop) -> None:
+        super().__init__(stop.sentence)
+        self.stop = stop
 
 
 @dataclass(frozen=True)
@@ -152,14 +166,29 @@ class _LiveSearch:
 
     async def _searched(self, world: LiveWorld) -> AsyncIterator[Event]:
         """Stage by stage, to the last one or to what ends the campaign."""
-        for scenario in self._settings.scenarios:
-            async for event in self._all_plans(world, Setup(adapter=self._adapter, scenario=scenario)):
+        stage = Stage.EVERY_PLAN
+        try:
+            for scenario in self._settings.scenarios:
+                async for event in self._all_plans(world, Setup(adapter=self._adapter, scenario=scenario)):
+                    yield event
+                    if isinstance(event, StageEnded) and event.stop is not None:
+                        return
+                yield Advised(tuple(self._advice(scenario)))
+            stage = Stage.REPEATING
+            async for event in self._repeat_all(world):
                 yield event
-                if isinstance(event, StageEnded) and event.stop is not None:
-                    return
-            yield Advised(tuple(self._advice(scenario)))
-        async for event in self._repeat_all(world):
-            yield event
+        except _Left as left:
+            yield StageEnded(stage, left.stop)
+
+    async def _unless_over(self, work: Coroutine[Any, Any, _T] | asyncio.Task[_T]) -> _T:
+        """What it gives. Raises _Left where the campaign is to end before, when nothing is left of it."""
+        task = asyncio.ensure_future(work)
+        while not (await asyncio.wait({task}, timeout=ASK_S))[0]:
+            if stop := self._over():
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+                raise _Left(stop)
+        return task.result()
 
     def _advice(self, scenario: Scenario) -> Iterator[str]:
         """What is said of the system that the simulator runs in its place, where there is one."""
@@ -179,7 +208,7 @@ class _LiveSearch:
     async def _all_plans(self, world: LiveWorld, setup: Setup) -> AsyncIterator[Event]:
         most, only = self._settings.max_faults, self._settings.kinds or None
         yield StageBegan(Stage.EVERY_PLAN, f"{setup.scenario.name}: the plan without faults", 1)
-        first = await until_fired(world, setup, Plan(), gentle=True)
+        first = await self._unless_over(until_fired(world, setup, Plan(), gentle=True))
         setup = promising(setup, first.run)
         judge, telling = Judge(setup), Telling(setup)
         enumerator = Enumerator(setup, most, only, reductions=SHAPING)
@@ -222,7 +251,7 @@ class _LiveSearch:
                 if not ahead:
                     return
                 node, plan, task = ahead.pop(0)
-                yield node, plan, await task
+                yield node, plan, await self._unless_over(task)
         finally:
             for _, _, task in ahead:
                 task.cancel()
@@ -273,9 +302,10 @@ class _LiveSearch:
             if stop := self._over():
                 yield StageEnded(Stage.REPEATING, stop)
                 return
-            shown, again = await self._surest(world, signature)
+            shown, again = await self._unless_over(self._surest(world, signature))
             if again:
-                yield FindingShrunk(signature, await self._repeated(world, signature, sighting, shown, again))
+                repeated = self._repeated(world, signature, sighting, shown, again)
+                yield FindingShrunk(signature, await self._unless_over(repeated))
             else:
                 yield NeverAgain(signature, _never_again(shown))
         yield StageEnded(Stage.REPEATING)

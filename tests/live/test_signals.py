@@ -1,0 +1,50 @@
+"""A campaign on real processes that is asked to end leaves off at once, and nothing of it runs on."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from .conftest import Small
+
+SOON_S = 4.0
+"""Two seconds, and as much again for a busy machine."""
+
+HANGS = """
+import os, pathlib, time
+from sagafuzz import worker
+
+def drive(saga):
+    worker.call(saga, "order", "do")
+    pathlib.Path(f"pid-{os.getpid()}").touch()
+    time.sleep(300)
+
+worker.serve(drive)
+"""
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_it_ends_in_the_midst_of_a_case(small: Small, tmp_path: Path, number: int, code: int) -> None:
+    small(HANGS)
+    file = tmp_path / "small.toml"
+    file.write_text(file.read_text().replace("max_recovery_ms = 1000", "max_recovery_ms = 60_000"))
+    words = [sys.executable, "-m", "sagafuzz", "run", "small.toml", "--faults", "1", "--scenario", "succeeds"]
+    with subprocess.Popen(words, cwd=tmp_path, stdout=-1, stderr=-1, text=True) as campaign:
+        until = time.monotonic() + 60
+        while not (pids := [*tmp_path.glob("pid-*")]) and time.monotonic() < until:
+            time.sleep(0.02)
+        began = time.monotonic()
+        campaign.send_signal(number)
+        out, err = campaign.communicate(timeout=60)
+        took_s = time.monotonic() - began
+    assert (campaign.returncode, err) == (code, ""), out
+    assert took_s < SOON_S
+    assert "INCOMPLETE" in out
+    assert json.loads((tmp_path / "sagafuzz-report" / "report.json").read_text())["complete"] is False
+    assert not [pid for pid in pids if Path("/proc", pid.name.removeprefix("pid-")).exists()]
