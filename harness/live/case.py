@@ -141,6 +141,9 @@ class Case:
     def dead(self, label: str) -> bool:
         return self._processes.dead(label)
 
+    def known_as(self, label: str) -> str:
+        return self._processes.known_as(label)
+
     def ended(self, saga: str) -> bool:
         return self._client.ended(saga)
 

@@ -113,6 +113,7 @@ class Network:
         label, *rest = exchange.path or ("",)
         if label.startswith(f"{ORCHESTRATOR}-"):  # a number sign would end the path of a URL
             label = label.replace("-", "#")
+        label = self.host.known_as(label)
         if rest == ["hello"]:
             await self.host.announced(label, body)
             await exchange.respond(200, {})

@@ -164,7 +164,7 @@ class Processes:
     async def crash(self, label: str, reason: str) -> None:
         """kill -9, and another incarnation starts."""
         if label in self._services:
-            await self._restart_service(label, lambda: self._record.add(CRASH, label, (reason,)))
+            await self._crash_service(label, reason)
             return
         member = self._members.named(label)
         if member is None or member.process is None:
@@ -180,6 +180,17 @@ class Processes:
             await _hear_the_last()
             self._record.add(CRASH, label, (reason,))
             self._replace(member)
+
+    async def _crash_service(self, label: str, reason: str) -> None:
+        def killed() -> None:
+            self._network.admission.let_all_in()
+            self._record.add(CRASH, label, (reason,))
+
+        def begins(again: str, lives: int) -> None:
+            self._record.restarted()
+            self._record.add(BOOT, again, (lives, "crash"))
+
+        await self._restart_service(label, killed, begins)
 
     async def _end(self, member: Member, process: Process) -> None:
         """kill -9, or the signal that the manifest names: then it may act until it ends."""
@@ -197,11 +208,16 @@ class Processes:
         member = self._members.named(label)
         if member is not None and member.dead and member.process is not None:
             await member.process.ended()
+        await self._services.gone(label)
+
+    def known_as(self, label: str) -> str:
+        """The incarnation that speaks where a process of that label does."""
+        return self._services.known_as(label)
 
     def dead(self, label: str) -> bool:
-        """True if the worker of that label is dead, or about to be."""
+        """True if the process of that label is dead, or about to be."""
         member = self._members.named(label)
-        return member is not None and member.dead
+        return self._services.dead(label) if member is None else member.dead
 
     async def _boot_again(self) -> None:
         if self._manifest.restart_ms:
@@ -243,15 +259,19 @@ class Processes:
 
     async def restart(self, component: str) -> None:
         """A store is killed, and starts again."""
-        await self._restart_service(component, lambda: self._record.add(DOWN, component, ("restart",)))
+        now = self._services.known_as(component)
+        await self._restart_service(now, lambda: self._record.add(DOWN, component, ("restart",)))
 
-    async def _restart_service(self, name: str, killed: Callable[[], object]) -> None:
+    async def _restart_service(
+        self, name: str, killed: Callable[[], object], begins: Callable[[str, int], object] = lambda *_: None
+    ) -> None:
         # In a task of its own, since the connection that it strikes ends while it goes on.
-        work = self._services.restart(name, killed, self._supervisor.kill)
+        work = self._services.restart(name, killed, self._supervisor.kill, begins)
         await asyncio.shield(self._background.start(work))
 
     async def stop(self, label: str) -> None:
         """SIGSTOP: it makes no step."""
+        await self._services.signal(label, "STOP", self._supervisor.signal)
         member = self._members.named(label)
         if member is not None and member.process is not None:
             await self._network.writes.none_under_way(label)
@@ -261,6 +281,8 @@ class Processes:
     async def pause(self, label: str) -> None:
         """Let it stand still while another one starts and does what there is to do; then let it go on."""
         member = self._members.named(label)
+        if label in self._services:
+            await self._pause_service(label)
         if member is None or member.process is None:
             return
         await self.stop(label)
@@ -274,6 +296,15 @@ class Processes:
         self._pauses -= 1
         member.stopped, member.paused = False, True
         await self._supervisor.signal(member.process, "CONT")
+
+    async def _pause_service(self, label: str) -> None:
+        """Let a service stand still for longer than its callers wait; nobody takes over from it."""
+        manifest = self._manifest
+        for_ms = manifest.pause_ms or max(2 * manifest.lease_ms, int(BEYOND * manifest.call_timeout_ms))
+        await self._services.signal(label, "STOP", self._supervisor.signal)
+        self._record.add(PAUSE, label, (for_ms,))
+        await asyncio.sleep(for_ms / 1000)
+        await self._services.signal(label, "CONT", self._supervisor.signal)
 
     def _stood_enough(self, member: Member, for_s: float) -> bool:
         """True if the others have done what there was to do, or nobody takes over from one that stands still."""
@@ -317,6 +348,7 @@ class Processes:
             member.dead = True
         await self._services.close()
         await self._supervisor.sweep(self._launcher.id, self.all)
+        self._services.give_back()
         for member in self._members:
             if member.control is not None:
                 member.control.close()

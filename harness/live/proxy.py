@@ -47,6 +47,7 @@ SESSIONS: Final[Mapping[str, Callable[[Link], Session]]] = {"postgresql": Postgr
 class StoreHost(Protocol):
     """Who can do to a process what a fault asks for."""
 
+    def known_as(self, label: str) -> str: ...
     def dead(self, label: str) -> bool: ...
     async def crash(self, label: str, reason: str) -> None: ...
     async def restart(self, component: str) -> None: ...
@@ -100,6 +101,7 @@ class StoreProxy:
         record = " + ".join(changes)
         if len(self._manifest.proxied) > 1:  # they may have tables of the same names
             record = f"{self._component.name}: {record}"
+        label = self._host.known_as(label)
         write = self.writes.write(label, [{"record": record, "text": text.decode("utf-8", "replace")}], begins=True)
         kind = self.writes.before(write, self._circumstances(label))
         if kind is not None:

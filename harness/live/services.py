@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import socket
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -15,8 +14,10 @@ from functools import partial
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from .held_ports import HeldPort, hold_port
 from .manifest import Component, Manifest
 from .proxy import StoreHost, StoreProxy
+from .stillness import runs
 from .supervisor import Blocked, Output, Process, Supervisor
 from .writes import Writes
 
@@ -32,13 +33,31 @@ Launch = Callable[[Component, str, Places], Awaitable[Process]]
 
 @dataclass(eq=False)
 class RunningComponent:
-    """A store or server that runs, or is about to: ``process`` is None for one that the harness does not start.
-    ``ports`` are its further ones, by the word that stands in {port.WORD}."""
+    """A store or server that runs, or is about to: ``process`` is None for one that the harness does not start, or
+    that is about to start. ``ports`` are its further ones, by the word that stands in {port.WORD}; those that are
+    ``held`` are given back when it ends. ``lives`` counts its incarnations; ``down`` says that the last is to die, or
+    did, ``paused`` that it stood still."""
 
     component: Component
     port: int
     process: Process | None = None
     ports: Mapping[str, int] = field(default_factory=dict)
+    held: tuple[HeldPort, ...] = ()
+    lives: int = 1
+    down: bool = False
+    paused: bool = False
+    launched: asyncio.Event = field(default_factory=asyncio.Event)
+    ready: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def label(self) -> str:
+        """By which its present incarnation is known."""
+        return self.component.name if self.lives == 1 else f"{self.component.name}#{self.lives}"
+
+    def give_back(self) -> None:
+        """Leave its ports to others."""
+        for port in self.held:
+            port.close()
 
     @property
     def own_places(self) -> Places:
@@ -61,6 +80,9 @@ class Services:
         self._launch = launch
         self._shared = shared
         self._expected: set[Process] = set()  # whose end is no surprise
+        self._killed: set[Process] = set()  # by faults
+        self._started: dict[str, Process] = {}  # by their labels
+        self._restart_s = manifest.restart_ms / 1000
         self._own = [
             with_ports(component)
             for component in manifest.components
@@ -80,10 +102,47 @@ class Services:
     @property
     def processes(self) -> Iterable[Process]:
         """Those that the case has started."""
-        return (service.process for service in self._own if service.process is not None)
+        return self._started.values()
 
     def __contains__(self, label: str) -> bool:
-        return any(service.component.name == label for service in self._own)
+        return self._named(label) is not None
+
+    def _named(self, label: str) -> RunningComponent | None:
+        """The one of which this is an incarnation; None for a worker, and for what all cases share."""
+        name = label.partition("#")[0]
+        return next((service for service in self._own if service.component.name == name), None)
+
+    def known_as(self, label: str) -> str:
+        """The incarnation that speaks where a process of that label does: a service tells its name alone."""
+        service = self._named(label)
+        return label if service is None or label != service.component.name else service.label
+
+    def dead(self, label: str) -> bool:
+        """True if that incarnation is dead, or about to be."""
+        service = self._named(label)
+        return service is not None and (service.down or service.label != label)
+
+    async def gone(self, label: str) -> None:
+        """Wait until an incarnation that is to die has ended."""
+        if self.dead(label) and label in self._started:
+            await self._started[label].ended()
+
+    def wake(self) -> bool:
+        """True if one that stood still is at work, or waits for its turn on a busy machine."""
+        return any(each.paused and each.process is not None and runs(each.process.pid) for each in self._own)
+
+    async def signal(self, label: str, name: str, send: Callable[..., Awaitable[Any]]) -> None:
+        """Send it SIG``name``; nothing where it is dead."""
+        service = self._named(label)
+        if service is not None and not self.dead(label):
+            service.paused = True
+            await send(await self._launched(service), name)
+
+    async def _launched(self, service: RunningComponent) -> Process:
+        """Its process, which may have acted before we are told that it runs."""
+        await service.launched.wait()
+        assert service.process is not None
+        return service.process
 
     async def start(self) -> None:
         """Start each and wait until it is ready, stores first. Raises Blocked."""
@@ -105,13 +164,30 @@ class Services:
             found[f"{name}.direct"] = service.port
         return self._worker.own_places | found
 
-    async def restart(self, name: str, killed: Callable[[], object], kill: Callable[[Process], Awaitable[Any]]) -> None:
-        """Kill one, say so by ``killed``, and start it again at the same port. Raises Blocked."""
-        service = next(service for service in self._own if service.component.name == name)
-        assert service.process is not None
-        self._expected.add(service.process)
-        await kill(service.process)
+    async def restart(
+        self,
+        label: str,
+        killed: Callable[[], object],
+        kill: Callable[[Process], Awaitable[Any]],
+        begins: Callable[[str, int], object],
+    ) -> None:
+        """Kill an incarnation, say so by ``killed``, and start it again at the same port: ``begins`` is told as what.
+        Nothing where it is dead already. Raises Blocked."""
+        service = self._named(label)
+        if service is None or self.dead(label):
+            return
+        service.down = True
+        service.ready.clear()
+        process = await self._launched(service)
+        self._expected.add(process)
+        self._killed.add(process)
+        await kill(process)
         killed()
+        await asyncio.sleep(self._restart_s)
+        service.launched.clear()
+        service.process, service.lives = None, service.lives + 1
+        service.down = service.paused = False
+        begins(service.label, service.lives)
         until = time.monotonic() + service.component.ready_ms / 1000
         while True:
             try:
@@ -136,15 +212,30 @@ class Services:
         for proxy in self._proxies.values():
             await proxy.close()
 
+    def give_back(self) -> None:
+        """Leave the ports to others, when all processes have ended."""
+        for service in (*self._own, self._worker):
+            service.give_back()
+
     async def _start(self, service: RunningComponent) -> None:
         name = service.component.name
         if not service.component.argv:
             return
         places = await self.places(name) | service.own_places
         process = service.process = await self._launch(service.component, name, places)
+        process.name = service.label
+        service.launched.set()
+        self._started[service.label] = process
         self._expected.add(process)
-        await until_ready(process, service.component, places)
+        try:
+            await until_ready(process, service.component, places)
+        except Blocked:
+            if process not in self._killed:
+                raise
+            await service.ready.wait()  # a fault struck while it started: it starts again
+            return
         self._expected.discard(process)
+        service.ready.set()
         process.exited.add_done_callback(lambda _: self._ended(process))
 
     def _shared_ended(self, _: object) -> None:
@@ -253,12 +344,8 @@ async def until_reached(component: Component, port: int) -> None:
 def with_ports(component: Component) -> RunningComponent:
     """A component, before its start, with free ports for all that its texts name."""
     words = sorted(set(re.findall(r"\{port\.([^}]+)\}", component.words)))
-    port = component.port or free_port()
-    return RunningComponent(component, port, ports={word: free_port() for word in words})
-
-
-def free_port() -> int:
-    """A port of 127.0.0.1 at which nobody listens."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
+    named = {word: hold_port() for word in words}
+    own = None if component.port else hold_port()
+    held = (*([own] if own is not None else []), *named.values())
+    ports = {word: port.number for word, port in named.items()}
+    return RunningComponent(component, component.port if own is None else own.number, ports=ports, held=held)

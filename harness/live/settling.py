@@ -152,7 +152,7 @@ class Settling:
         while not self._under_way() and self._record.deeds == before:
             looks = looks + 1 if self._manifest.alone and self._members.wait_for_others() else 0
             now = time.monotonic()
-            if looks == LOOKS or (now > until and (now > bound or not self._members.wake())):
+            if looks == LOOKS or (now > until and (now > bound or not (self._members.wake() or self._services.wake()))):
                 return True
             await asyncio.sleep(LOOK_S)
         return False

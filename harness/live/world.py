@@ -115,6 +115,7 @@ class LiveWorld:
                 await self._build(manifest, component, places)
             if component.shared or component.address:
                 service = shared[component.name] = await self._share(manifest, component, places)
+                self._stack.callback(service.give_back)
                 places |= {f"{component.name}.{word}": port for word, port in service.own_places.items()}
                 places[f"{component.name}.direct"] = service.port
         return shared
