@@ -119,6 +119,11 @@ class FaultKind:
         return any(isinstance(effect, Crash) for effect in self.effects)
 
     @cached_property
+    def kills(self) -> bool:
+        """True if a process dies of it while it asks for something or writes, and nothing else happens."""
+        return all(isinstance(effect, Crash) for effect in self.effects)
+
+    @cached_property
     def takes_over(self) -> bool:
         """True if another process goes on with what the orchestrator was about: it died, paused, was doubled, or the
         one that starts reads old records."""

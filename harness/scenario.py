@@ -45,6 +45,7 @@ class Scenario:
     ``undisturbed`` sagas: what is tried is what the later ones make of what those left.
     ``actors`` are those, by name, who act beside the orchestrators: scripts that the adapter declares.
     ``of`` names, in turn, the definitions that the orders are of, where the adapter has several.
+    ``strikes`` names the components of a live system that a crash kills, in the place of the process that acts.
     ``succeeds`` says whether the orders are meant to go through, None where that
     follows from the rest (see `meant_to_succeed`).
     """
@@ -67,6 +68,7 @@ class Scenario:
     succeeds: bool | None = None
     actors: tuple[str, ...] = ()
     of: tuple[str, ...] = field(default=(), metadata=NEWER)
+    strikes: tuple[str, ...] = field(default=(), metadata=NEWER)
 
     def __post_init__(self) -> None:
         where = f"scenario {self.name!r}"

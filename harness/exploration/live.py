@@ -17,7 +17,7 @@ from typing import Any, Final, TypeVar
 
 from ..errors import UsageError
 from ..fault_kinds import Impossible
-from ..faults import Fault, Plan, Site, kind_named
+from ..faults import FAULT_KINDS, Fault, Plan, Site, kind_named
 from ..history import BOOT, KIND, PAUSE, TIMEOUT, History, Row, rows_digest
 from ..invariants import catalogue_of
 from ..live.case import LiveRun
@@ -118,9 +118,20 @@ class LiveCampaign:
 
     @cached_property
     def settled(self) -> Settings:
-        """The settings with the scenarios that are searched, and without a random part."""
+        """The settings with the scenarios that are searched, and without a random part: where crashes are to strike
+        certain components, each scenario once more for each of these, and for all of them."""
         scenarios = every_scenario(self.adapter, self.settings)
+        manifest = manifest_of(self.adapter)
+        struck = manifest.crash if manifest is not None and self._crashes else ()
+        together = [(name,) for name in struck] + ([struck] if len(struck) > 1 else [])
+        scenarios += tuple(striking(scenario, names) for names in together for scenario in scenarios)
         return replace(self.settings, scenarios=scenarios, examples=0, random_plans=0)
+
+    @property
+    def _crashes(self) -> bool:
+        """True if there is a kind of crash among those that are tried."""
+        kinds = self.settings.kinds or tuple(FAULT_KINDS)
+        return self.settings.max_faults > 0 and any(FAULT_KINDS[kind].kills for kind in kinds)
 
     def run(self) -> Report:
         """Search to the end, or until stopped."""
@@ -361,6 +372,11 @@ class _LiveSearch:
             return
         where = f"in the simulator ({manifest.simulated})"
         yield f"{where} the same schedule shows the same" if same else f"{where} the same schedule does not show it"
+
+
+def striking(scenario: Scenario, names: tuple[str, ...]) -> Scenario:
+    """The same, in which a crash strikes these components."""
+    return replace(scenario, name=f"{scenario.name}, {' and '.join(names)} killed", strikes=names)
 
 
 def installed() -> tuple[tuple[str, str], ...]:

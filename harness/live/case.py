@@ -150,6 +150,9 @@ class Case:
     async def gone(self, label: str) -> None:
         await self._processes.gone(label)
 
+    def spares(self, label: str) -> bool:
+        return self._processes.spares(label)
+
     async def crash(self, label: str, reason: str) -> None:
         await self._processes.crash(label, reason)
 

@@ -73,6 +73,7 @@ class CaseHost(Protocol):
     def dead(self, label: str) -> bool: ...
     def ended(self, saga: str) -> bool: ...
     async def gone(self, label: str) -> None: ...
+    def spares(self, label: str) -> bool: ...
     async def crash(self, label: str, reason: str) -> None: ...
     async def stop(self, label: str) -> None: ...
     async def pause(self, label: str) -> None: ...
@@ -216,7 +217,7 @@ class Injection:
     # -- to the orchestrator -------------------------------------------------------------------
 
     async def _crash(self, effect: Crash, call: Call, kind: FaultKind, fate: Fate) -> None:
-        fate.dies = True
+        fate.dies = not self.host.spares(call.process)
         await self.host.crash(call.process, kind.name)
 
     async def _pause(self, effect: Pause, call: Call, kind: FaultKind, fate: Fate) -> None:
@@ -285,8 +286,9 @@ class Injection:
         return Reply(OK, {"id": f"{call.step}-0"}, owner=call.saga)
 
     async def _crash_after(self, effect: Crash, call: Call, kind: FaultKind, reply: Reply | None) -> Reply | None:
+        spared = self.host.spares(call.process)
         await self.host.crash(call.process, kind.name)
-        return None
+        return reply if spared else None
 
     async def _fail_after(self, effect: Fail, call: Call, kind: FaultKind, reply: Reply | None) -> Reply | None:
         return Reply(FAILED, "internal error")

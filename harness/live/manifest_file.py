@@ -234,6 +234,7 @@ def _manifest(file: Path, table: ManifestTable, workload: str) -> Manifest:
     for name in names:
         if names.count(name) > 1:
             raise UsageError(f"{names.count(name)} components are called {name!r}; give each a name = '…' of its own")
+    _check_struck(table, components)
     folder = file.parent
     return Manifest(
         file=file,
@@ -254,6 +255,15 @@ def _manifest(file: Path, table: ManifestTable, workload: str) -> Manifest:
         requires=table.requires,
         **asdict(table.capabilities),
     )
+
+
+def _check_struck(table: ManifestTable, components: Sequence[Component]) -> None:
+    """Raise Malformed where a crash is to kill what the harness does not start for each case."""
+    known = [component.name for component in components if component.argv and not component.shared]
+    for name in table.capabilities.crash:
+        if name not in known:
+            what = f"crash has {name!r}, which is no component that is started for each case{nearest(name, known)}"
+            raise Malformed(("capabilities",), f"{what}; there is {', '.join(known)}")
 
 
 def _check_messages(table: ManifestTable) -> None:

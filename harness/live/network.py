@@ -359,7 +359,7 @@ class Network:
             if not await self._arrives(call, exchange, fate):
                 return
             instead = _instead(fate, others)
-            if kind.after:
+            if kind.after and not self.host.spares(call.process):
                 await self.host.stop(call.process)  # it has the answer, and does nothing with it
         if self.host.dead(call.process):
             await self.host.gone(call.process)
@@ -471,7 +471,8 @@ class Network:
             for effect in kind.effects:
                 status = await doing(_SHOWN, effect)(self.host, label, kind)
             if status:
-                await exchange.respond(status, {"error": "the store does not answer", "definite": False})
+                failed = {"error": "the store does not answer", "definite": False}
+                await exchange.respond(status, failed if status != 200 else {})
             else:
                 exchange.reset()
         elif phase == AT_LOG and self.host.dead(label):  # it is to make nothing durable any more
@@ -493,8 +494,9 @@ class Network:
 
 
 async def _crash(host: CaseHost, label: str, kind: FaultKind) -> int:
+    spared = host.spares(label)
     await host.crash(label, kind.name)
-    return 0
+    return 200 if spared else 0
 
 
 async def _unavailable(host: CaseHost, label: str, kind: FaultKind) -> int:

@@ -88,6 +88,7 @@ class Processes:
         self._network = network
         self._client = client
         self._record = record
+        self._strikes = record.setup.scenario.strikes
         self._exits = 0
         self._pauses = 0
         self.engine = ""
@@ -161,8 +162,26 @@ class Processes:
 
     # -- their end -----------------------------------------------------------------------------
 
+    def spares(self, label: str) -> bool:
+        """True if a crash strikes others than the process that acts: see `Scenario.strikes`."""
+        return bool(self._strikes) and label not in self._struck()
+
+    def _struck(self) -> list[str]:
+        """The labels of those that a crash strikes in its place; the newest worker stands for all."""
+        worker = self._manifest.worker.name
+        workers = [member.label for member in self._members.able()[:1]]
+        return [
+            label
+            for name in self._strikes
+            for label in (workers if name == worker else [self._services.known_as(name)])
+        ]
+
     async def crash(self, label: str, reason: str) -> None:
-        """kill -9, and another incarnation starts."""
+        """kill -9, and another incarnation starts: of the process of that label, or of what is struck in its place."""
+        struck = self._struck() if self._strikes else [label]
+        await asyncio.gather(*(self._crash_one(each, reason) for each in struck))
+
+    async def _crash_one(self, label: str, reason: str) -> None:
         if label in self._services:
             await self._crash_service(label, reason)
             return

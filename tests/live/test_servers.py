@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from sagafuzz.errors import UsageError
+from sagafuzz.exploration.live import LiveCampaign, striking
+from sagafuzz.exploration.settings import Settings
 from sagafuzz.faults import Plan
 from sagafuzz.invariants import check
 from sagafuzz.live.case import LiveRun
@@ -44,15 +48,15 @@ prefork = true
 
 [capabilities]
 call_timeout_ms = 300
-max_recovery_ms = 1500
+max_recovery_ms = 1000
 restart_ms = %d
 records = %s
 """
 
 
-def engine(folder: Path, way: str = "", restart_ms: int = 0) -> Setup:
+def engine(folder: Path, way: str = "", restart_ms: int = 0, more: str = "") -> Setup:
     file = folder / "engine.toml"
-    file.write_text(MANIFEST % (way, restart_ms, str(way == "migrates").lower()), encoding="utf-8")
+    file.write_text(MANIFEST % (way, restart_ms, str(way == "migrates").lower()) + more, encoding="utf-8")
     adapter = load(str(file))
     return Setup(adapter=adapter, scenario=adapter.scenario("succeeds"))
 
@@ -119,6 +123,43 @@ def test_one_that_writes_while_it_starts_can_be_struck_there(tmp_path: Path, kin
     assert told(live, "CRASH", "BOOT")[:2] == [("CRASH", "engine"), ("BOOT", "engine#2")]
     assert live.run.fired and check(live.run.history(setup, plan)).violations == ()
     assert ("CLIENT_ACK", "client") in told(live, "CLIENT_ACK")
+
+
+CRASHES = [fault("crash-after-effect", "order", "F", "effect"), fault("crash-after-ack", "order", "F", "ack")]
+ALONE_AND_TOGETHER = [("engine",), ("worker",), ("engine", "worker")]
+
+
+@pytest.mark.parametrize("plan", CRASHES, ids=str)
+@pytest.mark.parametrize("names", ALONE_AND_TOGETHER, ids=" and ".join)
+def test_a_crash_strikes_the_components_that_are_named(tmp_path: Path, names: tuple[str, ...], plan: Plan) -> None:
+    setup = engine(tmp_path)
+    setup = replace(setup, scenario=striking(setup.scenario, names))
+    live = run(setup, plan)
+    labels = {"engine": "engine", "worker": "orchestrator"}
+    assert {process for _, process in told(live, "CRASH")} == {labels[name] for name in names}
+    answered = [row[2] for row in live.run.rows if row[1] == "ACK" and row[4] == "order"]
+    spared = "engine" not in names or "ack" in str(plan)
+    assert (answered[0] == "engine") == spared, "who is not struck hears its answer"
+    assert live.run.fired and check(live.run.history(setup, plan)).violations == ()
+
+
+def test_each_component_that_a_manifest_names_is_struck_alone_and_all_together(tmp_path: Path) -> None:
+    setup = engine(tmp_path, more='crash = ["engine", "worker"]')
+    settings = Settings(max_faults=1, scenarios=(setup.scenario,), kinds=("crash-after-effect", "lost-ack"))
+    report = LiveCampaign(setup.adapter, settings).run()
+    runs = {result.scenario.name: result.counts.by_faults for result in report.scenarios}
+    assert runs == {
+        "succeeds": (1, 4),
+        "succeeds, engine killed": (1, 2),
+        "succeeds, worker killed": (1, 2),
+        "succeeds, engine and worker killed": (1, 2),
+    }
+    assert report.verdict == "consistent"
+
+
+def test_a_component_that_cannot_be_killed_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"crash has 'engin', which is no component .*did you mean 'engine'"):
+        engine(tmp_path, more='crash = ["engin"]')
 
 
 def test_a_port_is_held_until_it_is_given_back() -> None:
