@@ -44,7 +44,13 @@ class Nobody:
         self.asked: list[tuple[str, str]] = []
         self.errors: list[BaseException] = []
 
+    def known_as(self, label: str) -> str:
+        return label
+
     def dead(self, label: str) -> bool:
+        return False
+
+    def spares(self, label: str) -> bool:
         return False
 
     async def crash(self, label: str, reason: str) -> None:
