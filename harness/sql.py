@@ -98,6 +98,20 @@ class Transaction:
         elif kind in ("release", "rollback to"):
             self._back_to(name, undo=kind == "rollback to")
 
+    @property
+    def written(self) -> int:
+        """How many changes it has, which are not durable yet."""
+        return len(self._written)
+
+    def take_back(self, changes: tuple[str, ...]) -> None:
+        """The last changes came to nothing: there was no such row."""
+        if changes and tuple(self._written[-len(changes) :]) == changes:
+            del self._written[-len(changes) :]
+
+    def since(self, written: int) -> tuple[str, ...]:
+        """Its changes after the first so many."""
+        return tuple(self._written[written:])
+
     def _commits(self, savepoint: str) -> bool:
         """True if the release of a savepoint ends the transaction."""
         names = [name for name, _ in self._savepoints]

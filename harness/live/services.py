@@ -81,7 +81,7 @@ class Services:
         self._shared = shared
         self._expected: set[Process] = set()  # whose end is no surprise
         self._killed: set[Process] = set()  # by faults
-        self._started: dict[str, Process] = {}  # by their labels
+        self._started: list[Process] = []
         self._restart_s = manifest.restart_ms / 1000
         self._own = [
             with_ports(component)
@@ -102,7 +102,7 @@ class Services:
     @property
     def processes(self) -> Iterable[Process]:
         """Those that the case has started."""
-        return self._started.values()
+        return self._started
 
     def __contains__(self, label: str) -> bool:
         return self._named(label) is not None
@@ -124,8 +124,10 @@ class Services:
 
     async def gone(self, label: str) -> None:
         """Wait until an incarnation that is to die has ended."""
-        if self.dead(label) and label in self._started:
-            await self._started[label].ended()
+        if self.dead(label):
+            for process in self._started:
+                if process.name == label:
+                    await process.ended()
 
     def wake(self) -> bool:
         """True if one that stood still is at work, or waits for its turn on a busy machine."""
@@ -225,7 +227,7 @@ class Services:
         process = service.process = await self._launch(service.component, name, places)
         process.name = service.label
         service.launched.set()
-        self._started[service.label] = process
+        self._started.append(process)
         self._expected.add(process)
         try:
             await until_ready(process, service.component, places)

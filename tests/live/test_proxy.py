@@ -229,6 +229,38 @@ def test_an_outage_breaks_every_connection_and_lets_none_in_until_it_is_over(pos
     assert rows(connect) == ["again"]
 
 
+def test_what_changes_no_row_is_no_write(postgres: Any) -> None:
+    setup, connect = postgres
+
+    def work(port: int) -> None:
+        with connect(port, prepare_threshold=0) as connection:
+            for _ in range(2):  # the second time prepared
+                with connection.transaction():
+                    connection.execute("UPDATE steps SET step = 'x' WHERE saga = %s", ("nobody",))
+                    connection.execute("SELECT 1")
+                    connection.execute("DELETE FROM steps WHERE saga = 'nobody'")
+            with connection.transaction():
+                insert(connection, "order")
+                connection.execute("UPDATE steps SET step = 'x' WHERE saga = 'nobody'")
+            connection.execute("UPDATE steps SET step = 'x' WHERE saga = 'nobody'")
+            connection.execute("UPDATE steps SET step = 'paid' WHERE saga = %s", ("saga-1",))
+        with connect(port) as connection, connection.pipeline(), connection.transaction():
+            connection.execute("UPDATE steps SET step = 'x' WHERE saga = 'nobody'")
+            insert(connection, "shipped")
+
+    _, sites, _ = behind(setup, work)
+    assert subjects(sites) == [
+        ("saga-1", "insert steps", AT_LOG, 1),
+        ("saga-1", "insert steps", AT_LOGGED, 1),
+        ("", "update steps", AT_LOG, 1),  # whether there is such a row is not known before
+        ("saga-1", "update steps", AT_LOG, 1),
+        ("saga-1", "update steps", AT_LOGGED, 1),
+        ("saga-1", "update steps + insert steps", AT_LOG, 1),  # sent at once
+        ("saga-1", "update steps + insert steps", AT_LOGGED, 1),
+    ]
+    assert rows(connect) == ["paid", "shipped"]
+
+
 def test_sites_are_what_becomes_durable_by_the_saga_that_it_mentions(postgres: Any) -> None:
     setup, connect = postgres
 
