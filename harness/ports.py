@@ -437,7 +437,8 @@ def _check_saga(saga: object) -> None:
 def check_declared(declared: Adapter, where: str) -> None:
     """Raise UsageError where one thing that is declared does not fit another."""
     _check_definitions(declared)
-    _check_scenarios(declared.scenarios, declared.known, where)
+    live = hasattr(declared.factory, "live_capabilities")
+    _check_scenarios(declared.scenarios, declared.known, where, live=live)
     check_operations(declared.known, declared.operations)
     participants = {operation.partition(".")[0] for operation in (*declared.known.by_operation, *declared.operations)}
     check_actors(declared.actors, declared.scenarios, participants, where)
@@ -467,10 +468,15 @@ def _check_definitions(adapter: Adapter) -> None:
                 )
 
 
-def _check_scenarios(scenarios: tuple[Scenario, ...], saga: Saga, name: str) -> None:
+def _check_scenarios(scenarios: tuple[Scenario, ...], saga: Saga, name: str, *, live: bool) -> None:
     if not scenarios:
         raise UsageError(f"adapter {name!r}: scenarios is empty; leave it out or list one")
     for scenario in scenarios:
+        if scenario.strikes and not live:
+            raise UsageError(
+                f"scenario {scenario.name!r}: strikes={scenario.strikes!r}, and only a live system has components; "
+                f"leave it out"
+            )
         for saga_id, operation in scenario.refused:
             whole, part = split(operation)
             if whole not in saga.by_operation or (part and whole not in saga.in_parts):

@@ -260,10 +260,14 @@ def _manifest(file: Path, table: ManifestTable, workload: str) -> Manifest:
 def _check_struck(table: ManifestTable, components: Sequence[Component]) -> None:
     """Raise Malformed where a crash is to kill what the harness does not start for each case."""
     known = [component.name for component in components if component.argv and not component.shared]
-    for name in table.capabilities.crash:
-        if name not in known:
-            what = f"crash has {name!r}, which is no component that is started for each case{nearest(name, known)}"
-            raise Malformed(("capabilities",), f"{what}; there is {', '.join(known)}")
+    named: dict[tuple[str | int, ...], tuple[str, tuple[str, ...]]] = {}
+    named["capabilities",] = "crash", table.capabilities.crash
+    named |= {("scenario", number): ("strikes", each.strikes) for number, each in enumerate(table.scenario)}
+    for path, (word, names) in named.items():
+        for name in names:
+            if name not in known:
+                what = f"{word} has {name!r}, which is no component that is started for each case"
+                raise Malformed(path, f"{what}{nearest(name, known)}; there is {', '.join(known)}")
 
 
 def _check_messages(table: ManifestTable) -> None:

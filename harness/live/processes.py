@@ -366,8 +366,10 @@ class Processes:
         for member in self._members:
             member.dead = True
         await self._services.close()
-        await self._supervisor.sweep(self._launcher.id, self.all)
-        self._services.give_back()
+        try:
+            await self._supervisor.sweep(self._launcher.id, self.all)
+        finally:
+            self._services.give_back()
         for member in self._members:
             if member.control is not None:
                 member.control.close()

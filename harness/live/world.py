@@ -115,7 +115,6 @@ class LiveWorld:
                 await self._build(manifest, component, places)
             if component.shared or component.address:
                 service = shared[component.name] = await self._share(manifest, component, places)
-                self._stack.callback(service.give_back)
                 places |= {f"{component.name}.{word}": port for word, port in service.own_places.items()}
                 places[f"{component.name}.direct"] = service.port
         return shared
@@ -123,6 +122,7 @@ class LiveWorld:
     async def _share(self, manifest: Manifest, component: Component, places: Places) -> RunningComponent:
         """A store or server that all cases use."""
         service = with_ports(component)
+        self._stack.callback(service.give_back)
         if component.address:
             await until_reached(component, service.port)
             return service

@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from sagafuzz import Scenario, adapter
+from sagafuzz.adapters.checkout import CHECKOUT
+from sagafuzz.adapters.seed import Seed
 from sagafuzz.errors import UsageError
 from sagafuzz.exploration.live import LiveCampaign, striking
 from sagafuzz.exploration.settings import Settings
@@ -160,6 +163,10 @@ def test_each_component_that_a_manifest_names_is_struck_alone_and_all_together(t
 def test_a_component_that_cannot_be_killed_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"crash has 'engin', which is no component .*did you mean 'engine'"):
         engine(tmp_path, more='crash = ["engin"]')
+    with pytest.raises(UsageError, match=r"\[\[scenario\]\] number 1: strikes has 'db'"):
+        engine(tmp_path, more='\n[[scenario]]\nname = "succeeds"\nstrikes = ["db"]')
+    with pytest.raises(UsageError, match="only a live system has components"):
+        adapter(saga=CHECKOUT, scenarios=[Scenario(strikes=("db",))])(Seed)
 
 
 def test_a_port_is_held_until_it_is_given_back() -> None:

@@ -1,5 +1,6 @@
 """A worker that hands each order to a server, and asks it how the saga stands."""
 
+import http.client
 import json
 import sys
 import time
@@ -17,7 +18,7 @@ def ask(path: str, content: object = None) -> dict[str, str]:
         try:
             with urllib.request.urlopen(urllib.request.Request(ENGINE + path, data), timeout=5) as answer:
                 return dict(json.load(answer))
-        except OSError:
+        except (OSError, http.client.HTTPException):  # it was killed
             time.sleep(0.02)
 
 
