@@ -343,8 +343,7 @@ def test_the_commands_of_a_merged_report_and_of_one_made_again_run() -> None:
     merged = shell("sagafuzz merge s1 s2 --report-dir whole")
     assert merged.returncode == 1, merged.stderr
     made_again = shell("sagafuzz report whole --report-dir copy")
-    for text in (merged.stdout, made_again.stdout):
-        assert_each_runs(text, {"sagafuzz replay": 1, "sagafuzz run": 1})
+    assert_each_runs(merged.stdout + made_again.stdout, {"replay whole/": 1, "replay copy/": 1, "sagafuzz run": 1})
 
 
 def test_the_command_of_a_judged_record_runs() -> None:

@@ -86,7 +86,7 @@ def screen(written: str) -> list[str]:
 
 def stable(lines: list[str]) -> list[str]:
     """Without what differs from one session to the next."""
-    stable = [re.sub(r"in \d+\.\d+s", "in some time", line).strip("= ") for line in lines]
+    stable = [re.sub(r"in \d+\.\d+s( \(\S+\))?", "in some time", line).strip("= ") for line in lines]
     return [line.removeprefix("collecting ... ") for line in stable]
 
 
