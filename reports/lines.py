@@ -279,8 +279,8 @@ class _Narrator:
             self._barrier = position
             return
         if others:
-            who = clean(event.process, LABEL_COLUMNS)
-            text = f"{_number(event.process)} starts as {who}, beside {' and '.join(others)}"
+            number, who = _number(event.process), clean(event.process, LABEL_COLUMNS)
+            text = f"{number} starts{f' as {who}' if number != who else ''}, beside {' and '.join(others)}"
         else:
             healed = event.get("reason") == "heal" and self._last_fault < position
             text = f"restart{f' as {_number(event.process)}' if self._beside else ''}"
@@ -502,8 +502,9 @@ class _Narrator:
 
 
 def _number(label: str) -> str:
-    """``[2]`` for orchestrator#2."""
-    return f"[{label.partition('#')[2] or 1}]"
+    """``[2]`` for orchestrator#2; a server is called by its name."""
+    name, _, number = label.partition("#")
+    return f"[{number or 1}]" if name == ORCHESTRATOR else clean(label, LABEL_COLUMNS)
 
 
 def _side_by_side(history: History) -> bool:

@@ -24,6 +24,9 @@ from .supervisor import Blocked, Process, Supervisor
 MAX_EXITS: Final = 3
 """How often a component may end by itself before it is said to be unable to run."""
 
+BACKOFF_S: Final = 0.05
+"""After how long a worker that ended by itself starts again, the first time; it is twice as long each time."""
+
 LAST_ROUNDS: Final = 4
 
 BEYOND: Final = 1.2
@@ -238,9 +241,9 @@ class Processes:
         member = self._members.named(label)
         return self._services.dead(label) if member is None else member.dead
 
-    async def _boot_again(self) -> None:
-        if self._manifest.restart_ms:
-            await asyncio.sleep(self._manifest.restart_ms / 1000)
+    async def _boot_again(self, after_s: float) -> None:
+        await asyncio.sleep(max(after_s, self._manifest.restart_ms / 1000))
+        await self._services.until_up()
         await self._boot("crash")
 
     def _exited(self, member: Member, process: Process) -> None:
@@ -255,18 +258,18 @@ class Processes:
         """True if another is to take its place, as a supervisor of processes would see to: not for ever, and not
         where it cannot even start without a fault."""
         member.dead = True
-        self._exits += 1
+        self._exits += self._services.up  # without them it cannot live
         if self._exits > MAX_EXITS or not (member.ready or self._record.fired):
             return False
         self._record.add(CRASH, member.label, (f"it ended by itself: {process.how_it_ended}",))
-        self._replace(member)
+        self._replace(member, BACKOFF_S * 2**self._exits)
         return True
 
-    def _replace(self, dead: Member) -> None:
+    def _replace(self, dead: Member, after_s: float = 0.0) -> None:
         """Start another worker in its place, unless one lives that stands for it."""
         if not self._replaced(dead):
             self._members.starting += 1  # before the task begins: nobody may ask in between
-            self._background.start(self._boot_again()).add_done_callback(lambda _: self._members.came())
+            self._background.start(self._boot_again(after_s)).add_done_callback(lambda _: self._members.came())
 
     def _replaced(self, dead: Member) -> bool:
         """True if another worker lives that stands for the dead one: one that was started because it paused."""

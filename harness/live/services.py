@@ -129,6 +129,17 @@ class Services:
                 if process.name == label:
                     await process.ended()
 
+    @property
+    def up(self) -> bool:
+        """True if each that the case starts is ready."""
+        return all(each.ready.is_set() for each in self._own if each.component.argv)
+
+    async def until_up(self) -> None:
+        """Wait until each that the case starts is ready."""
+        for each in self._own:
+            if each.component.argv:
+                await each.ready.wait()
+
     def wake(self) -> bool:
         """True if one that stood still is at work, or waits for its turn on a busy machine."""
         return any(each.paused and each.process is not None and runs(each.process.pid) for each in self._own)

@@ -18,6 +18,7 @@ from sagafuzz.invariants import check
 from sagafuzz.live.case import LiveRun
 from sagafuzz.live.held_ports import hold_port
 from sagafuzz.loading import load
+from sagafuzz.reports.lines import narrate
 from sagafuzz.simulator import Setup
 
 from .conftest import fault, run
@@ -57,6 +58,9 @@ records = %s
 """
 
 
+CRASHES = [fault("crash-after-effect", "order", "F", "effect"), fault("crash-after-ack", "order", "F", "ack")]
+
+
 def engine(folder: Path, way: str = "", restart_ms: int = 0, more: str = "") -> Setup:
     file = folder / "engine.toml"
     file.write_text(MANIFEST % (way, restart_ms, str(way == "migrates").lower()) + more, encoding="utf-8")
@@ -87,6 +91,13 @@ def test_a_server_that_makes_the_requests_is_killed_and_lives_again(tmp_path: Pa
     assert live.run.recovery > 0 and live.run.fired and not live.disturbed
     assert check(live.run.history(setup, plan)).violations == ()
     assert live.run.rows[-1][9] == ("quiescent",)
+
+
+def test_a_report_calls_it_by_its_name(tmp_path: Path) -> None:
+    setup, plan = engine(tmp_path), CRASHES[0]
+    told = [line.text for line in narrate(run(setup, plan).run.history(setup, plan))]
+    assert "CRASH engine before the answer of create" in told
+    assert "engine#2 starts, beside [1]" in told
 
 
 def test_one_that_forgets_what_was_open_is_found(tmp_path: Path) -> None:
@@ -128,7 +139,6 @@ def test_one_that_writes_while_it_starts_can_be_struck_there(tmp_path: Path, kin
     assert ("CLIENT_ACK", "client") in told(live, "CLIENT_ACK")
 
 
-CRASHES = [fault("crash-after-effect", "order", "F", "effect"), fault("crash-after-ack", "order", "F", "ack")]
 ALONE_AND_TOGETHER = [("engine",), ("worker",), ("engine", "worker")]
 
 
@@ -158,6 +168,22 @@ def test_each_component_that_a_manifest_names_is_struck_alone_and_all_together(t
         "succeeds, engine and worker killed": (1, 2),
     }
     assert report.verdict == "consistent"
+
+
+def test_a_worker_that_cannot_live_without_its_server_starts_again_when_that_is_up(tmp_path: Path) -> None:
+    setup = engine(tmp_path, "slow")
+    relay = (SYSTEMS / "relay.py").read_text(encoding="utf-8")
+    fragile = relay.replace("time.sleep(0.02)\n\n\ndef drive", "os._exit(1)\n\n\ndef drive").replace(
+        "import json", "import json\nimport os"
+    )
+    (tmp_path / "fragile.py").write_text(
+        fragile.replace("worker.serve", "ask('nobody')\nworker.serve"), encoding="utf-8"
+    )
+    file = tmp_path / "engine.toml"
+    file.write_text(file.read_text().replace(str(SYSTEMS / "relay.py"), "fragile.py"), encoding="utf-8")
+    live = run(replace(setup, adapter=load(str(file))), CRASHES[0])
+    assert not live.blocked, live.blocked
+    assert [row[9] for row in live.run.rows if row[1] == "CLIENT_ACK"] == [("completed",)]
 
 
 def test_a_component_that_cannot_be_killed_is_refused(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from sagafuzz import worker
 from sagafuzz.worker import CallTimeout, Rejected, SagaRequest, Unavailable
 
+SLOW = "slow" in sys.argv
 FORGETS, MIGRATES = "forgets" in sys.argv, "migrates" in sys.argv
 
 log = sqlite3.connect(Path(worker.folder(), "engine.sqlite"), isolation_level=None, check_same_thread=False)
@@ -72,6 +73,8 @@ class Door(BaseHTTPRequestHandler):
         """Nothing."""
 
 
+if SLOW and log.execute("SELECT 1 FROM sagas").fetchone():
+    time.sleep(1.5)
 if MIGRATES:
     with worker.durable("migrate"):
         pass
