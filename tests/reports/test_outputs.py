@@ -6,11 +6,13 @@ import json
 import re
 from dataclasses import replace
 from types import SimpleNamespace
+from xml.etree import ElementTree as ET
 
 import pytest
 
 from sagafuzz import Report
-from sagafuzz.reports import COMPARISONS, REPORTS, SCHEDULES
+from sagafuzz.detection import Acquittal, Detection, ZooReport
+from sagafuzz.reports import COMPARISONS, REPORTS, SCHEDULES, ZOOS
 from sagafuzz.reports.markdown import MAX_BYTES, escape, fence
 
 TEXT = REPORTS["text"].render
@@ -242,6 +244,28 @@ def test_hostile_names_are_inert_in_every_output(hostile: Report) -> None:
             continue  # a history is kept whole
         assert "A" * 2_000 not in text, name
         assert len(text.encode()) < LIMITS.get(name.split()[-1], MAX_BYTES), name
+
+
+@pytest.mark.parametrize("form", ZOOS)
+def test_what_the_zoo_missed_and_flagged_is_told_in_every_form(form: str) -> None:
+    missed = Detection(
+        name="tame", about="it forgets ::error::", source="a blog", expected=("I1", "I5"), max_faults=2, schedules=7
+    )
+    found = replace(missed, name="wild", found=True, invariant="I1", schedule="lost-ack", size=1)
+    guilty = Acquittal(about="right\x1b[2J and\nlong", mutants=("wild",), max_faults=2, plans=9, flagged=("I2: no",))
+    told = ZooReport(version="1", detections=(missed, found), acquittals=(guilty,), complete=False)
+    assert not told.passed
+    text = ZOOS[form].render(told)
+    assert "tame" in text and "I2: no" in text
+    assert "INCOMPLETE" in text or '"complete": false' in text
+    assert not [char for char in text if not char.isprintable() and char not in "\n\N{NO-BREAK SPACE}"]
+    match form:
+        case "junit":
+            (suite,) = ET.fromstring(text)
+            failed = [case.get("name") for case in suite if case.find("failure") is not None]
+            assert failed == ["tame", r"right\x1b[2J and long", "the zoo was measured"]
+        case "github":
+            assert [line.partition("title=")[0] for line in text.splitlines()] == ["::error "] * 3
 
 
 def test_hostile_names_do_not_widen_the_text(hostile: Report) -> None:
