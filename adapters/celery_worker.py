@@ -53,16 +53,17 @@ def undo(saga: dict[str, Any], step: str, receipt: Any) -> None:
 
 
 @app.task
-def finish(_: Any, outcome: str) -> str:
+def finish(outcome: str) -> str:
     return outcome
 
 
 @app.task
 def compensate(failed: Any, error: Exception, _: Any) -> None:
     receipts, saga, step = failed.args
-    begun = {**receipts, step: None} if HARDENED and not isinstance(error, Refused) else receipts
+    refused = type(error).__name__ == Refused.__name__  # Celery may make the class anew
+    begun = {**receipts, step: None} if HARDENED and not refused else receipts
     undone = [undo.si(saga, earlier, receipt) for earlier, receipt in reversed(begun.items())]
-    chain(*undone, finish.s("compensated").set(task_id=f"{saga['id']}-undone")).apply_async()
+    chain(*undone, finish.si("compensated").set(task_id=f"{saga['id']}-undone")).apply_async()
 
 
 def drive(saga: worker.SagaRequest) -> Any:
@@ -71,7 +72,7 @@ def drive(saga: worker.SagaRequest) -> Any:
         steps = [do.s({}, saga.plain, first), *(do.s(saga.plain, step) for step in others)]
         for step, task in zip(saga.steps, steps, strict=True):
             task.set(countdown=saga.waits.get(step, 0) / 1000)
-        chain(*steps, finish.s("completed").set(task_id=saga.id)).apply_async(link_error=compensate.s())
+        chain(*steps, finish.si("completed").set(task_id=saga.id)).apply_async(link_error=compensate.s())
     outcome = AsyncResult(saga.id, app=app).get(propagate=False)  # where a task fails, so does what was to follow
     return AsyncResult(f"{saga.id}-undone", app=app).get() if isinstance(outcome, Exception) else outcome
 

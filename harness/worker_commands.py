@@ -202,16 +202,23 @@ class Commands:
 
     def ended(self, saga: SagaRequest, outcome: Any) -> None:
         """Tell how the driver of a saga has ended: what it returned, or the error that it raised."""
-        if isinstance(outcome, BaseException):
-            reason = f"{type(outcome).__name__}: {outcome}"
-            told: dict[str, Any] = {"status": "unknown", "reason": reason}
-            if not isinstance(outcome, PortError):
-                sys.excepthook(type(outcome), outcome, outcome.__traceback__)
-                told["stray"] = True
-        else:
-            told = {"status": STATUSES[self.driving.statuses.get(outcome, outcome)]}
+        told = self._failed(outcome) if isinstance(outcome, BaseException) else self._returned(outcome)
         self.known[saga.id] = told
         self._say({"event": "status", "saga_id": saga.id, **told})
+
+    def _returned(self, outcome: Any) -> dict[str, Any]:
+        try:
+            return {"status": STATUSES[self.driving.statuses.get(outcome, outcome)]}
+        except (KeyError, TypeError):  # no status, or nothing that a mapping can hold
+            known = ", ".join(map(str, (*STATUSES, *self.driving.statuses)))
+            return self._failed(ValueError(f"drive returned {outcome!r}; return one of {known}"))
+
+    def _failed(self, error: BaseException) -> dict[str, Any]:
+        told = {"status": "unknown", "reason": f"{type(error).__name__}: {error}"}
+        if isinstance(error, PortError):
+            return told
+        sys.excepthook(type(error), error, error.__traceback__)
+        return {**told, "stray": True}
 
     def _say(self, content: Mapping[str, Any]) -> None:
         with self.lock:

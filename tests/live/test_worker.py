@@ -115,3 +115,11 @@ worker.serve(drive)
 """
     live = run(small(program), fault("lost-ack", "order", "F", "ack"))
     assert dict(live.output)["orchestrator"] == ("Exception order/do",)
+
+
+@pytest.mark.parametrize("returned", ["None", "{}", "'done'"])
+def test_what_is_no_outcome_is_told_with_what_would_be_one(small: Small, returned: str) -> None:
+    live = run(small(f"from sagafuzz import worker\nworker.serve(lambda saga: {returned}, statuses={{'OK': True}})"))
+    (raised,) = [row[9] for row in live.run.rows if row[1] == "RAISED"]
+    assert raised[1].startswith(f"ValueError: drive returned {eval(returned)!r}; return one of True, False, ")
+    assert raised[1].endswith("stuck, OK") and raised[3] is False
