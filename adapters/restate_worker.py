@@ -58,10 +58,10 @@ async def run(ctx: restate.WorkflowContext, saga: dict[str, Any]) -> str:
             asking = {step: asked(step, "do", attempts=saga["attempts"]) for step in layer}
             await restate.gather(*asking.values())
             for step, answer in asking.items():
-                begun[step] = await answer
+                begun[step] = await answer  # raises where it was refused
     except restate.TerminalError:
-        for step, receipt in reversed(begun.items()):
-            await asked(step, "undo", receipt)
+        for layer in reversed(worker.layers(saga)):
+            await restate.gather(*(asked(step, "undo", begun[step]) for step in layer if step in begun))
         return "compensated"
     return "completed"
 

@@ -54,11 +54,16 @@ class Checkout:
         begun: dict[str, Any] = {}
 
         async def do(step: str) -> None:
-            await workflow.sleep(saga["waits"].get(step, 0) / 1000)
+            if step in saga["waits"]:
+                await workflow.sleep(saga["waits"][step] / 1000)
             begun[step] = None
             begun[step] = await workflow.execute_activity(
                 request, args=[saga, step, "do"], **LIMITS, retry_policy=retried(saga["attempts"])
             )
+
+        async def undo(step: str) -> None:
+            undoing = [saga, step, "undo", begun[step]]
+            await workflow.execute_activity(request, args=undoing, **LIMITS, retry_policy=retried(0))
 
         for layer in worker.layers(saga):
             ended = await asyncio.gather(*map(do, layer), return_exceptions=True)
@@ -66,9 +71,8 @@ class Checkout:
                 break
         else:
             return "completed"
-        for step, receipt in reversed(begun.items()):
-            undo = [saga, step, "undo", receipt]
-            await workflow.execute_activity(request, args=undo, **LIMITS, retry_policy=retried(0))
+        for layer in reversed(worker.layers(saga)):
+            await asyncio.gather(*(undo(step) for step in layer if step in begun))
         return "compensated"
 
 
