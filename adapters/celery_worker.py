@@ -74,7 +74,9 @@ def drive(saga: worker.SagaRequest) -> Any:
             task.set(countdown=saga.waits.get(step, 0) / 1000)
         chain(*steps, finish.si("completed").set(task_id=saga.id)).apply_async(link_error=compensate.s())
     outcome = AsyncResult(saga.id, app=app).get(propagate=False)  # where a task fails, so does what was to follow
-    return AsyncResult(f"{saga.id}-undone", app=app).get() if isinstance(outcome, Exception) else outcome
+    if isinstance(outcome, Exception):
+        outcome = AsyncResult(f"{saga.id}-undone", app=app).get(propagate=False)
+    return worker.Outcome.STUCK if isinstance(outcome, Exception) else outcome
 
 
 if __name__ == "__main__":

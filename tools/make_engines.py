@@ -1,6 +1,6 @@
-"""The table of docs/engines.md, from what `sagafuzz compare` wrote.   tools/make_engines.py COMPARISON.json [RUN]
+"""The table of docs/engines.md, from what campaigns wrote.   tools/make_engines.py REPORT.json…
 
-RUN is the command as a reader can repeat it. `make engines` runs every engine that is installed, and then this.
+`make engines` runs every engine, and then this. Where a system has several reports the last one is told.
 """
 
 from __future__ import annotations
@@ -16,25 +16,29 @@ BEGIN: Final = "<!-- engines: `make engines` writes what follows -->\n"
 END: Final = "<!-- engines: end -->\n"
 
 
-def row(system: dict[str, Any]) -> str:
+def row(report: dict[str, Any]) -> str:
     """Its line of the table."""
-    found = [id for id, status in system["invariants"].items() if status == "violated"]
-    verdict = f"**violated**: {', '.join(found)}" if found else system["verdict"]
-    whole = "" if system["complete"] else ", not complete"
-    return f"| `{system['adapter']}` | {system.get('engine', '')} | {system['plans']} | {verdict}{whole} |"
+    found = [id for id, result in report["invariants"].items() if result["status"] == "violated"]
+    verdict = f"**violated**: {', '.join(found)}" if found else report["verdict"]
+    whole = "" if report["complete"] else ", not complete"
+    return f"| `{report['adapter']}` | {report['engine']} | {report['plans']['run']} | {verdict}{whole} |"
 
 
-def table(comparison: dict[str, Any], day: dt.date) -> str:
+def table(reports: list[dict[str, Any]], day: dt.date) -> str:
     """The part of the page."""
-    lines = ["| adapter | versions | plans run | verdict |", "|---|---|---|---|", *map(row, comparison["systems"])]
-    return "\n".join([*lines, "", f"Run on {day}."]) + "\n"
+    last = {report["adapter"]: report for report in reports}
+    rows = [row(report) for _, report in sorted(last.items())]
+    return (
+        "\n".join(["| adapter | versions | plans run | verdict |", "|---|---|---|---|", *rows, "", f"Run on {day}."])
+        + "\n"
+    )
 
 
 def main() -> None:
-    comparison = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
+    reports = [json.loads(Path(name).read_text(encoding="utf-8")) for name in sys.argv[1:]]
     before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
     _, _, after = rest.partition(END)
-    made = table(comparison, dt.datetime.now(dt.UTC).date())
+    made = table(reports, dt.datetime.now(dt.UTC).date())
     PAGE.write_text(f"{before}{BEGIN}\n{made}\n{END}{after}", encoding="utf-8")
 
 

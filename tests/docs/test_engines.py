@@ -1,4 +1,4 @@
-"""The table of docs/engines.md is made of what `sagafuzz compare` writes."""
+"""The table of docs/engines.md is made of the reports of campaigns."""
 
 from __future__ import annotations
 
@@ -11,25 +11,21 @@ import pytest
 
 TOP = Path(__file__).resolve().parent.parent.parent
 
-COMPARISON = {
-    "version": 1,
-    "systems": [
-        {
-            "adapter": "good",
-            "engine": "good 1.2",
-            "verdict": "consistent",
-            "complete": True,
-            "plans": 61,
-            "invariants": {"I1": "holds", "I2": "holds"},
-        },
-        {
-            "adapter": "bad",
-            "verdict": "violated",
-            "complete": False,
-            "plans": 7,
-            "invariants": {"I1": "violated", "I2": "holds", "I3": "violated"},
-        },
-    ],
+GOOD = {
+    "adapter": "good",
+    "engine": "good 1.2",
+    "verdict": "consistent",
+    "complete": True,
+    "plans": {"run": 61},
+    "invariants": {"I1": {"status": "holds"}, "I2": {"status": "holds"}},
+}
+BAD = {
+    **GOOD,
+    "adapter": "bad",
+    "verdict": "violated",
+    "complete": False,
+    "plans": {"run": 7},
+    "invariants": {id: {"status": "violated"} for id in ("I1", "I3")},
 }
 
 
@@ -43,9 +39,10 @@ def tool() -> Any:
 
 
 def test_a_row_has_the_versions_the_plans_and_what_was_violated(tool: Any) -> None:
-    _, _, good, bad, *_, day = tool.table(COMPARISON, dt.date(2026, 11, 27)).splitlines()
+    earlier = {**GOOD, "plans": {"run": 1}}
+    _, _, bad, good, *_, day = tool.table([earlier, GOOD, BAD], dt.date(2026, 11, 27)).splitlines()
     assert good == "| `good` | good 1.2 | 61 | consistent |"
-    assert bad == "| `bad` |  | 7 | **violated**: I1, I3, not complete |"
+    assert bad == "| `bad` | good 1.2 | 7 | **violated**: I1, I3, not complete |"
     assert day == "Run on 2026-11-27."
 
 
