@@ -18,7 +18,7 @@ END: Final = "<!-- engines: end -->\n"
 
 def row(report: dict[str, Any]) -> str:
     """Its line of the table."""
-    found = [id for id, result in report["invariants"].items() if result["status"] == "violated"]
+    found = dict.fromkeys(finding["invariant"] for finding in report["findings"])
     verdict = f"**violated**: {', '.join(found)}" if found else report["verdict"]
     whole = "" if report["complete"] else ", not complete"
     return f"| `{report['adapter']}` | {report['engine']} | {report['plans']['run']} | {verdict}{whole} |"

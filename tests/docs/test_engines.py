@@ -17,7 +17,7 @@ GOOD = {
     "verdict": "consistent",
     "complete": True,
     "plans": {"run": 61},
-    "invariants": {"I1": {"status": "holds"}, "I2": {"status": "holds"}},
+    "findings": [],
 }
 BAD = {
     **GOOD,
@@ -25,7 +25,7 @@ BAD = {
     "verdict": "violated",
     "complete": False,
     "plans": {"run": 7},
-    "invariants": {id: {"status": "violated"} for id in ("I1", "I3")},
+    "findings": [{"invariant": id} for id in ("I1", "I1", "I3")],
 }
 
 
