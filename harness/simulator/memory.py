@@ -161,17 +161,18 @@ class Memory:
 
     def _seldom(self) -> tuple[Any, ...]:
         """The lanes that are empty of most systems, or until an undo has taken effect."""
-        counts = [(*call, count) for call, count in self._counts.items()]
-        services: list[tuple[str, int]] = []
+        marks: tuple[Any, ...] = ()
         if self._marks:
-            services = [(name, known) for name, known in self._holder.items() if name not in self._alive and known]
+            alive = self._alive
+            services = sorted([(name, known) for name, known in self._holder.items() if name not in alive and known])
+            marks = self._marks, services, self._stored
         return (
-            *(self._deserted, self._rest, self._uncalled, sorted(counts)),
-            [(saga, self._ownership(owners)) for saga, owners in sorted(self._owned.items())],
-            [(*about, name) for about, name in sorted(self._goes_by())],
-            *(sorted(self._since), sorted(self._bits), sorted(self._people), sorted(self._unseen - self._lanes.keys())),
-            *(sorted(self._locks.items()), self._shown, self._touched),
-            *(self._marks, sorted(services), self._stored),
+            *(self._deserted, self._rest, self._uncalled, self._shown, self._touched, marks),
+            sorted([(*call, count) for call, count in self._counts.items()]) if self._counts else (),
+            [(saga, self._ownership(owners)) for saga, owners in sorted(self._owned.items())] if self._owned else (),
+            [(*about, name) for about, name in sorted(self._goes_by())] if self._definitions else (),
+            *[sorted(some) if some else () for some in (self._since, self._bits, self._people, self._locks.items())],
+            sorted(self._unseen - self._lanes.keys()) if self._unseen else (),
         )
 
     def _ownership(self, owners: Sequence[tuple[str, Any, str]]) -> tuple[Any, ...]:

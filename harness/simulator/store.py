@@ -309,7 +309,7 @@ def _unavailable(process: Incarnation, text: str, writes: Sequence[Write]) -> St
 
 def _words(writes: Sequence[Write]) -> tuple[Any, ...]:
     """What a change asks for: two in the same words are one that is made again."""
-    return tuple((*write[:6], None if write.guard is None else tuple(sorted(write.guard.items()))) for write in writes)
+    return tuple([(*each[:6], None if each.guard is None else tuple(sorted(each.guard.items()))) for each in writes])
 
 
 def _forget_write(process: Incarnation, key: str, text: str | None) -> None:

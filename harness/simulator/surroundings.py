@@ -11,6 +11,8 @@ import functools
 import hashlib
 import types
 from collections.abc import Iterator, Mapping
+from itertools import repeat
+from operator import is_
 from typing import Any, Final
 
 from ..frames import may_keep_state
@@ -37,8 +39,8 @@ class _Reach:
 
     def __init__(self, roots: Mapping[int, Any]) -> None:
         self.roots = [*roots.values()]  # kept, so that their ids stay theirs
-        self.names: list[tuple[Mapping[str, Any], str, Any]] = []
-        self.classes: list[tuple[type, tuple[int, ...], list[Any]]] = []
+        self.names: dict[int, tuple[Mapping[str, Any], list[str], list[Any]]] = {}  # by the id of where they stand
+        self.classes: list[tuple[Mapping[str, Any], list[Any]]] = []
         self.cells: list[tuple[types.CellType, Any]] = []
         self.defaults: list[tuple[types.FunctionType, tuple[Any, ...]]] = []
         self.moving: list[Any] = []
@@ -52,7 +54,7 @@ class _Reach:
                 self._follow_code(owner, names)
             else:
                 self._follow_class(owner)
-            if len(self.names) > MOST:
+            if sum(len(each) for _, each, _ in self.names.values()) > MOST:
                 raise Opaque
         self.fixed = hashlib.blake2b(repr(self._fixed).encode(), digest_size=8).digest()
         del self._to_do, self._fixed, self._seen
@@ -60,8 +62,8 @@ class _Reach:
     @property
     def holds(self) -> bool:
         """True if every name still means what it did."""
-        for names, name, value in self.names:
-            if names.get(name, _GONE) is not value:
+        for mapping, names, values in self.names.values():
+            if not all(map(is_, map(mapping.get, names, repeat(_GONE)), values)):
                 return False
         for function, defaults in self.defaults:
             if function.__defaults__ is not defaults:
@@ -69,7 +71,10 @@ class _Reach:
         for cell, value in self.cells:
             if content_of(cell) is not value:
                 return False
-        return all(tuple(map(id, vars(kind).values())) == ids for kind, ids, _ in self.classes)
+        for content, values in self.classes:
+            if len(content) != len(values) or not all(map(is_, content.values(), values)):
+                return False
+        return True
 
     def _new(self, value: Any) -> bool:
         if id(value) in self._seen:
@@ -92,7 +97,9 @@ class _Reach:
 
     def _name(self, names: Mapping[str, Any], name: str, code: types.CodeType) -> None:
         value = names[name]
-        self.names.append((names, name, value))
+        _, known, values = self.names.setdefault(id(names), (names, [], []))
+        known.append(name)
+        values.append(value)
         if isinstance(value, types.ModuleType):
             if may_keep_state(getattr(value, "__file__", None) or "<none>") and hasattr(value, "__file__"):
                 inside = vars(value)
@@ -154,8 +161,7 @@ class _Reach:
             if each is object or from_library(each) or not self._new(each):
                 continue
             content = vars(each)
-            values = [*content.values()]
-            self.classes.append((each, tuple(map(id, values)), values))
+            self.classes.append((content, [*content.values()]))
             for name, value in content.items():
                 dunder = name[:2] == "__" == name[-2:] and not isinstance(value, types.FunctionType)
                 if not dunder and name not in _UNASKED:

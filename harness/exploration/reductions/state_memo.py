@@ -6,9 +6,9 @@ each process has had, and the past as far as an invariant asks.
 
 from __future__ import annotations
 
-from collections import Counter
-from copy import copy
-from typing import Final
+from collections import defaultdict
+from copy import copy, deepcopy
+from typing import Final, TypeAlias
 
 from ...faults import Plan
 from ...simulator import Observer
@@ -22,12 +22,27 @@ at least."""
 TRIALS_OF_FRAMES: Final = 60
 """After so many looks at frames, wherever that was, it is judged whether they are worth it at all."""
 
-ANSWERS: Final = 0
-FRAMES: Final = 1
-"""The ways in which the processes of a state are told."""
+WORTH_OF_PLANS: Final = 200
+"""The same share where faults may follow: there a state that is known spares a run for each of them."""
 
 GLANCES: Final = 2
 """How many states of a run that no fault may follow are looked at, at the most."""
+
+Place: TypeAlias = tuple[str, int]
+"""Where a run that no fault may follow is looked at: the kind of its last fault, and how many looks came before."""
+
+
+class _Looks:
+    """How often it was looked somewhere, and how often that ``paid``."""
+
+    __slots__ = ("made", "paid")
+
+    def __init__(self) -> None:
+        self.made = self.paid = 0
+
+    def are_in_vain(self, trials: int = TRIALS, worth: int = WORTH) -> bool:
+        """True if, of enough of them, fewer than one in ``worth`` paid."""
+        return self.made >= trials and self.paid * worth < self.made
 
 
 class StateMemo:
@@ -42,14 +57,16 @@ class StateMemo:
         self._own: dict[tuple[bytes, bool], int] = {}  # the first site at which the current run was in each
         self.loops_at = -1  # the site at which it came into one of them again
         self._seen: list[tuple[bytes, bool]] = []  # what `glance` saw of the current run
-        self._place = ("", 0)  # the kind of its last fault, and how many states it came by since
+        self._place: Place = ("", 0)
+        self._finders: dict[tuple[bytes, bool], Place] = {}  # of the states that were noted there: where that was
         self._plan = Plan()  # of the current run
         self.met = Plan()  # the plan whose run was in the state in which the last one was ended
         self._remaining = 0
         self._spared = 0
-        self._asked: Counter[tuple[tuple[str, int], int]] = Counter()  # by place and way, of what `glance` looked at
-        self._found: Counter[tuple[tuple[str, int], int]] = Counter()
-        self._by_frames = (0, 0)  # how many were told by frames, and how many of those were known
+        self._glances: defaultdict[Place, _Looks] = defaultdict(_Looks)  # what was known, or was met again later
+        self._glances_at_frames: defaultdict[Place, _Looks] = defaultdict(_Looks)  # what was known by nothing else
+        self._at_frames = _Looks()  # the same, wherever it was
+        self._at_frames_before_faults = _Looks()
 
     def __len__(self) -> int:
         return len(self._known)
@@ -58,7 +75,9 @@ class StateMemo:
         """What is known by now, to go on from."""
         memo = copy(self)
         for name, value in vars(memo).items():
-            if isinstance(value, (dict, list, set)):
+            if isinstance(value, (defaultdict, _Looks)):
+                setattr(memo, name, deepcopy(value))
+            elif isinstance(value, (dict, list, set)):
                 setattr(memo, name, copy(value))
         return memo
 
@@ -76,12 +95,14 @@ class StateMemo:
         fault does what the same fault does a round earlier."""
         state = State(observer, min(self._remaining, 2))
         due, site = restart_due(observer.sim), len(observer.sim.trace.sites)
-        by_frames = () if self._frames_are_in_vain() else state.by_frames()
-        for keys in (state.by_answers(), by_frames):
+        by_answers, by_frames = state.by_answers(), () if self._frames_are_in_vain() else state.by_frames()
+        self._at_frames_before_faults.made += bool(by_frames)
+        for keys in (by_answers, by_frames):
             known = self._known.get((keys[-1], due)) if keys else None
             if known is not None and known[0] >= self._remaining:
                 self._spared = known[1]
                 self.met = self._ends[keys[0], due]
+                self._at_frames_before_faults.paid += keys is by_frames
                 return True
             if keys:
                 self._new.append((keys, due, site))
@@ -124,43 +145,46 @@ class StateMemo:
             self._place = (kind, number + 1)
 
     def _is_met_again(self, observer: Observer) -> bool:
-        if self._is_in_vain(self._place, ANSWERS) and self._is_in_vain(self._place, FRAMES):
+        place = self._place
+        glances = self._glances[place]
+        if glances.are_in_vain():
             return False
+        glances.made += 1
         state = State(observer, 0)
         due = restart_due(observer.sim)
-        if self._is_known(ANSWERS, state.by_answers(), due):
+        if self._is_known(state.by_answers(), due):
             return True
-        if state.world in self._worlds:
-            return not self._is_in_vain(self._place, FRAMES) and self._is_known(FRAMES, state.by_frames(), due)
-        self._worlds.add(state.world)  # whose processes are looked at when it is met again
-        return False
+        if state.world not in self._worlds:
+            self._worlds.add(state.world)  # whose processes are looked at when it is met again
+            return False
+        at_frames = self._glances_at_frames[place]
+        keys = () if at_frames.are_in_vain() or self._frames_are_in_vain() else state.by_frames()
+        known = self._is_known(keys, due)
+        for looks in (at_frames, self._at_frames) if keys else ():
+            looks.made += 1
+            looks.paid += known
+        return known
 
-    def _is_known(self, way: int, keys: tuple[bytes, ...], due: bool) -> bool:
-        """True if the state of these keys is known; else it is noted."""
+    def _is_known(self, keys: tuple[bytes, ...], due: bool) -> bool:
+        """True if the state of these keys is known; else it is noted. That pays here, and where it was noted."""
         if not keys:
             return False
-        place, seen = self._place, (keys[0], due)
-        self._asked[place, way] += 1
-        if way == FRAMES:
-            asked, found = self._by_frames
-            self._by_frames = asked + 1, found + (seen in self._ends)
-        if seen in self._ends:
-            self._found[place, way] += 1
-            self.met = self._ends[seen]
-            return True
-        self._seen.append(seen)
-        return False
-
-    def _is_in_vain(self, place: tuple[str, int], way: int) -> bool:
-        """True if too few of the states are known that are looked at there in that way."""
-        asked = self._asked[place, way]
-        few = asked >= TRIALS and self._found[place, way] * WORTH < asked
-        return few or (way == FRAMES and self._frames_are_in_vain())
+        seen = keys[0], due
+        if seen not in self._ends:
+            self._seen.append(seen)
+            self._finders[seen] = self._place
+            return False
+        self._glances[self._place].paid += 1
+        finder = self._finders.get(seen)
+        if finder is not None:
+            self._glances[finder].paid += 1
+        self.met = self._ends[seen]
+        return True
 
     def _frames_are_in_vain(self) -> bool:
         """True if too few states are known by their frames, wherever they are looked at."""
-        asked, found = self._by_frames
-        return asked >= TRIALS_OF_FRAMES and found * WORTH < asked
+        before_faults = self._at_frames_before_faults.are_in_vain(TRIALS_OF_FRAMES, WORTH_OF_PLANS)
+        return before_faults or self._at_frames.are_in_vain(TRIALS_OF_FRAMES)
 
     def end_last(self) -> None:
         """Keep what `glance` saw."""
