@@ -117,8 +117,12 @@ def with_service(service: Callable[[], Participant], step: str = "payment", **op
     return system(about=told(service), participants={step: service}, **options)
 
 
+_WANTED: Final = {"inventory": "item", "payment": "amount"}
+"""What of the order each step is told."""
+
+
 def _arguments(step: Step, request: Mapping[str, Any]) -> dict[str, Any]:
-    wanted = {"inventory": "item", "payment": "amount"}.get(step.name)
+    wanted = _WANTED.get(step.name)
     return {wanted: request[wanted]} if wanted else {}
 
 

@@ -54,6 +54,8 @@ def monotone_terminal(facts: Facts) -> Checked:
             undone_at = next((at for at, outcome, _ in saga.claims if outcome == COMPENSATED), len(facts.history.rows))
         for (step, direction), call in saga.calls.items():
             end_at = undone_at if direction == COMPENSATION else first_at
+            if not call.effective or call.effective[-1][0] <= end_at:
+                continue
             late = [at for at, _, _ in call.effective if at > end_at and not _mends(facts, direction, at)]
             if late:
                 operation = facts.saga.operation(step, direction)

@@ -74,13 +74,12 @@ def _due(saga: SagaFacts, kinds: set[str], step: str, direction: str, position: 
         if "intent" in kinds and step not in saga.children:  # it has records of its own
             due.append(("intent", step))
         if "outcome" in kinds:
-            due.extend(
-                ("outcome", before)
-                for before in saga.definition.predecessors.get(step, ())
-                if (before, FORWARD) in saga.calls
-                and before not in saga.definition.grouped | saga.children.keys()
-                and not _undone(saga, before, position)
-            )
+            definition = saga.definition
+            for before in definition.predecessors.get(step, ()):
+                if (before, FORWARD) not in saga.calls or before in definition.grouped or before in saga.children:
+                    continue
+                if not _undone(saga, before, position):
+                    due.append(("outcome", before))
     elif direction == COMPENSATION and "compensating" in kinds:
         due.append(("compensating", ""))
     return due
