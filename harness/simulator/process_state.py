@@ -6,20 +6,20 @@ import contextvars
 import inspect
 import sys
 from asyncio import BaseEventLoop, Handle
+from collections.abc import Sequence
 from functools import partial
 from pathlib import PurePath
 from types import CodeType, FrameType
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from ..frames import is_ours
 from .aio import settle
 from .async_values import ASYNCIO, tell_loop
-from .kernel import Task
+from .kernel import Kernel, Task
 from .message import Message
-from .observer import Observer
+from .network import Network
 from .process import Process
 from .retained import Opaque
-from .simulation import Simulation
 from .surroundings import tell_surroundings
 from .timers import ANSWER, OPEN_REQUEST, REQUEST, TIMERS
 from .value_stack import READABLE, held
@@ -48,8 +48,20 @@ _KEEPS: Final = {
 """Functions of the harness that keep what they were asked for, and under which names."""
 
 
-def frames_of(sim: Simulation, process: Process, messages: list[Message]) -> list[Any]:
-    """The volatile state of a process, as plain values. Raises Opaque."""
+class Running(Protocol):
+    """A run, as far as it is asked what its processes keep."""
+
+    kernel: Kernel
+    network: Network
+
+    @property
+    def living(self) -> Sequence[Process]:
+        """The processes that live."""
+
+
+def frames_of(sim: Running, process: Process, messages: list[Message], acting: FrameType | None = None) -> list[Any]:
+    """The volatile state of a process, as plain values; ``acting`` is the frame in which the task that runs, if any,
+    is about to act. Raises Opaque."""
     if not READABLE:
         raise Opaque
     kernel = sim.kernel
@@ -60,7 +72,7 @@ def frames_of(sim: Simulation, process: Process, messages: list[Message]) -> lis
             continue
         parts.append((task.label, task.saga, task is current, task.waiting))
         if task is current:
-            _tell_stack(teller, _acting(), runs=True)
+            _tell_stack(teller, acting, runs=True)
             context = contextvars.copy_context()
             if len(context):
                 teller.tell(context)
@@ -68,7 +80,7 @@ def frames_of(sim: Simulation, process: Process, messages: list[Message]) -> lis
             teller.tell(task.main)
         else:
             _tell_stack(teller, task.glet.gr_frame, runs=False)
-            teller.tell(task.glet.gr_context)
+            teller.tell(task.glet.gr_context or None)  # one that is empty may have been made by whoever looked
             if not task.waiting:
                 teller.tell_all((task.value, task.error))
     batches = process.world.store._batches
@@ -82,16 +94,6 @@ def frames_of(sim: Simulation, process: Process, messages: list[Message]) -> lis
     teller.tell(process._subject)
     tell_surroundings(teller)
     return parts
-
-
-def _acting() -> FrameType | None:
-    """The frame in which the current task is about to act: whoever looks at it stands further in."""
-    start = frame = sys._getframe(1)
-    while frame.f_code is not Observer._about_to_act.__code__:
-        if frame.f_back is None:
-            return start
-        frame = frame.f_back
-    return frame
 
 
 def _tell_stack(teller: Teller, frame: FrameType | None, *, runs: bool) -> None:
@@ -154,7 +156,7 @@ def _looked_up(code: CodeType) -> tuple[str, ...] | None:
     return names or ()
 
 
-def under_way(sim: Simulation) -> list[Message]:
+def under_way(sim: Running) -> list[Message]:
     """The requests that are under way, each once, in the order of what will happen to them."""
     network = sim.network
     found: dict[int, Message] = {}

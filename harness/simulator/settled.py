@@ -25,6 +25,7 @@ from ..history import (
     RECORD,
     SAGA,
     STEP,
+    SUBMIT,
     TERMINAL,
     Row,
 )
@@ -33,6 +34,19 @@ from .setup import Setup
 
 _TELLS_AN_END: Final = frozenset({CLIENT_ACK, TERMINAL, LOGLOST})
 _PENDING: Final = Outcome.PENDING.value
+
+
+_MAY_TELL: Final = frozenset(
+    {*_TELLS_AN_END, ALERT, APPLY, BOOT, CRASH, DEAD_LETTER, EXPIRE, LOGACK, SUBMIT},
+)
+
+
+def tells_of_ends(row: Row) -> bool:
+    """True if it may depend on an event which sagas are `unsettled`, where none has children."""
+    kind = row[KIND]
+    if kind == APPLY:
+        return bool(row[DATA][EFFECTIVE])
+    return kind in _MAY_TELL and (kind != LOGACK or row[DATA][RECORD] == "create")
 
 
 def unsettled(setup: Setup, rows: Sequence[Row]) -> set[str]:

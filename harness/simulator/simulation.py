@@ -54,7 +54,7 @@ from .patches import made_inside, virtual
 from .priorities import Priorities
 from .process import Process
 from .resting import Look, first_look, looked
-from .settled import binding_steps, unsettled
+from .settled import binding_steps, tells_of_ends, unsettled
 from .setup import Setup
 from .threaded import ThreadedKernel
 from .timers import RESUBMIT, START, START_BESIDE
@@ -446,10 +446,11 @@ class Simulation:
         for ever."""
         if self.process is None or self.serves() or not self.actors.at_rest or any(app.serves for app in self.apps):
             return False
-        rows = len(self.trace.rows)
-        if self._over[0] != rows:  # it is asked at each tick of those who poll, most of which leave no row
-            self._over = rows, self._all_over()
-        return self._over[1]
+        rows, (read, over) = self.trace.rows, self._over
+        if read < 0 or self.setup.nested or any(map(tells_of_ends, rows[read:])):  # it is asked at each tick
+            over = self._all_over()
+        self._over = len(rows), over
+        return over
 
     def _all_over(self) -> bool:
         over: set[str] = set()

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import marshal
+import sys
 from collections.abc import Callable
+from types import FrameType
 from typing import Any, Final, NamedTuple
 
 from ..saga import FORWARD
@@ -134,8 +136,18 @@ def _answers(sim: Simulation) -> list[Any]:
 
 def _frames(sim: Simulation) -> list[Any]:
     """The contents of each process, read off its frames, and who waits for which request."""
-    messages = under_way(sim)
-    return [(_time(sim), frames_of(sim, process, messages)) for process in sim.living]
+    messages, acting = under_way(sim), _acting()
+    return [(_time(sim), frames_of(sim, process, messages, acting)) for process in sim.living]
+
+
+def _acting() -> FrameType | None:
+    """The frame in which the current task is about to act: whoever looks at it stands further in."""
+    start = frame = sys._getframe(1)
+    while frame.f_code is not Observer._about_to_act.__code__:
+        if frame.f_back is None:
+            return start
+        frame = frame.f_back
+    return frame
 
 
 def _time(sim: Simulation) -> int:

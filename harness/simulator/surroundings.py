@@ -18,9 +18,9 @@ from typing import Any, Final
 from ..frames import may_keep_state
 from ..sql import Effect
 from .retained import Opaque
-from .volatile import PLAIN, Teller, content_of, from_library
+from .volatile import PLAIN, Teller, content_of, from_library, of_user
 
-MOST: Final = 3_000
+MOST: Final = 6_000
 """So many names are followed at most."""
 
 _KEPT: Final = 512
@@ -43,6 +43,7 @@ class _Reach:
         self.classes: list[tuple[Mapping[str, Any], list[Any]]] = []
         self.cells: list[tuple[types.CellType, Any]] = []
         self.defaults: list[tuple[types.FunctionType, tuple[Any, ...]]] = []
+        self.bare: list[dict[str, Any]] = []  # what functions keep that keep nothing
         self.moving: list[Any] = []
         self._fixed: list[Any] = []
         self._seen: set[int] = set()
@@ -62,6 +63,8 @@ class _Reach:
     @property
     def holds(self) -> bool:
         """True if every name still means what it did."""
+        if any(self.bare):
+            return False
         for mapping, names, values in self.names.values():
             if not all(map(is_, map(mapping.get, names, repeat(_GONE)), values)):
                 return False
@@ -89,24 +92,23 @@ class _Reach:
         if _imports(code):
             raise Opaque
         for name in code.co_names:
-            if name in names and name[0] != "@":  # those are of pytest, which rewrites assertions
+            if name[0] != "@":  # those are of pytest, which rewrites assertions
                 self._name(names, name, code)
         for inner in code.co_consts:
             if isinstance(inner, types.CodeType):
                 self._to_do.append((inner, names))
 
     def _name(self, names: Mapping[str, Any], name: str, code: types.CodeType) -> None:
-        value = names[name]
+        value = names.get(name, _GONE)
         _, known, values = self.names.setdefault(id(names), (names, [], []))
         known.append(name)
         values.append(value)
         if isinstance(value, types.ModuleType):
-            if may_keep_state(getattr(value, "__file__", None) or "<none>") and hasattr(value, "__file__"):
-                inside = vars(value)
-                for each in code.co_names:
-                    if each in inside and not isinstance(inside[each], types.ModuleType):
-                        self._name(inside, each, code)
-        else:
+            inside = vars(value)
+            for each in code.co_names if of_user(value) else ():
+                if not isinstance(inside.get(each), types.ModuleType):
+                    self._name(inside, each, code)
+        elif value is not _GONE:  # a name that is nowhere yet, or belongs to Python
             self._value(name, value)
 
     def _value(self, name: str, value: Any) -> None:
@@ -145,6 +147,8 @@ class _Reach:
             for each in value.__defaults__:
                 self._value("default", each)
         self.moving += [each for each in (value.__kwdefaults__, value.__dict__) if each]
+        if not value.__dict__:
+            self.bare.append(value.__dict__)
 
     def _cell(self, name: str, cell: types.CellType) -> None:
         """Follow a variable that a function found around it. A value that is neither a class nor a function may be

@@ -279,9 +279,16 @@ def from_library(value: type) -> bool:
     return module is not None and (file is None or not may_keep_state(file)) and value.__module__ != "__main__"
 
 
+def of_user(module: types.ModuleType) -> bool:
+    """False for modules of the harness, of the standard library and of the interpreter, which keep nothing of a run."""
+    if module.__name__ in sys.builtin_module_names:
+        return False
+    file = getattr(module, "__file__", None)
+    return file is None or may_keep_state(file)
+
+
 def _module(teller: Teller, value: Any) -> None:
-    file = getattr(value, "__file__", None)
-    if file is not None and may_keep_state(file):
+    if of_user(value):
         raise Opaque  # what is used of it is seen nowhere
     teller.parts.append(value.__name__)
 

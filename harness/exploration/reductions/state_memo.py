@@ -22,9 +22,6 @@ at least."""
 TRIALS_OF_FRAMES: Final = 60
 """After so many looks at frames, wherever that was, it is judged whether they are worth it at all."""
 
-WORTH_OF_PLANS: Final = 200
-"""The same share where faults may follow: there a state that is known spares a run for each of them."""
-
 GLANCES: Final = 2
 """How many states of a run that no fault may follow are looked at, at the most."""
 
@@ -66,7 +63,6 @@ class StateMemo:
         self._glances: defaultdict[Place, _Looks] = defaultdict(_Looks)  # what was known, or was met again later
         self._glances_at_frames: defaultdict[Place, _Looks] = defaultdict(_Looks)  # what was known by nothing else
         self._at_frames = _Looks()  # the same, wherever it was
-        self._at_frames_before_faults = _Looks()
 
     def __len__(self) -> int:
         return len(self._known)
@@ -95,20 +91,18 @@ class StateMemo:
         fault does what the same fault does a round earlier."""
         state = State(observer, min(self._remaining, 2))
         due, site = restart_due(observer.sim), len(observer.sim.trace.sites)
-        by_answers, by_frames = state.by_answers(), () if self._frames_are_in_vain() else state.by_frames()
-        self._at_frames_before_faults.made += bool(by_frames)
-        for keys in (by_answers, by_frames):
+        by_frames = () if self._at_frames.are_in_vain(TRIALS_OF_FRAMES) else state.by_frames()
+        for keys in (state.by_answers(), by_frames):
             known = self._known.get((keys[-1], due)) if keys else None
             if known is not None and known[0] >= self._remaining:
                 self._spared = known[1]
                 self.met = self._ends[keys[0], due]
-                self._at_frames_before_faults.paid += keys is by_frames
                 return True
             if keys:
                 self._new.append((keys, due, site))
                 if self._own.setdefault((keys[-1], due), site) < site and self.loops_at < 0:
                     self.loops_at = site
-        self._worlds.add(state.world)
+            self._worlds.add(state.world)
         return False
 
     def end(self, after: list[int], *, settled: bool) -> int:
@@ -158,7 +152,8 @@ class StateMemo:
             self._worlds.add(state.world)  # whose processes are looked at when it is met again
             return False
         at_frames = self._glances_at_frames[place]
-        keys = () if at_frames.are_in_vain() or self._frames_are_in_vain() else state.by_frames()
+        vain = at_frames.are_in_vain() or self._at_frames.are_in_vain(TRIALS_OF_FRAMES)
+        keys = () if vain else state.by_frames()
         known = self._is_known(keys, due)
         for looks in (at_frames, self._at_frames) if keys else ():
             looks.made += 1
@@ -180,11 +175,6 @@ class StateMemo:
             self._glances[finder].paid += 1
         self.met = self._ends[seen]
         return True
-
-    def _frames_are_in_vain(self) -> bool:
-        """True if too few states are known by their frames, wherever they are looked at."""
-        before_faults = self._at_frames_before_faults.are_in_vain(TRIALS_OF_FRAMES, WORTH_OF_PLANS)
-        return before_faults or self._at_frames.are_in_vain(TRIALS_OF_FRAMES)
 
     def end_last(self) -> None:
         """Keep what `glance` saw."""
