@@ -43,7 +43,8 @@ class _Reach:
         self.classes: list[tuple[Mapping[str, Any], list[Any]]] = []
         self.cells: list[tuple[types.CellType, Any]] = []
         self.defaults: list[tuple[types.FunctionType, tuple[Any, ...]]] = []
-        self.bare: list[dict[str, Any]] = []  # what functions keep that keep nothing
+        self.bare: list[dict[str, Any]] = []  # what functions keep that keep nothing,
+        self.filled: list[dict[str, Any]] = []  # and those that keep something
         self.moving: list[Any] = []
         self._fixed: list[Any] = []
         self._seen: set[int] = set()
@@ -63,7 +64,7 @@ class _Reach:
     @property
     def holds(self) -> bool:
         """True if every name still means what it did."""
-        if any(self.bare):
+        if any(self.bare) or not all(self.filled):
             return False
         for mapping, names, values in self.names.values():
             if not all(map(is_, map(mapping.get, names, repeat(_GONE)), values)):
@@ -147,8 +148,7 @@ class _Reach:
             for each in value.__defaults__:
                 self._value("default", each)
         self.moving += [each for each in (value.__kwdefaults__, value.__dict__) if each]
-        if not value.__dict__:
-            self.bare.append(value.__dict__)
+        (self.filled if value.__dict__ else self.bare).append(value.__dict__)
 
     def _cell(self, name: str, cell: types.CellType) -> None:
         """Follow a variable that a function found around it. A value that is neither a class nor a function may be

@@ -8,6 +8,7 @@ import itertools
 import sys
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -326,7 +327,41 @@ def what_is_written_in_a_transaction(world: World, other: bool) -> None:
         charge(world)
 
 
+def a_global_that_is_there_only_later(world: World, other: bool) -> None:
+    global LATER  # noqa: PLW0603, that is the point
+    globals().pop("LATER", None)
+    if other:
+        LATER = 1  # type: ignore[name-defined]
+    del other
+    charge(world)
+
+
+ELSEWHERE: Any = ModuleType("elsewhere")
+
+
+def what_a_module_of_no_file_holds_only_later(world: World, other: bool) -> None:
+    vars(ELSEWHERE).pop("flag", None)
+    if other:
+        ELSEWHERE.flag = 1
+    del other
+    charge(world)
+
+
+def _keeps() -> None:
+    """Keeps something, now and then."""
+
+
+def what_a_function_keeps_only_later(world: World, other: bool) -> None:
+    vars(_keeps).clear()
+    if other:
+        vars(_keeps)["flag"] = 1
+    del other
+    charge(world)
+    _keeps()
+
+
 DIFFERENT: tuple[Body, ...] = (
+    *(a_global_that_is_there_only_later, what_a_module_of_no_file_holds_only_later, what_a_function_keeps_only_later),
     *(a_local, a_cell, an_alias, how_far_an_iterator_has_come, how_far_a_for_loop_has_come),
     *(how_far_an_inner_loop_has_come, what_waits_for_its_operator, an_error_that_is_handled),
     *(which_copy_of_a_finally_block_runs, something_in_a_global, another_value_of_a_global),
