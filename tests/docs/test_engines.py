@@ -1,4 +1,4 @@
-"""The table of docs/engines.md is made of the reports of campaigns."""
+"""The table of engines is made of the reports of campaigns."""
 
 from __future__ import annotations
 
@@ -40,12 +40,23 @@ def tool() -> Any:
 
 def test_a_row_has_the_versions_the_plans_and_what_was_violated(tool: Any) -> None:
     earlier = {**GOOD, "plans": {"run": 1}}
-    _, _, bad, good, *_, day = tool.table([earlier, GOOD, BAD], dt.date(2026, 11, 27)).splitlines()
+    _, _, bad, good, *_, day = tool.table([earlier, GOOD, BAD], dt.date(2026, 11, 27), workloads=True).splitlines()
     assert good == "| `good` | good 1.2 | 61 | consistent |"
     assert bad == "| `bad` | good 1.2 | 7 | **violated**: I1, I3, not complete |"
     assert day == "Run on 2026-11-27."
 
 
-def test_the_page_has_a_place_for_the_table(tool: Any) -> None:
-    page = tool.PAGE.read_text(encoding="utf-8")
-    assert page.index(tool.BEGIN) < page.index(tool.END)
+def test_a_workload_has_a_row_where_there_is_room(tool: Any) -> None:
+    reports = [GOOD, {**GOOD, "adapter": "good@timer"}]
+    tables = {workloads: tool.table(reports, dt.date(2026, 11, 27), workloads=workloads) for workloads in (True, False)}
+    assert {workloads: made.count("| `good") for workloads, made in tables.items()} == {True: 2, False: 1}
+
+
+def test_the_pages_tell_the_same_of_the_same_engines(tool: Any) -> None:
+    rows = {}
+    for page, workloads in tool.PAGES.items():
+        text = page.read_text(encoding="utf-8")
+        told = text[text.index(tool.BEGIN) : text.index(tool.END)].splitlines()
+        rows[workloads] = [line for line in told if line.startswith("| `")]
+    assert rows[False] == [line for line in rows[True] if "@" not in line]
+    assert len(rows[False]) > 5
