@@ -20,8 +20,10 @@ from ..history import (
     KIND,
     LOGACK,
     LOGLOST,
+    NONSENSE,
     OUTCOME,
     PROCESS,
+    RAISED,
     RECORD,
     SAGA,
     STEP,
@@ -36,13 +38,14 @@ _TELLS_AN_END: Final = frozenset({CLIENT_ACK, TERMINAL, LOGLOST})
 _PENDING: Final = Outcome.PENDING.value
 
 
-_MAY_TELL: Final = frozenset(
-    {*_TELLS_AN_END, ALERT, APPLY, BOOT, CRASH, DEAD_LETTER, EXPIRE, LOGACK, SUBMIT},
-)
+ENDS: Final = frozenset({CLIENT_ACK, TERMINAL, DEAD_LETTER, RAISED, NONSENSE})
+"""After these a saga is at its end, unless it is pending."""
+
+_MAY_TELL: Final = frozenset({*_TELLS_AN_END, *ENDS, ALERT, APPLY, BOOT, CRASH, EXPIRE, LOGACK, SUBMIT})
 
 
 def tells_of_ends(row: Row) -> bool:
-    """True if it may depend on an event which sagas are `unsettled`, where none has children."""
+    """True if an event may change which sagas are `unsettled` or at their end, where none has children."""
     kind = row[KIND]
     if kind == APPLY:
         return bool(row[DATA][EFFECTIVE])

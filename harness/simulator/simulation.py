@@ -20,20 +20,16 @@ from ..history import (
     CLOCK,
     CRASH,
     DATA,
-    DEAD_LETTER,
     EFFECTIVE,
     END,
     FINAL_RESTART,
     HEAL,
     KIND,
-    NONSENSE,
     OUTCOME,
     PAUSE,
-    RAISED,
     SAGA,
     STEP,
     SUBMIT,
-    TERMINAL,
     UNCALLED,
 )
 from ..saga import Outcome
@@ -54,7 +50,7 @@ from .patches import made_inside, virtual
 from .priorities import Priorities
 from .process import Process
 from .resting import Look, first_look, looked
-from .settled import binding_steps, tells_of_ends, unsettled
+from .settled import ENDS, binding_steps, tells_of_ends, unsettled
 from .setup import Setup
 from .threaded import ThreadedKernel
 from .timers import RESUBMIT, START, START_BESIDE
@@ -68,8 +64,6 @@ OPERATOR_US: Final = 3_600_000_000
 
 HEALING: Final = "heal"
 """Why a process is started when all faults are over and a saga is open."""
-
-_ENDS: Final = frozenset({CLIENT_ACK, TERMINAL, DEAD_LETTER, RAISED, NONSENSE})
 
 
 class Progress(NamedTuple):
@@ -459,7 +453,7 @@ class Simulation:
             if row[KIND] == APPLY:
                 ends = row[DATA][EFFECTIVE] and row[STEP] in binding
             else:
-                ends = row[KIND] in _ENDS and row[DATA][OUTCOME] != Outcome.PENDING.value
+                ends = row[KIND] in ENDS and row[DATA][OUTCOME] != Outcome.PENDING.value
             if ends:
                 over.add(row[SAGA])
         return over.issuperset(self.setup.orders) and not unsettled(self.setup, self.trace.rows)
