@@ -20,13 +20,7 @@ from sagafuzz.simulator import Setup
 
 EXAMPLES = Path(__file__).resolve().parent.parent.parent / "examples" / "live"
 
-MANIFEST = """
-name = "small"
-
-[saga]
-name = "checkout"
-%(saga)s
-
+STEPS = """
 [[saga.step]]
 id = "order"
 do = "order.create"
@@ -36,7 +30,18 @@ undo = "order.cancel"
 id = "payment"
 do = "payment.charge"
 undo = "payment.refund"
+"""
 
+MANIFEST = (
+    """
+name = "small"
+
+[saga]
+name = "checkout"
+%(saga)s
+"""
+    + STEPS
+    + """
 [[component]]
 role = "worker"
 argv = ["{python}", "small.py"]
@@ -49,6 +54,7 @@ call_timeout_ms = 250
 max_recovery_ms = 1000
 %(capabilities)s
 """
+)
 
 
 def run_plans(setup: Setup, *plans: Plan, gentle: bool = False) -> list[LiveRun]:

@@ -20,25 +20,15 @@ from sagafuzz.live.stillness import runs, waits_for_others
 from sagafuzz.loading import load
 from sagafuzz.simulator import Setup
 
-from .conftest import Small, fault, run, run_plans
+from .conftest import STEPS, Small, fault, run, run_plans
 
-NOTHING_BUT_PROCESSES = """
+NOTHING_BUT_PROCESSES = f"""
 [saga]
 name = "checkout"
-
-[[saga.step]]
-id = "order"
-do = "order.create"
-undo = "order.cancel"
-
-[[saga.step]]
-id = "payment"
-do = "payment.charge"
-undo = "payment.refund"
-
+{STEPS}
 [[component]]
 role = "worker"
-argv = ["{python}", %r, %r]
+argv = ["{{python}}", %r, %r]
 prefork = true
 replicas = 2
 """

@@ -21,23 +21,13 @@ from sagafuzz.loading import load
 from sagafuzz.reports.lines import narrate
 from sagafuzz.simulator import Setup
 
-from .conftest import fault, run
+from .conftest import STEPS, fault, run
 
 SYSTEMS = Path(__file__).parent / "systems"
 MANIFEST = f"""
 [saga]
 name = "checkout"
-
-[[saga.step]]
-id = "order"
-do = "order.create"
-undo = "order.cancel"
-
-[[saga.step]]
-id = "payment"
-do = "payment.charge"
-undo = "payment.refund"
-
+{STEPS}
 [[component]]
 role = "server"
 name = "engine"
