@@ -68,6 +68,7 @@ def main(folder: Path, port: int) -> None:
         subprocess.run(made, check=True, stdout=subprocess.DEVNULL, preexec_fn=become, cwd="/")
     options = {"listen_addresses": "127.0.0.1", "port": port, "unix_socket_directories": "", "fsync": "off"}
     options |= {"max_connections": 200, "shared_buffers": "32MB", "autovacuum": "off"}
+    options |= {"dynamic_shared_memory_type": "mmap"}  # in FOLDER: a server that is killed leaves none elsewhere
     words = [str(programs / "postgres"), "-D", str(data)]
     for name, value in options.items():
         words += ["-c", f"{name}={value}"]

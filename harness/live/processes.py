@@ -368,7 +368,7 @@ class Processes:
         """Leave nothing behind."""
         for member in self._members:
             member.dead = True
-        await self._services.close()
+        await self._services.close(self._supervisor.terminate)
         try:
             await self._supervisor.sweep(self._launcher.id, self.all)
         finally:

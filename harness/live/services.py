@@ -24,6 +24,9 @@ from .writes import Writes
 AGAIN_S: Final = 0.02
 """After how long a store that could not be started again is tried once more."""
 
+END_S: Final = 0.5
+"""So long a store may take to end by itself: PostgreSQL, killed, leaves shared memory behind."""
+
 Places = dict[str, object]
 """What is put in for what stands in braces."""
 
@@ -216,14 +219,15 @@ class Services:
         healed = [proxy.heal() for proxy in self._proxies.values()]
         return any(healed)
 
-    async def close(self) -> None:
-        """Stop the proxies; the processes are swept with the case."""
+    async def close(self, end: Callable[[Process, float, str], Awaitable[Any]]) -> None:
+        """Stop the proxies, and let the stores end; the other processes are swept with the case."""
         self._expected.update(self.processes)
         for service in self._shared.values():
             if service.process is not None:
                 service.process.exited.remove_done_callback(self._shared_ended)
         for proxy in self._proxies.values():
             await proxy.close()
+        await asyncio.gather(*(end_store(service, end) for service in self._own))
 
     def give_back(self) -> None:
         """Leave the ports to others, when all processes have ended."""
@@ -262,6 +266,12 @@ class Services:
             self._host.fail(Blocked(why, process.output.lines))
 
 
+async def end_store(service: RunningComponent, end: Callable[[Process, float, str], Awaitable[Any]]) -> None:
+    """Let a store that the harness has started end by itself; nothing where it is another component."""
+    if service.component.role == "store" and service.process is not None and service.process.alive:
+        await end(service.process, END_S, "INT")
+
+
 async def launch(
     supervisor: Supervisor,
     manifest: Manifest,
@@ -274,7 +284,8 @@ async def launch(
     channel: bool = False,
     flooded: Callable[[Output], None] = lambda _: None,
 ) -> Process:
-    """Start one process of a component, with ``places`` put in for what stands in braces."""
+    """Start one process of a component, with ``places`` put in for what stands in braces. What it writes to temporary
+    files goes with the folder in which it stands."""
     fill = partial(manifest.fill, places=places)
     argv, script = [fill(word) for word in component.argv], ""
     if component.prefork:
@@ -282,7 +293,7 @@ async def launch(
     return await supervisor.spawn(
         label,
         argv,
-        env={**{name: fill(value) for name, value in component.env.items()}, **env},
+        env={"TMPDIR": str(places["dir"]), **{name: fill(value) for name, value in component.env.items()}, **env},
         cwd=manifest.folder,
         case=case,
         script=script,

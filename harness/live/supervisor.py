@@ -203,9 +203,9 @@ class Supervisor:
         await self.signal(process, "KILL")
         await process.ended()
 
-    async def terminate(self, process: Process, grace_s: float) -> bool:
-        """Ask it to end, then make it. False where it had to be made to."""
-        await self.signal(process, "TERM")
+    async def terminate(self, process: Process, grace_s: float, name: str = "TERM") -> bool:
+        """Ask it to end by SIG``name``, also where it stands still, then make it. False where it had to be made to."""
+        await self.signal(process, name, "CONT")
         done, _ = await asyncio.wait([process.exited], timeout=grace_s)
         if not done:
             await self.kill(process)

@@ -19,7 +19,7 @@ from .case import Case, LiveRun
 from .manifest import Component, Manifest, manifest_of
 from .record import Record
 from .server import Server
-from .services import Places, RunningComponent, launch, until_reached, until_ready, with_ports
+from .services import Places, RunningComponent, end_store, launch, until_reached, until_ready, with_ports
 from .supervisor import Blocked, Supervisor
 
 JOBS_PER_CORE: Final = 4
@@ -132,6 +132,7 @@ class LiveWorld:
         )
         await until_ready(process, component, own)
         service.process = process
+        self._stack.push_async_callback(end_store, service, self.supervisor.terminate)
         return service
 
     async def _build(self, manifest: Manifest, component: Component, places: Places) -> None:

@@ -214,3 +214,35 @@ def test_a_server_that_never_answers_blocks_the_case_with_where_it_was_asked(sma
     live = run(small(ASKS, component=component))
     assert live.blocked.startswith("shop did not answer at http://127.0.0.1:")
     assert live.blocked.endswith("/health within 300 ms") or "its last lines" in live.blocked
+
+
+LISTENS = """
+import pathlib, signal, sys, time
+signal.signal(signal.SIGINT, lambda *_: (pathlib.Path({file!r}).touch(), sys.exit()))
+print("listening", flush=True)
+time.sleep(300)
+"""
+
+
+@pytest.mark.parametrize("shared", ["true", "false"])
+def test_a_store_that_was_started_is_let_end_by_itself(small: Small, tmp_path: Path, shared: str) -> None:
+    (tmp_path / "store.py").write_text(LISTENS.format(file=str(tmp_path / "ended")), encoding="utf-8")
+    store = '[[component]]\nrole = "store"\nname = "db"\nargv = ["{python}", "store.py"]\nready = "listening"\n'
+    live = run(
+        small("from sagafuzz import worker\nworker.serve(lambda saga: True)\n", component=f"{store}shared = {shared}")
+    )
+    assert live.blocked == ""
+    assert (tmp_path / "ended").exists()
+
+
+TEMPORARY = """
+import tempfile
+from sagafuzz import worker
+tempfile.mkstemp()
+worker.serve(lambda saga: tempfile.gettempdir() == worker.folder())
+"""
+
+
+def test_temporary_files_lie_in_the_folder_of_the_case(small: Small) -> None:
+    live = run(small(TEMPORARY))
+    assert [row[9] for row in live.run.rows if row[1] == "CLIENT_ACK"] == [("completed",)]
