@@ -58,6 +58,7 @@ TIMED: Final = 1 << 21
 NO_SUCCESS: Final = 1 << 22
 NO_OTHER: Final = 1 << 23
 NEW_CONNECTION: Final = 1 << 24
+GOES_ON: Final = 1 << 25
 
 REASONS: Final = {
     NO_EXPIRY: "the participant is not declared in expiring=",
@@ -85,6 +86,7 @@ REASONS: Final = {
     NO_SUCCESS: "the participant did not say that it applied",
     NO_OTHER: "the participant has answered no other request before",
     NEW_CONNECTION: "the connection is new: no request went by it before",
+    GOES_ON: "the orchestrator goes on at once: it waits for nothing",
 }
 """Each circumstance in words. Where several hold, the first of this order is told: what lasts before what passes."""
 
@@ -157,6 +159,18 @@ class Crash(Effect):
     def barred_by(self, phase: str) -> int:
         sent = phase == AT_SEND and self.when == AFTER
         return super().barred_by(phase) | (CUT_OFF if sent else 0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CrashAtRest(Crash):
+    """The orchestrator dies when it has come to wait, and nothing of its saga is in flight: in a timer, a back-off, or
+    after the end. Where it asks for something more before, it does not."""
+
+    phases: ClassVar[tuple[str, ...]] = (AT_EFFECT, AT_ACK)
+    side: ClassVar[When | None] = AFTER
+    worlds: ClassVar[frozenset[str]] = frozenset({LIVE})
+    barred: ClassVar[int] = Crash.barred | GOES_ON
+    when: When = AFTER
 
 
 @dataclass(frozen=True, kw_only=True)

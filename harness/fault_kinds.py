@@ -21,6 +21,7 @@ from .effects import (
     SIMULATED,
     WORLDS,
     Crash,
+    CrashAtRest,
     DelayAnswer,
     Effect,
     JumpClock,
@@ -43,6 +44,7 @@ CAPABILITIES: Final[Mapping[str, str]] = {
     "sagas": "the scenario runs more than one saga, or one in another",
     "apps": "the service declares apps=",
     "proxy": "the manifest of a live system puts a store behind a proxy",
+    "processes": "it is a live system, of real processes",
     "store": "the manifest of a live system starts such a store anew for each case",
     "messages": "the adapter has a method receive",
     "lossy": "the adapter has a method receive, and a topic that is declared may_lose=True",
@@ -128,6 +130,11 @@ class FaultKind:
         """True if another process goes on with what the orchestrator was about: it died, paused, was doubled, or the
         one that starts reads old records."""
         return any(isinstance(effect, Crash | Pause | StartSecond | Lag) for effect in self.effects)
+
+    @cached_property
+    def at_rest(self) -> bool:
+        """True if a process dies of it only when it has come to wait, some time after its site."""
+        return any(isinstance(effect, CrashAtRest) for effect in self.effects)
 
     @cached_property
     def only_crash(self) -> Crash | None:

@@ -395,7 +395,7 @@ async def until_fired(world: LiveWorld, setup: Setup, plan: Plan, *, gentle: boo
 async def _fired(world: LiveWorld, setup: Setup, plan: Plan, *, gentle: bool = False) -> LiveRun:
     live = await world.run(setup, plan, gentle=gentle)
     for _ in range(TRIES - 1):
-        if live.blocked or len(live.run.fired) == len(plan):
+        if live.blocked or live.run.struck == len(plan):
             break
         live = await world.run(setup, plan, gentle=gentle)
     return live
@@ -443,7 +443,7 @@ def _without_idle(plan: Plan, run: Run, node: _Node | None) -> Run:
     last = len(plan) - 1
     if node is None or not kind_named(plan.faults[last].kind).may_be_idle or unmarked(run.rows) != node.unmarked:
         return run
-    return run._replace(idle=(last,), fired=tuple(entry for entry in run.fired if entry[1] != last))
+    return run._replace(idle=(*run.idle, last), fired=tuple(entry for entry in run.fired if entry[1] != last))
 
 
 def digest(rows: Iterable[Row]) -> bytes:

@@ -35,7 +35,7 @@ def durable_execution(facts: Facts) -> Checked:
     cancelled. What is wrong about how it was cancelled is I5's and I11's."""
     ends: Any = facts.history.declared.get("durable_execution")
     fired = facts.history.fired
-    if not ends or len(fired) != 1 or not FAULT_KINDS[fired[0].fault.kind].crash:
+    if not ends or len(fired) != 1 or not FAULT_KINDS[fired[0].fault.kind].kills:
         return False, ()
     changed = [saga for saga in facts.sagas.values() if _differs(facts, saga, ends)]
     return True, [_changed(saga, ends[saga.id], saga.claims[-1]) for saga in changed]

@@ -28,6 +28,7 @@ from ..effects import (
     AnswerOfAnother,
     Cancel,
     Crash,
+    CrashAtRest,
     CutOff,
     DelayAnswer,
     DelayRequest,
@@ -114,12 +115,14 @@ class Injection:
         books: Books,
         host: CaseHost,
         expire: Callable[[Call, float], None],
+        at_rest: Callable[[Call, FaultKind], None],
     ) -> None:
         self.manifest = manifest
         self.record = record
         self.books = books
         self.host = host
         self.expire = expire  # (request, after how many seconds)
+        self.at_rest = at_rest
         self.stuck: set[tuple[str, str]] = set()  # (saga, step) whose compensation fails until healed
         self.cut: dict[str, float] = {}  # participant -> until when no request reaches it
         self.mute: dict[str, float] = {}  # participant -> until when no answer of it arrives
@@ -234,6 +237,9 @@ class Injection:
     async def _resubmit_elsewhere(self, effect: ResubmitElsewhere, call: Call, kind: FaultKind, fate: Fate) -> None:
         self.host.resubmit_elsewhere(call.saga)
 
+    async def _crash_at_rest(self, effect: CrashAtRest, call: Call, kind: FaultKind, fate: Fate) -> None:
+        self.at_rest(call, kind)
+
     # -- to a request on its way -----------------------------------------------------------------
 
     async def _lose(self, effect: LoseRequest, call: Call, kind: FaultKind, fate: Fate) -> None:
@@ -305,6 +311,12 @@ class Injection:
         self.expire(call, effect.after_ms / 1000)
         return reply
 
+    async def _crash_at_rest_after(
+        self, effect: CrashAtRest, call: Call, kind: FaultKind, reply: Reply | None
+    ) -> Reply | None:
+        self.at_rest(call, kind)
+        return reply
+
     # -- to the answer ---------------------------------------------------------------------------
 
     async def _lose_answer(self, effect: LoseAnswer, call: Call, kind: FaultKind, fate: Fate) -> None:
@@ -359,6 +371,7 @@ _HANDLING: Final[Mapping[type[Effect], Handle]] = {
 }
 _HANDLED: Final[Mapping[type[Effect], Handled]] = {
     Crash: Injection._crash_after,
+    CrashAtRest: Injection._crash_at_rest_after,
     Fail: Injection._fail_after,
     RestartParticipant: Injection._restart,
     Expire: Injection._let_expire,
@@ -371,7 +384,10 @@ _ANSWERING: Final[Mapping[type[Effect], Befall]] = {
     EmptyAnswer: Injection._empty,
     AnswerOfAnother: Injection._cross,
 }
-_ANSWERED: Final[Mapping[type[Effect], Befall]] = {Crash: Injection._crash}
+_ANSWERED: Final[Mapping[type[Effect], Befall]] = {
+    Crash: Injection._crash,
+    CrashAtRest: Injection._crash_at_rest,
+}
 
 DOINGS: Final[Doings] = {
     (AT_SEND, BEFORE): _SENDING,

@@ -253,7 +253,8 @@ class LiveSystem:
     def __init__(self, manifest: Manifest) -> None:
         self.manifest = manifest
         own = any(store.argv and not store.shared for store in manifest.proxied)
-        self.live_capabilities = frozenset({*(["proxy"] if manifest.proxied else []), *(["store"] if own else [])})
+        found = {"processes": True, "proxy": bool(manifest.proxied), "store": own}
+        self.live_capabilities = frozenset(name for name, present in found.items() if present)
         if manifest.resume != "none":
             self.recover = self._not_here
         if manifest.cancel:

@@ -48,6 +48,7 @@ from .mail import Mail
 from .manifest import Manifest
 from .member import Members
 from .record import Record
+from .resting import REST_S, acts_for, goes_on
 from .server import Exchange
 from .supervisor import Blocked
 from .writes import Writes, circumstances_of, whole_number
@@ -74,7 +75,7 @@ class Network:
         self.books = books
         self.host = host
         self.token = token
-        self.faults = Injection(manifest, record, books, host, self._expire_later)
+        self.faults = Injection(manifest, record, books, host, self._expire_later, self._crash_at_rest)
         self.mail = Mail(manifest, record, members, host, self._number, self.later)
         self.active = 0
         self._held: list[Call] = []  # copies that arrive after the compensation, or at the end
@@ -244,7 +245,7 @@ class Network:
         call.deliveries += 1
         self.record.add(DELIVER, call.service, (call.deliveries,), call=call)
         kind, number = self._visit(call, AT_EFFECT) if call.deliveries == 1 else (None, -1)
-        if kind is not None:
+        if kind is not None and not kind.at_rest:
             self.record.struck(number)
         handled = self._note(call, await self._handle(call, kind))
         if handled.effective and (topic := self.manifest.emits.get(call.operation)) is not None:
@@ -354,12 +355,13 @@ class Network:
         kind, number = self._visit(call, AT_ACK, found)
         instead: dict[str, Any] | str | None = None
         if kind is not None:
-            self.record.struck(number)
+            if not kind.at_rest:
+                self.record.struck(number)
             fate = await self.faults.answering(kind, call)
             if not await self._arrives(call, exchange, fate):
                 return
             instead = _instead(fate, others)
-            if kind.after and not self.host.spares(call.process):
+            if kind.after and not kind.at_rest and not self.host.spares(call.process):
                 await self.host.stop(call.process)  # it has the answer, and does nothing with it
         if self.host.dead(call.process):
             await self.host.gone(call.process)
@@ -410,6 +412,25 @@ class Network:
         sent_us = next(row[T_US] for row in self.record.rows if row[MSG] == call.id)
         waited_ms = (time.monotonic() - self.record.started) * 1000 - sent_us / 1000
         self.record.add(TIMEOUT, call.process, (round(waited_ms, 3),), call=call)
+
+    # -- when nothing is in flight -----------------------------------------------------------
+
+    def _crash_at_rest(self, call: Call, kind: FaultKind) -> None:
+        self.later(0, self._crash_when_at_rest(call, kind))
+
+    async def _crash_when_at_rest(self, call: Call, kind: FaultKind) -> None:
+        """Let the process that asked die when it waits; where it goes on before that, nothing came of the fault."""
+        began, until = len(self.record.rows), time.monotonic() + self.manifest.max_recovery_ms / 1000
+        while True:
+            seen = len(self.record.rows)
+            await asyncio.sleep(REST_S)
+            if self.host.dead(call.process) or goes_on(self.record.rows[began:], call) or time.monotonic() > until:
+                self.record.came_to_nothing(call, kind)
+                return
+            if not (self.active or self.writes.held or acts_for(self.record.rows[seen:], call)):
+                self.record.struck(self.record.number_of(call, kind))
+                await self.host.crash(call.process, kind.name)
+                return
 
     # -- what waits, what lasts --------------------------------------------------------------
 

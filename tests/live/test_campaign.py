@@ -47,7 +47,7 @@ def test_the_naive_one_is_violated_as_in_the_simulator(capsys: pytest.CaptureFix
     out = capsys.readouterr().out
     assert out.startswith("checkout on python-naive: VIOLATED")
     said = report()
-    assert said["complete"] and said["plans"]["run"] == said["plans"]["fired"] == 58
+    assert said["complete"] and said["plans"]["run"] == said["plans"]["fired"] >= 60  # more where somebody was slow
     assert {finding["invariant"] for finding in said["findings"]} == {"I1", "I5", "I13"}
     assert said["engine"] == "naive" and said["packages"]["uvicorn"] == version("uvicorn")
     assert out.count(" · engine naive\n") == 1

@@ -77,10 +77,28 @@ def struck_first(setup: Setup, kind: str) -> History:
     raise AssertionError(f"no system of the tests suffers {kind}")
 
 
-def by_hand(kind: str) -> History:
-    """A write in a live system whose store a fault of that kind strikes."""
+def at_rest(kind: str) -> History:
+    """A request in a live system, after which the worker waits and is killed."""
     from .conftest import ORCHESTRATOR, history, row
 
+    rows = [
+        row(0, "SUBMIT", "client", "item-1", 1, 100),
+        row(1, "SEND", ORCHESTRATOR, "payment.charge", (), step="payment", direction="F", attempt=1, msg=1),
+        row(2, "ACK", ORCHESTRATOR, "ok", step="payment", direction="F", attempt=1, msg=1),
+        row(3, "CRASH", ORCHESTRATOR, kind, saga=""),
+        row(4, "BOOT", f"{ORCHESTRATOR}#2", 2, "crash", saga=""),
+        row(5, "END", "harness", "quiescent", saga=""),
+    ]
+    site = Site("saga-1", "payment", "F", FAULT_KINDS[kind].phase, 1)
+    return history(rows, Fired(position=3, fault=Fault(kind=kind, site=site)))
+
+
+def by_hand(kind: str) -> History:
+    """What a fault of that kind does to a live system: it strikes a write, or who waits."""
+    from .conftest import ORCHESTRATOR, history, row
+
+    if FAULT_KINDS[kind].at_rest:
+        return at_rest(kind)
     site = Site("saga-1", "outcome payment", "", FAULT_KINDS[kind].phase, 1)
     rows = [
         row(0, "SUBMIT", "client", "item-1", 1, 100),
