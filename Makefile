@@ -57,11 +57,12 @@ docs: links
 
 # The engines of docs/engines.md, by the real thing, and its table: an hour. See tools/engines.sh for what is missing.
 ENGINES := temporal restate dtm dbos dbos-hardened celery celery-hardened celery-saga taskflow taskflow-hardened absurd \
+	dbos-ts dbos-ts-hardened $(addprefix dbos-ts-hardened@,parallel timer retries) \
 	$(addprefix temporal@,parallel timer retries) $(addprefix restate@,parallel timer retries) dtm@parallel absurd@timer \
 	dbos-hardened@timer celery-hardened@timer celery-hardened@retries
 engines: links
 	$(BIN)/sagafuzz compare $(ENGINES) --faults 1 --scenario succeeds --scenario declined --report-dir build/engines $(ARGS) || case $$? in 1|3) ;; *) exit 1;; esac
-	$(BIN)/python tools/make_engines.py build/engines/*/report.json
+	$(BIN)/python tools/make_engines.py $(patsubst %,build/engines/%/report.json,$(subst @,-,$(ENGINES)))
 
 bench: links
 	$(BIN)/python benchmarks/bench.py $(ARGS)

@@ -14,6 +14,8 @@ BUILT_IN = {
     "dbos": "dbos.toml",
     "dbos-hardened": "dbos-hardened.toml",
     "dbos-postgres": "dbos-postgres.toml",
+    "dbos-ts": "dbos-ts.toml",
+    "dbos-ts-hardened": "dbos-ts-hardened.toml",
     "temporal": "temporal.toml",
     "restate": "restate.toml",
     "absurd": "absurd.toml",

@@ -195,5 +195,7 @@ def test_what_is_uploaded_is_whole(tmp_path: Path, pyproject: dict[str, Any]) ->
         files = [Path(name) for name in archive.namelist()]
     packages = {".".join(file.parent.parts) for file in files if file.suffix == ".py"}
     assert packages == set(pyproject["tool"]["setuptools"]["packages"])
-    for file in ("sagafuzz/py.typed", "sagafuzz/adapters/dbos.toml", "sagafuzz/reports/schema/report.schema.json"):
-        assert Path(file) in files
+    adapters = ("dbos.toml", "dbos_ts_worker.mjs", "go/go.mod", "go/worker.go", "node/index.js", "node/package.json")
+    data = ("py.typed", "reports/schema/report.schema.json", *(f"adapters/{file}" for file in adapters))
+    for file in data:
+        assert Path("sagafuzz", file) in files

@@ -3,7 +3,7 @@
 # both (the usual DIR is where sagafuzz looks), and its Python packages into the interpreter PYTHON, or .venv.
 # Does nothing where they are there already.   tools/engines.sh temporal|restate|celery|… [DIR]      Prints the environment to use.
 set -euo pipefail
-name=${1:?an engine: temporal, restate, dtm, dbos, celery, celery-saga, taskflow or absurd}
+name=${1:?an engine: temporal, restate, dtm, dbos, dbos-ts, celery, celery-saga, taskflow or absurd}
 dir=${2:-${XDG_CACHE_HOME:-$HOME/.cache}/sagafuzz/engines}
 top=$(cd "$(dirname "$0")/.." && pwd)
 python=${PYTHON:-$top/.venv/bin/python}
@@ -60,6 +60,21 @@ by_npm() {  # FOLDER PROGRAM PACKAGE VERSION: the program of the platform's own 
   rm -rf "$made"
   there "$1" "$2"
 }
+by_node() {  # FOLDER PROGRAM PACKAGE VERSION: the program is Node, which finds the package and what that needs
+  there "$1" "$2" && return
+  need npm "apt-get install npm"
+  local made
+  made=$(mktemp -d)
+  npm install --prefix "$made" --no-audit --no-fund --no-package-lock --silent "$3@$4" >&2
+  mkdir -p "$dir/$1"
+  rm -rf "$dir/$1/node_modules"
+  mv "$made/node_modules" "$dir/$1/"
+  # shellcheck disable=SC2016
+  printf '%s\n' '#!/bin/sh' 'NODE_PATH=$(dirname "$(readlink -f "$0")")/node_modules exec node "$@"' >"$made/$2"
+  keep "$1" "$2" "$made/$2"
+  rm -rf "$made"
+  there "$1" "$2"
+}
 by_pip() {  # REQUIREMENTS
   "$python" -m pip install --quiet --disable-pip-version-check --constraint "$top/constraints.txt" "$@"
   echo "# $* in $python"
@@ -89,6 +104,10 @@ case $name in
   dbos)
     by_pip dbos
     ;;
+  dbos-ts)
+    need postgres "apt-get install postgresql"
+    by_node dbos-ts-5.3.0 dbos-ts @dbos-inc/dbos-sdk 5.3.0
+    ;;
   taskflow)
     by_pip taskflow sqlalchemy alembic sqlalchemy-utils
     ;;
@@ -97,7 +116,7 @@ case $name in
     by_pip absurd-sdk absurdctl 'psycopg[binary]'
     ;;
   *)
-    echo "$name is no engine that this script installs; write temporal, restate, dtm, dbos, celery, celery-saga, taskflow or absurd" >&2
+    echo "$name is no engine that this script installs; write temporal, restate, dtm, dbos, dbos-ts, celery, celery-saga, taskflow or absurd" >&2
     exit 2
     ;;
 esac

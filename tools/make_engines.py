@@ -1,6 +1,7 @@
 """The table of engines in docs/engines.md and, without workloads, README.md.   tools/make_engines.py REPORT.json…
 
-`make engines` runs every engine, and then this. Where a system has several reports the last one is told.
+`make engines` runs every engine, and then this; `make engines ENGINES="lra lra@timer"` some. The rows of others stay.
+Where a system has several reports the last one is told.
 """
 
 from __future__ import annotations
@@ -19,31 +20,36 @@ BEGIN: Final = "<!-- engines: `make engines` writes what follows -->\n"
 END: Final = "<!-- engines: end -->\n"
 
 
-def row(report: dict[str, Any]) -> str:
+COLUMNS: Final = ("adapter", "versions", "plans run", "verdict", "run on")
+
+
+def row(report: dict[str, Any], day: dt.date) -> str:
     """Its line of the table."""
     found = dict.fromkeys(finding["invariant"] for finding in report["findings"])
     verdict = f"**violated**: {', '.join(found)}" if found else report["verdict"]
     whole = "" if report["complete"] else ", not complete"
-    return f"| `{report['adapter']}` | {report['engine']} | {report['plans']['run']} | {verdict}{whole} |"
+    return f"| `{report['adapter']}` | {report['engine']} | {report['plans']['run']} | {verdict}{whole} | {day} |"
 
 
-def table(reports: list[dict[str, Any]], day: dt.date, *, workloads: bool) -> str:
-    """The part of a page."""
-    last = {report["adapter"]: report for report in reports if workloads or "@" not in report["adapter"]}
-    rows = [row(report) for _, report in sorted(last.items())]
-    return (
-        "\n".join(["| adapter | versions | plans run | verdict |", "|---|---|---|---|", *rows, "", f"Run on {day}."])
-        + "\n"
-    )
+def rows_of(part: str) -> dict[str, str]:
+    """The lines of the table that a page has, by the adapter."""
+    return {line.split("`")[1]: line for line in part.splitlines() if line.startswith("| `")}
+
+
+def table(before: str, reports: list[dict[str, Any]], day: dt.date, *, workloads: bool) -> str:
+    """The part of a page, which was ``before``, with these reports in it."""
+    rows = rows_of(before) | {report["adapter"]: row(report, day) for report in reports}
+    told = [line for adapter, line in sorted(rows.items()) if workloads or "@" not in adapter]
+    return "\n".join([f"| {' | '.join(COLUMNS)} |", "|---" * len(COLUMNS) + "|", *told]) + "\n"
 
 
 def main() -> None:
     reports = [json.loads(Path(name).read_text(encoding="utf-8")) for name in sys.argv[1:]]
     for page, workloads in PAGES.items():
-        before, _, rest = page.read_text(encoding="utf-8").partition(BEGIN)
-        _, _, after = rest.partition(END)
-        made = table(reports, dt.datetime.now(dt.UTC).date(), workloads=workloads)
-        page.write_text(f"{before}{BEGIN}\n{made}\n{END}{after}", encoding="utf-8")
+        above, _, rest = page.read_text(encoding="utf-8").partition(BEGIN)
+        part, _, below = rest.partition(END)
+        made = table(part, reports, dt.datetime.now(dt.UTC).date(), workloads=workloads)
+        page.write_text(f"{above}{BEGIN}\n{made}\n{END}{below}", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -113,6 +113,7 @@ PROGRAMS: Final = {
         Program(name="temporal", install="tools/engines.sh temporal"),
         Program(name="restate-server", install="tools/engines.sh restate"),
         Program(name="dtm", install="tools/engines.sh dtm"),
+        Program(name="dbos-ts", install="tools/engines.sh dbos-ts"),
     )
 }
 

@@ -38,17 +38,26 @@ def tool() -> Any:
     return module
 
 
-def test_a_row_has_the_versions_the_plans_and_what_was_violated(tool: Any) -> None:
+DAY = dt.date(2026, 11, 27)
+
+
+def test_a_row_has_the_versions_the_plans_what_was_violated_and_the_day(tool: Any) -> None:
     earlier = {**GOOD, "plans": {"run": 1}}
-    _, _, bad, good, *_, day = tool.table([earlier, GOOD, BAD], dt.date(2026, 11, 27), workloads=True).splitlines()
-    assert good == "| `good` | good 1.2 | 61 | consistent |"
-    assert bad == "| `bad` | good 1.2 | 7 | **violated**: I1, I3, not complete |"
-    assert day == "Run on 2026-11-27."
+    _, _, bad, good = tool.table("", [earlier, GOOD, BAD], DAY, workloads=True).splitlines()
+    assert good == "| `good` | good 1.2 | 61 | consistent | 2026-11-27 |"
+    assert bad == "| `bad` | good 1.2 | 7 | **violated**: I1, I3, not complete | 2026-11-27 |"
+
+
+def test_the_rows_of_what_was_not_run_stay_as_they_were(tool: Any) -> None:
+    before = tool.table("", [GOOD, BAD], DAY, workloads=True)
+    again = {**GOOD, "plans": {"run": 62}}
+    after = tool.table(f"{tool.BEGIN}\n{before}", [again], dt.date(2026, 12, 1), workloads=True)
+    assert after == before.replace("| 61 | consistent | 2026-11-27 |", "| 62 | consistent | 2026-12-01 |")
 
 
 def test_a_workload_has_a_row_where_there_is_room(tool: Any) -> None:
     reports = [GOOD, {**GOOD, "adapter": "good@timer"}]
-    tables = {workloads: tool.table(reports, dt.date(2026, 11, 27), workloads=workloads) for workloads in (True, False)}
+    tables = {workloads: tool.table("", reports, DAY, workloads=workloads) for workloads in (True, False)}
     assert {workloads: made.count("| `good") for workloads, made in tables.items()} == {True: 2, False: 1}
 
 

@@ -33,6 +33,8 @@ VIOLATED: dict[str, frozenset[str]] = {
     "celery": frozenset({"I1", "I3", "I6", "I13"}),  # no keys; what a killed worker had taken is lost
     "celery-hardened": frozenset(),
     "celery-saga": frozenset({"I1", "I3", "I5", "I13"}),  # the same; what may have been applied is not undone
+    "dbos-ts": frozenset({"I1", "I2", "I6", "I11", "I15"}),  # no keys; an undo that keeps failing ends it
+    "dbos-ts-hardened": frozenset(),
     "dtm": frozenset(),
     "restate": frozenset(),
     "taskflow": frozenset({"I1", "I5", "I6"}),  # no keys; a task that failed is taken for one that did nothing

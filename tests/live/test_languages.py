@@ -1,4 +1,4 @@
-"""The protocol is enough: the same checkout in other languages, without a helper, gives the same verdicts."""
+"""The same checkout in other languages gives the same verdicts."""
 
 from __future__ import annotations
 

@@ -12,12 +12,14 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"sagafuzz/worker"
 )
 
 const forwardAttempts, undoAttempts, pause = 3, 4, 20 * time.Millisecond
 
 type state struct {
-	Saga
+	worker.Saga
 	Phase    string         `json:"phase"`
 	Begun    []string       `json:"begun"`
 	Receipts map[string]any `json:"receipts"`
@@ -50,8 +52,8 @@ func openLog() *durableLog {
 	return log
 }
 
-func (log *durableLog) pending() []Saga {
-	var found []Saga
+func (log *durableLog) pending() []worker.Saga {
+	var found []worker.Saga
 	for _, one := range log.states {
 		found = append(found, one.Saga)
 	}
@@ -61,7 +63,7 @@ func (log *durableLog) pending() []Saga {
 func (log *durableLog) save(s *state, record, step string) {
 	shown := map[string]any{"record": record, "saga": s.ID, "step": step}
 	shown["phase"] = "log"
-	post("log", shown, nil, 10*time.Second)
+	worker.Post("log", shown, nil, 10*time.Second)
 	line, _ := json.Marshal(s)
 	log.mutex.Lock()
 	log.states[s.ID] = s
@@ -69,10 +71,10 @@ func (log *durableLog) save(s *state, record, step string) {
 	log.file.Sync()
 	log.mutex.Unlock()
 	shown["phase"] = "logged"
-	post("log", shown, nil, 10*time.Second)
+	worker.Post("log", shown, nil, 10*time.Second)
 }
 
-func (log *durableLog) checkout(saga Saga) Status {
+func (log *durableLog) checkout(saga worker.Saga) worker.Status {
 	log.mutex.Lock()
 	s := log.states[saga.ID]
 	log.mutex.Unlock()
@@ -90,7 +92,7 @@ func (log *durableLog) checkout(saga Saga) Status {
 	if s.Phase == "compensating" {
 		return log.end(s, log.backward(s))
 	}
-	return Status{Status: s.Phase, Step: s.Stuck}
+	return worker.Status{Status: s.Phase, Step: s.Stuck}
 }
 
 func (log *durableLog) forward(s *state) bool {
@@ -103,7 +105,7 @@ func (log *durableLog) forward(s *state) bool {
 			log.save(s, "intent", step)
 		}
 		receipt, err := ask(s.Saga, step, "do", forwardAttempts, nil)
-		if errors.Is(err, errRejected) { // definite, since every attempt had one key
+		if errors.Is(err, worker.ErrRejected) { // definite, since every attempt had one key
 			s.Begun = s.Begun[:len(s.Begun)-1]
 		}
 		if err != nil {
@@ -135,16 +137,16 @@ func (log *durableLog) backward(s *state) string {
 	return "compensated"
 }
 
-func (log *durableLog) end(s *state, phase string) Status {
+func (log *durableLog) end(s *state, phase string) worker.Status {
 	s.Phase = phase
 	log.save(s, "terminal", "")
-	return Status{Status: phase, Step: s.Stuck}
+	return worker.Status{Status: phase, Step: s.Stuck}
 }
 
-func ask(saga Saga, step, verb string, attempts int, receipt any) (any, error) {
+func ask(saga worker.Saga, step, verb string, attempts int, receipt any) (any, error) {
 	for attempt := 1; ; attempt++ {
-		answer, err := call(saga, step, verb, saga.ID+"/"+step, receipt)
-		if err == nil || errors.Is(err, errRejected) || attempt == attempts {
+		answer, err := saga.Call(step, verb, worker.Key(saga.ID+"/"+step), worker.Receipt(receipt))
+		if err == nil || errors.Is(err, worker.ErrRejected) || attempt == attempts {
 			return answer, err
 		}
 		time.Sleep(pause)

@@ -6,15 +6,17 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+
+	"sagafuzz/worker"
 )
 
 func main() {
 	switch os.Args[1] {
 	case "naive":
-		serve("naive on "+runtime.Version(), naive, nil)
+		worker.Serve(naive, worker.Options{Engine: "naive on " + runtime.Version()})
 	case "correct":
 		log := openLog()
-		serve("correct on "+runtime.Version(), log.checkout, log.pending())
+		worker.Serve(log.checkout, worker.Options{Engine: "correct on " + runtime.Version(), Pending: log.pending()})
 	default:
 		fmt.Fprintln(os.Stderr, "write naive or correct")
 		os.Exit(2)
@@ -22,19 +24,19 @@ func main() {
 }
 
 // naive works in memory, without keys, and takes a timeout for a failure.
-func naive(saga Saga) Status {
+func naive(saga worker.Saga) worker.Status {
 	var done []string
 	for _, step := range saga.Steps {
-		if _, err := call(saga, step, "do", "", nil); err == nil {
+		if _, err := saga.Call(step, "do"); err == nil {
 			done = append(done, step)
 			continue
 		}
 		for n := len(done) - 1; n >= 0; n-- {
-			if _, err := call(saga, done[n], "undo", "", nil); err != nil {
-				return Status{Status: "unknown", Reason: err.Error()}
+			if _, err := saga.Call(done[n], "undo"); err != nil {
+				return worker.Failed(err)
 			}
 		}
-		return Status{Status: "compensated"}
+		return worker.Compensated
 	}
-	return Status{Status: "completed"}
+	return worker.Completed
 }

@@ -4,7 +4,7 @@
 import fs from "node:fs";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { Rejected, Unknown, call, post, serve } from "./protocol.mjs";
+import { Rejected, Unknown, call, post, serve } from "../../../adapters/node/index.js";
 
 const [FORWARD_ATTEMPTS, UNDO_ATTEMPTS, PAUSE_MS] = [3, 4, 20];
 
@@ -93,4 +93,4 @@ async function end(state, answer) {
   return answer;
 }
 
-serve(checkout, { engine: `correct on node ${process.version}`, pending: [...states.values()] });
+serve(checkout, { engine: `correct on node ${process.version}`, pending: [...states.values()], control: "http" });

@@ -1,6 +1,6 @@
 // A checkout as many write it first: in memory, without keys, and a timeout counts as a failure.
 
-import { call, serve } from "./protocol.mjs";
+import { call, serve } from "../../../adapters/node/index.js";
 
 async function checkout(saga) {
   const done = [];
@@ -16,4 +16,4 @@ async function checkout(saga) {
   return "completed";
 }
 
-serve(checkout, { engine: `naive on node ${process.version}` });
+serve(checkout, { engine: `naive on node ${process.version}`, control: "http" });

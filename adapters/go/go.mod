@@ -1,0 +1,3 @@
+module sagafuzz/worker
+
+go 1.21
