@@ -55,6 +55,7 @@ _WORDS: Final[dict[str, Callable[[Event, str], str]]] = {
     ),
     h.DOWN: lambda event, call: f"{event.process} is {event.get('reason')}",
     h.PAUSE: lambda event, call: f"{event.process} stands still",
+    h.WAKE: lambda event, call: f"{event.process} wakes",
     h.CLOCK: lambda event, call: f"the wall clock jumps by {event.get('by_s')} s",
     h.TERMINAL: lambda event, call: f"{event.saga} is declared {event.get('outcome')}",
     h.CLIENT_ACK: lambda event, call: f"the client of {event.saga} is told {event.get('outcome')}",

@@ -40,6 +40,7 @@ TIMEOUT: Final = "TIMEOUT"  # the caller gave up
 CRASH: Final = "CRASH"  # an orchestrator dies
 DOWN: Final = "DOWN"  # a participant is down, or restarts
 PAUSE: Final = "PAUSE"  # an orchestrator stands still for a while
+WAKE: Final = "WAKE"  # it goes on, as a real process is let
 CLOCK: Final = "CLOCK"  # the wall clock jumps
 TERMINAL: Final = "TERMINAL"  # the orchestrator declares the saga's end
 CLIENT_ACK: Final = "CLIENT_ACK"  # the client is told an outcome
@@ -89,6 +90,7 @@ DATA_FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
     CRASH: ("reason",),
     DOWN: ("reason",),
     PAUSE: ("for_ms",),
+    WAKE: (),
     CLOCK: ("by_s",),
     TERMINAL: ("outcome",),
     CLIENT_ACK: ("outcome",),

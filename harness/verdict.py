@@ -144,7 +144,8 @@ class Finding:
     the schedules that showed it, ``necessary`` says that it vanishes without any one of the faults.
     ``first_faults`` is the number of faults before shrinking, ``first_events`` that of events. ``notes`` say what
     else is known of it: of a live one how often it came again, and whether the simulator shows it too.
-    ``known`` is the reason why a baseline accepts it, "" where none does.
+    ``known`` is the reason why a baseline accepts it, "" where none does. ``wrote`` is what each process of a live one
+    has written, by its name.
     """
 
     id: str
@@ -164,6 +165,7 @@ class Finding:
     explanation: Explanation | None = None
     notes: tuple[str, ...] = ()
     known: str = ""
+    wrote: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
 from .errors import UsageError
 from .exploration import certificate
+from .exploration.findings import output_file
 from .exploration.replay import to_text
 from .reports import REPORTS
+from .reports.clean import printable
 from .verdict import Report
 
 
 def write_report(report: Report, folder: Path) -> None:
     """Write every file form of ``report``, its certificate where it is worth one, the replay files and the
-    histories of its findings.
+    histories of its findings, and what the processes of a live system wrote in them.
 
-    A certificate, and replay files of findings, that an earlier campaign left in ``folder`` are removed. What they
+    A certificate, and files of findings, that an earlier campaign left in ``folder`` are removed. What they
     say to run can be run from the current folder, in which the campaign was."""
     shown = with_paths(report, from_here(folder))
     for output in REPORTS.values():
@@ -29,18 +32,26 @@ def write_report(report: Report, folder: Path) -> None:
     else:
         (folder / certificate.CERTIFICATE_FILE).unlink(missing_ok=True)
     wanted = {name for finding in report.findings for name in (finding.replay, history_file(finding.id))}
-    for stale in (*folder.glob("F-*.json"), *folder.glob("F-*.ndjson")):
+    wanted |= {output_file(finding.id) for finding in report.findings if finding.wrote}
+    for stale in (*folder.glob("F-*.json"), *folder.glob("F-*.ndjson"), *folder.glob("F-*.output.txt")):
         if stale.name not in wanted:
             stale.unlink()
     for finding in report.findings:
         if finding.replay:
             write_file(folder / finding.replay, to_text(finding, report.spec))
         write_file(folder / history_file(finding.id), finding.history.to_ndjson())
+        if finding.wrote:
+            write_file(folder / output_file(finding.id), _output(finding.wrote))
 
 
 def history_file(id: str) -> str:
     """The name of the file with the history of a finding in the folder of its report."""
     return f"{id}.ndjson"
+
+
+def _output(wrote: Iterable[tuple[str, str]]) -> str:
+    """What each process wrote under its name, without a character that could act on a terminal."""
+    return "".join(f"==== {name}\n{printable(text.rstrip())}\n\n" for name, text in wrote)
 
 
 def with_paths(report: Report, folder: Path) -> Report:

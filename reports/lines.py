@@ -319,6 +319,9 @@ class _Narrator:
         seconds = f"{event.get('for_ms') / 1000:g} s"
         self._befell(position, event, f"{self._who(event)}stands still for {seconds}{self._before(position)}")
 
+    def wake(self, position: int, event: Event) -> None:
+        self._befell(position, event, f"{self._who(event)}wakes")
+
     def clock(self, position: int, event: Event) -> None:
         self._befell(position, event, f"the wall clock jumps by {event.get('by_s'):+} s{self._before(position)}")
 
@@ -577,6 +580,7 @@ _TELLERS: Final = {
     h.RELEASE: _Narrator.touch,
     h.DOWN: _Narrator.down,
     h.PAUSE: _Narrator.pause,
+    h.WAKE: _Narrator.wake,
     h.CLOCK: _Narrator.clock,
     h.CANCEL: _Narrator.cancel,
     h.EXPIRE: _Narrator.expire,

@@ -168,5 +168,6 @@ _PROCESS: Final[dict[str, Callable[[Event], str]]] = {
     h.BOOT: lambda event: "runs",
     h.CRASH: lambda event: "dead",
     h.PAUSE: lambda event: "stands still",
+    h.WAKE: lambda event: "runs",
     h.DOWN: lambda event: "runs" if event.get("reason") == "restart" else "down",
 }

@@ -17,7 +17,7 @@ NAME_COLUMNS: Final = 80
 _ANSWERED: Final = frozenset({h.ACK, h.TIMEOUT})
 _HANDLED: Final = {h.APPLY: "applied", h.REJECT: "refused", h.ERROR: "failed"}
 _INSTANTS: Final = frozenset(
-    {h.CRASH, h.BOOT, h.DOWN, h.PAUSE, h.CLOCK, h.LOGACK, h.LOGLOST, h.LOST, h.TERMINAL, h.RAISED, h.NONSENSE}
+    {h.CRASH, h.BOOT, h.DOWN, h.PAUSE, h.WAKE, h.CLOCK, h.LOGACK, h.LOGLOST, h.LOST, h.TERMINAL, h.RAISED, h.NONSENSE}
     | {h.DEAD_LETTER, h.ALERT, h.EXPIRE, h.CANCEL, h.HEAL}
 )
 

@@ -430,6 +430,7 @@ def files() -> str:
     rows += [
         ("`F-….json`", "one finding, to be run again with `sagafuzz replay`"),
         ("`F-….ndjson`", "its history: a header line, then one event a line"),
+        ("`F-….output.txt`", "what each of its processes wrote, in live mode"),
     ]
     rows += [(f"`{output.file}`", f"{output.title} (`compare` only)") for output in COMPARISONS.values() if output.file]
     return table(("file", "what it holds"), rows)

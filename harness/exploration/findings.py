@@ -24,6 +24,11 @@ def finding_id(adapter: str, signature: Signature) -> str:
     return "F-" + b32encode(hashlib.blake2b(text, digest_size=5).digest()).decode().lower()[:5]
 
 
+def output_file(id: str) -> str:
+    """The name of the file with what the processes of a live system wrote in a finding."""
+    return f"{id}.output.txt"
+
+
 def replay_file(id: str) -> str:
     """The name of a finding's replay file in the folder of its report."""
     return f"{id}.json"

@@ -18,7 +18,7 @@ from typing import Any, Final, TypeVar
 from ..errors import UsageError
 from ..fault_kinds import Impossible
 from ..faults import FAULT_KINDS, Fault, Plan, Site, kind_named
-from ..history import BOOT, KIND, PAUSE, TIMEOUT, History, Row, rows_digest
+from ..history import BOOT, KIND, PAUSE, TIMEOUT, WAKE, History, Row, rows_digest
 from ..invariants import catalogue_of
 from ..live.case import LiveRun
 from ..live.manifest import manifest_of
@@ -46,7 +46,7 @@ from .events import (
     StageEnded,
 )
 from .explain import explain_live
-from .findings import shown_by, worth_telling
+from .findings import output_file, shown_by, worth_telling
 from .judge import Judge, found_in, promising, violates, why_undecided
 from .parting import NotDeterministic
 from .reductions import SHAPING
@@ -339,6 +339,9 @@ class _LiveSearch:
         notes += [*self._simulated(shown, signature), *_output(shown.live)]
         said = explain_live(shown.setup, shown.plan, shown.violation, shown.history, near)
         finding = self._finding(signature, sighting, shown)
+        notes += (
+            [f"all that its processes wrote: {output_file(finding.id)}"] if any(dict(finding.wrote).values()) else []
+        )
         return replace(finding, necessary=needed, notes=tuple(notes), explanation=said)
 
     def _shows(self, setup: Setup, plan: Plan, live: LiveRun, signature: Signature) -> bool:
@@ -356,7 +359,8 @@ class _LiveSearch:
         return best
 
     def _finding(self, signature: Signature, sighting: Sighting, shown: _Shown) -> Finding:
-        return shown_by(sighting, signature, shown.violation, shown.history, shown.setup, shown.plan)
+        found = shown_by(sighting, signature, shown.violation, shown.history, shown.setup, shown.plan)
+        return replace(found, wrote=shown.live.wrote)
 
     def _simulated(self, shown: _Shown, signature: Signature) -> Iterable[str]:
         """What the simulator says of the same schedule, where it has the system too."""
@@ -453,7 +457,7 @@ def digest(rows: Iterable[Row]) -> bytes:
 
 def unmarked(rows: Iterable[Row]) -> bytes:
     """The same, without what the harness does to processes."""
-    return digest(row for row in rows if row[KIND] not in (PAUSE, BOOT))
+    return digest(row for row in rows if row[KIND] not in (PAUSE, WAKE, BOOT))
 
 
 def replay(recorded: Replay, adapter: Adapter) -> Replayed:

@@ -35,12 +35,13 @@ OVERDUE: Final = (STILL_BUSY,)
 
 @dataclass(frozen=True, kw_only=True)
 class LiveRun:
-    """What a case left: its run, what each process wrote last, and why it could not be run ("" where it could).
-    ``disturbed``: a caller gave up although no fault was done to its request, since the machine was too slow. ``late``:
-    a saga had not come to its end when its time was over, for which that may be the reason too."""
+    """What a case left: its run, the last lines of each process and all that it ``wrote``, and why it could not be run
+    ("" where it could). ``disturbed``: a caller gave up although no fault was done to its request, since the machine
+    was too slow. ``late``: a saga had not come to its end when its time was over; that may be the reason too."""
 
     run: Run
     output: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    wrote: tuple[tuple[str, str], ...] = ()
     blocked: str = ""
     disturbed: bool = False
     late: bool = False
@@ -106,6 +107,7 @@ class Case:
         finally:
             self._background.over = True
             self._actors.close()
+            wrote = tuple((process.name, process.output.text) for process in self._processes.all)
             output = tuple((process.name, process.output.lines) for process in self._processes.all)
             await self._background.close()
             await self._processes.bury()
@@ -115,6 +117,7 @@ class Case:
         return LiveRun(
             run=self._record.run(),
             output=output,
+            wrote=wrote,
             blocked=blocked,
             disturbed=self._record.disturbed,
             late=any(row[KIND] == RUNNING or row[DATA] == OVERDUE for row in rows),

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from .. import __version__
-from ..history import BOOT, CRASH, DOWN, FINAL_RESTART, PAUSE
+from ..history import BOOT, CRASH, DOWN, FINAL_RESTART, PAUSE, WAKE
 from .background import Background
 from .client import Client
 from .control import PROTOCOL, Control, ControlError, HttpControl, StdioControl
@@ -317,6 +317,8 @@ class Processes:
             await asyncio.sleep(PAUSE_POLL_S)
         self._pauses -= 1
         member.stopped, member.paused = False, True
+        if not member.dead:
+            self._record.add(WAKE, label)
         await self._supervisor.signal(member.process, "CONT")
 
     async def _pause_service(self, label: str) -> None:
@@ -326,6 +328,8 @@ class Processes:
         await self._services.signal(label, "STOP", self._supervisor.signal)
         self._record.add(PAUSE, label, (for_ms,))
         await asyncio.sleep(for_ms / 1000)
+        if not self._services.dead(label):
+            self._record.add(WAKE, label)
         await self._services.signal(label, "CONT", self._supervisor.signal)
 
     def _stood_enough(self, member: Member, for_s: float) -> bool:

@@ -18,6 +18,7 @@ from .fork_server import MARK, MAX_MESSAGE
 
 TAIL_BYTES: Final = 8 * 1024
 TAIL_LINES: Final = 8
+KEPT_BYTES: Final = 128 * 1024
 READ_BYTES: Final = 64 * 1024
 
 PRELOADED: Final = ("sagafuzz.worker", "http.client", "sqlite3", "json", "threading", "queue", "signal", "tempfile")
@@ -37,11 +38,12 @@ class Blocked(SagafuzzError):
 
 
 class Output:
-    """The end of what a process wrote, and how much it was. Above ``limit`` bytes ``flooded`` is called, once.
-    ``changed`` is set when it has grown, and at its end."""
+    """What a process wrote, its beginning and its end where that is much, and how much it was. Above ``limit`` bytes
+    ``flooded`` is called, once. ``changed`` is set when it has grown, and at its end."""
 
     def __init__(self, limit: int, flooded: Callable[[Output], None], fd: int) -> None:
         self._fd = fd
+        self._start = bytearray()
         self._tail = bytearray()
         self.total = 0
         self.limit = limit
@@ -50,6 +52,7 @@ class Output:
 
     def add(self, data: bytes) -> None:
         before, self.total = self.total, self.total + len(data)
+        self._start += data[: KEPT_BYTES - len(self._start)]
         self._tail += data
         if len(self._tail) > 2 * TAIL_BYTES:
             del self._tail[:-TAIL_BYTES]
@@ -76,6 +79,19 @@ class Output:
             self.read()
         text = bytes(self._tail[-TAIL_BYTES:]).decode("utf-8", "replace")
         return tuple(line[:200] for line in text.splitlines() if line.strip())[-TAIL_LINES:]
+
+    @property
+    def text(self) -> str:
+        """All of it; where it is long, its beginning and its end, and between them how much was left out."""
+        before = -1
+        with suppress(OSError):  # closed
+            while self.total != before:
+                before = self.total
+                self.read()
+        end = bytes(self._tail)[-(self.total - len(self._start)) :] if self.total > len(self._start) else b""
+        left_out = self.total - len(self._start) - len(end)
+        said = f"\n[{left_out} bytes are left out]\n" if left_out else ""
+        return f"{self._start.decode('utf-8', 'replace')}{said}{end.decode('utf-8', 'replace')}"
 
 
 class Process:

@@ -241,3 +241,28 @@ def test_a_manifest_that_cannot_be_used(small: Small, tmp_path: Path, old: str, 
 def test_a_manifest_that_is_not_there() -> None:
     with pytest.raises(UsageError, match="name a file from the current folder"):
         load("nowhere.toml")
+
+
+SAYS = """
+from sagafuzz import worker
+
+def drive(saga):
+    for number in range(400):
+        print(f"line {number}: about to charge \\x1b[31m")
+    worker.call(saga, "payment", "do")
+    return True
+
+worker.serve(drive)
+"""
+
+
+def test_all_that_its_processes_wrote_stands_beside_a_finding(small: Small, tmp_path: Path) -> None:
+    small(SAYS)
+    only = ("--faults", 1, "--scenario", "succeeds", "--kinds", "duplicate")
+    assert sagafuzz("run", tmp_path / "small.toml", *only) == 1
+    for finding in report()["findings"]:
+        (file,) = Path("sagafuzz-report").glob(f"{finding['id']}.output.txt")
+        said = file.read_text(encoding="utf-8")
+        assert said.startswith("==== orchestrator\nline 0: about to charge \\x1b[31m\n") and "line 399" in said
+        assert f"all that its processes wrote: {file.name}" in finding["notes"]
+    assert len(report()["findings"]) == len([*Path("sagafuzz-report").glob("F-*.output.txt")]) > 0

@@ -11,6 +11,7 @@ from sagafuzz.errors import UsageError
 from sagafuzz.invariants import check
 from sagafuzz.live.case import LiveRun
 from sagafuzz.live.manifest import as_adapter, manifest_of
+from sagafuzz.reports import SCHEDULES
 from sagafuzz.simulator import Setup
 
 from .conftest import example, fault, run
@@ -141,7 +142,9 @@ def test_a_paused_worker_wakes_and_goes_on() -> None:
     live = run(setup, plan)
     assert violated(setup, live, plan) == set()
     seen = kinds(live)
-    assert seen.index("PAUSE") < len(seen) - 1 - seen[::-1].index("BOOT")
+    assert seen.index("PAUSE") < len(seen) - 1 - seen[::-1].index("BOOT") < seen.index("WAKE")
+    assert [row[2] for row in live.run.rows if row[1] in ("PAUSE", "WAKE")] == ["orchestrator"] * 2
+    assert "stands still" in (told := SCHEDULES["text"].render(live.run.history(setup, plan))) and " wakes" in told
     payers = {row[2] for row in live.run.rows if row[1] == "SEND" and row[4] == "payment"}
     assert payers == {"orchestrator", "orchestrator#2"}
 

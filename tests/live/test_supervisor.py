@@ -213,3 +213,19 @@ def test_a_process_whose_start_nobody_waits_for_any_more_is_swept_with_its_case(
             assert not supervisor._early and not supervisor._unwanted  # so that a number used again is not mistaken
 
     asyncio.run(go())
+
+
+def test_of_much_output_the_beginning_and_the_end_are_kept(tmp_path: Path) -> None:
+    async def go() -> str:
+        async with Supervisor() as supervisor:
+            words = [sys.executable, "-c", "print('first'); print('x' * 200_000); print('last')"]
+            process = await supervisor.spawn("s", words, env={}, cwd=tmp_path, case="c", limit=10**6)
+            await process.ended()
+            text = process.output.text
+            await supervisor.sweep("c", [process])
+            return text
+
+    text = asyncio.run(go())
+    assert text.startswith("first\nxxx") and text.endswith("xxx\nlast\n") and len(text) < 150_000
+    left_out = int(text.partition("[")[2].partition(" bytes are left out]")[0])
+    assert len(text) - len(f"\n[{left_out} bytes are left out]\n") + left_out == len("first\n\nlast\n") + 200_000
