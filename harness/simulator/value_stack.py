@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dis
 import sys
-from ctypes import Array, c_void_p, py_object
+from ctypes import Array, c_int, c_void_p, py_object
 from functools import cache
 from types import CodeType, FrameType
 from typing import Any, Final, NamedTuple
@@ -22,6 +22,10 @@ _WORD: Final = 8
 _FRAME: Final = 3 * _WORD
 """Where a frame object has the address of the interpreter's frame."""
 
+_REACH: Final = -_WORD
+"""Where it says, relative to its first variable, how many variables and values it holds: one that waits for a function
+of Python, or is suspended, does; one that waits for anything else says -1."""
+
 _LOOKED_THROUGH: Final = 16
 """So many words of an interpreter's frame are looked through for its first variable."""
 
@@ -32,27 +36,35 @@ _OPERANDS: Final = {
     **dict.fromkeys(("LOAD_ATTR", "LOAD_METHOD", "GET_ITER", "GET_AWAITABLE", "GET_AITER", "SEND", "YIELD_VALUE"), 1),
     **dict.fromkeys(("BEFORE_WITH", "BEFORE_ASYNC_WITH"), 1),
     **dict.fromkeys(("BINARY_OP", "BINARY_SUBSCR", "STORE_ATTR"), 2),
-    **dict.fromkeys(("RETURN_GENERATOR", "POP_TOP"), 0),
+    "RETURN_GENERATOR": 0,
     "STORE_SUBSCR": 3,
 }
 """Instructions in the midst of which other code may run, and how many values each takes from the stack for it. What
 is not named here is one whose progress is seen nowhere."""
 
+_UNSEEN: Final = 1 << 30
+"""More values than any stack has."""
+
+_CALLS: Final = {"CALL": 2, "CALL_KW": 3, "CALL_FUNCTION_EX": 3}
+"""Instructions that call something, and how many values each takes from the stack besides the arguments."""
+
+_SUSPENDS: Final = frozenset({"YIELD_VALUE", "RETURN_GENERATOR"})
+"""Instructions that leave a frame to be gone on with: the next one takes what it is sent then."""
+
 _ENDS: Final = frozenset({"RETURN_VALUE", "RETURN_CONST", "RAISE_VARARGS", "RERAISE"})
 _RAISES_NOTHING: Final = frozenset({"PUSH_EXC_INFO", "POP_EXCEPT", "COPY", "NOP"})
 _JUMPS: Final = frozenset({"JUMP_FORWARD", "JUMP_BACKWARD", "JUMP_BACKWARD_NO_INTERRUPT"})
 
-_TELLS_CALLS_APART: Final = sys.version_info < (3, 13)
-"""True of a place at which a frame shows that it called a function of Python."""
+_POINTS_ON: Final = sys.version_info >= (3, 13)
+"""True where a frame that is suspended stands at what it does next."""
 
-
-_CALLABLE: Final = 2 if _TELLS_CALLS_APART else 1
+_CALLABLE: Final = 1 if _POINTS_ON else 2
 """Among so many values on the stack is what is called, the first that is there."""
 
 
 class Spot(NamedTuple):
     """Where a frame stands: ``at`` is the offset of the instruction. ``values`` lie on the stack beneath its operands;
-    ``called`` says that something is called that need not be a function of Python: what, is found next.
+    ``called`` says that something is called; where that is no function of Python, what it is, is found next.
     ``handles`` says that it is in an except clause: the error that is handled there need not lie on its stack."""
 
     at: int
@@ -71,7 +83,8 @@ def _first_variable() -> int:
                 return at * _WORD
         return -1
 
-    known = sys.implementation.name == "cpython" and (3, 11) <= sys.version_info < (3, 13) and sys.maxsize > 1 << 32
+    usual = sys.implementation.name == "cpython" and object.__basicsize__ == 2 * _WORD  # not so without the GIL
+    known = usual and (3, 11) <= sys.version_info < (3, 14)
     return look(object(), object()) if known else -1
 
 
@@ -111,14 +124,14 @@ class _Layout:
             each = self._instructions[number]
         halved = each.opname == "CALL" and self._instructions[number - 1].opname == "PRECALL"
         depth, handled = self._depths.get(self._instructions[number - halved].offset, (-1, 0))
-        handles = handled > 0
-        inner = at > each.offset and _TELLS_CALLS_APART
-        if each.opname == "CALL":
-            return Spot(each.offset, depth - (each.arg or 0) - 2, not inner, handles)
-        if each.opname == "CALL_FUNCTION_EX":
-            return Spot(each.offset, depth - 3 - ((each.arg or 0) & 1), called=True, handles=handles)
-        operands = _OPERANDS.get(each.opname)
-        return None if operands is None or depth < operands else Spot(each.offset, depth - operands, handles=handles)
+        called, argument = each.opname in _CALLS, each.arg or 0
+        if called:
+            operands = _CALLS[each.opname] + (argument & 1 if each.opname == "CALL_FUNCTION_EX" else argument)
+        elif _POINTS_ON and number and self._instructions[number - 1].opname in _SUSPENDS:
+            operands = 1  # what it will be sent
+        else:
+            operands = _OPERANDS.get(each.opname, _UNSEEN)
+        return None if depth < operands else Spot(each.offset, depth - operands, called, handled > 0)
 
 
 def _depths(code: CodeType, instructions: list[dis.Instruction]) -> dict[int, tuple[int, int]]:
@@ -156,9 +169,9 @@ def _depths(code: CodeType, instructions: list[dis.Instruction]) -> dict[int, tu
 _layouts: Final[dict[int, _Layout]] = {}
 
 
-def held(frame: FrameType) -> tuple[Spot, list[Any], Any] | None:
-    """Where a frame stands; its variables, and after them the values on its stack; and what it called, where that may
-    be no function of Python, else None. None where it cannot be told."""
+def held(frame: FrameType) -> tuple[Spot, list[Any], list[Any]] | None:
+    """Where a frame stands; its variables, and after them the values on its stack; and what it called, where that is
+    no function of Python. None where it cannot be told."""
     code = frame.f_code
     layout = _layouts.get(id(code))
     if layout is None:
@@ -169,15 +182,19 @@ def held(frame: FrameType) -> tuple[Spot, list[Any], Any] | None:
     if spot is None:
         return None
     count = layout.variables + spot.values
-    words, objects = _places(count + _CALLABLE * spot.called)
     address = _address(frame) + _FIRST
+    reach = c_int.from_address(address + _REACH).value
+    if reach not in (count, -1):
+        return None  # it holds more, or less, than is known of
+    called = spot.called and reach < 0  # else what was on the stack for it is a function's by now
+    words, objects = _places(count + _CALLABLE * called)
     there = words.from_address(address)[:]
     found = objects.from_address(address)
     values = [UNSET if word is None else found[n] for n, word in enumerate(there)]
-    if not spot.called:
-        return spot, values, None
-    called = [each for each in values[count:] if each is not UNSET]
-    return spot, values[:count], called[0] if called else None
+    if not called:
+        return spot, values, []
+    callables = [each for each in values[count:] if each is not UNSET]
+    return (spot, values[:count], callables[:1]) if callables else None
 
 
 @cache
