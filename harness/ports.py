@@ -472,6 +472,10 @@ def _check_scenarios(scenarios: tuple[Scenario, ...], saga: Saga, name: str, *, 
     if not scenarios:
         raise UsageError(f"adapter {name!r}: scenarios is empty; leave it out or list one")
     for scenario in scenarios:
+        if scenario.signal and not live:
+            raise UsageError(
+                f"scenario {scenario.name!r}: signal={scenario.signal!r}, which only a live system hears; leave it out"
+            )
         if scenario.strikes and not live:
             raise UsageError(
                 f"scenario {scenario.name!r}: strikes={scenario.strikes!r}, and only a live system has components; "

@@ -6,11 +6,14 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Final
 
 from .errors import UsageError
 from .plain import NEWER
 from .saga import Saga
+
+SIGNALS: Final = ("", "TERM", "INT")
+"""What a crash may send to a real process; "" stands for SIGKILL."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +48,8 @@ class Scenario:
     ``undisturbed`` sagas: what is tried is what the later ones make of what those left.
     ``actors`` are those, by name, who act beside the orchestrators: scripts that the adapter declares.
     ``of`` names, in turn, the definitions that the orders are of, where the adapter has several.
-    ``strikes`` names the components of a live system that a crash kills, in the place of the process that acts.
+    ``strikes`` names the components of a live system that a crash kills, in the place of the process that acts,
+    ``signal`` is what it sends in the place of SIGKILL: "TERM" or "INT".
     ``succeeds`` says whether the orders are meant to go through, None where that
     follows from the rest (see `meant_to_succeed`).
     """
@@ -69,6 +73,7 @@ class Scenario:
     actors: tuple[str, ...] = ()
     of: tuple[str, ...] = field(default=(), metadata=NEWER)
     strikes: tuple[str, ...] = field(default=(), metadata=NEWER)
+    signal: str = field(default="", metadata=NEWER)
 
     def __post_init__(self) -> None:
         where = f"scenario {self.name!r}"
@@ -99,12 +104,18 @@ class Scenario:
             raise UsageError(
                 f"{where}: submitted={self.submitted!r}; write each number from 1 to {self.sagas} once, or leave it out"
             )
-        if self.succeeds not in (None, True, False):
-            raise UsageError(f"{where}: succeeds={self.succeeds!r}; write True or False, or leave it out")
         object.__setattr__(self, "submitted", tuple(self.submitted))
         self._check_rejections()
         self._check_actors()
         self._check_definitions()
+        self._check_choices()
+
+    def _check_choices(self) -> None:
+        where = f"scenario {self.name!r}"
+        if self.succeeds not in (None, True, False):
+            raise UsageError(f"{where}: succeeds={self.succeeds!r}; write True or False, or leave it out")
+        if self.signal not in SIGNALS:
+            raise UsageError(f"{where}: signal={self.signal!r}; write 'TERM' or 'INT', or leave it out for SIGKILL")
 
     def _check_definitions(self) -> None:
         names: Any = self.of

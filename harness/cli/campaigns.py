@@ -84,7 +84,8 @@ def search_options(command: Any) -> Any:
             type=click.IntRange(1, 256),
             default=None,
             metavar="N",
-            help="Search in N processes; the result is the same.  [default: the machine's cores, where it takes long]",
+            help="Search in N processes; the result is the same. Of a live system N cases run at one time.  [default: "
+            "the machine's cores, where it takes long; of a live system four for each]",
         ),
         click.option(
             "--cluster",

@@ -72,6 +72,7 @@ def search(adapter: Adapter, settings: Settings, folder: Path, how: How, interru
                 archive=archive,
                 share=how.shard or ALL,
                 limits=limits,
+                cases=how.jobs or 0,
             )
         report = replace(report, command=repeating(how.command, settings, report.random_plans.run))
         if how.shard is None:

@@ -24,9 +24,10 @@ def run_campaign(
     archive: Archive = NOTHING_KEPT,
     share: Share = ALL,
     limits: Limits | None = None,
+    cases: int = 0,
 ) -> Report:
-    """Search on real processes for a manifest, of which nothing is kept and there are no shares; else in the
-    simulator, until ``limits`` end it where there are any."""
+    """Search on real processes for a manifest, of which nothing is kept and there are no shares, with so many ``cases``
+    at one time (0: as many as suit the machine); else in the simulator, until ``limits`` end it where there are any."""
     if manifest_of(adapter) is None:
         return Campaign(
             adapter,
@@ -39,4 +40,4 @@ def run_campaign(
         ).run()
     from .live import LiveCampaign  # its HTTP server is an extra
 
-    return LiveCampaign(adapter, settings, stopped=stopped, listeners=listeners).run()
+    return LiveCampaign(adapter, settings, stopped=stopped, listeners=listeners, jobs=cases).run()

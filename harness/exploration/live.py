@@ -119,12 +119,14 @@ class LiveCampaign:
     @cached_property
     def settled(self) -> Settings:
         """The settings with the scenarios that are searched, and without a random part: where crashes are to strike
-        certain components, each scenario once more for each of these, and for all of them."""
+        certain components, each scenario once more for each of these, and for all of them; and once more for each
+        signal that they are to send."""
         scenarios = every_scenario(self.adapter, self.settings)
         manifest = manifest_of(self.adapter)
-        struck = manifest.crash if manifest is not None and self._crashes else ()
+        struck, signals = (manifest.crash, manifest.signals) if manifest is not None and self._crashes else ((), ())
         together = [(name,) for name in struck] + ([struck] if len(struck) > 1 else [])
-        scenarios += tuple(striking(scenario, names) for names in together for scenario in scenarios)
+        heard = tuple(hearing(scenario, signal) for signal in signals for scenario in scenarios)
+        scenarios += tuple(striking(scenario, names) for names in together for scenario in scenarios) + heard
         return replace(self.settings, scenarios=scenarios, examples=0, random_plans=0)
 
     @property
@@ -381,6 +383,11 @@ class _LiveSearch:
 def striking(scenario: Scenario, names: tuple[str, ...]) -> Scenario:
     """The same, in which a crash strikes these components."""
     return replace(scenario, name=f"{scenario.name}, {' and '.join(names)} killed", strikes=names)
+
+
+def hearing(scenario: Scenario, signal: str) -> Scenario:
+    """The same, in which a crash sends that signal."""
+    return replace(scenario, name=f"{scenario.name}, by SIG{signal}", signal=signal)
 
 
 def installed() -> tuple[tuple[str, str], ...]:

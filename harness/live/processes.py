@@ -92,6 +92,7 @@ class Processes:
         self._client = client
         self._record = record
         self._strikes = record.setup.scenario.strikes
+        self._signal = record.setup.scenario.signal
         self._exits = 0
         self._pauses = 0
         self.engine = ""
@@ -215,12 +216,13 @@ class Processes:
         await self._restart_service(label, killed, begins)
 
     async def _end(self, member: Member, process: Process) -> None:
-        """kill -9, or the signal that the manifest names: then it may act until it ends."""
+        """kill -9, or the signal of the scenario or the manifest: then it may act until it ends."""
         component = self._manifest.worker
+        name = self._signal or component.signal
         member.silence()
-        if component.signal != "KILL":
+        if name != "KILL":
             member.ending = True
-            await self._supervisor.signal(process, component.signal, "CONT")  # it may have been stopped
+            await self._supervisor.signal(process, name, "CONT")  # it may have been stopped
             await asyncio.wait([process.exited], timeout=component.stop_ms / 1000)
         member.dead = True
         await self._supervisor.kill(process)
@@ -288,8 +290,15 @@ class Processes:
         self, name: str, killed: Callable[[], object], begins: Callable[[str, int], object] = lambda *_: None
     ) -> None:
         # In a task of its own, since the connection that it strikes ends while it goes on.
-        work = self._services.restart(name, killed, self._supervisor.kill, begins)
+        work = self._services.restart(name, killed, self._kill_service, begins)
         await asyncio.shield(self._background.start(work))
+
+    async def _kill_service(self, process: Process) -> None:
+        """kill -9, or the signal of the scenario: then it may act until it ends."""
+        if self._signal:
+            await self._supervisor.terminate(process, self._manifest.worker.stop_ms / 1000, self._signal)
+        else:
+            await self._supervisor.kill(process)
 
     async def stop(self, label: str) -> None:
         """SIGSTOP: it makes no step."""

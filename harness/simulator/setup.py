@@ -195,7 +195,7 @@ class Setup:
             if self.world in kind.worlds
             and (not kind.needs or kind.needs in self.capabilities)
             and kind.name not in self.adapter.cannot_suffer
-            and (not self.scenario.strikes or kind.kills)
+            and (not (self.scenario.strikes or self.scenario.signal) or kind.kills)
         )
 
     @property
@@ -209,6 +209,8 @@ class Setup:
             return f"the adapter {self.adapter.name!r} declares that it cannot suffer it"
         if self.scenario.strikes and not FAULT_KINDS[kind].kills:
             return f"in {self.scenario.name!r} crashes are tried, which strike {' and '.join(self.scenario.strikes)}"
+        if self.scenario.signal and not FAULT_KINDS[kind].kills:
+            return f"in {self.scenario.name!r} crashes are tried, which send SIG{self.scenario.signal}"
         if self.world == LIVE and not FAULT_KINDS[kind].live:
             return "no system of real processes can be made to suffer it from outside"
         return f"it needs that {CAPABILITIES[FAULT_KINDS[kind].needs]}"

@@ -266,3 +266,28 @@ def test_all_that_its_processes_wrote_stands_beside_a_finding(small: Small, tmp_
         assert said.startswith("==== orchestrator\nline 0: about to charge \\x1b[31m\n") and "line 399" in said
         assert f"all that its processes wrote: {file.name}" in finding["notes"]
     assert len(report()["findings"]) == len([*Path("sagafuzz-report").glob("F-*.output.txt")]) > 0
+
+
+AT_ONE_TIME = """
+import pathlib, time
+from sagafuzz import worker
+
+def drive(saga):
+    running = pathlib.Path({here!r}, f"{{pathlib.Path(worker.folder()).name}}.running")
+    running.touch()
+    with open({here!r} + "/seen", "a") as seen:
+        seen.write(f"{{len([*running.parent.glob('*.running')])}}\\n")
+    for step in saga.steps:
+        worker.call(saga, step, "do", key=step)
+    running.unlink()
+    return True
+
+worker.serve(drive)
+"""
+
+
+def test_so_many_cases_run_at_one_time_as_asked(small: Small, tmp_path: Path) -> None:
+    small(AT_ONE_TIME.format(here=str(tmp_path)))
+    only = ("--faults", 1, "--scenario", "succeeds", "--kinds", "duplicate,delayed-duplicate")
+    sagafuzz("run", tmp_path / "small.toml", *only, "--jobs", 1)
+    assert set((tmp_path / "seen").read_text().split()) == {"1"}

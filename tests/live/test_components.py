@@ -9,7 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from sagafuzz.errors import UsageError
+from sagafuzz.exploration.live import LiveCampaign
+from sagafuzz.exploration.settings import Settings
 from sagafuzz.live.case import LiveRun
+from sagafuzz.loading import load
 
 from .conftest import Small, fault, in_a_world, run
 
@@ -169,3 +173,50 @@ def test_no_answer_waits_until_the_one_before_is_acknowledged() -> None:
 
     taken = in_a_world(lambda world: asyncio.to_thread(ask, world.server.port))
     assert taken[5] < 0.03
+
+
+SAYS_GOODBYE = """
+import os, pathlib, signal
+from sagafuzz import worker
+
+file = pathlib.Path(worker.folder(), "done")
+file.touch()
+
+def goodbye(number, frame):
+    {saves}
+    os._exit(0)
+
+def drive(saga):
+    for step in saga.steps:
+        if step not in file.read_text().split():
+            worker.call(saga, step, "do", key=step)
+            with file.open("a") as lines:
+                lines.write(step + "\\n")
+    return True
+
+signal.signal(signal.SIGTERM, goodbye)
+worker.serve(drive, takes_up=True, in_main_thread=True)
+"""
+
+
+@pytest.mark.parametrize(
+    ("saves", "expected"), [("pass", set()), ("file.write_text('order payment')  # soon", {"I23"})]
+)
+def test_a_manifest_names_signals_that_crashes_send_as_well(
+    small: Small, tmp_path: Path, saves: str, expected: set[str]
+) -> None:
+    small(SAYS_GOODBYE.format(saves=saves), component="stop_ms = 5000", capabilities='signals = ["TERM"]')
+    adapter = load(str(tmp_path / "small.toml"))
+    settings = Settings(max_faults=1, scenarios=(adapter.scenario("succeeds"),), kinds=("crash-after-ack", "duplicate"))
+    report = LiveCampaign(adapter, settings).run()
+    assert {found.violation.invariant for found in report.findings} == expected
+    assert {found.scenario.name for found in report.findings} <= {"succeeds, by SIGTERM"}
+    assert {(each.scenario.name, each.counts.run) for each in report.scenarios} == {
+        ("succeeds", 5),
+        ("succeeds, by SIGTERM", 3),
+    }
+
+
+def test_a_signal_that_there_is_not_is_refused(small: Small) -> None:
+    with pytest.raises(UsageError, match=r"signals.*'HUP'.*TERM, INT"):
+        small(SAYS_GOODBYE, capabilities='signals = ["HUP"]')
