@@ -2,8 +2,9 @@
 
 As Absurd's documentation writes a task: each request is a step, which is kept, and has the idempotency key that the
 documentation recommends, of the task's id and the step; a step that fails has the task tried again from there. A
-refusal is kept as the step's result, and the steps before it are undone. A task is spawned under an idempotency key, so
-that its client may do it again. ``migrate`` makes Absurd's tables once, in a template that each case has a copy of.
+refusal is kept as the step's result, and the steps before it are undone. An approval is an event. A task is spawned
+under an idempotency key, so that its client may do it again. ``migrate`` makes Absurd's tables once, in a template that
+each case has a copy of.
 """
 
 from __future__ import annotations
@@ -19,28 +20,21 @@ from typing import Any, Final
 import psycopg
 from absurd_sdk import Absurd, TaskContext
 
-from sagafuzz import worker
-from sagafuzz.worker_databases import TEMPLATE, fresh_postgres
+from sagafuzz import Message, worker
+from sagafuzz.worker_databases import TEMPLATE, fresh_url, template_url
 
 RETRIES: Final[Any] = {"max_attempts": 10_000, "retry_strategy": {"kind": "fixed", "base_seconds": 0.05}}
 
 
-def checkout(saga: Any, context: TaskContext) -> str:
-    def asked(step: str, verb: str, receipt: Any = None) -> Any:
-        key = f"{context.task_id}:{step}:{verb}"
-        return context.step(f"{verb} {step}", partial(worker.attempt, saga, step, verb, key=key, receipt=receipt))
+def checkout(saga: Any, context: TaskContext) -> bool:
+    def ask(saga: Any, step: str, verb: str, receipt: Any) -> Any:
+        how: Any = {"key": f"{context.task_id}:{step}:{verb}", "receipt": receipt}
+        if verb == "do" and saga["attempts"]:
+            how |= {"attempts": saga["attempts"], "gives_up": True}
+        return context.step(f"{verb} {step}", partial(worker.attempt, saga, step, verb, **how))
 
-    receipts: dict[str, Any] = {}
-    for step in saga["steps"]:
-        if step in saga["waits"]:
-            context.sleep_for(f"wait {step}", saga["waits"][step] / 1000)
-        answer = asked(step, "do")
-        if answer == worker.REFUSED:
-            for earlier, receipt in reversed(receipts.items()):
-                asked(earlier, "undo", receipt)
-            return "compensated"
-        receipts[step] = answer
-    return "completed"
+    kit: Any = {"ask": ask, "sleep": partial(context.sleep_for, "wait")}
+    return bool(worker.in_turn(saga, hear=lambda topic: context.await_event(f"{topic}:{saga['id']}"), **kit))
 
 
 def connected(url: str) -> Absurd:
@@ -49,29 +43,28 @@ def connected(url: str) -> Absurd:
     return app
 
 
-def work(url: str) -> None:
-    connected(url).start_worker(claim_timeout=1, concurrency=4, poll_interval=0.02)
-
-
-def drive(url: str, saga: worker.SagaRequest) -> Any:
-    app = connected(url)
+def drive(saga: worker.SagaRequest) -> Any:
+    app = connected(URL)
     spawned = app.spawn("checkout", saga.plain, idempotency_key=saga.id, **RETRIES)
     return app.await_task_result(spawned["task_id"]).result
+
+
+def receive(message: Message) -> None:
+    connected(URL).emit_event(f"{message.topic}:{message.saga}")
 
 
 def migrate(server: str) -> None:
     with psycopg.connect(f"{server}/postgres", autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {TEMPLATE}")
-    control = Path(sys.executable).with_name("absurdctl")
     for words in (["init"], ["create-queue", "default"]):
-        subprocess.run([control, *words], env={**os.environ, "PGDATABASE": f"{server}/{TEMPLATE}"}, check=True)
+        control = [str(Path(sys.executable).with_name("absurdctl")), *words]
+        subprocess.run(control, env={**os.environ, "PGDATABASE": template_url(server)}, check=True)
 
 
 if __name__ == "__main__":
-    name, server = sys.argv[1:]
-    if name == "migrate":
-        migrate(server)
+    if sys.argv[1] == "migrate":
+        migrate(sys.argv[2])
     else:
-        url = f"{server}/{fresh_postgres(server)}"
-        worker.in_a_child(partial(work, url))
-        worker.serve(partial(drive, url), takes_up=True, engine=f"absurd {version('absurd-sdk')}")
+        URL = fresh_url(sys.argv[2])
+        worker.in_a_child(lambda: connected(URL).start_worker(claim_timeout=1, concurrency=4, poll_interval=0.02))
+        worker.serve(drive, takes_up=True, receive=receive, engine=f"absurd {version('absurd-sdk')}")

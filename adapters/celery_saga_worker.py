@@ -46,6 +46,11 @@ def step(name: str) -> Any:
     return do
 
 
+@app.task
+def pause(saga: dict[str, Any]) -> None:
+    time.sleep(sum(saga["waits"].values()) / 1000)
+
+
 TASKS: Final = {name: step(name) for name in ("order", "inventory", "payment")}
 
 
@@ -54,6 +59,8 @@ def drive(saga: worker.SagaRequest) -> Any:
         made = Saga("checkout")
         for layer in worker.layers(saga.plain):
             tasks = [TASKS[name] for name in layer]
+            if not saga.waits.keys().isdisjoint(layer):
+                made = made.add_step(pause, no_compensation=True)
             made = made.add_step(*tasks) if len(tasks) == 1 else made.add_parallel(*tasks)
         made.run(saga=saga.plain, idempotency_key=saga.id)
     while (found := states.find_by_idempotency_key(saga.id)) is None or found.status.value not in ENDS:

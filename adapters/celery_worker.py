@@ -8,6 +8,7 @@ of the saga and the step, and what may have been applied is undone too.
 
 from __future__ import annotations
 
+import shlex
 import sys
 from functools import partial
 from importlib.metadata import version
@@ -20,14 +21,12 @@ from sagafuzz import worker
 
 NAME, REDIS = sys.argv[1:]
 HARDENED: Final = NAME == "hardened"
-RETRIES: Final[dict[str, Any]] = {"autoretry_for": (worker.Failed,), "default_retry_delay": 0.05, "max_retries": 2}
+RETRIES: Final[Any] = {"autoretry_for": (worker.Failed,), "default_retry_delay": 0.05, "max_retries": 2}
 AGAIN: Final = {"visibility_timeout": 2, "unacked_restore_interval": 1, "unacked_restore_throttle": 1}  # seconds
-ALONE: Final = ("--without-gossip", "--without-mingle", "--without-heartbeat")
-WORDS: Final = ("--quiet", "worker", "--pool=threads", "--concurrency=4", "--loglevel=ERROR", *ALONE)
+WORDS: Final = "--quiet worker -P threads -c 4 -l ERROR --without-gossip --without-mingle --without-heartbeat"
 
 app = Celery("checkout", broker=REDIS, backend=REDIS)
-app.conf.task_acks_late = app.conf.task_reject_on_worker_lost = HARDENED
-app.conf.broker_transport_options = AGAIN
+app.conf.update(task_acks_late=HARDENED, task_reject_on_worker_lost=HARDENED, broker_transport_options=AGAIN)
 
 
 class Refused(Exception):
@@ -36,15 +35,12 @@ class Refused(Exception):
 
 def request(saga: dict[str, Any], step: str, verb: str, receipt: Any = None) -> Any:
     key = f"{saga['id']}/{step}" if HARDENED else None
-    return worker.attempt(saga, step, verb, key=key, receipt=receipt)
+    return worker.attempt(saga, step, verb, key=key, receipt=receipt, refused=Refused)
 
 
 @app.task(**RETRIES)
 def do(receipts: dict[str, Any], saga: dict[str, Any], step: str) -> dict[str, Any]:
-    receipt = request(saga, step, "do")
-    if receipt == worker.REFUSED:
-        raise Refused(step)
-    return {**receipts, step: receipt}
+    return {**receipts, step: request(saga, step, "do")}
 
 
 @app.task(**{**RETRIES, "max_retries": None if HARDENED else 2})
@@ -68,11 +64,9 @@ def compensate(failed: Any, error: Exception, _: Any) -> None:
 
 def drive(saga: worker.SagaRequest) -> Any:
     if not saga.again:
-        first, *others = saga.steps
-        steps = [do.s({}, saga.plain, first), *(do.s(saga.plain, step) for step in others)]
-        for step, task in zip(saga.steps, steps, strict=True):
-            task.set(countdown=saga.waits.get(step, 0) / 1000)
-        chain(*steps, finish.si("completed").set(task_id=saga.id)).apply_async(link_error=compensate.s())
+        steps = [do.s(saga.plain, step).set(countdown=saga.waits.get(step, 0) / 1000) for step in saga.steps]
+        ending = finish.si("completed").set(task_id=saga.id)
+        chain(*steps, ending).apply_async(({},), link_error=compensate.s())
     outcome = AsyncResult(saga.id, app=app).get(propagate=False)  # where a task fails, so does what was to follow
     if isinstance(outcome, Exception):
         outcome = AsyncResult(f"{saga.id}-undone", app=app).get(propagate=False)
@@ -80,5 +74,5 @@ def drive(saga: worker.SagaRequest) -> Any:
 
 
 if __name__ == "__main__":
-    worker.in_a_child(partial(app.worker_main, WORDS))
+    worker.in_a_child(partial(app.worker_main, shlex.split(WORDS)))
     worker.serve(drive, takes_up=True, engine=f"celery {version('celery')}, {NAME}")

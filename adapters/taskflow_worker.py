@@ -3,7 +3,7 @@
 Recommended: as TaskFlow's documentation writes a flow (docs.openstack.org/taskflow, "Atoms, tasks and retries"): a task
 for each step, whose ``revert`` undoes what ``execute`` did and has nothing to do where that failed. Hardened: a request
 has a key made of the saga and the step, it is tried again a few times, and ``revert`` undoes also what may have been
-applied.
+applied. Steps at once are an unordered flow in the linear one.
 
 A flow is kept in SQLite; who starts anew loads it and runs it on. ``migrate`` makes its tables once, in FOLDER.
 """
@@ -13,75 +13,44 @@ from __future__ import annotations
 import sys
 import time
 import uuid
-from collections.abc import Callable
 from contextlib import closing, suppress
-from functools import partial
 from importlib.metadata import version
-from typing import Any
+from typing import Any, Final
 
 from taskflow import engines, states, task
-from taskflow.patterns import linear_flow
+from taskflow.patterns import linear_flow, unordered_flow
 from taskflow.persistence import backends, models
 from taskflow.types.failure import Failure
 
 from sagafuzz import worker
-from sagafuzz.worker_databases import fresh_sqlite, sqlite_template
+from sagafuzz.worker_databases import fresh_url, template_url
 
 NAME, BUILD = sys.argv[1:]
-
-
-class Refused(Exception):
-    """The participant does not want it."""
+ENDS: Final[Any] = {states.SUCCESS: True, states.REVERTED: False, states.FAILURE: worker.Outcome.STUCK}
 
 
 class Step(task.Task):  # type: ignore[misc]
-    attempts = 1
-
     def request(self, saga: dict[str, Any], verb: str, receipt: Any = None) -> Any:
-        answer = worker.attempt(saga, self.name, verb, receipt=receipt)
-        if answer == worker.REFUSED:
-            raise Refused(self.name)
-        return answer
+        how: Any = {"receipt": receipt, "refused": worker.Rejected}
+        if NAME == "hardened":
+            how |= {"key": f"{saga['id']}/{self.name}", "attempts": 3 if verb == "do" else 30}
+        return worker.attempt(saga, self.name, verb, **how)
 
     def execute(self, saga: dict[str, Any]) -> Any:
+        time.sleep(saga["waits"].get(self.name, 0) / 1000)
         return self.request(saga, "do")
 
     def revert(self, saga: dict[str, Any], result: Any, **_: Any) -> None:
-        if not isinstance(result, Failure):
-            self.request(saga, "undo", result)
-
-
-class HardenedStep(Step):
-    def request(self, saga: dict[str, Any], verb: str, receipt: Any = None) -> Any:
-        ask = partial(worker.attempt, saga, self.name, verb, key=f"{saga['id']}/{self.name}", receipt=receipt)
-        answer = again(ask, attempts=3 if verb == "do" else 30)
-        if answer == worker.REFUSED:
-            raise Refused(self.name)
-        return answer
-
-    def revert(self, saga: dict[str, Any], result: Any, **_: Any) -> None:
         failed = isinstance(result, Failure)
-        if not (failed and result.check(Refused)):
+        if not failed or (NAME == "hardened" and not result.check(worker.Rejected)):
             self.request(saga, "undo", None if failed else result)
 
 
-def again(ask: Callable[[], Any], attempts: int) -> Any:
-    for _ in range(attempts - 1):
-        try:
-            return ask()
-        except worker.Failed:
-            time.sleep(0.05)
-    return ask()
-
-
-def stored(file: str) -> Any:
-    return backends.fetch({"connection": f"sqlite:///{file}"})
-
-
 def drive(saga: worker.SagaRequest) -> Any:
-    kind = HardenedStep if NAME == "hardened" else Step
-    flow = linear_flow.Flow(saga.id).add(*(kind(step, requires=["saga"]) for step in saga.steps))
-    backend, id = stored(fresh_sqlite(BUILD)), str(uuid.uuid5(uuid.NAMESPACE_OID, saga.id))
+    flow = linear_flow.Flow(saga.id)
+    for layer in worker.layers(saga.plain):
+        flow.add(unordered_flow.Flow(" and ".join(layer)).add(*(Step(step, requires=["saga"]) for step in layer)))
+    backend, id = backends.fetch({"connection": fresh_url(BUILD)}), str(uuid.uuid5(uuid.NAMESPACE_OID, saga.id))
     book, detail = models.LogBook(saga.id, id), models.FlowDetail(saga.id, id)
     with closing(backend.get_connection()) as connection:
         if saga.again:
@@ -90,7 +59,8 @@ def drive(saga: worker.SagaRequest) -> Any:
         else:
             book.add(detail)
             connection.save_logbook(book)
-    engine = engines.load(flow, store={"saga": saga.plain}, flow_detail=detail, book=book, backend=backend)
+    kept: Any = {"store": {"saga": saga.plain}, "flow_detail": detail, "book": book, "backend": backend}
+    engine = engines.load(flow, engine="parallel", executor="threaded", **kept)
     with suppress(Exception):  # the state of the flow tells of it
         engine.run()
     return engine.storage.get_flow_state()
@@ -98,8 +68,7 @@ def drive(saga: worker.SagaRequest) -> Any:
 
 if __name__ == "__main__":
     if NAME == "migrate":
-        with closing(stored(sqlite_template(BUILD)).get_connection()) as made:
+        with closing(backends.fetch({"connection": template_url(BUILD)}).get_connection()) as made:
             made.upgrade()
     else:
-        ends: Any = {states.SUCCESS: True, states.REVERTED: False, states.FAILURE: worker.Outcome.STUCK}
-        worker.serve(drive, takes_up=True, statuses=ends, engine=f"taskflow {version('taskflow')}, {NAME}")
+        worker.serve(drive, takes_up=True, statuses=ENDS, engine=f"taskflow {version('taskflow')}, {NAME}")

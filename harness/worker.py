@@ -19,7 +19,10 @@ import json
 import os
 import sqlite3
 import threading
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from types import MappingProxyType
 from typing import Any, Final, TypeVar, cast
@@ -34,13 +37,14 @@ from .worker_commands import (
     Driving,
     SagaRequest,
     in_a_child,
-    layers,
     serve_in_loop,
     serve_in_main_thread,
     serve_in_threads,
 )
+from .worker_sagas import GIVEN_UP, REFUSED, Stuck, carried_out, in_turn, layers
 
 __all__ = [
+    "GIVEN_UP",
     "REFUSED",
     "CallTimeout",
     "Failed",
@@ -50,14 +54,19 @@ __all__ = [
     "SagaRequest",
     "ShownConnection",
     "StoreUnavailable",
+    "Stuck",
     "Unavailable",
     "ask",
     "attempt",
     "call",
+    "carried_out",
+    "case",
     "database",
     "durable",
+    "fetch",
     "folder",
     "in_a_child",
+    "in_turn",
     "layers",
     "note",
     "post",
@@ -112,7 +121,8 @@ def ask(
     return _asked(saga, operation, said, key, timeout_ms, _beside(epoch, part))
 
 
-REFUSED: Final = {"refused": True}
+AGAIN_S: Final = 0.05
+"""How long is waited before the next attempt."""
 
 
 class Failed(Exception):
@@ -120,17 +130,50 @@ class Failed(Exception):
 
 
 def attempt(
-    saga: Mapping[str, Any], step: str, verb: str, *, key: str | None = None, receipt: Any = None
+    saga: Mapping[str, Any],
+    step: str,
+    verb: str,
+    *,
+    key: str | None = None,
+    receipt: Any = None,
+    refused: Callable[[str], Exception] | None = None,
+    attempts: int = 1,
+    gives_up: bool = False,
 ) -> dict[str, Any]:
     """`call`, as the step of an engine may return it: ``saga`` is `SagaRequest.plain`, and what is returned can be
-    written as JSON. Returns the receipt, or REFUSED where it was refused. Raises Failed where the outcome is not known.
+    written as JSON. Returns the receipt, or REFUSED where it was refused, or raises what ``refused`` makes of that.
+    Tries ``attempts`` times, 50 ms apart. Where the outcome is not known then, it raises Failed, or returns GIVEN_UP
+    where it ``gives_up``.
     """
-    try:
-        return cast("dict[str, Any]", call(SagaRequest.of_plain(saga), step, verb, key=key, receipt=receipt))
-    except Rejected:
-        return REFUSED
-    except PortError as error:
-        raise Failed(str(error)) from None
+    for left in reversed(range(attempts)):
+        try:
+            return cast("dict[str, Any]", call(SagaRequest.of_plain(saga), step, verb, key=key, receipt=receipt))
+        except Rejected:
+            if refused is not None:
+                raise refused(f"{step} is refused") from None
+            return REFUSED
+        except PortError as error:
+            if not left and not gives_up:
+                raise Failed(str(error)) from None
+        time.sleep(AGAIN_S if left else 0)
+    return GIVEN_UP
+
+
+def fetch(url: str, content: Any = None) -> Any:
+    """What a server of an engine answers, as JSON: to a POST of ``content``, else to a GET. Asks again while nobody
+    listens there, or it does not know yet what is asked for (404), or is not ready (503)."""
+    body = None if content is None else json.dumps(content).encode()
+    while True:
+        try:
+            request = urllib.request.Request(url, body, {"content-type": "application/json"})
+            with urllib.request.urlopen(request) as answer:
+                return json.loads(answer.read())
+        except urllib.error.HTTPError as error:
+            if error.code not in (404, 503):
+                raise
+        except (OSError, http.client.HTTPException):
+            pass
+        time.sleep(AGAIN_S)
 
 
 def _beside(epoch: int, part: str | None) -> dict[str, str]:
@@ -225,6 +268,11 @@ def publish(topic: str, *, saga: str, key: str = "", delay_ms: float = 0, payloa
 def folder() -> str:
     """The case's folder; what is written there survives crashes."""
     return os.environ["SAGAFUZZ_DIR"]
+
+
+def case() -> str:
+    """The name of the case's folder: it keeps cases apart on a server that they share."""
+    return os.path.basename(folder())  # noqa: PTH119
 
 
 def database(
@@ -326,6 +374,7 @@ async def serve_async(
     engine: str = "",
     takes_up: bool = True,
     statuses: Mapping[Any, bool | Outcome] = MappingProxyType({}),
+    receive: Callable[[Message], Coroutine[Any, Any, Any]] | None = None,
 ) -> None:
     """`serve` for an engine whose library is async: each saga is a task of the event loop that runs."""
-    await serve_in_loop(Driving(drive, engine=engine, takes_up=takes_up, statuses=statuses))
+    await serve_in_loop(Driving(drive, engine=engine, takes_up=takes_up, statuses=statuses), receive)

@@ -8,7 +8,7 @@ import os
 import queue
 import sys
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field, replace
 from typing import IO, Any, Final
 
@@ -36,8 +36,9 @@ STATUSES: Final[Mapping[object, str]] = {
 class SagaRequest:
     """The saga that a client asks for. ``order`` has item, quantity, amount, account and data; ``steps`` are in
     order, and ``after`` has the predecessors of each. ``children`` are, by the step, the sagas that are steps of
-    it. ``waits`` says for how many real milliseconds the saga is to wait before a step, ``attempts`` after how many a
-    step is given up (0: never). ``again``: an earlier process had taken it, and it had not come to its end."""
+    it. ``waits`` says for how many real milliseconds the saga is to wait before a step, ``signals`` for a message of
+    which topic, ``attempts`` after how many a step is given up (0: never). ``lazy``: how far it has come is
+    to lie in the engine's state. ``again``: an earlier process had taken it, and it had not come to its end."""
 
     id: str
     order: Mapping[str, Any] = field(default_factory=dict)
@@ -45,7 +46,9 @@ class SagaRequest:
     after: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     children: Mapping[str, SagaRequest] = field(default_factory=dict)
     waits: Mapping[str, float] = field(default_factory=dict)
+    signals: Mapping[str, str] = field(default_factory=dict)
     attempts: int = 0
+    lazy: bool = False
     again: bool = False
 
     @property
@@ -55,36 +58,30 @@ class SagaRequest:
 
     @property
     def plain(self) -> dict[str, Any]:
-        """The saga without its children, as JSON can hold it: the input of a workflow. `of_plain` reads it."""
+        """The saga as JSON can hold it: the input of a workflow. `of_plain` reads it."""
         return {
             "id": self.id,
             "order": dict(self.order),
             "steps": list(self.steps),
             "after": {step: list(earlier) for step, earlier in self.after.items()},
+            "children": {step: child.plain for step, child in self.children.items()},
             "waits": dict(self.waits),
+            "signals": dict(self.signals),
             "attempts": self.attempts,
+            "lazy": self.lazy,
         }
 
     @staticmethod
     def of_plain(plain: Mapping[str, Any]) -> SagaRequest:
         """The saga of which `plain` was made."""
         after = {step: tuple(earlier) for step, earlier in plain["after"].items()}
-        words = {**plain, "steps": tuple(plain["steps"]), "after": after}
-        return SagaRequest(**words)
-
-
-def layers(saga: Mapping[str, Any]) -> list[list[str]]:
-    """The steps of a `SagaRequest.plain`, in order, those of one list at once: where it has no parallel steps, lists of
-    one."""
-    depth: dict[str, int] = {}
-    for step in saga["steps"]:
-        depth[step] = 1 + max((depth[earlier] for earlier in saga["after"].get(step, ())), default=-1)
-    return [[step for step in depth if depth[step] == level] for level in range(1 + max(depth.values(), default=-1))]
+        children = {step: SagaRequest.of_plain(child) for step, child in plain["children"].items()}
+        return SagaRequest(**{**plain, "steps": tuple(plain["steps"]), "after": after, "children": children})
 
 
 def requested(command: Mapping[str, Any]) -> SagaRequest:
     """The saga of a command to start it."""
-    return _saga(command["saga_id"], command["order"], command["steps"])
+    return replace(_saga(command["saga_id"], command["order"], command["steps"]), lazy=command.get("lazy", False))
 
 
 def _saga(saga: str, order: Mapping[str, Any], steps: Sequence[Mapping[str, Any]]) -> SagaRequest:
@@ -93,9 +90,15 @@ def _saga(saga: str, order: Mapping[str, Any], steps: Sequence[Mapping[str, Any]
     }
     after = {step["id"]: tuple(step.get("after", ())) for step in steps}
     waits = {step["id"]: step["wait_ms"] for step in steps if "wait_ms" in step}
-    attempts = max((step.get("max_attempts", 0) for step in steps), default=0)
     return SagaRequest(
-        id=saga, order=order, steps=tuple(after), after=after, children=children, waits=waits, attempts=attempts
+        id=saga,
+        order=order,
+        steps=tuple(after),
+        after=after,
+        children=children,
+        waits=waits,
+        signals={step["id"]: step["waits_for"] for step in steps if "waits_for" in step},
+        attempts=max((step.get("max_attempts", 0) for step in steps), default=0),
     )
 
 
@@ -287,11 +290,14 @@ def _drive(commands: Commands, saga: SagaRequest) -> None:
     commands.ended(saga, outcome)
 
 
-async def serve_in_loop(driving: Driving) -> None:
-    """Drive each saga as a task of the event loop that runs; never returns."""
+async def serve_in_loop(driving: Driving, receive: Callable[[Message], Coroutine[Any, Any, Any]] | None = None) -> None:
+    """Drive each saga as a task of the event loop that runs, where ``receive`` handles messages; never returns."""
     import asyncio
 
     loop, tasks = asyncio.get_running_loop(), set[Any]()
+    if receive is not None:
+        handle = receive
+        driving = replace(driving, receive=lambda got: asyncio.run_coroutine_threadsafe(handle(got), loop).result())
 
     async def drive(saga: SagaRequest) -> None:
         try:

@@ -28,6 +28,18 @@ def fresh_sqlite(build: str, name: str = "engine.sqlite") -> str:
     return str(file)
 
 
+def template_url(place: str) -> str:
+    """The URL of the database in which ``build`` is to make the tables: ``place`` is the folder of {build}, or the URL
+    of a PostgreSQL server."""
+    return f"{place}/{TEMPLATE}" if place.startswith("postgresql:") else f"sqlite:///{sqlite_template(place)}"
+
+
+def fresh_url(place: str, direct: str = "") -> str:
+    """The URL of the case's copy of it; ``direct`` leads to the server past its proxy."""
+    server = place.startswith("postgresql:")
+    return f"{place}/{fresh_postgres(direct or place)}" if server else f"sqlite:///{fresh_sqlite(place)}"
+
+
 def fresh_postgres(direct: str) -> str:
     """The name of the case's copy of the database `TEMPLATE`, on the server at the URL ``direct``: past the proxy, so
     that no site is in it."""

@@ -43,7 +43,7 @@ class Client:
         admission: AdmissionOrder,
     ) -> None:
         self._setup = setup
-        self._pauses, self._attempts = manifest.waits, manifest.attempts
+        self._workload = manifest
         self._resume = manifest.resume
         self._receives = manifest.receives
         self._patience_s = manifest.worker.ready_ms / 1000
@@ -120,12 +120,20 @@ class Client:
             "data": dict(order.data),
             **({"saga": order.saga} if self._setup.adapter.sagas else {}),
         }
-        bounded = {"max_attempts": self._attempts} if self._attempts else {}
-        steps = [
-            {**step, **({"wait_ms": self._pauses[step["id"]]} if step["id"] in self._pauses else {}), **bounded}
-            for step in _steps_of(self._setup, order)
-        ]
-        return {"saga_id": order.id, "order": values, "steps": steps}
+        if self._workload.note_kb:
+            values["note"] = "n" * (1024 * self._workload.note_kb)
+        steps = [{**step, **self._asked_of(step["id"])} for step in _steps_of(self._setup, order)]
+        return {"saga_id": order.id, "order": values, "steps": steps, **({"lazy": True} if self._workload.lazy else {})}
+
+    def _asked_of(self, step: str) -> dict[str, Any]:
+        """What the workload asks of a step beside what it is."""
+        workload = self._workload
+        asked = {
+            "wait_ms": workload.waits.get(step),
+            "waits_for": workload.signals.get(step),
+            "max_attempts": workload.attempts or None,
+        }
+        return {word: value for word, value in asked.items() if value is not None}
 
     async def cancel(self, saga: str) -> None:
         """Ask the newest worker to cancel, and the next where that one gives no answer."""
@@ -221,11 +229,13 @@ class Client:
 
     def _hand_over(self, member: Member, saga: str, said: Mapping[str, Any]) -> None:
         """A saga that is stuck is put aside, and a person is called: to the step that is named, else to what the worker
-        has put aside by itself, else to the whole saga."""
+        has put aside by itself, else to the whole saga, with those that are steps of it."""
         step, reason = str(said.get("step", "")), str(said.get("reason", "its compensation keeps failing"))
         if step or not any(row[KIND] in (ALERT, DEAD_LETTER) and row[SAGA] == saga for row in self._record.rows):
-            self._record.add(DEAD_LETTER, member.label, (reason,), saga=saga, step=step)
-            self._record.add(ALERT, member.label, (reason,), saga=saga, step=step)
+            begun = {row[SAGA] for row in self._record.rows}
+            for id in [saga] if step else [saga, *sorted(id for id in begun if id.startswith(f"{saga}."))]:
+                self._record.add(DEAD_LETTER, member.label, (reason,), saga=id, step=step)
+                self._record.add(ALERT, member.label, (reason,), saga=id, step=step)
 
 
 def _steps_of(setup: Setup, order: Order) -> list[dict[str, Any]]:

@@ -61,6 +61,7 @@ class StdioControl:
         self._told = told
         self._garbage = garbage
         self._buffer = b""
+        self._unsent = b""
         self._next = 0
         self._replies: dict[int, asyncio.Future[Mapping[str, Any]]] = {}
         self._loop = asyncio.get_running_loop()
@@ -74,12 +75,10 @@ class StdioControl:
         self._next += 1
         reply = self._replies[self._next] = self._loop.create_future()
         line = json.dumps({"id": self._next, "op": operation, **values}).encode() + b"\n"
-        try:
-            os.write(self._fd, line)
-        except BlockingIOError:
-            raise ControlError("it does not read its standard input") from None
-        except OSError:
-            pass  # it reads no more: it is about to end, of which we shall hear, or will not answer
+        if len(self._unsent) > MAX_LINE:
+            raise ControlError("it does not read its standard input")
+        self._unsent += line
+        self._write()
         try:
             async with asyncio.timeout(within_s):
                 return _understood(operation, await reply)
@@ -93,11 +92,25 @@ class StdioControl:
     def close(self) -> None:
         self._end()
 
+    def _write(self) -> None:
+        """Write what it takes; the rest when it has read that."""
+        try:
+            self._unsent = self._unsent[os.write(self._fd, self._unsent) :]
+        except BlockingIOError:
+            pass
+        except OSError:
+            self._unsent = b""  # it reads no more: it is about to end, of which we shall hear, or will not answer
+        if self._unsent:
+            self._loop.add_writer(self._fd, self._write)
+        else:
+            self._loop.remove_writer(self._fd)
+
     def _end(self) -> None:
         if self._open:
             with suppress(OSError):
                 self._read()
             self._stop_reading()
+            self._loop.remove_writer(self._fd)
             self._open = False
             for reply in self._replies.values():
                 if not reply.done():

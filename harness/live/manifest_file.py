@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Final, Literal
 
+from ..actors import Actor, Script
 from ..errors import UsageError, nearest
 from ..importing import import_place
 from ..messages import Topic
@@ -22,6 +23,9 @@ from .presets import SAGAS, filled_in
 
 AT: Final = "@"
 """Between the name of a system and that of the workload that it is to run."""
+
+CLERK: Final = "clerk"
+"""Who sends the messages for which steps wait."""
 
 LOOPBACK: Final = ("127.0.0.1", "localhost")
 
@@ -117,6 +121,9 @@ class SagaTable:
     preset: str = ""
     waits: Mapping[str, int] = field(default_factory=dict)
     attempts: int = 0
+    signals: Mapping[str, str] = field(default_factory=dict)
+    lazy: bool = False
+    note_kb: int = 0
     operations: tuple[str, ...] = ()
 
 
@@ -224,6 +231,7 @@ def _tables(path: Sequence[str | int]) -> list[str]:
 
 def _manifest(file: Path, table: ManifestTable, workload: str) -> Manifest:
     sagas = _Sagas(table)
+    table = _with_a_clerk(table, sagas.first)
     _check_messages(table)
     _check_workloads(table, sagas.first)
     components = tuple(_completed(component, number) for number, component in enumerate(table.component))
@@ -241,6 +249,9 @@ def _manifest(file: Path, table: ManifestTable, workload: str) -> Manifest:
         name=f"{table.name or file.stem}{AT}{workload}" if workload else table.name or file.stem,
         waits=table.saga.waits,
         attempts=table.saga.attempts,
+        signals=table.saga.signals,
+        lazy=table.saga.lazy,
+        note_kb=table.saga.note_kb,
         about=table.about,
         simulated=table.simulated,
         saga=sagas.first,
@@ -249,7 +260,7 @@ def _manifest(file: Path, table: ManifestTable, workload: str) -> Manifest:
         operations=table.saga.operations,
         scenarios=table.scenario or default_scenarios(sagas.first),
         topics=table.topics,
-        actors={name: _named(folder, f"actors: {name}", where) for name, where in table.actors.items()},
+        actors=_actors(table, folder),
         participants={name: _participant(folder, name, where) for name, where in table.participants.items()},
         invariants=tuple(as_rule(_named(folder, "invariants", where), "invariants") for where in table.invariants),
         requires=table.requires,
@@ -278,15 +289,41 @@ def _check_messages(table: ManifestTable) -> None:
         raise Malformed(("capabilities",), f"{what}, and no worker receives messages; write receives = true")
 
 
+def _with_a_clerk(table: ManifestTable, saga: Saga) -> ManifestTable:
+    """The file, with one who sends the messages for which steps wait, where there are such."""
+    if not table.saga.signals:
+        return table
+    scenarios = table.scenario or default_scenarios(saga)
+    return replace(
+        table,
+        capabilities=replace(table.capabilities, receives=True),
+        scenario=tuple(replace(each, actors=(*each.actors, CLERK)) for each in scenarios),
+    )
+
+
+def _actors(table: ManifestTable, folder: Path) -> dict[str, Script]:
+    """The scripts that it names, and the clerk for whom steps wait."""
+    found = {name: _named(folder, f"actors: {name}", where) for name, where in table.actors.items()}
+    topics = tuple(dict.fromkeys(table.saga.signals.values()))
+
+    def clerk(actor: Actor) -> None:
+        for order in actor.orders:
+            for topic in topics:
+                actor.signal(topic, saga=order.id)
+
+    return found if not topics else {**found, CLERK: clerk}
+
+
 def _check_workloads(table: ManifestTable, saga: Saga) -> None:
     """Raise Malformed for a workload, or a step that waits, that there is not."""
     for name in table.workloads:
         if name not in SAGAS:
             raise Malformed((), f"workloads has {name!r}{nearest(name, SAGAS)}; there is {', '.join(SAGAS)}")
-    for step in table.saga.waits:
-        if step not in saga.by_name:
-            known = ", ".join(saga.by_name)
-            raise Malformed(("saga",), f"waits has {step!r}{nearest(step, saga.by_name)}; a step is {known}")
+    for word, steps in (("waits", table.saga.waits), ("signals", table.saga.signals)):
+        for step in steps:
+            if step not in saga.by_name:
+                known = ", ".join(saga.by_name)
+                raise Malformed(("saga",), f"{word} has {step!r}{nearest(step, saga.by_name)}; a step is {known}")
 
 
 def _participant(folder: Path, name: str, where: str) -> Any:

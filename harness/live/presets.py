@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -18,14 +18,28 @@ _INVENTORY: Final = {"id": "inventory", "do": "inventory.reserve", "undo": "inve
 _PAYMENT: Final = {"id": "payment", "do": "payment.charge", "undo": "payment.refund"}
 _STEPS: Final = [_ORDER, _INVENTORY, _PAYMENT]
 
+_PARCEL: Final = {"id": "parcel", "do": "warehouse.pack", "undo": "warehouse.unpack"}
+_PICKUP: Final = {"id": "pickup", "do": "carrier.order", "undo": "carrier.cancel"}
+
 SAGAS: Final[Mapping[str, Mapping[str, Any]]] = {
     "checkout": {"name": "checkout", "step": _STEPS},
     "parallel": {"name": "checkout", "step": [_ORDER, _INVENTORY, {**_PAYMENT, "after": ["order"]}]},
     "timer": {"name": "checkout", "step": _STEPS, "waits": {"payment": 300}},
     "retries": {"name": "checkout", "step": _STEPS, "attempts": 3},
+    "approval": {"name": "checkout", "step": _STEPS, "signals": {"payment": "approved"}},
+    "child": {"name": "checkout", "step": [_ORDER, {"id": "shipment", "child": "shipment"}, _PAYMENT]},
+    "lazy": {"name": "checkout", "step": _STEPS, "lazy": True},
+    "large": {"name": "checkout", "step": _STEPS, "note_kb": 256},
 }
 """By the name of the preset: what ``[saga]`` then says. These are also the workloads that an engine may be able to
-run: steps at once, a timer between two steps, a step that is given up after some attempts."""
+run: steps at once, a timer between two steps, a step that is given up after some attempts, one that waits for a message
+of a clerk, one that is a saga of its own, state of the engine that is read when it is needed, an order of many
+kilobytes."""
+
+DEFINITIONS: Final[Mapping[str, Sequence[Mapping[str, Any]]]] = {
+    "child": [{"name": "shipment", "step": [_PARCEL, _PICKUP]}],
+}
+"""By the name of the preset: the ``[[definition]]`` tables that it needs."""
 
 COMPONENTS: Final[Mapping[str, Mapping[str, Any]]] = {
     "postgresql": {
@@ -159,6 +173,8 @@ def filled_in(data: Mapping[str, Any], workload: str = "") -> dict[str, Any]:
         data = filled
     if isinstance(saga := data.get("saga"), Mapping):
         filled["saga"] = _under(SAGAS, saga, ("saga",))
+        if definitions := DEFINITIONS.get(str(saga.get("preset"))):
+            filled["definition"] = [*data.get("definition", ()), *definitions]
     if isinstance(components := data.get("component"), list):
         filled["component"] = [
             _under(COMPONENTS, component, ("component", number)) for number, component in enumerate(components)

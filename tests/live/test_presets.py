@@ -122,14 +122,23 @@ def test_a_workload_takes_the_place_of_the_saga_where_the_manifest_lists_it() ->
 
 
 def test_a_workload_that_an_engine_cannot_run_is_refused_with_those_that_it_can(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"it does not run the workload 'parallel'; it runs timer$"):
+    with pytest.raises(UsageError, match=r"it does not run the workload 'parallel'; it runs timer, retries, approv"):
         load("absurd@parallel")
     with pytest.raises(UsageError, match=r"it does not run the workload 'timer'; it runs its saga only$"):
         load(manifest(tmp_path, SHORT) + "@timer")
     with pytest.raises(UsageError, match=r"workloads has 'paralel' \(did you mean 'parallel'\?\)"):
         read(manifest(tmp_path, f'workloads = ["paralel"]\n{SHORT}'))
-    with pytest.raises(UsageError, match=r"waits has 'pay' .*a step is order, inventory, payment"):
-        read(manifest(tmp_path, SHORT.replace('"checkout"', '"checkout"\nwaits = { pay = 1 }')))
+    for word, value in (("waits", "1"), ("signals", "'paid'")):
+        with pytest.raises(UsageError, match=rf"{word} has 'pay' .*a step is order, inventory, payment"):
+            read(manifest(tmp_path, SHORT.replace('"checkout"', f'"checkout"\n{word} = {{ pay = {value} }}')))
+
+
+def test_a_step_that_waits_for_a_message_brings_a_clerk_who_sends_it(tmp_path: Path) -> None:
+    text = "workloads = ['approval']\n" + SHORT
+    adapter = load(f"{manifest(tmp_path, text)}@approval")
+    assert list(adapter.actors) == ["clerk"] and {each.actors for each in adapter.scenarios} == {("clerk",)}
+    assert manifest_of(adapter) is not None and hasattr(adapter.factory, "receive")
+    assert load(manifest(tmp_path, text)).actors == {}
 
 
 TOLD = """
@@ -138,28 +147,35 @@ from sagafuzz import worker
 def drive(saga):
     again = worker.SagaRequest.of_plain(saga.plain)
     print(worker.layers(saga.plain), dict(saga.waits), saga.attempts, saga.plain == again.plain)
+    print(dict(saga.signals), list(saga.children), saga.lazy, len(saga.order.get("note", "")))
     return True
 
-worker.serve(drive)
+worker.serve(drive, receive=lambda message: None)
 """
+IN_TURN = "[['order'], ['inventory'], ['payment']] {} 0 True"
+PLAIN = "{} [] False 0"
 
 
 @pytest.mark.parametrize(
     ("workload", "told"),
     [
-        ("checkout", "[['order'], ['inventory'], ['payment']] {} 0 True"),
-        ("parallel", "[['order'], ['inventory', 'payment']] {} 0 True"),
-        ("timer", "[['order'], ['inventory'], ['payment']] {'payment': 300} 0 True"),
-        ("retries", "[['order'], ['inventory'], ['payment']] {} 3 True"),
+        ("checkout", ("[['order'], ['inventory'], ['payment']] {} 0 True", PLAIN)),
+        ("parallel", ("[['order'], ['inventory', 'payment']] {} 0 True", PLAIN)),
+        ("timer", ("[['order'], ['inventory'], ['payment']] {'payment': 300} 0 True", PLAIN)),
+        ("retries", ("[['order'], ['inventory'], ['payment']] {} 3 True", PLAIN)),
+        ("approval", (IN_TURN, "{'payment': 'approved'} [] False 0")),
+        ("child", ("[['order'], ['shipment'], ['payment']] {} 0 True", "{} ['shipment'] False 0")),
+        ("lazy", (IN_TURN, "{} [] True 0")),
+        ("large", (IN_TURN, "{} [] False 262144")),
     ],
 )
-def test_a_worker_is_given_the_workload_as_data(tmp_path: Path, workload: str, told: str) -> None:
+def test_a_worker_is_given_the_workload_as_data(tmp_path: Path, workload: str, told: tuple[str, str]) -> None:
     (tmp_path / "worker.py").write_text(TOLD, encoding="utf-8")
     redis = '[[component]]\npreset = "redis"\nenv = { MORE = "1" }\nready_ms = 77\n'
-    text = "workloads = ['checkout', 'parallel', 'timer', 'retries']\n" + SHORT.replace(redis, "")
+    text = f"workloads = {list(SAGAS)}\n" + SHORT.replace(redis, "")
     adapter = load(f"{manifest(tmp_path, text)}@{workload}")
     live = run(Setup(adapter=adapter, scenario=adapter.scenario("succeeds")))
-    assert dict(live.output)["orchestrator"] == (told,)
+    assert dict(live.output)["orchestrator"] == told
 
 
 # -- ports, and how a server says that it is ready -----------------------------------------------
