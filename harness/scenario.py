@@ -12,7 +12,10 @@ from .errors import UsageError
 from .plain import NEWER
 from .saga import Saga
 
-SIGNALS: Final = ("", "TERM", "INT")
+LOST_CONTROL: Final = "EOF"
+"""No signal, but that the channel is lost by which a worker is given commands."""
+
+SIGNALS: Final = ("", "TERM", "INT", LOST_CONTROL)
 """What a crash may send to a real process; "" stands for SIGKILL."""
 
 
@@ -49,7 +52,7 @@ class Scenario:
     ``actors`` are those, by name, who act beside the orchestrators: scripts that the adapter declares.
     ``of`` names, in turn, the definitions that the orders are of, where the adapter has several.
     ``strikes`` names the components of a live system that a crash kills, in the place of the process that acts,
-    ``signal`` is what it sends in the place of SIGKILL: "TERM" or "INT".
+    ``signal`` is what it sends in the place of SIGKILL: "TERM", "INT" or "EOF".
     ``succeeds`` says whether the orders are meant to go through, None where that
     follows from the rest (see `meant_to_succeed`).
     """
@@ -115,7 +118,9 @@ class Scenario:
         if self.succeeds not in (None, True, False):
             raise UsageError(f"{where}: succeeds={self.succeeds!r}; write True or False, or leave it out")
         if self.signal not in SIGNALS:
-            raise UsageError(f"{where}: signal={self.signal!r}; write 'TERM' or 'INT', or leave it out for SIGKILL")
+            raise UsageError(
+                f"{where}: signal={self.signal!r}; write 'TERM', 'INT' or 'EOF', or leave it out for SIGKILL"
+            )
 
     def _check_definitions(self) -> None:
         names: Any = self.of

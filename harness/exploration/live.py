@@ -25,7 +25,7 @@ from ..live.manifest import manifest_of
 from ..live.world import LiveWorld
 from ..loading import load, with_wrong_answers
 from ..ports import Adapter
-from ..scenario import Scenario
+from ..scenario import LOST_CONTROL, Scenario
 from ..simulator import Run, Setup
 from ..simulator.patches import Watch
 from ..verdict import Finding, Report, Signature, Violation
@@ -386,8 +386,9 @@ def striking(scenario: Scenario, names: tuple[str, ...]) -> Scenario:
 
 
 def hearing(scenario: Scenario, signal: str) -> Scenario:
-    """The same, in which a crash sends that signal."""
-    return replace(scenario, name=f"{scenario.name}, by SIG{signal}", signal=signal)
+    """The same, in which a crash sends that signal, or takes the control channel away."""
+    how = "control lost" if signal == LOST_CONTROL else f"by SIG{signal}"
+    return replace(scenario, name=f"{scenario.name}, {how}", signal=signal)
 
 
 def installed() -> tuple[tuple[str, str], ...]:

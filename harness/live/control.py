@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import socket
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, Final, Protocol
@@ -45,6 +46,9 @@ class Control(Protocol):
 
     def hear(self) -> None:
         """Take what it has said by now without being asked."""
+
+    def lose(self) -> None:
+        """Break it off: the worker reads the end of its commands, and cannot answer any more."""
 
     def close(self) -> None: ...
 
@@ -88,6 +92,10 @@ class StdioControl:
     def hear(self) -> None:
         if self._open:
             self._read()
+
+    def lose(self) -> None:
+        with suppress(OSError), socket.socket(fileno=os.dup(self._fd)) as channel:
+            channel.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         self._end()
@@ -179,6 +187,9 @@ class HttpControl:
 
     def hear(self) -> None:
         """Nothing: it is asked."""
+
+    def lose(self) -> None:
+        """Nothing: see `close`."""
 
     def close(self) -> None:
         """Each request has a connection of its own."""

@@ -17,7 +17,7 @@ from ..messages import Topic
 from ..plain import Malformed, from_plain
 from ..rules import as_rule
 from ..saga import ALL, OneOf, Optional, Saga, Step
-from ..scenario import Scenario, default_scenarios
+from ..scenario import LOST_CONTROL, Scenario, default_scenarios
 from .manifest import ROLES, Capabilities, Component, Manifest, as_adapter
 from .presets import SAGAS, filled_in
 
@@ -269,7 +269,13 @@ def _manifest(file: Path, table: ManifestTable, workload: str) -> Manifest:
 
 
 def _check_struck(table: ManifestTable, components: Sequence[Component]) -> None:
-    """Raise Malformed where a crash is to kill what the harness does not start for each case."""
+    """Raise Malformed where a crash is to strike what the harness does not start, or take away what is not there."""
+    if LOST_CONTROL in table.capabilities.signals and any(
+        c.role == "worker" and c.control != "stdio" for c in components
+    ):
+        raise Malformed(
+            ("capabilities",), "signals has 'EOF', and only a worker with control = \"stdio\" has a channel to lose"
+        )
     known = [component.name for component in components if component.argv and not component.shared]
     named: dict[tuple[str | int, ...], tuple[str, tuple[str, ...]]] = {}
     named["capabilities",] = "crash", table.capabilities.crash

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from .. import __version__
 from ..history import BOOT, CRASH, DOWN, FINAL_RESTART, PAUSE, WAKE
+from ..scenario import LOST_CONTROL
 from .background import Background
 from .client import Client
 from .control import PROTOCOL, Control, ControlError, HttpControl, StdioControl
@@ -216,13 +217,17 @@ class Processes:
         await self._restart_service(label, killed, begins)
 
     async def _end(self, member: Member, process: Process) -> None:
-        """kill -9, or the signal of the scenario or the manifest: then it may act until it ends."""
+        """kill -9, or what the scenario or the manifest sends instead: then it may act until it ends."""
         component = self._manifest.worker
         name = self._signal or component.signal
         member.silence()
         if name != "KILL":
             member.ending = True
-            await self._supervisor.signal(process, name, "CONT")  # it may have been stopped
+            if name == LOST_CONTROL and member.control is not None:
+                member.control.lose()
+            await self._supervisor.signal(
+                process, *(() if name == LOST_CONTROL else (name,)), "CONT"
+            )  # it may have been stopped
             await asyncio.wait([process.exited], timeout=component.stop_ms / 1000)
         member.dead = True
         await self._supervisor.kill(process)
@@ -295,7 +300,7 @@ class Processes:
 
     async def _kill_service(self, process: Process) -> None:
         """kill -9, or the signal of the scenario: then it may act until it ends."""
-        if self._signal:
+        if self._signal and self._signal != LOST_CONTROL:
             await self._supervisor.terminate(process, self._manifest.worker.stop_ms / 1000, self._signal)
         else:
             await self._supervisor.kill(process)

@@ -210,7 +210,7 @@ class Setup:
         if self.scenario.strikes and not FAULT_KINDS[kind].kills:
             return f"in {self.scenario.name!r} crashes are tried, which strike {' and '.join(self.scenario.strikes)}"
         if self.scenario.signal and not FAULT_KINDS[kind].kills:
-            return f"in {self.scenario.name!r} crashes are tried, which send SIG{self.scenario.signal}"
+            return f"in {self.scenario.name!r} crashes are tried, which send {self.scenario.signal}"
         if self.world == LIVE and not FAULT_KINDS[kind].live:
             return "no system of real processes can be made to suffer it from outside"
         return f"it needs that {CAPABILITIES[FAULT_KINDS[kind].needs]}"

@@ -220,3 +220,57 @@ def test_a_manifest_names_signals_that_crashes_send_as_well(
 def test_a_signal_that_there_is_not_is_refused(small: Small) -> None:
     with pytest.raises(UsageError, match=r"signals.*'HUP'.*TERM, INT"):
         small(SAYS_GOODBYE, capabilities='signals = ["HUP"]')
+
+
+# The protocol by hand: what a worker does when its commands end is its own.
+HANGS_UP = """
+import json, os, pathlib, sys, threading
+from sagafuzz import worker
+from sagafuzz.worker_commands import requested
+
+file = pathlib.Path(worker.folder(), "done")
+file.touch()
+known = {{}}
+
+def drive(order):
+    saga = requested(order)
+    for step in saga.steps:
+        if step not in file.read_text().split():
+            worker.call(saga, step, "do", key=step)
+            with file.open("a") as lines:
+                lines.write(step + "\\n")
+    known[saga.id] = "completed"
+
+for line in sys.stdin:
+    asked = json.loads(line)
+    answer = {{}}
+    if asked["op"] == "hello":
+        answer = {{"protocol": 1}}
+        orders = asked["open"]
+    elif asked["op"] == "start":
+        orders = [asked]
+    elif asked["op"] == "status":
+        answer, orders = {{"status": known.get(asked["saga_id"], "unknown")}}, []
+    print(json.dumps({{"id": asked["id"], **answer}}), flush=True)
+    for order in orders:
+        if known.setdefault(order["saga_id"], "running") == "running":
+            threading.Thread(target=drive, args=(order,), daemon=True).start()
+{saves}
+os._exit(0)
+"""
+
+
+@pytest.mark.parametrize(("saves", "expected"), [("", set()), ("file.write_text('order payment')", {"I23"})])
+def test_a_worker_may_lose_its_control_channel(small: Small, tmp_path: Path, saves: str, expected: set[str]) -> None:
+    small(HANGS_UP.format(saves=saves), component="stop_ms = 5000", capabilities='signals = ["EOF"]')
+    adapter = load(str(tmp_path / "small.toml"))
+    settings = Settings(max_faults=1, scenarios=(adapter.scenario("succeeds"),), kinds=("crash-after-ack",))
+    report = LiveCampaign(adapter, settings).run()
+    assert {found.violation.invariant for found in report.findings} == expected
+    assert {found.scenario.name for found in report.findings} <= {"succeeds, control lost"}
+    assert [each.counts.fired for each in report.scenarios] == [3, 3]
+
+
+def test_who_has_no_channel_cannot_lose_it(small: Small) -> None:
+    with pytest.raises(UsageError, match="signals has 'EOF', and only a worker with control = \"stdio\""):
+        small("", component='control = "http"', capabilities='signals = ["EOF"]')
