@@ -1,21 +1,21 @@
-// The checkout on DBOS Transact for TypeScript, as a live worker.
-//     dbos_ts_worker.mjs recommended|hardened SERVER DIRECT      dbos_ts_worker.mjs migrate DIRECT
+// The checkout on DBOS Transact for TypeScript, as a live worker.   dbos_ts_worker.mjs recommended|hardened|migrate
 //
 // Recommended: as DBOS's documentation writes a checkout: requests are steps with retries, a refusal is a value, and the
 // workflow undoes what it knows to be done. Hardened: with keys of workflow and step, the undo of what is not known, and
-// a person for an undo that keeps failing. DBOS keeps its state in PostgreSQL, SERVER by way of the proxy and DIRECT past
-// it; with executor id and version fixed it recovers what was pending as it launches.
+// a person for an undo that keeps failing. DBOS keeps its state in PostgreSQL, DBOS_POSTGRES by way of the proxy and
+// DBOS_DIRECT past it; with executor id and version fixed it recovers what was pending as it launches. `migrate` makes its
+// tables once, in a template that each case has a copy of.
 
 import { createRequire } from "node:module";
 import path from "node:path";
-import { Unknown, attempt, layers, serve } from "./node/index.js";
+import { Unknown, attempt, layers, serve, waitForCase } from "./node/index.js";
 
 const require = createRequire(import.meta.url); // which finds what NODE_PATH has
 const { DBOS } = require("@dbos-inc/dbos-sdk");
 const { Client } = require("pg");
 const [TEMPLATE, TRIED_ENOUGH, LOST] = ["engine_template", 23, { lost: true }];
-const [name, server, direct = server] = process.argv.slice(2);
-const hardened = name === "hardened";
+const name = process.argv[2];
+const [hardened, migrates] = [name === "hardened", name === "migrate"];
 
 async function checkout(saga) {
   const begun = {};
@@ -57,7 +57,7 @@ async function drive(saga) {
 
 async function fresh() {
   const database = path.basename(process.env.SAGAFUZZ_DIR).toLowerCase();
-  const client = new Client(`${direct}/postgres`);
+  const client = new Client(`${process.env.DBOS_DIRECT}/postgres`);
   await client.connect();
   const { rowCount } = await client.query("SELECT 1 FROM pg_database WHERE datname = $1", [database]);
   if (!rowCount) await client.query(`CREATE DATABASE "${database}" TEMPLATE ${TEMPLATE}`);
@@ -65,8 +65,9 @@ async function fresh() {
   return database;
 }
 
-const migrates = name === "migrate";
-const systemDatabaseUrl = `${server}/${migrates ? TEMPLATE : await fresh()}`;
+waitForCase();
+const { DBOS_POSTGRES, DBOS_DIRECT } = process.env;
+const systemDatabaseUrl = migrates ? `${DBOS_DIRECT}/${TEMPLATE}` : `${DBOS_POSTGRES}/${await fresh()}`;
 const workflow = DBOS.registerWorkflow(checkout, { name: "checkout" });
 const who = { name: "checkout", executorID: "worker", applicationVersion: "1", logLevel: "error" };
 DBOS.setConfig({ ...who, systemDatabaseUrl, runMigrations: migrates });

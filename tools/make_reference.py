@@ -183,6 +183,7 @@ COMPONENT = {
     "ready_url": "of a store or server: where it then answers, `http://127.0.0.1:{port}/…` or `tcp://127.0.0.1:{port}`",
     "ready_ms": "how long it may take to be ready",
     "stop_ms": "how long it may take from SIGTERM to its end, where no fault struck",
+    "ahead": "a worker on stdio that starts before a case needs it, and [waits](live.md#the-protocol)",
     "prefork": "a Python worker that starts as a fork of a warm interpreter",
     "preload": "modules that this interpreter has imported",
     "build": "run once, before the first case",

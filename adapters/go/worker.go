@@ -64,6 +64,39 @@ func Failed(err error) Status {
 	return Status{Status: "unknown", Reason: err.Error(), Stray: stray}
 }
 
+// WaitForCase waits for a case, where the manifest says ahead = true: what stands before it is done in advance. Serve
+// does it too.
+func WaitForCase() {
+	if os.Getenv("SAGAFUZZ_WAITS") == "" {
+		return
+	}
+	var line, one = []byte{}, make([]byte, 1)
+	for {
+		count, err := syscall.Read(0, one) // and nothing of what follows
+		if err == syscall.EINTR {
+			continue
+		}
+		if count != 1 {
+			os.Exit(0)
+		}
+		if one[0] == '\n' {
+			break
+		}
+		line = append(line, one[0])
+	}
+	var told struct {
+		Env map[string]string `json:"env"`
+	}
+	if err := json.Unmarshal(line, &told); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	os.Unsetenv("SAGAFUZZ_WAITS")
+	for name, value := range told.Env {
+		os.Setenv(name, value)
+	}
+}
+
 // Post sends JSON to the harness: the HTTP status, and the object that was answered. ErrUnknown where none came.
 func Post(path string, content any, headers map[string]string, timeout time.Duration) (int, map[string]any, error) {
 	body, err := json.Marshal(content)
@@ -196,6 +229,7 @@ type server struct {
 // Serve takes commands until standard input ends, and ends the process then. Each saga is driven in a goroutine. What
 // anything else writes to standard output goes to standard error.
 func Serve(drive func(Saga) Status, options Options) {
+	WaitForCase()
 	in, out, err := keptApart()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

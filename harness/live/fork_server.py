@@ -82,6 +82,8 @@ class ForkServer:
         result: dict[str, Any] = {}
         if operation == "spawn":
             result = {"pid": self.spawn(request, fds)}
+        elif operation == "give":
+            self.living[request["pid"]] = request["case"]
         elif operation == "signal":
             result = {"sent": self.signal(request["pid"], request["signals"])}
         elif operation == "sweep":

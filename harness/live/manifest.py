@@ -29,6 +29,9 @@ ROLES: Final = ("store", "server", "worker")
 """In the order in which components start."""
 
 STORES: Final = ("store",)
+KNOWN_AHEAD: Final = ("python", "here", "build")
+"""What may stand in braces in ``argv`` of a worker that starts before its case, beside programs."""
+
 STARTED_ONCE: Final = ("store", "server")
 
 
@@ -42,6 +45,7 @@ class Component:
     A port is the same for every process of a component in a case. ``build`` is run once before the first case.
     ``prefork`` lets a Python worker start as a fork of an interpreter that has its usual modules loaded, and those of
     ``preload``.
+    ``ahead`` lets a worker in another language start before a case needs it: the package for that language waits.
     ``shared``: a store or server is started once for all cases. ``address`` is where a store listens that the harness
     does not start, ``proxy`` the protocol that is spoken with it where its commits are to be seen. ``signal`` is what a
     worker is killed with.
@@ -61,6 +65,7 @@ class Component:
     ready_ms: int = 10_000
     stop_ms: int = 1_000
     prefork: bool = False
+    ahead: bool = False
     preload: tuple[str, ...] = ()
     build: tuple[str, ...] = ()
     build_ms: int = 300_000
@@ -82,6 +87,8 @@ class Component:
                 raise Malformed((), f"{key} is for the role {' or '.join(roles)}, not for a {self.role}")
         if self.prefork and not (self.argv[0] == "{python}" and len(self.argv) > 1 and self.argv[1].endswith(".py")):
             raise Malformed((), f"prefork needs argv = ['{{python}}', 'file.py', …], not {list(self.argv)!r}")
+        if self.ahead:
+            self._check_ahead()
         if self.replicas < 1:
             raise Malformed((), f"replicas = {self.replicas}; write 1 or more")
         if self.ready_url and not self.ready_url.startswith(("http://127.0.0.1:", "tcp://127.0.0.1:")):
@@ -93,6 +100,13 @@ class Component:
                 raise Malformed(
                     (), f"{{program.{program}}}{nearest(program, PROGRAMS)}; known are {', '.join(PROGRAMS)}"
                 )
+
+    def _check_ahead(self) -> None:
+        if self.role != "worker" or self.control != "stdio" or self.prefork:
+            raise Malformed((), "ahead = true is for a worker with control = 'stdio' and without prefork; leave it out")
+        for place in re.findall(r"\{(?!program\.)([^}]+)\}", " ".join(self.argv)):
+            if place not in KNOWN_AHEAD:
+                raise Malformed((), f"argv has {{{place}}}, which is not known before the case; write it into env")
 
     @property
     def port(self) -> int:

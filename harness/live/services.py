@@ -290,17 +290,12 @@ async def launch(
     argv, script = [fill(word) for word in component.argv], ""
     if component.prefork:
         script, argv = str(manifest.folder / argv[1]), argv[2:]
-    return await supervisor.spawn(
-        label,
-        argv,
-        env={"TMPDIR": str(places["dir"]), **{name: fill(value) for name, value in component.env.items()}, **env},
-        cwd=manifest.folder,
-        case=case,
-        script=script,
-        channel=channel,
-        limit=component.max_output_kb * 1024,
-        flooded=flooded,
-    )
+    own = {name: fill(value) for name, value in component.env.items()}
+    told: dict[str, Any] = {"env": {"TMPDIR": str(places["dir"]), **own, **env}, "cwd": manifest.folder, "case": case}
+    told |= {"limit": component.max_output_kb * 1024, "flooded": flooded}
+    if component.ahead:
+        return await supervisor.take_ahead(label, argv, **told)
+    return await supervisor.spawn(label, argv, script=script, channel=channel, **told)
 
 
 async def until_ready(process: Process, component: Component, places: Places) -> None:

@@ -21,6 +21,12 @@ TAIL_LINES: Final = 8
 KEPT_BYTES: Final = 128 * 1024
 READ_BYTES: Final = 64 * 1024
 
+WAITS: Final = "SAGAFUZZ_WAITS"
+"""The variable that tells a worker to wait for a line with its environment."""
+
+AHEAD: Final = "ahead"
+"""In the place of a case, for a process that waits for one."""
+
 PRELOADED: Final = ("sagafuzz.worker", "http.client", "sqlite3", "json", "threading", "queue", "signal", "tempfile")
 """What a forked Python worker finds imported."""
 
@@ -59,6 +65,10 @@ class Output:
         self.changed.set()
         if before <= self.limit < self.total:
             self._flooded(self)
+
+    def belongs_to(self, limit: int, flooded: Callable[[Output], None]) -> None:
+        """Let somebody else hear where it is too much."""
+        self.limit, self._flooded = limit, flooded
 
     def __contains__(self, text: str) -> bool:
         return text.encode() in self._tail
@@ -132,6 +142,7 @@ class Supervisor:
     def __init__(self) -> None:
         self._replies: dict[int, asyncio.Future[dict[str, Any]]] = {}
         self._processes: dict[int, Process] = {}
+        self._coming: dict[tuple[str, ...], asyncio.Task[Process]] = {}  # those that wait for a case
         self._early: dict[int, int] = {}  # exits that were told before the answer to their spawn was read
         self._unwanted: set[int] = set()  # started for somebody who has left off waiting for it; swept with its case
         self._next = 0
@@ -149,6 +160,9 @@ class Supervisor:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        for task in self._coming.values():
+            task.cancel()
+        await asyncio.gather(*self._coming.values(), return_exceptions=True)
         self._loop.remove_reader(self._sock)
         self._sock.close()
         await asyncio.to_thread(self._popen.wait)
@@ -204,6 +218,36 @@ class Supervisor:
         self._processes[process.pid] = process
         if process.pid in self._early:
             self._exit(process.pid, self._early.pop(process.pid))
+        return process
+
+    async def take_ahead(
+        self,
+        name: str,
+        argv: Sequence[str],
+        *,
+        env: Mapping[str, str],
+        cwd: Path,
+        case: str,
+        limit: int,
+        flooded: Callable[[Output], None],
+    ) -> Process:
+        """A process that was started before it was needed, and waits for a line with its environment; the next one
+        starts. As `spawn` with a channel."""
+
+        def start() -> asyncio.Task[Process]:
+            made = self.spawn(name, argv, env={WAITS: "1"}, cwd=cwd, case=AHEAD, channel=True, limit=limit)
+            return self._loop.create_task(made)
+
+        place = (str(cwd), *argv)
+        coming = self._coming.pop(place, None) or start()
+        self._coming[place] = start()
+        process = await asyncio.shield(coming)
+        await self._ask("give", pid=process.pid, case=case)
+        process.name = name
+        process.output.belongs_to(limit, flooded)
+        assert process.channel is not None
+        with suppress(OSError):  # it has ended, which is told
+            os.write(process.channel, json.dumps({"env": {**env, MARK: case}}).encode() + b"\n")
         return process
 
     async def preload(self, modules: Sequence[str]) -> str:

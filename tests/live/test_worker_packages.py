@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import sagafuzz.adapters
+from sagafuzz.errors import UsageError
 from sagafuzz.loading import load
 from sagafuzz.simulator import Setup
 
@@ -29,6 +30,7 @@ preset = "checkout"
 [[component]]
 role = "worker"
 argv = %s
+ahead = %s
 env = { DOES = "%s" }
 
 [capabilities]
@@ -39,7 +41,11 @@ max_recovery_ms = 1000
 NODE = """
 import { spawnSync } from "node:child_process";
 import fs from "node:fs";
-import { attempt, call, layers, serve } from "%s/node/index.js";
+import { attempt, call, layers, serve, waitForCase } from "%s/node/index.js";
+
+const early = process.env.SAGAFUZZ_DIR === undefined;
+process.stdout.isTTY; // as many libraries ask: standard input and output, one socket, do not block from then on
+waitForCase();
 
 async function drive(saga) {
   if (process.env.DOES === "fails") throw new Error("on purpose");
@@ -48,6 +54,7 @@ async function drive(saga) {
   fs.writeSync(1, "two\\n");
   spawnSync("sh", ["-c", "echo three"], { stdio: "inherit" });
   console.log(JSON.stringify([layers(saga), saga.waits, saga.attempts, saga.again]));
+  console.log(`early ${early} ${process.env.DOES}`);
   for (const step of saga.steps) await call(saga, step, "do", { key: step });
   return "DONE";
 }
@@ -69,6 +76,8 @@ import (
 	"sagafuzz/worker"
 )
 
+var early = os.Getenv("SAGAFUZZ_DIR") == ""
+
 func drive(saga worker.Saga) worker.Status {
 	switch os.Getenv("DOES") {
 	case "fails":
@@ -85,6 +94,7 @@ func drive(saga worker.Saga) worker.Status {
 	child.Run()
 	text, _ := json.Marshal([]any{saga.Layers(), saga.Waits, saga.Attempts, saga.Again})
 	fmt.Println(string(text))
+	fmt.Println("early", early, os.Getenv("DOES"))
 	for _, step := range saga.Steps {
 		if _, err := saga.Call(step, "do", worker.Key(step)); err != nil {
 			return worker.Failed(err)
@@ -94,6 +104,7 @@ func drive(saga worker.Saga) worker.Status {
 }
 
 func main() {
+	worker.WaitForCase()
 	worker.Serve(drive, worker.Options{Engine: "go", TakesUp: true})
 }
 """
@@ -132,8 +143,11 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], list[s
 def system(tmp_path: Path, programs: Callable[[str], list[str]]) -> System:
     """The worker in that language, which does the workload, or what else is said."""
 
-    def made(language: str, does: str = "", *, workload: str = "checkout", scenario: str = "succeeds") -> Setup:
-        (tmp_path / "small.toml").write_text(MANIFEST % (json.dumps(programs(language)), does), encoding="utf-8")
+    def made(
+        language: str, does: str = "", *, workload: str = "checkout", scenario: str = "succeeds", ahead: bool = False
+    ) -> Setup:
+        words = [json.dumps(each) for each in (programs(language), ahead)]
+        (tmp_path / "small.toml").write_text(MANIFEST % (*words, does), encoding="utf-8")
         adapter = load(f"{tmp_path / 'small.toml'}@{workload}")
         return Setup(adapter=adapter, scenario=adapter.scenario(scenario))
 
@@ -177,3 +191,39 @@ def test_a_driver_that_fails_is_told_with_its_reason(system: System, language: s
     live = run(system(language, "fails"), NOTHING)
     ((status, reason, _, excused),) = [row[9] for row in live.run.rows if row[1] == "RAISED"]
     assert status == "unknown" and "on purpose" in reason and not excused
+
+
+# -- workers that wait in advance ----------------------------------------------------------------
+
+
+@in_each_language
+@pytest.mark.parametrize("ahead", [True, False])
+def test_a_worker_starts_before_its_case_where_that_is_said(system: System, language: str, ahead: bool) -> None:
+    live = run(system(language, "its own", ahead=ahead), fault("crash-after-ack", "order", "F", "ack"))
+    assert told(live) == ["completed"]
+    early = f"early {json.dumps(ahead)} its own"
+    assert [dict(live.output)[label][4] for label in ("orchestrator", "orchestrator#2")] == [early] * 2
+
+
+@in_each_language
+def test_one_that_waited_in_vain_ends_with_the_campaign(
+    system: System, language: str, programs: Callable[[str], list[str]]
+) -> None:
+    run(system(language, ahead=True))
+    commands = [file.read_bytes() for file in Path("/proc").glob("[0-9]*/cmdline")]
+    assert not any(programs(language)[-1].encode() in command for command in commands)
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ('argv = ["node", "{dir}/x.mjs"]', "argv has {dir}, which is not known before the case; write it into env"),
+        ('argv = ["node", "x.mjs"]\ncontrol = "http"', "ahead = true is for a worker with control = 'stdio'"),
+    ],
+)
+def test_what_cannot_wait_in_advance_is_refused(tmp_path: Path, more: str, said: str) -> None:
+    text = '[saga]\npreset = "checkout"\n[[component]]\nrole = "worker"\nahead = true\n'
+    (tmp_path / "small.toml").write_text(text + more, encoding="utf-8")
+    with pytest.raises(UsageError) as refused:
+        load(str(tmp_path / "small.toml"))
+    assert said in str(refused.value)
