@@ -59,6 +59,7 @@ docs: links
 ENGINES := temporal restate dtm dbos dbos-hardened celery celery-hardened celery-saga taskflow taskflow-hardened absurd \
 	dbos-ts dbos-ts-hardened $(addprefix dbos-ts-hardened@,parallel timer retries) \
 	$(addprefix temporal@,parallel timer retries) $(addprefix restate@,parallel timer retries) dtm@parallel absurd@timer \
+	lra $(addprefix lra@,parallel timer retries) \
 	dbos-hardened@timer celery-hardened@timer celery-hardened@retries
 engines: links
 	$(BIN)/sagafuzz compare $(ENGINES) --faults 1 --scenario succeeds --scenario declined --report-dir build/engines $(ARGS) || case $$? in 1|3) ;; *) exit 1;; esac

@@ -3,7 +3,7 @@
 # both (the usual DIR is where sagafuzz looks), and its Python packages into the interpreter PYTHON, or .venv.
 # Does nothing where they are there already.   tools/engines.sh temporal|restate|celery|… [DIR]      Prints the environment to use.
 set -euo pipefail
-name=${1:?an engine: temporal, restate, dtm, dbos, dbos-ts, celery, celery-saga, taskflow or absurd}
+name=${1:?an engine: temporal, restate, dtm, lra, dbos, dbos-ts, celery, celery-saga, taskflow or absurd}
 dir=${2:-${XDG_CACHE_HOME:-$HOME/.cache}/sagafuzz/engines}
 top=$(cd "$(dirname "$0")/.." && pwd)
 python=${PYTHON:-$top/.venv/bin/python}
@@ -75,6 +75,32 @@ by_node() {  # FOLDER PROGRAM PACKAGE VERSION: the program is Node, which finds 
   rm -rf "$made"
   there "$1" "$2"
 }
+by_maven() {  # FOLDER PROGRAM MAIN GROUP:ARTIFACT:VERSION…: the program is tools/MAIN.java with these artifacts
+  there "$1" "$2" && return
+  need mvn "apt-get install maven"
+  need javac "apt-get install default-jdk-headless"
+  local made main=$3 folder=$1 program=$2
+  made=$(mktemp -d)
+  shift 3
+  {
+    echo '<project><modelVersion>4.0.0</modelVersion><groupId>engine</groupId><artifactId>engine</artifactId><version>1</version>'
+    printf '%s\n' "$@" | sed 's!\(.*\):\(.*\):\(.*\)!<dependency><groupId>\1</groupId><artifactId>\2</artifactId><version>\3</version></dependency>!' |
+      sed '1s/^/<dependencies>/; $s!$!</dependencies></project>!'
+  } >"$made/pom.xml"
+  {
+    mvn -B -q -f "$made/pom.xml" dependency:copy-dependencies -DoutputDirectory="$made/lib"
+    javac -cp "$made/lib/*" -d "$made/lib" "$top/tools/$main.java"
+  } >"$made/log" 2>&1 || { tail -20 "$made/log" >&2; exit 1; }
+  mkdir -p "$dir/$folder"
+  rm -rf "$dir/$folder/lib"
+  mv "$made/lib" "$dir/$folder/"
+  # shellcheck disable=SC2016
+  printf '%s\n' '#!/bin/sh' 'lib=$(dirname "$(readlink -f "$0")")/lib' \
+    "exec java -XX:TieredStopAtLevel=1 -XX:+UseSerialGC -cp \"\$lib:\$lib/*\" $main \"\$@\"" >"$made/$program"
+  keep "$folder" "$program" "$made/$program"
+  rm -rf "$made"
+  there "$folder" "$program"
+}
 by_pip() {  # REQUIREMENTS
   "$python" -m pip install --quiet --disable-pip-version-check --constraint "$top/constraints.txt" "$@"
   echo "# $* in $python"
@@ -101,6 +127,10 @@ case $name in
     by_go dtm-1.19.0 dtm github.com/dtm-labs/dtm v1.19.0 github.com/dtm-labs/dtm dtmsvr/svr.go \
       's/Sprintf(":%d"/Sprintf("127.0.0.1:%d"/'
     ;;
+  lra)
+    by_maven lra-1.1.0 lra-coordinator LraCoordinator org.jboss.narayana.lra:lra-coordinator-jar:1.1.0.Final \
+      org.jboss.resteasy:resteasy-{undertow,client,jackson2-provider}:7.0.1.Final
+    ;;
   dbos)
     by_pip dbos
     ;;
@@ -116,7 +146,7 @@ case $name in
     by_pip absurd-sdk absurdctl 'psycopg[binary]'
     ;;
   *)
-    echo "$name is no engine that this script installs; write temporal, restate, dtm, dbos, dbos-ts, celery, celery-saga, taskflow or absurd" >&2
+    echo "$name is no engine that this script installs; write temporal, restate, dtm, lra, dbos, dbos-ts, celery, celery-saga, taskflow or absurd" >&2
     exit 2
     ;;
 esac

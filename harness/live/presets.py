@@ -108,6 +108,14 @@ COMPONENTS: Final[Mapping[str, Mapping[str, Any]]] = {
         "max_output_kb": 65_536,
         "shared": True,
     },
+    "lra": {
+        "role": "server",
+        "argv": ["{program.lra-coordinator}", "{port}", "{dir}/lra"],
+        "ready_url": "http://127.0.0.1:{port}/version",
+        "ready_ms": 60_000,
+        "max_output_kb": 65_536,
+        "shared": True,
+    },
 }
 """By the name of the preset: what ``[[component]]`` then says, where the manifest does not say otherwise."""
 
@@ -127,6 +135,7 @@ PROGRAMS: Final = {
         Program(name="temporal", install="tools/engines.sh temporal"),
         Program(name="restate-server", install="tools/engines.sh restate"),
         Program(name="dtm", install="tools/engines.sh dtm"),
+        Program(name="lra-coordinator", install="tools/engines.sh lra"),
         Program(name="dbos-ts", install="tools/engines.sh dbos-ts"),
     )
 }
