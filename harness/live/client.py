@@ -130,7 +130,7 @@ class Client:
         workload = self._workload
         asked = {
             "wait_ms": workload.waits.get(step),
-            "waits_for": workload.signals.get(step),
+            "waits_for": workload.awaited.get(step),
             "max_attempts": workload.attempts or None,
         }
         return {word: value for word, value in asked.items() if value is not None}

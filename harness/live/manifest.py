@@ -186,7 +186,7 @@ class Manifest(Capabilities):
     """A live system. ``operations`` are calls that belong to no step. ``simulated`` names the adapter that the
     simulator runs in its place, "" where there is none.
     ``requires`` are the modules that must be installed, and by what command each is. ``waits`` says how many real
-    milliseconds the saga is to wait before a step, by its name; ``signals`` for a message of which topic; ``attempts``
+    milliseconds the saga is to wait before a step, by its name; ``awaited`` for a message of which topic; ``attempts``
     after how many a step is given up (0: never). ``lazy``: how far it has come is to lie in the engine's state.
     ``note_kb`` is how long the note is that comes with an order.
     ``actors`` are the scripts of who acts beside it; their seconds, and those of its ``participants``, are
@@ -211,7 +211,7 @@ class Manifest(Capabilities):
     requires: Mapping[str, str] = field(default_factory=dict, hash=False)
     waits: Mapping[str, int] = field(default_factory=dict, hash=False)
     attempts: int = 0
-    signals: Mapping[str, str] = field(default_factory=dict, hash=False)
+    awaited: Mapping[str, str] = field(default_factory=dict, hash=False)
     lazy: bool = False
     note_kb: int = 0
 

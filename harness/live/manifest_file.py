@@ -249,7 +249,7 @@ def _manifest(file: Path, table: ManifestTable, workload: str) -> Manifest:
         name=f"{table.name or file.stem}{AT}{workload}" if workload else table.name or file.stem,
         waits=table.saga.waits,
         attempts=table.saga.attempts,
-        signals=table.saga.signals,
+        awaited=table.saga.signals,
         lazy=table.saga.lazy,
         note_kb=table.saga.note_kb,
         about=table.about,
