@@ -215,7 +215,7 @@ CAPABILITY = {
     "pause_ms": "how long a paused process stands still at most; 0: twice the lease, or `max_recovery_ms`",
     "restart_ms": "from a crash to the next start",
     "crash": "components that a crash is to kill as well, by their names: each alone, and all together",
-    "signals": "what crashes are to send beside SIGKILL: `TERM`, `INT`, or `EOF`, the loss of the control channel",
+    "crash_by": "what crashes are to send beside SIGKILL: `TERM`, `INT`, or `EOF`, the loss of the control channel",
     "slow_commit_ms": "how much later a slow store answers",
     "forgetting_refusals": "participants that may refuse for a moment, and accept the next attempt",
     "expiring": "participants whose reservations may run out",
@@ -245,7 +245,7 @@ SCENARIO = {
     "succeeds": "whether its orders are meant to go through; left out: where nothing above refuses them",
     "actors": "the names of those who act beside the orchestrator, of the adapter's `actors`",
     "strikes": "the components of a live system that a crash kills, in the place of the process that acts",
-    "signal": "what a crash sends to a live system in the place of SIGKILL: `TERM`, `INT` or `EOF` (see `signals`)",
+    "signal": "what a crash sends to a live system in the place of SIGKILL: `TERM`, `INT` or `EOF` (see `crash_by`)",
     "of": "the names of the definitions that the orders are of, in turn; left out: the adapter's `saga`",
 }
 OUTCOMES = {

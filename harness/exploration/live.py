@@ -123,7 +123,7 @@ class LiveCampaign:
         signal that they are to send."""
         scenarios = every_scenario(self.adapter, self.settings)
         manifest = manifest_of(self.adapter)
-        struck, signals = (manifest.crash, manifest.signals) if manifest is not None and self._crashes else ((), ())
+        struck, signals = (manifest.crash, manifest.crash_by) if manifest is not None and self._crashes else ((), ())
         together = [(name,) for name in struck] + ([struck] if len(struck) > 1 else [])
         heard = tuple(hearing(scenario, signal) for signal in signals for scenario in scenarios)
         scenarios += tuple(striking(scenario, names) for names in together for scenario in scenarios) + heard

@@ -131,8 +131,8 @@ class Capabilities:
     ``resume`` says what drives an unfinished saga on after a restart: the worker by itself (auto), the command
     ``recover`` (on_poke), or nothing.
     ``resubmits``: its clients may send an order again; ``wrong_answers``: search answers that are wrong too.
-    ``crash`` names components that a crash is to kill, in the place of the process that acts, ``signals`` what it is to
-    send beside SIGKILL: processes that hear it may act until they end. EOF is the loss of the control channel.
+    ``crash`` names components that a crash is to kill, in the place of the process that acts, ``crash_by`` what it is
+    to send beside SIGKILL: processes that hear it may act until they end. EOF is the loss of the control channel.
     ``supervised``: something outside restarts it where a saga is stuck.
     ``forgetting_refusals`` are the participants that do not remember what they refused, ``expiring`` those whose
     reservations may run out, ``key_scope`` says how widely a participant knows a key, where that is not the usual.
@@ -164,7 +164,7 @@ class Capabilities:
     pause_ms: int = 0
     restart_ms: int = 0
     crash: tuple[str, ...] = ()
-    signals: tuple[Literal["TERM", "INT", "EOF"], ...] = ()
+    crash_by: tuple[Literal["TERM", "INT", "EOF"], ...] = ()
     slow_commit_ms: int = 100
     forgetting_refusals: tuple[str, ...] = ()
     expiring: tuple[str, ...] = ()

@@ -270,11 +270,11 @@ def _manifest(file: Path, table: ManifestTable, workload: str) -> Manifest:
 
 def _check_struck(table: ManifestTable, components: Sequence[Component]) -> None:
     """Raise Malformed where a crash is to strike what the harness does not start, or take away what is not there."""
-    if LOST_CONTROL in table.capabilities.signals and any(
+    if LOST_CONTROL in table.capabilities.crash_by and any(
         c.role == "worker" and c.control != "stdio" for c in components
     ):
         raise Malformed(
-            ("capabilities",), "signals has 'EOF', and only a worker with control = \"stdio\" has a channel to lose"
+            ("capabilities",), "crash_by has 'EOF', and only a worker with control = \"stdio\" has a channel to lose"
         )
     known = [component.name for component in components if component.argv and not component.shared]
     named: dict[tuple[str | int, ...], tuple[str, tuple[str, ...]]] = {}

@@ -205,7 +205,7 @@ worker.serve(drive, takes_up=True, in_main_thread=True)
 def test_a_manifest_names_signals_that_crashes_send_as_well(
     small: Small, tmp_path: Path, saves: str, expected: set[str]
 ) -> None:
-    small(SAYS_GOODBYE.format(saves=saves), component="stop_ms = 5000", capabilities='signals = ["TERM"]')
+    small(SAYS_GOODBYE.format(saves=saves), component="stop_ms = 5000", capabilities='crash_by = ["TERM"]')
     adapter = load(str(tmp_path / "small.toml"))
     settings = Settings(max_faults=1, scenarios=(adapter.scenario("succeeds"),), kinds=("crash-after-ack", "duplicate"))
     report = LiveCampaign(adapter, settings).run()
@@ -218,8 +218,8 @@ def test_a_manifest_names_signals_that_crashes_send_as_well(
 
 
 def test_a_signal_that_there_is_not_is_refused(small: Small) -> None:
-    with pytest.raises(UsageError, match=r"signals.*'HUP'.*TERM, INT"):
-        small(SAYS_GOODBYE, capabilities='signals = ["HUP"]')
+    with pytest.raises(UsageError, match=r"crash_by.*'HUP'.*TERM, INT"):
+        small(SAYS_GOODBYE, capabilities='crash_by = ["HUP"]')
 
 
 # The protocol by hand: what a worker does when its commands end is its own.
@@ -262,7 +262,7 @@ os._exit(0)
 
 @pytest.mark.parametrize(("saves", "expected"), [("", set()), ("file.write_text('order payment')", {"I23"})])
 def test_a_worker_may_lose_its_control_channel(small: Small, tmp_path: Path, saves: str, expected: set[str]) -> None:
-    small(HANGS_UP.format(saves=saves), component="stop_ms = 5000", capabilities='signals = ["EOF"]')
+    small(HANGS_UP.format(saves=saves), component="stop_ms = 5000", capabilities='crash_by = ["EOF"]')
     adapter = load(str(tmp_path / "small.toml"))
     settings = Settings(max_faults=1, scenarios=(adapter.scenario("succeeds"),), kinds=("crash-after-ack",))
     report = LiveCampaign(adapter, settings).run()
@@ -272,5 +272,5 @@ def test_a_worker_may_lose_its_control_channel(small: Small, tmp_path: Path, sav
 
 
 def test_who_has_no_channel_cannot_lose_it(small: Small) -> None:
-    with pytest.raises(UsageError, match="signals has 'EOF', and only a worker with control = \"stdio\""):
-        small("", component='control = "http"', capabilities='signals = ["EOF"]')
+    with pytest.raises(UsageError, match="crash_by has 'EOF', and only a worker with control = \"stdio\""):
+        small("", component='control = "http"', capabilities='crash_by = ["EOF"]')
