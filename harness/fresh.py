@@ -45,9 +45,35 @@ ANEW: Final = set[str]()
 """The modules that are being loaded anew, and packages of which all are."""
 
 
+LATE: Final = set[str]()
+"""The modules that were loaded while a run went on: a process has such a one once it imports it, not before."""
+
+_PACKAGES: Final = set[str]()
+"""The packages whose modules are loaded anew for each process."""
+
+
 def is_anew(name: str) -> bool:
     """True if the module of that name is being loaded anew."""
-    return name in ANEW or any(name.startswith(f"{package}.") for package in ANEW)
+    return _is_in(name, ANEW)
+
+
+def comes_late(name: str) -> bool:
+    """True if a process that imports the module of that name now is to have one of its own."""
+    return _is_in(name, _PACKAGES)
+
+
+def load_late(name: str, load: Callable[[], Any]) -> Any:
+    """What ``load`` answers, which imports that module, for one process, and what it needs of its package."""
+    before = {*sys.modules}
+    try:
+        with _anew({}, [package for package in _PACKAGES if _is_in(name, (package,))]):
+            return load()
+    finally:
+        LATE.update(each for each in sys.modules.keys() - before if comes_late(each))
+
+
+def _is_in(name: str, packages: Iterable[str]) -> bool:
+    return any(name == package or name.startswith(f"{package}.") for package in packages)
 
 
 _CACHE: Final = type(functools.cache(lambda: None))
@@ -60,6 +86,7 @@ class Fresh:
         self._packages: tuple[str, ...] = ()
         self._within: tuple[str, ...] = ()  # what the names of modules in them begin with
         self._also(packages)
+        _PACKAGES.update(self._packages)
         self._user = user
         self._taken: dict[str, tuple[str, str]] | None = None  # by name, of which attribute of which module each is
         self._caches: tuple[Any, ...] = ()  # what to clear before they are loaded the next time
@@ -99,9 +126,11 @@ class Fresh:
         _forget_in_django(self._has)
         for name in found:
             del sys.modules[name]
+        held = {module for module, _ in self._taken.values()}
         with _anew(found):
             for name in found:
-                _load(name)
+                if name in held or name not in LATE:
+                    _load(name)
 
     def _also(self, packages: Iterable[str]) -> None:
         """Some packages more."""

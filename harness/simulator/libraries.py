@@ -1,6 +1,7 @@
-"""A library that is imported while a run goes on: as if it had been before, so that the first run is as all others.
+"""What is imported while a run goes on: a library as if it had been before, so that the first run is as all others, a
+module of the code under test by each process that imports it.
 
-One that is not there is looked for once: see `absent`."""
+A library that is not there is looked for once: see `absent`."""
 
 from __future__ import annotations
 
@@ -9,7 +10,7 @@ import sys
 from collections.abc import Callable
 from typing import Any, Final
 
-from ..fresh import is_anew
+from ..fresh import comes_late, is_anew, load_late
 from .host import Host
 from .inside import enter
 from .locks import threaded
@@ -22,6 +23,8 @@ ONCE_THERE: Final[list[Callable[[], object]]] = []
 def _find_and_load(sim: Host, original: Callable[..., Any], name: str, *args: Any) -> Any:
     if is_anew(name):
         return original(name, *args)
+    if comes_late(name):
+        return load_late(name, lambda: original(name, *args))
     kernel = threaded()
     absent = {} if kernel is None else kernel.absent
     if absent.get(name) == sys.path:

@@ -426,6 +426,58 @@ def test_what_modules_do_when_they_are_imported_they_do_in_the_run(
     assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["busy_app.py"]
 
 
+LATER = """
+from lazy import later_still
+
+import sqlite3
+import httpx
+
+started = sqlite3.connect("lazy.db", isolation_level=None)
+started.execute("CREATE TABLE IF NOT EXISTS starts (id INTEGER PRIMARY KEY)")
+started.execute("INSERT INTO starts DEFAULT VALUES")
+httpx.post("http://payment/charge", json={"order": "saga-1"}, headers={"Idempotency-Key": "1"})
+orders = later_still.orders
+"""
+
+LAZY = """
+async def app(scope, receive, send):
+    if scope["type"] == "lifespan":
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+    await receive()
+    from .later import orders
+    orders.append(1)
+    await send({"type": "http.response.start", "status": 200 if len(orders) == 1 else 500, "headers": []})
+    await send({"type": "http.response.body", "body": b"{}"})
+"""
+
+
+def test_a_module_that_a_function_imports_is_loaded_in_the_run_by_each_process_that_imports_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    package = tmp_path / "lazy"
+    package.mkdir()
+    for name, text in (("__init__", ""), ("later_still", "orders = []\n"), ("later", LATER), ("app", LAZY)):
+        (package / f"{name}.py").write_text(text)
+
+    class Lazy:
+        app = "lazy.app:app"
+
+        def submit(self, order: Any) -> tuple[str, str, Any]:
+            return "POST", "/", {"id": order.id}
+
+    made = service(saga=PAIR, http=ROUTES, saga_id="json:order")(Lazy)
+    adapter = getattr(made, ADAPTER_ATTRIBUTE)
+    plain, crashed, again = trial(adapter), trial(adapter, "crash-after-effect pay F"), trial(adapter)
+    assert plain.run.rows == again.run.rows
+    assert [len(plain.of("SEND")), len(plain.of("LOGACK")), plain.answers] == [1, 2, ["completed"]]
+    assert [len(crashed.of("SEND")), len(crashed.of("CRASH"))] == [1, 1]
+    assert [path.name for path in tmp_path.iterdir()] == ["lazy"]
+    assert sorted(path.name for path in package.iterdir()) == ["__init__.py", "app.py", "later.py", "later_still.py"]
+
+
 REPEATED = """
 import sys
 sys.path.insert(0, {folder!r})
