@@ -89,11 +89,15 @@ class _VirtualSelector:
 
 def _forget(ended: set[asyncio.Task[Any]]) -> None:
     """Take these out of the set in which asyncio looks for tasks, and those that are done: they stay there until their
-    cycles are collected, and who closes a loop would walk through those of all runs before."""
+    cycles are collected, and who closes a loop would walk through those of all runs before. anyio keeps a scope that
+    was open when its process died for good, as the scope holds the task by which it is kept."""
     for name in ("_all_tasks", "_scheduled_tasks"):  # before Python 3.12, and since
         for task in tuple(getattr(asyncio.tasks, name, ())):
             if task.done() or task in ended:
                 asyncio.tasks._unregister_task(task)
+    states = getattr(sys.modules.get("anyio._backends._asyncio"), "_task_states", {})
+    for task in ended:
+        states.pop(task, None)
 
 
 def _loop_timer(of: tuple[SimLoop, int]) -> None:

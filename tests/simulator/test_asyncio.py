@@ -7,9 +7,11 @@ import gc
 import subprocess
 import sys
 import time
+import weakref
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 
 from sagafuzz import CallTimeout, Rejected, Scenario, UsageError, adapter
@@ -73,6 +75,23 @@ def test_a_run_leaves_no_task_behind_for_the_next_to_walk_through(lab: Laborator
     for _ in range(20):
         lab.trial(held)
     assert not known() - before
+
+
+def test_a_crash_inside_a_scope_of_anyio_leaves_nothing_behind(lab: Laboratory) -> None:
+    """anyio keeps what it knows of a task by the task; a scope that is left in another task stays there for good."""
+    tasks: list[weakref.ref[Any]] = []
+
+    async def run(world: Any, order: Any) -> bool:
+        tasks.append(weakref.ref(asyncio.current_task()))
+        with anyio.fail_after(60):
+            await world.call("payment.charge", saga=order.id)
+        return True
+
+    held = lab.system(run)
+    for _ in range(3):
+        assert len(lab.trial(held, "crash-after-effect pay F").of("CRASH")) == 1
+    gc.collect()
+    assert len(tasks) == 3 and [task for task in tasks if task() is not None] == []
 
 
 def test_gathered_calls_are_in_flight_at_the_same_time(lab: Laboratory) -> None:
