@@ -44,12 +44,14 @@ def table(before: str, reports: list[dict[str, Any]], day: dt.date, *, workloads
 
 
 def main() -> None:
-    reports = [json.loads(Path(name).read_text(encoding="utf-8")) for name in sys.argv[1:]]
+    files = [Path(name) for name in sys.argv[1:]]
     for page, workloads in PAGES.items():
         above, _, rest = page.read_text(encoding="utf-8").partition(BEGIN)
         part, _, below = rest.partition(END)
-        made = table(part, reports, dt.datetime.now(dt.UTC).date(), workloads=workloads)
-        page.write_text(f"{above}{BEGIN}\n{made}\n{END}{below}", encoding="utf-8")
+        for file in files:
+            ran = dt.datetime.fromtimestamp(file.stat().st_mtime, dt.UTC).date()
+            part = table(part, [json.loads(file.read_text(encoding="utf-8"))], ran, workloads=workloads)
+        page.write_text(f"{above}{BEGIN}\n{part}\n{END}{below}", encoding="utf-8")
 
 
 if __name__ == "__main__":
