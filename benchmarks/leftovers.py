@@ -174,6 +174,7 @@ def main() -> int:
     adapters = [load(name) for name in options.engines]
     share, total, failed = -(-options.cases // len(adapters)), 0, False
     with tempfile.TemporaryDirectory(prefix="leftovers-") as name:
+        Path(name).chmod(0o711)  # PostgreSQL runs as a user of its own
         os.environ["TMPDIR"] = tempfile.tempdir = name
         for adapter in adapters:
             manifest = manifest_of(adapter)
