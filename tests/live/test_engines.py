@@ -7,6 +7,7 @@ and run under every plan."""
 from __future__ import annotations
 
 import os
+import tomllib
 
 import pytest
 
@@ -33,6 +34,8 @@ VIOLATED: dict[str, frozenset[str]] = {
     "celery": frozenset({"I1", "I3", "I6", "I13"}),  # no keys; what a killed worker had taken is lost
     "celery-hardened": frozenset(),
     "celery-saga": frozenset({"I1", "I3", "I5", "I13"}),  # the same; what may have been applied is not undone
+    "dbos": frozenset({"I1", "I2", "I6", "I11"}),  # the same; an undo that keeps failing ends the rollback
+    "dbos-hardened": frozenset(),
     "dbos-ts": frozenset({"I1", "I2", "I6", "I11", "I15"}),  # no keys; an undo that keeps failing ends it
     "dbos-ts-hardened": frozenset(),
     "dtm": frozenset(),
@@ -43,6 +46,17 @@ VIOLATED: dict[str, frozenset[str]] = {
     "temporal": frozenset(),
 }
 """The invariants that some plan with one fault violates, by adapter."""
+
+
+CRASHES = ("crash-after-send", "crash-after-effect", "crash-after-ack")
+
+
+def workloads(name: str) -> list[str]:
+    """Those that its manifest lists."""
+    manifest = manifest_of(load(name))
+    assert manifest is not None
+    listed: list[str] = tomllib.loads(manifest.file.read_text(encoding="utf-8"))["workloads"]
+    return listed
 
 
 @pytest.fixture
@@ -90,6 +104,34 @@ def test_a_task_that_is_retried_without_a_key_is_done_twice(engine: Adapter) -> 
     (live,) = run_plans(setup, plan)
     assert live.blocked == ""
     assert {found.invariant for found in check(live.run.history(setup, plan)).violations} == {"I1"}
+
+
+WORKLOADS = [f"{name}@{each}" for name in VIOLATED if not VIOLATED[name] for each in workloads(name)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", WORKLOADS, indirect=True)
+def test_a_crash_at_the_start_leaves_each_workload_an_end(engine: Adapter) -> None:
+    setup = Setup(adapter=engine, scenario=engine.scenario("succeeds"))
+    plans = (NOTHING, fault("crash-after-effect", "order", "F", "effect"))
+    for live, plan in zip(run_plans(setup, *plans), plans, strict=True):
+        assert live.blocked == "" and len(live.run.fired) == len(plan)
+        (told,) = [row[9] for row in live.run.rows if row[1] == "CLIENT_ACK"]
+        assert told == ("completed",) or (plan is not NOTHING and engine.name.endswith("@retries"))
+        assert check(live.run.history(setup, plan)).violations == ()
+
+
+@pytest.mark.slow
+@every_engine
+def test_a_crash_shows_nothing_but_what_was_looked_into(engine: Adapter) -> None:
+    if required(engine.name):
+        pytest.skip("it runs under every plan")
+    settings = Settings(max_faults=1, scenarios=(engine.scenario("succeeds"),), kinds=CRASHES)
+    report = LiveCampaign(engine, settings).run()
+    assert report.complete and report.counts.fired == report.counts.run > len(CRASHES)
+    assert frozenset(report.distinct_invariants) <= VIOLATED[engine.name], [
+        finding.violation.sentence for finding in report.findings
+    ]
 
 
 @pytest.mark.slow
