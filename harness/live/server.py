@@ -94,6 +94,7 @@ class Server:
         self.doors: dict[str, Door] = {}
         self.port = 0
         self._transports: dict[tuple[str, int], asyncio.Transport] = {}
+        self._answers: set[asyncio.Task[Any]] = set()  # those that are being given
 
     async def __aenter__(self) -> Self:
         # With the protocol named, asyncio lets what is written go at once (TCP_NODELAY).
@@ -128,6 +129,8 @@ class Server:
 
     async def __aexit__(self, *_: object) -> None:
         self._server.should_exit = True
+        for answer in self._answers:  # of cases that are over: one may still wait for its caller to give up
+            answer.cancel()
         for transport in list(self._transports.values()):
             transport.abort()
         await self._task
@@ -150,6 +153,15 @@ class Server:
         return Protocol
 
     async def _serve(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        answer = asyncio.current_task()
+        assert answer is not None
+        self._answers.add(answer)
+        try:
+            await self._answer(scope, receive, send)
+        finally:
+            self._answers.discard(answer)
+
+    async def _answer(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         body = b""
         while True:
             message = await receive()

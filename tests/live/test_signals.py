@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import signal
 import subprocess
@@ -10,6 +11,8 @@ import time
 from pathlib import Path
 
 import pytest
+
+from sagafuzz.live.server import Exchange, Server
 
 from .conftest import Small
 
@@ -48,3 +51,25 @@ def test_it_ends_in_the_midst_of_a_case(small: Small, tmp_path: Path, number: in
     assert "INCOMPLETE" in out
     assert json.loads((tmp_path / "sagafuzz-report" / "report.json").read_text())["complete"] is False
     assert not [pid for pid in pids if Path("/proc", pid.name.removeprefix("pid-")).exists()]
+
+
+def test_who_still_waits_for_an_answer_does_not_keep_the_world_from_its_end() -> None:
+    class Waits:
+        def __init__(self) -> None:
+            self.asked = asyncio.Event()
+
+        async def answer(self, exchange: Exchange) -> None:
+            self.asked.set()
+            await asyncio.sleep(300)
+
+    async def go() -> None:
+        async with asyncio.timeout(20):
+            async with Server() as server:
+                server._server.config.timeout_graceful_shutdown = None  # else that would end it, after a second
+                door = server.doors["case"] = Waits()
+                _, writer = await asyncio.open_connection("127.0.0.1", server.port)
+                writer.write(b"POST /case/worker/order/do HTTP/1.1\r\nHost: here\r\nContent-Length: 0\r\n\r\n")
+                await door.asked.wait()
+            writer.close()
+
+    asyncio.run(go())
