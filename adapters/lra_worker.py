@@ -3,70 +3,69 @@
 As the specification writes a long running action: who begins it joins each participant, with the URLs that
 compensate and complete it, before the participant is asked; then it closes the action, or cancels it where a step is
 refused or its outcome not known. The coordinator compensates, and asks again until it is answered. A request's key is
-the action and the step. An action whose beginner died is cancelled as that starts again. How an action ended the
-coordinator tells once, to the URL "after", and forgets it: that is written down.
+the action and the step. An action whose beginner died is cancelled as that starts again; what it was is written down
+for that before anybody joins. How it ended the coordinator tells once, to the URL "after", and forgets it: that is
+written down too.
 
-The server is one for all cases; a client's id holds the case's folder.
+Cases may share a coordinator. The worker listens at the same port after a restart.
 """
 
 from __future__ import annotations
 
 import json
 import sys
-import threading
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Any, Final
-from urllib.parse import parse_qs, quote, urlsplit
+from urllib.parse import urlencode
 
 from sagafuzz import worker
+from sagafuzz.worker_service import listen
 
 PORT, SERVER = sys.argv[1:]
-COORDINATOR: Final = f"{SERVER}/lra-coordinator"
-CASE: Final = Path(worker.folder()).name
 ENDS: Final[Any] = {"Closed": True, "Cancelled": False, "FailedToCancel": worker.Outcome.STUCK}
 
 log = worker.database()
-log.execute("CREATE TABLE IF NOT EXISTS ends (saga TEXT PRIMARY KEY, status TEXT)")
+log.execute("CREATE TABLE IF NOT EXISTS actions (saga TEXT PRIMARY KEY, lra TEXT, status TEXT)")
 
 
-class Participants(BaseHTTPRequestHandler):
-    """What the coordinator calls: to compensate or complete a step, and after all."""
-
-    def do_PUT(self) -> None:
-        place, told = urlsplit(self.path), self.rfile.read(int(self.headers.get("content-length") or 0)).decode()
-        saga = json.loads(parse_qs(place.query)["saga"][0])
-        status, (step, verb) = 200, place.path.strip("/").split("/")
-        if verb == "after":
-            log.execute("INSERT OR IGNORE INTO ends VALUES (?, ?)", (saga["id"], told))
-        elif verb == "compensate":
-            try:
-                worker.attempt(saga, step, "undo", key=f"{self.headers['Long-Running-Action']}/{step}")
-            except worker.Failed:
-                status = 503
-        self.send_response(status)
-        self.send_header("content-length", "0")
-        self.end_headers()
-
-    def log_message(self, *_: object) -> None:
-        """Nothing."""
+def answer(path: str, query: Mapping[str, str], content: bytes) -> int:
+    """What the coordinator asks: to compensate or complete a step, or what is to be done after all."""
+    step, verb = path.strip("/").split("/")
+    if verb == "after":
+        log.execute("UPDATE actions SET status = ? WHERE lra = ?", (content.decode(), query["lra"]))
+    elif verb == "compensate":
+        try:
+            worker.attempt(json.loads(query["saga"]), step, "undo", key=f"{query['lra']}/{step}")
+        except worker.Failed:
+            return 503
+    return 200
 
 
-def http(method: str, url: str, **headers: str) -> str:
-    """What the coordinator answers."""
-    with urllib.request.urlopen(urllib.request.Request(url, method=method, headers=headers)) as answer:
-        return str(answer.read().decode())
+def asked(method: str, url: str, over: Callable[[], Any] = bool, **headers: str) -> str:
+    """What the coordinator answers. Asks again, until it is ``over``, while it is away or does not know what it had
+    begun: after a restart it first has to recover that."""
+    while not over():
+        try:
+            with urllib.request.urlopen(urllib.request.Request(url, method=method, headers=headers)) as answered:
+                return str(answered.read().decode())
+        except urllib.error.HTTPError as error:
+            if error.code != 404:
+                raise
+        except OSError:
+            pass
+        time.sleep(0.05)
+    return ""
 
 
 def join(saga: worker.SagaRequest, lra: str, step: str, *verbs: str) -> None:
-    content = quote(json.dumps(saga.plain))
-    links = [f'<http://127.0.0.1:{PORT}/{step}/{verb}?saga={content}>; rel="{verb}"' for verb in verbs]
-    http("PUT", lra, Link=", ".join(links))
+    query = urlencode({"lra": lra, "saga": json.dumps(saga.plain)})
+    links = [f'<http://127.0.0.1:{PORT}/{step}/{verb}?{query}>; rel="{verb}"' for verb in verbs]
+    asked("PUT", lra, Link=", ".join(links))
 
 
 def done(saga: worker.SagaRequest, lra: str, step: str) -> bool:
@@ -91,21 +90,26 @@ def forward(saga: worker.SagaRequest, lra: str) -> bool:
 
 
 def drive(saga: worker.SagaRequest) -> Any:
-    client = f"{CASE}-{saga.id}"
-    ended = partial(log.execute, "SELECT status FROM ends WHERE saga = ?", (saga.id,))
-    left = [found for found in json.loads(http("GET", COORDINATOR)) if found["clientId"] == client]
-    if not left and ended().fetchone() is None:
-        lra = http("POST", f"{COORDINATOR}/start?ClientID={client}")
-        http("PUT", f"{lra}/{'close' if forward(saga, lra) else 'cancel'}")
-    for found in left:
-        if found["status"] == "Active":
-            http("PUT", f"{found['lraId']}/cancel")
-    while (end := ended().fetchone()) is None:
+    def end() -> Any:
+        return log.execute("SELECT status FROM actions WHERE saga = ?", (saga.id,)).fetchone()[0]
+
+    if found := log.execute("SELECT lra FROM actions WHERE saga = ?", (saga.id,)).fetchone():
+        lra, verb = found[0], "cancel"
+    else:
+        lra = asked("POST", f"{SERVER}/lra-coordinator/start?ClientID={worker.case()}-{saga.id}")
+        log.execute("INSERT INTO actions VALUES (?, ?, NULL)", (saga.id, lra))
+        verb = "close" if forward(saga, lra) else "cancel"
+    try:
+        asked("PUT", f"{lra}/{verb}", end)
+    except urllib.error.HTTPError as error:
+        if error.code != 412:  # it is about to end already
+            raise
+    while end() is None:
         time.sleep(0.02)
-    return end[0]
+    return end()
 
 
 if __name__ == "__main__":
-    server = ThreadingHTTPServer(("127.0.0.1", int(PORT)), Participants)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    worker.serve(drive, takes_up=True, statuses=ENDS, engine=f"lra {http('GET', f'{SERVER}/version')}")
+    listen(int(PORT), answer)
+    version = asked("GET", f"{SERVER}/version")
+    worker.serve(drive, takes_up=True, statuses=ENDS, engine=f"lra {version}")

@@ -7,10 +7,14 @@ and run under every plan."""
 from __future__ import annotations
 
 import os
+import shutil
 import tomllib
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+import sagafuzz.adapters
 from sagafuzz.errors import UsageError
 from sagafuzz.exploration.live import LiveCampaign
 from sagafuzz.exploration.settings import Settings
@@ -22,6 +26,7 @@ from sagafuzz.simulator import Setup
 
 from .conftest import NOTHING, fault, run_plans
 
+ADAPTERS = Path(sagafuzz.adapters.__path__[0])
 REQUIRED = "SAGAFUZZ_TEST_ENGINES"
 
 
@@ -132,6 +137,25 @@ def test_a_crash_shows_nothing_but_what_was_looked_into(engine: Adapter) -> None
     assert frozenset(report.distinct_invariants) <= VIOLATED[engine.name], [
         finding.violation.sentence for finding in report.findings
     ]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", ["lra"], indirect=True)
+def test_a_coordinator_that_is_killed_goes_on_and_undoes_in_the_order_of_joining(
+    engine: Adapter, tmp_path: Path
+) -> None:
+    shared = (ADAPTERS / "lra.toml").read_text(encoding="utf-8")
+    own = shared.replace('preset = "lra"', 'preset = "lra"\nshared = false')
+    (tmp_path / "lra.toml").write_text(own + 'crash = ["lra"]\nmax_recovery_ms = 10000\n', encoding="utf-8")
+    shutil.copy(ADAPTERS / "lra_worker.py", tmp_path)
+    killed = load(str(tmp_path / "lra.toml"))
+    setup = Setup(adapter=killed, scenario=replace(killed.scenario("succeeds"), strikes=("lra",)))
+    plan = fault("crash-after-effect", "payment", "F", "effect")
+    (live,) = run_plans(setup, plan)
+    assert live.blocked == ""
+    assert [row[2] for row in live.run.rows if row[1] == "CRASH"] == ["lra"]
+    assert [row[9] for row in live.run.rows if row[1] == "CLIENT_ACK"] == [("compensated",)]  # it gave up waiting
+    assert {found.invariant for found in check(live.run.history(setup, plan)).violations} == {"I4"}
 
 
 @pytest.mark.slow
