@@ -270,7 +270,8 @@ class Enumerator:
         if remaining == 0:
             return self._run_last(memo, plan, prefix)
         memo.begin(plan, remaining)
-        run, known_at, *_ = self._run(plan, prefix, memo.watch)
+        run, known_at, _, loops_at = self._run(plan, prefix, memo.watch)
+        memo.goes_round(loops_at)
         after = [0]  # how many faults can strike at or after each site
         for index in range(len(run.sites) - 1, -1, -1):
             after.append(after[-1] + len(self._possible(run.sites[index], run.impossible.get(index, NOTHING))))

@@ -18,7 +18,7 @@ class Observed(NamedTuple):
     """A run, and what was seen of it. ``known_at`` is the number of sites visited when it was ended because the caller
     knew the rest (-1: it ran to its end). ``projection`` is what the invariants ask of it, as 16 bytes (see
     `Projection`); empty where nobody compares pasts. ``loops_at`` is the number of the site from which on it does what
-    it did before, for ever (-1: there is none)."""
+    it did before, for ever, but for the time (-1: there is none)."""
 
     run: Run
     known_at: int = -1
@@ -79,7 +79,8 @@ class Observer:
     def completed(self, run: Run) -> Observed:
         """The run with what was seen of it."""
         asked = (self.projection or self._before) and self.known_at < 0
-        return Observed(run, self.known_at, self.projection_by_now().digest if asked else b"")
+        projection = self.projection_by_now().digest if asked else b""
+        return Observed(run, self.known_at, projection, self.sim.goes_round_at if self.known_at < 0 else -1)
 
 
 def observe(setup: Setup, plan: Plan, watch: Callable[[Observer], bool], *, seed: int = 0) -> Observed:

@@ -150,7 +150,9 @@ class Prefix:
         timers = sim.kernel.timers
         for index, (due_us, order, what, whom) in enumerate(timers):
             if what == WAKE and whom in self._asleep:
-                timers[index] = due_us, order, what, process.tasks[self._asleep[whom]]
+                twin = process.tasks[self._asleep[whom]]
+                twin.asleep = whom.asleep
+                timers[index] = due_us, order, what, twin
 
     def _restore_world(self, sim: Simulation, process: Process) -> None:
         twins = _Twins(self._process, process)
@@ -192,6 +194,7 @@ def _follows(sim: Simulation, process: Process) -> bool:
         and process.replayable
         and not process.paused_until_us
         and not sim.kernel.stopped  # else it is about to be looked at
+        and not sim.foretold
         and sim.kernel.only_sleep_beside(process)
         and _handles_the_last(sim, process)
     )

@@ -8,7 +8,7 @@ is due. Else numbers decide.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from typing import Any, Final, NamedTuple, Protocol
 
 from ..history import DATA, KIND, LOG, LOGACK, MSG, RECORD, SAGA, STEP, WAITING, Row
@@ -16,6 +16,7 @@ from ..records import UNNAMED
 from .incarnation import of_a_clock
 from .kernel import LIVELOCK
 from .repeating import Place, Running, position, surface
+from .replay_log import SLEPT
 
 FIRST_LOOK_TICKS: Final = 25
 """So many timers fire before it is looked whether a run is at rest: most are at rest by then."""
@@ -85,11 +86,12 @@ class Mark(NamedTuple):
 class Look(NamedTuple):
     """What was seen when a run was looked at: how many ``rows`` and ``ticks`` there were, and in how many ticks
     something had ``worked``. Since tick ``since``, at ``since_us``, when the last timer was of ``order``, nothing has;
-    ``wrote`` says that somebody wrote all the same, of no saga. The ``next`` look is due after so many ticks. Where
-    the run is compared with itself, ``mark`` says with what; it will be from tick ``compare`` on, or, where it is
-    ``fresh``, as soon as nothing comes of anything. ``round`` says that it goes round since, but for the time. The
-    next mark ``lasts`` for so many ticks; where the run was could not be told at the last so many ``tries``, and is
-    tried again."""
+    each living process had ``heard`` so many answers by then. ``wrote`` says that somebody wrote all the same, of no
+    saga. The ``next`` look is due after so many ticks. Where the run is compared with itself, ``mark`` says with what;
+    it will be from tick ``compare`` on, or, where it is ``fresh``, as soon as nothing comes of anything. ``round`` says
+    that it goes round since, but for the time; the sites of the first round that was proven have the numbers of
+    ``rounds``. The next mark ``lasts`` for so many ticks; where the run was could not be told at the last so many
+    ``tries``, and is tried again."""
 
     rows: int
     worked: int
@@ -97,11 +99,13 @@ class Look(NamedTuple):
     since: int
     since_us: int
     order: int
+    heard: tuple[int, ...]
     wrote: bool
     next: int
     compare: int
     fresh: bool = True
     round: bool = False
+    rounds: range = range(0)
     mark: Mark | None = None
     lasts: int = SHORT_TICKS
     tries: int = 0
@@ -109,9 +113,10 @@ class Look(NamedTuple):
 
 class Resting(Running, Protocol):
     """A run, as far as it is judged whether it is at rest. ``called_at`` are the ticks by which a compensation began to
-    fail for good."""
+    fail for good; ``foretold`` says that it goes on as it does only because no fault is to strike any more."""
 
     called_at: int
+    foretold: bool
 
     def serves(self) -> bool:
         """True if a process is in boot, run or recover."""
@@ -130,6 +135,7 @@ def first_look(sim: Resting) -> Look:
         since=kernel.ticks,
         since_us=kernel.now_us,
         order=kernel.moment().order,
+        heard=_heard(sim),
         wrote=False,
         next=kernel.ticks + FIRST_LOOK_TICKS,
         compare=kernel.ticks + MARK_TICKS,
@@ -144,13 +150,14 @@ def looked(sim: Resting, look: Look) -> Look | None:
     mark, look = look.mark, _marked(sim, look)
     mended = not sim.network.stuck
     again = mended and mark is not None and look.mark is not None and _is_again(sim, mark)
-    if again and mark is not None and not mark.timed:
-        works = _works(sim, rows[mark.rows :])
-        if not (works and sim.network.keeps):
+    if again and mark is not None:
+        works = not mark.timed and _works(sim, rows[mark.rows :])
+        if not (mark.timed or (works and sim.network.keeps)):
             kernel.stopped = LIVELOCK if works else ""
             return None
-    if again:
-        look = look._replace(round=True, mark=None, lasts=SHORT_TICKS)
+        rounds = look.rounds or range(mark.sites, len(sim.trace.sites))
+        sim.foretold = sim.foretold or bool(rounds)
+        look = look._replace(round=True, rounds=rounds, mark=None, lasts=SHORT_TICKS)
     new = rows[look.rows :]
     look = look._replace(rows=len(rows), next=kernel.ticks + (0 if _compares(look) else LOOK_TICKS))
     if _works(sim, new):
@@ -159,7 +166,8 @@ def looked(sim: Resting, look: Look) -> Look | None:
             kernel.stopped = LIVELOCK
             return None
         since: dict[str, Any] = {"since": kernel.ticks, "since_us": kernel.now_us, "order": kernel.moment().order}
-        look = look._replace(worked=worked, ticks=kernel.ticks, wrote=False, fresh=True, round=False, **since)
+        since |= {"heard": _heard(sim), "wrote": False, "fresh": True, "round": False, "rounds": range(0)}
+        look = look._replace(worked=worked, ticks=kernel.ticks, **since)
         return _from_now_on(sim, look) if mended and not _compares(look) and sim.only_pollers() else look
     look = look._replace(ticks=kernel.ticks, wrote=look.wrote or any(row[KIND] == LOGACK for row in new))
     if sim.network.outage_lasts and kernel.ticks - look.since < MAX_IDLE_TICKS:
@@ -171,6 +179,16 @@ def looked(sim: Resting, look: Look) -> Look | None:
     if _compares(look) or (sim.network.stuck and not sim.operator_comes(waited=False)):
         return look
     return _after_all(sim, look) if sim.only_pollers() else _idle(sim, look)
+
+
+def goes_round_at(sim: Resting, look: Look) -> int:
+    """The number of the site from which on a run that was looked at last so went round, but for the time, and did
+    nothing at the same sites that it had not done there in the first round; -1 where there is none."""
+    sites, rounds = sim.trace.sites, look.rounds
+    if not rounds or _works(sim, sim.trace.rows[look.rows :]):
+        return -1
+    alike = {site[:-1] for site in sites[rounds.start : rounds.stop]}
+    return rounds.stop if all(site[:-1] in alike for site in sites[rounds.stop :]) else -1
 
 
 def _works(sim: Resting, rows: Sequence[Row]) -> bool:
@@ -200,6 +218,9 @@ def _marked(sim: Resting, look: Look) -> Look:
     """The look with the mark that the run is to be compared with next, if it is time for one."""
     ticks, mark = sim.kernel.ticks, look.mark
     if mark is not None:
+        struck = mark.fired != len(sim.trace.fired)
+        if struck or (_asks_for_time(sim) and not mark.timed):  # it will not be there again
+            mark, look = mark._replace(lasts=SHORT_TICKS if struck else 0), look._replace(lasts=SHORT_TICKS)
         if ticks - mark.ticks <= mark.lasts:
             return look
         if mark.lasts >= PERIOD_TICKS:
@@ -222,7 +243,6 @@ def _compared(sim: Resting, look: Look) -> Look:
         return look._replace(mark=None, compare=ticks + 1, tries=look.tries + 1)
     if found is None:
         return look._replace(mark=None, compare=2 * ticks, tries=0, lasts=SHORT_TICKS)
-    heard = tuple(len(process.inputs) for process in sim.living)
     rows, sites = len(sim.trace.rows), len(sim.trace.sites)
     mark = Mark(
         surface=surface(sim, timed=timed),
@@ -233,7 +253,7 @@ def _compared(sim: Resting, look: Look) -> Look:
         rows=rows,
         sites=sites,
         fired=len(sim.trace.fired),
-        heard=heard,
+        heard=_heard(sim),
     )
     return look._replace(mark=mark, tries=0, lasts=4 * look.lasts)
 
@@ -246,14 +266,23 @@ def _is_again(sim: Resting, mark: Mark) -> bool:
     trace = sim.trace
     if len(trace.fired) != mark.fired or (not trace.spent and len(trace.sites) != mark.sites):
         return False
-    since = (process.inputs[heard:] for process, heard in zip(sim.living, mark.heard, strict=True))
-    asked = any(map(of_a_clock, (entry for inputs in since for entry in inputs)))
+    asked = any(map(of_a_clock, _since(sim, mark.heard)))
     if asked and not mark.timed:
         return False
     if surface(sim, timed=mark.timed) != mark.surface:
         return False
     now = position(sim, timed=mark.timed)
     return now is not None and now.again(mark.position)
+
+
+def _heard(sim: Resting) -> tuple[int, ...]:
+    return tuple([len(process.inputs) for process in sim.living])
+
+
+def _since(sim: Resting, heard: tuple[int, ...]) -> Iterator[Any]:
+    """What the living processes were answered since each had ``heard`` so much."""
+    for process, known in zip(sim.living, heard, strict=True):
+        yield from process.inputs[known:]
 
 
 # -- a run in which nothing comes of anything ----------------------------------------------------------
@@ -269,8 +298,15 @@ def _may_skip(sim: Resting, look: Look) -> bool:
 
 
 def _goes_unnoticed(sim: Resting, look: Look) -> bool:
-    """True if what is written meanwhile only its writer reads."""
-    return not look.wrote or len(sim.living) == 1
+    """True if what is written meanwhile only its writer reads, or nobody."""
+    if not look.wrote or len(sim.living) == 1:
+        return True
+    return len(sim.living) == len(look.heard) and not any(map(_reads, _since(sim, look.heard)))
+
+
+def _reads(entry: Any) -> bool:
+    """True if an input may tell what another process wrote."""
+    return not (of_a_clock(entry) or entry == SLEPT or (entry[0] == "put" and entry[1] != "Conflict"))
 
 
 def _after_all(sim: Resting, look: Look) -> Look | None:

@@ -49,7 +49,7 @@ from .network import Network
 from .patches import made_inside, virtual
 from .priorities import Priorities
 from .process import Process
-from .resting import Look, first_look, looked
+from .resting import Look, first_look, goes_round_at, looked
 from .settled import ENDS, binding_steps, tells_of_ends, unsettled
 from .setup import Setup
 from .threaded import ThreadedKernel
@@ -96,6 +96,8 @@ class Simulation:
         "clock_read",
         "databases",
         "durable",
+        "foretold",
+        "goes_round_at",
         "incarnations",
         "kernel",
         "living",
@@ -163,6 +165,8 @@ class Simulation:
         self.seed = seed
         self.chance: random.Random | None = None  # the source of randomness, once it was asked for
         self.look: Look | None = None  # see `_run_to_rest`
+        self.goes_round_at = -1  # see `resting`
+        self.foretold = False  # whether it goes on as it does only because no fault is to strike any more
         self._over = (-1, False)  # how many rows there were when `only_pollers` read them, and what it read
         self.called_at = 0  # the ticks by which a compensation began to fail for good
         if services is None:
@@ -407,13 +411,16 @@ class Simulation:
         kernel = self.kernel
         if self.look is None:  # else this is a copy of a run that was in the midst of it
             self.look = first_look(self)
+        last = self.look
         while self.look is not None:
-            kernel.max_ticks = self.look.next
+            last = self.look
+            kernel.max_ticks = last.next
             kernel.run()
             if kernel.stopped != LIVELOCK:
                 break
             kernel.stopped = ""
-            self.look = looked(self, self.look)
+            self.look = looked(self, last)
+        self.goes_round_at = goes_round_at(self, last)
         self.look = None
         kernel.max_ticks = NO_LIMIT
 

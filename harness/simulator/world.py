@@ -186,6 +186,8 @@ class SimWorld:
             task.asleep = True
             self._host.kernel.sleep(task, round(seconds * 1e6))
             task.asleep = False
+        elif answer is WOKEN:
+            self._host.task().asleep = False
         if answer in (LIVE, WOKEN):
             process.inputs.append(SLEPT)
         return None

@@ -24,10 +24,10 @@ from sagafuzz.exploration.reductions import (
 )
 from sagafuzz.exploration.settings import Settings
 from sagafuzz.faults import FAULT_KINDS
-from sagafuzz.history import CLOCK
+from sagafuzz.history import CLOCK, rows_digest
 from sagafuzz.invariants import Invariant
 from sagafuzz.loading import load
-from sagafuzz.simulator import Observer, Setup, observe, resting
+from sagafuzz.simulator import Observer, Setup, observe, resting, simulate
 from sagafuzz.simulator.state import state_keys
 
 from ..quality.every_system import EVERY_SETUP, EXPOSING
@@ -209,6 +209,25 @@ def refunds_what_it_could_not_ask_for(world: World, sagas: list[str]) -> None:
                 world.call("payment.refund", saga=saga, key="r")
 
 
+def says_that_it_lives(world: World, sagas: list[str]) -> None:
+    with suppress(PortError):
+        world.store.put("sign", {"seen": world.now()})
+
+
+class RefundsAfterAnHour:
+    """Says that it lives, and after an hour also refunds what it could not ask for."""
+
+    def __init__(self) -> None:
+        self.begun = 0.0
+
+    def __call__(self, world: World, sagas: list[str]) -> None:
+        now = world.now()
+        self.begun = self.begun or now
+        if now - self.begun > 3_600:
+            refunds_what_it_could_not_ask_for(world, [saga for saga in sagas if saga != "sign"])
+        says_that_it_lives(world, sagas)
+
+
 def swept(made: Callable[[], Callable[[World, list[str]], None]]) -> Adapter:
     """Takes two steps and notes that; beside all sagas what is ``made()`` at boot is called every second for ever."""
     pair = Saga("pair", [Step("order", "order.create"), Step("pay", "payment.charge", undo="payment.refund")])
@@ -275,6 +294,45 @@ def test_where_a_run_goes_round_it_is_struck_in_one_round() -> None:
         return {fault.site.occurrence for plan in plans for fault in plan.faults if fault.site.direction == "Q"}
 
     assert max(rounds((STATE_MEMO,))) == 2 < max(rounds(()))
+
+
+@pytest.mark.parametrize("made", [lambda: says_that_it_lives, RefundsAfterAnHour], ids=["lives", "refunds later"])
+def test_a_fault_in_a_later_round_of_who_says_that_it_lives_shows_nothing_new(
+    made: Callable[[], Callable[[World, list[str]], None]],
+) -> None:
+    """Unless something else is done in that one."""
+    setup = Setup(adapter=swept(made), scenario=Scenario())
+    expect_the_same(setup, 1, {"lost-ack", "crash-after-log", "store-error-before-commit", "second-orchestrator"})
+    if made is RefundsAfterAnHour:
+        (violations, _), *_ = searched(setup, ALL, 1, {"lost-ack"})
+        assert "I15" in {invariant for invariant, *_ in violations}
+    else:
+        expect_the_same(setup, 2, {"crash-after-log", "store-error-before-commit"})
+
+
+@pytest.mark.parametrize(
+    "made",
+    [lambda: looks, lambda: asks, lambda: says_that_it_lives, RefundsAfterAnHour],
+    ids=["looks", "asks", "lives", "refunds later"],
+)
+def test_beside_a_sweeper_a_run_that_goes_on_from_another_one_is_the_run_from_the_start(
+    made: Callable[[], Callable[[World, list[str]], None]],
+) -> None:
+    setup = Setup(adapter=swept(made), scenario=Scenario())
+    kinds = {"duplicate", "lost-ack", "clock-forward", "crash-after-log", "store-error-before-commit"}
+    search = Enumerator(setup, 1, kinds, reductions=(PREFIX_SHARING,))
+    cases = [*search.cases()]
+    assert search.resumed > len(cases) / 2
+    assert [case.digest for case in cases] == [rows_digest(simulate(setup, case.plan).rows) for case in cases]
+
+
+def test_where_a_run_goes_round_but_for_the_time_it_is_struck_in_its_first_rounds() -> None:
+    def rounds(reductions: Collection[Reduction]) -> set[int]:
+        setup = Setup(adapter=swept(lambda: says_that_it_lives), scenario=Scenario())
+        plans = [case.plan for case in Enumerator(setup, 1, {"crash-after-log"}, reductions=reductions).cases()]
+        return {fault.site.occurrence for plan in plans for fault in plan.faults if not fault.site.saga}
+
+    assert max(rounds((STATE_MEMO,))) == 3 < max(rounds(()))
 
 
 @pytest.mark.parametrize("limit_s", [0.05, 1.5])

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from sagafuzz import Adapter, Outcome, PortError, Scenario
+from sagafuzz import Adapter, Fault, Outcome, Plan, PortError, Scenario, Site
+from sagafuzz.faults import FAULT_KINDS
 from sagafuzz.invariants import check
 from sagafuzz.simulator import Setup, Simulation
 
@@ -198,6 +199,45 @@ def says_that_it_lives(world: Any) -> None:
 def says_that_the_saga_lives(world: Any) -> None:
     with suppress(PortError):
         world.store.put("seen", {"open": False}, saga="saga-1")
+
+
+def at_its_sign_of_life(kind: str, nth: int) -> Plan:
+    return Plan(faults=(Fault(kind=kind, site=Site("", "write", "", FAULT_KINDS[kind].phase, nth)),))
+
+
+@pytest.mark.parametrize("nth", [1, 3])
+def test_two_who_say_that_they_live_cost_as_little_as_one(lab: Laboratory, nth: int) -> None:
+    """Nobody reads what they write."""
+    system = sweeping(lab, says_that_it_lives)
+    plan = at_its_sign_of_life("second-orchestrator", nth)
+    sim = Simulation(Setup(adapter=system, scenario=Scenario()), plan.faults)
+    run = sim.complete()
+    assert run.rows[-1][9] == ("quiescent",)
+    assert len(run.fired) == 1
+    assert sim.kernel.ticks < ticks(system) + 60
+
+
+def test_two_who_read_that_the_other_one_lives_are_not_kept_from_saying_so(lab: Laboratory) -> None:
+    """Time is not skipped: a sign of life would be older then than it ever is."""
+
+    def takes_over_what_seems_dead(world: Any) -> None:
+        signs = [entry["seen"] for key, entry in world.store.items() if key[:4] == "sign"]
+        if any(world.now() - seen > 30 for seen in signs):
+            world.call("payment.refund", saga="saga-1", key="r")
+        with suppress(PortError):
+            world.store.put(f"sign-{round(world.now()) % 2}", {"open": False, "seen": world.now()})
+
+    trial = lab.trial(sweeping(lab, takes_over_what_seems_dead), "second-orchestrator 'terminal'")
+    assert trial.of("APPLY", direction="C") == []
+
+
+@pytest.mark.parametrize("nth", [3, 9])
+@pytest.mark.parametrize("kind", ["store-error-before-commit", "crash-after-log"])
+def test_a_fault_that_strikes_who_says_that_it_lives_costs_little(lab: Laboratory, kind: str, nth: int) -> None:
+    system = sweeping(lab, says_that_it_lives)
+    sim = Simulation(Setup(adapter=system, scenario=Scenario()), at_its_sign_of_life(kind, nth).faults)
+    assert sim.complete().fired
+    assert sim.kernel.ticks < ticks(system) + 30
 
 
 @pytest.mark.parametrize(

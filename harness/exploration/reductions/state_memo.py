@@ -105,6 +105,11 @@ class StateMemo:
             self._worlds.add(state.world)
         return False
 
+    def goes_round(self, at: int) -> None:
+        """The current run did from that site on what it had done before, but for the time (-1: from none)."""
+        if at >= 0 and not 0 <= self.loops_at < at:
+            self.loops_at = at
+
     def end(self, after: list[int], *, settled: bool) -> int:
         """Keep what the run came by; ``after[n]`` is the number of faults at its site n or later. Where it ended
         ``settled``, and nothing was restarted for that, it makes no difference whether that was due. Returns how many

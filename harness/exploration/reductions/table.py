@@ -65,12 +65,15 @@ CRASH_EQUIVALENCE: Final = Reduction(
 STATE_MEMO: Final = Reduction(
     name="state memo",
     spares="the rest of a run, and the plans that strike later, where an earlier run was in the same state; the plans "
-    "that strike later also where the run itself was in that state, as beside somebody who polls for ever",
+    "that strike later also where the run itself was in that state, as beside somebody who polls for ever; of one who "
+    "polls by the clock, those that strike after the round that is proven to be the one before but for the time",
     assumes="the state can be told: no database, no chance, nobody who acts beside the orchestrator, no saga that is a "
     "step of another, and no message on its way to a process; a process is told by the answers that it has had, or by "
-    "its frames: where its code stands, and what its variables, globals and classes hold",
+    "its frames: where its code stands, and what its variables, globals and classes hold; a fault that strikes who "
+    "polls by the clock shows in one round what it shows in each that is the same but for the time",
     because="after all its faults it has the same future: that was judged, and longer plans were run from there, or "
-    "are, a round earlier; one in 199 runs that are spared so is run all the same, and compared",
+    "are, a round earlier; who polls by the clock is watched for a day, and no plan is spared where it then does "
+    "something else; one in 199 runs that are spared so is run all the same, and compared",
 )
 FORGOTTEN_RETRIES: Final = Reduction(
     name="forgotten retries",
