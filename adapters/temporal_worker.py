@@ -62,8 +62,8 @@ class Checkout:
 
 
 async def main(address: str) -> None:
-    client = await Client.connect(address)
-    server = (await client.workflow_service.get_system_info(GetSystemInfoRequest())).server_version
+    client = await worker.again(partial(Client.connect, address), RuntimeError)
+    server = (await client.workflow_service.get_system_info(GetSystemInfoRequest(), retry=True)).server_version
 
     async def drive(saga: worker.SagaRequest) -> bool:
         once: Any = {"id_reuse_policy": WorkflowIDReusePolicy.REJECT_DUPLICATE, "task_timeout": SOON}

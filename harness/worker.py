@@ -56,6 +56,7 @@ __all__ = [
     "StoreUnavailable",
     "Stuck",
     "Unavailable",
+    "again",
     "ask",
     "attempt",
     "call",
@@ -123,6 +124,17 @@ def ask(
 
 AGAIN_S: Final = 0.05
 """How long is waited before the next attempt."""
+
+
+async def again(work: Callable[[], Awaitable[_T]], *errors: type[Exception]) -> _T:
+    """What it gives, when it does not raise one of ``errors`` any more: a server may be about to start."""
+    import asyncio
+
+    while True:
+        try:
+            return await work()
+        except errors:
+            await asyncio.sleep(AGAIN_S)
 
 
 class Failed(Exception):

@@ -211,3 +211,16 @@ def test_a_service_answers_what_it_is_asked_and_500_where_that_fails(capsys: pyt
             return error.code
 
     assert [asked("/order/do?status=200"), asked("/order/do?status=409"), asked("/elsewhere")] == [200, 409, 500]
+
+
+def test_what_fails_for_a_while_is_done_again_and_another_error_is_raised() -> None:
+    ends: list[Exception | None] = [ConnectionError(), ConnectionError(), None, KeyError("other")]
+
+    async def work() -> str:
+        if (end := ends.pop(0)) is not None:
+            raise end
+        return "connected"
+
+    assert asyncio.run(worker.again(work, ConnectionError)) == "connected"
+    with pytest.raises(KeyError):
+        asyncio.run(worker.again(work, ConnectionError))
