@@ -91,6 +91,10 @@ class Members:
         """True if one that stood still is at work, or waits for its turn on a busy machine."""
         return any(runs(m.process.pid) for m in self._all if m.process is not None and m.paused and not m.dead)
 
+    def living(self) -> list[Member]:
+        """Those that are ready and not about to die, the newest first; one that stands still is among them."""
+        return [m for m in reversed(self._all) if m.ready and not (m.dead or m.ending)]
+
     def able(self) -> list[Member]:
         """Those that can be asked, the newest first."""
-        return [m for m in reversed(self._all) if m.ready and not (m.dead or m.ending or m.stopped)]
+        return [m for m in self.living() if not m.stopped]

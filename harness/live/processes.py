@@ -174,7 +174,7 @@ class Processes:
     def _struck(self) -> list[str]:
         """The labels of those that a crash strikes in its place; the newest worker stands for all."""
         worker = self._manifest.worker.name
-        workers = [member.label for member in self._members.able()[:1]]
+        workers = [member.label for member in self._members.living()[:1]]  # also one that a fault has stopped
         return [
             label
             for name in self._strikes

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import http.client
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from sagafuzz.errors import UsageError
-from sagafuzz.exploration.live import LiveCampaign
+from sagafuzz.exploration.live import LiveCampaign, striking
 from sagafuzz.exploration.settings import Settings
 from sagafuzz.live.case import LiveRun
 from sagafuzz.loading import load
@@ -274,3 +275,10 @@ def test_a_worker_may_lose_its_control_channel(small: Small, tmp_path: Path, sav
 def test_who_has_no_channel_cannot_lose_it(small: Small) -> None:
     with pytest.raises(UsageError, match="crash_by has 'EOF', and only a worker with control = \"stdio\""):
         small("", component='control = "http"', capabilities='crash_by = ["EOF"]')
+
+
+def test_a_worker_that_is_named_dies_also_where_it_was_stopped_with_its_answer(small: Small) -> None:
+    setup = small(DURABLE % "", capabilities='crash = ["worker"]')
+    setup = replace(setup, scenario=striking(setup.scenario, ("worker",)))
+    live = run(setup, fault("crash-after-ack", "order", "F", "ack"))
+    assert [row[9] for row in live.run.rows if row[1] == "CRASH"] == [("crash-after-ack",)] and completed(live)
