@@ -338,7 +338,7 @@ class _LiveSearch:
         needed = not any(found_in(shown.setup, history, signature) for history in near.values())
         flaky = "" if again == REPEATS else ": flaky"
         notes = [f"real processes; it came again in {again} of {REPEATS} runs{flaky}"]
-        notes += [*self._simulated(shown, signature), *_output(shown.live)]
+        notes += [*self._simulated(shown, signature), *_output(shown)]
         said = explain_live(shown.setup, shown.plan, shown.violation, shown.history, near)
         finding = self._finding(signature, sighting, shown)
         notes += (
@@ -432,10 +432,12 @@ def _never_again(shown: _Shown) -> str:
     )
 
 
-def _output(live: LiveRun) -> Iterable[str]:
-    """The last lines of each process of a run."""
-    for name, lines in live.output:
-        if lines:
+def _output(shown: _Shown) -> Iterable[str]:
+    """The last lines of each process of a run, but for stores: they say how they started."""
+    manifest = manifest_of(shown.setup.adapter)
+    stores = {each.name for each in manifest.components if each.role == "store"} if manifest is not None else set()
+    for name, lines in shown.live.output:
+        if lines and name not in stores:
             yield f"{name} wrote: {' | '.join(lines)}"
 
 

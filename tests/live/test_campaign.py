@@ -268,6 +268,19 @@ def test_all_that_its_processes_wrote_stands_beside_a_finding(small: Small, tmp_
     assert len(report()["findings"]) == len([*Path("sagafuzz-report").glob("F-*.output.txt")]) > 0
 
 
+def test_how_a_store_started_stands_beside_a_finding_and_not_in_its_notes(small: Small, tmp_path: Path) -> None:
+    small(SAYS)
+    program = "import time; print('ready to accept', flush=True); time.sleep(60)"
+    with (tmp_path / "small.toml").open("a", encoding="utf-8") as manifest:
+        manifest.write(f'\n{STORE}argv = ["{{python}}", "-c", "{program}"]\nready = "ready to accept"\n')
+    only = ("--faults", 1, "--scenario", "succeeds", "--kinds", "duplicate")
+    assert sagafuzz("run", tmp_path / "small.toml", *only) == 1
+    for finding in report()["findings"]:
+        assert "ready to accept" in Path(f"sagafuzz-report/{finding['id']}.output.txt").read_text(encoding="utf-8")
+        assert [note.partition(" wrote")[0] for note in finding["notes"] if " wrote: line" in note] == ["orchestrator"]
+        assert not any(note.startswith("db wrote") for note in finding["notes"])
+
+
 AT_ONE_TIME = """
 import pathlib, time
 from sagafuzz import worker
