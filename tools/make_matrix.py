@@ -38,7 +38,7 @@ declined. `make engines` writes this page.
 
 def kept(report: Mapping[str, Any], day: dt.date) -> dict[str, Any]:
     """What the page needs of a report."""
-    words = ("id", "invariant", "anomaly", "sentence", "scenario", "faults", "notes", "schedule")
+    words = ("id", "invariant", "anomaly", "sentence", "scenario", "faults", "schedule")
     return {
         "day": str(day),
         "engine": report["engine"],
@@ -46,7 +46,9 @@ def kept(report: Mapping[str, Any], day: dt.date) -> dict[str, Any]:
         "complete": report["complete"],
         "plans": report["plans"]["run"],
         "invariants": {id: result["status"] for id, result in report["invariants"].items()},
-        "findings": [{word: finding[word] for word in words} for finding in report["findings"]],
+        "findings": [
+            {"again": finding["notes"][0], **{word: finding[word] for word in words}} for finding in report["findings"]
+        ],
     }
 
 
@@ -110,7 +112,7 @@ def section(name: str, told: Mapping[str, Any], finding: Mapping[str, Any]) -> I
     """A finding with its schedule."""
     yield f"### {name} {finding['id']}\n"
     said = f"{finding['invariant']}, {finding['anomaly']}: {finding['sentence']}"
-    yield f"{said} ({told['engine']}; {finding['notes'][0]}).\n"
+    yield f"{said} ({told['engine']}; {finding['again']}).\n"
     yield "```text"
     for line in finding["schedule"]:
         where = f" → {line['to']}: {line['there']}" if line["to"] else ""
@@ -131,7 +133,10 @@ def main() -> None:
         rows[report["adapter"]] = kept(report, day)
     able = declared()
     rows = {name: told for name, told in sorted(rows.items()) if name.partition("@")[0] in able}
-    DATA.write_text(json.dumps(rows, ensure_ascii=False, indent=0, sort_keys=True) + "\n", encoding="utf-8")
+    of_each = [
+        f"{json.dumps(name)}: {json.dumps(told, ensure_ascii=False, sort_keys=True)}" for name, told in rows.items()
+    ]
+    DATA.write_text("{\n" + ",\n".join(of_each) + "\n}\n", encoding="utf-8")
     PAGE.write_text("\n".join(lines(rows, able)), encoding="utf-8")
 
 
