@@ -92,7 +92,7 @@ def _answer(facts: Facts, child: SagaFacts, completed: int) -> tuple[int, str] |
     if completed >= 0:
         return completed, "ok"
     steps = child.definition.steps
-    if any(_stands(child, step) or (child.in_doubt(step) and not _undone(child, step)) for step in steps):
+    if any(_stands(child, step) or child.in_doubt(step) for step in steps):
         return None
     told = [at for call in child.calls.values() for at, _ in call.answers.values()]
     return max(told, default=child.last_row), "rejected"
@@ -128,12 +128,6 @@ def _sent(facts: Facts, message: int) -> int:
 def _stands(child: SagaFacts, step: Step) -> bool:
     """The step is in effect, and can be taken back, or is one from which there is no way back."""
     return (step.can_be_undone or step.pivot) and child.net(step.name) > 0
-
-
-def _undone(child: SagaFacts, step: Step) -> bool:
-    """Its undo was answered: whatever it had come to, it is taken back."""
-    undo = child.back.get(step.name)
-    return undo is not None and any(answer == "ok" for _, answer in undo.answers.values())
 
 
 def left_alone(saga: SagaFacts, left: list[str], missing: list[str]) -> str:

@@ -122,21 +122,6 @@ good(
 )
 good(
     "I5",
-    "the shipment undid itself, which nobody said of it: each of its undos was answered",
-    """
-    submit
-    call payment.charge key=p
-    saga-1.ship: call warehouse.pack key=w
-    saga-1.ship: refused carrier.book key=c
-    saga-1.ship: call warehouse.unpack key=w
-    call payment.refund key=p
-    terminal compensated
-    tell compensated
-    """,
-    ORDER,
-)
-good(
-    "I5",
     "of a shipment of which nothing was asked there is nothing to undo",
     """
     submit

@@ -60,7 +60,7 @@ def compare(name: str, scenario: str, only: Collection[str] | None = None) -> in
         assert [tuple(site) for site in found.sites] == [tuple(site) for site in base.sites]
         enumerator = Enumerator(there, 1, only, reductions=())
         plans = [Plan(faults=(fault,)) for fault in enumerator.extensions(found.sites, found.impossible)]
-        plans = [plan for plan in plans if plan.faults[0].kind not in LASTING]
+        plans = [plan for plan in plans if plan.faults[0].kind in here.kinds - LASTING]
         runs = await asyncio.gather(*(until_fired(world, there, plan) for plan in plans))
         for plan, lived in zip(plans, runs, strict=True):
             assert lived.blocked == "" and len(lived.run.fired) == 1, plan
