@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from collections.abc import Iterator
 from dataclasses import replace
@@ -35,6 +34,8 @@ from sagafuzz.faults import Fault, Plan, Site
 from sagafuzz.invariants import check
 from sagafuzz.loading import load
 from sagafuzz.simulator import Setup, injection, simulate, simulation
+
+from ..tools import tool_named
 
 TOOL = Path(__file__).resolve().parent.parent.parent / "tools" / "make_reference.py"
 
@@ -112,11 +113,7 @@ def test_it_is_explained(sagafuzz: Any, dummy: str) -> None:
 
 @pytest.mark.skipif(not TOOL.is_file(), reason="the reference is part of the checkout, and this is not one")
 def test_it_stands_in_the_reference(dummy: str) -> None:
-    spec = importlib.util.spec_from_file_location("make_reference", TOOL)
-    assert spec is not None and spec.loader is not None
-    tool = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(tool)
-    assert f"| `{dummy}` |" in tool.faults()
+    assert f"| `{dummy}` |" in tool_named("make_reference").faults()
 
 
 def test_a_system_can_declare_that_it_does_not_suffer_it(dummy: str) -> None:

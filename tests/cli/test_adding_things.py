@@ -3,7 +3,6 @@ as it says, and is then everywhere where it must be."""
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import subprocess
 import sys
@@ -28,6 +27,7 @@ from sagafuzz.reports import COMPARISONS, REPORTS, ComparisonOutput, Output
 from sagafuzz.simulator import Setup
 from sagafuzz.verdict import Violation
 
+from ..tools import tool_named
 from .conftest import Run
 
 TOP = Path(__file__).resolve().parent.parent.parent
@@ -37,11 +37,7 @@ QUICK = ("--faults", 1, "--random", 0, "--scenario", "succeeds")
 @pytest.fixture
 def reference_page() -> ModuleType:
     """tools/make_reference.py, which writes the tables of docs/reference.md."""
-    spec = importlib.util.spec_from_file_location("make_reference", TOP / "tools" / "make_reference.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return tool_named("make_reference")
 
 
 def written(name: str = "report.json") -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import importlib.util
 import json
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,8 @@ from typing import Any
 import pytest
 
 from sagafuzz.loading import load
+
+from ..tools import tool_named
 
 TOP = Path(__file__).resolve().parent.parent.parent
 
@@ -47,11 +48,7 @@ ABLE = {"good": ["timer"], "other": ["timer"], "short": []}
 
 @pytest.fixture
 def tool() -> Any:
-    spec = importlib.util.spec_from_file_location("make_matrix", TOP / "tools" / "make_matrix.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return tool_named("make_matrix")
 
 
 @pytest.fixture

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
-import importlib.util
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from ..tools import tool_named
 
 TOP = Path(__file__).resolve().parent.parent.parent
 
@@ -31,11 +32,7 @@ BAD = {
 
 @pytest.fixture
 def tool() -> Any:
-    spec = importlib.util.spec_from_file_location("make_engines", TOP / "tools" / "make_engines.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return tool_named("make_engines")
 
 
 DAY = dt.date(2026, 11, 27)

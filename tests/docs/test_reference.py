@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable
 from types import ModuleType
 
 import pytest
 
+from ..tools import tool_named
 from .reading import TOP
 
 TOOL = TOP / "tools" / "make_reference.py"
@@ -20,11 +20,7 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.fixture(scope="module")
 def tool() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("make_reference", TOOL)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return tool_named("make_reference")
 
 
 @pytest.mark.parametrize("page", ["reference.md", "spared.md"])
