@@ -25,10 +25,7 @@ ENDS: Final = {"succeed": True, "failed": False}
 def answer(path: str, query: Mapping[str, str], content: bytes) -> int:
     step, verb = path.strip("/").split("/")
     key = f"{query['gid']}-{query['branch_id']}-{query['op']}"
-    try:
-        return 409 if worker.attempt(json.loads(content), step, verb, key=key) == worker.REFUSED else 200
-    except worker.Failed:
-        return 500
+    return 409 if worker.attempt(json.loads(content), step, verb, key=key) == worker.REFUSED else 200
 
 
 def submitted(gid: str, saga: worker.SagaRequest) -> dict[str, Any]:

@@ -12,15 +12,14 @@ Cases may share a coordinator. The worker listens at the same port after a resta
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sys
-import time
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping
+from contextlib import suppress
 from functools import partial
 from typing import Any, Final
+from urllib.error import HTTPError
 from urllib.parse import urlencode
 
 from sagafuzz import worker
@@ -39,77 +38,42 @@ def answer(path: str, query: Mapping[str, str], content: bytes) -> int:
     if verb == "after":
         log.execute("UPDATE actions SET status = ? WHERE lra = ?", (content.decode(), query["lra"]))
     elif verb == "compensate":
-        try:
-            worker.attempt(json.loads(query["saga"]), step, "undo", key=f"{query['lra']}/{step}")
-        except worker.Failed:
-            return 503
+        worker.attempt(json.loads(query["saga"]), step, "undo", key=f"{query['lra']}/{step}")
     return 200
 
 
-def asked(method: str, url: str, over: Callable[[], Any] = bool, **headers: str) -> str:
-    """What the coordinator answers. Asks again, until it is ``over``, while it is away or does not know what it had
-    begun: after a restart it first has to recover that."""
-    while not over():
-        try:
-            with urllib.request.urlopen(urllib.request.Request(url, method=method, headers=headers)) as answered:
-                return str(answered.read().decode())
-        except urllib.error.HTTPError as error:
-            if error.code != 404:
-                raise
-        except OSError:
-            pass
-        time.sleep(0.05)
-    return ""
-
-
-def join(saga: worker.SagaRequest, lra: str, step: str, *verbs: str) -> None:
-    query = urlencode({"lra": lra, "saga": json.dumps(saga.plain)})
+def join(saga: Any, lra: str, step: str, *verbs: str) -> None:
+    query = urlencode({"lra": lra, "saga": json.dumps(saga)})
     links = [f'<http://127.0.0.1:{PORT}/{step}/{verb}?{query}>; rel="{verb}"' for verb in verbs]
-    asked("PUT", lra, Link=", ".join(links))
+    worker.fetch(lra, method="PUT", headers={"Link": ", ".join(links)})
 
 
-def done(saga: worker.SagaRequest, lra: str, step: str) -> bool:
-    """True if it is known to be done."""
-    join(saga, lra, step, "compensate", "complete")
-    for _ in range(saga.attempts or 1):
-        try:
-            return worker.attempt(saga.plain, step, "do", key=f"{lra}/{step}") != worker.REFUSED
-        except worker.Failed:
-            time.sleep(0.05)
-    return False
+def forward(saga: Any, lra: str) -> bool:
+    async def begin(_: Any, step: str, verb: str, receipt: Any, attempts: int) -> None:
+        if verb == "do":  # the coordinator asks for what is to be undone
+            await asyncio.to_thread(join, saga, lra, step, "compensate", "complete")
+            how: Any = {"key": f"{lra}/{step}", "refused": worker.Failed, "attempts": attempts or 1}
+            await asyncio.to_thread(worker.attempt, saga, step, verb, **how)
 
-
-def forward(saga: worker.SagaRequest, lra: str) -> bool:
     join(saga, lra, "saga", "after")
-    for layer in worker.layers(saga.plain):
-        time.sleep(max(saga.waits.get(step, 0) for step in layer) / 1000)
-        with ThreadPoolExecutor() as pool:
-            if not all(pool.map(partial(done, saga, lra), layer)):
-                return False
-    return True
+    return bool(asyncio.run(worker.carried_out(saga, begin=begin, sleep=asyncio.sleep, failed=worker.Failed)))
 
 
 def drive(saga: worker.SagaRequest) -> Any:
-    def end() -> Any:
-        return log.execute("SELECT status FROM actions WHERE saga = ?", (saga.id,)).fetchone()[0]
+    def kept(column: str) -> Any:
+        found = log.execute(f"SELECT {column} FROM actions WHERE saga = ?", (saga.id,)).fetchone()
+        return found and found[0]
 
-    if found := log.execute("SELECT lra FROM actions WHERE saga = ?", (saga.id,)).fetchone():
-        lra, verb = found[0], "cancel"
-    else:
-        lra = asked("POST", f"{SERVER}/lra-coordinator/start?ClientID={worker.case()}-{saga.id}")
+    verb = "cancel"
+    if not kept("lra"):
+        lra = worker.fetch(f"{SERVER}/lra-coordinator/start?ClientID={worker.case()}-{saga.id}", method="POST")
         log.execute("INSERT INTO actions VALUES (?, ?, NULL)", (saga.id, lra))
-        verb = "close" if forward(saga, lra) else "cancel"
-    try:
-        asked("PUT", f"{lra}/{verb}", end)
-    except urllib.error.HTTPError as error:
-        if error.code != 412:  # it is about to end already
-            raise
-    while end() is None:
-        time.sleep(0.02)
-    return end()
+        verb = "close" if forward(saga.plain, lra) else verb
+    with suppress(HTTPError):  # it is about to end already; how it has ended is told to "after"
+        worker.fetch(f"{kept('lra')}/{verb}", method="PUT", over=partial(kept, "status"))
+    return worker.until(partial(kept, "status"))
 
 
 if __name__ == "__main__":
     listen(int(PORT), answer)
-    version = asked("GET", f"{SERVER}/version")
-    worker.serve(drive, takes_up=True, statuses=ENDS, engine=f"lra {version}")
+    worker.serve(drive, takes_up=True, statuses=ENDS, engine=f"lra {worker.fetch(f'{SERVER}/version')}")

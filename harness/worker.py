@@ -74,6 +74,7 @@ __all__ = [
     "publish",
     "serve",
     "serve_async",
+    "until",
 ]
 
 _T = TypeVar("_T")
@@ -137,6 +138,13 @@ async def again(work: Callable[[], Awaitable[_T]], *errors: type[Exception]) -> 
             await asyncio.sleep(AGAIN_S)
 
 
+def until(known: Callable[[], _T | None]) -> _T:
+    """What it gives, as soon as that is something: how a saga has ended, where an engine tells another process."""
+    while not (found := known()):
+        time.sleep(AGAIN_S / 2)
+    return found
+
+
 class Failed(Exception):
     """What `attempt` raises. Plain, since engines keep what a step raises in ways of their own."""
 
@@ -171,21 +179,38 @@ def attempt(
     return GIVEN_UP
 
 
-def fetch(url: str, content: Any = None) -> Any:
-    """What a server of an engine answers, as JSON: to a POST of ``content``, else to a GET. Asks again while nobody
-    listens there, or it does not know yet what is asked for (404), or is not ready (503)."""
+def fetch(
+    url: str,
+    content: Any = None,
+    *,
+    method: str | None = None,
+    headers: Mapping[str, str] = MappingProxyType({}),
+    over: Callable[[], Any] = bool,
+) -> Any:
+    """What a server of an engine answers, as JSON, or as text where it is none: to a POST of ``content``, else to a
+    GET, or to the ``method`` that is named. Asks again while nobody listens there, or it does not know yet what is
+    asked for (404), or is not ready (503), until it is ``over``; then it gives None."""
     body = None if content is None else json.dumps(content).encode()
-    while True:
+    while not over():
         try:
-            request = urllib.request.Request(url, body, {"content-type": "application/json"})
+            sent = {"content-type": "application/json", **headers}
+            request = urllib.request.Request(url, body, sent, method=method)
             with urllib.request.urlopen(request) as answer:
-                return json.loads(answer.read())
+                return _json_or_text(answer.read())
         except urllib.error.HTTPError as error:
             if error.code not in (404, 503):
                 raise
         except (OSError, http.client.HTTPException):
             pass
         time.sleep(AGAIN_S)
+    return None
+
+
+def _json_or_text(answer: bytes) -> Any:
+    try:
+        return json.loads(answer)
+    except ValueError:
+        return answer.decode()
 
 
 def _beside(epoch: int, part: str | None) -> dict[str, str]:

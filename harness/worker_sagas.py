@@ -7,6 +7,8 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from functools import partial
 from typing import Any, Final
 
+from .errors import UsageError
+
 Begin = Callable[[Any, str, str, Any, int], Awaitable[Any]]
 """Begins a request, given the saga, the step, ``do`` or ``undo``, the receipt of the former, and after how many
 attempts it is given up (0: never): its answer, to be awaited. Where a step is a saga of its own, what `carried_out`
@@ -32,6 +34,11 @@ Hear = Callable[[str], Any]
 """Waits for a message of a topic."""
 
 
+def deaf(topic: str) -> None:
+    """For who waits for no messages."""
+    raise UsageError(f"the saga waits for {topic!r}, and its worker hears no messages; give hear=")
+
+
 ALL_OVER: Final[Gather] = partial(asyncio.gather, return_exceptions=True)
 
 
@@ -39,7 +46,7 @@ async def carried_out(
     saga: Mapping[str, Any],
     *,
     sleep: Sleep,
-    hear: Hear,
+    hear: Hear = deaf,
     begin: Begin,
     failed: type[Exception],
     gather: Gather = ALL_OVER,

@@ -7,13 +7,15 @@ from collections.abc import Callable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
+from .worker import Failed
+
 Answer = Callable[[str, Mapping[str, str], bytes], int]
 """What is answered to a request, given its path, its query and its content: an HTTP status."""
 
 
 def listen(port: int, answer: Answer) -> None:
-    """Answer what is asked by POST and PUT at that port of 127.0.0.1, in threads that end with the process. What
-    ``answer`` raises is answered with 500."""
+    """Answer what is asked by POST and PUT at that port of 127.0.0.1, in threads that end with the process. Where
+    ``answer`` raises Failed, as `sagafuzz.worker.attempt` does, that is answered with 503, anything else with 500."""
 
     class Service(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
@@ -23,6 +25,8 @@ def listen(port: int, answer: Answer) -> None:
             status = 500
             try:
                 status = answer(place.path, query, content)
+            except Failed:
+                status = 503
             finally:
                 self.send_response(status)
                 self.send_header("content-length", "0")

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from sagafuzz import worker
+from sagafuzz.errors import UsageError
 from sagafuzz.live.held_ports import hold_port
 from sagafuzz.worker_service import listen
 
@@ -195,8 +196,46 @@ def test_a_server_is_asked_until_it_is_there_and_knows() -> None:
     assert statuses == []
 
 
-def test_a_service_answers_what_it_is_asked_and_500_where_that_fails(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_server_is_asked_by_a_method_with_headers_and_may_answer_in_text() -> None:
+    class Coordinator(BaseHTTPRequestHandler):
+        def do_PUT(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(f"{self.path} {self.headers['link']}".encode())
+
+        def log_message(self, *_: object) -> None:
+            """Nothing."""
+
+    with HTTPServer(("127.0.0.1", 0), Coordinator) as server:
+        threading.Thread(target=server.handle_request, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/close"
+        assert worker.fetch(url, method="PUT", headers={"Link": "<after>"}) == "/close <after>"
+
+
+def test_a_server_that_is_away_is_asked_until_that_is_over() -> None:
+    held = hold_port()
+    held.close()
+    asked = iter([False, False, True])
+    assert worker.fetch(f"http://127.0.0.1:{held.number}/", over=lambda: next(asked)) is None
+    assert list(asked) == []
+
+
+def test_what_another_thread_is_told_is_waited_for() -> None:
+    told = iter([None, None, "Closed"])
+    assert worker.until(lambda: next(told)) == "Closed"
+
+
+def test_a_saga_that_waits_for_messages_is_refused_where_they_are_not_heard() -> None:
+    engine, waiting = Engine(), saga(signals={"payment": "approved"})
+    kit: dict[str, Any] = {"sleep": engine.wait_async, "begin": engine.begin, "failed": LookupError}
+    with pytest.raises(UsageError, match="approved"):
+        asyncio.run(worker.carried_out(waiting, **kit))
+
+
+def test_a_service_answers_what_it_is_asked_and_503_or_500_where_that_fails(capsys: pytest.CaptureFixture[str]) -> None:
     def answer(path: str, query: Mapping[str, str], content: bytes) -> int:
+        if path == "/order/undo":
+            raise worker.Failed("nobody answered")
         return int({"/order/do": query["status"]}[path]) + len(json.loads(content))
 
     held = hold_port()
@@ -210,7 +249,8 @@ def test_a_service_answers_what_it_is_asked_and_500_where_that_fails(capsys: pyt
         except urllib.error.HTTPError as error:
             return error.code
 
-    assert [asked("/order/do?status=200"), asked("/order/do?status=409"), asked("/elsewhere")] == [200, 409, 500]
+    assert [asked("/order/do?status=200"), asked("/order/do?status=409")] == [200, 409]
+    assert [asked("/order/undo"), asked("/elsewhere")] == [503, 500]
 
 
 def test_what_fails_for_a_while_is_done_again_and_another_error_is_raised() -> None:
