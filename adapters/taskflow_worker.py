@@ -56,6 +56,8 @@ def drive(saga: worker.SagaRequest) -> Any:
         if saga.again:
             book = connection.get_logbook(id)
             detail = book.find(id)
+            if detail.state in ENDS:  # one that has ended is not run again: it would be called reverted, failed or not
+                return detail.state
         else:
             book.add(detail)
             connection.save_logbook(book)

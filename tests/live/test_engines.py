@@ -111,6 +111,18 @@ def test_a_task_that_is_retried_without_a_key_is_done_twice(engine: Adapter) -> 
     assert {found.invariant for found in check(live.run.history(setup, plan)).violations} == {"I1"}
 
 
+@pytest.mark.parametrize("engine", ["taskflow"], indirect=True)
+def test_a_flow_that_had_failed_when_its_worker_was_killed_is_not_called_compensated_by_the_next_one(
+    engine: Adapter,
+) -> None:
+    setup = Setup(adapter=engine, scenario=engine.scenario("declined"))
+    plan = fault("crash-in-backoff", "order", "C", "effect")
+    (live,) = run_plans(setup, plan)
+    assert live.blocked == "" and len(live.run.fired) == len(plan)
+    assert [row for row in live.run.rows if row[1] == "CLIENT_ACK" and row[9] == ("compensated",)] == []
+    assert check(live.run.history(setup, plan)).violations == ()
+
+
 WORKLOADS = [f"{name}@{each}" for name in VIOLATED if not VIOLATED[name] for each in workloads(name)]
 
 
