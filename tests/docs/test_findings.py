@@ -21,6 +21,7 @@ NEEDS = {  # modules and programs, the exit code, and what is printed in the end
     "celery_saga_lost_update": (("celery_saga", "redis"), "redis-server", 1, "of 10"),
     "dbos_step_again": (("dbos",), "", 0, "the ledger: ['charged', 'charged']"),
     "dtm_parallel_undo_order": ((), "dtm", 1, "inventory/undo is answered with 200"),
+    "lra_closing_for_ever": ((), "lra-coordinator", 1, "it asked for /payment/complete; the action is Closing"),
     "moto_late_failure": (("boto3", "moto", "jsonpath_ng", "antlr4"), "", 1, "attempt 3: it is asked for again"),
     "taskflow_failed_task": (("taskflow",), "", 0, "the ledger: ['charged']"),
 }
