@@ -92,9 +92,12 @@ def _answer(facts: Facts, child: SagaFacts, completed: int) -> tuple[int, str] |
     if completed >= 0:
         return completed, "ok"
     steps = child.definition.steps
-    if any(_stands(child, step) or child.in_doubt(step) for step in steps):
+    undone = {step.name: _undone(child, step) for step in steps}
+    if any(_stands(child, step) or (child.in_doubt(step) and undone[step.name] < 0) for step in steps):
         return None
-    told = [at for call in child.calls.values() for at, _ in call.answers.values()]
+    told = [at for at in undone.values() if at >= 0]
+    others = [call for (step, _), call in child.calls.items() if undone.get(step, -1) < 0]
+    told += [at for call in others for at, _ in call.answers.values()]
     return max(told, default=child.last_row), "rejected"
 
 
@@ -128,6 +131,15 @@ def _sent(facts: Facts, message: int) -> int:
 def _stands(child: SagaFacts, step: Step) -> bool:
     """The step is in effect, and can be taken back, or is one from which there is no way back."""
     return (step.can_be_undone or step.pivot) and child.net(step.name) > 0
+
+
+def _undone(child: SagaFacts, step: Step) -> int:
+    """Where an undo of the step was first answered, of a child of which nobody says what became of it: whatever the
+    step had come to, it is taken back; -1: never. What a process is told that stood still is nothing new."""
+    undo = child.back.get(step.name)
+    if undo is None or child.claims or child.dead:
+        return -1
+    return min((at for at, answer in undo.answers.values() if answer == "ok"), default=-1)
 
 
 def left_alone(saga: SagaFacts, left: list[str], missing: list[str]) -> str:

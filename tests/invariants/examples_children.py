@@ -122,6 +122,39 @@ good(
 )
 good(
     "I5",
+    "the shipment undid itself, which nobody said of it: each of its undos was answered",
+    """
+    submit
+    call payment.charge key=p
+    saga-1.ship: call warehouse.pack key=w
+    saga-1.ship: refused carrier.book key=c
+    saga-1.ship: call warehouse.unpack key=w
+    call payment.refund key=p
+    terminal compensated
+    tell compensated
+    """,
+    ORDER,
+)
+good(
+    "I5",
+    "who was told that the shipment undid itself may undo the payment: another process hears of the same later",
+    """
+    submit
+    call payment.charge key=p
+    saga-1.ship: call warehouse.pack key=w
+    saga-1.ship: refused carrier.book key=c
+    saga-1.ship: send warehouse.unpack key=w -> m1
+    saga-1.ship: apply m1
+    saga-1.ship: call warehouse.unpack key=w no-effect
+    call payment.refund key=p
+    saga-1.ship: ack m1
+    terminal compensated
+    tell compensated
+    """,
+    ORDER,
+)
+good(
+    "I5",
     "of a shipment of which nothing was asked there is nothing to undo",
     """
     submit
