@@ -41,6 +41,17 @@ DEFINITIONS: Final[Mapping[str, Sequence[Mapping[str, Any]]]] = {
 }
 """By the name of the preset: the ``[[definition]]`` tables that it needs."""
 
+_TEMPORAL: Final[Mapping[str, Any]] = {
+    "role": "server",
+    "argv": [
+        *("{program.temporal}", "server", "start-dev", "--headless", "--ip", "127.0.0.1", "--log-level", "error"),
+        *("--port", "{port}", "--http-port", "{port.http}", "--metrics-port", "{port.metrics}"),
+    ],
+    "ready_url": "tcp://127.0.0.1:{port}",
+    "ready_ms": 60_000,
+    "shared": True,
+}
+
 COMPONENTS: Final[Mapping[str, Mapping[str, Any]]] = {
     "postgresql": {
         "role": "store",
@@ -60,15 +71,11 @@ COMPONENTS: Final[Mapping[str, Mapping[str, Any]]] = {
         "ready": "Ready to accept connections",
         "proxy": "redis",
     },
-    "temporal": {
-        "role": "server",
-        "argv": [
-            *("{program.temporal}", "server", "start-dev", "--headless", "--ip", "127.0.0.1", "--log-level", "error"),
-            *("--port", "{port}", "--http-port", "{port.http}", "--metrics-port", "{port.metrics}"),
-        ],
-        "ready_url": "tcp://127.0.0.1:{port}",
-        "ready_ms": 60_000,
-        "shared": True,
+    "temporal": _TEMPORAL,
+    "temporal-kept": {
+        **_TEMPORAL,
+        "argv": [*_TEMPORAL["argv"], "--db-filename", "{dir}/temporal.sqlite"],
+        "shared": False,
     },
     "restate": {
         "role": "server",

@@ -46,9 +46,11 @@ VIOLATED: dict[str, frozenset[str]] = {
     "dtm": frozenset(),
     "lra": frozenset({"I4"}),  # an undo that is not answered is asked for again after those before it
     "restate": frozenset(),
+    "restate-server": frozenset(),
     "taskflow": frozenset({"I1", "I5", "I6"}),  # no keys; a task that failed is taken for one that did nothing
     "taskflow-hardened": frozenset(),
     "temporal": frozenset(),
+    "temporal-server": frozenset(),
 }
 """The invariants that some plan with one fault violates, by adapter."""
 
