@@ -25,6 +25,7 @@ BUILT_IN = {
     "celery-hardened": "celery-hardened.toml",
     "celery-saga": "celery-saga.toml",
     "dtm": "dtm.toml",
+    "dtm-server": "dtm-server.toml",
     "lra": "lra.toml",
     "taskflow": "taskflow.toml",
     "taskflow-hardened": "taskflow-hardened.toml",

@@ -44,6 +44,7 @@ VIOLATED: dict[str, frozenset[str]] = {
     "dbos-ts": frozenset({"I1", "I2", "I6", "I11", "I15"}),  # no keys; an undo that keeps failing ends it
     "dbos-ts-hardened": frozenset(),
     "dtm": frozenset(),
+    "dtm-server": frozenset(),
     "lra": frozenset({"I4"}),  # an undo that is not answered is asked for again after those before it
     "restate": frozenset(),
     "restate-server": frozenset(),
