@@ -63,6 +63,7 @@ class _Node:
     digest: bytes
     visible: tuple[int, ...]  # how many events that outlive a crash had happened before each site
     unread: bool  # whether a jump of the clock as a further, last fault would change nothing
+    repeated: frozenset[int] = frozenset()  # the indices of sites at which the run does what it did before
 
 
 class _Shared:
@@ -127,7 +128,9 @@ class Enumerator:
         self.nodes = []
         if self.max_faults:
             sites = run.sites[: observed.until]
-            root = _Node((), 0, sites, dict(run.impossible), digest, self._visible(run), unread=False)
+            root = _Node(
+                (), 0, sites, dict(run.impossible), digest, self._visible(run), unread=False, repeated=_within(observed, 0)
+            )
             yield from self._extended(root, self.nodes)
 
     def ahead(self) -> tuple[int, ...]:
@@ -189,6 +192,8 @@ class Enumerator:
         seen: set[int] = set()
         unshared = impossible(AT_SEND, UNSHARED)
         for index, site in enumerate(node.sites):
+            if index in node.repeated:
+                continue
             if self._spares_pairs and node.impossible.get(index) == unshared:
                 self.pruned[INDEPENDENCE.name] += sum(kind in unshared for kind in self.kinds(site))
             for kind in self._possible(site, node.impossible.get(index, NOTHING)):
@@ -249,7 +254,7 @@ class Enumerator:
         rest = {index - struck - 1: kinds for index, kinds in run.impossible.items() if struck < index < end}
         sites, visible = run.sites[struck + 1 : end], self._visible(run)[struck + 1 : end]
         unread = len(faults) + 1 == self.max_faults and not known and self._unread(run)
-        return case, _Node(faults, struck + 1, sites, rest, digest, visible, unread)
+        return case, _Node(faults, struck + 1, sites, rest, digest, visible, unread, _within(observed, struck + 1))
 
     def _only_a_jump(self, node: _Node) -> bool:
         """True if each extension of the node is the plan with one fault less that comes of leaving out a jump of the
@@ -270,15 +275,16 @@ class Enumerator:
         if remaining == 0:
             return self._run_last(memo, plan, prefix)
         memo.begin(plan, remaining)
-        run, known_at, _, loops_at = self._run(plan, prefix, memo.watch)
-        memo.goes_round(loops_at)
+        observed = self._run(plan, prefix, memo.watch)
+        run, known_at = observed.run, observed.known_at
+        repeated = memo.repeated(observed.stretches)
         after = [0]  # how many faults can strike at or after each site
         for index in range(len(run.sites) - 1, -1, -1):
             after.append(after[-1] + len(self._possible(run.sites[index], run.impossible.get(index, NOTHING))))
         after.reverse()
-        self.pruned[STATE_MEMO.name] += memo.end(after, settled=known_at < 0 and self._settled(run))
+        self.pruned[STATE_MEMO.name] += memo.end(after, repeated, settled=known_at < 0 and self._settled(run))
         self._try_a_merge(memo, plan, known_at)
-        return Observed(run, known_at, loops_at=memo.loops_at)  # each is judged, and what it exercises counted
+        return Observed(run, known_at, repeated=repeated)  # each is judged, and what it exercises counted
 
     def _settled(self, run: Run) -> bool:
         """True if the run came to its end without a restart that only an open saga was the reason for."""
@@ -325,3 +331,8 @@ class Enumerator:
         if not self._crash_classes:
             return run.site_rows
         return visible_before(run)
+
+
+def _within(observed: Observed, first: int) -> frozenset[int]:
+    """The sites at which a run does what it did before, counted from site number ``first`` on."""
+    return frozenset([site - first for sites in observed.repeated for site in sites])

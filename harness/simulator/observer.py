@@ -11,24 +11,27 @@ from .past import Past
 from .past import begun as begun_past
 from .projection import Projection
 from .setup import Setup
-from .simulation import Simulation, begun
+from .simulation import Simulation, Stretch, begun
 
 
 class Observed(NamedTuple):
     """A run, and what was seen of it. ``known_at`` is the number of sites visited when it was ended because the caller
     knew the rest (-1: it ran to its end). ``projection`` is what the invariants ask of it, as 16 bytes (see
-    `Projection`); empty where nobody compares pasts. ``loops_at`` is the number of the site from which on it does what
-    it did before, for ever, but for the time (-1: there is none)."""
+    `Projection`); empty where nobody compares pasts. ``stretches`` says where it came to rest. At the sites of the
+    numbers ``repeated`` it does what it did before, but for the time."""
 
     run: Run
     known_at: int = -1
     projection: bytes = b""
-    loops_at: int = -1
+    stretches: tuple[Stretch, ...] = ()
+    repeated: tuple[range, ...] = ()
 
     @property
     def until(self) -> int:
-        """How many of its sites come before it is like another run, or like itself a round earlier."""
-        return min(number for number in (self.known_at, self.loops_at, len(self.run.sites)) if number >= 0)
+        """How many of its sites come before it is like another run, or does to its end what it did before."""
+        until = self.known_at if self.known_at >= 0 else len(self.run.sites)
+        last = self.repeated[-1] if self.repeated else range(0)
+        return last.start if last and last.stop >= until else until
 
 
 class Observer:
@@ -80,7 +83,7 @@ class Observer:
         """The run with what was seen of it."""
         asked = (self.projection or self._before) and self.known_at < 0
         projection = self.projection_by_now().digest if asked else b""
-        return Observed(run, self.known_at, projection, self.sim.goes_round_at if self.known_at < 0 else -1)
+        return Observed(run, self.known_at, projection, tuple(self.sim.stretches))
 
 
 def observe(setup: Setup, plan: Plan, watch: Callable[[Observer], bool], *, seed: int = 0) -> Observed:

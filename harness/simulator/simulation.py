@@ -79,6 +79,14 @@ class Progress(NamedTuple):
     waiting: tuple[Order, ...]
 
 
+class Stretch(NamedTuple):
+    """A part of a run, until it came to rest: how many sites there were then, and the number of the site from which on
+    it did before what it had done already, but for the time (-1: none)."""
+
+    sites: int
+    goes_round_at: int
+
+
 class Simulation:
     """One run: its parts, and who starts and ends its processes. Build it, then ``complete()``; or drive it by hand
     with ``manual=True``. To its ports it is a `Host`."""
@@ -97,7 +105,6 @@ class Simulation:
         "databases",
         "durable",
         "foretold",
-        "goes_round_at",
         "incarnations",
         "kernel",
         "living",
@@ -111,6 +118,7 @@ class Simulation:
         "seed",
         "services",
         "setup",
+        "stretches",
         "time_read",
         "trace",
         "waiting",
@@ -165,7 +173,7 @@ class Simulation:
         self.seed = seed
         self.chance: random.Random | None = None  # the source of randomness, once it was asked for
         self.look: Look | None = None  # see `_run_to_rest`
-        self.goes_round_at = -1  # see `resting`
+        self.stretches: list[Stretch] = []  # each time that it came to rest
         self.foretold = False  # whether it goes on as it does only because no fault is to strike any more
         self._over = (-1, False)  # how many rows there were when `only_pollers` read them, and what it read
         self.called_at = 0  # the ticks by which a compensation began to fail for good
@@ -420,7 +428,7 @@ class Simulation:
                 break
             kernel.stopped = ""
             self.look = looked(self, last)
-        self.goes_round_at = goes_round_at(self, last)
+        self.stretches.append(Stretch(len(self.trace.sites), goes_round_at(self, last)))
         self.look = None
         kernel.max_ticks = NO_LIMIT
 

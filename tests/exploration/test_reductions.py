@@ -287,6 +287,56 @@ def test_a_fault_in_a_later_round_of_a_sweeper_shows_nothing_new(
     expect_the_same(setup, 2, {"lost-ack", "crash-after-effect"})
 
 
+class RetriesUnderAnotherKey:
+    """Leaves a saga open whose payment was not answered, and asks about it for ever. Who starts next pays it, and does
+    so again under another key where that is not answered either."""
+
+    def boot(self, world: World) -> None:
+        self.world = world
+        world.spawn(self.asks)
+
+    def asks(self) -> None:
+        while True:
+            self.world.sleep(1)
+            for saga, _ in self.world.store.items():
+                with suppress(PortError):
+                    self.world.call("payment.status", saga=saga)
+
+    def run(self, order: Order) -> bool:
+        self.world.store.put(order.id, {"open": True}, saga=order.id)
+        self.world.call("order.create", key=f"{order.id}/order")
+        try:
+            self.world.call("payment.charge", key=f"{order.id}/payment")
+        except PortError:
+            self.world.store.put(order.id, {"unpaid": True}, saga=order.id)
+            raise
+        self.world.store.put(order.id, {}, saga=order.id)
+        return True
+
+    def recover(self) -> None:
+        for saga, entry in self.world.store.items():
+            for attempt in range(2) if "unpaid" in entry else ():
+                with suppress(PortError):
+                    self.world.call("payment.charge", saga=saga, key=f"{saga}/payment/{attempt}")
+                    break
+
+
+def test_beside_a_sweeper_a_fault_strikes_also_after_what_was_stuck_was_started_anew() -> None:
+    """It is started by the harness, once: that is no round of the sweeper's."""
+    pair = Saga(
+        "pair",
+        [
+            Step("order", "order.create", undo="order.cancel"),
+            Step("pay", "payment.charge", undo="payment.refund"),
+        ],
+    )
+    declared = adapter(saga=pair, name="unpaid", operations=("payment.status",))(RetriesUnderAnotherKey)
+    setup = Setup(adapter=declared.__sagafuzz_adapter__, scenario=Scenario())  # type: ignore[attr-defined]
+    (found, _), *_ = searched(setup, ALL, 2, {"lost-request", "lost-ack"})
+    assert "I1" in {invariant for invariant, *_ in found}
+    expect_the_same(setup, 2, {"lost-request", "lost-ack"})
+
+
 def test_where_a_run_goes_round_it_is_struck_in_one_round() -> None:
     def rounds(reductions: Collection[Reduction]) -> set[int]:
         setup = Setup(adapter=swept(lambda: asks), scenario=Scenario())

@@ -7,11 +7,13 @@ each process has had, and the past as far as an invariant asks.
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable
 from copy import copy, deepcopy
 from typing import Final, TypeAlias
 
 from ...faults import Plan
 from ...simulator import Observer
+from ...simulator.simulation import Stretch
 from ...simulator.state import State, restart_due
 
 TRIALS: Final = 12
@@ -52,7 +54,7 @@ class StateMemo:
         self._worlds: set[bytes] = set()  # around the processes, of those states in which a fault may follow
         self._new: list[tuple[tuple[bytes, ...], bool, int]] = []  # those of the current run, with their sites
         self._own: dict[tuple[bytes, bool], int] = {}  # the first site at which the current run was in each
-        self.loops_at = -1  # the site at which it came into one of them again
+        self._loops: list[int] = []  # the sites at which it came into one of them again
         self._seen: list[tuple[bytes, bool]] = []  # what `glance` saw of the current run
         self._place: Place = ("", 0)
         self._finders: dict[tuple[bytes, bool], Place] = {}  # of the states that were noted there: where that was
@@ -83,7 +85,7 @@ class StateMemo:
         self._remaining = remaining
         self._new = []
         self._own = {}
-        self.loops_at = -1
+        self._loops = []
         self._spared = 0
 
     def watch(self, observer: Observer) -> bool:
@@ -100,21 +102,27 @@ class StateMemo:
                 return True
             if keys:
                 self._new.append((keys, due, site))
-                if self._own.setdefault((keys[-1], due), site) < site and self.loops_at < 0:
-                    self.loops_at = site
+                if self._own.setdefault((keys[-1], due), site) < site:
+                    self._loops.append(site)
             self._worlds.add(state.world)
         return False
 
-    def goes_round(self, at: int) -> None:
-        """The current run did from that site on what it had done before, but for the time (-1: from none)."""
-        if at >= 0 and not 0 <= self.loops_at < at:
-            self.loops_at = at
+    def repeated(self, stretches: Iterable[Stretch]) -> tuple[range, ...]:
+        """The numbers of the sites at which the current run did what it had done before, but for the time: in each
+        stretch those from a state on in which it had been. What the harness does when a run is at rest comes once."""
+        begun, found = 0, []
+        for until, at in stretches:
+            first = min((site for site in (*self._loops, at) if begun <= site < until), default=until)
+            if first < until:
+                found.append(range(first, until))
+            begun = until
+        return tuple(found)
 
-    def end(self, after: list[int], *, settled: bool) -> int:
-        """Keep what the run came by; ``after[n]`` is the number of faults at its site n or later. Where it ended
-        ``settled``, and nothing was restarted for that, it makes no difference whether that was due. Returns how many
+    def end(self, after: list[int], repeated: Iterable[range], *, settled: bool) -> int:
+        """Keep what the run came by; ``after[n]`` is the number of faults at its site n or later, ``repeated``
+        the sites where none of them is to strike. Where it ended ``settled``, and nothing was restarted for that, it makes no difference whether that was due. Returns how many
         plans of one more fault were spared."""
-        spared = self._spared + (after[self.loops_at] if 0 <= self.loops_at < len(after) else 0)
+        spared = self._spared + sum(after[sites.start] - after[sites.stop] for sites in repeated)
         for keys, seen, site in self._new:
             if site >= len(after):
                 continue
