@@ -128,9 +128,8 @@ class Enumerator:
         self.nodes = []
         if self.max_faults:
             sites = run.sites[: observed.until]
-            root = _Node(
-                (), 0, sites, dict(run.impossible), digest, self._visible(run), unread=False, repeated=_within(observed, 0)
-            )
+            again = _within(observed, 0)
+            root = _Node((), 0, sites, dict(run.impossible), digest, self._visible(run), unread=False, repeated=again)
             yield from self._extended(root, self.nodes)
 
     def ahead(self) -> tuple[int, ...]:

@@ -298,7 +298,7 @@ class RetriesUnderAnotherKey:
     def asks(self) -> None:
         while True:
             self.world.sleep(1)
-            for saga, _ in self.world.store.items():
+            for saga, _ in self.world.store.items():  # noqa: PERF102, a list of pairs
                 with suppress(PortError):
                     self.world.call("payment.status", saga=saga)
 

@@ -119,9 +119,9 @@ class StateMemo:
         return tuple(found)
 
     def end(self, after: list[int], repeated: Iterable[range], *, settled: bool) -> int:
-        """Keep what the run came by; ``after[n]`` is the number of faults at its site n or later, ``repeated``
-        the sites where none of them is to strike. Where it ended ``settled``, and nothing was restarted for that, it makes no difference whether that was due. Returns how many
-        plans of one more fault were spared."""
+        """Keep what the run came by; ``after[n]`` is the number of faults at its site n or later, and at the sites
+        ``repeated`` none is to strike. Where it ended ``settled``, and nothing was restarted for that, it makes no
+        difference whether that was due. Returns how many plans of one more fault were spared."""
         spared = self._spared + sum(after[sites.start] - after[sites.stop] for sites in repeated)
         for keys, seen, site in self._new:
             if site >= len(after):
