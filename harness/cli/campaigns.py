@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -207,7 +207,7 @@ def search_and_conclude(
     make_folder(report_dir, "--report-dir")
     with interruptible() as interrupt:
         report = search(adapter, settings, report_dir, how, interrupt)
-        go_on = _going_on([adapter]) if interrupt() else ""
+        go_on = _going_on() if interrupt() else ""
         if how.shard is not None:
             code = conclude_shard(report, how.shard, report_dir, go_on)
         else:
@@ -218,10 +218,8 @@ def search_and_conclude(
     return interrupt.exit_code if interrupt() else code
 
 
-def _going_on(adapters: Iterable[Adapter]) -> str:
-    """The command that goes on with what was interrupted: as it was typed, with --resume; "" where none does."""
-    if any(manifest_of(adapter) is not None for adapter in adapters):
-        return ""
+def _going_on() -> str:
+    """The command that goes on with what was interrupted: as it was typed, with --resume."""
     typed = click.get_current_context().find_root().obj
     return shlex.join(["sagafuzz", *typed, *([] if "--resume" in typed else ["--resume"])])
 
@@ -265,8 +263,7 @@ def compare(adapters: Sequence[str], expect: str | None, report_dir: Path, **opt
     if interrupt():
         left = [adapter.name for adapter in loaded[len(reports) :]]
         say(wrap(f"not begun: {', '.join(clean(name, 40) for name in left) or 'none'}", wide, hanging="  "))
-        if go_on := _going_on(loaded):
-            say(layout.command(go_on, wide, start="go on: "))
+        say(layout.command(_going_on(), wide, start="go on: "))
         return interrupt.exit_code
     if expected:
         return _as_expected(reports, expected)

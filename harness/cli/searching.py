@@ -22,6 +22,8 @@ from ..exploration.shards import ALL, Shard
 from ..exploration.stopping import AsPlanned, Limits
 from ..interrupt import Interrupt
 from ..live.manifest import manifest_of
+from ..live.sources import installed, sources
+from ..loading import load
 from ..plain import to_plain
 from ..ports import Adapter
 from ..store import Store, create, find
@@ -111,13 +113,11 @@ def keep_report_in(folder: Path, report: Report) -> None:
 
 def open_store(folder: Path, adapter: Adapter, settings: Settings, how: How) -> Store:
     """The store in ``folder`` to go on with, or an empty one. Raises UsageError where ``how.resume`` cannot be: the
-    store is of another campaign, or real processes run."""
+    store is of another campaign."""
     make_folder(folder, "--report-dir")
     campaign = identity(adapter, settings, how.shard, how.command)
     if not how.resume:
         return create(folder, campaign)
-    if manifest_of(adapter) is not None:
-        raise UsageError(f"--resume: {adapter.name!r} runs in real processes, whose runs are not kept; leave it out")
     store = find(folder)
     if store is None:
         say(f"--resume: {folder} holds no campaign yet; this one starts at its beginning", err=True)
@@ -135,12 +135,21 @@ def identity(adapter: Adapter, settings: Settings, shard: Shard | None, command:
     """All that a campaign's results depend on, and the command that makes its report again."""
     return {
         "adapter": adapter.spec or adapter.name,
-        "source": source_digest(adapter),
+        **_system(adapter),
         "versions": versions(),
         "settings": to_plain(replace(settings, scenarios=settings.scenarios or adapter.scenarios)),
         "shard": to_plain(shard),
         "command": command,
     }
+
+
+def _system(adapter: Adapter) -> dict[str, Any]:
+    """What tells the system that is tested from another one: its files; of real processes also what is installed."""
+    manifest = manifest_of(adapter)
+    if manifest is None:
+        return {"source": source_digest(adapter)}
+    files = sources(manifest) if manifest.file.is_file() else source_digest(load(manifest.simulated))
+    return {"source": files, "packages": dict(installed())}
 
 
 def differences(before: dict[str, Any], now: dict[str, Any]) -> str:
@@ -154,8 +163,8 @@ def differences(before: dict[str, Any], now: dict[str, Any]) -> str:
 
 def _differences(before: dict[str, Any], now: dict[str, Any]) -> Iterator[tuple[str, Any, Any]]:
     """What differs, by name; inside settings and versions too."""
-    for name, other in now.items():
-        one = before.get(name)
+    for name in {**before, **now}:
+        one, other = before.get(name), now.get(name)
         if isinstance(one, dict) and isinstance(other, dict):
             yield from _differences(one, other)
         elif one != other:

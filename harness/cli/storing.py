@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -106,7 +107,10 @@ def campaign_of(store: Store) -> tuple[Adapter, Settings]:
         raise UsageError(f"the store {str(store.path)!r} holds no campaign: {error}; run it again") from None
     adapter = load(spec)
     if manifest_of(adapter) is not None:
-        raise UsageError(f"the campaign in {str(store.path)!r} was killed, and runs of real processes are not kept")
+        raise UsageError(
+            f"the campaign in {str(store.path)!r} was killed, and is of real processes; let it go on by: "
+            f"{campaign['command']} --report-dir {shlex.quote(str(store.path.parent))} --resume"
+        )
     if source != source_digest(adapter):
         raise UsageError(
             f"the campaign in {str(store.path)!r} was not reported yet, and the file of {spec!r} "

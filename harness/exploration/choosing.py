@@ -26,7 +26,7 @@ def run_campaign(
     limits: Limits | None = None,
     cases: int = 0,
 ) -> Report:
-    """Search on real processes for a manifest, of which nothing is kept and there are no shares, with so many ``cases``
+    """Search on real processes for a manifest, of which there are no shares, with so many ``cases``
     at one time (0: as many as suit the machine); else in the simulator, until ``limits`` end it where there are any."""
     if manifest_of(adapter) is None:
         return Campaign(
@@ -40,4 +40,4 @@ def run_campaign(
         ).run()
     from .live import LiveCampaign  # its HTTP server is an extra
 
-    return LiveCampaign(adapter, settings, stopped=stopped, listeners=listeners, jobs=cases).run()
+    return LiveCampaign(adapter, settings, stopped=stopped, listeners=listeners, archive=archive, jobs=cases).run()

@@ -84,6 +84,13 @@ class Advised(NamedTuple):
     sentences: tuple[str, ...]
 
 
+class RunEnded(NamedTuple):
+    """A run of real processes was made and judged: the name of its record, and its text."""
+
+    name: str
+    text: str
+
+
 class PartFinished(NamedTuple):
     """A part was searched to its end; ``kept`` says that it was known."""
 
@@ -152,6 +159,7 @@ Event: TypeAlias = (
     | SinglesCounted
     | PairsRun
     | Advised
+    | RunEnded
     | PartFinished
     | PartLeft
     | FindingShrunk

@@ -10,7 +10,7 @@ from typing import Final
 
 from ..plain import from_plain, to_plain
 from ..verdict import Finding, RandomResult, Signature
-from .events import Event, ExamplesFinished, FindingShrunk, PartFinished, ShareEnded
+from .events import Event, ExamplesFinished, FindingShrunk, PartFinished, RunEnded, ShareEnded
 from .findings import finding_id
 from .parts import Record, from_text, to_text
 from .statistics import Sighting
@@ -72,6 +72,8 @@ class Keeper:
         match event:
             case PartFinished(kept=False):
                 self.keep(event.name, to_text(event.record))
+            case RunEnded():
+                self.keep(event.name, event.text)
             case FindingShrunk(kept=False, whole=True):
                 self.keep(event.name, json.dumps(to_plain(event.finding)))
             case ExamplesFinished():

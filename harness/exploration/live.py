@@ -12,7 +12,6 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, 
 from contextlib import aclosing
 from dataclasses import KW_ONLY, dataclass, replace
 from functools import cached_property
-from importlib.metadata import distributions
 from typing import Any, Final, TypeVar
 
 from ..errors import UsageError
@@ -22,6 +21,7 @@ from ..history import BOOT, KIND, PAUSE, TIMEOUT, WAKE, History, Row, rows_diges
 from ..invariants import catalogue_of
 from ..live.case import LiveRun
 from ..live.manifest import manifest_of
+from ..live.sources import installed
 from ..live.world import LiveWorld
 from ..loading import load, with_wrong_answers
 from ..ports import Adapter
@@ -39,6 +39,7 @@ from .events import (
     FindingShrunk,
     Listener,
     NeverAgain,
+    RunEnded,
     ScenarioBegan,
     SinglesCounted,
     Stage,
@@ -48,6 +49,8 @@ from .events import (
 from .explain import explain_live
 from .findings import output_file, shown_by, worth_telling
 from .judge import Judge, found_in, promising, violates, why_undecided
+from .keeping import NOTHING_KEPT, Archive, finding_record
+from .live_runs import from_text, run_record, to_text
 from .parting import NotDeterministic
 from .reductions import SHAPING
 from .replay import Replay, Replayed, unjudged
@@ -104,15 +107,25 @@ class _Shown:
     violation: Violation
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Made:
+    """The run of a plan, and the name of its record, in which it was found where it is ``kept``."""
+
+    live: LiveRun
+    name: str
+    kept: bool
+
+
 @dataclass(frozen=True)
 class LiveCampaign:
     """Searches one live system, with ``jobs`` runs at once (0: as many as suit the machine). See `Campaign`; there is
-    no random part, and nothing is kept."""
+    no random part. What ``archive`` holds is not run again."""
 
     adapter: Adapter
     settings: Settings
     _: KW_ONLY
     stopped: Callable[[], bool] = never
+    archive: Archive = NOTHING_KEPT
     listeners: tuple[Listener, ...] = ()
     jobs: int = 0
 
@@ -139,7 +152,7 @@ class LiveCampaign:
         """Search to the end, or until stopped."""
         known = Statistics(self.settled, catalogue_of(self.adapter))
         builder = ReportBuilder(self.adapter, self.settled, known)
-        search = _LiveSearch(self.adapter, self.settled, over_by(self.stopped, Watch()), known)
+        search = _LiveSearch(self.adapter, self.settled, over_by(self.stopped, Watch()), known, self.archive)
 
         listeners: tuple[Listener, ...] = (known, builder, *self.listeners)
 
@@ -156,11 +169,13 @@ class LiveCampaign:
 class _LiveSearch:
     """A campaign under way. ``over`` is asked before each plan, ``known`` are the statistics of what has happened."""
 
-    def __init__(self, adapter: Adapter, settings: Settings, over: Over, known: Statistics) -> None:
+    def __init__(self, adapter: Adapter, settings: Settings, over: Over, known: Statistics, archive: Archive) -> None:
         self._adapter = adapter
         self._settings = settings
         self._over = over
         self._known = known
+        self._archive = archive
+        self._kept_engine = ""
         self.engine = ""
         self._shown: dict[Signature, list[_Shown]] = {}
 
@@ -221,15 +236,16 @@ class _LiveSearch:
     async def _all_plans(self, world: LiveWorld, setup: Setup) -> AsyncIterator[Event]:
         most, only = self._settings.max_faults, self._settings.kinds or None
         yield StageBegan(Stage.EVERY_PLAN, f"{setup.scenario.name}: the plan without faults", 1)
-        first = await self._unless_over(until_fired(world, setup, Plan(), gentle=True))
-        setup = promising(setup, first.run)
+        first = await self._unless_over(self._made(world, setup, Plan(), gentle=True))
+        run = first.live.run
+        setup = promising(setup, run)
         judge, telling = Judge(setup), Telling(setup)
         enumerator = Enumerator(setup, most, only, reductions=SHAPING)
         yield ScenarioBegan(setup)
-        yield (happened := self._judged(judge, telling, Plan(), first, None))
-        if isinstance(happened, StageEnded):
+        for event in self._judged(judge, telling, Plan(), first, None):
+            yield event
+        if first.live.blocked:
             return
-        run = first.run
         yield SinglesCounted(sum(1 for _ in enumerator.extensions(run.sites, run.impossible)) if most else 0)
         level = [_Node((), run.sites, dict(run.impossible), digest(run.rows), unmarked(run.rows))]
         for depth in range(1, most + 1):
@@ -237,11 +253,12 @@ class _LiveSearch:
             plans = [(node, fault) for node in level for fault in enumerator.extensions(node.sites, node.impossible)]
             words = f"{setup.scenario.name}: plans with {depth} fault{'s' if depth > 1 else ''}"
             yield StageBegan(Stage.EVERY_PLAN, words, len(plans))
-            async for node, plan, live in self._run_all(world, setup, plans):
-                yield (happened := self._judged(judge, telling, plan, live, node))
-                if isinstance(happened, StageEnded):
+            async for node, plan, made in self._run_all(world, setup, plans):
+                for event in self._judged(judge, telling, plan, made, node):
+                    yield event
+                if made.live.blocked:
                     return
-                if depth < most and (child := _child(plan, live)) is not None:
+                if depth < most and (child := _child(plan, made.live)) is not None:
                     following.append(child)
             if stop := self._over():
                 yield StageEnded(Stage.EVERY_PLAN, stop)
@@ -251,16 +268,16 @@ class _LiveSearch:
 
     async def _run_all(
         self, world: LiveWorld, setup: Setup, plans: Sequence[tuple[_Node, Fault]]
-    ) -> AsyncIterator[tuple[_Node, Plan, LiveRun]]:
+    ) -> AsyncIterator[tuple[_Node, Plan, _Made]]:
         """The runs in the order of the plans, some at one time."""
-        ahead: list[tuple[_Node, Plan, asyncio.Task[LiveRun]]] = []
+        ahead: list[tuple[_Node, Plan, asyncio.Task[_Made]]] = []
         waiting = iter(plans)
         try:
             while self._over() is None:
                 while len(ahead) < 2 * world.jobs and (entry := next(waiting, None)) is not None:
                     node, fault = entry
                     plan = Plan(faults=(*node.faults, fault))
-                    ahead.append((node, plan, asyncio.create_task(until_fired(world, setup, plan))))
+                    ahead.append((node, plan, asyncio.create_task(self._made(world, setup, plan))))
                 if not ahead:
                     return
                 node, plan, task = ahead.pop(0)
@@ -270,15 +287,34 @@ class _LiveSearch:
                 task.cancel()
             await asyncio.gather(*(task for _, _, task in ahead), return_exceptions=True)
 
-    def _judged(
-        self, judge: Judge, telling: Telling, plan: Plan, live: LiveRun, node: _Node | None
-    ) -> CaseJudged | StageEnded:
-        """One run, judged; the end of the campaign where it could not be made."""
+    async def _made(self, world: LiveWorld, setup: Setup, plan: Plan, *, gentle: bool = False) -> _Made:
+        """The run of a plan: the one that is kept, or else a new one."""
+        name = run_record(setup.scenario, plan)
+        text = self._archive.get(name)
+        if text is not None:
+            return _Made(live=from_text(text), name=name, kept=True)
+        return _Made(live=await until_fired(world, setup, plan, gentle=gentle), name=name, kept=False)
+
+    def _same_engine(self, live: LiveRun, *, kept: bool = False) -> None:
+        """Raise UsageError where a run is of another engine than those that were kept."""
+        if kept:
+            self._kept_engine = live.engine or self._kept_engine
+        elif self._kept_engine and live.engine not in ("", self._kept_engine):
+            raise UsageError(
+                f"--resume: the runs that are kept are of the engine {self._kept_engine!r}, which now calls itself "
+                f"{live.engine!r}; leave out --resume to start a new campaign"
+            )
+
+    def _judged(self, judge: Judge, telling: Telling, plan: Plan, made: _Made, node: _Node | None) -> Iterator[Event]:
+        """One run, judged, and what is to be kept of it; the end of the campaign where it could not be made."""
+        live = made.live
+        self._same_engine(live, kept=made.kept)
         self.engine = live.engine or self.engine
         setup = judge.setup
         if live.blocked:
             stop = Why.BLOCKED.stop(detail=f"{setup.scenario.name}, {plan}: {live.blocked}")
-            return StageEnded(Stage.EVERY_PLAN, stop)
+            yield StageEnded(Stage.EVERY_PLAN, stop)
+            return
         run, key = _without_idle(plan, live.run, node), digest(live.run.rows)
         last = plan.faults[-1].site if plan.faults else None
         case = Case(
@@ -293,7 +329,9 @@ class _LiveSearch:
         verdict, new = judge.judge(plan, run, key)
         for violation in verdict.violations:
             self._remember(setup, plan, live, violation)
-        return CaseJudged(setup, case, verdict, new)
+        yield CaseJudged(setup, case, verdict, new)
+        if not made.kept and (text := to_text(live if verdict.violations else replace(live, wrote=(), output=()))):
+            yield RunEnded(made.name, text)
 
     def _remember(self, setup: Setup, plan: Plan, live: LiveRun, violation: Violation) -> None:
         """Keep the first runs that show a violation, of those with the fewest faults."""
@@ -315,10 +353,14 @@ class _LiveSearch:
             if stop := self._over():
                 yield StageEnded(Stage.REPEATING, stop)
                 return
+            name = finding_record(signature, sighting)
+            if known := self._archive.finding(name, sighting.hits):
+                yield FindingShrunk(signature, known, name, kept=True)
+                continue
             shown, again = await self._unless_over(self._surest(world, signature))
             if again:
                 repeated = self._repeated(world, signature, sighting, shown, again)
-                yield FindingShrunk(signature, await self._unless_over(repeated))
+                yield FindingShrunk(signature, await self._unless_over(repeated), name)
             else:
                 yield NeverAgain(signature, _never_again(shown))
         yield StageEnded(Stage.REPEATING)
@@ -354,6 +396,8 @@ class _LiveSearch:
         best = self._shown[signature][0], -1
         for shown in self._shown[signature]:
             runs = await _several(world, shown.setup, shown.plan)
+            for live in runs:
+                self._same_engine(live)
             again = sum(self._shows(shown.setup, shown.plan, live, signature) for live in runs)
             best = max(best, (shown, again), key=lambda tried: tried[1])  # the first of equals
             if again == REPEATS:
@@ -389,11 +433,6 @@ def hearing(scenario: Scenario, signal: str) -> Scenario:
     """The same, in which a crash sends that signal, or takes the control channel away."""
     how = "control lost" if signal == LOST_CONTROL else f"by SIG{signal}"
     return replace(scenario, name=f"{scenario.name}, {how}", signal=signal)
-
-
-def installed() -> tuple[tuple[str, str], ...]:
-    """Each distribution of this interpreter with its version."""
-    return tuple(sorted({(found.name, found.version) for found in distributions()}))
 
 
 async def until_fired(world: LiveWorld, setup: Setup, plan: Plan, *, gentle: bool = False) -> LiveRun:
