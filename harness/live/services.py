@@ -18,7 +18,7 @@ from .held_ports import HeldPort, hold_port
 from .manifest import Component, Manifest
 from .proxy import StoreHost, StoreProxy
 from .stillness import runs
-from .supervisor import Blocked, Output, Process, Supervisor
+from .supervisor import Blocked, Output, Process, Start, Supervisor, nobody
 from .writes import Writes
 
 AGAIN_S: Final = 0.02
@@ -282,7 +282,7 @@ async def launch(
     env: Mapping[str, str],
     case: str,
     channel: bool = False,
-    flooded: Callable[[Output], None] = lambda _: None,
+    flooded: Callable[[Output], None] = nobody,
 ) -> Process:
     """Start one process of a component, with ``places`` put in for what stands in braces. What it writes to temporary
     files goes with the folder in which it stands."""
@@ -291,11 +291,18 @@ async def launch(
     if component.prefork:
         script, argv = str(manifest.folder / argv[1]), argv[2:]
     own = {name: fill(value) for name, value in component.env.items()}
-    told: dict[str, Any] = {"env": {"TMPDIR": str(places["dir"]), **own, **env}, "cwd": manifest.folder, "case": case}
-    told |= {"limit": component.max_output_kb * 1024, "flooded": flooded}
-    if component.ahead:
-        return await supervisor.take_ahead(label, argv, **told)
-    return await supervisor.spawn(label, argv, script=script, channel=channel, **told)
+    start = Start(
+        name=label,
+        argv=argv,
+        script=script,
+        env={"TMPDIR": str(places["dir"]), **own, **env},
+        cwd=manifest.folder,
+        case=case,
+        channel=channel,
+        limit=component.max_output_kb * 1024,
+        flooded=flooded,
+    )
+    return await (supervisor.take_ahead if component.ahead else supervisor.spawn)(start)
 
 
 async def until_ready(process: Process, component: Component, places: Places) -> None:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -41,6 +42,27 @@ class Blocked(SagafuzzError):
     def __str__(self) -> str:
         said = " | ".join(self.lines)
         return f"{self.args[0]}; its last lines: {said}" if said else str(self.args[0])
+
+
+def nobody(output: Output) -> None:
+    """Hears that a process wrote too much, where that is of no interest."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Start:
+    """How a process is started, and what it is called. With ``channel`` its standard input and output are a socket for
+    control; what it writes otherwise is kept in part, and ``flooded`` hears where it is more than ``limit`` bytes.
+    ``script`` is a Python file, run in a fork instead of ``argv[0]``."""
+
+    name: str
+    argv: Sequence[str]
+    cwd: Path
+    case: str
+    limit: int
+    env: Mapping[str, str] = field(default_factory=dict)
+    script: str = ""
+    channel: bool = False
+    flooded: Callable[[Output], None] = nobody
 
 
 class Output:
@@ -174,31 +196,20 @@ class Supervisor:
         """Of the fork server."""
         return self._popen.pid
 
-    async def spawn(
-        self,
-        name: str,
-        argv: Sequence[str],
-        *,
-        env: Mapping[str, str],
-        cwd: Path,
-        case: str,
-        script: str = "",
-        channel: bool = False,
-        limit: int,
-        flooded: Callable[[Output], None] = lambda _: None,
-    ) -> Process:
-        """Start a process. With ``channel`` its standard input and output are a socket for control; what it
-        writes otherwise is kept in part. ``script`` is a Python file, run in a fork instead of ``argv[0]``."""
+    async def spawn(self, start: Start) -> Process:
+        """Start a process."""
         read, write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         os.set_blocking(write, True)
         nowhere = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
         ours = theirs = None
-        if channel:
+        if start.channel:
             ours, theirs = socket.socketpair()
             ours.setblocking(False)
         fds = [theirs.fileno(), theirs.fileno(), write] if theirs is not None else [nowhere, write, write]
         try:
-            pid = await self._ask("spawn", fds, argv=list(argv), env={**env, MARK: case}, cwd=str(cwd), script=script)
+            env = {**start.env, MARK: start.case}
+            what: dict[str, Any] = {"argv": list(start.argv), "script": start.script, "cwd": str(start.cwd)}
+            pid = await self._ask("spawn", fds, env=env, **what)
         except BaseException:
             os.close(read)
             if ours is not None:
@@ -209,8 +220,8 @@ class Supervisor:
             os.close(nowhere)
             if theirs is not None:
                 theirs.close()
-        output = Output(limit, flooded, read)
-        process = Process(pid["pid"], name, output, ours.fileno() if ours is not None else None)
+        output = Output(start.limit, start.flooded, read)
+        process = Process(pid["pid"], start.name, output, ours.fileno() if ours is not None else None)
         if ours is not None:
             process.on_close.append(ours.close)
         self._loop.add_reader(read, self._read, read, output)
@@ -220,34 +231,20 @@ class Supervisor:
             self._exit(process.pid, self._early.pop(process.pid))
         return process
 
-    async def take_ahead(
-        self,
-        name: str,
-        argv: Sequence[str],
-        *,
-        env: Mapping[str, str],
-        cwd: Path,
-        case: str,
-        limit: int,
-        flooded: Callable[[Output], None],
-    ) -> Process:
+    async def take_ahead(self, start: Start) -> Process:
         """A process that was started before it was needed, and waits for a line with its environment; the next one
-        starts. As `spawn` with a channel."""
-
-        def start() -> asyncio.Task[Process]:
-            made = self.spawn(name, argv, env={WAITS: "1"}, cwd=cwd, case=AHEAD, channel=True, limit=limit)
-            return self._loop.create_task(made)
-
-        place = (str(cwd), *argv)
-        coming = self._coming.pop(place, None) or start()
-        self._coming[place] = start()
+        starts. Both have a channel."""
+        waiting = replace(start, env={WAITS: "1"}, case=AHEAD, channel=True, flooded=nobody)
+        place = (str(start.cwd), *start.argv)
+        coming = self._coming.pop(place, None) or self._loop.create_task(self.spawn(waiting))
+        self._coming[place] = self._loop.create_task(self.spawn(waiting))
         process = await asyncio.shield(coming)
-        await self._ask("give", pid=process.pid, case=case)
-        process.name = name
-        process.output.belongs_to(limit, flooded)
+        await self._ask("give", pid=process.pid, case=start.case)
+        process.name = start.name
+        process.output.belongs_to(start.limit, start.flooded)
         assert process.channel is not None
         with suppress(OSError):  # it has ended, which is told
-            os.write(process.channel, json.dumps({"env": {**env, MARK: case}}).encode() + b"\n")
+            os.write(process.channel, json.dumps({"env": {**start.env, MARK: start.case}}).encode() + b"\n")
         return process
 
     async def preload(self, modules: Sequence[str]) -> str:

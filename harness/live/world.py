@@ -20,7 +20,7 @@ from .manifest import Component, Manifest, manifest_of
 from .record import Record
 from .server import Server
 from .services import Places, RunningComponent, end_store, launch, until_reached, until_ready, with_ports
-from .supervisor import Blocked, Supervisor
+from .supervisor import Blocked, Start, Supervisor
 
 JOBS_PER_CORE: Final = 4
 """Cases at one time: most of a case's time somebody waits, for a process to start, to end, or to give up."""
@@ -138,9 +138,9 @@ class LiveWorld:
     async def _build(self, manifest: Manifest, component: Component, places: Places) -> None:
         words = [manifest.fill(word, places) for word in component.build]
         env = {name: manifest.fill(value, places) for name, value in component.env.items()}
-        process = await self.supervisor.spawn(
-            "build", words, env=env, cwd=manifest.folder, case="build", limit=component.max_output_kb * 1024
-        )
+        limit = component.max_output_kb * 1024
+        start = Start(name="build", argv=words, env=env, cwd=manifest.folder, case="build", limit=limit)
+        process = await self.supervisor.spawn(start)
         done, _ = await asyncio.wait([process.exited], timeout=component.build_ms / 1000)
         status = process.exited.result() if done else None
         lines = process.output.lines

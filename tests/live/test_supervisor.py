@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from sagafuzz.live.fork_server import children
-from sagafuzz.live.supervisor import Supervisor
+from sagafuzz.live.supervisor import Start, Supervisor
 from sagafuzz.live.world import LiveWorld
 
 from .conftest import EXAMPLES, Small, example, fault, in_a_world
@@ -33,12 +33,12 @@ DAEMON = (
 HARNESS = """
 import asyncio, sys
 from pathlib import Path
-from sagafuzz.live.supervisor import Supervisor
+from sagafuzz.live.supervisor import Start, Supervisor
 
 async def main():
     async with Supervisor() as supervisor:
-        process = await supervisor.spawn("s", [sys.executable, "-c", {program!r}], env={{}}, cwd=Path("."),
-                                         case="c", limit=9999)
+        process = await supervisor.spawn(Start(name="s", argv=[sys.executable, "-c", {program!r}], cwd=Path("."),
+                                               case="c", limit=9999))
         while "up" not in process.output.lines:
             await asyncio.sleep(0.01)
         print(supervisor.pid, process.pid, flush=True)
@@ -89,7 +89,7 @@ def test_kill_9_of_the_nursery_takes_the_workers_along(tmp_path: Path) -> None:
     async def go() -> tuple[int, int]:
         async with Supervisor() as supervisor:
             words = [sys.executable, "-c", "import time; time.sleep(300)"]
-            process = await supervisor.spawn("w", words, env={}, cwd=tmp_path, case="c", limit=999)
+            process = await supervisor.spawn(Start(name="w", argv=words, cwd=tmp_path, case="c", limit=999))
             os.kill(supervisor.pid, signal.SIGKILL)
             return process.pid, await process.exited
 
@@ -102,7 +102,7 @@ def test_what_left_its_group_is_found_by_its_mark(tmp_path: Path) -> None:
     async def go() -> int:
         async with Supervisor() as supervisor:
             process = await supervisor.spawn(
-                "d", [sys.executable, "-c", DAEMON], env={}, cwd=tmp_path, case="case-7", limit=999
+                Start(name="d", argv=[sys.executable, "-c", DAEMON], cwd=tmp_path, case="case-7", limit=999)
             )
             assert await process.exited == 0
             file = tmp_path / "daemon.pid"
@@ -121,7 +121,8 @@ def test_what_left_its_group_is_found_by_its_mark(tmp_path: Path) -> None:
 def test_a_program_that_is_not_there_says_so(tmp_path: Path) -> None:
     async def go() -> tuple[int, tuple[str, ...]]:
         async with Supervisor() as supervisor:
-            process = await supervisor.spawn("x", ["no-such-program"], env={}, cwd=tmp_path, case="c", limit=999)
+            missing = Start(name="x", argv=["no-such-program"], cwd=tmp_path, case="c", limit=999)
+            process = await supervisor.spawn(missing)
             return await process.exited, process.output.lines
 
     status, lines = asyncio.run(go())
@@ -201,8 +202,8 @@ def test_a_process_whose_start_nobody_waits_for_any_more_is_swept_with_its_case(
             before = _held()[0]
             for turns in range(4):
                 words = [sys.executable, "-c", "import time; time.sleep(300)"]
-                start = supervisor.spawn("s", words, env={}, cwd=tmp_path, case="c", channel=True, limit=9999)
-                task = asyncio.create_task(start)
+                start = Start(name="s", argv=words, cwd=tmp_path, case="c", channel=True, limit=9999)
+                task = asyncio.create_task(supervisor.spawn(start))
                 for _ in range(turns):
                     await asyncio.sleep(0)
                 task.cancel()
@@ -219,7 +220,8 @@ def test_of_much_output_the_beginning_and_the_end_are_kept(tmp_path: Path) -> No
     async def go() -> str:
         async with Supervisor() as supervisor:
             words = [sys.executable, "-c", "print('first'); print('x' * 200_000); print('last')"]
-            process = await supervisor.spawn("s", words, env={}, cwd=tmp_path, case="c", limit=10**6)
+            start = Start(name="s", argv=words, cwd=tmp_path, case="c", limit=10**6)
+            process = await supervisor.spawn(start)
             await process.ended()
             text = process.output.text
             await supervisor.sweep("c", [process])
