@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -32,15 +33,38 @@ worker.serve(drive)
 """
 
 
+LISTENS = """
+import os, pathlib, signal, socket, sys, time
+
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+with socket.create_server(("127.0.0.1", int(sys.argv[1]))):
+    pathlib.Path(f"port-{sys.argv[1]}").touch()
+    pathlib.Path(f"pid-{os.getpid()}").touch()
+    if not os.fork():
+        os.setsid()
+        pathlib.Path(f"pid-{os.getpid()}").touch()
+    time.sleep(300)
+"""
+"""A server that does not end when it is asked to, with a child in a session of its own."""
+
+SERVER = """
+[[component]]
+role = "server"
+argv = ["{python}", "listens.py", "{port}"]
+ready_url = "tcp://127.0.0.1:{port}"
+"""
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_it_ends_in_the_midst_of_a_case(small: Small, tmp_path: Path, number: int, code: int) -> None:
-    small(HANGS)
+    small(HANGS, component=SERVER)
+    (tmp_path / "listens.py").write_text(LISTENS)
     file = tmp_path / "small.toml"
     file.write_text(file.read_text().replace("max_recovery_ms = 1000", "max_recovery_ms = 60_000"))
     words = [sys.executable, "-m", "sagafuzz", "run", "small.toml", "--faults", "1", "--scenario", "succeeds"]
     with subprocess.Popen(words, cwd=tmp_path, stdout=-1, stderr=-1, text=True) as campaign:
         until = time.monotonic() + 60
-        while not (pids := [*tmp_path.glob("pid-*")]) and time.monotonic() < until:
+        while len([*tmp_path.glob("pid-*")]) < 3 and time.monotonic() < until:
             time.sleep(0.02)
         began = time.monotonic()
         campaign.send_signal(number)
@@ -50,7 +74,11 @@ def test_it_ends_in_the_midst_of_a_case(small: Small, tmp_path: Path, number: in
     assert took_s < SOON_S
     assert "INCOMPLETE" in out
     assert json.loads((tmp_path / "sagafuzz-report" / "report.json").read_text())["complete"] is False
-    assert not [pid for pid in pids if Path("/proc", pid.name.removeprefix("pid-")).exists()]
+    pids, ports = ([file.name.partition("-")[2] for file in tmp_path.glob(what)] for what in ("pid-*", "port-*"))
+    assert len(pids) >= 3 and ports
+    assert not [pid for pid in pids if Path("/proc", pid).exists()]
+    for port in ports:
+        socket.create_server(("127.0.0.1", int(port))).close()
 
 
 def test_who_still_waits_for_an_answer_does_not_keep_the_world_from_its_end() -> None:
