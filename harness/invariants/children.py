@@ -118,10 +118,20 @@ def _undo(facts: Facts, saga: SagaFacts, name: str, child: SagaFacts, completed:
     if undone:
         undo.effective = [(effects[-1], None, None)]
         undo.applied = effects[-1]
+    if undone or _each_undo_answered(child):
         ends = [at for at, outcome, _ in child.claims if outcome == _COMPENSATED]
         told = [at for call in undos for at, answer in call.answers.values() if answer == "ok" and at > completed]
         if ends or told:
             undo.answers[message] = (min(ends) if ends else max(told), "ok")
+
+
+def _each_undo_answered(child: SagaFacts) -> bool:
+    """The undo of all that can be undone has an answer, whatever it left."""
+    return all(
+        step.name in child.back and any(answer == "ok" for _, answer in child.back[step.name].answers.values())
+        for step in child.definition.steps
+        if step.can_be_undone
+    )
 
 
 def _sent(facts: Facts, message: int) -> int:

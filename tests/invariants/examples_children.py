@@ -446,3 +446,27 @@ bad(
     at="ship F",
     definition=ORDER,
 )
+
+bad(
+    "I1",
+    "duplicate effect",
+    "the shipment is packed twice, and its undo answered: that it stands is no undo that was given up",
+    """
+    submit
+    call payment.charge key=p
+    saga-1.ship: call warehouse.pack
+    saga-1.ship: send warehouse.pack -> m1
+    saga-1.ship: apply m1 <--
+    saga-1.ship: ack m1
+    saga-1.ship: call carrier.book key=c
+    refused billing.issue key=b
+    saga-1.ship: call carrier.cancel key=c
+    saga-1.ship: call warehouse.unpack
+    call payment.refund key=p
+    tell compensated
+    """,
+    names="warehouse.pack",
+    saga="saga-1.ship",
+    at="parcel F",
+    definition=ORDER,
+)
