@@ -55,6 +55,7 @@ class StateMemo:
         self._new: list[tuple[tuple[bytes, ...], bool, int]] = []  # those of the current run, with their sites
         self._own: dict[tuple[bytes, bool], int] = {}  # the first site at which the current run was in each
         self._loops: list[int] = []  # the sites at which it came into one of them again
+        self._own_worlds: set[bytes] = set()  # around the processes, in the current run
         self._seen: list[tuple[bytes, bool]] = []  # what `glance` saw of the current run
         self._place: Place = ("", 0)
         self._finders: dict[tuple[bytes, bool], Place] = {}  # of the states that were noted there: where that was
@@ -86,6 +87,7 @@ class StateMemo:
         self._new = []
         self._own = {}
         self._loops = []
+        self._own_worlds = set()
         self._spared = 0
 
     def watch(self, observer: Observer) -> bool:
@@ -93,18 +95,32 @@ class StateMemo:
         fault does what the same fault does a round earlier."""
         state = State(observer, min(self._remaining, 2))
         due, site = restart_due(observer.sim), len(observer.sim.trace.sites)
-        by_frames = () if self._at_frames.are_in_vain(TRIALS_OF_FRAMES) else state.by_frames()
-        for keys in (state.by_answers(), by_frames):
-            known = self._known.get((keys[-1], due)) if keys else None
-            if known is not None and known[0] >= self._remaining:
-                self._spared = known[1]
-                self.met = self._ends[keys[0], due]
-                return True
-            if keys:
-                self._new.append((keys, due, site))
-                if self._own.setdefault((keys[-1], due), site) < site:
-                    self._loops.append(site)
-            self._worlds.add(state.world)
+        by_answers = state.by_answers()
+        if self._is_explored(by_answers, due, site):
+            return True
+        self._worlds.add(state.world)
+        return self._frames_may_tell(state, by_answers, observer) and self._is_explored(state.by_frames(), due, site)
+
+    def _frames_may_tell(self, state: State, by_answers: tuple[bytes, ...], observer: Observer) -> bool:
+        """True if it pays to tell a state by its frames. Where the answers tell it, and what was tried in vain is
+        forgotten, they tell more of who polls alone, around whom nothing is another in the next round."""
+        came_back = state.world in self._own_worlds
+        self._own_worlds.add(state.world)
+        enough = by_answers and observer.sim.setup.forgets_retries and not came_back
+        return not enough and not self._at_frames.are_in_vain(TRIALS_OF_FRAMES)
+
+    def _is_explored(self, keys: tuple[bytes, ...], due: bool, site: int) -> bool:
+        """True if the state of these keys is known, with as many faults to come; else it is noted."""
+        if not keys:
+            return False
+        known = self._known.get((keys[-1], due))
+        if known is not None and known[0] >= self._remaining:
+            self._spared = known[1]
+            self.met = self._ends[keys[0], due]
+            return True
+        self._new.append((keys, due, site))
+        if self._own.setdefault((keys[-1], due), site) < site:
+            self._loops.append(site)
         return False
 
     def repeated(self, stretches: Iterable[Stretch]) -> tuple[range, ...]:
