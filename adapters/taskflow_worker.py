@@ -51,20 +51,18 @@ def drive(saga: worker.SagaRequest) -> Any:
     for layer in worker.layers(saga.plain):
         flow.add(unordered_flow.Flow(" and ".join(layer)).add(*(Step(step, requires=["saga"]) for step in layer)))
     backend, id = backends.fetch({"connection": fresh_url(BUILD)}), str(uuid.uuid5(uuid.NAMESPACE_OID, saga.id))
-    book, detail = models.LogBook(saga.id, id), models.FlowDetail(saga.id, id)
+    book = models.LogBook(saga.id, id)
     with closing(backend.get_connection()) as connection:
         if saga.again:
             book = connection.get_logbook(id)
-            detail = book.find(id)
-            if detail.state in ENDS:  # one that has ended is not run again: it would be called reverted, failed or not
-                return detail.state
         else:
-            book.add(detail)
+            book.add(models.FlowDetail(saga.id, id))
             connection.save_logbook(book)
-    kept: Any = {"store": {"saga": saga.plain}, "flow_detail": detail, "book": book, "backend": backend}
+    kept: Any = {"store": {"saga": saga.plain}, "flow_detail": book.find(id), "book": book, "backend": backend}
     engine = engines.load(flow, engine="parallel", executor="threaded", **kept)
     with suppress(Exception):  # the state of the flow tells of it
-        engine.run()
+        if engine.storage.get_flow_state() not in ENDS:  # run again, it would be called reverted, failed or not
+            engine.run()
     return engine.storage.get_flow_state()
 
 
