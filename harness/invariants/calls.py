@@ -128,7 +128,7 @@ def heard(rows: Sequence[Row], messages: Iterable[MessageFacts], at: int) -> Ite
 
 
 def on_message(rows: Sequence[Row], messages: Iterable[MessageFacts], position: int) -> str:
-    """`` (on the message 'order.paid', received 2 times)`` where the request of the event there was sent by a process
+    """`` (while handling the message 'order.paid', received 2 times)`` where the request of the event there was sent by a process
     that was handling that message of the saga; else ""."""
     number, saga = rows[position][MSG], rows[position][SAGA]
     sent = next((at for at in range(position, -1, -1) if rows[at][MSG] == number and rows[at][KIND] == SEND), -1)
@@ -145,4 +145,4 @@ def on_message(rows: Sequence[Row], messages: Iterable[MessageFacts], position: 
         return ""
     _, found = max(begun, key=lambda entry: entry[0])
     times = sum(received <= sent for received, _, _ in found.received)
-    return f" (on the message {found.topic!r}{f', received {times} times' if times > 1 else ''})"
+    return f" (while handling the message {found.topic!r}{f', received {times} times' if times > 1 else ''})"

@@ -305,7 +305,7 @@ class Facts:
         return Facts(replace(self.history, rows=self.history.rows[: self.uncalled]))
 
     def hand(self, position: int) -> str:
-        """`` (by the clerk)`` where the event there is an actor's work, `` (on the message 'order.paid')`` where it
+        """`` (by the clerk)`` where the event there is an actor's work, `` (while handling the message 'order.paid')`` where it
         is that of who was handling one, else ""."""
         if self.by_an_actor(position):
             return f" (by the {self.by_actor[self.history.rows[position][MSG]]})"
