@@ -128,8 +128,8 @@ def heard(rows: Sequence[Row], messages: Iterable[MessageFacts], at: int) -> Ite
 
 
 def on_message(rows: Sequence[Row], messages: Iterable[MessageFacts], position: int) -> str:
-    """`` (while handling the message 'order.paid', received 2 times)`` where the request of the event there was sent by a process
-    that was handling that message of the saga; else ""."""
+    """`` (while handling the message 'order.paid', received 2 times)`` where the request of the event there was sent by
+    a process that was handling that message of the saga; else ""."""
     number, saga = rows[position][MSG], rows[position][SAGA]
     sent = next((at for at in range(position, -1, -1) if rows[at][MSG] == number and rows[at][KIND] == SEND), -1)
     if sent < 0:

@@ -305,8 +305,8 @@ class Facts:
         return Facts(replace(self.history, rows=self.history.rows[: self.uncalled]))
 
     def hand(self, position: int) -> str:
-        """`` (by the clerk)`` where the event there is an actor's work, `` (while handling the message 'order.paid')`` where it
-        is that of who was handling one, else ""."""
+        """`` (by the clerk)`` where the event there is an actor's work, `` (while handling the message 'order.paid')``
+        where it is that of who was handling one, else ""."""
         if self.by_an_actor(position):
             return f" (by the {self.by_actor[self.history.rows[position][MSG]]})"
         return on_message(self.history.rows, self.messages.values(), position) if self.messages else ""

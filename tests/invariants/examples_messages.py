@@ -111,6 +111,6 @@ bad(
     ack m2
     tell completed
     """,
-    names="took effect 2 times; at most 1 is allowed: each while handling the message 'order.approved', received 2 times",
+    names="took effect 2 times; at most 1 is allowed: each while handling the message 'order.approved', received 2",
     at="payment F",
 )
