@@ -28,6 +28,7 @@ DAEMON = (
     "        open('daemon.pid', 'w').write(str(os.getpid()))\n"
     "        time.sleep(300)\n"
     "    os._exit(0)\n"
+    "os.wait()\n"  # until it has left the group, which is killed with its first process
 )
 
 HARNESS = """
