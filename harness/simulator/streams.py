@@ -126,11 +126,16 @@ class NetLoop(SimLoop):
             stream.forget()
 
 
-@functools.cache
 def _say_nothing_of_the_dead() -> None:
-    """What of aiohttp is collected is not to complain that nobody has closed it: its process died."""
-    aiohttp: Any = sys.modules.get("aiohttp")
-    for of in (aiohttp.ClientSession, aiohttp.BaseConnector) if aiohttp is not None else ():
+    """What of aiohttp is collected is not to complain that nobody has closed it: its process died. A system may load
+    aiohttp later than another one that was run before."""
+    if (aiohttp := sys.modules.get("aiohttp")) is not None:
+        _silence(aiohttp)
+
+
+@functools.cache
+def _silence(aiohttp: Any) -> None:
+    for of in (aiohttp.ClientSession, aiohttp.BaseConnector):
         of.__del__ = functools.partialmethod(_unless_simulated, of.__del__)
 
 
