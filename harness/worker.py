@@ -139,7 +139,7 @@ async def again(work: Callable[[], Awaitable[_T]], *errors: type[Exception]) -> 
 
 
 def until(known: Callable[[], _T | None]) -> _T:
-    """What it gives, as soon as that is something: how a saga has ended, where an engine tells another process."""
+    """Ask until there is an answer, and return it: how a saga has ended, where an engine tells another process."""
     while not (found := known()):
         time.sleep(AGAIN_S / 2)
     return found
@@ -187,7 +187,7 @@ def fetch(
     headers: Mapping[str, str] = MappingProxyType({}),
     over: Callable[[], Any] = bool,
 ) -> Any:
-    """What a server of an engine answers, as JSON, or as text where it is none: to a POST of ``content``, else to a
+    """The answer of an engine's server, as JSON, or as text where it is none: to a POST of ``content``, else to a
     GET, or to the ``method`` that is named. Asks again while nobody listens there, or it does not know yet what is
     asked for (404), or is not ready (503), until it is ``over``; then it gives None."""
     body = None if content is None else json.dumps(content).encode()

@@ -144,7 +144,7 @@ def identity(adapter: Adapter, settings: Settings, shard: Shard | None, command:
 
 
 def _system(adapter: Adapter) -> dict[str, Any]:
-    """What tells the system that is tested from another one: its files; of real processes also what is installed."""
+    """The data that tells one system under test from another: its files; of real processes also the packages."""
     manifest = manifest_of(adapter)
     if manifest is None:
         return {"source": source_digest(adapter)}

@@ -24,7 +24,7 @@ WRITTEN_IN: Final = frozenset(
 """How the names of files end that a system may be written in."""
 
 NOT_OURS: Final = ("pyvenv.cfg", "campaign.sqlite")
-"""What a folder holds that is an environment or a report."""
+"""Files whose folder is an environment or a report, and no source."""
 
 NOT_READ: Final = frozenset({"node_modules", "__pycache__"})
 

@@ -127,8 +127,8 @@ class NetLoop(SimLoop):
 
 
 def _say_nothing_of_the_dead() -> None:
-    """What of aiohttp is collected is not to complain that nobody has closed it: its process died. A system may load
-    aiohttp later than another one that was run before."""
+    """Keep sessions of aiohttp whose process died from complaining, when they are collected, that nobody closed them.
+    A system may load aiohttp later than another one that was run before."""
     if (aiohttp := sys.modules.get("aiohttp")) is not None:
         _silence(aiohttp)
 
