@@ -96,6 +96,9 @@ class Host(Protocol):
     def cancel(self, process: Incarnation, saga: str) -> None:
         """The client cancels its saga."""
 
+    def look_soon(self) -> None:
+        """Look at the run as soon as all its tasks wait: who polls may be all that is left."""
+
     def told(self, saga: str, outcome: Outcome) -> None:
         """The client of a saga is told an outcome."""
 

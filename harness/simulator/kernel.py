@@ -192,19 +192,23 @@ class Kernel:
         return not self._runnable and all(what in _WAITS for _, _, what, _ in self.timers)
 
     def skip(self, by_us: int, since: int) -> bool:
-        """Let time pass in which nobody does anything: whoever began to wait after the timer of order ``since`` does so
-        for that much longer, or until just before something else is due. False where nothing can be skipped so."""
+        """Let time pass in which nobody does anything: whoever began to wait after the timer of order ``since``, and is
+        due meanwhile, goes on when it is over, one after the other, but before something else is due. False where
+        nothing can be skipped so."""
         left = [entry for entry in self.timers if entry[2] != PATIENCE or not entry[3].over]
-        polls = [entry for entry in left if entry[1] > since and entry[2] in _WAITS]
+        polls = sorted([entry for entry in left if entry[1] > since and entry[2] in _WAITS])
         others = [entry for entry in left if entry[1] <= since or entry[2] not in _WAITS]
         if self._runnable or not polls:
             return False
         if others:
-            by_us = min(by_us, min(others)[0] - max(polls)[0] - 1)
+            by_us = min(by_us, min(others)[0] - self.now_us - len(polls))
         if by_us <= 0:
             return False
         self.now_us += by_us
-        self.timers[:] = others + [(due_us + by_us, order, what, whom) for due_us, order, what, whom in polls]
+        late = [
+            (max(due_us, self.now_us + n), order, what, whom) for n, (due_us, order, what, whom) in enumerate(polls)
+        ]
+        self.timers[:] = others + late
         heapify(self.timers)
         return True
 

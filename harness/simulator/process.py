@@ -142,6 +142,7 @@ class Process(Incarnation):
         self._after_boot()
         if self.incarnation > 1 and hasattr(self._subject, "recover"):
             self._guarded("recover", "", self._subject.recover)
+        self._host.look_soon()
 
     def _boot(self) -> Any:
         self._subject = self._factory()
@@ -227,6 +228,8 @@ class Process(Incarnation):
         if method == "boot" and len(self._host.trace.fired) > self._struck_before:
             self._host.crash(self, FAILED_BOOT)  # it ends, and is started again; one that fails by itself stays down
             raise ProcessCrashed
+        if method == "run":
+            self._host.look_soon()
 
     def _finish(self, order: Order, answer: Any) -> None:
         outcome = as_outcome(answer)

@@ -147,11 +147,16 @@ def surface(sim: Running, *, timed: bool) -> tuple[Any, ...]:
     return due, [*texts] if timed else texts.copy(), len(network.held), len(network.late), len(network.waiting)
 
 
+def first_due(sim: Running) -> int:
+    """The order of the next timer that wakes a task that lives, or is none of a task; -1 where there is none."""
+    return min((entry[:2] for entry in sim.kernel.timers if _does_something(entry)), default=(0, -1))[1]
+
+
 def _due(sim: Running) -> list[tuple[int, str, Any]]:
     """What will happen by itself: in how many µs, what, and to whom. Where all that is left is tasks that sleep, how
     long the first of them does is seen by nobody, and counts as no time."""
     kernel, network = sim.kernel, sim.network
-    timers = [entry for entry in sorted(kernel.timers, key=_by_time) if entry[2] != WAKE or not _is_over(entry[3])]
+    timers = [entry for entry in sorted(kernel.timers, key=_by_time) if _does_something(entry)]
     lasts = network.held or network.late or network.waiting or network.outage_lasts
     asleep = not lasts and all(what == WAKE and whom.asleep for _, _, what, whom in timers)
     since = timers[0][0] if asleep and timers else kernel.now_us
@@ -160,6 +165,10 @@ def _due(sim: Running) -> list[tuple[int, str, Any]]:
 
 def _by_time(entry: Entry) -> tuple[int, int]:
     return entry[:2]
+
+
+def _does_something(entry: Entry) -> bool:
+    return entry[2] != WAKE or not _is_over(entry[3])
 
 
 def _is_over(task: Task) -> bool:

@@ -15,7 +15,7 @@ from ..history import DATA, KIND, LOG, LOGACK, MSG, RECORD, SAGA, STEP, WAITING,
 from ..records import UNNAMED
 from .incarnation import of_a_clock
 from .kernel import LIVELOCK
-from .repeating import Place, Running, position, surface
+from .repeating import Place, Running, first_due, position, surface
 from .replay_log import SLEPT
 
 FIRST_LOOK_TICKS: Final = 25
@@ -69,8 +69,8 @@ _WRITTEN: Final = (LOG, LOGACK)
 
 class Mark(NamedTuple):
     """Where a run was, apart from what was ``timed`` in it: how many ticks, rows and sites there were, how many faults
-    had struck, and how many answers each living process had had. ``lasts`` is for how many ticks the run is compared
-    with it, ``surface`` what costs little to compare."""
+    had struck, how many answers each living process had had, and which timer was due ``first``. ``lasts`` is for how
+    many ticks the run is compared with it, ``surface`` what costs little to compare."""
 
     surface: tuple[Any, ...]
     position: Place
@@ -81,6 +81,7 @@ class Mark(NamedTuple):
     sites: int
     fired: int
     heard: tuple[int, ...]
+    first: int
 
 
 class Look(NamedTuple):
@@ -168,7 +169,7 @@ def looked(sim: Resting, look: Look) -> Look | None:
         since: dict[str, Any] = {"since": kernel.ticks, "since_us": kernel.now_us, "order": kernel.moment().order}
         since |= {"heard": _heard(sim), "wrote": False, "fresh": True, "round": False, "rounds": range(0)}
         look = look._replace(worked=worked, ticks=kernel.ticks, **since)
-        return _from_now_on(sim, look) if mended and not _compares(look) and sim.only_pollers() else look
+        return _from_now_on(sim, look) if mended and not _compares(look) and _nobody_works(sim) else look
     look = look._replace(ticks=kernel.ticks, wrote=look.wrote or any(row[KIND] == LOGACK for row in new))
     if sim.network.outage_lasts and kernel.ticks - look.since < MAX_IDLE_TICKS:
         return look  # what fails now will be done when it is over
@@ -254,6 +255,7 @@ def _compared(sim: Resting, look: Look) -> Look:
         sites=sites,
         fired=len(sim.trace.fired),
         heard=_heard(sim),
+        first=first_due(sim),
     )
     return look._replace(mark=mark, tries=0, lasts=4 * look.lasts)
 
@@ -270,6 +272,8 @@ def _is_again(sim: Resting, mark: Mark) -> bool:
     if asked and not mark.timed:
         return False
     if surface(sim, timed=mark.timed) != mark.surface:
+        return False
+    if first_due(sim) == mark.first:  # only tasks of the dead were woken meanwhile
         return False
     now = position(sim, timed=mark.timed)
     return now is not None and now.again(mark.position)
@@ -330,7 +334,8 @@ def _idle(sim: Resting, look: Look) -> Look | None:
     idle, waited_us, clock = kernel.ticks - look.since, kernel.now_us - look.since_us, _asks_for_time(sim)
     if not look.round and idle < (SAME_TICKS if not look.wrote and _answers_repeat(sim) else IDLE_TICKS):
         return look
-    if clock and _may_skip(sim, look) and (skipped := _skipped(sim, look, waited_us // 4)):
+    by_us = waited_us if look.round else waited_us // 4
+    if clock and _may_skip(sim, look) and (skipped := _skipped(sim, look, by_us)):
         return skipped
     works = clock or sim.serves() or _works_for_sagas(sim)
     if idle < (MAX_IDLE_TICKS if works else IDLE_TICKS):
@@ -345,6 +350,14 @@ def _works_for_sagas(sim: Resting) -> bool:
     return any(task.saga and not task.finished for process in sim.living for task in process.tasks)
 
 
+def _nobody_works(sim: Resting) -> bool:
+    """True if all sagas are over, or who still runs asks for the time and works for no saga, as far as is known."""
+    if sim.only_pollers():
+        return True
+    serves = sim.setup.is_async or sim.serves() or _works_for_sagas(sim)
+    return not serves and _asks_for_time(sim)
+
+
 def _answers_repeat(sim: Resting) -> bool:
     """True if what each process was answered lately, the time apart, it had been answered shortly before."""
     for process in sim.living:
@@ -357,8 +370,8 @@ def _answers_repeat(sim: Resting) -> bool:
 
 
 def _skipped(sim: Resting, look: Look, by_us: int) -> Look | None:
-    """By the next look so much more time has passed, in which everybody who polls does so once more, but no more than
-    until something else is due; None where that is now."""
+    """The next look is due when so much more time has passed, but no more than until something else is due, and as many
+    timers have fired as there are; None where nothing can be skipped."""
     if not sim.kernel.skip(max(by_us, SKIPPED_US), look.order):
         return None
-    return look._replace(next=sim.kernel.ticks + len(sim.kernel.timers) + 1)
+    return look._replace(next=sim.kernel.ticks + len(sim.kernel.timers) - 1)

@@ -191,6 +191,18 @@ def test_a_sweeper_that_polls_for_ever_is_known_again_at_once(
     assert beside.kernel.ticks < without.kernel.ticks + 30
 
 
+def test_the_timers_of_who_has_died_are_no_round_of_who_lives(lab: Laboratory) -> None:
+    """The dead one would have been woken before the other one looks for the first time, and does harm."""
+
+    def refunds_what_is_closed(world: Any) -> None:
+        for saga, entry in world.store.items():
+            if not entry["open"]:
+                world.call("payment.refund", saga=saga, key="r")
+
+    trial = lab.trial(sweeping(lab, refunds_what_is_closed), "crash-after-log 'terminal'")
+    assert trial.of("APPLY", step="pay")[-1].direction == "C"
+
+
 def says_that_it_lives(world: Any) -> None:
     with suppress(PortError):
         world.store.put("sweeper", {"open": False, "seen": world.now()})
@@ -389,6 +401,77 @@ def test_who_writes_that_it_lives_for_hours_and_then_does_harm_is_seen(lab: Labo
     trial = lab.trial(sweeping(lab, sweep))
     assert trial.of("APPLY", step="pay")[-1].direction == "C"
     assert check(trial.history).violations != ()
+
+
+@pytest.mark.parametrize("hours", [1, 24, 30 * 24], ids=["an hour", "a day", "a month"])
+def test_a_sweeper_is_waited_for_until_the_timeout_of_its_own(lab: Laboratory, hours: int) -> None:
+    """It takes up what was left open for so long: that is right, and takes few rounds to be seen."""
+
+    def sweep(world: Any) -> None:
+        for saga, entry in world.store.items():
+            if entry["open"] and world.now() > 1_770_000_000 + hours * HOUR_S:
+                world.call("payment.charge", saga=saga, key="payment.charge")
+                world.store.put(saga, {"open": False}, record="terminal", saga=saga)
+
+    setup = Setup(adapter=sweeping(lab, sweep), scenario=Scenario())
+    plan = lab.plan(["lost-request pay F"])
+    sim = Simulation(setup, plan.faults)
+    verdict = check(sim.complete().history(setup, plan))
+    assert (verdict.conclusion, verdict.violations) == ("consistent", ())
+    assert sim.kernel.ticks < 100
+
+
+def test_what_an_open_saga_does_later_than_twice_its_timeout_before_is_seen(lab: Laboratory) -> None:
+    """It asks again after an hour, wrongly under another key, and gives up after two and a half."""
+
+    def wait(world: Any, saga: str) -> None:
+        began, again = world.now(), False
+        while (waited := world.now() - began) < 2.5 * HOUR_S:
+            if waited > HOUR_S and not again:
+                again = True
+                world.call("order.create", saga=saga, key="another")
+            world.sleep(1)
+
+    assert len(lab.trial(parked(lab, wait)).of("APPLY", step="order", direction="F")) == 2
+
+
+def asks_for_the_time(world: Any) -> None:
+    assert world.now() > 0
+
+
+@pytest.mark.parametrize("polls", [says_that_it_lives, asks_for_the_time])
+def test_who_looks_every_ten_minutes_does_so_too_beside_who_polls_each_second(
+    lab: Laboratory, polls: Callable[[Any], object]
+) -> None:
+    """It takes up what was left open for an hour: nothing is stuck."""
+
+    def boot(world: Any) -> None:
+        world.spawn(every, world, 1, polls)
+        world.spawn(every, world, 600, takes_up)
+
+    def every(world: Any, seconds: int, act: Callable[[Any], object]) -> None:
+        while True:
+            world.sleep(seconds)
+            act(world)
+
+    def takes_up(world: Any) -> None:
+        for saga, entry in world.store.items():
+            if entry["open"] and world.now() > 1_770_000_000 + HOUR_S:
+                drive(world, saga)
+
+    def run(world: Any, order: Any) -> bool:
+        world.store.put(order.id, {"open": True}, record="create", saga=order.id)
+        return drive(world, order.id)
+
+    def drive(world: Any, saga: str) -> bool:
+        for operation in ("order.create", "payment.charge"):
+            world.call(operation, saga=saga, key=operation)
+        world.store.put(saga, {"open": False}, record="terminal", saga=saga)
+        return True
+
+    trial = lab.trial(lab.system(run, boot=boot), "lost-request pay F")
+    verdict = check(trial.history)
+    assert (verdict.conclusion, verdict.violations) == ("consistent", ())
 
 
 def test_a_saga_for_which_somebody_polls_in_vain_is_not_called_inconclusive(lab: Laboratory) -> None:
