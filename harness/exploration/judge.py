@@ -26,11 +26,6 @@ class Judge:
         self._silent: dict[frozenset[str], Verdict] = {}
         self._sound: set[tuple[bytes, bool]] = set()  # the pasts of histories that break no rule
 
-    @property
-    def histories(self) -> int:
-        """How many distinct histories were judged."""
-        return len(self._verdicts)
-
     def judge(self, plan: Plan, run: Run, digest: bytes, projection: bytes = b"") -> tuple[Verdict, bool]:
         """The verdict on a run, and whether its history is new. ``projection`` is what tells its past, where known."""
         key = (digest, bool(run.fired))
@@ -47,13 +42,19 @@ class Judge:
         self._verdicts[key] = verdict
         return verdict, True
 
-    def recall(self, run: Run, digest: bytes, verdict: Verdict) -> bool:
-        """A run was judged elsewhere: whether its history is new here."""
-        key = (digest, bool(run.fired))
-        new = key not in self._verdicts
-        if new:
-            self._verdicts[key] = verdict
-        return new
+
+class Seen:
+    """The histories of runs that were judged elsewhere: one of a million takes little."""
+
+    def __init__(self) -> None:
+        self._keys: set[bytes] = set()
+
+    def is_new(self, run: Run, digest: bytes) -> bool:
+        """Whether the history of ``run``, which has that digest, was not seen before; now it is."""
+        key = digest + b"+" if run.fired else digest
+        known = len(self._keys)
+        self._keys.add(key)
+        return len(self._keys) > known
 
 
 def promising(setup: Setup, run: Run) -> Setup:

@@ -79,8 +79,8 @@ class PartSearch:
         return Record(told_sites=0 if drawn else max(self._settings.max_faults, 2))
 
     def plans(self, number: int, record: Record) -> Iterator[Judged]:
-        """The cases of part ``number`` of the enumeration with their verdicts. They are written into ``record``, which
-        is whole in the end unless the search was to stop."""
+        """The cases of part ``number`` of the enumeration with their verdicts, without the rows of their runs. They are
+        written into ``record``, which is whole in the end unless the search was to stop."""
         if number and not self._rooted:  # another process ran part 0, or an earlier one
             for _ in self.enumerator.roots():
                 pass
@@ -124,6 +124,7 @@ class PartSearch:
                 if not case.known:
                     verdict = judge.judge(case.plan, case.run, case.digest, case.projection)[0]
                     case = case._replace(told=telling.tell(case.plan, case.run, case.digest))
+                case = case._replace(run=case.run._replace(rows=(), site_rows=()))  # which nobody asks again
                 record.cases.append((case, verdict))
                 yield case, verdict
         except NotDeterministic as error:

@@ -32,7 +32,7 @@ from .events import (
     StageEnded,
 )
 from .findings import as_seen, shrunk, worth_telling
-from .judge import Judge
+from .judge import Seen
 from .keeping import Archive, finding_record
 from .part_search import PartSearch, drawn_parts, drawn_together
 from .parts import Record
@@ -56,7 +56,7 @@ class _Begun:
         self.index = index
         self.setup = setup
         self.search = PartSearch(setup, settings, over)
-        self.judge = Judge(setup)
+        self.seen = Seen()
         self.extended: tuple[tuple[int, int], ...] = ()
         self.shallow: list[Case] = []
 
@@ -147,6 +147,7 @@ class Search:
                 continue
             if not record.whole:
                 return record.stop
+            del record  # before the next part, which may be as large
             yield PairsRun(begun.plans(number))
         for begun in self.begun:
             yield ScenarioBegan(begun.setup)
@@ -158,7 +159,7 @@ class Search:
     def _plans(self, begun: _Begun, number: int) -> Generator[Event, None, Record | None]:
         """Part ``number`` of a scenario's plans; None where it is left."""
         yield ScenarioBegan(begun.setup)
-        record = yield from self._part(begun.part(number), begun.search, number, begun.judge, drawn=False)
+        record = yield from self._part(begun.part(number), begun.search, number, begun.seen, drawn=False)
         if record is not None:
             yield PlansSpared(record.pruned)
             if record.mistakes:
@@ -197,7 +198,7 @@ class Search:
         setups = [Setup(adapter=self.adapter, scenario=scenario) for scenario in self.settings.scenarios]
         over = self._over_in(drawn=True)
         searches = [PartSearch(setup, self.settings, over) for setup in setups]
-        judges = list(map(Judge, setups))
+        seen = [Seen() for _ in setups]
         place = 0  # how many random plans come before the next part of them, searched here or not
         for name in drawn_parts(self.settings):
             if stop := self.limits.before_part(self.known.drawn, place):
@@ -205,15 +206,16 @@ class Search:
             index, start = map(int, name.split("/")[1:])
             room = self.limits.asked - place
             place += drawn_together(self.settings, index, start)
-            record = yield from self._part(name, searches[index], start, judges[index], drawn=True, room=room)
+            record = yield from self._part(name, searches[index], start, seen[index], drawn=True, room=room)
             if record is not None and not record.whole:
                 return record.stop
+            del record
         return None
 
     # -- a part ------------------------------------------------------------------------------
 
     def _part(
-        self, name: str, search: PartSearch, number: int, judge: Judge, *, drawn: bool, room: int = -1
+        self, name: str, search: PartSearch, number: int, seen: Seen, *, drawn: bool, room: int = -1
     ) -> Generator[Event, None, Record | None]:
         """The part of that name: as it was kept, or searched now. None where it is left. Of a random one only the
         first ``room`` cases count."""
@@ -233,8 +235,8 @@ class Search:
         for place, (case, verdict) in enumerate(judged):
             if drawn and place >= room:
                 continue
-            new = not case.known and judge.recall(case.run, case.digest, verdict)
-            yield CaseJudged(judge.setup, case, verdict, new, drawn)
+            new = not case.known and seen.is_new(case.run, case.digest)
+            yield CaseJudged(search.setup, case, verdict, new, drawn)
         if kept:
             self.watch.ended += record.spins
         else:

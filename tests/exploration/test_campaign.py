@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import os
 import subprocess
@@ -13,7 +14,8 @@ import pytest
 import sagafuzz
 from sagafuzz.adapters.checkout import CHECKOUT
 from sagafuzz.exploration.campaign import Campaign
-from sagafuzz.exploration.events import CaseJudged
+from sagafuzz.exploration.cases import Case
+from sagafuzz.exploration.events import CaseJudged, Event, PartFinished
 from sagafuzz.exploration.replay import from_text, replay, to_text
 from sagafuzz.exploration.settings import Settings
 from sagafuzz.loading import as_adapter, load
@@ -93,6 +95,28 @@ def test_what_was_not_exercised_is_said() -> None:
     said = "\n".join(report.not_exercised)
     assert "crash-after-log" in said and "I12" in said
     assert {entry.id for entry in report.invariants if entry.status == "not exercised"} >= {"I12"}
+
+
+def test_a_campaign_holds_no_history_that_was_judged_and_no_case_of_a_part_that_is_over() -> None:
+    seed = load("seed")
+    kinds = ("lost-ack", "lost-request", "crash-after-effect")
+    settings = Settings(examples=0, random_plans=700, kinds=kinds, scenarios=(seed.scenario("declined"),))
+    before, parts, held = _cases(), list[int](), list[int]()
+
+    def listen(event: Event) -> None:
+        if isinstance(event, PartFinished):
+            assert not any(case.run.rows for case, _ in event.record.cases)
+            parts.append(len(event.record.cases))
+            held.append(_cases() - before)
+
+    Campaign(seed, settings, listeners=(listen,)).run()
+    assert sum(parts) > 3 * max(parts) and len(parts) > 10
+    assert [cases for cases, part in zip(held, parts, strict=True) if cases > parts[0] + part + 3] == []
+
+
+def _cases() -> int:
+    """How many cases anybody holds."""
+    return sum(type(each) is Case for each in gc.get_objects())
 
 
 def test_without_faults_a_broken_rollback_is_still_found() -> None:
