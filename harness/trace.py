@@ -25,6 +25,8 @@ MAX_OCCURRENCE: Final = 64
 _ABOUT_TO_ACT: Final = (AT_SEND, AT_LOG)
 
 SiteKey = tuple[str, str, str, str, int]
+SiteKind = tuple[str, str, str]
+"""A site but for its phase and its number: whatever is of one kind is counted together."""
 """A site as a plain tuple: (saga, subject, direction, phase, occurrence)."""
 
 
@@ -213,6 +215,12 @@ class Trace:
     def spent(self) -> bool:
         """True if every fault of the plan has struck."""
         return len(self.fired) >= len(self._faults)
+
+    def nears(self, since: int) -> bool:
+        """True if one of the sites ``since`` that number is of a kind at which a fault is still to strike."""
+        struck = {number for _, number in self.fired}
+        planned = {site[:3] for site, strike in self._faults.items() if strike.number not in struck}
+        return any(site[:3] in planned for site in self.sites[since:])
 
     def struck(self, number: int) -> None:
         """The fault of that number takes its effect now."""

@@ -276,7 +276,7 @@ class Enumerator:
         memo.begin(plan, remaining)
         observed = self._run(plan, prefix, memo.watch)
         run, known_at = observed.run, observed.known_at
-        repeated = memo.repeated(observed.stretches)
+        repeated = memo.repeated(observed.stretches, run.sites)
         after = [0]  # how many faults can strike at or after each site
         for index in range(len(run.sites) - 1, -1, -1):
             after.append(after[-1] + len(self._possible(run.sites[index], run.impossible.get(index, NOTHING))))

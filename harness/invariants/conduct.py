@@ -91,7 +91,7 @@ def sane_answer(facts: Facts) -> Checked:
     return True, found
 
 
-_OFTEN: Final = 10
+_OFTEN: Final = 2
 """A call that is asked for more often than that, and last, is what a saga goes round on."""
 
 

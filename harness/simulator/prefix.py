@@ -151,7 +151,7 @@ class Prefix:
         for index, (due_us, order, what, whom) in enumerate(timers):
             if what == WAKE and whom in self._asleep:
                 twin = process.tasks[self._asleep[whom]]
-                twin.asleep = whom.asleep
+                twin.asleep = True
                 timers[index] = due_us, order, what, twin
 
     def _restore_world(self, sim: Simulation, process: Process) -> None:

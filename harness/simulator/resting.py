@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple, Protocol
 
 from ..history import DATA, KIND, LOG, LOGACK, MSG, RECORD, SAGA, STEP, WAITING, Row
 from ..records import UNNAMED
+from ..trace import SiteKind
 from .incarnation import of_a_clock
 from .kernel import LIVELOCK
 from .repeating import Place, Running, first_due, position, surface
@@ -114,10 +115,11 @@ class Look(NamedTuple):
 
 class Resting(Running, Protocol):
     """A run, as far as it is judged whether it is at rest. ``called_at`` are the ticks by which a compensation began to
-    fail for good; ``foretold`` says that it goes on as it does only because no fault is to strike any more."""
+    fail for good; ``foretold`` are the sites, but for their phases and numbers, for which no fault is planned that did
+    not strike yet: else it would not go on as it does."""
 
     called_at: int
-    foretold: bool
+    foretold: frozenset[SiteKind]
 
     def serves(self) -> bool:
         """True if a process is in boot, run or recover."""
@@ -152,12 +154,12 @@ def looked(sim: Resting, look: Look) -> Look | None:
     mended = not sim.network.stuck
     again = mended and mark is not None and look.mark is not None and _is_again(sim, mark)
     if again and mark is not None:
+        sim.foretold |= {site[:3] for site in sim.trace.sites[mark.sites :]}
         works = not mark.timed and _works(sim, rows[mark.rows :])
         if not (mark.timed or (works and sim.network.keeps)):
             kernel.stopped = LIVELOCK if works else ""
             return None
         rounds = look.rounds or range(mark.sites, len(sim.trace.sites))
-        sim.foretold = sim.foretold or bool(rounds)
         look = look._replace(round=True, rounds=rounds, mark=None, lasts=SHORT_TICKS)
     new = rows[look.rows :]
     look = look._replace(rows=len(rows), next=kernel.ticks + (0 if _compares(look) else LOOK_TICKS))
@@ -266,7 +268,7 @@ def _is_again(sim: Resting, mark: Mark) -> bool:
     if sim.kernel.ticks == mark.ticks or len(mark.heard) != len(sim.living):
         return False
     trace = sim.trace
-    if len(trace.fired) != mark.fired or (not trace.spent and len(trace.sites) != mark.sites):
+    if len(trace.fired) != mark.fired or (not trace.spent and trace.nears(mark.sites)):
         return False
     asked = any(map(of_a_clock, _since(sim, mark.heard)))
     if asked and not mark.timed:
@@ -354,8 +356,7 @@ def _nobody_works(sim: Resting) -> bool:
     """True if all sagas are over, or who still runs asks for the time and works for no saga, as far as is known."""
     if sim.only_pollers():
         return True
-    serves = sim.setup.is_async or sim.serves() or _works_for_sagas(sim)
-    return not serves and _asks_for_time(sim)
+    return not (sim.setup.is_async or sim.serves() or _works_for_sagas(sim))
 
 
 def _answers_repeat(sim: Resting) -> bool:

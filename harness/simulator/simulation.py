@@ -34,7 +34,7 @@ from ..history import (
 )
 from ..saga import Outcome
 from ..scenario import Order
-from ..trace import Run, Trace, called_to
+from ..trace import Run, SiteKind, Trace, called_to
 from . import app_life, broker, injection, store
 from .acting import Acting, Actors
 from .apps import apps_of
@@ -80,11 +80,13 @@ class Progress(NamedTuple):
 
 
 class Stretch(NamedTuple):
-    """A part of a run, until it came to rest: how many sites there were then, and the number of the site from which on
-    it did before what it had done already, but for the time (-1: none)."""
+    """A part of a run, until it came to rest: how many sites there were then, the number of the site from which on it
+    did before what it had done already, but for the time (-1: none), and what was ``foretold`` by then (see
+    `Resting`)."""
 
     sites: int
     goes_round_at: int
+    foretold: frozenset[SiteKind]
 
 
 class Simulation:
@@ -174,7 +176,7 @@ class Simulation:
         self.chance: random.Random | None = None  # the source of randomness, once it was asked for
         self.look: Look | None = None  # see `_run_to_rest`
         self.stretches: list[Stretch] = []  # each time that it came to rest
-        self.foretold = False  # whether it goes on as it does only because no fault is to strike any more
+        self.foretold: frozenset[SiteKind] = frozenset()  # see `Resting`
         self._over = (-1, False)  # how many rows there were when `only_pollers` read them, and what it read
         self.called_at = 0  # the ticks by which a compensation began to fail for good
         if services is None:
@@ -428,7 +430,7 @@ class Simulation:
                 break
             kernel.stopped = ""
             self.look = looked(self, last)
-        self.stretches.append(Stretch(len(self.trace.sites), goes_round_at(self, last)))
+        self.stretches.append(Stretch(len(self.trace.sites), goes_round_at(self, last), self.foretold))
         self.look = None
         kernel.max_ticks = NO_LIMIT
 

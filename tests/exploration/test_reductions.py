@@ -293,14 +293,15 @@ class RetriesUnderAnotherKey:
 
     def boot(self, world: World) -> None:
         self.world = world
-        world.spawn(self.asks)
+        world.spawn(self.sweeps)
 
-    def asks(self) -> None:
+    def sweeps(self) -> None:
         while True:
             self.world.sleep(1)
-            for saga, _ in self.world.store.items():  # noqa: PERF102, a list of pairs
-                with suppress(PortError):
-                    self.world.call("payment.status", saga=saga)
+            self.sweep([saga for saga, _ in self.world.store.items()])
+
+    def sweep(self, sagas: list[str]) -> None:
+        asks(self.world, sagas)
 
     def run(self, order: Order) -> bool:
         self.world.store.put(order.id, {"open": True}, saga=order.id)
@@ -321,7 +322,12 @@ class RetriesUnderAnotherKey:
                     break
 
 
-def unpaid() -> Setup:
+class RetriesAndSaysThatItLives(RetriesUnderAnotherKey):
+    def sweep(self, sagas: list[str]) -> None:
+        says_that_it_lives(self.world, sagas)
+
+
+def unpaid(made: type[RetriesUnderAnotherKey] = RetriesUnderAnotherKey) -> Setup:
     pair = Saga(
         "pair",
         [
@@ -329,16 +335,35 @@ def unpaid() -> Setup:
             Step("pay", "payment.charge", undo="payment.refund"),
         ],
     )
-    declared = adapter(saga=pair, name="unpaid", operations=("payment.status",))(RetriesUnderAnotherKey)
+    declared = adapter(saga=pair, name="unpaid", operations=("payment.status",))(made)
     return Setup(adapter=declared.__sagafuzz_adapter__, scenario=Scenario())  # type: ignore[attr-defined]
 
 
-def test_beside_a_sweeper_a_fault_strikes_also_after_what_was_stuck_was_started_anew() -> None:
+BOTH = pytest.mark.parametrize("made", [RetriesUnderAnotherKey, RetriesAndSaysThatItLives], ids=["asks", "lives"])
+
+
+@BOTH
+def test_beside_a_sweeper_a_fault_strikes_also_after_what_was_stuck_was_started_anew(
+    made: type[RetriesUnderAnotherKey],
+) -> None:
     """It is started by the harness, once: that is no round of the sweeper's."""
-    setup = unpaid()
-    (found, _), *_ = searched(setup, ALL, 2, {"lost-request", "lost-ack"})
+    kinds = {"lost-request", "lost-ack", "crash-after-log"}
+    (found, _), *_ = searched(unpaid(made), ALL, 2, kinds)
     assert "I1" in {invariant for invariant, *_ in found}
-    expect_the_same(setup, 2, {"lost-request", "lost-ack"})
+    expect_the_same(unpaid(made), 2, kinds)
+
+
+@BOTH
+def test_a_run_that_goes_on_from_one_that_was_told_to_go_round_is_the_run_from_the_start(
+    made: type[RetriesUnderAnotherKey],
+) -> None:
+    """Its last fault may be for a site that comes in each round: then it is not told so until that has struck."""
+    setup = unpaid(made)
+    search = Enumerator(setup, 2, {"lost-request", "crash-after-log"}, reductions=(PREFIX_SHARING,))
+    cases = [*search.cases()]
+    struck = {case.plan.faults[-1].site[1] for case in cases if len(case.plan) == 2}
+    assert struck >= ({"write", "pay"} if made is RetriesAndSaysThatItLives else {"payment.status", "pay"})
+    assert [case.digest for case in cases] == [rows_digest(simulate(setup, case.plan).rows) for case in cases]
 
 
 def test_where_a_run_goes_round_it_is_struck_in_one_round() -> None:
@@ -346,7 +371,7 @@ def test_where_a_run_goes_round_it_is_struck_in_one_round() -> None:
         plans = [case.plan for case in Enumerator(unpaid(), 2, {"lost-request"}, reductions=reductions).cases()]
         return {plan for plan in plans if any(fault.site.direction == "Q" for fault in plan.faults[1:])}
 
-    assert 0 < 2 * len(rounds((STATE_MEMO,))) < len(rounds(()))
+    assert 0 < len(rounds((STATE_MEMO,))) < len(rounds(()))
 
 
 @pytest.mark.parametrize("made", [lambda: says_that_it_lives, RefundsAfterAnHour], ids=["lives", "refunds later"])

@@ -290,6 +290,23 @@ def test_each_call_of_a_sweeper_is_struck_once_after_all_sagas(lab: Laboratory) 
     assert [site.occurrence for site in asked] == [1, 1, 1], "when it is sent, takes effect, and is answered"
 
 
+@pytest.mark.parametrize("nth", [2, 6])
+def test_a_fault_for_a_later_round_of_a_sweeper_strikes_in_it(lab: Laboratory, nth: int) -> None:
+    """As long as it is to come each round is another one."""
+    system = sweeping(lab, asks_a_participant, operations=("payment.status",))
+    site = Site("saga-1", "payment.status", "Q", "send", nth)
+    run = Simulation(Setup(adapter=system, scenario=Scenario()), [Fault(kind="lost-request", site=site)]).complete()
+    assert len(run.fired) == 1
+
+
+def test_a_fault_for_what_is_done_in_no_round_is_not_waited_for(lab: Laboratory) -> None:
+    system = sweeping(lab, asks_a_participant, operations=("payment.status",))
+    plan = Plan(faults=(Fault(kind="lost-request", site=Site("saga-1", "pay", "F", "send", 2)),))
+    sim = Simulation(Setup(adapter=system, scenario=Scenario()), plan.faults)
+    sim.complete()
+    assert sim.kernel.ticks <= ticks(system)
+
+
 def test_a_sweeper_that_does_harm_hours_after_the_end_is_seen(lab: Laboratory) -> None:
     def refunds_late(world: Any) -> None:
         for saga, _ in world.store.items():  # noqa: PERF102, a list of pairs

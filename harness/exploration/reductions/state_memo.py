@@ -7,14 +7,15 @@ each process has had, and the past as far as an invariant asks.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from copy import copy, deepcopy
 from typing import Final, TypeAlias
 
-from ...faults import Plan
+from ...faults import Plan, Site
 from ...simulator import Observer
 from ...simulator.simulation import Stretch
 from ...simulator.state import State, restart_due
+from ...trace import SiteKind
 
 TRIALS: Final = 12
 WORTH: Final = 8
@@ -123,15 +124,18 @@ class StateMemo:
             self._loops.append(site)
         return False
 
-    def repeated(self, stretches: Iterable[Stretch]) -> tuple[range, ...]:
-        """The numbers of the sites at which the current run did what it had done before, but for the time: in each
-        stretch those from a state on in which it had been. What the harness does when a run is at rest comes once."""
-        begun, found = 0, []
-        for until, at in stretches:
+    def repeated(self, stretches: Iterable[Stretch], sites: Sequence[Site]) -> tuple[range, ...]:
+        """The numbers of the ``sites`` at which the current run did what it had done before, but for the time: in each
+        stretch those from a state on in which it had been, and after it those of the same kinds: with a fault for one
+        it is not told that it goes round, and that strikes a round. What the harness does when a run is at rest comes
+        once."""
+        begun, found, foretold = 0, [], frozenset[SiteKind]()
+        for until, at, foretold_by_then in stretches:
             first = min((site for site in (*self._loops, at) if begun <= site < until), default=until)
+            found += [range(n, n + 1) for n in range(begun, first) if sites[n][:3] in foretold]
             if first < until:
                 found.append(range(first, until))
-            begun = until
+            begun, foretold = until, foretold_by_then
         return tuple(found)
 
     def end(self, after: list[int], repeated: Iterable[range], *, settled: bool) -> int:

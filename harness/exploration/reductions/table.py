@@ -67,7 +67,8 @@ STATE_MEMO: Final = Reduction(
     spares="the rest of a run, and the plans that strike later, where an earlier run was in the same state; the plans "
     "that strike later also where the run itself was in that state, as beside somebody who polls for ever; of one who "
     "polls by the clock, those that strike after the round that is proven to be the one before but for the time; each "
-    "until the run is at rest: where the harness goes on with it then, what follows is struck",
+    "until the run is at rest: where the harness goes on with it then, what follows is struck, but what was done in "
+    "those rounds too",
     assumes="the state can be told: no database, no chance, nobody who acts beside the orchestrator, no saga that is a "
     "step of another, and no message on its way to a process; a process is told by the answers that it has had, or by "
     "its frames: where its code stands, and what its variables, globals and classes hold; a fault that strikes who "
