@@ -40,9 +40,9 @@ class _Reach:
     def __init__(self, roots: Mapping[int, Any]) -> None:
         self.roots = [*roots.values()]  # kept, so that their ids stay theirs
         self.names: dict[int, tuple[Mapping[str, Any], list[str], list[Any]]] = {}  # by the id of where they stand
-        self.classes: list[tuple[Mapping[str, Any], list[Any]]] = []
+        self.contents: list[tuple[Mapping[str, Any], list[Any]]] = []  # of classes, and defaults by name
         self.cells: list[tuple[types.CellType, Any]] = []
-        self.defaults: list[tuple[types.FunctionType, tuple[Any, ...]]] = []
+        self.defaults: list[tuple[types.FunctionType, tuple[Any, ...] | None, dict[str, Any] | None]] = []
         self.bare: list[dict[str, Any]] = []  # what functions keep that keep nothing,
         self.filled: list[dict[str, Any]] = []  # and those that keep something
         self.moving: list[Any] = []
@@ -69,13 +69,13 @@ class _Reach:
         for mapping, names, values in self.names.values():
             if not all(map(is_, map(mapping.get, names, repeat(_GONE)), values)):
                 return False
-        for function, defaults in self.defaults:
-            if function.__defaults__ is not defaults:
+        for function, defaults, by_name in self.defaults:
+            if function.__defaults__ is not defaults or function.__kwdefaults__ is not by_name:
                 return False
         for cell, value in self.cells:
             if content_of(cell) is not value:
                 return False
-        for content, values in self.classes:
+        for content, values in self.contents:
             if len(content) != len(values) or not all(map(is_, content.values(), values)):
                 return False
         return True
@@ -143,12 +143,19 @@ class _Reach:
         self._to_do.append((code, value.__globals__))
         for free, cell in zip(code.co_freevars, value.__closure__ or (), strict=True):
             self._cell(free, cell)
-        if value.__defaults__:
-            self.defaults.append((value, value.__defaults__))
-            for each in value.__defaults__:
+        if value.__defaults__ or value.__kwdefaults__:
+            self.defaults.append((value, value.__defaults__, value.__kwdefaults__))
+            for each in value.__defaults__ or ():
                 self._value("default", each)
-        self.moving += [each for each in (value.__kwdefaults__, value.__dict__) if each]
+            self._content(value.__kwdefaults__ or {})
+        if value.__dict__:
+            self.moving.append(value.__dict__)
         (self.filled if value.__dict__ else self.bare).append(value.__dict__)
+
+    def _content(self, content: Mapping[str, Any]) -> None:
+        self.contents.append((content, [*content.values()]))
+        for name, each in content.items():
+            self._value(name, each)
 
     def _cell(self, name: str, cell: types.CellType) -> None:
         """Follow a variable that a function found around it. A value that is neither a class nor a function may be
@@ -165,7 +172,7 @@ class _Reach:
             if each is object or from_library(each) or not self._new(each):
                 continue
             content = vars(each)
-            self.classes.append((content, [*content.values()]))
+            self.contents.append((content, [*content.values()]))
             for name, value in content.items():
                 dunder = name[:2] == "__" == name[-2:] and not isinstance(value, types.FunctionType)
                 if not dunder and name not in _UNASKED:

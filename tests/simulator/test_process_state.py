@@ -8,6 +8,7 @@ import itertools
 import sys
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
+from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
 
@@ -254,6 +255,42 @@ def other_default_arguments(world: World, other: bool) -> None:
     _offers()
 
 
+def _bids(*, amount: int = 0) -> int:
+    return amount
+
+
+def other_default_arguments_by_name(world: World, other: bool) -> None:
+    _bids.__kwdefaults__ = {"amount": 5 if other else 0}
+    del other
+    charge(world)
+    _bids()
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a program is configured by."""
+
+    most: int = 1
+    seen: list[int] = field(default_factory=list)
+
+
+LIMITS = Limits()
+
+
+def a_field_of_a_frozen_global(world: World, other: bool) -> None:
+    object.__setattr__(LIMITS, "most", 2 if other else 1)
+    del other
+    charge(world)
+    assert LIMITS.most
+
+
+def a_list_in_a_frozen_global(world: World, other: bool) -> None:
+    LIMITS.seen[:] = [1] if other else []
+    del other
+    charge(world)
+    LIMITS.seen.append(2)
+
+
 def _counter() -> tuple[Callable[[int], None], Callable[[], int]]:
     count, seen = 0, [0]
 
@@ -393,6 +430,7 @@ DIFFERENT: tuple[Body, ...] = (
     *(how_far_an_inner_loop_has_come, what_waits_for_its_operator, an_error_that_is_handled),
     *(which_copy_of_a_finally_block_runs, something_in_a_global, another_value_of_a_global),
     *(a_global_of_a_function_that_is_called_later, what_a_class_keeps, a_list_of_a_class, a_default_argument),
+    *(other_default_arguments_by_name, a_field_of_a_frozen_global, a_list_in_a_frozen_global),
     *(other_default_arguments, a_cell_of_a_function_that_is_called_later),
     *(what_a_function_has_cached, a_generator, a_count, an_argument_of_a_partial, a_context_variable),
     *(what_is_written_in_a_transaction, what_waits_beside_a_call_by_keywords, a_generator_that_is_not_begun),

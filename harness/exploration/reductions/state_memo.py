@@ -17,8 +17,8 @@ from ...simulator.simulation import Stretch
 from ...simulator.state import State, restart_due
 from ...trace import SiteKind
 
-TRIALS: Final = 12
-WORTH: Final = 8
+TRIALS: Final = 8
+WORTH: Final = 3
 """Of how many runs a state is looked at before judging by the share of known ones, which is to be one in so many
 at least."""
 
