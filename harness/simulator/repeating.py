@@ -46,9 +46,50 @@ class Running(Host, Protocol):
         """True if every saga is over, and what still runs would run for ever."""
 
 
+FOR_EVER: Final = -1
+"""For how long who waits for nothing else goes round."""
+
+
+class Due(NamedTuple):
+    """A timer: its order, when it is due in µs, and whether it wakes a task that is ``asleep``."""
+
+    order: int
+    at_us: int
+    asleep: bool
+
+
+class Waits(NamedTuple):
+    """When what will happen by itself is ``due``, at ``now_us``. Where all that is left is tasks that sleep, how long
+    the first of them does is seen by nobody: it is ``unseen``, and counts as no time. ``last`` is the order of the last
+    timer that was begun."""
+
+    due: tuple[Due, ...]
+    unseen: bool
+    now_us: int
+    last: int
+
+    def rounds_us(self, before: Waits) -> int:
+        """For how long those who were woken since ``before``, and wait as they did then, go round until one of the
+        others is woken, in whole rounds; `FOR_EVER` where there are no others, 0 where they do not wait so."""
+        others = [each for each in self.due if each.order <= before.last]
+        mine = [each for each in self.due if each.order > before.last]
+        kept = {each.order for each in others}
+        then = [each for each in before.due if each.order not in kept]
+        if not mine or self.unseen != before.unseen:
+            return 0
+        now_us, then_us = (mine[0].at_us, then[0].at_us) if self.unseen and then else (self.now_us, before.now_us)
+        if [each.at_us - now_us for each in mine] != [each.at_us - then_us for each in then] or now_us == then_us:
+            return 0
+        if not others:
+            return FOR_EVER
+        left_us = others[0].at_us - mine[-1].at_us - 1
+        round_us = now_us - then_us
+        return left_us // round_us * round_us if left_us > 0 and all(each.asleep for each in mine) else 0
+
+
 class Place(NamedTuple):
-    """Where a run is, told in 16 bytes, apart from the ``times`` of day in seconds that are left out, which it was
-    ``now_s``."""
+    """Where a run is, told in 16 bytes, apart from what `Waits` tell, and from the ``times`` of day in seconds that are
+    left out, which it was ``now_s``."""
 
     told: bytes
     times: tuple[float, ...]
@@ -95,7 +136,7 @@ def position(sim: Running, *, timed: bool = False) -> Place | None:
                 sorted([(service, until - now) for service, until in table.items() if until > now])
                 for table in (network.cut, network.mute, network.down)
             ],
-            [_timer(sim, *timer) for timer in _due(sim)],
+            [_timer(sim, what, whom) for _, _, what, whom in _timers(sim)],
             (sim.incarnations, len(sim.living), len(sim.waiting), bool(sim.durable.lags), sim.wall_offset_s),
         ]
         written = marshal.dumps(_without(times, parts) if timed else parts, 2)
@@ -119,14 +160,14 @@ def _without(times: list[float], value: Any) -> Any:
     return value
 
 
-def _timer(sim: Running, due_us: int, what: str, whom: Any) -> tuple[Any, ...]:
-    """What will happen by itself. Raises Opaque where that cannot be told."""
+def _timer(sim: Running, what: str, whom: Any) -> tuple[Any, ...]:
+    """What will happen by itself, whenever that is. Raises Opaque where that cannot be told."""
     if what == WAKE:
-        return due_us, what, whom.label, whom.saga, whom.finished
+        return what, whom.label, whom.saga, whom.finished
     if what in (DELIVERY, GIVE_UP):
-        return due_us, what, _message(sim, whom)
+        return what, _message(sim, whom)
     if what == ANSWERING:
-        return due_us, what, _message(sim, whom[0]), whom[1].answer, repr(whom[1].value)
+        return what, _message(sim, whom[0]), whom[1].answer, repr(whom[1].value)
     raise Opaque
 
 
@@ -143,8 +184,8 @@ def _message(sim: Running, msg: Message, *, waits: bool = True) -> tuple[Any, ..
 
 def surface(sim: Running, *, timed: bool) -> tuple[Any, ...]:
     """What of a run's `position` costs little to be told."""
-    due, network, texts = [entry[:2] for entry in _due(sim)], sim.network, sim.durable.texts
-    return due, [*texts] if timed else texts.copy(), len(network.held), len(network.late), len(network.waiting)
+    network, texts = sim.network, sim.durable.texts
+    return [*texts] if timed else texts.copy(), len(network.held), len(network.late), len(network.waiting)
 
 
 def first_due(sim: Running) -> int:
@@ -152,15 +193,22 @@ def first_due(sim: Running) -> int:
     return min((entry[:2] for entry in sim.kernel.timers if _does_something(entry)), default=(0, -1))[1]
 
 
-def _due(sim: Running) -> list[tuple[int, str, Any]]:
-    """What will happen by itself: in how many µs, what, and to whom. Where all that is left is tasks that sleep, how
-    long the first of them does is seen by nobody, and counts as no time."""
-    kernel, network = sim.kernel, sim.network
-    timers = [entry for entry in sorted(kernel.timers, key=_by_time) if _does_something(entry)]
+def waits(sim: Running) -> Waits:
+    """When what will happen by itself is due."""
+    network = sim.network
+    due = [Due(order, due_us, asleep=what == WAKE and whom.asleep) for due_us, order, what, whom in _timers(sim)]
     lasts = network.held or network.late or network.waiting or network.outage_lasts
-    asleep = not lasts and all(what == WAKE and whom.asleep for _, _, what, whom in timers)
-    since = timers[0][0] if asleep and timers else kernel.now_us
-    return [(due_us - since, what, whom) for due_us, _, what, whom in timers]
+    return Waits(
+        due=tuple(due),
+        unseen=not lasts and all(each.asleep for each in due),
+        now_us=sim.kernel.now_us,
+        last=sim.kernel.moment().order,
+    )
+
+
+def _timers(sim: Running) -> list[Entry]:
+    """What will happen by itself, in its order."""
+    return [entry for entry in sorted(sim.kernel.timers, key=_by_time) if _does_something(entry)]
 
 
 def _by_time(entry: Entry) -> tuple[int, int]:

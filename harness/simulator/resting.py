@@ -16,7 +16,7 @@ from ..records import UNNAMED
 from ..trace import SiteKind
 from .incarnation import of_a_clock
 from .kernel import LIVELOCK
-from .repeating import Place, Running, first_due, position, surface
+from .repeating import FOR_EVER, Place, Running, Waits, first_due, position, surface, waits
 from .replay_log import SLEPT
 
 FIRST_LOOK_TICKS: Final = 25
@@ -71,9 +71,10 @@ _WRITTEN: Final = (LOG, LOGACK)
 class Mark(NamedTuple):
     """Where a run was, apart from what was ``timed`` in it: how many ticks, rows and sites there were, how many faults
     had struck, how many answers each living process had had, and which timer was due ``first``. ``lasts`` is for how
-    many ticks the run is compared with it, ``surface`` what costs little to compare."""
+    many ticks the run is compared with it, ``surface`` and ``waits`` what costs little to compare."""
 
     surface: tuple[Any, ...]
+    waits: Waits
     position: Place
     timed: bool
     ticks: int
@@ -92,7 +93,8 @@ class Look(NamedTuple):
     saga. The ``next`` look is due after so many ticks. Where the run is compared with itself, ``mark`` says with what;
     it will be from tick ``compare`` on, or, where it is ``fresh``, as soon as nothing comes of anything. ``round`` says
     that it goes round since, but for the time; the sites of the first round that was proven have the numbers of
-    ``rounds``. The next mark ``lasts`` for so many ticks; where the run was could not be told at the last so many
+    ``rounds``. So often time was ``spared`` in which some went round while others slept, one
+    ``cycle`` of which began where that mark says. The next mark ``lasts`` for so many ticks; where the run was could not be told at the last so many
     ``tries``, and is tried again."""
 
     rows: int
@@ -108,6 +110,8 @@ class Look(NamedTuple):
     fresh: bool = True
     round: bool = False
     rounds: range = range(0)
+    spared: int = 0
+    cycle: Mark | None = None
     mark: Mark | None = None
     lasts: int = SHORT_TICKS
     tries: int = 0
@@ -152,8 +156,11 @@ def looked(sim: Resting, look: Look) -> Look | None:
         sim.operator_comes(waited=True)
     mark, look = look.mark, _marked(sim, look)
     mended = not sim.network.stuck
-    again = mended and mark is not None and look.mark is not None and _is_again(sim, mark)
-    if again and mark is not None:
+    rounds_us = _rounds_us(sim, mark) if mended and mark is not None and look.mark is not None else 0
+    spares = rounds_us > 0 and mark is not None and _sleep_on(sim, mark)
+    if spares and look.cycle is not None and _rounds_us(sim, look.cycle) < 0:
+        mark, rounds_us = look.cycle, FOR_EVER
+    if rounds_us < 0 and mark is not None:
         sim.foretold |= {site[:3] for site in sim.trace.sites[mark.sites :]}
         works = not mark.timed and _works(sim, rows[mark.rows :])
         if not (mark.timed or (works and sim.network.keeps)):
@@ -161,6 +168,8 @@ def looked(sim: Resting, look: Look) -> Look | None:
             return None
         rounds = look.rounds or range(mark.sites, len(sim.trace.sites))
         look = look._replace(round=True, rounds=rounds, mark=None, lasts=SHORT_TICKS)
+    elif spares and mark is not None:
+        look = _spared(sim, look, mark, rounds_us)
     new = rows[look.rows :]
     look = look._replace(rows=len(rows), next=kernel.ticks + (0 if _compares(look) else LOOK_TICKS))
     if _works(sim, new):
@@ -179,7 +188,7 @@ def looked(sim: Resting, look: Look) -> Look | None:
         look = look._replace(round=False, fresh=True)  # nobody does now, so it can be proven
     if look.fresh and not _compares(look):
         look = _from_now_on(sim, look)._replace(fresh=False)
-    if _compares(look) or (sim.network.stuck and not sim.operator_comes(waited=False)):
+    if (_compares(look) and not spares) or (sim.network.stuck and not sim.operator_comes(waited=False)):
         return look
     return _after_all(sim, look) if sim.only_pollers() else _idle(sim, look)
 
@@ -249,6 +258,7 @@ def _compared(sim: Resting, look: Look) -> Look:
     rows, sites = len(sim.trace.rows), len(sim.trace.sites)
     mark = Mark(
         surface=surface(sim, timed=timed),
+        waits=waits(sim),
         position=found,
         timed=timed,
         ticks=ticks,
@@ -262,23 +272,44 @@ def _compared(sim: Resting, look: Look) -> Look:
     return look._replace(mark=mark, tries=0, lasts=4 * look.lasts)
 
 
-def _is_again(sim: Resting, mark: Mark) -> bool:
-    """True if a run is where it was, no fault has struck since or can have been nearer, and nobody has asked for the
-    time since but where the mark is told apart from it."""
+def _rounds_us(sim: Resting, mark: Mark) -> int:
+    """How much of the time to come a run does what it did since it was where it is: until those who sleep on are
+    woken, in whole rounds, or `FOR_EVER`; 0 where it was not there. No fault has struck since or can have been nearer,
+    and nobody has asked for the time since but where the mark is told apart from it."""
     if sim.kernel.ticks == mark.ticks or len(mark.heard) != len(sim.living):
-        return False
+        return 0
     trace = sim.trace
     if len(trace.fired) != mark.fired or (not trace.spent and trace.nears(mark.sites)):
-        return False
+        return 0
     asked = any(map(of_a_clock, _since(sim, mark.heard)))
     if asked and not mark.timed:
-        return False
+        return 0
     if surface(sim, timed=mark.timed) != mark.surface:
-        return False
+        return 0
     if first_due(sim) == mark.first:  # only tasks of the dead were woken meanwhile
-        return False
-    now = position(sim, timed=mark.timed)
-    return now is not None and now.again(mark.position)
+        return 0
+    due = waits(sim)
+    rounds_us = due.rounds_us(mark.waits)
+    now = position(sim, timed=mark.timed) if rounds_us else None
+    return rounds_us if now is not None and now.again(mark.position) else 0
+
+
+def _sleep_on(sim: Resting, mark: Mark) -> bool:
+    """True if nothing but time is left out where the rounds since are left out, until one who sleeps is woken: they
+    wrote nothing and asked nobody, and no promise is judged by how long that takes."""
+    trace = sim.trace
+    quiet = len(trace.rows) == mark.rows and len(trace.sites) == mark.sites
+    return quiet and not mark.timed and not sim.setup.judged_by_time
+
+
+def _spared(sim: Resting, look: Look, mark: Mark, rounds_us: int) -> Look:
+    """So much time is left out, in which those who were woken since the mark go round. What the others do when they are
+    woken may come again as well: with each doubling of such times the run is compared with another one."""
+    first = look.spared & (look.spared + 1) == 0
+    cycle = _compared(sim, look._replace(tries=MOST_TRIES)).mark if first else look.cycle
+    sim.kernel.skip(rounds_us, mark.waits.last)
+    since = look._replace(spared=look.spared + 1, cycle=cycle, mark=None, lasts=SHORT_TICKS)
+    return since._replace(compare=sim.kernel.ticks, next=sim.kernel.ticks)
 
 
 def _heard(sim: Resting) -> tuple[int, ...]:
@@ -324,6 +355,8 @@ def _after_all(sim: Resting, look: Look) -> Look | None:
         if not (look.round or idle >= SAME_TICKS):
             return look
         return (_skipped(sim, look, 3 * waited_us) or look) if waited_us < LATE_US else None
+    if look.spared:
+        return look if waited_us < LATE_US else None
     if idle < LATE_TICKS:
         return look
     kernel.stopped = "" if clock else WAITING
@@ -339,7 +372,7 @@ def _idle(sim: Resting, look: Look) -> Look | None:
     by_us = waited_us if look.round else waited_us // 4
     if clock and _may_skip(sim, look) and (skipped := _skipped(sim, look, by_us)):
         return skipped
-    works = clock or sim.serves() or _works_for_sagas(sim)
+    works = clock or sim.serves() or _works_for_sagas(sim) or _somebody_sleeps_on(sim, look)
     if idle < (MAX_IDLE_TICKS if works else IDLE_TICKS):
         return look
     if works:
@@ -350,6 +383,11 @@ def _idle(sim: Resting, look: Look) -> Look | None:
 def _works_for_sagas(sim: Resting) -> bool:
     """True if some task that a saga has left goes on: it may count what it does."""
     return any(task.saga and not task.finished for process in sim.living for task in process.tasks)
+
+
+def _somebody_sleeps_on(sim: Resting, look: Look) -> bool:
+    """True if somebody sleeps since before nothing came of anything any more: it may be a recovery that seldom looks."""
+    return any(each.order <= look.order for each in waits(sim).due)
 
 
 def _nobody_works(sim: Resting) -> bool:

@@ -155,6 +155,8 @@ def _shutdown(sim: Host, original: _Original, sock: socket.socket, how: int) -> 
 def _close(sim: Host, original: _Original, sock: socket.socket, *args: Any) -> None:
     wire = _wires.pop(sock, None)
     if wire is not None:
+        for _, poll in _epolls(sim).values():
+            poll.forget(sock.fileno())  # as the system does, which may give the number to another one
         wire.end.close()
     original(sock, *args)
 
@@ -227,6 +229,10 @@ class _Poll:
     def unregister(self, fd: Any) -> None:
         del self._asked[_number(fd)]
 
+    def forget(self, fd: int) -> None:
+        """Ask no more after a socket that is closed."""
+        self._asked.pop(fd, None)
+
     def poll(self, timeout: float | None = None) -> list[tuple[int, int]]:
         reads = [fd for fd, asked in self._asked.items() if asked & select.POLLIN]
         writes = [fd for fd, asked in self._asked.items() if asked & select.POLLOUT]
@@ -246,10 +252,15 @@ def _poll(sim: Host, original: _Original) -> _Poll:
 # -- epoll, whose objects stay what they are ---------------------------------------------------------
 
 
-def _epoll(sim: Host, of: Any) -> _Poll:
-    """What an `epoll` asks after in this run; it is kept, so that no other one has its id."""
+def _epolls(sim: Host) -> dict[int, tuple[Any, _Poll]]:
+    """Each `epoll` of this run, by its id, with what it asks after; it is kept, so that no other one has its id."""
     known: dict[int, tuple[Any, _Poll]] = sim.remembered.setdefault("epoll", {})
-    return known.setdefault(id(of), (of, _Poll(sim)))[1]
+    return known
+
+
+def _epoll(sim: Host, of: Any) -> _Poll:
+    """What an `epoll` asks after in this run."""
+    return _epolls(sim).setdefault(id(of), (of, _Poll(sim)))[1]
 
 
 def _epoll_register(sim: Host, original: _Original, of: Any, fd: Any, eventmask: int = _EPOLL_ALL) -> None:

@@ -127,6 +127,38 @@ def looking(world: Any) -> None:
         world.store.items()
 
 
+def recovering(world: Any, every_s: float = 0.7) -> None:
+    """Takes up every ten minutes what was left, beside a relay that looks all the time."""
+
+    def relay() -> None:
+        while True:
+            world.sleep(every_s)
+            world.store.get("outbox")
+
+    world.spawn(relay)
+    while True:
+        world.sleep(600)
+        for saga, entry in world.store.items():
+            if not entry["done"]:
+                attempted(world, saga)
+
+
+def attempted(world: Any, saga: str) -> None:
+    try:
+        for operation in ("order.create", "payment.charge"):
+            world.call(operation, saga=saga, key=f"{saga}/{operation}")
+        world.store.put(saga, {"done": True}, record="terminal", saga=saga)
+        world.reply(saga, Outcome.COMPLETED)
+    except PortError:
+        return
+
+
+def left_to_recovery(world: Any, order: Any) -> Outcome:
+    world.store.put(order.id, {"done": False}, record="create", saga=order.id)
+    attempted(world, order.id)
+    return Outcome.PENDING
+
+
 SYSTEMS: dict[str, tuple[Any, Any, Scenario]] = {
     "until a moment": (parked(until_due), None, Scenario()),
     "for so long": (parked(until_long_since), None, Scenario()),
@@ -144,6 +176,7 @@ SYSTEMS: dict[str, tuple[Any, Any, Scenario]] = {
     "by asking again": (refused_for_ever, None, DECLINED),
     "beside who writes for ever": (two_steps, beating, Scenario()),
     "beside who looks for ever": (two_steps, looking, Scenario()),
+    "for a recovery that seldom looks": (left_to_recovery, recovering, Scenario()),
 }
 
 
@@ -185,6 +218,26 @@ def test_and_it_takes_few_timers(lab: Laboratory, name: str) -> None:
     sim = Simulation(Setup(adapter=adapter, scenario=scenario))
     sim.complete()
     assert sim.kernel.ticks < 300
+
+
+@pytest.mark.parametrize("every_s", [0.1, 0.7, 1, 60])
+@pytest.mark.parametrize("fault", ["", "lost-request pay F", "crash-after-effect order F"])
+def test_who_recovers_every_ten_minutes_is_waited_for_beside_who_polls(
+    lab: Laboratory, every_s: float, fault: str
+) -> None:
+    adapter = lab.system(left_to_recovery, boot=lambda world: world.spawn(recovering, world, every_s))
+    trial = lab.trial(adapter, *filter(None, [fault]))
+    verdict = check(trial.history)
+    assert (trial.end, verdict.conclusion) == ("quiescent", "consistent")
+    assert "completed" in trial.answers
+    assert len(trial.history.rows) < 80, "who polls leaves no trace"
+
+
+def test_whose_rounds_cannot_be_told_is_waited_for_too(lab: Laboratory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resting, "position", lambda sim, **how: None)
+    adapter = lab.system(left_to_recovery, boot=lambda world: world.spawn(recovering, world, 0.1))
+    trial = lab.trial(adapter, "lost-request pay F")
+    assert (trial.end, check(trial.history).violations) == ("waiting", ())
 
 
 @pytest.mark.parametrize("name", ["so many rounds", "as many rounds as a list has entries"])
