@@ -93,9 +93,9 @@ class Look(NamedTuple):
     saga. The ``next`` look is due after so many ticks. Where the run is compared with itself, ``mark`` says with what;
     it will be from tick ``compare`` on, or, where it is ``fresh``, as soon as nothing comes of anything. ``round`` says
     that it goes round since, but for the time; the sites of the first round that was proven have the numbers of
-    ``rounds``. So often time was ``spared`` in which some went round while others slept, one
-    ``cycle`` of which began where that mark says. The next mark ``lasts`` for so many ticks; where the run was could not be told at the last so many
-    ``tries``, and is tried again."""
+    ``rounds``. So often time was ``spared`` in which some went round while others slept; with the moment ``cycle``
+    of one of these the run is compared at the next ones. The next mark ``lasts`` for so many ticks; where the run was
+    could not be told at the last so many ``tries``, and is tried again."""
 
     rows: int
     worked: int
@@ -386,7 +386,7 @@ def _works_for_sagas(sim: Resting) -> bool:
 
 
 def _somebody_sleeps_on(sim: Resting, look: Look) -> bool:
-    """True if somebody sleeps since before nothing came of anything any more: it may be a recovery that seldom looks."""
+    """True if somebody sleeps since before nothing came of anything any more: a recovery that seldom looks, say."""
     return any(each.order <= look.order for each in waits(sim).due)
 
 
