@@ -25,9 +25,10 @@ MAX_OCCURRENCE: Final = 64
 _ABOUT_TO_ACT: Final = (AT_SEND, AT_LOG)
 
 SiteKey = tuple[str, str, str, str, int]
+"""A site as a plain tuple: (saga, subject, direction, phase, occurrence)."""
+
 SiteKind = tuple[str, str, str]
 """A site but for its phase and its number: whatever is of one kind is counted together."""
-"""A site as a plain tuple: (saga, subject, direction, phase, occurrence)."""
 
 
 class Tried(Protocol):

@@ -212,6 +212,16 @@ class Kernel:
         heapify(self.timers)
         return True
 
+    def leave_out(self, rounds_us: int, since: int) -> None:
+        """Let whole rounds pass of those who began to wait after the timer of order ``since``: each goes on so much
+        later. Nothing else is due until then."""
+        self.now_us += rounds_us
+        self.timers[:] = [
+            (due_us + rounds_us if order > since else due_us, order, what, whom)
+            for due_us, order, what, whom in self.timers
+        ]
+        heapify(self.timers)
+
     def only_sleep_beside(self, process: Owner) -> bool:
         """True if no task is about to run, and each that has not ended is the one that runs, or is asleep in the
         process."""

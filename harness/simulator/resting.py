@@ -307,7 +307,7 @@ def _spared(sim: Resting, look: Look, mark: Mark, rounds_us: int) -> Look:
     woken may come again as well: with each doubling of such times the run is compared with another one."""
     first = look.spared & (look.spared + 1) == 0
     cycle = _compared(sim, look._replace(tries=MOST_TRIES)).mark if first else look.cycle
-    sim.kernel.skip(rounds_us, mark.waits.last)
+    sim.kernel.leave_out(rounds_us, mark.waits.last)
     since = look._replace(spared=look.spared + 1, cycle=cycle, mark=None, lasts=SHORT_TICKS)
     return since._replace(compare=sim.kernel.ticks, next=sim.kernel.ticks)
 

@@ -14,6 +14,7 @@ from sagafuzz.exploration.enumerator import Enumerator
 from sagafuzz.history import APPLY, CLIENT_ACK, RAISED
 from sagafuzz.invariants import check
 from sagafuzz.simulator import Setup, Simulation, resting, simulate
+from sagafuzz.simulator.timers import WAKE
 
 from .conftest import Laboratory
 
@@ -231,6 +232,30 @@ def test_who_recovers_every_ten_minutes_is_waited_for_beside_who_polls(
     assert (trial.end, verdict.conclusion) == ("quiescent", "consistent")
     assert "completed" in trial.answers
     assert len(trial.history.rows) < 80, "who polls leaves no trace"
+
+
+def test_those_who_go_round_are_left_out_in_whole_rounds(lab: Laboratory) -> None:
+    """Each of two relays looks when it would have looked, also after the sleep of a third task was skipped."""
+
+    def relay(world: Any, first_s: float) -> None:
+        world.sleep(first_s)
+        while True:
+            world.sleep(1)
+
+    def boot(world: Any) -> None:
+        world.spawn(relay, world, 0.25)
+        world.spawn(relay, world, 0.5)
+        world.spawn(world.sleep, 600)
+
+    sim = Simulation(Setup(adapter=lab.system(two_steps, boot=boot), scenario=Scenario()))
+    kernel, woken_us = sim.kernel, list[int]()
+    wake = kernel.acts[WAKE]
+    kernel.acts[WAKE] = lambda task: (woken_us.append(kernel.now_us), wake(task))
+    sim.complete()
+    relays = [at_us for at_us in woken_us if at_us > 10_000_000 and at_us != 600_000_000]
+    assert {at_us % 1_000_000 for at_us in relays} == {250_000, 500_000}
+    assert 600_000_000 < max(relays) < 610_000_000
+    assert len(relays) < 60
 
 
 def test_whose_rounds_cannot_be_told_is_waited_for_too(lab: Laboratory, monkeypatch: pytest.MonkeyPatch) -> None:
