@@ -117,7 +117,8 @@ def position(sim: Running, *, timed: bool = False) -> Place | None:
     setup, network = sim.setup, sim.network
     hidden = sim.databases or sim.resources or sim.chance is not None or setup.adapter.participants
     beside = setup.scenario.actors or sim.broker is not None or setup.is_async
-    if hidden or beside or network.stuck or (setup.judged_by_time and not sim.only_pollers()):
+    lasts = network.stuck or sim.durable.lags  # for a while
+    if hidden or beside or lasts or (setup.judged_by_time and not sim.only_pollers()):
         return None
     now, messages = sim.kernel.now_us, under_way(sim)
     if any(process.paused_until_us > now for process in sim.living):
@@ -137,7 +138,7 @@ def position(sim: Running, *, timed: bool = False) -> Place | None:
                 for table in (network.cut, network.mute, network.down)
             ],
             [_timer(sim, what, whom) for _, _, what, whom in _timers(sim)],
-            (sim.incarnations, len(sim.living), len(sim.waiting), bool(sim.durable.lags), sim.wall_offset_s),
+            (sim.incarnations, len(sim.living), len(sim.waiting), sim.wall_offset_s),
         ]
         written = marshal.dumps(_without(times, parts) if timed else parts, 2)
     except (Opaque, ValueError):

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from sagafuzz import Adapter, Fault, Outcome, Plan, PortError, Scenario, Site
+from sagafuzz.exploration.enumerator import Enumerator
 from sagafuzz.faults import FAULT_KINDS
 from sagafuzz.invariants import check
 from sagafuzz.simulator import Setup, Simulation
@@ -489,6 +490,34 @@ def test_who_looks_every_ten_minutes_does_so_too_beside_who_polls_each_second(
     trial = lab.trial(lab.system(run, boot=boot), "lost-request pay F")
     verdict = check(trial.history)
     assert (verdict.conclusion, verdict.violations) == ("consistent", ())
+
+
+def test_who_polls_a_replica_that_lags_is_waited_for_until_it_does_no_more(lab: Laboratory) -> None:
+    """It looks every millisecond; what is not there yet is there after 50."""
+
+    def run(world: Any, order: Any) -> bool:
+        world.store.put(order.id, {"open": True}, record="create", saga=order.id)
+        return drive(world, order.id)
+
+    def recover(world: Any) -> None:
+        while not world.store.items():
+            world.sleep(0.001)
+        for saga, entry in world.store.items():
+            if entry["open"]:
+                drive(world, saga)
+
+    def drive(world: Any, saga: str) -> bool:
+        for operation in ("order.create", "payment.charge"):
+            world.call(operation, saga=saga, key=operation)
+        world.store.put(saga, {"open": False}, record="terminal", saga=saga)
+        world.reply(saga, Outcome.COMPLETED)
+        return True
+
+    setup = Setup(adapter=lab.system(run, recover=recover), scenario=Scenario())
+    kinds = {"crash-after-log", "stale-read"}
+    ends = [check(case.run.history(setup, case.plan)) for case in Enumerator(setup, 2, kinds, reductions=()).cases()]
+    assert len(ends) > 5
+    assert not [verdict.violations for verdict in ends if verdict.violations]
 
 
 def test_a_saga_for_which_somebody_polls_in_vain_is_not_called_inconclusive(lab: Laboratory) -> None:
