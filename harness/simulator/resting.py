@@ -158,10 +158,10 @@ def looked(sim: Resting, look: Look) -> Look | None:
     mended = not sim.network.stuck
     rounds_us = _rounds_us(sim, mark) if mended and mark is not None and look.mark is not None else 0
     spares = rounds_us > 0 and mark is not None and _sleep_on(sim, mark)
-    if spares and look.cycle is not None and _rounds_us(sim, look.cycle) < 0:
+    if spares and look.cycle is not None and _comes_round(sim, look.cycle):
         mark, rounds_us = look.cycle, FOR_EVER
     if rounds_us < 0 and mark is not None:
-        sim.foretold |= {site[:3] for site in sim.trace.sites[mark.sites :]}
+        sim.foretold |= _kinds_since(sim, mark)
         works = not mark.timed and _works(sim, rows[mark.rows :])
         if not (mark.timed or (works and sim.network.keeps)):
             kernel.stopped = LIVELOCK if works else ""
@@ -274,38 +274,52 @@ def _compared(sim: Resting, look: Look) -> Look:
 
 def _rounds_us(sim: Resting, mark: Mark) -> int:
     """How much of the time to come a run does what it did since it was where it is: until those who sleep on are
-    woken, in whole rounds, or `FOR_EVER`; 0 where it was not there. No fault has struck since or can have been nearer,
-    and nobody has asked for the time since but where the mark is told apart from it."""
-    if sim.kernel.ticks == mark.ticks or len(mark.heard) != len(sim.living):
+    woken, in whole rounds, or `FOR_EVER`; 0 where it was not there."""
+    if sim.kernel.ticks == mark.ticks or surface(sim, timed=mark.timed) != mark.surface:
         return 0
+    rounds_us = waits(sim).rounds_us(mark.waits)
+    return rounds_us if rounds_us and _is_again(sim, mark) else 0
+
+
+def _comes_round(sim: Resting, cycle: Mark) -> bool:
+    """True if all who sleep on have been woken, nothing came of it, and all is as it was but for how far the rounds of
+    the others had come by then: these need not be a part of theirs."""
+    woken = all(each.order > cycle.waits.last for each in waits(sim).due)
+    return woken and not _works(sim, sim.trace.rows[cycle.rows :]) and _is_again(sim, cycle)
+
+
+def _is_again(sim: Resting, mark: Mark) -> bool:
+    """True if a run is where it was, whenever those who sleep are woken; no fault has struck since or can have been
+    nearer, and nobody has asked for the time since but where the mark is told apart from it."""
+    if len(mark.heard) != len(sim.living):
+        return False
     trace = sim.trace
     if len(trace.fired) != mark.fired or (not trace.spent and trace.nears(mark.sites)):
-        return 0
+        return False
     asked = any(map(of_a_clock, _since(sim, mark.heard)))
     if asked and not mark.timed:
-        return 0
-    if surface(sim, timed=mark.timed) != mark.surface:
-        return 0
+        return False
     if first_due(sim) == mark.first:  # only tasks of the dead were woken meanwhile
-        return 0
-    due = waits(sim)
-    rounds_us = due.rounds_us(mark.waits)
-    now = position(sim, timed=mark.timed) if rounds_us else None
-    return rounds_us if now is not None and now.again(mark.position) else 0
+        return False
+    now = position(sim, timed=mark.timed)
+    return now is not None and now.again(mark.position)
 
 
 def _sleep_on(sim: Resting, mark: Mark) -> bool:
-    """True if nothing but time is left out where the rounds since are left out, until one who sleeps is woken: they
-    wrote nothing and asked nobody, and no promise is judged by how long that takes."""
-    trace = sim.trace
-    quiet = len(trace.rows) == mark.rows and len(trace.sites) == mark.sites
-    return quiet and not mark.timed and not sim.setup.judged_by_time
+    """True if the rounds since may be left out until one who sleeps is woken: nothing came of them, and no promise is
+    judged by how long that takes."""
+    return not (mark.timed or sim.setup.judged_by_time or _works(sim, sim.trace.rows[mark.rows :]))
+
+
+def _kinds_since(sim: Resting, mark: Mark) -> set[SiteKind]:
+    return {site[:3] for site in sim.trace.sites[mark.sites :]}
 
 
 def _spared(sim: Resting, look: Look, mark: Mark, rounds_us: int) -> Look:
     """So much time is left out, in which those who were woken since the mark go round. What the others do when they are
     woken may come again as well: with each doubling of such times the run is compared with another one."""
     first = look.spared & (look.spared + 1) == 0
+    sim.foretold |= _kinds_since(sim, mark)
     cycle = _compared(sim, look._replace(tries=MOST_TRIES)).mark if first else look.cycle
     sim.kernel.leave_out(rounds_us, mark.waits.last)
     since = look._replace(spared=look.spared + 1, cycle=cycle, mark=None, lasts=SHORT_TICKS)

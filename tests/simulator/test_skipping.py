@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import pytest
@@ -128,13 +130,16 @@ def looking(world: Any) -> None:
         world.store.items()
 
 
-def recovering(world: Any, every_s: float = 0.7) -> None:
-    """Takes up every ten minutes what was left, beside a relay that looks all the time."""
+def recovering(world: Any, every_s: float = 0.7, *, asks: bool = False) -> None:
+    """Takes up every ten minutes what was left, beside a relay that looks, or asks, all the time."""
 
     def relay() -> None:
         while True:
             world.sleep(every_s)
             world.store.get("outbox")
+            if asks:
+                with suppress(PortError):
+                    world.call("order.find", saga="saga-1")
 
     world.spawn(relay)
     while True:
@@ -178,13 +183,14 @@ SYSTEMS: dict[str, tuple[Any, Any, Scenario]] = {
     "beside who writes for ever": (two_steps, beating, Scenario()),
     "beside who looks for ever": (two_steps, looking, Scenario()),
     "for a recovery that seldom looks": (left_to_recovery, recovering, Scenario()),
+    "for one beside who asks": (left_to_recovery, partial(recovering, asks=True), Scenario()),
 }
 
 
 def system(lab: Laboratory, name: str) -> tuple[Adapter, Scenario]:
     run, sweep, scenario = SYSTEMS[name]
     boot = None if sweep is None else lambda world: world.spawn(sweep, world)
-    return lab.system(run, boot=boot, scenarios=[scenario]), scenario
+    return lab.system(run, boot=boot, scenarios=[scenario], operations=("order.find",)), scenario
 
 
 def told(setup: Setup, plan: Plan) -> tuple[Any, ...]:
@@ -232,6 +238,27 @@ def test_who_recovers_every_ten_minutes_is_waited_for_beside_who_polls(
     assert (trial.end, verdict.conclusion) == ("quiescent", "consistent")
     assert "completed" in trial.answers
     assert len(trial.history.rows) < 80, "who polls leaves no trace"
+
+
+def test_each_who_sleeps_on_is_waited_for(lab: Laboratory) -> None:
+    """One looks every ten minutes in vain, one after a day; what that one does is seen."""
+
+    def boot(world: Any) -> None:
+        world.spawn(every, world, 0.7)
+        world.spawn(every, world, 600)
+        world.spawn(late, world)
+
+    def every(world: Any, seconds: float) -> None:
+        while True:
+            world.sleep(seconds)
+            world.store.items()
+
+    def late(world: Any) -> None:
+        world.sleep(86_400)
+        attempted(world, "saga-1")
+
+    trial = lab.trial(lab.system(left_to_recovery, boot=boot), "lost-request pay F")
+    assert (trial.end, trial.answers) == ("quiescent", ["pending", "completed"])
 
 
 def test_those_who_go_round_are_left_out_in_whole_rounds(lab: Laboratory) -> None:
