@@ -22,6 +22,19 @@ from .conftest import Laboratory
 HOUR_S = 3_600
 
 
+def driven(world: Any, order: Any) -> bool:
+    """Runs a saga that its own record tells to be open until it is done."""
+    world.store.put(order.id, {"open": True}, record="create", saga=order.id)
+    return drive(world, order.id)
+
+
+def drive(world: Any, saga: str) -> bool:
+    for operation in ("order.create", "payment.charge"):
+        world.call(operation, saga=saga, key=operation)
+    world.store.put(saga, {"open": False}, record="terminal", saga=saga)
+    return True
+
+
 def ticks(system: Adapter) -> int:
     """How many timers fire in a run of the system without faults."""
     sim = Simulation(Setup(adapter=system, scenario=Scenario()))
@@ -117,22 +130,12 @@ def sweeping(
             world.sleep(1)
             sweep(world)  # type: ignore[misc]
 
-    def run(world: Any, order: Any) -> bool:
-        world.store.put(order.id, {"open": True}, record="create", saga=order.id)
-        return drive(world, order.id)
-
-    def drive(world: Any, saga: str) -> bool:
-        for operation in ("order.create", "payment.charge"):
-            world.call(operation, saga=saga, key=operation)
-        world.store.put(saga, {"open": False}, record="terminal", saga=saga)
-        return True
-
     def recover(world: Any) -> None:
         for saga, entry in world.store.items():
             if entry["open"] and not forgetful:
                 drive(world, saga)
 
-    return lab.system(run, boot=boot, recover=recover, **options)  # type: ignore[no-any-return]
+    return lab.system(driven, boot=boot, recover=recover, **options)  # type: ignore[no-any-return]
 
 
 def looks_into_the_store(world: Any) -> None:
@@ -477,27 +480,13 @@ def test_who_looks_every_ten_minutes_does_so_too_beside_who_polls_each_second(
             if entry["open"] and world.now() > 1_770_000_000 + HOUR_S:
                 drive(world, saga)
 
-    def run(world: Any, order: Any) -> bool:
-        world.store.put(order.id, {"open": True}, record="create", saga=order.id)
-        return drive(world, order.id)
-
-    def drive(world: Any, saga: str) -> bool:
-        for operation in ("order.create", "payment.charge"):
-            world.call(operation, saga=saga, key=operation)
-        world.store.put(saga, {"open": False}, record="terminal", saga=saga)
-        return True
-
-    trial = lab.trial(lab.system(run, boot=boot), "lost-request pay F")
+    trial = lab.trial(lab.system(driven, boot=boot), "lost-request pay F")
     verdict = check(trial.history)
     assert (verdict.conclusion, verdict.violations) == ("consistent", ())
 
 
 def test_who_polls_a_replica_that_lags_is_waited_for_until_it_does_no_more(lab: Laboratory) -> None:
     """It looks every millisecond; what is not there yet is there after 50."""
-
-    def run(world: Any, order: Any) -> bool:
-        world.store.put(order.id, {"open": True}, record="create", saga=order.id)
-        return drive(world, order.id)
 
     def recover(world: Any) -> None:
         while not world.store.items():
@@ -506,14 +495,7 @@ def test_who_polls_a_replica_that_lags_is_waited_for_until_it_does_no_more(lab: 
             if entry["open"]:
                 drive(world, saga)
 
-    def drive(world: Any, saga: str) -> bool:
-        for operation in ("order.create", "payment.charge"):
-            world.call(operation, saga=saga, key=operation)
-        world.store.put(saga, {"open": False}, record="terminal", saga=saga)
-        world.reply(saga, Outcome.COMPLETED)
-        return True
-
-    setup = Setup(adapter=lab.system(run, recover=recover), scenario=Scenario())
+    setup = Setup(adapter=lab.system(driven, recover=recover), scenario=Scenario())
     kinds = {"crash-after-log", "stale-read"}
     ends = [check(case.run.history(setup, case.plan)) for case in Enumerator(setup, 2, kinds, reductions=()).cases()]
     assert len(ends) > 5
