@@ -6,8 +6,9 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -65,19 +66,30 @@ def tell_host(reports: Sequence[Any], outputs: Mapping[str, Any]) -> None:
             say(f"sagafuzz: cannot write the step summary {summary!r}: {error.strerror}", err=True)
 
 
+@dataclass(frozen=True)
+class Display:
+    """Shows how far a campaign is. While it is ``paused`` it draws nothing, and no thread of its own runs."""
+
+    show: Callable[[Progress], None]
+    paused: Callable[[], AbstractContextManager[None]] = nullcontext
+
+    def __call__(self, news: Progress) -> None:
+        self.show(news)
+
+
 @contextmanager
-def progress(label: str, stream: TextIO | None = None) -> Iterator[Any]:
+def progress(label: str, stream: TextIO | None = None) -> Iterator[Display]:
     """A listener for a campaign: a bar on a terminal, a plain line now and then elsewhere."""
     stream = stream or sys.stderr
     if stream.isatty():
-        with _bar(clean(label, BAR_LABEL_COLUMNS), stream) as listener:
-            yield listener
+        with _bar(clean(label, BAR_LABEL_COLUMNS), stream) as display:
+            yield display
     else:
-        yield _plain(clean(label, 60), stream)
+        yield Display(_plain(clean(label, 60), stream))
 
 
 @contextmanager
-def _bar(label: str, stream: TextIO) -> Iterator[Any]:
+def _bar(label: str, stream: TextIO) -> Iterator[Display]:
     from rich.console import Console
     from rich.progress import BarColumn, SpinnerColumn, TextColumn
     from rich.progress import Progress as Bar
@@ -95,7 +107,15 @@ def _bar(label: str, stream: TextIO) -> Iterator[Any]:
             text = f"{label}: {clean(news.stage, STAGE_COLUMNS)}\n{pace.told(news)}"
             bar.update(task, description=text, completed=news.done, total=news.expected or None)
 
-        yield listen
+        @contextmanager
+        def paused() -> Iterator[None]:
+            bar.stop()
+            try:
+                yield
+            finally:
+                bar.start()
+
+        yield Display(listen, paused)
 
 
 def _plain(label: str, stream: TextIO) -> Any:

@@ -8,11 +8,12 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import UsageError
 from ..exploration.certificate import source_digest, versions
 from ..exploration.choosing import run_campaign
+from ..exploration.events import Listener
 from ..exploration.fuzz import Budget, EndOfBudget, end_of_time
 from ..exploration.keeping import Archive, Keeper
 from ..exploration.progress import EVERY, Teller
@@ -29,7 +30,10 @@ from ..ports import Adapter
 from ..store import Store, create, find
 from ..verdict import Report
 from ..writing import make_folder
-from .console import progress, say
+from .console import Display, progress, say
+
+if TYPE_CHECKING:
+    from ..exploration.part_worker import Roots
 
 REPORT = "report"
 """The name of the record that holds the report, where a campaign came to write one."""
@@ -59,18 +63,18 @@ def search(adapter: Adapter, settings: Settings, folder: Path, how: How, interru
     live = manifest_of(adapter) is not None
     with (
         closing(open_store(folder, adapter, settings, how)) as store,
-        progress(adapter.name) as listener,
+        progress(adapter.name) as display,
         nothing_kept() if settings.examples else nullcontext(),
     ):
         with (
-            _parts_of(store, adapter, settings, how, lambda: interrupt() or late()) as archive,
+            _parts_of(store, adapter, settings, how, lambda: interrupt() or late(), display) as (archive, others),
             nullcontext() if how.loud else quiet(),
         ):
             report = run_campaign(
                 adapter,
                 settings,
                 stopped=interrupt,
-                listeners=(Keeper(store.add), Teller(listener, 1 if live else EVERY)),
+                listeners=(Keeper(store.add), Teller(display, 1 if live else EVERY), *others),
                 archive=archive,
                 share=how.shard or ALL,
                 limits=limits,
@@ -181,16 +185,17 @@ def _short(value: Any) -> str:
 
 @contextmanager
 def _parts_of(
-    store: Store, adapter: Adapter, settings: Settings, how: How, stopped: Callable[[], bool]
-) -> Iterator[Archive]:
-    """The parts that are kept; also what other processes bring meanwhile, where ``how`` says so."""
+    store: Store, adapter: Adapter, settings: Settings, how: How, stopped: Callable[[], bool], display: Display
+) -> Iterator[tuple[Archive, tuple[Listener, ...]]]:
+    """The parts that are kept; also what other processes bring meanwhile, where ``how`` says so, if the listeners hear
+    of the campaign."""
     if manifest_of(adapter) is not None:
-        yield Archive(store.get)
+        yield Archive(store.get), ()
         return
-    from ..exploration.pool import Later, Pool, cores
+    from ..exploration.pool import Later, Pool, Rooted, cores
 
     if not how.cluster and (how.jobs or cores()) == 1:
-        yield Archive(store.get)
+        yield Archive(store.get), ()
         return
 
     stderr = sys.stderr  # as it is before the code under test is silenced
@@ -199,25 +204,44 @@ def _parts_of(
         stderr.write(f"{text}\n")
         stderr.flush()
 
-    share = how.shard or ALL
+    share, roots = how.shard or ALL, Rooted()
     with ExitStack() as started:
 
         def begin() -> Pool:
-            crew = started.enter_context(_crew(adapter, settings, how, complain))
+            with display.paused():
+                crew = started.enter_context(_crew(adapter, settings, how, complain, roots))
             return Pool(settings, crew, kept=store.get, keep=store.add, stopped=stopped, complain=complain, share=share)
 
-        parts = Later(store.get, begin) if how.jobs is None and not how.cluster else begin()
-        yield Archive(parts.get, parts.expect)
+        with display.paused():
+            copied = not how.cluster and _can_be_copied(adapter)
+        parts: Later | Pool
+        if copied or (how.jobs is None and not how.cluster):
+            at_once, after_roots = how.jobs is not None, copied and settings.max_faults > 1
+            parts = Later(store.get, begin, at_once=at_once, after_roots=after_roots)
+        else:
+            parts = begin()
+        yield Archive(parts.get, parts.expect), (roots,)
 
 
 def _crew(
-    adapter: Adapter, settings: Settings, how: How, complain: Callable[[str], None]
+    adapter: Adapter, settings: Settings, how: How, complain: Callable[[str], None], roots: Roots
 ) -> AbstractContextManager[Any]:
+    """Copies of this process, which go on from ``roots``; where it cannot be copied, or the workers of a cluster are
+    asked for, others that begin anew."""
     spec = adapter.spec or adapter.name
     if how.cluster:
         from ..exploration.cluster import cluster
 
         return cluster(how.cluster, spec, settings, source_digest(adapter), complain, loud=how.loud)
-    from ..exploration.pool import cores, processes
+    from ..exploration.pool import copies, cores, processes
 
-    return processes(how.jobs or cores(), spec, settings, loud=how.loud)
+    count = how.jobs or cores()
+    if _can_be_copied(adapter):
+        return copies(count, adapter, settings, roots, loud=how.loud)
+    return processes(count, spec, settings, loud=how.loud)
+
+
+def _can_be_copied(adapter: Adapter) -> bool:
+    from ..exploration.part_worker import can_be_copied, has_one_thread
+
+    return can_be_copied(adapter) and has_one_thread()

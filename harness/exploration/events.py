@@ -13,6 +13,7 @@ from typing import NamedTuple, TypeAlias
 from ..simulator import Setup
 from ..verdict import Finding, RandomResult, Signature, Verdict
 from .cases import Case
+from .part_search import PartSearch
 from .parts import Record
 from .stopping import Ending, Stop
 
@@ -99,6 +100,13 @@ class PartFinished(NamedTuple):
     kept: bool
 
 
+class RootsKnown(NamedTuple):
+    """Part 0 of the scenario of that number is there, and ``search`` goes on from it."""
+
+    scenario: int
+    search: PartSearch
+
+
 class PartLeft(NamedTuple):
     """A part is not searched here; ``why`` is "" where that is not worth a word."""
 
@@ -161,6 +169,7 @@ Event: TypeAlias = (
     | Advised
     | RunEnded
     | PartFinished
+    | RootsKnown
     | PartLeft
     | FindingShrunk
     | NeverAgain

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from copy import copy
 from itertools import count as numbers
 from typing import Final
 
@@ -72,6 +73,12 @@ class PartSearch:
         self.enumerator = Enumerator(setup, settings.max_faults, settings.kinds or None, reductions=reductions)
         self._rooted = False
         self._judge_drawn = Judge(setup)
+
+    def under(self, over: Over) -> PartSearch:
+        """The same, in a copy of this process: it knows what this one does by now, and asks ``over``."""
+        search = copy(self)
+        search._over = over
+        return search
 
     def record(self, *, drawn: bool) -> Record:
         """An empty one, for a part of random plans where it is ``drawn``. Of plans that are extended, and of those with

@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -21,8 +21,10 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UsageError
+from ..live.manifest import manifest_of
 from ..loading import load
 from ..ports import Adapter
+from ..postgres_server import SERVER
 from ..simulator import Setup
 from ..simulator.patches import Watch, watchdog
 from .certificate import source_digest, versions
@@ -42,15 +44,31 @@ class Facts:
     complaint: str = ""
 
 
+Roots = Mapping[int, PartSearch]
+"""Of scenarios whose part 0 is there, by number: the searches that go on from it."""
+
+
+def can_be_copied(adapter: Adapter) -> bool:
+    """True if a copy of this process is whole: no other thread is lost to it, and no connection to a server shared."""
+    alone = sys.platform == "linux" and threading.active_count() == 1
+    connected = adapter.service is not None and SERVER in os.environ
+    return alone and not connected and manifest_of(adapter) is None
+
+
+def has_one_thread() -> bool:
+    """True if no library runs a thread of its own either, unseen by Python; of Linux."""
+    return len(list(Path("/proc/self/task").iterdir())) == 1
+
+
 class CopiedWorker:
     """A copy of this process, as seen by this one: it searches the adapter as it is here, whatever a test has put in
-    the place of its code. POSIX only; no other thread may be running."""
+    the place of its code, and goes on from ``roots``. POSIX only; no other thread may be running."""
 
-    def __init__(self, adapter: Adapter, settings: Settings) -> None:
+    def __init__(self, adapter: Adapter, settings: Settings, roots: Roots, *, loud: bool) -> None:
         self.pipe, theirs = multiprocessing.Pipe()
         mine = self.pipe.fileno()
         self._process = multiprocessing.get_context("fork").Process(
-            target=_live_as_copy, args=(theirs, mine, adapter, settings), daemon=True
+            target=_live_as_copy, args=(theirs, mine, adapter, settings, roots, loud)
         )
         with theirs:
             self._process.start()
@@ -125,23 +143,27 @@ def main(handle: int) -> None:
     """The life of a worker, whose pipe has that number."""
     pipe: Connection[Any, Any] = Connection(handle)
     spec, settings, loud, sys.path[:] = pipe.recv()
-    _live(pipe, lambda: load(spec), settings, loud=loud)
+    _live(pipe, lambda: load(spec), settings, {}, loud=loud)
 
 
-def _live_as_copy(pipe: Connection[Any, Any], others: int, adapter: Adapter, settings: Settings) -> None:
+def _live_as_copy(
+    pipe: Connection[Any, Any], others: int, adapter: Adapter, settings: Settings, roots: Roots, loud: bool
+) -> None:
     """The same of a copy of the other process, whose end of the pipe has the number ``others``."""
     os.close(others)
     signal.signal(signal.SIGALRM, signal.SIG_DFL)  # that of the other's watchdog
-    _live(pipe, lambda: adapter, settings, loud=False)
+    _live(pipe, lambda: adapter, settings, roots, loud=loud)
 
 
-def _live(pipe: Connection[Any, Any], find: Callable[[], Adapter], settings: Settings, *, loud: bool) -> None:
+def _live(
+    pipe: Connection[Any, Any], find: Callable[[], Adapter], settings: Settings, roots: Roots, *, loud: bool
+) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):  # of the whole group: the campaign decides what becomes of it
         signal.signal(number, signal.SIG_IGN)
     asked: queue.SimpleQueue[str | None] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(pipe, asked), daemon=True).start()
     with fewer_collections(), watchdog(settings.spin_s) as watch, nullcontext() if loud else quiet():
-        _serve(pipe, asked, find, settings, watch)
+        _serve(pipe, asked, find, settings, roots, watch)
 
 
 def _listen(pipe: Connection[Any, Any], asked: queue.SimpleQueue[str | None]) -> None:
@@ -158,6 +180,7 @@ def _serve(
     asked: queue.SimpleQueue[str | None],
     find: Callable[[], Adapter],
     settings: Settings,
+    roots: Roots,
     watch: Watch,
 ) -> None:
     try:
@@ -171,7 +194,10 @@ def _serve(
         return Why.SPINS.stop(spins=watch.ended) if watch.ended else None
 
     searches = [
-        PartSearch(Setup(adapter=adapter, scenario=scenario), settings, spun) for scenario in settings.scenarios
+        roots[index].under(spun)
+        if index in roots
+        else PartSearch(Setup(adapter=adapter, scenario=scenario), settings, spun)
+        for index, scenario in enumerate(settings.scenarios)
     ]
     while True:
         name = asked.get()

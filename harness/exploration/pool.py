@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import Final, NamedTuple, Protocol
 
 from ..ports import Adapter
-from .events import Event, PartFinished
-from .part_search import drawn_parts
-from .part_worker import CopiedWorker, PartWorker
+from .events import Event, PartFinished, RootsKnown
+from .part_search import PartSearch, drawn_parts
+from .part_worker import CopiedWorker, PartWorker, Roots
 from .settings import Settings
-from .shards import ALL, Share, is_drawn
+from .shards import ALL, Share, is_drawn, is_root
 
 POLL_S: Final = 0.2
 """How long to wait for workers before it is asked again whether to stop."""
@@ -123,8 +123,8 @@ class Pool:
 
     def _plan_more(self, part: str, text: str) -> None:
         """A scenario's part 0 says how many others there are."""
-        index, _, number = part.partition("/")
-        if number == "0":
+        if is_root(part):
+            index = part.partition("/")[0]
             for more in range(1, len(json.loads(text)["extended"]) + 1):
                 self._plan(f"{index}/{more}")
 
@@ -177,18 +177,28 @@ def _in_words(parts: list[str]) -> str:
 
 class Later:
     """Finds parts as ``kept`` does; of a campaign that takes longer than ``AFTER_S`` as the pool that ``begin`` makes
-    then: the processes of a short one would cost more than they spare."""
+    then: the processes of a short one would cost more than they spare. With ``at_once`` no time is waited; with
+    ``after_roots`` the part 0 of each scenario comes before, from which copies of this process go on."""
 
-    def __init__(self, kept: Callable[[str], str | None], begin: Callable[[], Pool]) -> None:
+    def __init__(
+        self,
+        kept: Callable[[str], str | None],
+        begin: Callable[[], Pool],
+        *,
+        at_once: bool = False,
+        after_roots: bool = False,
+    ) -> None:
         self._kept = kept
         self._begin = begin
+        self._after_roots = after_roots
         self._pool: Pool | None = None
         self._expected: tuple[str, ...] = ()
-        self._from = time.monotonic() + AFTER_S
+        self._from = time.monotonic() + (0.0 if at_once else AFTER_S)
 
     def get(self, part: str) -> str | None:
         """The part of that name, None where it is to be searched here."""
-        if self._pool is None and time.monotonic() >= self._from:
+        too_early = time.monotonic() < self._from or (self._after_roots and is_root(part))
+        if self._pool is None and not too_early:
             self._pool = self._begin()
             self._pool.expect(self._expected)
         return self._kept(part) if self._pool is None else self._pool.get(part)
@@ -216,6 +226,14 @@ class Shelf:
 
     def keep(self, part: str, text: str) -> None:
         self._texts[part] = text
+
+
+class Rooted(dict[int, PartSearch]):
+    """The scenarios of a campaign whose part 0 is there. It listens to the campaign."""
+
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, RootsKnown):
+            self[event.scenario] = event.search
 
 
 def cores() -> int:
@@ -275,9 +293,11 @@ def processes(count: int, spec: str, settings: Settings, *, loud: bool = False) 
 
 
 @contextmanager
-def copies(count: int, adapter: Adapter, settings: Settings) -> Iterator[Processes]:
-    """So many copies of this process as workers; none is left afterwards."""
-    with _ending(Processes([CopiedWorker(adapter, settings) for _ in range(count)])) as crew:
+def copies(
+    count: int, adapter: Adapter, settings: Settings, roots: Roots, *, loud: bool = False
+) -> Iterator[Processes]:
+    """So many copies of this process as workers, which go on from ``roots``; none is left afterwards."""
+    with _ending(Processes([CopiedWorker(adapter, settings, roots, loud=loud) for _ in range(count)])) as crew:
         yield crew
 
 

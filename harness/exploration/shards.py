@@ -51,7 +51,7 @@ class Shard:
 
     def leave(self, part: str) -> str | None:
         """Part 0 of a scenario is for each: the others extend it."""
-        if part.endswith("/0") and not is_drawn(part):
+        if is_root(part):
             return None
         return None if owner_of(part, self.of) == self.number else f"this is shard {self} only"
 
@@ -65,8 +65,7 @@ class Merged:
     parts_only: bool = False
 
     def leave(self, part: str) -> str | None:
-        of_all = part.endswith("/0") and not is_drawn(part)
-        number = min(self.present) if of_all else owner_of(part, self.of)
+        number = min(self.present) if is_root(part) else owner_of(part, self.of)
         why = "does not hold them: it was cut short" if number in self.present else "is missing"
         return f"shard {number}/{self.of} {why}"
 
@@ -88,6 +87,11 @@ class OnlyDrawnSoFar:
 def is_drawn(part: str) -> bool:
     """True if it is a part of random plans."""
     return part.startswith("drawn/")
+
+
+def is_root(part: str) -> bool:
+    """True if it is part 0 of a scenario, which the others of its enumeration extend."""
+    return part.endswith("/0") and not is_drawn(part)
 
 
 def owner_of(part: str, shards: int) -> int:

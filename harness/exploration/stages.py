@@ -24,6 +24,7 @@ from .events import (
     PartFinished,
     PartLeft,
     PlansSpared,
+    RootsKnown,
     ScenarioBegan,
     ShareEnded,
     SinglesCounted,
@@ -116,6 +117,7 @@ class Search:
             yield SinglesCounted(self._singles(begun.search, record), pairs)
             if not record.whole:
                 return _too_late(record.stop)
+            yield RootsKnown(index, begun.search)
         return None
 
     def deeper_plans(self) -> Iterator[Event]:

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import sys
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 
 from ..exploration.events import Listener
 from ..exploration.keeping import NOTHING_KEPT, Archive
-from ..exploration.pool import Later, Pool, Shelf, copies, cores
+from ..exploration.part_worker import can_be_copied
+from ..exploration.pool import Later, Pool, Rooted, Shelf, copies, cores
 from ..exploration.scenarios import every_scenario
 from ..exploration.settings import Settings
-from ..live.manifest import manifest_of
 from ..ports import Adapter
 
 
@@ -31,23 +28,16 @@ def copied(adapter: Adapter, settings: Settings, jobs: int, stopped: Callable[[]
     """The parts of a campaign that takes long, searched by ``jobs`` processes (0: as many as suit), if there can be
     any."""
     count = jobs or cores()
-    if count == 1 or not _can_be_copied(adapter):
+    if count == 1 or not can_be_copied(adapter):
         yield Copied()
         return
     settled = replace(settings, scenarios=every_scenario(adapter, settings))
-    shelf = Shelf()
+    shelf, roots = Shelf(), Rooted()
     with ExitStack() as started:
 
         def begin() -> Pool:
-            crew = started.enter_context(copies(count, adapter, settled))
+            crew = started.enter_context(copies(count, adapter, settled, roots))
             return Pool(settled, crew, kept=shelf.get, keep=shelf.keep, stopped=stopped, complain=lambda text: None)
 
-        parts = Later(shelf.get, begin)
-        yield Copied(archive=Archive(parts.get, parts.expect), listeners=(shelf,))
-
-
-def _can_be_copied(adapter: Adapter) -> bool:
-    """True if a copy of this process is whole: no other thread is lost to it, and no connection to a server shared."""
-    alone = sys.platform == "linux" and threading.active_count() == 1
-    connected = adapter.service is not None and "SAGAFUZZ_POSTGRES" in os.environ
-    return alone and not connected and manifest_of(adapter) is None
+        parts = Later(shelf.get, begin, after_roots=settings.max_faults > 1)
+        yield Copied(archive=Archive(parts.get, parts.expect), listeners=(shelf, roots))

@@ -22,8 +22,10 @@ from sagafuzz.exploration.shards import Shard, owner_of
 from .conftest import Run, reports
 
 SHOP = '''
+import multiprocessing
 import os
 import sys
+import threading
 
 import sagafuzz
 
@@ -37,13 +39,17 @@ RUNS = 0
 def die_once(who):
     """One of the workers ends in the middle of a part: the process ``who``, its own or that of Dask."""
     global RUNS
-    RUNS += 1
-    if RUNS == 30 and "part_worker" in " ".join(sys.orig_argv):
+    RUNS += "part_worker" in " ".join(sys.orig_argv) or multiprocessing.parent_process() is not None
+    if RUNS == 30:
         try:
             os.mkdir("died")
         except FileExistsError:
             return
         os.kill(who(), 9)
+
+
+if "THREAD" in os.environ:  # with it the process cannot be copied
+    threading.Thread(target=threading.Event().wait, daemon=True).start()
 
 
 @sagafuzz.adapter(saga=SAGA, scenarios=[sagafuzz.Scenario(), sagafuzz.Scenario(name="two", sagas=2)])
@@ -191,8 +197,9 @@ def test_a_share_that_is_none_is_told(sagafuzz: Run, share: str) -> None:
 # -- processes ---------------------------------------------------------------------------------
 
 
-def test_four_processes_one_of_which_is_killed_report_as_one_does(process: Any, alone: Any) -> None:
-    result = process(*CAMPAIGN, "--jobs", 4, "--report-dir", "four", DIES="worker").result()
+@pytest.mark.parametrize("kind", [{}, {"THREAD": "1"}], ids=["copies", "new processes"])
+def test_four_processes_one_of_which_is_killed_report_as_one_does(process: Any, alone: Any, kind: Any) -> None:
+    result = process(*CAMPAIGN, "--jobs", 4, "--report-dir", "four", DIES="worker", **kind).result()
     assert result.code == 1
     assert Path("died").exists()
     assert "ended by SIGKILL; its part" in result.err

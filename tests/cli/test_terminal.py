@@ -11,13 +11,17 @@ import struct
 import subprocess
 import sys
 import termios
+import threading
 from pathlib import Path
 
 import pytest
 
+from sagafuzz.cli.console import progress
+from sagafuzz.exploration.progress import Progress
 from sagafuzz.reports.clean import width
 
 COLUMNS = 80
+LITTLE = ("--scenario", "declined", "--kinds", "lost-ack,lost-request", "--report-dir", "r")
 TESTS = Path(__file__).resolve().parents[1]
 RECIPES, LIVE = (TESTS.parent / "examples" / name for name in ("recipes", "live/python"))
 
@@ -28,6 +32,7 @@ SEARCHES = {
         *("CONSISTENT", "run", str(RECIPES / "flask_adapter.py:Tickets"), "--faults", "1", "--random", "0"),
         *("--kinds", "lost-ack,crash-after-effect,crash-after-log,reject,timeout", "--report-dir", "r"),
     ),
+    "two processes": ("VIOLATED", "run", "seed", "--faults", "2", "--random", "0", *LITTLE, "-j", "2"),
     "fuzz": ("VIOLATED", "fuzz", "seed", "--max-plans", "60", "--report-dir", "r"),
     "one plan": ("VIOLATED", "run", "seed", "--plan", "lost-ack@payment forward"),
 }
@@ -67,6 +72,20 @@ COMPLAINTS = {
     "no such option": ("run", "seed", "--falts", "1"),
     "no such adapter": ("doctor", "no.such.module:OfThatName"),
 }
+
+
+def test_while_it_is_paused_a_bar_has_no_thread() -> None:
+    ours, theirs = pty.openpty()
+    before = threading.active_count()
+    with os.fdopen(theirs, "w") as stream, progress("seed", stream) as display:
+        assert threading.active_count() == before + 1
+        with display.paused():
+            assert threading.active_count() == before
+        display(Progress(stage="afterwards", done=1, expected=2))
+        assert threading.active_count() == before + 1
+    assert threading.active_count() == before
+    assert b"afterwards" in os.read(ours, 100_000)
+    os.close(ours)
 
 
 def screen(*arguments: str) -> list[str]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,10 @@ import pytest
 
 from sagafuzz.exploration import pool
 from sagafuzz.exploration.campaign import Campaign
+from sagafuzz.exploration.cases import Case
+from sagafuzz.exploration.enumerator import Enumerator
 from sagafuzz.exploration.keeping import Archive
-from sagafuzz.exploration.pool import Later, Pool, Shelf, copies, cores
+from sagafuzz.exploration.pool import Later, Pool, Rooted, Shelf, copies, cores
 from sagafuzz.exploration.settings import Settings
 from sagafuzz.loading import load
 from sagafuzz.verdict import Report
@@ -45,6 +48,14 @@ def test_a_short_campaign_starts_no_process(monkeypatch: pytest.MonkeyPatch) -> 
     assert begin.expected == ["0/2", "0/1"]
 
 
+def test_copies_are_made_once_the_parts_are_there_from_which_they_go_on() -> None:
+    begin = Made()
+    parts = Later({"0/0": "kept"}.get, begin, at_once=True, after_roots=True)
+    assert [parts.get("0/0"), parts.get("1/0")] == ["kept", None] and begin.times == 0
+    assert parts.get("0/1") == "brought 0/1" and begin.times == 1
+    assert Later({}.get, begin, at_once=True, after_roots=True).get("drawn/0/0") == "brought drawn/0/0"
+
+
 def test_a_worker_of_xdist_has_one_core_and_a_process_alone_those_it_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTEST_XDIST_WORKER", "gw0")
     assert cores() == 1
@@ -56,20 +67,39 @@ def test_a_worker_of_xdist_has_one_core_and_a_process_alone_those_it_may_use(mon
     assert cores() == 4
 
 
-def searched(*, copied: bool) -> Report:
-    seed = load("seed")
-    kinds = ("lost-ack", "lost-request", "crash-after-effect")
-    settings = Settings(examples=0, random_plans=30, kinds=kinds, scenarios=(seed.scenario("declined"),))
-    if not copied:
-        return Campaign(seed, settings).run()
-    shelf, lost = Shelf(), list[str]()
-    with copies(2, seed, settings) as crew:
-        parts = Pool(settings, crew, kept=shelf.get, keep=shelf.keep, stopped=lambda: False, complain=lost.append)
-        report = Campaign(seed, settings, archive=Archive(parts.get), listeners=(shelf,)).run()
-    assert not lost
-    return report
+SEED = load("seed")
+KINDS = ("lost-ack", "lost-request", "crash-after-effect")
+SETTINGS = Settings(
+    examples=0, random_plans=30, kinds=KINDS, scenarios=(SEED.scenario("declined"), SEED.scenario("succeeds"))
+)
+
+
+@pytest.fixture(scope="module")
+def alone() -> Report:
+    """What one process finds."""
+    return Campaign(SEED, SETTINGS).run()
 
 
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # a worker of xdist has threads
-def test_copies_of_the_process_find_what_it_finds_itself() -> None:
-    assert searched(copied=True) == searched(copied=False)
+@pytest.mark.parametrize("rooted", [True, False], ids=["which go on from its parts 0", "which run them again"])
+@pytest.mark.parametrize("count", [1, 2, 8])
+def test_copies_of_the_process_find_what_it_finds_itself(
+    alone: Report, count: int, rooted: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shelf, roots, lost = Shelf(), Rooted(), list[str]()
+
+    def roots_again(enumerator: Enumerator) -> Iterator[Case]:
+        raise AssertionError
+
+    with ExitStack() as started:
+
+        def begin() -> Pool:
+            if rooted:  # no worker needs to run them, or it dies
+                monkeypatch.setattr(Enumerator, "roots", roots_again)
+            crew = started.enter_context(copies(count, SEED, SETTINGS, roots))
+            return Pool(SETTINGS, crew, kept=shelf.get, keep=shelf.keep, stopped=lambda: False, complain=lost.append)
+
+        parts = Later(shelf.get, begin, at_once=True, after_roots=rooted)
+        archive = Archive(parts.get, parts.expect)
+        report = Campaign(SEED, SETTINGS, archive=archive, listeners=(shelf, roots)).run()
+    assert (report, lost, sorted(roots)) == (alone, [], [0, 1])
