@@ -10,6 +10,8 @@ import enum
 from collections.abc import Iterable, Mapping
 from dataclasses import KW_ONLY, dataclass, field, replace
 from functools import cached_property
+from graphlib import CycleError, TopologicalSorter
+from heapq import heappop, heappush
 from typing import Any, Final
 
 from .errors import UsageError, nearest
@@ -329,17 +331,15 @@ class Saga:
                     )
 
     def _check_graph(self) -> None:
-        import networkx as nx
-
-        graph: nx.DiGraph[str] = nx.DiGraph()
-        graph.add_nodes_from(step.name for step in self.steps)
-        graph.add_edges_from((before, name) for name, befores in self.predecessors.items() for before in befores)
-        if not nx.is_directed_acyclic_graph(graph):
-            cycle = [edge[0] for edge in nx.find_cycle(graph)]
+        try:
+            TopologicalSorter(self.predecessors).prepare()
+        except CycleError as error:
+            *cycle, _ = error.args[1]
+            begin = cycle.index(next(step.name for step in self.steps if step.name in cycle))
+            told = [*cycle[begin:], *cycle[:begin], cycle[begin]]
             raise UsageError(
-                f"saga {self.name!r}: its steps form a cycle {' -> '.join([*cycle, cycle[0]])}; "
-                f"take one name out of an 'after'"
-            )
+                f"saga {self.name!r}: its steps form a cycle {' -> '.join(told)}; take one name out of an 'after'"
+            ) from None
         for step in self.steps:
             if step.consumes is None:
                 continue
@@ -356,7 +356,7 @@ class Saga:
         pivots = [step.name for step in self.steps if step.pivot]
         for index, first in enumerate(pivots):
             for second in pivots[index + 1 :]:
-                if nx.has_path(graph, first, second) or nx.has_path(graph, second, first):
+                if first in self.ancestors[second] or second in self.ancestors[first]:
                     raise UsageError(
                         f"saga {self.name!r}: {first!r} and {second!r} are both pivots on one path; "
                         f"keep the first and make the later one retriable=True"
@@ -407,14 +407,17 @@ class Saga:
     @cached_property
     def sequence(self) -> tuple[str, ...]:
         """The step names in one order that respects ``after``: the listed one where it does."""
-        import networkx as nx
-
         rank = {step.name: index for index, step in enumerate(self.steps)}
-        graph: nx.DiGraph[str] = nx.DiGraph(
-            (before, name) for name, befores in self.predecessors.items() for before in befores
-        )
-        graph.add_nodes_from(rank)
-        return tuple(nx.lexicographical_topological_sort(graph, key=rank.__getitem__))
+        sorter = TopologicalSorter(self.predecessors)
+        sorter.prepare()
+        ready: list[int] = []
+        found: list[str] = []
+        while sorter.is_active():
+            for name in sorter.get_ready():
+                heappush(ready, rank[name])
+            found.append(self.steps[heappop(ready)].name)
+            sorter.done(found[-1])
+        return tuple(found)
 
     @cached_property
     def in_parts(self) -> frozenset[str]:

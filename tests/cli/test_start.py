@@ -24,6 +24,11 @@ def loaded_by(*arguments: str) -> set[str]:
     return set(modules)
 
 
+def test_a_search_loads_no_library_for_graphs_or_properties() -> None:
+    words = ("run", "reference", "--scenario", "succeeds", "--faults", "1", "--random", "0", "--report-dir", "report")
+    assert not {name.partition(".")[0] for name in loaded_by(*words)}.intersection(("hypothesis", "networkx"))
+
+
 def test_the_version_is_told_without_any_heavy_module() -> None:
     found = loaded_by("--version")
     assert "sagafuzz.cli.main" in found

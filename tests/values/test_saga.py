@@ -101,6 +101,12 @@ def test_an_operation_leads_to_its_step_and_direction() -> None:
         ),
         (lambda: Saga("s", [Step("a", "p.a", after=("a",))]), "its steps form a cycle a -> a"),
         (
+            lambda: Saga(
+                "s", [Step(name, f"p.{name}", after=(before,)) for name, before in zip("abcd", "acdb", strict=True)][1:]
+            ),
+            "its steps form a cycle b -> d -> c -> b; take",
+        ),
+        (
             lambda: Saga("s", [Step("a", "p.a", pivot=True), Step("m", "p.m"), Step("b", "p.b", pivot=True)]),
             "'a' and 'b' are both pivots on one path; keep the first and make the later one retriable=True",
         ),
@@ -177,6 +183,8 @@ def test_the_sequence_holds_every_step_once_and_after_all_its_ancestors(saga: Sa
     for position, name in enumerate(saga.sequence):
         assert saga.ancestors[name] <= set(saga.sequence[:position])
         assert set(saga.predecessors[name]) <= saga.ancestors[name]
+        free = [step.name for step in saga.steps if saga.ancestors[step.name] <= set(saga.sequence[:position])]
+        assert name == next(step for step in free if step not in saga.sequence[:position])  # the first that may come
 
 
 TRIP = Saga(
