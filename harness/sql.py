@@ -99,6 +99,11 @@ class Transaction:
             self._back_to(name, undo=kind == "rollback to")
 
     @property
+    def has_savepoints(self) -> bool:
+        """True if there is a savepoint to go back to."""
+        return bool(self._savepoints)
+
+    @property
     def written(self) -> int:
         """How many changes it has, which are not durable yet."""
         return len(self._written)

@@ -57,6 +57,12 @@ _OPENED_BY_PYTHON: Final = re.compile(r"insert|update|delete|replace", re.IGNORE
 _ON_CONDITION: Final = re.compile(r"\bif\b", re.IGNORECASE)
 _READS: Final = re.compile(r"(?:select|values|explain)\b", re.IGNORECASE)
 
+_OF_ROWS: Final = re.compile(
+    r"(?:select|values|explain|with|insert|update|delete|replace|create|drop|alter|begin|commit|end|rollback|savepoint"
+    r"|release)\b",
+    re.IGNORECASE,
+)
+
 _LEGACY: Final = -1  # sqlite3.LEGACY_TRANSACTION_CONTROL, since Python 3.12
 _LEVEL: Final[Any] = sqlite3.Connection.isolation_level
 _AUTOCOMMIT: Final[Any] = getattr(sqlite3.Connection, "autocommit", None)
@@ -426,6 +432,13 @@ def _effects(action: int, first: str, second: str, database: str | None) -> Iter
 def _changes_rows(sql: str) -> bool:
     """True if a statement begins with one of the words before which Python opens a transaction."""
     return _OPENED_BY_PYTHON.match(sql, _start(sql)) is not None
+
+
+@lru_cache(_MAX_KNOWN)
+def sets_up(sql: str) -> bool:
+    """True if a statement is of another kind than those that read, write, define, or have to do with transactions: it
+    may set something of the connection."""
+    return _OF_ROWS.match(sql, _start(sql)) is None
 
 
 def _keep(known: dict[str, Effect], sql: str, effect: Effect) -> None:

@@ -224,12 +224,12 @@ class AppLife:
     def _holding(self) -> Counter[Holding]:
         """What its query gives."""
         app = self.participant.app
-        path = self.host.databases.get(self.folder + database_name(app.db))
-        if path is None:
+        database = self.host.databases.get(self.folder + database_name(app.db))
+        if database is None:
             self._absent = f"it has no database {app.db!r}"
             return Counter()
         if self._oracle is None:
-            self._oracle = sqlite3.Connection(f"file:{path}", uri=True, isolation_level=None)
+            self._oracle = sqlite3.Connection(f"file:{database.path}", uri=True, isolation_level=None)
         try:
             rows = sqlite3.Cursor(self._oracle).execute(app.effects).fetchall()
         except sqlite3.Error as error:

@@ -8,6 +8,7 @@ from typing import Any, NoReturn, Protocol
 
 from ..saga import Outcome
 from ..trace import Trace
+from .database import Database
 from .durable import Durable
 from .incarnation import Incarnation
 from .kernel import Kernel, Task
@@ -59,7 +60,7 @@ class Host(Protocol):
     time_read: int
     on_close: list[Callable[[], None]]
     resources: dict[str, Any]
-    databases: dict[str, str]
+    databases: dict[str, Database]
     remembered: dict[str, Any]
 
     @property

@@ -7,6 +7,7 @@ import marshal
 from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any, Final, Protocol
+from weakref import ref
 
 from ..effects import DEAD
 from ..inbox import Inbox
@@ -52,7 +53,8 @@ class Incarnation:
 
     # A search makes one for each run and asks it at each step: slots are faster than so many names in a dict.
     __slots__ = (
-        *("_clock_at", "_dead_calls", "_looked_through", "at_work", "bars", "booted", "dead", "forgotten"),
+        *("_clock_at", "_dead_calls", "_looked_through", "at_work", "bars", "booted", "connections", "dead"),
+        "forgotten",
         *("incarnation", "inputs", "kernel", "label", "left_at", "loop", "named", "net", "on_death", "overlaps"),
         *("participant", "paused_until_us", "replay_log", "replayable", "running", "tasks", "turns", "upgraded"),
     )
@@ -83,6 +85,7 @@ class Incarnation:
         self.net: Net | None = None  # what its sockets reach, where it is a service as it is
         self.participant: Committing | None = None  # whose process it is, where it is none of the orchestrator's
         self.on_death: list[Callable[[], None]] = []
+        self.connections: list[ref[Any]] = []  # to SQLite databases, as long as somebody holds them
         self._dead_calls = 0
 
     def spawn(self, label: str, saga: str, main: Callable[[], object]) -> Task:

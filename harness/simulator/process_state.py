@@ -20,12 +20,13 @@ from .message import Message
 from .network import Network
 from .process import Process
 from .retained import Opaque
+from .sqlite_values import SQLITE, tell_connections
 from .surroundings import tell_surroundings
 from .timers import ANSWER, OPEN_REQUEST, REQUEST, TIMERS
 from .value_stack import READABLE, held
 from .volatile import TELLING, Teller
 
-TELLING.update(ASYNCIO)
+TELLING.update({**ASYNCIO, **SQLITE})
 
 _PASSES_ON: Final = frozenset(
     {
@@ -44,6 +45,14 @@ _KEEPS: Final = {
     ("world", "SimWorld.call"): ("operation", "saga", "key", "timeout_ms", "epoch", "part", "payload"),
     ("world", "SimWorld.publish"): ("topic", "saga", "key", "delay_ms", "payload"),
     ("store", "durable_write"): ("saga", "subject", "writes"),
+    ("sqlite", "WatchedCursor.execute"): ("sql", "parameters"),
+    ("sqlite", "WatchedConnection.statement"): ("sql", "opens", "changes"),
+    ("sqlite", "SimConnection.durable"): ("changes",),
+    **{
+        ("sqlite", f"WatchedConnection.{name}"): ()
+        for name in ("execute", "commit", "_commits", "__exit__", "isolation_level")
+    },
+    **{("sqlite", f"SimConnection.{name}"): () for name in ("statement", "commit")},
 }
 """Functions of the harness that keep what they were asked for, and under which names."""
 
@@ -92,6 +101,7 @@ def frames_of(sim: Running, process: Process, messages: list[Message], acting: F
         tell_loop(teller, process.loop)
         teller.tell(process._serving)
     teller.tell(process._subject)
+    tell_connections(teller, process)
     tell_surroundings(teller)
     return parts
 

@@ -39,6 +39,7 @@ from . import app_life, broker, injection, store
 from .acting import Acting, Actors
 from .apps import apps_of
 from .broker import Broker
+from .database import Database
 from .durable import Durable
 from .idle import Signs, without_idle
 from .incarnation import ORCHESTRATOR, Incarnation
@@ -159,7 +160,7 @@ class Simulation:
             SUBMIT_DUE: self.submit,
             RESUBMIT: self._submit_again,
         }
-        self.databases: dict[str, str] = {}
+        self.databases: dict[str, Database] = {}
         self.resources: dict[str, Any] = {}
         self.remembered: dict[str, Any] = {}
         self.actors = Actors() if setup.scenario.actors else _NOBODY

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import os
+import re
 import shutil
 import sqlite3
 import tempfile
 from collections.abc import Callable
 from contextlib import suppress
-from functools import cache, partial
+from functools import cache, partial, wraps
 from multiprocessing.util import Finalize
 from typing import Any, Final, TypeVar
 from weakref import WeakMethod, ref
 
 from ..ports import StoreUnavailable
 from ..records import Write
-from ..sqlite import WatchedConnection, WatchedCursor
+from ..sqlite import WatchedConnection, WatchedCursor, sets_up
 from .clocks import utc, utc_of, wall_ns
+from .database import Database
 from .host import Host
 from .incarnation import Incarnation
 from .inside import enter
+from .retained import Opaque
 from .store import durable_write
 
 _T = TypeVar("_T")
@@ -82,14 +86,16 @@ def connect(
 ) -> sqlite3.Connection:
     """A connection to the database ``name`` of this run, with the ``options`` of `sqlite3.connect`. It dies with its
     process."""
-    path = host.databases.get(name)
-    if path is None:
-        path = host.databases[name] = f"{_folder(os.getpid())}/{next(_numbers)}"
-        host.on_close.append(partial(_remove, path))
-    connection = _simulated(factory)(f"file:{path}{_VFS}", uri=True, timeout=0, **options)
+    database = host.databases.get(name)
+    if database is None:
+        database = host.databases[name] = Database(f"{_folder(os.getpid())}/{next(_numbers)}")
+        host.on_close.append(partial(_remove, database.path))
+    database.used_by(process)
+    connection = _simulated(factory)(f"file:{database.path}{_VFS}", uri=True, timeout=0, **options)
     connection.attach(host, process, "" if name == MAIN else f"{name}: ", busy_ms)
     shut = WeakMethod(connection.shut)  # one that the code drops gives back its locks
     process.on_death.append(partial(_shut, shut))
+    process.connections.append(ref(connection))
     host.on_close.append(partial(_shut, shut))
     return connection
 
@@ -104,6 +110,16 @@ def _shut(shut: WeakMethod[Callable[[], None]]) -> None:
         act()
 
 
+def is_reading(cursor: sqlite3.Cursor) -> bool:
+    """True if the statement of a cursor has not come to its end: it has further rows, and holds a lock."""
+    return any(type(each).__name__ == "Statement" for each in gc.get_referents(cursor))
+
+
+_WRITTEN: Final = ("put", None)
+_WAITED: Final = ("put", "locked")
+"""What a process knows of a write that it has waited for, and of a lock."""
+
+
 class SimConnection(WatchedConnection):
     """Commits are durable writes of the process: a crash before loses the transaction, one after keeps it."""
 
@@ -114,11 +130,15 @@ class SimConnection(WatchedConnection):
     def attach(self, host: Host, process: Incarnation, label: str, busy_ms: int) -> None:
         self._host, self._process, self._label = host, process, label
         self._busy_ms = busy_ms
+        self._settings: dict[str, None] = {}  # statements that set something of it, the last ones last
+        self._begun: str | None = None  # the statement that opened the transaction, where one did
+        self._altered = False  # by calls of which nobody can say what they come to
         self._cursors: list[ref[sqlite3.Cursor]] = []  # to be closed: SQLite keeps their locks
+        define = sqlite3.Connection.create_function
         for name, form in _MOMENTS.items():
-            self.create_function(name, 0, partial(utc, host, form))
+            define(self, name, 0, partial(utc, host, form))
         for name, before in _OF_A_MOMENT.items():
-            self.create_function(name, -1, partial(_of_a_moment, host, name, before), deterministic=True)
+            define(self, name, -1, partial(_of_a_moment, host, name, before), deterministic=True)
         setting = sqlite3.Cursor(self)  # only processes die here, and no machine
         setting.execute("PRAGMA synchronous = OFF")
         setting.execute("PRAGMA journal_mode = MEMORY").close()
@@ -133,9 +153,42 @@ class SimConnection(WatchedConnection):
     def statement(self, sql: Any, act: Callable[[], object], parameters: Any) -> None:
         if self._process.dead:
             self._process.check_alive()
+        if isinstance(sql, str) and sets_up(sql):
+            self._settings.pop(sql, None)
+            self._settings[sql] = None
+        was_open = self._transaction.open
         super().statement(sql, act, parameters)
+        if not was_open and self._transaction.open:
+            self._begun = sql
         if isinstance(sql, str) and ("busy_timeout" in sql or "BUSY_TIMEOUT" in sql):
             self._wait_in_virtual_time()
+
+    def _settle(self) -> None:
+        super()._settle()
+        if not self._transaction.open:
+            self._begun = None
+
+    @property
+    def is_open(self) -> bool:
+        """False once it is closed."""
+        try:
+            return self.in_transaction is not None
+        except sqlite3.ProgrammingError:
+            return False
+
+    def kept(self) -> tuple[Any, ...]:
+        """What is told of it beside the content of its database and its factories: plain values. Raises Opaque."""
+        transaction = self._transaction
+        cursors = [cursor for each in self._cursors if (cursor := each()) is not None]
+        hidden = self._apart or self._altered or self._users_authorizer or vars(self).keys() - _ATTRIBUTES
+        if hidden or any(map(is_reading, cursors)) or any(map(_SHOWS_OTHERS.search, self._settings)):
+            raise Opaque
+        if self.in_transaction and (not transaction.written or transaction.has_savepoints):
+            raise Opaque  # which locks it holds is told by that it has written
+        counts = sqlite3.Cursor(self).execute("SELECT last_insert_rowid(), changes(), total_changes()").fetchone()
+        autocommit = getattr(self, "autocommit", None)
+        about = self._label, self._busy_ms, self.isolation_level, autocommit, tuple(self._settings)
+        return (*about, self._begun, transaction.since(0), transaction.failed, counts)
 
     def _wait_in_virtual_time(self) -> None:
         """Take over the time limit that a statement has set."""
@@ -165,6 +218,7 @@ class SimConnection(WatchedConnection):
             durable_write(self._host, self._process, saga, subject, writes, lambda _: done.append(self.patiently(act)))
         except StoreUnavailable as error:
             raise sqlite3.OperationalError("disk I/O error") from error
+        self._process.inputs.append(_WRITTEN)
         return done[0]
 
     def patiently(self, act: Callable[[], _T]) -> _T:
@@ -175,11 +229,13 @@ class SimConnection(WatchedConnection):
                 return act()
             except sqlite3.OperationalError as error:
                 if left <= 0 or "locked" not in str(error):
+                    self._altered = self._altered or "locked" in str(error)  # it may hold more of the lock than before
                     raise
             delays = delays or iter(_DELAYS_MS)
             delay_ms = min(left, next(delays, _LAST_DELAY_MS))
             left -= delay_ms
             self._host.kernel.sleep(self._host.task(), delay_ms * 1_000)
+            self._process.inputs.append(_WAITED)
 
     def shut(self) -> None:
         """Roll back and close, as the death of the process does: also what somebody still holds a cursor to."""
@@ -193,6 +249,42 @@ class SimConnection(WatchedConnection):
     def __del__(self) -> None:  # from Python 3.13 on it would warn that nobody has closed it
         with suppress(sqlite3.Error):
             sqlite3.Connection.close(self)
+
+
+_ALTERS: Final = (
+    *("create_function", "create_aggregate", "create_window_function", "create_collation", "set_progress_handler"),
+    *("set_trace_callback", "enable_load_extension", "load_extension", "setlimit", "setconfig", "deserialize"),
+    *("blobopen", "backup"),
+)
+"""Calls after which a connection is another one, and nobody can say which."""
+
+
+def _altering(name: str) -> Callable[..., Any]:
+    act = getattr(sqlite3.Connection, name)
+
+    @wraps(act)
+    def alter(self: SimConnection, *args: Any, **options: Any) -> Any:
+        self._altered = True
+        return act(self, *args, **options)
+
+    return alter
+
+
+for _name in _ALTERS:
+    if hasattr(sqlite3.Connection, _name):
+        setattr(SimConnection, _name, _altering(_name))
+
+
+_ATTRIBUTES: Final = frozenset(
+    {
+        *("_altered", "_apart", "_asking", "_begun", "_busy_ms", "_cursors", "_host", "_known", "_label", "_process"),
+        *("_ready", "_settings", "_transaction", "_users_authorizer"),
+    }
+)
+"""What a connection has of its own: whatever else it has, a user gave it."""
+
+_SHOWS_OTHERS: Final = re.compile("data_version|cache", re.IGNORECASE)
+"""In settings: what shows how often others have written, or lets what is not committed reach the file."""
 
 
 @cache

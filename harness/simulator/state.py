@@ -24,6 +24,7 @@ from .process_state import frames_of, under_way
 from .projection import Projection
 from .retained import Opaque, told
 from .simulation import Simulation
+from .sqlite_values import contents, found
 from .timers import ANSWER, BEGINNING, DELIVERY, LOOP, OPEN_REQUEST, REQUEST, TASK, TIMERS
 
 _SPARE: Final = 3
@@ -86,7 +87,7 @@ class State:
 def _around(observer: Observer, most: int) -> list[hashlib.blake2b]:
     """What is told of all but the processes, for each number of faults to come; empty where it cannot be told."""
     sim = observer.sim
-    hidden = sim.databases or sim.resources or sim.chance is not None or (sim.broker is not None and sim.broker.busy)
+    hidden = sim.resources or sim.chance is not None or (sim.broker is not None and sim.broker.busy)
     unsaid = sim.setup.scenario.actors or sim.setup.adapter.wrong_answers or sim.setup.nested
     if hidden or unsaid or sim.setup.judged_by_time:
         return []
@@ -131,6 +132,10 @@ def _answers(sim: Simulation) -> list[Any]:
     """What each process was answered since it began: it is what that made it."""
     if sim.setup.is_async:
         raise Opaque  # in which order an event loop took its turns is no answer
+    if sim.databases:
+        if sim.setup.adapter.service is not None:
+            raise Opaque
+        return [(_time(sim), found(sim.databases), tuple(process.inputs)) for process in sim.living]
     return [(_time(sim), process.known) for process in sim.living]
 
 
@@ -166,7 +171,8 @@ def _durable(sim: Simulation) -> tuple[Any, ...]:
     durable = sim.durable
     if durable.lags:
         raise Opaque
-    return tuple(sorted(durable.texts.items())), tuple(sorted(durable.files.items())), sim.wall_offset_s
+    files = tuple(sorted(durable.files.items()))
+    return tuple(sorted(durable.texts.items())), files, contents(sim.databases), sim.wall_offset_s
 
 
 def _replaced(at: _Moment) -> bool:

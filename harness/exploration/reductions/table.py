@@ -69,10 +69,11 @@ STATE_MEMO: Final = Reduction(
     "polls by the clock, those that strike after the round that is proven to be the one before but for the time; each "
     "until the run is at rest: where the harness goes on with it then, what follows is struck, but what was done in "
     "those rounds too",
-    assumes="the state can be told: no database, no chance, nobody who acts beside the orchestrator, no saga that is a "
-    "step of another, and no message on its way to a process; a process is told by the answers that it has had, or by "
-    "its frames: where its code stands, and what its variables, globals and classes hold; a fault that strikes who "
-    "polls by the clock shows in one round what it shows in each that is the same but for the time",
+    assumes="the state can be told: no database but small ones of SQLite, no chance, nobody who acts beside the "
+    "orchestrator, no saga that is a step of another, and no message on its way to a process; a process is told by "
+    "the answers that it has had, or by its frames: where its code stands, and what its variables, globals and classes "
+    "hold; a fault that strikes who polls by the clock shows in one round what it shows in each that is the same but "
+    "for the time",
     because="after all its faults it has the same future: that was judged, and longer plans were run from there, or "
     "are, a round earlier; who polls by the clock is watched for a day, and no plan is spared where it then does "
     "something else; one in 199 runs that are spared so is run all the same, and compared",
@@ -89,7 +90,8 @@ FORGOTTEN_RETRIES: Final = Reduction(
 PREFIX_SHARING: Final = Reduction(
     name="prefix sharing",
     spares="no plan: the run up to the fault that is added is not repeated",
-    assumes="as for the state memo, but for sagas that are steps of others, and messages, which are handed over again",
+    assumes="as for the state memo, and no database at all, but for sagas that are steps of others, and messages, "
+    "which are handed over again",
     because="all extensions of a plan are the same until the fault that is added strikes; each run is what it would be "
     "from the start",
     keeps=HISTORY,

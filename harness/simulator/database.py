@@ -1,0 +1,64 @@
+"""An SQLite database of a run: its file, and who uses it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from typing import Final
+
+from .incarnation import Incarnation
+from .retained import Opaque
+
+MOST: Final = 1 << 16
+"""So many bytes a database has at most: to look through more costs more than it spares."""
+
+_WRITTEN_AHEAD: Final = b"\2\2"
+"""In the place of a file that says how it is written: what was committed last may stand in another one."""
+
+
+class Database:
+    """The file at ``path``. ``found`` is what was committed when the process that came last connected, None where that
+    cannot be told; ``shared`` says that another one that uses it lived then."""
+
+    __slots__ = ("_users", "found", "path", "shared")
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.found: bytes | None = None
+        self.shared = False
+        self._users: list[Incarnation] = []
+
+    def used_by(self, process: Incarnation) -> None:
+        """A process connects to it."""
+        if process in self._users:
+            return
+        self._users = [each for each in self._users if not each.dead]
+        self.shared = bool(self._users)
+        self._users.append(process)
+        try:
+            self.found = self.content
+        except Opaque:
+            self.found = None
+
+    @property
+    def content(self) -> bytes:
+        """What is committed to it, in 16 bytes: outside of a transaction that is what its file holds. Raises Opaque."""
+        return digest(_read(self.path))
+
+
+def _read(path: str) -> bytes:
+    try:
+        file = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+    except FileNotFoundError:
+        return b""
+    try:
+        return os.read(file, MOST + 1)
+    finally:
+        os.close(file)
+
+
+def digest(content: bytes) -> bytes:
+    """16 bytes over a file but for how often it was written, which nobody can ask for. Raises Opaque."""
+    if len(content) > MOST or content[18:20] == _WRITTEN_AHEAD:
+        raise Opaque
+    return hashlib.blake2b(content[:24] + content[28:92] + content[96:], digest_size=16).digest()
