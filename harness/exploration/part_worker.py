@@ -10,6 +10,7 @@ import multiprocessing
 import os
 import queue
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -51,8 +52,27 @@ Roots = Mapping[int, PartSearch]
 def can_be_copied(adapter: Adapter) -> bool:
     """True if a copy of this process is whole: no other thread is lost to it, and no connection to a server shared."""
     alone = sys.platform == "linux" and threading.active_count() == 1
-    connected = adapter.service is not None and SERVER in os.environ
-    return alone and not connected and manifest_of(adapter) is None
+    on_server = adapter.service is not None and SERVER in os.environ
+    return alone and not on_server and manifest_of(adapter) is None and not is_connected()
+
+
+def is_connected() -> bool:
+    """True if this process has a connection to another, beside its standard streams; of Linux."""
+    return any(_has_a_peer(int(entry.name)) for entry in Path("/proc/self/fd").iterdir() if int(entry.name) > 2)
+
+
+def _has_a_peer(handle: int) -> bool:
+    """True for a socket that is connected to one with an address: who makes a pair within a process gives it none."""
+    try:
+        found = socket.socket(fileno=handle)
+    except OSError:  # it is no socket
+        return False
+    try:
+        return bool(found.getpeername())
+    except OSError:  # it is not connected
+        return False
+    finally:
+        found.detach()
 
 
 def has_one_thread() -> bool:

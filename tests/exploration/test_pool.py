@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +16,21 @@ from sagafuzz.exploration.campaign import Campaign
 from sagafuzz.exploration.cases import Case
 from sagafuzz.exploration.enumerator import Enumerator
 from sagafuzz.exploration.keeping import Archive
+from sagafuzz.exploration.part_worker import is_connected
 from sagafuzz.exploration.pool import Later, Pool, Rooted, Shelf, copies, cores
 from sagafuzz.exploration.settings import Settings
 from sagafuzz.loading import load
 from sagafuzz.verdict import Report
+
+
+def test_a_process_with_a_connection_to_another_is_not_copied() -> None:
+    """Copies of it would speak through the same one."""
+    before = is_connected()
+    with socket.create_server(("127.0.0.1", 0)) as server, closing(asyncio.new_event_loop()):
+        assert is_connected() is before
+        with socket.create_connection(server.getsockname()):
+            assert is_connected()
+    assert is_connected() is before
 
 
 class Made:
