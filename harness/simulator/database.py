@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sqlite3
 from typing import Final
 
 from .incarnation import Incarnation
@@ -11,6 +12,8 @@ from .retained import Opaque
 
 MOST: Final = 1 << 16
 """So many bytes a database has at most: to look through more costs more than it spares."""
+
+VFS: Final = "?vfs=unix-excl" if os.name == "posix" else ""  # as any other, but no other process comes to these files
 
 _WRITTEN_AHEAD: Final = b"\2\2"
 """In the place of a file that says how it is written: what was committed last may stand in another one."""
@@ -42,8 +45,21 @@ class Database:
 
     @property
     def content(self) -> bytes:
-        """What is committed to it, in 16 bytes: outside of a transaction that is what its file holds. Raises Opaque."""
-        return digest(_read(self.path))
+        """What is committed to it, in 16 bytes: that is what its file holds, but where it writes ahead. Raises
+        Opaque."""
+        held = _read(self.path)
+        ahead = held[18:20] == _WRITTEN_AHEAD and len(held) <= MOST
+        return digest(self._seen() if ahead else held)
+
+    def _seen(self) -> bytes:
+        """What somebody sees who connects now."""
+        connection = sqlite3.Connection(f"file:{self.path}{VFS}", uri=True, timeout=0)
+        try:
+            return connection.serialize()
+        except sqlite3.Error as error:  # another connection is alone with it
+            raise Opaque from error
+        finally:
+            connection.close()
 
 
 def _read(path: str) -> bytes:
@@ -59,6 +75,6 @@ def _read(path: str) -> bytes:
 
 def digest(content: bytes) -> bytes:
     """16 bytes over a file but for how often it was written, which nobody can ask for. Raises Opaque."""
-    if len(content) > MOST or content[18:20] == _WRITTEN_AHEAD:
+    if len(content) > MOST:
         raise Opaque
     return hashlib.blake2b(content[:24] + content[28:92] + content[96:], digest_size=16).digest()

@@ -20,7 +20,7 @@ from ..ports import StoreUnavailable
 from ..records import Write
 from ..sqlite import WatchedConnection, WatchedCursor, sets_up
 from .clocks import utc, utc_of, wall_ns
-from .database import Database
+from .database import VFS, Database
 from .host import Host
 from .incarnation import Incarnation
 from .inside import enter
@@ -32,7 +32,6 @@ _T = TypeVar("_T")
 MAIN: Final = "main"
 """The database whose name does not stand in the names of its sites."""
 
-_VFS: Final = "?vfs=unix-excl" if os.name == "posix" else ""  # as any other, but no other process comes to these files
 _MEMORY: Final = "/dev/shm"
 _numbers: Final = itertools.count()
 
@@ -91,7 +90,7 @@ def connect(
         database = host.databases[name] = Database(f"{_folder(os.getpid())}/{next(_numbers)}")
         host.on_close.append(partial(_remove, database.path))
     database.used_by(process)
-    connection = _simulated(factory)(f"file:{database.path}{_VFS}", uri=True, timeout=0, **options)
+    connection = _simulated(factory)(f"file:{database.path}{VFS}", uri=True, timeout=0, **options)
     connection.attach(host, process, "" if name == MAIN else f"{name}: ", busy_ms)
     shut = WeakMethod(connection.shut)  # one that the code drops gives back its locks
     process.on_death.append(partial(_shut, shut))
@@ -283,8 +282,8 @@ _ATTRIBUTES: Final = frozenset(
 )
 """What a connection has of its own: whatever else it has, a user gave it."""
 
-_SHOWS_OTHERS: Final = re.compile("data_version|cache", re.IGNORECASE)
-"""In settings: what shows how often others have written, or lets what is not committed reach the file."""
+_SHOWS_OTHERS: Final = re.compile("data_version|cache|checkpoint", re.IGNORECASE)
+"""In settings: what shows how often was written, or lets what is not committed reach the file."""
 
 
 @cache

@@ -130,6 +130,13 @@ class CommitsByItself(Shop):
         return database
 
 
+class WritesAhead(Shop):
+    def connected(self) -> sqlite3.Connection:
+        database = self.world.sqlite()
+        database.execute("PRAGMA journal_mode = WAL")
+        return database
+
+
 class AsksOnceMore(Shop):
     """Reads beside others: whoever finds that it is not alone asks under its own key."""
 
@@ -144,7 +151,16 @@ class AsksOnceMore(Shop):
         return f"{saga}/{operation}/{hosts}"
 
 
-SYSTEMS = [Shop, CountsItsWrites, KeysByRow, CountsItsStarts, AsksInATransaction, CommitsByItself, AsksOnceMore]
+SYSTEMS = [
+    Shop,
+    CountsItsWrites,
+    KeysByRow,
+    CountsItsStarts,
+    AsksInATransaction,
+    CommitsByItself,
+    WritesAhead,
+    AsksOnceMore,
+]
 
 
 def setup_of(made: type[Shop]) -> Setup:

@@ -33,6 +33,23 @@ def what_is_committed(world: World, other: bool) -> None:
     charge(world)
 
 
+def what_is_written_ahead(world: World, other: bool) -> None:
+    database = table(world)
+    database.execute("PRAGMA journal_mode = WAL")
+    database.execute("UPDATE t SET a = ?", ("b" if other else "c",))
+    database.commit()
+    del other
+    charge(world)
+
+
+def what_is_not_committed_to_who_writes_ahead(world: World, other: bool) -> None:
+    database = table(world)
+    database.execute("PRAGMA journal_mode = WAL")
+    database.execute("UPDATE t SET a = ?", ("b" if other else "c",))
+    del other
+    charge(world)
+
+
 def what_is_not_committed_yet(world: World, other: bool) -> None:
     database = table(world)
     database.execute("UPDATE t SET a = ?", ("b" if other else "c",))
@@ -162,6 +179,7 @@ def which_of_two_connections_it_is(world: World, other: bool) -> None:
 
 
 DIFFERENT = [
+    *(what_is_written_ahead, what_is_not_committed_to_who_writes_ahead),
     *(what_is_committed, what_is_not_committed_yet, whether_it_is_committed, what_was_before_the_transaction),
     *(how_a_transaction_was_begun, which_row_was_inserted_last, how_many_rows_were_changed_last, a_setting),
     *(the_last_of_two_settings, who_opens_transactions, what_rows_are_made_of, a_row, what_a_cursor_was_told),
@@ -256,9 +274,16 @@ def a_transaction_that_has_only_read(world: World, other: bool) -> None:
     charge(world)
 
 
-def what_may_stand_in_another_file(world: World, other: bool) -> None:
+def who_is_alone_with_it(world: World, other: bool) -> None:
     database = table(world)
+    database.execute("PRAGMA locking_mode = EXCLUSIVE")
     database.execute("PRAGMA journal_mode = WAL")
+    charge(world)
+
+
+def how_much_was_written_ahead(world: World, other: bool) -> None:
+    database = table(world)
+    database.execute("PRAGMA wal_checkpoint").fetchone()
     charge(world)
 
 
@@ -293,7 +318,12 @@ UNTOLD = [
         a_temporary_table,
         a_savepoint,
     ),
-    *(a_transaction_that_has_only_read, what_may_stand_in_another_file, whether_another_one_has_written),
+    *(
+        a_transaction_that_has_only_read,
+        who_is_alone_with_it,
+        how_much_was_written_ahead,
+        whether_another_one_has_written,
+    ),
     *(what_a_user_gave_a_connection, what_is_left_of_a_lock_that_was_refused),
 ]
 
