@@ -7,7 +7,8 @@ and the quickest counts. All must give the same digest. The campaign's own proce
 
 The speed-up is the time of one process by the time of several, the efficiency that by the cores that they can use:
 the smaller of their number and the machine's. The headline is the efficiency of as many processes as there are cores.
-What a process takes to start (a second or so) is in it, so a smaller search than the usual one shows less.
+The plans with at most one fault are run by one process in each way, and the workers of a cluster take a second or so to
+start, so a smaller search than the usual one shows less.
 
     python benchmarks/scale_out.py [--faults K] [--plans N] [--rounds N] [--without-cluster]
 """
