@@ -252,6 +252,16 @@ class History:
     others: tuple[Saga, ...] = ()
     of: Mapping[str, str] = field(default_factory=dict, hash=False)
 
+    def of_events(self, rows: tuple[Row, ...], fired: tuple[Fired, ...]) -> History:
+        """The history of other events that are judged against the same. A search makes one for each run, so what both
+        have in common is found out once, and not one field after the other is set."""
+        own = {**self.__dict__, "known": self.known, "actors": self.actors, "rows": rows, "fired": fired}
+        own.pop("events", None)
+        own.pop("digest", None)
+        other = object.__new__(History)
+        object.__setattr__(other, "__dict__", own)
+        return other
+
     @cached_property
     def known(self) -> Saga:
         """All definitions, and their children, as one, for look-ups: ``saga`` where there is no other."""
@@ -353,6 +363,8 @@ class _Header:
 
 def rows_digest(rows: Sequence[Row], known: int = 0, head: bytes = b"") -> bytes:
     """16 bytes over the rows, of which ``head`` may give the first ``known`` as `marshalled`."""
+    if not known:
+        return hashlib.blake2b(marshal.dumps(tuple(rows), 2), digest_size=16).digest()
     size = len(rows).to_bytes(4, "little")
     return hashlib.blake2b(b"(" + size + head + marshalled(rows[known:]), digest_size=16).digest()
 

@@ -55,10 +55,9 @@ def allows(guard: Mapping[str, Any], text: str | None) -> bool:
 
 def check_guards(writes: Iterable[Write], held: Callable[[str], str | None]) -> None:
     """Raise Conflict where one of them does not hold. All are about what ``held`` has before any of the writes."""
-    for write in writes:
-        guard = write.guard
-        if guard is not None and not allows(guard, held(write.key)):
-            raise Conflict(f"{write.key!r} is not as the guard says: {dict(guard)}")
+    for _, _, _, key, _, _, guard, _ in writes:
+        if guard is not None and not allows(guard, held(key)):
+            raise Conflict(f"{key!r} is not as the guard says: {dict(guard)}")
 
 
 def read(batch: Iterable[Write], key: str, text: str | None) -> str | None:
@@ -97,12 +96,9 @@ def saga_in(key: str, orders: Collection[str]) -> str:
 def subject_of(writes: Sequence[Write]) -> str:
     """What a durable write is about, as its site is named."""
     if len(writes) == 1:  # nearly always
-        return _subject(writes[0])
-    return " + ".join(dict.fromkeys(map(_subject, writes)))
-
-
-def _subject(write: Write) -> str:
-    return f"{write.record} {write.step}" if write.step else write.record
+        _, step, record, _, _, _, _, _ = writes[0]
+        return f"{record} {step}" if step else record
+    return " + ".join(dict.fromkeys(subject_of((write,)) for write in writes))
 
 
 def declared_outcome(value: Any) -> str | None:

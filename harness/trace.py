@@ -12,9 +12,7 @@ from typing import Any, Final, NamedTuple, Protocol
 from .fault_kinds import NOTHING, FaultKind, Impossible
 from .faults import AT_LOG, AT_SEND, Fault, Plan, Site, kind_named
 from .history import ALERT, DEAD_LETTER, KIND, SAGA, STEP, Fired, History, Row
-from .ports import Adapter
 from .saga import COMPENSATION
-from .scenario import Order, Scenario
 
 MAX_ATTEMPT: Final = 6
 """Attempts of one call at which faults are injected; later ones are reported as not struck."""
@@ -35,13 +33,8 @@ class Tried(Protocol):
     """An adapter and a scenario of it."""
 
     @property
-    def adapter(self) -> Adapter: ...
-    @property
-    def scenario(self) -> Scenario: ...
-    @property
-    def orders(self) -> Mapping[str, Order]: ...
-    @property
-    def ends(self) -> Mapping[str, str]: ...
+    def without_events(self) -> History:
+        """The history of a run in which nothing has happened yet."""
 
 
 class Call(Protocol):
@@ -82,19 +75,8 @@ class Run(NamedTuple):
         return len(self.fired) + len(self.idle)
 
     def history(self, setup: Tried, plan: Plan) -> History:
-        promised = {"durable_execution": dict(setup.ends)} if setup.ends else {}
-        return History(
-            saga=setup.adapter.saga,
-            sagas=tuple(setup.orders),
-            rows=self.rows,
-            fired=tuple(Fired(position=position, fault=plan.faults[index]) for position, index in self.fired),
-            adapter=setup.adapter.name,
-            scenario=setup.scenario.name,
-            declared={**setup.adapter.declared, **promised} if promised else setup.adapter.declared,
-            given=setup.scenario if setup.adapter.invariants else None,
-            others=setup.adapter.sagas,
-            of={order.id: order.saga for order in setup.orders.values()} if setup.adapter.sagas else {},
-        )
+        fired = [Fired(position=position, fault=plan.faults[index]) for position, index in self.fired]
+        return setup.without_events.of_events(self.rows, tuple(fired))
 
 
 def called_to(failing: Collection[tuple[str, str]], rows: Iterable[Row]) -> set[tuple[str, str]]:

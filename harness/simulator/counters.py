@@ -45,11 +45,13 @@ class CounterLedger(Ledger):
         raise NotImplementedError
 
     def objection(self, row: Row) -> str | None:
-        return self.short if self.free.get(row.subject, self.initial) < row.amount else None
+        _, _, _, subject, amount, _, _ = row
+        return self.short if self.free.get(subject, self.initial) < amount else None
 
     def add(self, row: Row) -> None:
-        self.free[row.subject] = self.free.get(row.subject, self.initial) - row.amount
-        self.taken[row.subject] = self.taken.get(row.subject, 0) + row.amount
+        _, _, _, subject, amount, _, _ = row
+        self.free[subject] = self.free.get(subject, self.initial) - amount
+        self.taken[subject] = self.taken.get(subject, 0) + amount
 
     def remove(self, subject: str, amount: int) -> None:
         self.free[subject] = self.free.get(subject, self.initial) + amount
@@ -57,9 +59,9 @@ class CounterLedger(Ledger):
 
     def balance(self, subject: str) -> tuple[Any, ...]:
         live = 0
-        for row in self.rows:
-            if row.subject == subject:
-                live += row.amount
+        for _, _, _, of, amount, _, _ in self.rows:
+            if of == subject:
+                live += amount
         return (self.unit, subject, self.free[subject], self.taken[subject], live, self.initial)
 
     def held(self) -> dict[str, Any]:

@@ -177,6 +177,11 @@ class Kernel:
         self._order += 1
         heappush(self.timers, (self.now_us + delay_us, self._order, what, whom))
 
+    @property
+    def newest(self) -> int:
+        """The order of the timer that was set last."""
+        return self._order
+
     def moment(self) -> Moment:
         """Where its clock and counters stand, for `restore`."""
         return Moment(order=self._order, ticks=self.ticks, now_us=self.now_us, horizon_us=self.horizon_us)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import partial
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
@@ -126,6 +127,9 @@ class Row(NamedTuple):
     id: str = ""
 
 
+_row = partial(tuple.__new__, Row)
+
+
 class Ledger:
     """A participant's durable state: live rows, a memory of keys, tombstones, the ids of what was given back by key.
 
@@ -217,7 +221,10 @@ class Ledger:
 
     def decided(self, msg: Message) -> bool:
         """True if the answer to this request is already fixed by what is remembered."""
-        return msg.key is not None and (self._slot(msg, msg.key) in self.memory or self._is_closed(msg))
+        key = msg.key
+        if key is None:
+            return False
+        return self._slot(msg, key) in self.memory or (bool(self.closed) and self._is_closed(msg))
 
     def _is_closed(self, msg: Message) -> bool:
         """True if the step, or the part of it, was undone."""
@@ -252,13 +259,14 @@ class Ledger:
         key = msg.key
         slot = None if key is None else self._slot(msg, key)
         if slot is not None:
-            if self._is_closed(msg):
+            if self.closed and self._is_closed(msg):
                 return Reply(REJECTED, "already compensated")
             seen = self.memory.get(slot)
             if seen is not None:
                 return Reply(seen[0], copied(seen[1]), owner=msg.saga)
         order = self.orders[msg.saga]
-        row = Row(msg.saga, msg.step, key, *self.measure(msg, order), id=f"{msg.step}-{len(self.rows) + 1}")
+        subject, amount = self.measure(msg, order)
+        row = _row((msg.saga, msg.step, key, subject, amount, False, f"{msg.step}-{len(self.rows) + 1}"))
         term = self.terms.get(split(msg.step)[0]) if self.terms else None
         if term is not None and term.amount is not None:
             row = row._replace(amount=count_of(msg, term.amount, row.amount))
@@ -274,13 +282,14 @@ class Ledger:
             return self.refuse(msg, reason)
         self.rows.append(row)
         self.add(row)
-        value: dict[str, Any] = {"id": row.id}
+        _, _, _, subject, amount, _, id = row
+        value: dict[str, Any] = {"id": id}
         counts = self.counts if term is None else term.amount or self.counts
         if counts:
-            value[counts] = row.amount
+            value[counts] = amount
         if slot is not None:
             self.memory[slot] = (OK, value.copy())
-        return Reply(OK, value, effective=True, owner=msg.saga, balance=self.balance(row.subject))
+        return Reply(OK, value, effective=True, owner=msg.saga, balance=self.balance(subject))
 
     def _confirm(self, msg: Message, confirmation: Row) -> Reply:
         """Make the saga's reservation final; refuse where it has run out."""

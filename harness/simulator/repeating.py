@@ -203,7 +203,7 @@ def waits(sim: Running) -> Waits:
         due=tuple(due),
         unseen=not lasts and all(each.asleep for each in due),
         now_us=sim.kernel.now_us,
-        last=sim.kernel.moment().order,
+        last=sim.kernel.newest,
     )
 
 

@@ -19,7 +19,7 @@ from .kernel import LIVELOCK
 from .repeating import FOR_EVER, Place, Running, Waits, first_due, position, surface, waits
 from .replay_log import SLEPT
 
-FIRST_LOOK_TICKS: Final = 25
+FIRST_LOOK_TICKS: Final = 45
 """So many timers fire before it is looked whether a run is at rest: most are at rest by then."""
 
 LOOK_TICKS: Final = 10
@@ -141,7 +141,7 @@ def first_look(sim: Resting) -> Look:
         ticks=kernel.ticks,
         since=kernel.ticks,
         since_us=kernel.now_us,
-        order=kernel.moment().order,
+        order=kernel.newest,
         heard=_heard(sim),
         wrote=False,
         next=kernel.ticks + FIRST_LOOK_TICKS,
@@ -177,7 +177,7 @@ def looked(sim: Resting, look: Look) -> Look | None:
         if worked >= MAX_TICKS * len(sim.setup.orders):
             kernel.stopped = LIVELOCK
             return None
-        since: dict[str, Any] = {"since": kernel.ticks, "since_us": kernel.now_us, "order": kernel.moment().order}
+        since: dict[str, Any] = {"since": kernel.ticks, "since_us": kernel.now_us, "order": kernel.newest}
         since |= {"heard": _heard(sim), "wrote": False, "fresh": True, "round": False, "rounds": range(0)}
         look = look._replace(worked=worked, ticks=kernel.ticks, **since)
         return _from_now_on(sim, look) if mended and not _compares(look) and _nobody_works(sim) else look

@@ -14,6 +14,7 @@ from ..effects import AT_SEND, LIVE, NO_EXPIRY, NO_REPEAT, REFUSAL_KEPT, SIMULAT
 from ..errors import UsageError
 from ..fault_kinds import NOTHING, Impossible, impossible
 from ..faults import CAPABILITIES, FAULT_KINDS
+from ..history import History
 from ..invariants import Catalogue, catalogue_of
 from ..ports import Adapter
 from ..saga import Saga
@@ -53,6 +54,23 @@ class Setup:
     def orders(self) -> Mapping[str, Order]:
         """What clients ask for, by the ids of its sagas."""
         return MappingProxyType({order.id: order for order in self.adapter.orders(self.scenario)})
+
+    @cached_property
+    def without_events(self) -> History:
+        """The history of a run in which nothing has happened yet."""
+        adapter, orders = self.adapter, self.orders
+        promised = {"durable_execution": dict(self.ends)} if self.ends else {}
+        return History(
+            saga=adapter.saga,
+            sagas=tuple(orders),
+            rows=(),
+            adapter=adapter.name,
+            scenario=self.scenario.name,
+            declared={**adapter.declared, **promised} if promised else adapter.declared,
+            given=self.scenario if adapter.invariants else None,
+            others=adapter.sagas,
+            of={order.id: order.saga for order in orders.values()} if adapter.sagas else {},
+        )
 
     @cached_property
     def known(self) -> Mapping[str, Order]:

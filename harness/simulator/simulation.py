@@ -290,8 +290,12 @@ class Simulation:
         process = self.process
         if self.look is None or process is None or process.replay_log is not None or self.kernel.stopped:
             return
-        if not self.setup.is_async and any(not (task.saga or task.finished) for task in process.tasks[1:]):
-            self.kernel.stopped = LIVELOCK
+        if self.setup.is_async:
+            return
+        for task in process.tasks[1:]:
+            if not (task.saga or task.finished):
+                self.kernel.stopped = LIVELOCK
+                return
 
     def jump_clock(self, by_s: int) -> None:
         """Set the wall clock ahead or back."""

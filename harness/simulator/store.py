@@ -60,13 +60,14 @@ _write = partial(tuple.__new__, Write)
 class StorePort:
     """`sagafuzz.Store` for one incarnation of a process."""
 
-    __slots__ = ("_batches", "_durable", "_host", "_process", "_trace")
+    __slots__ = ("_batches", "_durable", "_forgets", "_host", "_process", "_trace")
 
     def __init__(self, host: Host, process: Incarnation) -> None:
         self._host = host
         self._durable = host.durable
         self._trace = host.trace
         self._process = process
+        self._forgets = host.setup.forgets_retries
         self._batches: dict[object, list[Write]] = {}  # what each task in a transaction has asked for so far
 
     def put(
@@ -106,7 +107,7 @@ class StorePort:
         if self._batches:
             text = read(self._batches.get(process.current_task(), ()), key, text)
         process.inputs.append(("get", text))
-        if self._host.setup.forgets_retries and len(process.inputs) > 1:
+        if self._forgets and len(process.inputs) > 1:
             _forget_write(process, key, text)
         return default if text is None else from_text(text)
 
@@ -147,8 +148,7 @@ class StorePort:
         self._commit((write,))
 
     def _commit(self, writes: Sequence[Write]) -> None:
-        first = writes[0]
-        subject = subject_of(writes)
+        saga, subject = writes[0][0], subject_of(writes)
         process, on_ask = self._process, self._trace.on_ask
         if process.replay_log is not None and process.replay_log.answer("put") is not LIVE:
             return  # a transaction, or a deletion
@@ -156,20 +156,17 @@ class StorePort:
             on_ask()
         undo = self._durable.undo_last
         try:
-            durable_write(self._host, process, first.saga, subject, writes, self._apply, undo=undo)
+            durable_write(self._host, process, saga, subject, writes, self._apply, undo=undo)
         except Conflict as conflict:
             process.inputs.append(("put", "Conflict", str(conflict), _words(writes)))
             raise
-        if self._host.setup.forgets_retries and process.may_forget:
+        if self._forgets and process.may_forget:
             process.forget_tries(_words(writes))
         process.inputs.append(_WRITTEN)
 
     def _apply(self, writes: Sequence[Write]) -> None:
         texts = self._durable.texts
-        for write in writes:
-            if write[6] is not None:  # its guard
-                check_guards(writes, texts.get)
-                break
+        check_guards(writes, texts.get)
         before = self._durable.before = []
         for saga, _, _, key, text, outcome, _, _ in writes:
             before.append((key, texts.get(key)))
