@@ -63,6 +63,7 @@ class Network:
     """Carries messages for one run."""
 
     __slots__ = (
+        "always_barred",
         "answers",
         "attempts",
         "cut",
@@ -78,6 +79,8 @@ class Network:
         "pending",
         "priorities",
         "put_off",
+        "retention_us",
+        "routes",
         "sent",
         "services",
         "setup",
@@ -93,7 +96,10 @@ class Network:
         self.kernel: Kernel = host.kernel
         self.trace: Trace = host.trace
         self.services = services
-        self.emits = self.setup.adapter.emits
+        adapter = self.setup.adapter
+        self.routes, self.always_barred = self.setup.routes, self.setup.always_barred  # asked for with each request
+        self.retention_us = -1 if adapter.key_retention_ms is None else int(adapter.key_retention_ms * 1000)
+        self.emits = adapter.emits
         self.doings = doings
         self.shows_states = self.setup.shown_states in (MOMENTS, HISTORY)  # after each transaction
         self.priorities: Priorities | None = None
@@ -109,7 +115,7 @@ class Network:
         self.attempts: dict[tuple[str, str, str], int] = {}  # (saga, step or operation, direction) -> how often asked
         self.sent = 0  # requests
         self.put_off = PuttingOff(host, services, self.down, self._handled_work, self._next)
-        self.answers: list[tuple[Message, Any]] | None = [] if self.setup.adapter.wrong_answers else None
+        self.answers: list[tuple[Message, Any]] | None = [] if adapter.wrong_answers else None
         self.kernel.acts |= {
             DELIVERY: self.deliver,
             TURN: self._in_turn,
@@ -171,7 +177,7 @@ class Network:
         bars: int = 0,
     ) -> Message:
         """Send a request; bits of REASONS bar faults. Unless the process dies, ``on_done(value, error)`` comes once."""
-        service, step, direction = self.setup.routes[operation]
+        service, step, direction = self.routes[operation]
         if part is not None:
             step = instance(step, part)
         counter = (saga, step or operation, direction)
@@ -328,10 +334,10 @@ class Network:
         """What cannot strike this delivery, as things stand."""
         service = self.services[msg.service]
         if (self.down and self.down.get(msg.service, 0) > self.kernel.now_us) or (
-            msg.direction == COMPENSATION and (msg.saga, msg.step) in self.stuck
+            self.stuck and msg.direction == COMPENSATION and (msg.saga, msg.step) in self.stuck
         ):
             return impossible(AT_EFFECT, FAILING)
-        always = self.setup.always_barred[msg.service]
+        always = self.always_barred[msg.service]
         now = always | msg.process.bars
         if msg.direction == COMPENSATION or service.decided(msg):
             now |= DECIDED
@@ -342,8 +348,8 @@ class Network:
                 now |= NO_RESERVATION
         if not always & NO_REPEAT and not service.has_applied(msg):
             now |= NO_REPEAT
-        retention_ms = self.setup.adapter.key_retention_ms
-        if retention_ms is not None and not service.forgettable(msg, self.kernel.now_us, int(retention_ms * 1000)):
+        retention_us = self.retention_us
+        if retention_us >= 0 and not service.forgettable(msg, self.kernel.now_us, retention_us):
             now |= KEY_KEPT
         return impossible(AT_EFFECT, now)
 
@@ -485,7 +491,7 @@ class Network:
         self.note(msg, ACK, msg.process.label, (reply.answer,))
         if strike is not None and strike.kind.after and not self._answered(msg, reply, strike):
             return
-        if reply.answer != p.ERROR and self.setup.forgets_retries and msg.process.may_forget:
+        if reply.answer != p.ERROR and self.host.forgets and msg.process.may_forget:
             msg.process.forget_tries(msg.words)
         if reply.answer == p.OK:
             msg.process.inputs.append(("call", msg.process.packed(reply.value), (msg.saga, msg.operation)))

@@ -52,6 +52,7 @@ class Observer:
         self.planned = planned
         self.watch = watch
         self.projection: Past | Projection | None = None  # as far as it was asked for
+        sim.forgets = sim.setup.forgets_retries
         self._before = before  # that of the run from which this one goes on
         self.about_to_write = False
         self.known_at = -1

@@ -270,7 +270,7 @@ class Ledger:
         term = self.terms.get(split(msg.step)[0]) if self.terms else None
         if term is not None and term.amount is not None:
             row = row._replace(amount=count_of(msg, term.amount, row.amount))
-        if is_refused(msg, self.refused):
+        if self.refused and is_refused(msg, self.refused):
             reason: str | None = "refused by the business"
         elif term is not None and term.consumes is not None:
             reason = self._use_up(row, term, term.consumes)

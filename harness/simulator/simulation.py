@@ -108,6 +108,7 @@ class Simulation:
         "databases",
         "durable",
         "foretold",
+        "forgets",
         "incarnations",
         "kernel",
         "living",
@@ -169,6 +170,7 @@ class Simulation:
         self.process: Process | None = None
         self.wall_offset_s = 0
         self.clock_read = self.time_read = -1  # the rows when the wall clock, or any, was last asked for
+        self.forgets = False
         self.alone: set[int] = set()  # the rows before a process stood still while nothing else was under way
         self.booted_at = 0  # the rows before the last start of a process
         self.incarnations = 0  # processes started so far

@@ -60,14 +60,13 @@ _write = partial(tuple.__new__, Write)
 class StorePort:
     """`sagafuzz.Store` for one incarnation of a process."""
 
-    __slots__ = ("_batches", "_durable", "_forgets", "_host", "_process", "_trace")
+    __slots__ = ("_batches", "_durable", "_host", "_process", "_trace")
 
     def __init__(self, host: Host, process: Incarnation) -> None:
         self._host = host
         self._durable = host.durable
         self._trace = host.trace
         self._process = process
-        self._forgets = host.setup.forgets_retries
         self._batches: dict[object, list[Write]] = {}  # what each task in a transaction has asked for so far
 
     def put(
@@ -107,7 +106,7 @@ class StorePort:
         if self._batches:
             text = read(self._batches.get(process.current_task(), ()), key, text)
         process.inputs.append(("get", text))
-        if self._forgets and len(process.inputs) > 1:
+        if self._host.forgets and len(process.inputs) > 1:
             _forget_write(process, key, text)
         return default if text is None else from_text(text)
 
@@ -160,7 +159,7 @@ class StorePort:
         except Conflict as conflict:
             process.inputs.append(("put", "Conflict", str(conflict), _words(writes)))
             raise
-        if self._forgets and process.may_forget:
+        if self._host.forgets and process.may_forget:
             process.forget_tries(_words(writes))
         process.inputs.append(_WRITTEN)
 
