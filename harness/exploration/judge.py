@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Final
+from typing import Final, NamedTuple
 
 from ..faults import Plan
 from ..history import CLIENT_ACK, DATA, KIND, OUTCOME, SAGA, History
@@ -78,6 +78,28 @@ def found_in(setup: Setup, history: History, signature: tuple[str, ...]) -> Viol
     """The violation of that signature among the causes that ``history``, a run of ``setup``, shows; or None."""
     violations = check(history, catalogue=setup.catalogue).violations
     return next((violation for violation in violations if violation.signature == signature), None)
+
+
+class Again(NamedTuple):
+    """What a run shows of a violation that was seen before: the ``violation`` itself, or another one of its invariant;
+    None where that holds. ``beside`` is the first of another invariant."""
+
+    violation: Violation | None
+    beside: Violation | None
+
+
+def seen_again(setup: Setup, history: History, signature: tuple[str, ...]) -> Again:
+    """What ``history``, a run of ``setup``, shows of the violation of that signature."""
+    violations = check(history, catalogue=setup.catalogue).violations
+    same = [violation for violation in violations if violation.invariant == signature[0]]
+    exact = [violation for violation in same if violation.signature == signature]
+    others = [violation for violation in violations if violation.invariant != signature[0]]
+    return Again(next(iter(exact or same), None), next(iter(others), None))
+
+
+def told_beside(again: Again) -> str:
+    """What is broken where the invariant of a violation holds now; "" where nothing is."""
+    return f"it breaks {again.beside.invariant}: {again.beside.sentence}" if again.beside is not None else ""
 
 
 def why_undecided(setup: Setup, history: History, invariant: str) -> str:

@@ -48,7 +48,7 @@ from .events import (
 )
 from .explain import explain_live
 from .findings import output_file, shown_by, worth_telling
-from .judge import Judge, found_in, promising, violates, why_undecided
+from .judge import Again, Judge, found_in, promising, seen_again, told_beside, violates, why_undecided
 from .keeping import NOTHING_KEPT, Archive, finding_record
 from .live_runs import from_text, run_record, to_text
 from .parting import NotDeterministic
@@ -529,17 +529,18 @@ async def _replay(recorded: Replay, adapter: Adapter) -> Replayed:
     blocked = next((live.blocked for live in runs if live.blocked), "")
     if blocked:
         return Replayed(result="CANNOT RUN", reason=f"blocked: {blocked}")
-    found: list[tuple[History, Violation | None]] = []
+    found: list[tuple[History, Again]] = []
     for live in runs:
         history = live.run.history(setup, recorded.plan)
         if len(live.run.fired) < len(recorded.plan):
             return Replayed(result="CANNOT RUN", reason="a fault never fired", history=history)
-        found.append((history, found_in(setup, history, recorded.signature)))
-    failing = [(history, violation) for history, violation in found if violation is not None]
+        found.append((history, seen_again(setup, history, recorded.signature)))
+    failing = [(history, again.violation) for history, again in found if again.violation is not None]
     if not failing:
         undecided = (why_undecided(setup, history, recorded.signature[0]) for history, _ in found)
         why = next(filter(None, undecided), "")
-        return Replayed(result="CANNOT RUN" if why else "FIXED", reason=why, history=found[-1][0])
+        beside = next(filter(None, (told_beside(again) for _, again in found)), "")
+        return Replayed(result="CANNOT RUN" if why else "FIXED", reason=why or beside, history=found[-1][0])
     result: Any = "STILL FAILS" if len(failing) == REPEATS else "FLAKY"
     history, violation = failing[0]
     return Replayed(result=result, reason=f"{len(failing)} of {REPEATS} runs", violation=violation, history=history)

@@ -19,7 +19,7 @@ from ..simulator import Setup, simulate
 from ..verdict import Finding, Violation
 from ..versioned import FileForm
 from .driver import Action, replay_actions
-from .judge import found_in, why_undecided
+from .judge import seen_again, told_beside, why_undecided
 from .parting import first_difference
 
 REPLAY_VERSION: Final = 1
@@ -129,7 +129,7 @@ def replay(recorded: Replay, adapter: Adapter) -> Replayed:
     if reason := obstacle(recorded, setup):
         return Replayed(result="CANNOT RUN", reason=reason)
     histories: list[History] = []
-    violations, history = [], None
+    seen, history = [], None
     for _ in range(REPEATS):
         if recorded.plan is not None:
             run = simulate(setup, recorded.plan)
@@ -144,15 +144,15 @@ def replay(recorded: Replay, adapter: Adapter) -> Replayed:
             except UsageError as error:
                 return Replayed(result="CANNOT RUN", reason=str(error))
         histories.append(history)
-        violations.append(found_in(setup, history, recorded.signature))
+        seen.append(seen_again(setup, history, recorded.signature))
     if found := next(filter(None, (first_difference(histories[0], other) for other in histories[1:])), ""):
         digests = {each.digest for each in histories}
         reason = f"{len(digests)} different histories in {REPEATS} runs: {found}"
         return Replayed(result="FLAKY", reason=reason, history=history)
-    if violations[-1] is None:
+    if seen[-1].violation is None:
         why = why_undecided(setup, histories[-1], recorded.signature[0])
-        return Replayed(result="CANNOT RUN" if why else "FIXED", reason=why, history=history)
-    return Replayed(result="STILL FAILS", violation=violations[-1], history=history)
+        return Replayed(result="CANNOT RUN" if why else "FIXED", reason=why or told_beside(seen[-1]), history=history)
+    return Replayed(result="STILL FAILS", violation=seen[-1].violation, history=history)
 
 
 def obstacle(recorded: Replay, setup: Setup) -> str:

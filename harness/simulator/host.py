@@ -46,8 +46,8 @@ class Host(Protocol):
     """A run, as its ports see it. ``manual`` says that somebody moves the messages by hand; ``wall_offset_s`` is by how
     much the wall clock was set ahead; ``clock_read`` and ``time_read`` are how many rows there were when the code under
     test last asked for it, and for any time (-1: never); ``forgets`` says whether processes forget their retries, which
-    matters only to who tells their states by it; ``on_close`` is called when the run ends, the last first. ``remembered`` is what modules of the standard library keep for this
-    run, by the names of their variables."""
+    matters only to who tells their states by it; ``on_close`` is called when the run ends, the last first.
+    ``remembered`` is what modules of the standard library keep for this run, by the names of their variables."""
 
     setup: Setup
     seed: int

@@ -48,6 +48,23 @@ def change(file: Path, edit: Callable[[Any], object]) -> None:
     file.write_text(json.dumps(data))
 
 
+def test_it_still_fails_where_the_invariant_is_broken_in_another_way(sagafuzz: Run, found: Path) -> None:
+    file = file_of(found, "I11")
+    change(file, lambda data: data["violation"].update(anomaly="undone twice", step="payment"))
+    result = sagafuzz("replay", file)
+    assert (result.code, result.err) == (1, "")
+    assert result.out.startswith(f"{file.stem} on seed: STILL FAILS\n  I11: ")
+
+
+def test_a_fixed_schedule_that_breaks_another_invariant_says_so(sagafuzz: Run, found: Path) -> None:
+    file = file_of(found, "I11")
+    change(file, lambda data: data["violation"].update(invariant="I1"))
+    result = sagafuzz("replay", file)
+    assert (result.code, result.err) == (0, "")
+    said = " ".join(result.out.split())
+    assert said.startswith(f"{file.stem} on seed: FIXED (it breaks I11: ") and "it was: " in said
+
+
 def test_it_cannot_run_where_a_fault_never_fires(sagafuzz: Run, found: Path) -> None:
     file = file_of(found, "I1")
     change(file, lambda data: data["faults"][0]["site"].update(occurrence=5))
