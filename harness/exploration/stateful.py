@@ -123,6 +123,7 @@ class SagaMachine(RuleBasedStateMachine):
     steps_run: ClassVar[int] = 0
     last_failure: ClassVar[Failure | None] = None
     stopped: ClassVar[Callable[[], bool]] = staticmethod(lambda: False)
+    ended: ClassVar[bool] = False
     classes: ClassVar[Counter[bytes]] = Counter()
     done: ClassVar[Counter[str]] = Counter()
     livelocks: ClassVar[Livelocks] = Livelocks(most=math.inf)
@@ -170,6 +171,7 @@ class SagaMachine(RuleBasedStateMachine):
     @initialize(choice=st.integers(min_value=0, max_value=9), rate=st.sampled_from(RATES))
     def choose_scenario(self, choice: int, rate: int) -> None:
         if type(self).livelocks.too_many or type(self).stopped():
+            type(self).ended = True
             raise Stopped
         self._rate = rate
         scenarios = self.scenarios or self._adapter.scenarios
@@ -352,6 +354,7 @@ def search(
             "only": only,
             "steps_run": 0,
             "stopped": staticmethod(stopped),
+            "ended": False,
             "last_failure": None,
             "classes": Counter() if classes is None else classes,
             "done": Counter() if actions is None else actions,
@@ -379,5 +382,7 @@ def search(
     except hypothesis.errors.Flaky as error:
         if (last := subclass.last_failure) is not None:
             expect_program_again(Setup(adapter=adapter, scenario=last.scenario), last.actions, last.history)
+        if subclass.ended:  # by us, before an example that Hypothesis would have done again
+            return last, subclass.steps_run
         raise NotDeterministic("an example of the state machine, done again, went another way") from error
     return None, subclass.steps_run

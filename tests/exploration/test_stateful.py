@@ -25,7 +25,7 @@ from sagafuzz.exploration.campaign import Campaign
 from sagafuzz.exploration.driver import ACTIONS, Action, Driver, replay_actions
 from sagafuzz.exploration.settings import Settings
 from sagafuzz.exploration.shrink import shrink_actions
-from sagafuzz.exploration.stateful import MAX_LIVELOCKS, Livelocks, search
+from sagafuzz.exploration.stateful import MAX_LIVELOCKS, Livelocks, SagaMachine, SagaViolation, search
 from sagafuzz.faults import FAULT_KINDS
 from sagafuzz.invariants import check
 from sagafuzz.loading import load
@@ -65,6 +65,24 @@ def test_what_it_finds_can_be_done_again() -> None:
     again = replay_actions(setup, failure.actions)
     assert again.digest == failure.history.digest
     assert failure.violation.signature in {violation.signature for violation in check(again).violations}
+
+
+def test_a_search_that_is_stopped_before_its_failure_is_done_again_keeps_the_failure() -> None:
+    """Hypothesis does a failing example once more; that it was not let is no sign that it went another way."""
+
+    class Watched(SagaMachine):
+        failed = False
+
+        def teardown(self) -> None:
+            try:
+                super().teardown()
+            except SagaViolation:
+                Watched.failed = True
+                raise
+
+    failure, _ = search(load("seed"), examples=400, seed=1, steps=12, machine=Watched, stopped=lambda: Watched.failed)
+    assert Watched.failed
+    assert failure is not None
 
 
 def test_the_same_seed_finds_the_same() -> None:
