@@ -65,7 +65,10 @@ class Shop:
                 self.database.commit()
                 return at
             except NOT_SAVED:
-                self.world.sleep(1)
+                self.wait()
+
+    def wait(self) -> None:
+        self.world.sleep(1)
 
     def key(self, saga: str, operation: str) -> str:
         return f"{saga}/{operation}"
@@ -151,15 +154,46 @@ class AsksOnceMore(Shop):
         return f"{saga}/{operation}/{hosts}"
 
 
-SYSTEMS = [
-    Shop,
-    CountsItsWrites,
-    KeysByRow,
-    CountsItsStarts,
-    AsksInATransaction,
-    CommitsByItself,
-    WritesAhead,
-    AsksOnceMore,
+class Concurrent(Shop):
+    """asyncio code, which reads and writes between its requests."""
+
+    async def run(self, order: Order) -> bool:  # type: ignore[override]
+        return await self.go_on_async(order.id)
+
+    async def recover(self) -> None:  # type: ignore[override]
+        for saga in self.open():
+            self.world.reply(saga, await self.go_on_async(saga))
+
+    def wait(self) -> None:
+        """It tries at once: who sleeps would have to await that."""
+
+    async def go_on_async(self, saga: str) -> bool:
+        for number, operation in enumerate(("order.create", "payment.charge")):
+            while self.at(saga) <= number:
+                with suppress(PortError):
+                    await self.world.call(operation, saga=saga, key=self.key(saga, operation))
+                    self.save(saga, number + 1)
+        return True
+
+
+class LooksBeside(Shop):
+    """A task of its own looks how far the saga is, and asks once more under a key that hangs on it."""
+
+    def run(self, order: Order) -> bool:
+        self.world.spawn(self.look, order.id)
+        return super().run(order)
+
+    def look(self, saga: str) -> None:
+        self.world.sleep(0.0011)
+        at = self.at(saga)
+        self.world.sleep(0.0011)
+        with suppress(PortError):
+            self.world.call("order.create", saga=saga, key=f"{saga}/{at}")
+
+
+SYSTEMS: list[type[Shop]] = [
+    *(Shop, CountsItsWrites, KeysByRow, CountsItsStarts, AsksInATransaction, CommitsByItself, WritesAhead),
+    *(AsksOnceMore, Concurrent, LooksBeside),
 ]
 
 
