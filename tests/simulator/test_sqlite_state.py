@@ -333,8 +333,14 @@ def test_what_cannot_be_told_of_a_database_is_not(body: Body) -> None:
     assert last_key(setup_of(body), other=False) == b""
 
 
+CRASH = Fault(kind="crash-after-log", site=Site("saga-1", "insert t", "", "logged", 1))
+SECOND = Fault(kind="second-orchestrator", site=CRASH.site)
+
+
 class Watching:
-    """Reads what a process beside it may write, or a process before it has written."""
+    """Remembers what it reads, which another process may have written, or one before it, or another task."""
+
+    other = False
 
     def boot(self, world: World) -> None:
         self.world = world
@@ -347,21 +353,37 @@ class Watching:
         return True
 
     def recover(self, saga: str = "saga-1") -> None:
-        self.database.execute("INSERT INTO t VALUES (1)")
-        self.database.commit()
+        self.seen = self.database.execute("SELECT a FROM t").fetchall()
+        self.write("INSERT INTO t VALUES (?)", int(self.other))
+        self.write("UPDATE t SET a = 1")
         self.world.call("order.create", saga=saga, key="1")
-        (found,) = self.database.execute("SELECT count(*) FROM t").fetchone()
-        self.world.call("payment.charge", saga=saga, key=f"{found}")
+
+    def write(self, sql: str, *values: int) -> None:
+        self.database.execute(sql, values)
+        self.database.commit()
 
 
-def by_answers(*faults: Fault) -> list[int]:
-    """Of each moment after the faults, with how many keys it is told by answers."""
+class LooksBeside(Watching):
+    def recover(self, saga: str = "saga-1") -> None:
+        self.world.spawn(self.look)
+        self.write("INSERT INTO t VALUES (1)")
+        self.world.sleep(1)
+        self.world.call("order.create", saga=saga, key="1")
+
+    def look(self) -> None:
+        self.world.sleep(0.0001 if self.other else 0.0003)
+        self.seen = self.database.execute("SELECT a FROM t").fetchall()
+
+
+def by_answers(made: type[Watching], *faults: Fault, other: bool = False) -> list[tuple[bytes, ...]]:
+    """The keys of each moment after the faults, told by answers; none where they do not tell it."""
     saga = Saga("pair", [Step("order", "order.create"), Step("pay", "payment.charge", undo="payment.refund")])
-    declared = adapter(saga=saga, name="watching")(Watching).__sagafuzz_adapter__  # type: ignore[attr-defined]
-    found: list[int] = []
+    system = type("Watching", (made,), {"other": other})
+    declared = adapter(saga=saga, name="watching")(system).__sagafuzz_adapter__  # type: ignore[attr-defined]
+    found: list[tuple[bytes, ...]] = []
 
     def watch(observer: Observer) -> bool:
-        found.append(len(State(observer, 0).by_answers()))
+        found.append(State(observer, 0).by_answers())
         return False
 
     observe(Setup(adapter=declared, scenario=Scenario()), Plan(faults=faults), watch)
@@ -369,12 +391,21 @@ def by_answers(*faults: Fault) -> list[int]:
 
 
 def test_what_one_process_alone_has_read_follows_from_what_it_found_and_its_answers() -> None:
-    assert set(by_answers()) == {1}
+    assert all(by_answers(Watching)) and all(by_answers(Watching, CRASH))
 
 
 def test_what_a_process_reads_that_another_may_have_written_follows_from_no_answers() -> None:
-    second = Fault(kind="second-orchestrator", site=Site("saga-1", "insert t", "", "logged", 1))
-    assert 0 in by_answers(second)
+    assert not all(by_answers(Watching, SECOND))
+
+
+def test_what_a_process_found_makes_another_state_of_it_when_it_is_overwritten_too() -> None:
+    one, two = (by_answers(Watching, CRASH, other=other) for other in (False, True))
+    assert one[-1] and two[-1] and one[-1] != two[-1]
+
+
+def test_whether_a_task_looked_before_or_after_another_one_wrote_makes_two_states() -> None:
+    one, two = (by_answers(LooksBeside, other=other) for other in (False, True))
+    assert one[-1] and two[-1] and one[-1] != two[-1]
 
 
 def test_a_connection_that_is_told_is_used_as_before() -> None:
