@@ -116,7 +116,7 @@ def is_reading(cursor: sqlite3.Cursor) -> bool:
 
 _WRITTEN: Final = ("put", None)
 _WAITED: Final = ("put", "locked")
-"""What a process knows of a write that it has waited for, and of a lock."""
+"""What tells how far a process is that has waited for a write, or for a lock: an answer comes of neither."""
 
 
 class SimConnection(WatchedConnection):

@@ -135,7 +135,8 @@ def _answers(sim: Simulation) -> list[Any]:
     if sim.databases:
         if sim.setup.adapter.service is not None:
             raise Opaque
-        return [(_time(sim), found(sim.databases), tuple(process.inputs)) for process in sim.living]
+        came = found(sim.databases)  # what was read since then follows from that, the answers, and whose turn it was
+        return [(_time(sim), came, tuple(process.inputs), tuple(process.turns)) for process in sim.living]
     return [(_time(sim), process.known) for process in sim.living]
 
 

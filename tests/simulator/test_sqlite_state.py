@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
+import time
 from typing import Any
 
 import pytest
@@ -370,9 +371,17 @@ class LooksBeside(Watching):
         self.world.sleep(1)
         self.world.call("order.create", saga=saga, key="1")
 
+    def sleep(self, seconds: float) -> None:
+        self.world.sleep(seconds)
+
     def look(self) -> None:
-        self.world.sleep(0.0001 if self.other else 0.0003)
+        self.sleep(0.0001 if self.other else 0.0003)
         self.seen = self.database.execute("SELECT a FROM t").fetchall()
+
+
+class LooksBesideUnasked(LooksBeside):
+    def sleep(self, seconds: float) -> None:
+        time.sleep(seconds)
 
 
 def by_answers(made: type[Watching], *faults: Fault, other: bool = False) -> list[tuple[bytes, ...]]:
@@ -398,13 +407,27 @@ def test_what_a_process_reads_that_another_may_have_written_follows_from_no_answ
     assert not all(by_answers(Watching, SECOND))
 
 
+class WritesTheSame(Watching):
+    def recover(self, saga: str = "saga-1") -> None:
+        self.write("INSERT INTO t VALUES (1)")
+        for _ in range(3):
+            self.write("UPDATE t SET a = 1")
+        self.world.call("order.create", saga=saga, key="1")
+
+
+def test_how_far_a_process_is_that_writes_what_is_there_already_makes_two_states() -> None:
+    keys = by_answers(WritesTheSame)
+    assert all(keys) and len(set(keys)) == len(keys)
+
+
 def test_what_a_process_found_makes_another_state_of_it_when_it_is_overwritten_too() -> None:
     one, two = (by_answers(Watching, CRASH, other=other) for other in (False, True))
     assert one[-1] and two[-1] and one[-1] != two[-1]
 
 
-def test_whether_a_task_looked_before_or_after_another_one_wrote_makes_two_states() -> None:
-    one, two = (by_answers(LooksBeside, other=other) for other in (False, True))
+@pytest.mark.parametrize("made", [LooksBeside, LooksBesideUnasked])
+def test_whether_a_task_looked_before_or_after_another_one_wrote_makes_two_states(made: type[Watching]) -> None:
+    one, two = (by_answers(made, other=other) for other in (False, True))
     assert one[-1] and two[-1] and one[-1] != two[-1]
 
 
