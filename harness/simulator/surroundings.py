@@ -39,7 +39,7 @@ class _Reach:
 
     def __init__(self, roots: Mapping[int, Any]) -> None:
         self.roots = [*roots.values()]  # kept, so that their ids stay theirs
-        self.names: dict[int, tuple[Mapping[str, Any], list[str], list[Any]]] = {}  # by the id of where they stand
+        self.names: dict[int, tuple[Mapping[str, Any], dict[str, Any]]] = {}  # where they stand, by its id; what of it
         self.contents: list[tuple[Mapping[str, Any], list[Any]]] = []  # of classes, and defaults by name
         self.cells: list[tuple[types.CellType, Any]] = []
         self.defaults: list[tuple[types.FunctionType, tuple[Any, ...] | None, dict[str, Any] | None]] = []
@@ -56,7 +56,7 @@ class _Reach:
                 self._follow_code(owner, names)
             else:
                 self._follow_class(owner)
-            if sum(len(each) for _, each, _ in self.names.values()) > MOST:
+            if sum(len(each) for _, each in self.names.values()) > MOST:
                 raise Opaque
         self.fixed = hashlib.blake2b(repr(self._fixed).encode(), digest_size=8).digest()
         del self._to_do, self._fixed, self._seen
@@ -66,8 +66,8 @@ class _Reach:
         """True if every name still means what it did."""
         if any(self.bare) or not all(self.filled):
             return False
-        for mapping, names, values in self.names.values():
-            if not all(map(is_, map(mapping.get, names, repeat(_GONE)), values)):
+        for mapping, meant in self.names.values():
+            if not all(map(is_, map(mapping.get, meant, repeat(_GONE)), meant.values())):
                 return False
         for function, defaults, by_name in self.defaults:
             if function.__defaults__ is not defaults or function.__kwdefaults__ is not by_name:
@@ -101,9 +101,7 @@ class _Reach:
 
     def _name(self, names: Mapping[str, Any], name: str, code: types.CodeType) -> None:
         value = names.get(name, _GONE)
-        _, known, values = self.names.setdefault(id(names), (names, [], []))
-        known.append(name)
-        values.append(value)
+        self.names.setdefault(id(names), (names, {}))[1][name] = value  # once, however much code uses it
         if isinstance(value, types.ModuleType):
             inside = vars(value)
             for each in code.co_names if of_user(value) else ():
