@@ -77,11 +77,11 @@ class virtual:  # noqa: N801, it is used as a function; one with a generator cos
 
     def __enter__(self) -> None:
         install()
-        if self._sim.setup.adapter.service is not None and not locks_in_place():
-            Replacements(drivers()).put()
-            _LOCKS.put()
-            renew_conditions(gc.get_objects())
         if self._sim.setup.adapter.service is not None:
+            if not locks_in_place():
+                Replacements(drivers()).put()
+                _LOCKS.put()
+                renew_conditions(gc.get_objects())
             _replace_clients()
         self._previous = enter(self._sim)
         self._hooks = gc.callbacks[:]  # they may ask for the time, at moments that no plan determines

@@ -95,38 +95,10 @@ class Simulation:
     with ``manual=True``. To its ports it is a `Host`."""
 
     __slots__ = (
-        "_over",
-        "_processes",
-        "actors",
-        "alone",
-        "apps",
-        "booted_at",
-        "broker",
-        "called_at",
-        "chance",
-        "clock_read",
-        "databases",
-        "durable",
-        "foretold",
-        "forgets",
-        "incarnations",
-        "kernel",
-        "living",
-        "look",
-        "manual",
-        "network",
-        "on_close",
-        "process",
-        "remembered",
-        "resources",
-        "seed",
-        "services",
-        "setup",
-        "stretches",
-        "time_read",
-        "trace",
-        "waiting",
-        "wall_offset_s",
+        *("_over", "_processes", "actors", "alone", "apps", "booted_at", "broker", "called_at", "chance"),
+        *("clock_read", "databases", "durable", "foretold", "forgets", "incarnations", "kernel", "living", "look"),
+        *("manual", "network", "on_close", "process", "remembered", "resources", "seed", "services", "setup"),
+        *("stretches", "time_read", "trace", "waiting", "wall_offset_s"),
     )
 
     def __init__(
@@ -138,19 +110,21 @@ class Simulation:
         seed: int = 0,
         services: dict[str, Any] | None = None,
     ) -> None:
+        adapter, scenario, kinds = setup.adapter, setup.scenario, setup.kinds
         for fault in faults:
-            if fault.kind not in setup.kinds:
-                raise UsageError(f"the plan names {fault.kind!r}: {setup.refusal(fault.kind)}")
-            kind = FAULT_KINDS[fault.kind]
-            if _can_be_done.get(fault.kind) is not kind:  # asked here, where no code under test can catch the error
+            name = fault.kind
+            if name not in kinds:
+                raise UsageError(f"the plan names {name!r}: {setup.refusal(name)}")
+            kind = FAULT_KINDS[name]
+            if _can_be_done.get(name) is not kind:  # asked here, where no code under test can catch the error
                 for effect in kind.effects:
                     doing(DOINGS[kind.phase, effect.at(kind.phase)], effect)
-                _can_be_done[fault.kind] = kind
+                _can_be_done[name] = kind
         self.setup = setup
         self.manual = manual
         self.on_close: list[Callable[[], None]] = []
         self.kernel = kernel = self._kernel(0 if manual else HORIZON_US)
-        self.trace = Trace(faults, lambda: kernel.now_us, setup.scenario.spared)
+        self.trace = Trace(faults, lambda: kernel.now_us, scenario.spared)
         self.durable = Durable()
         self.services: dict[str, Any] = {} if services is None else services
         self.network = Network(self, self.services, injection.DOINGS, manual=manual)
@@ -164,7 +138,7 @@ class Simulation:
         self.databases: dict[str, Database] = {}
         self.resources: dict[str, Any] = {}
         self.remembered: dict[str, Any] = {}
-        self.actors = Actors() if setup.scenario.actors else _NOBODY
+        self.actors = Actors() if scenario.actors else _NOBODY
         self.living: list[Process] = []
         self._processes: list[Process] = []
         self.process: Process | None = None
@@ -183,7 +157,7 @@ class Simulation:
         self._over = (-1, False)  # how many rows there were when `only_pollers` read them, and what it read
         self.called_at = 0  # the ticks by which a compensation began to fail for good
         if services is None:
-            theirs = setup.adapter.participants or setup.adapter.around
+            theirs = adapter.participants or adapter.around
             self.services |= made_inside(self, setup.ledgers) if theirs else setup.ledgers()
         self.apps = apps_of(self, self.network)
 
@@ -282,7 +256,7 @@ class Simulation:
     def told(self, saga: str, outcome: Outcome) -> None:
         """The client of a saga is told an outcome."""
         self.trace.add(CLIENT_ACK, "client", (outcome.value,), saga=saga)
-        if self.setup.scenario.actors:
+        if self.actors is not _NOBODY:
             self.actors.told(saga)
         self.look_soon()
 
@@ -532,7 +506,7 @@ class Simulation:
             process.dead = True
         for app in self.apps:
             app.close()
-        if self.setup.scenario.actors:
+        if self.actors is not _NOBODY:
             self.actors.close()
         self.kernel.bury(self.kernel.tasks)
         while self.on_close:
@@ -547,7 +521,7 @@ class Simulation:
         self.kernel.timers.clear()
         self.kernel.acts.clear()
         self.trace.on_act = self.trace.on_ask = None
-        if self.setup.scenario.actors:
+        if self.actors is not _NOBODY:
             self.actors.dissolve()
         for app in self.apps:
             app.dissolve()
