@@ -68,6 +68,20 @@ def _of_a_moment(host: Host, name: str, before: int, *values: Any) -> Any:
     return sqlite3.Cursor(_calculator()).execute(f"SELECT {name}({places})", values).fetchone()[0]
 
 
+def _random(host: Host) -> int:
+    """`random()` of SQL: an integer of 64 bits, with a sign."""
+    return host.random.getrandbits(64) - 2**63
+
+
+def _randomblob(host: Host, size: int | None) -> bytes:
+    """`randomblob(size)` of SQL: one byte at least."""
+    return host.random.randbytes(max(size or 1, 1))
+
+
+_OF_CHANCE: Final[dict[str, tuple[int, Callable[..., Any]]]] = {"random": (0, _random), "randomblob": (1, _randomblob)}
+"""SQL's sources of randomness, with how many arguments each takes, and what they say in a simulation."""
+
+
 @cache
 def _calculator() -> sqlite3.Connection:
     """A database without tables, for whoever asks what a function says."""
@@ -138,6 +152,8 @@ class SimConnection(WatchedConnection):
             define(self, name, 0, partial(utc, host, form))
         for name, before in _OF_A_MOMENT.items():
             define(self, name, -1, partial(_of_a_moment, host, name, before), deterministic=True)
+        for name, (arguments, says) in _OF_CHANCE.items():
+            define(self, name, arguments, partial(says, host))
         setting = sqlite3.Cursor(self)  # only processes die here, and no machine
         setting.execute("PRAGMA synchronous = OFF")
         setting.execute("PRAGMA journal_mode = MEMORY").close()

@@ -397,3 +397,21 @@ def test_the_clock_of_sql_is_virtual(lab: Laboratory) -> None:
 
     lab.trial(lab.system(run))
     assert told == ["2026-02-02 02:40:00", "2026-02-02 05:40:00", "2026-02-02", "08:40:00"]
+
+
+def test_the_chance_of_sql_follows_from_the_seed(lab: Laboratory) -> None:
+    told: list[Any] = []
+
+    def run(world: Any, order: Any) -> bool:
+        db = world.sqlite()
+        db.execute("CREATE TABLE notes (id TEXT DEFAULT (lower(hex(randomblob(16)))), luck DEFAULT (random() % 1000))")
+        db.executemany("INSERT INTO notes (rowid) VALUES (?)", [(number,) for number in range(20)])
+        told.append(db.execute("SELECT id, luck FROM notes ORDER BY random()").fetchall())
+        assert db.execute("SELECT typeof(random()), length(randomblob(-1))").fetchone() == ("integer", 1)
+        return True
+
+    for _ in range(2):
+        lab.trial(lab.system(run))
+    assert told[0] == told[1]
+    assert len({id for id, _ in told[0]}) == 20
+    assert all(len(id) == 32 and -1000 < luck < 1000 for id, luck in told[0])
