@@ -39,7 +39,9 @@ class App:
         """The app, of code that is loaded anew."""
         with django_asks():
             self.fresh.load()
-            return named(self.make, "apps") if isinstance(self.make, str) else self.fresh.renewed(self.make)()
+            app = named(self.make, "apps") if isinstance(self.make, str) else self.fresh.renewed(self.make)()
+            self.fresh.adopt()
+            return app
 
 
 _DJANGO_ASKS: Final = "DJANGO_ALLOW_ASYNC_UNSAFE"

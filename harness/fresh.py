@@ -45,6 +45,12 @@ ANEW: Final = set[str]()
 """The modules that are being loaded anew, and packages of which all are."""
 
 
+Names = Callable[[str], bool]
+"""Tells of the name of a module whether it is one of those that are loaded anew."""
+
+REGISTRIES: Final[list[tuple[Callable[[Names], None], Callable[[Names], None]]]] = []
+"""What is to be called before modules are loaded anew, and when they are there: see `simulator.registries`."""
+
 LATE: Final = set[str]()
 """The modules that were loaded while a run went on: a process has such a one once it imports it, not before."""
 
@@ -101,6 +107,7 @@ class Fresh:
                 del sys.modules[name]
             raise
         as_at_the_start()
+        self.adopt()
         for name, (module, attribute) in (self._taken or {}).items():
             here = sys.modules[module]
             value = getattr(here, attribute) if attribute else here
@@ -112,7 +119,7 @@ class Fresh:
         with _anew({}, self._packages):
             for package in self._packages:
                 if package not in before:
-                    _forget_in_django(self._has)
+                    self._forget()
                     _load(package)
         if self._taken is None:
             self._also(_used(self._found().values()))
@@ -123,7 +130,7 @@ class Fresh:
         found = self._found()
         for cache in self._caches:
             cache.cache_clear()
-        _forget_in_django(self._has)
+        self._forget()
         for name in found:
             del sys.modules[name]
         held = {module for module, _ in self._taken.values()}
@@ -131,6 +138,17 @@ class Fresh:
             for name in found:
                 if name in held or name not in LATE:
                     _load(name)
+
+    def _forget(self) -> None:
+        """Let libraries keep nothing of them."""
+        _forget_in_django(self._has)
+        for forget, _ in REGISTRIES:
+            forget(self._has)
+
+    def adopt(self) -> None:
+        """What they have given to libraries by now is of the process that runs."""
+        for _, adopt in REGISTRIES:
+            adopt(self._has)
 
     def _also(self, packages: Iterable[str]) -> None:
         """Some packages more."""
@@ -298,7 +316,7 @@ def _load(name: str) -> None:
         ) from None
 
 
-def _forget_in_django(of: Callable[[str], bool]) -> None:
+def _forget_in_django(of: Names) -> None:
     """Let Django keep nothing of the modules of these names: no models, no routes, and what its cache in memory
     holds."""
     registry: Any = getattr(sys.modules.get("django.apps"), "apps", None)

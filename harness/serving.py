@@ -108,6 +108,7 @@ class Serving:
             if self.of.code:
                 self.fresh.load()
             app = named(self.app, "app") if isinstance(self.app, str) else self.fresh.renewed(self.app)()
+            self.fresh.adopt()
         self._running = running(app)
         try:
             await self._running.start()

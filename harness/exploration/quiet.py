@@ -7,8 +7,10 @@ import gc
 import io
 import logging
 import os
+import sys
 import tempfile
 from collections.abc import Iterator
+from typing import Any
 
 
 class _Nowhere(io.TextIOBase):
@@ -23,15 +25,20 @@ class _Nowhere(io.TextIOBase):
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Send standard output, standard error and logging nowhere meanwhile."""
+    """Send standard output, standard error and logging, also loguru's, nowhere meanwhile."""
     nowhere = _Nowhere()
     before = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
+    loguru: Any = sys.modules.get("loguru")  # it writes to what standard error was when it was imported
+    if loguru is not None:
+        loguru.logger.disable("")
     try:
         with contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
             yield
     finally:
         logging.disable(before)
+        if loguru is not None:
+            loguru.logger.enable("")
 
 
 @contextlib.contextmanager

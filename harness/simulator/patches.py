@@ -17,6 +17,7 @@ from typing import Any, Final, TypeVar
 
 from greenlet import getcurrent
 
+from ..fresh import REGISTRIES
 from . import confluent, kafka, rabbit
 from .absent import ABSENT
 from .chance import CHANCE
@@ -29,6 +30,7 @@ from .leaving import WAYS_OUT, drivers
 from .libraries import LIBRARIES, ONCE_THERE
 from .locks import LOCKS, locks_in_place, renew_conditions
 from .messaging import entries
+from .registries import adopt, forget
 from .replacing import Entry, Replacements
 from .sockets import SOCKETS
 from .threads import THREADS
@@ -65,6 +67,7 @@ def _replace_clients() -> None:
 
 
 ONCE_THERE.append(_replace_clients)
+REGISTRIES.append((forget, adopt))
 
 
 class virtual:  # noqa: N801, it is used as a function; one with a generator costs each run ten calls

@@ -1,0 +1,206 @@
+"""What libraries keep of the code under test in registries of their own: models, metrics, listeners.
+
+That code is loaded anew for each process, a library is not. So a library forgets what code that is gone gave it, and a
+listener is called in the process that it is of, and in no other one.
+"""
+
+from __future__ import annotations
+
+import sys
+import weakref
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import wraps
+from types import FunctionType, ModuleType
+from typing import Any, Final
+
+from ..fresh import Names
+from .inside import simulation
+from .kernel import Owner
+
+
+def forget(of: Names) -> None:
+    """Let libraries keep nothing of code that is about to be loaded anew, but for listeners of processes that live."""
+    for name, act in _FORGETS.items():
+        library = sys.modules.get(name)
+        if library is not None:
+            act(library, of)
+
+
+def adopt(of: Names) -> None:
+    """The listeners of code that has been loaded are those of the process that is running."""
+    sim = simulation()
+    task = None if sim is None else sim.kernel.current
+    if task is None:
+        return
+    for name, act in _ADOPTS.items():
+        library = sys.modules.get(name)
+        if library is not None:
+            act(library, of, task.process)
+
+
+# -- models of SQLAlchemy, and so of SQLModel ------------------------------------------------------------
+
+
+def _forget_models(mappers: ModuleType, of: Names) -> None:
+    """Forget classes, and tables, on a base that is not loaded anew: a library's, say."""
+    for registry in [*mappers._all_registries()]:
+        classes = [mapper.class_ for mapper in registry.mappers]
+        users = {each for each in classes if of(each.__module__)}
+        metadata = {id(found): found for each in users if (found := _metadata(each, of)) is not None}
+        if not metadata:
+            continue
+        kept = {table for mapper in registry.mappers if mapper.class_ not in users for table in mapper.tables}
+        for each in metadata.values():
+            for table in [table for table in each.tables.values() if table not in kept]:
+                each.remove(table)
+        for each in users:
+            registry._dispose_cls(each)  # from the names by which classes find one another
+
+
+def _metadata(kind: type, of: Names) -> Any:
+    """The metadata of a mapped class, where they outlive its module; else None."""
+    owner = next((each for each in kind.__mro__ if "metadata" in vars(each)), None)
+    return None if owner is None or of(owner.__module__) else vars(owner)["metadata"]
+
+
+# -- metrics of Prometheus -------------------------------------------------------------------------------
+
+_collectors: Final[list[Any]] = []  # those that code under test has registered
+
+
+def _forget_metrics(prometheus: ModuleType, of: Names) -> None:
+    registry = prometheus.REGISTRY
+    register = registry.register
+    if not hasattr(register, "__wrapped__"):
+
+        @wraps(register)
+        def noted(collector: Any) -> None:
+            register(collector)
+            if simulation() is not None:
+                _collectors.append(collector)
+
+        registry.register = noted
+    held = {id(value) for name, module in sys.modules.copy().items() if of(name) for value in _values(module)}
+    gone = held.union(map(id, _collectors))
+    for each in [each for each in registry._collector_to_names.copy() if id(each) in gone]:
+        registry.unregister(each)
+    _collectors.clear()
+
+
+def _values(module: ModuleType) -> Iterator[Any]:
+    """The values in a module, and in its classes."""
+    for value in [*vars(module).values()]:
+        yield value
+        if isinstance(value, type) and value.__module__ == module.__name__:
+            yield from vars(value).values()
+
+
+# -- listeners -------------------------------------------------------------------------------------------
+
+
+class OfProcess:
+    """A listener that is called in one process. Elsewhere it answers as one does that changes nothing."""
+
+    __slots__ = ("__weakref__", "_unchanged", "listener", "process")
+
+    def __init__(self, listener: Callable[..., Any], process: Owner, unchanged: slice | None = None) -> None:
+        self.listener = listener
+        self.process = process
+        self._unchanged = unchanged  # which of its arguments say so; None where nothing need be said
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        sim = simulation()
+        task = None if sim is None else sim.kernel.current
+        if task is None or task.process is not self.process:
+            return None if self._unchanged is None else args[self._unchanged]
+        return self.listener(*args, **kwargs)
+
+    def __eq__(self, other: object) -> bool:
+        return other is self or bool(self.listener == getattr(other, "listener", other))
+
+    def __hash__(self) -> int:
+        return hash(self.listener)
+
+
+def _is_gone(listener: Any, of: Names) -> bool:
+    """True if nobody is to call a listener any more: its process is dead, or it is of none."""
+    return listener.process.dead if isinstance(listener, OfProcess) else _is_of(listener, of)
+
+
+def _is_of(listener: Any, of: Names) -> bool:
+    """True for a listener of the code under test, also one that a library has put a function around."""
+    cells = listener.__closure__ or () if isinstance(listener, FunctionType) else ()
+    around = [cell.cell_contents for cell in cells]
+    return any(of(getattr(each, "__module__", None) or "") for each in (listener, *around) if callable(each))
+
+
+_ANSWERS: Final = {"before_execute": slice(1, 4), "before_cursor_execute": slice(2, 4)}
+"""The events of SQLAlchemy whose listeners may say what is to be executed in the place of some of their arguments."""
+
+
+def _levels(events: ModuleType) -> Iterator[tuple[Any, Mapping[type, Any], dict[Any, Any]]]:
+    """The collections of listeners of all objects of a class: (by which it is known, listeners by class, keys)."""
+    for collection, keys in events._collection_to_key.copy().items():  # it changes whenever garbage is collected
+        levels = getattr(collection(), "_clslevel", None)
+        if levels is not None:
+            yield collection, levels, keys
+
+
+def _forget_listeners(events: ModuleType, of: Names) -> None:
+    for collection, levels, keys in _levels(events):
+        gone: set[int] = set()
+        for listeners in levels.values():
+            for each in [each for each in listeners if _is_gone(each, of)]:
+                gone.add(id(getattr(each, "listener", each)))
+                listeners.remove(each)
+        for known, key in keys.copy().items():
+            if id(known()) in gone:
+                keys.pop(known, None)
+                events._key_to_collection[key].pop(collection, None)
+
+
+def _adopt_listeners(events: ModuleType, of: Names, process: Owner) -> None:
+    for collection, levels, _ in _levels(events):
+        unchanged = _ANSWERS.get(collection().name)
+        for kind, listeners in levels.items():
+            for n, each in enumerate(() if of(kind.__module__) else [*listeners]):
+                if not isinstance(each, OfProcess) and _is_of(each, of):
+                    listeners[n] = OfProcess(each, process, unchanged)
+
+
+def _signals(dispatcher: ModuleType) -> Iterable[Any]:
+    """Django's own signals."""
+    modules = [module for name, module in sys.modules.copy().items() if name.startswith("django.")]
+    return [each for module in modules for each in [*vars(module).values()] if isinstance(each, dispatcher.Signal)]
+
+
+def _receiver(entry: tuple[Any, ...]) -> Any:
+    return entry[1]() if isinstance(entry[1], weakref.ReferenceType) else entry[1]
+
+
+def _forget_receivers(dispatcher: ModuleType, of: Names) -> None:
+    for signal in _signals(dispatcher):
+        signal.receivers = [each for each in signal.receivers if not _is_gone(_receiver(each), of)]
+        signal.sender_receivers_cache.clear()
+
+
+def _adopt_receivers(dispatcher: ModuleType, of: Names, process: Owner) -> None:
+    for signal in _signals(dispatcher):
+        for n, each in enumerate(signal.receivers):
+            receiver = _receiver(each)
+            if not isinstance(receiver, OfProcess) and _is_of(receiver, of):
+                signal.receivers[n] = (each[0], OfProcess(receiver, process), *each[2:])
+        signal.sender_receivers_cache.clear()
+
+
+_FORGETS: Final[Mapping[str, Callable[[ModuleType, Names], None]]] = {
+    "sqlalchemy.orm.mapper": _forget_models,
+    "sqlalchemy.event.registry": _forget_listeners,
+    "prometheus_client": _forget_metrics,
+    "django.dispatch.dispatcher": _forget_receivers,
+}
+_ADOPTS: Final[Mapping[str, Callable[[ModuleType, Names, Owner], None]]] = {
+    "sqlalchemy.event.registry": _adopt_listeners,
+    "django.dispatch.dispatcher": _adopt_receivers,
+}
+"""What is done in which module of a library."""

@@ -1,0 +1,157 @@
+"""What libraries keep of an app in registries of their own does not outlive its process, and is not another one's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import prometheus_client
+import pytest
+import sqlmodel
+from sqlalchemy import event
+from sqlalchemy.orm import Session
+
+from sagafuzz import Saga, Step, service
+from sagafuzz.ports import ADAPTER_ATTRIBUTE, Adapter
+from sagafuzz.simulator.registries import OfProcess
+
+from .conftest import Laboratory, Trial
+
+KEEPS = """
+import django.core.signals
+import httpx
+from flask import Flask, request
+from prometheus_client import Counter
+from sqlalchemy import Column, ForeignKey, Table, create_engine, event
+from sqlalchemy.engine import Engine
+from sqlalchemy.orm import Session
+from sqlmodel import Field, Relationship, SQLModel, select
+
+ORDERS = Counter("orders", "that were placed")
+HEARD = []
+engine = create_engine("sqlite:///keeps.db")
+marked = Table("marked", SQLModel.metadata, Column("order", ForeignKey("order.id")))
+
+
+class Line(SQLModel, table=True):
+    id: str = Field(primary_key=True)
+    order_id: str = Field(foreign_key="order.id")
+    order: "Order" = Relationship(back_populates="lines")
+
+
+class Order(SQLModel, table=True):
+    id: str = Field(primary_key=True)
+    lines: list[Line] = Relationship(back_populates="order")
+
+
+@event.listens_for(Session, "before_commit")
+def hears(session):
+    HEARD.append("module")
+
+
+@event.listens_for(Engine, "before_cursor_execute", retval=True)
+def remarks(connection, cursor, statement, parameters, context, many):
+    return f"{statement} -- {len(HEARD)}", parameters
+
+
+def receives(**told):
+    HEARD.append("signal")
+
+
+django.core.signals.got_request_exception.connect(receives)
+
+
+def place(id):
+    HEARD.clear()
+    with Session(engine) as session:
+        session.merge(Order(id=id, lines=[Line(id=f"{id}/1", order_id=id)]))
+        session.commit()
+    django.core.signals.got_request_exception.send(sender=None)
+    ORDERS.inc()
+    about = {"order": id, "heard": ",".join(HEARD), "orders": int(ORDERS._value.get())}
+    httpx.post("http://order/create", json=about, headers={"Idempotency-Key": id})
+
+
+def create_app():
+    app = Flask("keeps")
+    Counter("apps", "that were made").inc()
+    event.listen(Session, "before_commit", lambda session: HEARD.append("app"))
+    SQLModel.metadata.create_all(engine)
+    with Session(engine) as session:
+        left = session.scalars(select(Order.id)).all()
+    for id in left:
+        place(id)
+
+    @app.post("/orders")
+    def orders():
+        place(request.json["id"])
+        return {}, 201
+
+    return app
+"""
+
+ONE = Saga("one", [Step("order", "order.create", undo="order.cancel")])
+
+
+@pytest.fixture
+def keeps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Adapter:
+    (tmp_path / "keeps.py").write_text(KEEPS, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+
+    class Kept:
+        app = "keeps:create_app"
+
+        def submit(self, order: Any) -> tuple[str, str, Any]:
+            return "POST", "/orders", {"id": order.id}
+
+    http = {"POST order/create": "order.create", "POST order/cancel": "order.cancel"}
+    made = service(saga=ONE, http=http, saga_id="json:order", code=["keeps"])(Kept)
+    return getattr(made, ADAPTER_ATTRIBUTE)
+
+
+def told(trial: Trial, name: str) -> list[Any]:
+    return [dict(event.get("payload"))[name] for event in trial.of("SEND")]
+
+
+@pytest.mark.parametrize(
+    "fault", ["", "crash-after-effect order F", "second-orchestrator 'keeps.db: insert order + insert line'"]
+)
+def test_a_process_hears_its_own_listeners_once(lab: Laboratory, keeps: Adapter, fault: str) -> None:
+    for _ in range(3):
+        trial = lab.trial(keeps, *([fault] if fault else []))
+        assert not trial.raised
+        assert set(told(trial, "heard")) == {"module,app,signal"}
+        assert max(told(trial, "orders")) == 1
+        assert len(told(trial, "heard")) >= (2 if fault else 1)
+
+
+def test_what_a_library_had_before_it_keeps(lab: Laboratory, keeps: Adapter) -> None:
+    class Ours(sqlmodel.SQLModel, table=True):
+        id: int = sqlmodel.Field(primary_key=True)
+
+    def listens(session: Session) -> None:
+        """Of no code that is loaded anew."""
+
+    counter = prometheus_client.Counter("ours", "of this test")
+    event.listen(Session, "after_commit", listens)
+    try:
+        lab.trial(keeps)
+        lab.trial(keeps)
+        assert sqlmodel.SQLModel.metadata.tables["ours"] is Ours.__table__  # type: ignore[attr-defined]
+        assert event.contains(Session, "after_commit", listens)
+        assert counter in prometheus_client.REGISTRY._collector_to_names
+    finally:
+        event.remove(Session, "after_commit", listens)
+        sqlmodel.SQLModel.metadata.remove(Ours.__table__)  # type: ignore[attr-defined]
+        prometheus_client.REGISTRY.unregister(counter)
+
+
+def test_a_listener_outside_of_its_process_changes_nothing() -> None:
+    def listener(connection: Any, cursor: Any, statement: str, parameters: Any, context: Any, many: bool) -> Any:
+        raise AssertionError("it is of another process")
+
+    process: Any = object()
+    of_process = OfProcess(listener, process, slice(2, 4))
+    assert of_process(None, None, "SELECT 1", (), None, False) == ("SELECT 1", ())
+    assert OfProcess(listener, process)(None) is None
+    assert [listener].index(of_process) == [of_process].index(listener) == 0  # as it is found to be removed
