@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import wraps
 from types import FunctionType, ModuleType
 from typing import Any, Final
@@ -89,9 +89,9 @@ def _forget_metrics(prometheus: ModuleType, of: Names) -> None:
 
 def _values(module: ModuleType) -> Iterator[Any]:
     """The values in a module, and in its classes."""
-    for value in [*vars(module).values()]:
+    for value in vars(module).copy().values():
         yield value
-        if isinstance(value, type) and value.__module__ == module.__name__:
+        if issubclass(type(value), type) and value.__module__ == module.__name__:
             yield from vars(value).values()
 
 
@@ -168,10 +168,18 @@ def _adopt_listeners(events: ModuleType, of: Names, process: Owner) -> None:
                     listeners[n] = OfProcess(each, process, unchanged)
 
 
-def _signals(dispatcher: ModuleType) -> Iterable[Any]:
+_known: Final[dict[int, list[Any]]] = {}  # signals, by how many modules there were when they were looked for
+
+
+def _signals(dispatcher: ModuleType) -> list[Any]:
     """Django's own signals."""
-    modules = [module for name, module in sys.modules.copy().items() if name.startswith("django.")]
-    return [each for module in modules for each in [*vars(module).values()] if isinstance(each, dispatcher.Signal)]
+    count = len(sys.modules)
+    if count not in _known:
+        modules = [module for name, module in sys.modules.copy().items() if name.startswith("django.")]
+        values = [each for module in modules for each in vars(module).copy().values()]
+        _known.clear()  # isinstance would make lazy values be made:
+        _known[count] = [each for each in values if issubclass(type(each), dispatcher.Signal)]
+    return _known[count]
 
 
 def _receiver(entry: tuple[Any, ...]) -> Any:
