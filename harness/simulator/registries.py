@@ -119,7 +119,7 @@ class OfProcess:
         return other is self or bool(self.listener == getattr(other, "listener", other))
 
     def __hash__(self) -> int:
-        return hash(self.listener)
+        return self.listener.__hash__()
 
 
 def _is_gone(listener: Any, of: Names) -> bool:
