@@ -43,24 +43,41 @@ def adopt(of: Names) -> None:
 
 def _forget_models(mappers: ModuleType, of: Names) -> None:
     """Forget classes, and tables, on a base that is not loaded anew: a library's, say."""
+    held: set[int] | None = None
     for registry in [*mappers._all_registries()]:
-        classes = [mapper.class_ for mapper in registry.mappers]
-        users = {each for each in classes if of(each.__module__)}
-        metadata = {id(found): found for each in users if (found := _metadata(each, of)) is not None}
-        if not metadata:
+        users = [mapper for mapper in registry.mappers if of(mapper.class_.__module__)]
+        outliving = {id(found): found for each in users if (found := _metadata(each.class_, of)) is not None}
+        if not outliving:
             continue
-        kept = {table for mapper in registry.mappers if mapper.class_ not in users for table in mapper.tables}
-        for each in metadata.values():
-            for table in [table for table in each.tables.values() if table not in kept]:
-                each.remove(table)
+        held = _held(of) if held is None else held
+        mapped = {id(table) for mapper in users for table in mapper.tables}
+        for metadata in outliving.values():
+            for table in [table for table in metadata.tables.values() if id(table) in mapped | held]:
+                metadata.remove(table)
         for each in users:
-            registry._dispose_cls(each)  # from the names by which classes find one another
+            registry._dispose_cls(each.class_)  # from the names by which classes find one another
 
 
 def _metadata(kind: type, of: Names) -> Any:
     """The metadata of a mapped class, where they outlive its module; else None."""
     owner = next((each for each in kind.__mro__ if "metadata" in vars(each)), None)
-    return None if owner is None or of(owner.__module__) else vars(owner)["metadata"]
+    if owner is None or of(owner.__module__):
+        return None
+    kept = getattr(sys.modules.get(owner.__module__), owner.__name__, None) is owner  # else it was made for the module
+    return vars(owner)["metadata"] if kept else None
+
+
+def _held(of: Names) -> set[int]:
+    """The ids of what modules of the code under test hold, and their classes."""
+    return {id(value) for name, module in sys.modules.copy().items() if of(name) for value in _values(module)}
+
+
+def _values(module: ModuleType) -> Iterator[Any]:
+    """The values in a module, and in its classes."""
+    for value in vars(module).copy().values():
+        yield value
+        if issubclass(type(value), type) and value.__module__ == module.__name__:
+            yield from vars(value).values()
 
 
 # -- metrics of Prometheus -------------------------------------------------------------------------------
@@ -80,19 +97,10 @@ def _forget_metrics(prometheus: ModuleType, of: Names) -> None:
                 _collectors.append(collector)
 
         registry.register = noted
-    held = {id(value) for name, module in sys.modules.copy().items() if of(name) for value in _values(module)}
-    gone = held.union(map(id, _collectors))
+    gone = _held(of).union(map(id, _collectors))
     for each in [each for each in registry._collector_to_names.copy() if id(each) in gone]:
         registry.unregister(each)
     _collectors.clear()
-
-
-def _values(module: ModuleType) -> Iterator[Any]:
-    """The values in a module, and in its classes."""
-    for value in vars(module).copy().values():
-        yield value
-        if issubclass(type(value), type) and value.__module__ == module.__name__:
-            yield from vars(value).values()
 
 
 # -- listeners -------------------------------------------------------------------------------------------
