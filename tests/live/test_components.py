@@ -225,7 +225,7 @@ def test_a_signal_that_there_is_not_is_refused(small: Small) -> None:
 
 # The protocol by hand: what a worker does when its commands end is its own.
 HANGS_UP = """
-import json, os, pathlib, sys, threading
+import json, os, pathlib, sys, threading, time
 from sagafuzz import worker
 from sagafuzz.worker_commands import requested
 
@@ -238,6 +238,7 @@ def drive(order):
     for step in saga.steps:
         if step not in file.read_text().split():
             worker.call(saga, step, "do", key=step)
+            time.sleep({pause_s})
             with file.open("a") as lines:
                 lines.write(step + "\\n")
     known[saga.id] = "completed"
@@ -263,7 +264,8 @@ os._exit(0)
 
 @pytest.mark.parametrize(("saves", "expected"), [("", set()), ("file.write_text('order payment')", {"I23"})])
 def test_a_worker_may_lose_its_control_channel(small: Small, tmp_path: Path, saves: str, expected: set[str]) -> None:
-    small(HANGS_UP.format(saves=saves), component="stop_ms = 5000", capabilities='crash_by = ["EOF"]')
+    pause_s = 0.3 if saves else 0  # longer than it takes to hear of the end: what is saved then is false
+    small(HANGS_UP.format(saves=saves, pause_s=pause_s), component="stop_ms = 5000", capabilities='crash_by = ["EOF"]')
     adapter = load(str(tmp_path / "small.toml"))
     settings = Settings(max_faults=1, scenarios=(adapter.scenario("succeeds"),), kinds=("crash-after-ack",))
     report = LiveCampaign(adapter, settings).run()
