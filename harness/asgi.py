@@ -68,14 +68,17 @@ class Running(Asked):
 
         async def send(message: MutableMapping[str, Any]) -> None:
             if not said.done():
-                said.set_result(message["type"])
+                said.set_result(message)
 
         scope = {"type": "lifespan", "asgi": {"version": "3.0"}, "state": self._state}
         self._life = asyncio.ensure_future(self.app(scope, receive, send))
         await asyncio.wait((said, self._life), return_when=asyncio.FIRST_COMPLETED)
-        if said.done() and said.result().endswith("failed"):
-            await self._life
-            raise RuntimeError("its startup failed")
+        if said.done() and said.result()["type"].endswith("failed"):
+            await asyncio.wait((self._life,), timeout=1)
+            if self._life.done():
+                await self._life
+            self._life.cancel()  # it may wait for a shutdown: Quart's does
+            raise RuntimeError(f"its startup failed: {said.result().get('message') or 'it does not say why'}")
         if self._life.done():
             self._life.exception()  # it has no lifespan, as servers see it
 

@@ -426,6 +426,29 @@ def test_what_modules_do_when_they_are_imported_they_do_in_the_run(
     assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["busy_app.py"]
 
 
+@pytest.mark.parametrize("waits", [True, False], ids=["waits for its shutdown", "raises"])
+def test_an_app_that_says_that_its_startup_failed_does_not_start(waits: bool) -> None:
+    """After it has said so it may go on to wait, as apps of Quart do, or raise, as those of Starlette do."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        assert (await receive())["type"] == "lifespan.startup"
+        await send({"type": "lifespan.startup.failed", "message": "no licence"})
+        if waits:
+            await receive()
+        raise ValueError("no licence")
+
+    class Refuses:
+        def submit(self, order: Any) -> tuple[str, str, Any]:
+            return "POST", "/", {"id": order.id}
+
+    Refuses.app = staticmethod(lambda: app)  # type: ignore[attr-defined]
+    made = service(saga=PAIR, http=ROUTES, saga_id="json:order")(Refuses)
+    seen = trial(getattr(made, ADAPTER_ATTRIBUTE))
+    assert [name for name, *_ in seen.raised] == ["Unavailable"]
+    assert "the app does not start" in seen.raised[0][1] and "no licence" in seen.raised[0][1]
+    assert seen.end == "quiescent"
+
+
 LATER = """
 from lazy import later_still
 
