@@ -109,7 +109,10 @@ def _bar(label: str, stream: TextIO) -> Iterator[Display]:
 
         @contextmanager
         def paused() -> Iterator[None]:
+            drawing = getattr(bar.live, "_refresh_thread", None)
             bar.stop()
+            if drawing is not None:
+                drawing.join()  # rich does not wait for it
             try:
                 yield
             finally:

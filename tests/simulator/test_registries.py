@@ -29,7 +29,7 @@ from sqlmodel import Field, Relationship, SQLModel, select
 
 ORDERS = Counter("orders", "that were placed")
 HEARD = []
-engine = create_engine("sqlite:///keeps.db")
+engine = create_engine("sqlite:///gives.db")
 marked = Table("marked", SQLModel.metadata, Column("order", ForeignKey("order.id")))
 
 
@@ -73,7 +73,7 @@ def place(id):
 
 
 def create_app():
-    app = Flask("keeps")
+    app = Flask("gives")
     Counter("apps", "that were made").inc()
     event.listen(Session, "before_commit", lambda session: HEARD.append("app"))
     SQLModel.metadata.create_all(engine)
@@ -95,17 +95,17 @@ ONE = Saga("one", [Step("order", "order.create", undo="order.cancel")])
 
 @pytest.fixture
 def keeps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Adapter:
-    (tmp_path / "keeps.py").write_text(KEEPS, encoding="utf-8")
+    (tmp_path / "gives.py").write_text(KEEPS, encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
 
     class Kept:
-        app = "keeps:create_app"
+        app = "gives:create_app"
 
         def submit(self, order: Any) -> tuple[str, str, Any]:
             return "POST", "/orders", {"id": order.id}
 
     http = {"POST order/create": "order.create", "POST order/cancel": "order.cancel"}
-    made = service(saga=ONE, http=http, saga_id="json:order", code=["keeps"])(Kept)
+    made = service(saga=ONE, http=http, saga_id="json:order", code=["gives"])(Kept)
     return getattr(made, ADAPTER_ATTRIBUTE)
 
 
@@ -114,7 +114,7 @@ def told(trial: Trial, name: str) -> list[Any]:
 
 
 @pytest.mark.parametrize(
-    "fault", ["", "crash-after-effect order F", "second-orchestrator 'keeps.db: insert order + insert line'"]
+    "fault", ["", "crash-after-effect order F", "second-orchestrator 'gives.db: insert order + insert line'"]
 )
 def test_a_process_hears_its_own_listeners_once(lab: Laboratory, keeps: Adapter, fault: str) -> None:
     for _ in range(3):
