@@ -6,6 +6,7 @@ listener is called in the process that it is of, and in no other one.
 
 from __future__ import annotations
 
+import gc
 import sys
 import weakref
 from collections.abc import Callable, Iterator, Mapping
@@ -137,9 +138,8 @@ def _is_gone(listener: Any, of: Names) -> bool:
 
 def _is_of(listener: Any, of: Names) -> bool:
     """True for a listener of the code under test, also one that a library has put a function around."""
-    cells = listener.__closure__ or () if isinstance(listener, FunctionType) else ()
-    around = [cell.cell_contents for cell in cells]
-    return any(of(getattr(each, "__module__", None) or "") for each in (listener, *around) if callable(each))
+    within = gc.get_referents(*(listener.__closure__ or ())) if isinstance(listener, FunctionType) else []
+    return any(of(getattr(each, "__module__", None) or "") for each in (listener, *within) if callable(each))
 
 
 _ANSWERS: Final = {"before_execute": slice(1, 4), "before_cursor_execute": slice(2, 4)}
@@ -215,8 +215,10 @@ _FORGETS: Final[Mapping[str, Callable[[ModuleType, Names], None]]] = {
     "prometheus_client": _forget_metrics,
     "django.dispatch.dispatcher": _forget_receivers,
 }
+"""What makes a library forget, by the module that keeps it."""
+
 _ADOPTS: Final[Mapping[str, Callable[[ModuleType, Names, Owner], None]]] = {
     "sqlalchemy.event.registry": _adopt_listeners,
     "django.dispatch.dispatcher": _adopt_receivers,
 }
-"""What is done in which module of a library."""
+"""What gives a process its listeners, by the module that keeps them."""
