@@ -81,7 +81,7 @@ def found_in(setup: Setup, history: History, signature: tuple[str, ...]) -> Viol
 
 
 class Again(NamedTuple):
-    """What a run shows of a violation that was seen before: the ``violation`` itself, or another one of its invariant;
+    """A violation that was seen before, in another run: the ``violation`` itself, or another one of its invariant;
     None where that holds. ``beside`` is the first of another invariant."""
 
     violation: Violation | None
@@ -89,7 +89,7 @@ class Again(NamedTuple):
 
 
 def seen_again(setup: Setup, history: History, signature: tuple[str, ...]) -> Again:
-    """What ``history``, a run of ``setup``, shows of the violation of that signature."""
+    """Look for the violation of that signature in ``history``, a run of ``setup``."""
     violations = check(history, catalogue=setup.catalogue).violations
     same = [violation for violation in violations if violation.invariant == signature[0]]
     exact = [violation for violation in same if violation.signature == signature]
@@ -98,7 +98,7 @@ def seen_again(setup: Setup, history: History, signature: tuple[str, ...]) -> Ag
 
 
 def told_beside(again: Again) -> str:
-    """What is broken where the invariant of a violation holds now; "" where nothing is."""
+    """Name the other invariant that is broken; "" where none is."""
     return f"it breaks {again.beside.invariant}: {again.beside.sentence}" if again.beside is not None else ""
 
 

@@ -1,4 +1,4 @@
-"""What libraries keep of the code under test in registries of their own: models, metrics, listeners.
+"""The registries in which libraries keep models, metrics and listeners of the code under test.
 
 That code is loaded anew for each process, a library is not. So a library forgets what code that is gone gave it, and a
 listener is called in the process that it is of, and in no other one.
@@ -28,7 +28,7 @@ def forget(of: Names) -> None:
 
 
 def adopt(of: Names) -> None:
-    """The listeners of code that has been loaded are those of the process that is running."""
+    """Give the listeners of code that has been loaded to the process that is running."""
     sim = simulation()
     task = None if sim is None else sim.kernel.current
     if task is None:

@@ -1,4 +1,4 @@
-"""What a campaign does not let through."""
+"""A campaign does not let the code under test be heard."""
 
 from __future__ import annotations
 

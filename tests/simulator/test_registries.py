@@ -1,4 +1,4 @@
-"""What libraries keep of an app in registries of their own does not outlive its process, and is not another one's."""
+"""Libraries keep models, metrics and listeners of an app for its process alone."""
 
 from __future__ import annotations
 
