@@ -425,6 +425,11 @@ class Saga:
         return frozenset(operation for operation, (step, _) in self.by_operation.items() if step.many)
 
     @cached_property
+    def using_up(self) -> frozenset[str]:
+        """The operations that use up what an earlier step holds: what they take cannot run out."""
+        return frozenset(step.operation for step in self.steps if step.consumes is not None)
+
+    @cached_property
     def terms(self) -> dict[str, Step]:
         """What a participant has to know of the steps that are asked for in parts, have an amount or use another up, by
         their names. What another participant holds is not its affair."""

@@ -35,6 +35,7 @@ from ..errors import UsageError
 from ..fault_kinds import NOTHING, Impossible, impossible
 from ..history import ACK, APPLY, DELIVER, ERROR, EXPIRE, LOST, REJECT, SEND, STATE, TIMEOUT
 from ..http_routes import Asked
+from ..keys import CONFIRMS
 from ..ports import CallTimeout, PortError, ProcessCrashed, Rejected, Unavailable
 from ..rules import HISTORY, MOMENTS, REST
 from ..saga import COMPENSATION, FORWARD, QUERY, about, instance
@@ -65,7 +66,7 @@ class Network:
     __slots__ = (
         *("always_barred", "answers", "attempts", "cut", "doings", "down", "emits", "held", "host", "kernel", "late"),
         *("manual", "mute", "pending", "priorities", "put_off", "retention_us", "routes", "sent", "services"),
-        *("setup", "shows_states", "stuck", "trace", "waiting"),
+        *("setup", "shows_states", "stuck", "trace", "using_up", "waiting"),
     )
 
     def __init__(self, host: Host, services: Mapping[str, Any], doings: Doings, *, manual: bool) -> None:
@@ -78,6 +79,7 @@ class Network:
         self.routes, self.always_barred = self.setup.routes, self.setup.always_barred  # asked for with each request
         self.retention_us = -1 if adapter.key_retention_ms is None else int(adapter.key_retention_ms * 1000)
         self.emits = adapter.emits
+        self.using_up = adapter.known.using_up
         self.doings = doings
         self.shows_states = self.setup.shown_states in (MOMENTS, HISTORY)  # after each transaction
         self.priorities: Priorities | None = None
@@ -322,7 +324,7 @@ class Network:
         if not always & NO_EXPIRY:
             if not service.expires:
                 now |= OWN_EXPIRY
-            elif msg.operation.endswith(".confirm"):
+            elif msg.operation.endswith(CONFIRMS) or msg.operation in self.using_up:
                 now |= NO_RESERVATION
         if not always & NO_REPEAT and not service.has_applied(msg):
             now |= NO_REPEAT

@@ -175,6 +175,25 @@ def test_a_reservation_that_was_confirmed_in_time_did_not_run_out(lab: Laborator
         assert outcome(lab, system, f"{kind} hold F") == expected
 
 
+CAPTURED = Saga("sale", [Step("hold", "bank.hold", undo="bank.void"), Step("take", "bank.capture", consumes="hold")])
+
+
+def test_what_uses_up_a_reservation_is_none_and_does_not_run_out(lab: Laboratory) -> None:
+    def run(world: Any, order: Any) -> bool:
+        for operation in ("bank.hold", "bank.capture"):
+            world.call(operation, saga=order.id, key=order.id)
+        return True
+
+    found = lab.trial(lab.system(run, saga=CAPTURED, expiring=("bank",)))
+    why = {
+        site.subject: found.run.impossible.get(number, {})
+        for number, site in enumerate(found.sites)
+        if site.phase == AT_EFFECT
+    }
+    assert "expiry" not in why["hold"]
+    assert why["take"]["expiry"] == "the request makes no reservation"
+
+
 def test_each_effect_that_shows_later_says_how() -> None:
     assert {effect for effect in _effects(Effect) if effect.noticed_later} == MAY_BE_IDLE
     assert all(kind.may_be_idle == all(type(e) in MAY_BE_IDLE for e in kind.effects) for kind in FAULT_KINDS.values())
