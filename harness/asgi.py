@@ -16,12 +16,19 @@ _CLIENT: Final = ("10.7.0.1", 50_000)
 
 
 class Response(NamedTuple):
-    """The status of an answer, its body and its headers; ``error`` is what left the app, if anything did."""
+    """The status of an answer, its body and its headers; ``error`` is what left the app before it had answered, if
+    anything did, and ``rest`` what it still does after its answer."""
 
     status: int
     body: bytes
     error: Exception | None = None
     headers: tuple[tuple[bytes, bytes], ...] = ()
+    rest: asyncio.Future[Any] | None = None
+
+
+def left(work: asyncio.Future[Any]) -> asyncio.Future[Any] | None:
+    """What is left to be done, or to be told, of a request that has been answered; None where that is nothing."""
+    return None if work.done() and not work.cancelled() and work.exception() is None else work
 
 
 class Asked(ABC):
@@ -53,6 +60,7 @@ class Running(Asked):
         self.app = app
         self._state: dict[str, Any] = {}
         self._life: asyncio.Task[None] | None = None
+        self._rests: set[asyncio.Future[Any]] = set()  # asyncio itself keeps weak references
 
     async def start(self) -> None:
         """Start it up. Raises what its startup raises. An app without a lifespan has nothing to start."""
@@ -89,11 +97,13 @@ class Running(Asked):
         asked = False
         status, parts = 500, []
         said: tuple[tuple[bytes, bytes], ...] = ()
+        answered = asyncio.get_running_loop().create_future()
 
         async def receive() -> MutableMapping[str, Any]:
             nonlocal asked
-            if asked:  # the client waits for its answer
-                await asyncio.get_running_loop().create_future()
+            if asked:  # the client waits for its answer, and then leaves
+                await asyncio.wait((answered,))
+                return {"type": "http.disconnect"}
             asked = True
             return {"type": "http.request", "body": content, "more_body": False}
 
@@ -104,6 +114,8 @@ class Running(Asked):
                 said = tuple((bytes(name), bytes(value)) for name, value in message.get("headers", ()))
             else:
                 parts.append(bytes(message.get("body", b"")))
+                if not (message.get("more_body") or answered.done()):
+                    answered.set_result(None)
 
         scope = {
             "type": "http",
@@ -120,8 +132,15 @@ class Running(Asked):
             "server": server,
             "state": self._state.copy(),
         }
+        work = asyncio.ensure_future(self.app(scope, receive, send))
+        await asyncio.wait((answered, work), return_when=asyncio.FIRST_COMPLETED)
+        rest = left(work) if answered.done() else None
+        if rest is not None:
+            self._rests.add(rest)
+            rest.add_done_callback(self._rests.discard)
         try:
-            await self.app(scope, receive, send)
+            if not answered.done():
+                await work
         except Exception as error:
             return Response(status, b"".join(parts), error, said)
-        return Response(status, b"".join(parts), None, said)
+        return Response(status, b"".join(parts), None, said, rest)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import cached_property
 from typing import Any, Final, TypeVar, cast
@@ -109,7 +109,7 @@ class Serving:
                 self.fresh.load()
             app = named(self.app, "app") if isinstance(self.app, str) else self.fresh.renewed(self.app)()
             self.fresh.adopt()
-        self._running = running(app)
+        self._running, self._spawn = running(app), world.spawn
         try:
             await self._running.start()
         except Exception as error:
@@ -118,6 +118,8 @@ class Serving:
     async def run(self, order: Order) -> bool | Outcome:
         method, target, body = self.submit(order)
         response = await self._running.ask(method, target, body)
+        if response.rest is not None:
+            self._spawn(_same, response.rest)
         if response.error is None and response.status in self.answers:
             return self.answers[response.status]
         raise Unavailable(f"{method} {target} was answered {_shown(response)}") from response.error
@@ -135,6 +137,10 @@ class Receiving(Serving):
 
     async def receive(self, message: Message) -> None:
         await self.inbox.handle(message)
+
+
+def _same(rest: Awaitable[Any]) -> Awaitable[Any]:
+    return rest
 
 
 def _package(cls: Any) -> tuple[str, ...]:

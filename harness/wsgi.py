@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Callable, Iterable
+from concurrent.futures import Future
 from io import BytesIO, StringIO
 from typing import Any, Final
 from urllib.parse import unquote_to_bytes
 
-from .asgi import Asked, Response, Running
+from .asgi import Asked, Response, Running, left
 
 _CLIENT: Final = "10.7.0.1"
 _ARGUMENTS: Final = 2
@@ -39,9 +40,21 @@ class RunningThreads(Asked):
         self, method: str, target: str, headers: list[tuple[bytes, bytes]], content: bytes, server: tuple[str, int]
     ) -> Response:
         environment = _environment(method, target, headers, content, server)
-        return await asyncio.get_running_loop().run_in_executor(None, self._answer, environment)
+        loop = asyncio.get_running_loop()
+        answered: asyncio.Future[Response] = loop.create_future()
 
-    def _answer(self, environment: dict[str, Any]) -> Response:
+        def tell(answer: Response) -> None:
+            heard: Future[None] = Future()
+            answered.add_done_callback(lambda _: heard.set_result(None))
+            loop.call_soon_threadsafe(answered.set_result, answer)
+            heard.result()
+
+        work = loop.run_in_executor(None, self._answer, environment, tell)
+        await asyncio.wait((answered, work), return_when=asyncio.FIRST_COMPLETED)
+        return answered.result()._replace(rest=left(work)) if answered.done() else await work
+
+    def _answer(self, environment: dict[str, Any], tell: Callable[[Response], object]) -> Response:
+        """The answer. What it is made of may have to be closed: by then its client has it."""
         status = 500
         said: tuple[tuple[bytes, bytes], ...] = ()
         parts: list[bytes] = []
@@ -56,6 +69,8 @@ class RunningThreads(Asked):
             answer = self.app(environment, start_response)
             try:
                 parts.extend(answer)
+                if hasattr(answer, "close"):
+                    tell(Response(status, b"".join(parts), None, said))
             finally:
                 getattr(answer, "close", bool)()
         except Exception as error:

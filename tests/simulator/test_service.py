@@ -25,6 +25,10 @@ import pytest
 from greenlet import greenlet
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.pool import Pool
+from starlette.applications import Starlette
+from starlette.background import BackgroundTask
+from starlette.responses import JSONResponse
+from starlette.routing import Route
 
 from sagafuzz import Adapter, ProcessCrashed, Saga, Step, UsageError, service
 from sagafuzz.fresh import Fresh
@@ -624,3 +628,45 @@ def test_crashes_of_sqlalchemy_leave_no_greenlet_thread_connection_or_pool(crash
 
     few = left(2)  # the last run is held, and no other
     assert left(crashes) == few
+
+
+# -- what comes after an answer ------------------------------------------------------------------------
+
+
+def in_background(work: Callable[[], Any], *faults: str) -> Trial:
+    class Afterwards:
+        app = staticmethod(lambda: Starlette(routes=[Route("/orders", answer, methods=["POST"])]))
+
+        def submit(self, order: Any) -> tuple[str, str, Any]:
+            return "POST", "/orders", {"id": order.id}
+
+    async def answer(request: Any) -> JSONResponse:
+        return JSONResponse({}, background=BackgroundTask(work))
+
+    made = service(saga=PAIR, http=ROUTES, saga_id="json:order")(Afterwards)
+    return trial(getattr(made, ADAPTER_ATTRIBUTE), *faults)
+
+
+async def charge_saga() -> None:
+    await by_async_httpx("http://payment", ["/charge"], "saga-1")
+
+
+def test_a_client_has_its_answer_before_what_the_app_does_in_the_background() -> None:
+    seen = in_background(charge_saga)
+    assert seen.answers == ["completed"] and seen.story("pay") == ["SEND", "DELIVER", "APPLY", "ACK"]
+    assert seen.position("CLIENT_ACK") < seen.position("SEND")
+    assert {event.saga for event in seen.of("SEND")} == {"saga-1"}
+
+
+def test_a_crash_takes_what_was_to_be_done_in_the_background_and_not_the_answer() -> None:
+    seen = in_background(charge_saga, "crash-before-send pay F")
+    assert seen.answers == ["completed"] and "APPLY" not in seen.story("pay")
+
+
+def test_what_fails_in_the_background_is_told_and_the_answer_stays() -> None:
+    async def fail() -> None:
+        raise LookupError("nothing there")
+
+    seen = in_background(fail)
+    assert seen.answers == ["completed"]
+    assert [(kind, text) for kind, text, *_ in seen.raised] == [("LookupError", "nothing there")]

@@ -217,3 +217,14 @@ def test_what_a_handler_of_aiohttp_raises_is_an_error_of_the_server() -> None:
 
     (raised,) = of_aiohttp(handler, start).of("RAISED")
     assert "POST /orders/saga-1?by=client%201 was answered 500: 500 Internal Server Error" in str(raised.data)
+
+
+def test_a_client_has_its_answer_before_what_is_done_when_it_is_closed() -> None:
+    def handler(order: str) -> flask.Response:
+        answer = flask.Response("", 200)
+        answer.call_on_close(lambda: charge(order))
+        return answer
+
+    seen = ran(handler)
+    assert seen.answers == ["completed"] and seen.position("CLIENT_ACK") < seen.position("SEND")
+    assert ran(handler, "crash-before-send pay F").answers == ["completed"]
