@@ -59,7 +59,23 @@ class Pays(MutableOrchestrator):
         return {}
 
 
-class DoubleCapture(Pays):
+class Deliveries(Pays):
+    """Right; captures each delivery out of one authorisation, and voids what is left of it after the last one."""
+
+    def _forward(self, state: Any) -> bool:
+        if not super()._forward(state):
+            return False
+        hold = self._saga.by_name["hold"]
+        if not self._undo(state, hold, hold.undo or ""):
+            self._world.dead_letter(state.id, step="hold", reason="what is left of the hold cannot be voided")
+            self._world.alert(state.id, step="hold", reason="what is left of the hold cannot be voided")
+        return True
+
+    def _amount(self, state: Any, step: Step, operation: str) -> int | None:
+        return None if operation == "payment.void" else super()._amount(state, step, operation)
+
+
+class DoubleCapture(Deliveries):
     """Captures anew, under a new key, when it does not know what became of a capture."""
 
     def __init__(self, **options: Any) -> None:
@@ -180,7 +196,7 @@ MUTANTS: Final = (
     Mutant(
         name="double-capture",
         adapter=system(DoubleCapture, saga=BY_DELIVERY, scenario=PAID),
-        twin=system(Pays, saga=BY_DELIVERY, scenario=PAID),
+        twin=system(Deliveries, saga=BY_DELIVERY, scenario=PAID),
         invariants=("I1",),
         faults=1,
         schedule="timeout at saga-1: capture[delivery-1] forward, send",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from fractions import Fraction
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -118,6 +119,7 @@ class SagaFacts:
         "running",
         "submitted",
         "sums",
+        "unused",
         "used",
     )
 
@@ -128,6 +130,7 @@ class SagaFacts:
         self.counted: Mapping[str, int] = _NONE
         self.sums: Mapping[str, Sum] = _NONE
         self.used: Mapping[str, tuple[str, ...]] = _NONE
+        self.unused: Mapping[str, Fraction] = _NONE  # how much of a step is left that others have used up in parts
         self.children: Mapping[str, SagaFacts] = _NONE
         self.submitted = -1
         self.calls: dict[tuple[str, str], CallFacts] = {}

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..history import DATA, MSG, PAYLOAD, RECEIPT, Row
+from ..history import DATA, MSG, PAYLOAD, PROCESS, RECEIPT, Row
 from ..saga import COMPENSATION, FORWARD, Saga, Step, instance, split
 
 if TYPE_CHECKING:
@@ -145,6 +145,7 @@ def _count(rows: Sequence[Row], saga: SagaFacts) -> None:
     sums: dict[str, Sum] = {}
     left: dict[str, int] = {}
     used: dict[str, tuple[str, ...]] = {}
+    unused: dict[str, Fraction] = {}
     for step in saga.definition.steps:
         found = _sum(rows, saga, step)
         if found is not None:
@@ -161,7 +162,9 @@ def _count(rows: Sequence[Row], saga: SagaFacts) -> None:
         if several and all(one is not None for one in parts):
             rest = parts[0].left - sum((one.taken for one in parts[1:] if one), Fraction(0))  # type: ignore[union-attr]
         left[name] = int(rest > 0)
-    saga.sums, saga.counted, saga.used = sums, left, used
+        if rest > 0:
+            unused[name] = rest
+    saga.sums, saga.counted, saga.used, saga.unused = sums, left, used, unused
 
 
 def _consumed(saga: SagaFacts, step: Step) -> str | None:
@@ -284,7 +287,7 @@ def _used_too_much(rows: Sequence[Row], saga: SagaFacts, step: Step, consumed: s
     for at, _, _ in call.effective:
         before = [each for each, _, _ in held.effective if each < at]
         gone = [each for each in held.expired if each < at]
-        gone += [each for each, _, _ in (undo.effective if undo is not None else ()) if each < at]
+        gone += [each for each, _, _ in (undo.effective if undo is not None else ()) if _before(rows, each, at)]
         if len(gone) >= len(before) and whole is None:
             yield Overdraft(step.name, FORWARD, at, None, Fraction(0), consumed)
         elif before and whole is not None:
@@ -294,6 +297,13 @@ def _used_too_much(rows: Sequence[Row], saga: SagaFacts, step: Step, consumed: s
                 yield Overdraft(step.name, FORWARD, at, None, Fraction(0), consumed)
             elif amount is not None and amount > left:
                 yield Overdraft(step.name, FORWARD, at, amount, left, consumed)
+
+
+def _before(rows: Sequence[Row], at: int, position: int) -> bool:
+    """True if what happened there had happened before a request took effect at ``position``; what the participant told
+    beside, in the same transaction, had not."""
+    own = all(rows[n][MSG] == 0 and rows[n][PROCESS] == rows[position][PROCESS] for n in range(at, position))
+    return at < position and not own
 
 
 def _left_before(rows: Sequence[Row], saga: SagaFacts, name: str, position: int) -> Fraction:
@@ -313,7 +323,7 @@ def _left_before(rows: Sequence[Row], saga: SagaFacts, name: str, position: int)
         ]
     left = Fraction(0)
     for at, amount, sign in sorted(changes, key=lambda change: change[0]):
-        if at < position:
+        if _before(rows, at, position):
             left = left + sign * amount if amount is not None else Fraction(0)
     return left
 

@@ -147,7 +147,7 @@ def no_hanging(facts: Facts) -> Checked:
 def _believed_again(facts: Facts, saga: SagaFacts, step: str, forward: CallFacts, undo: CallFacts) -> int:
     """Where the participant said "ok" to a request for a step that it had undone, and the saga built on that; -1: it
     did not."""
-    if not undo.effective or saga.net(step) > 0:
+    if not undo.effective or saga.done(step):
         return -1
     rows, undone = facts.history.rows, undo.effective[-1][0]
     if not any(at > undone and answer == "ok" for at, answer in forward.answers.values()):

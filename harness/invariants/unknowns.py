@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..history import PROCESS
-from ..saga import COMPENSATION, FORWARD, Step
+from ..saga import COMPENSATION, FORWARD, Step, split
 from ..verdict import Violation
 from .calls import CallFacts
 from .facts import COMPENSATED, COMPLETED, Facts, SagaFacts
 from .knowledge import knew
 from .order import acted_to_the_end
+from .parts import rolls_back
 from .registry import Checked, Usual, invariant
 
 
@@ -151,9 +152,10 @@ def _speaks_for_all(facts: Facts, saga: SagaFacts, step: Step) -> Violation:
 )
 def pivot(facts: Facts) -> Checked:
     """Not carried through: at rest, after the final restart, a later step is neither in effect nor in a person's hands.
-    Where the pivot is in a person's hands, undos are for that person to decide. The other half of the freeze, no step
-    forward while the pivot is unknown, is I6's. Needed: a saga that undoes everything, its pivot too, satisfies all the
-    others."""
+    Where the pivot is in a person's hands, undos are for that person to decide. What a saga is completed without may be
+    given back: a line of which one is enough, an optional step, a part of an amount, what is left of a hold. The other
+    half of the freeze, no step forward while the pivot is unknown, is I6's. Needed: a saga that undoes everything, its
+    pivot too, satisfies all the others."""
     exercised, found = False, []
     for saga in facts.sagas.values():
         for step in saga.definition.steps:
@@ -180,7 +182,7 @@ def _undone_after(facts: Facts, saga: SagaFacts, step: Step, call: CallFacts) ->
         if step.name in saga.dead or "" in saga.dead:
             return None  # a person decides
         known = -1 < taken < sent
-        if not known and not _may_have(facts, saga, step, call, sent):
+        if _complete_without(saga, name) if known else not _may_have(facts, saga, step, call, sent):
             continue
         first = facts.saga.operation(name, COMPENSATION)
         return Violation(
@@ -196,6 +198,13 @@ def _undone_after(facts: Facts, saga: SagaFacts, step: Step, call: CallFacts) ->
             position=sent,
         )
     return None
+
+
+def _complete_without(saga: SagaFacts, name: str) -> bool:
+    """True if the saga is completed without what was undone: a line, an optional step, or a part of an amount that was
+    given back for good, or what was left of a hold."""
+    spared = name in saga.used or split(name)[0] in saga.definition.needing_any or not rolls_back(saga, name)
+    return spared and not saga.missing()
 
 
 def _may_have(facts: Facts, saga: SagaFacts, step: Step, call: CallFacts, at: int) -> bool:

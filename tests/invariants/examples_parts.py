@@ -559,3 +559,76 @@ bad(
     at="capture C",
     definition=PAYMENT,
 )
+
+# -- what is left of a hold that was used up in parts ----------------------------------------
+
+TWO_CAPTURED = """
+    submit
+    send bank.hold key=h amount=100 -> m1
+    apply m1
+    ack m1
+    call bank.capture part=line-1 key=a amount=60
+    call bank.capture part=line-2 key=b amount={second}
+"""
+bad(
+    "I3",
+    "rest held",
+    "the order ends, and nobody voids what was not captured",
+    TWO_CAPTURED.format(second=30) + "tell completed",
+    names="10 of the 100 that bank.hold took for saga-1 is held for ever",
+    at="hold F",
+    definition=IN_PARTS,
+)
+good("I3", "all of the hold was captured", TWO_CAPTURED.format(second=40) + "tell completed", IN_PARTS)
+good(
+    "I3",
+    "the rest of the hold is voided after the last capture",
+    TWO_CAPTURED.format(second=30) + "call bank.void key=h\ntell completed",
+    IN_PARTS,
+)
+good(
+    "I3",
+    "the rest of the hold runs out",
+    TWO_CAPTURED.format(second=30) + "expire m1\ntell completed",
+    IN_PARTS,
+)
+SHIPPED = Saga(
+    "shipped",
+    [
+        Step("hold", "bank.hold", undo="bank.void", amount="amount"),
+        Step("pack", "shipping.pack", undo="shipping.unpack", many=True, needs="any"),
+        Step("capture", "bank.capture", amount="amount", consumes="hold", many=True, needs="any", pivot=True),
+        Step("mail", "mail.send", retriable=True),
+    ],
+)
+PARTLY_SHIPPED = """
+    submit
+    call bank.hold key=h amount=100
+    call shipping.pack part=line-1 key=p1
+    call shipping.pack part=line-2 key=p2
+    call bank.capture part=line-1 key=a amount=60
+    refused bank.capture part=line-2 key=b amount=30
+"""
+good(
+    "I10",
+    "after the pivot a line is taken out, and the rest of the hold is voided",
+    PARTLY_SHIPPED
+    + "call shipping.unpack part=line-2 key=p2\ncall bank.void key=h\ncall mail.send key=m\ntell completed",
+    SHIPPED,
+)
+bad(
+    "I10",
+    "undo after the pivot",
+    "after the pivot all lines are taken out",
+    PARTLY_SHIPPED
+    + """
+    send shipping.unpack part=line-1 key=p1 -> m  <--
+    apply m
+    ack m
+    call shipping.unpack part=line-2 key=p2
+    tell compensated
+    """,
+    names="shipping.unpack[line-1] for saga-1 was sent although bank.capture, the pivot, had taken effect",
+    at="pack[line-1] C",
+    definition=SHIPPED,
+)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sagafuzz import Job, PortError, Rejected, Request, Scenario, Transaction, check
+from sagafuzz import Job, PortError, Rejected, Request, Saga, Scenario, Step, Transaction, check
 from sagafuzz.errors import UsageError
 
 from .conftest import Laboratory
@@ -358,3 +358,46 @@ class Wrong:
 def test_what_cannot_be_used_is_named(lab: Laboratory, bank: Any, complaint: str) -> None:
     with pytest.raises(UsageError, match=complaint):
         asked(lab, bank)
+
+
+HELD = Saga(
+    "held",
+    [
+        Step("hold", "bank.hold", undo="bank.void", amount="amount"),
+        Step("capture", "bank.capture", amount="amount", consumes="hold", many=True),
+    ],
+)
+
+
+class ReleasesTheRest:
+    """Releases what is left of a hold in the transaction of its last capture; a hold that comes again is known."""
+
+    tells = True
+
+    def handle(self, request: Request, tx: Transaction) -> Any:
+        left = tx.state.get("left", 0)
+        if request.operation == "bank.hold":
+            tx.state.setdefault("left", request.payload["amount"])
+            return
+        tx.state["left"] = 0 if request.payload["last"] else left - request.payload["amount"]
+        if request.payload["last"] and self.tells:
+            tx.effect(request.saga, "hold", undo=True)
+
+
+class KeepsSilent(ReleasesTheRest):
+    tells = False
+
+
+@pytest.mark.parametrize(("bank", "found"), [(ReleasesTheRest, []), (KeepsSilent, [("I3", "rest held")])])
+def test_it_says_that_the_rest_of_a_hold_is_released_with_the_last_capture(
+    lab: Laboratory, bank: Any, found: list[Any]
+) -> None:
+    def run(world: Any, order: Any) -> bool:
+        world.call("bank.hold", saga=order.id, key="h", amount=100)
+        for part in ("bolt", "nut"):
+            world.call("bank.capture", saga=order.id, key=part, part=part, amount=40, last=part == "nut")
+        world.call("bank.hold", saga=order.id, key="h", amount=100)
+        return True
+
+    trial = lab.trial(lab.system(run, saga=HELD, participants={"bank": bank}))
+    assert [(each.invariant, each.anomaly) for each in check(trial.history).violations] == found
