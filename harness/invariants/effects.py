@@ -352,7 +352,7 @@ def _two_alternatives(saga: SagaFacts, left: list[str]) -> Violation:
     apart={
         "rest held": Usual(
             cause="what was held is captured in parts, and nobody gives back the rest after the last one",
-            repair="give back what is left after the last part; a participant of your own that does it says so: tx.effect",
+            repair="give back the rest after the last part; a participant of your own tells that by tx.effect",
         )
     },
 )
