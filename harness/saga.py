@@ -60,6 +60,14 @@ def split(name: str) -> tuple[str, str]:
     return step, part
 
 
+def _before(step: Step, name: str, earlier: str, names: tuple[str, ...]) -> tuple[str, ...]:
+    """After which of the parts ``names`` of an earlier step the part ``name`` of ``step`` comes: where they are matched
+    part by part after the same one, if it was asked for, else after all."""
+    same = instance(earlier, split(name)[1])
+    matched = step.many and (step.part_by_part or step.consumes == earlier)
+    return (same,) if matched and same in names else names
+
+
 def problem_with_part(saga: Saga, operation: str, part: object, by: str = "world.call") -> str:
     """What is wrong with asking for ``operation`` with that part, or without one, ``by`` which method; "" where nothing
     is. An undo without a part is of all that were asked for."""
@@ -84,7 +92,8 @@ class Step:
     ``after`` names the predecessors; left out, it is the step listed before.
 
     ``many`` says that it is asked for in parts, a request each: ``world.call(..., part="line-2")``. ``needs`` is "all"
-    where the saga completes with all the parts that it asked for, "any" where one is enough. ``amount`` names the
+    where the saga completes with all the parts that it asked for, "any" where one is enough. ``part_by_part`` says that
+    a part comes after the same part of the steps before it, and not after the others. ``amount`` names the
     field of a request, or of its answer, that says how much: then the step can be undone in parts that add up.
     ``consumes`` names an earlier step that this one uses up: what was captured is not held any more.
     ``child`` says that the step is a saga of its own, in the place of ``operation`` and ``undo``: it is done when the
@@ -102,6 +111,7 @@ class Step:
     needs: str = field(default=ALL, metadata=NEWER)
     amount: str | None = field(default=None, metadata=NEWER)
     consumes: str | None = field(default=None, metadata=NEWER)
+    part_by_part: bool = field(default=False, metadata=NEWER)
     child: Saga | None = field(default=None, metadata=NEWER)
 
     def __post_init__(self) -> None:
@@ -151,6 +161,8 @@ class Step:
             raise UsageError(f"step {self.name!r}: needs={self.needs!r}; write {ALL!r} or {ANY!r}")
         if self.needs == ANY and not self.many:
             raise UsageError(f"step {self.name!r}: needs={ANY!r} is about its parts; write many=True as well")
+        if self.part_by_part and not self.many:
+            raise UsageError(f"step {self.name!r}: part_by_part is about its parts; write many=True as well")
         for label, text in (("amount", self.amount), ("consumes", self.consumes)):
             if text is not None and (not isinstance(text, str) or not text):
                 what = "the name of a field" if label == "amount" else "the name of an earlier step"
@@ -164,6 +176,7 @@ class Step:
             "retriable": self.retriable,
             "in parts": self.many,
             "one part is enough": self.needs == ANY,
+            "part by part": self.part_by_part,
             f"amount: {self.amount}": self.amount is not None,
             f"uses up {self.consumes}": self.consumes is not None,
             f"child: {self.child.name if self.child else ''}": self.child is not None,
@@ -177,8 +190,10 @@ class Step:
 
     @property
     def does(self) -> str:
-        """What it does, in words: its operation, or the name of its child."""
-        return self.operation if self.child is None else self.child.name
+        """What it does, in words: its operation, of one of its parts with that, or the name of its child."""
+        part = split(self.name)[1]
+        found = self.operation if self.child is None else self.child.name
+        return instance(found, part) if part else found
 
     @cached_property
     def can_be_undone(self) -> bool:
@@ -353,6 +368,12 @@ class Saga:
                     f"saga {self.name!r}: step {step.name!r} consumes {step.consumes!r}, which is a saga of its own; "
                     f"name a step that asks a participant"
                 )
+        for step in self.steps:
+            if step.part_by_part and not any(self.by_name[one].many for one in self.predecessors[step.name]):
+                raise UsageError(
+                    f"saga {self.name!r}: step {step.name!r} is part_by_part, and no step right before it is of "
+                    f"several parts; write many=True there, or leave part_by_part out"
+                )
         pivots = [step.name for step in self.steps if step.pivot]
         for index, first in enumerate(pivots):
             for second in pivots[index + 1 :]:
@@ -506,7 +527,9 @@ class Saga:
         )
         object.__setattr__(made, "groups", groups)
         vars(made)["predecessors"] = {
-            name: tuple(before for one in self.predecessors[step.name] for before in names[one])
+            name: tuple(
+                before for one in self.predecessors[step.name] for before in _before(step, name, one, names[one])
+            )
             for step in self.steps
             for name in names[step.name]
         }
@@ -517,7 +540,8 @@ class Saga:
         found = self.step(step)
         if found is None:
             return step
-        operation = found.does if direction == FORWARD else (found.undo or f"{found.does} (undo)")
+        does = found.operation if found.child is None else found.child.name
+        operation = does if direction == FORWARD else (found.undo or f"{does} (undo)")
         part = split(step)[1]
         return instance(operation, part) if part else operation
 

@@ -76,6 +76,7 @@ STEP = {
     "needs": "`any` where the saga completes with one of the parts; else with all that were asked for",
     "amount": "the field of its requests, or of their answers, that says how much: undos in parts add up to it",
     "consumes": "the earlier step that it uses up, as a capture does what was authorised",
+    "part_by_part": "a part comes after the same part of the steps before it, not after the others",
     "child": "the saga that the step is, in the place of an operation and an undo, see "
     "[trips](trips.md#a-step-that-is-a-saga-of-its-own)",
 }
@@ -165,6 +166,7 @@ MANIFEST_STEP = {
     "needs": "`any` where the saga completes with one of the parts",
     "amount": "the field of its requests, or of their answers, that says how much",
     "consumes": "the earlier step that it uses up",
+    "part_by_part": "a part comes after the same part of the steps before it, not after the others",
     "optional": "in the place of a step: the name of a group that may be left out",
     "child": "in the place of `do`: the `[[definition]]` that is the step, a saga of its own",
     "one_of": "in the place of a step: the name of a group of which one alternative is done",

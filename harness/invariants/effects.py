@@ -14,7 +14,7 @@ from .calls import CallFacts
 from .children import left_alone
 from .facts import Facts, SagaFacts
 from .knowledge import knew
-from .parts import Overdraft, excess, listed, overdrafts, spelled
+from .parts import Overdraft, excess, listed, not_used_up, overdrafts, spelled
 from .registry import Checked, Usual, invariant
 
 
@@ -350,8 +350,8 @@ def _two_alternatives(saga: SagaFacts, left: list[str]) -> Violation:
     nature="liveness",
     remembers=("effects", "answers", "people", "ends", "deaths", "rest", "locks"),
     apart={
-        "rest held": Usual(
-            cause="what was held is captured in parts, and nobody gives back the rest after the last one",
+        "not used up": Usual(
+            cause="what was held is used up in parts, and nobody gives back the rest after the last one",
             repair="give back the rest after the last part; a participant of your own tells that by tx.effect",
         )
     },
@@ -382,8 +382,8 @@ def eventual_release(facts: Facts) -> Checked:
                     direction=FORWARD,
                 )
             )
-        if saga.unused and not saga.missing():
-            found.extend(_rests_held(facts, saga))
+        if saga.definition.counted and not saga.missing():
+            found.extend(not_used_up(saga))
         if saga.running and saga.running[-1] > facts.rest:
             found.append(
                 Violation(
@@ -409,25 +409,6 @@ def eventual_release(facts: Facts) -> Checked:
             )
     found.extend(_locks_left(facts))
     return exercised, found
-
-
-def _rests_held(facts: Facts, saga: SagaFacts) -> Iterator[Violation]:
-    """What a completed saga has used up a part of, and never gives back the rest of."""
-    for name, rest in saga.unused.items():
-        step, users = saga.definition.by_name[name], saga.used[name]
-        if saga.handed_over(name) or not step.can_be_undone:
-            continue
-        yield Violation(
-            invariant="I3",
-            anomaly="rest held",
-            sentence=f"{spelled(rest)} of the {spelled(saga.sums[name].taken)} that {step.does} took for {saga.id} is "
-            f"held for ever: {listed(users)} used up less, and no {step.undo} came for the rest",
-            expected="all of it used up, or the rest given back",
-            got=f"{spelled(rest)} held for ever",
-            saga=saga.id,
-            step=name,
-            direction=FORWARD,
-        )
 
 
 def never_ends(facts: Facts, saga: SagaFacts) -> bool:

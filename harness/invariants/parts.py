@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..history import DATA, MSG, PAYLOAD, PROCESS, RECEIPT, Row
 from ..saga import COMPENSATION, FORWARD, Saga, Step, instance, split
+from ..verdict import Violation
 
 if TYPE_CHECKING:
     from .calls import CallFacts
@@ -297,6 +298,36 @@ def _used_too_much(rows: Sequence[Row], saga: SagaFacts, step: Step, consumed: s
                 yield Overdraft(step.name, FORWARD, at, None, Fraction(0), consumed)
             elif amount is not None and amount > left:
                 yield Overdraft(step.name, FORWARD, at, amount, left, consumed)
+
+
+def not_used_up(saga: SagaFacts) -> Iterator[Violation]:
+    """What stays of a step of a completed saga that another one is to use up: it was used up less, or not at all."""
+    users = {step.consumes: step for step in saga.definition.steps if step.consumes is not None}
+    for step in saga.definition.steps:
+        name, part = split(step.name)
+        user = users.get(name)
+        if user is None or (part and not user.many) or not step.can_be_undone or saga.handed_over(step.name):
+            continue
+        if (rest := saga.unused.get(step.name)) is not None:
+            held = f"{spelled(rest)} of the {spelled(saga.sums[step.name].taken)} that {step.does} took for {saga.id}"
+            why = f"{listed(saga.used[step.name])} used up less, and no {step.undo} came for the rest"
+        elif step.name not in saga.used and saga.net(step.name) > 0:
+            held, why = (
+                f"what {step.does} took for {saga.id}",
+                f"no {user.operation} used it up, and no {step.undo} came",
+            )
+        else:
+            continue
+        yield Violation(
+            invariant="I3",
+            anomaly="not used up",
+            sentence=f"{held} is held for ever: {why}",
+            expected="all of it used up, or the rest given back",
+            got="held for ever",
+            saga=saga.id,
+            step=step.name,
+            direction=FORWARD,
+        )
 
 
 def _before(rows: Sequence[Row], at: int, position: int) -> bool:

@@ -258,7 +258,7 @@ def _step_of(setup: Setup, order: Order, name: str) -> dict[str, Any]:
         **asked,
         "kind": "pivot" if step.pivot else "retriable" if step.retriable else "compensatable",
         "timeout_ms": setup.adapter.call_timeout_ms,
-        **{word: getattr(step, word) for word in ("many", "amount", "consumes") if getattr(step, word)},
+        **{word: getattr(step, word) for word in ("many", "amount", "consumes", "part_by_part") if getattr(step, word)},
         **({"needs": step.needs} if step.many else {}),
         **({"groups": groups} if groups else {}),
     }

@@ -45,6 +45,7 @@ class StepTable:
     needs: Literal["all", "any"] = ALL
     amount: str | None = None
     consumes: str | None = None
+    part_by_part: bool = False
     optional: str = ""
     one_of: str = ""
     child: str = ""
@@ -102,6 +103,7 @@ class StepTable:
             needs=self.needs,
             amount=self.amount,
             consumes=self.consumes,
+            part_by_part=self.part_by_part,
             child=child,
         )
 

@@ -572,7 +572,7 @@ TWO_CAPTURED = """
 """
 bad(
     "I3",
-    "rest held",
+    "not used up",
     "the order ends, and nobody voids what was not captured",
     TWO_CAPTURED.format(second=30) + "tell completed",
     names="10 of the 100 that bank.hold took for saga-1 is held for ever",
@@ -628,7 +628,82 @@ bad(
     call shipping.unpack part=line-2 key=p2
     tell compensated
     """,
-    names="shipping.unpack[line-1] for saga-1 was sent although bank.capture, the pivot, had taken effect",
+    names="shipping.unpack[line-1] for saga-1 was sent although bank.capture[line-1], the pivot, had taken effect",
     at="pack[line-1] C",
     definition=SHIPPED,
+)
+
+# -- lines that do not wait for one another --------------------------------------------------
+
+PIPELINES = Saga(
+    "pipelines",
+    [
+        Step("reserve", "inventory.reserve", undo="inventory.release", many=True, needs="any"),
+        Step("ship", "shipping.send", undo="shipping.recall", many=True, needs="any", part_by_part=True),
+    ],
+)
+USED_UP = Saga("used-up", [*PIPELINES.steps[:1], replace(PIPELINES.steps[1], part_by_part=False, consumes="reserve")])
+BATCH = Saga("batch", [*PIPELINES.steps[:1], replace(PIPELINES.steps[1], part_by_part=False)])
+ONE_WAITS = """
+    submit
+    call inventory.reserve part=bolt key=a
+    call inventory.reserve part=nut key=b
+    send shipping.send part=bolt key=c -> m1
+    refused shipping.send part=nut key=d
+    send inventory.release part=nut key=b -> m2{mark}
+    apply m2
+    ack m2
+    apply m1
+    ack m1
+    tell completed
+"""
+RELEASED_MEANWHILE = "a line is given back while another one is under way"
+good("I3", f"{RELEASED_MEANWHILE}, part by part", ONE_WAITS.format(mark=""), PIPELINES)
+good("I3", f"{RELEASED_MEANWHILE}, which uses up its own part", ONE_WAITS.format(mark=""), USED_UP)
+bad(
+    "I4",
+    "undo before a later step settled",
+    f"{RELEASED_MEANWHILE}, and each waits for all",
+    ONE_WAITS.format(mark="  <--"),
+    names="saga-1: inventory.release[nut] was sent while shipping.send[bolt] had no answer yet",
+    at="reserve[nut] C",
+    definition=BATCH,
+)
+UNKNOWN_LINE = """
+    submit
+    send inventory.reserve part=bolt key=a -> m1
+    lost m1 request
+    call inventory.reserve part=nut key=b
+    timeout m1
+    call shipping.send part={ships} key=d{mark}
+    call inventory.release part=bolt key=a no-effect
+    tell completed
+"""
+good("I6", "a line is shipped while nobody knows of another one", UNKNOWN_LINE.format(ships="nut", mark=""), PIPELINES)
+bad(
+    "I6",
+    "unknown taken for success",
+    "a line is shipped of which nobody knows whether it is reserved",
+    UNKNOWN_LINE.replace("call shipping.send", "send shipping.send").format(
+        ships="bolt", mark=" -> m2  <--\napply m2\nack m2"
+    ),
+    names="shipping.send[bolt] for saga-1 was sent although nobody knew whether inventory.reserve[bolt] had",
+    at="ship[bolt] F",
+    definition=PIPELINES,
+)
+bad(
+    "I3",
+    "not used up",
+    "a line is neither shipped nor given back",
+    """
+    submit
+    call inventory.reserve part=bolt key=a
+    call inventory.reserve part=nut key=b
+    call shipping.send part=bolt key=c
+    refused shipping.send part=nut key=d
+    tell completed
+    """,
+    names="what inventory.reserve[nut] took for saga-1 is held for ever: no shipping.send used it up, and no",
+    at="reserve[nut] F",
+    definition=USED_UP,
 )

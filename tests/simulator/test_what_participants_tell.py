@@ -388,7 +388,7 @@ class KeepsSilent(ReleasesTheRest):
     tells = False
 
 
-@pytest.mark.parametrize(("bank", "found"), [(ReleasesTheRest, []), (KeepsSilent, [("I3", "rest held")])])
+@pytest.mark.parametrize(("bank", "found"), [(ReleasesTheRest, []), (KeepsSilent, [("I3", "not used up")])])
 def test_it_says_that_the_rest_of_a_hold_is_released_with_the_last_capture(
     lab: Laboratory, bank: Any, found: list[Any]
 ) -> None:

@@ -239,6 +239,11 @@ def test_a_saga_without_these_words_is_written_as_before() -> None:
         (lambda: Step("a", "x.do", needs="any"), "write many=True as well"),
         (lambda: Step("a", "x.do", needs="some", many=True), "write 'all' or 'any'"),
         (lambda: Step("a", "x.do", amount=""), "write the name of a field"),
+        (lambda: Step("a", "x.do", part_by_part=True), "write many=True as well"),
+        (
+            lambda: Saga("s", [Step("a", "x.do"), Step("b", "y.do", many=True, part_by_part=True)]),
+            "no step right before it is of several parts",
+        ),
         (lambda: Saga("s", [Step("a[1]", "x.do")]), "take the brackets out"),
         (lambda: Saga("s", [Step("a", "x.do"), Step("b", "y.do", consumes="c")]), "which is no step before it"),
         (lambda: Saga("s", [OneOf("way", [Step("a", "x.do")])]), "write two, or an Optional"),
