@@ -18,6 +18,7 @@ LineKind: TypeAlias = Literal[
     "crash",
     "restart",
     "event",
+    "again",
     "client",
     "odd",
     "person",
@@ -25,7 +26,7 @@ LineKind: TypeAlias = Literal[
     "elided",
 ]
 """``write`` is a durable write, or that a process takes a saga on; ``event`` is something that befell a process, a
-store, a clock or a reservation, without a request."""
+store, a clock or a reservation, without a request; ``again`` is a message that came twice before."""
 
 
 @dataclass(frozen=True, kw_only=True)

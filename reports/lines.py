@@ -419,7 +419,7 @@ class _Narrator:
         copies = self._received[event.msg] = self._received.get(event.msg, 0) + 1
         again = again or (f", copy {copies}" if copies > nth else "")
         text = self._of(event, f"receives {clean(event.get('topic'), TOPIC_COLUMNS)}{again}")
-        self._messages[event.msg] = self._add(position, event, "event", text)
+        self._messages[event.msg] = self._add(position, event, "again" if nth > 2 else "event", text)
         self._barrier = position
 
     def handled(self, position: int, event: Event) -> None:
@@ -434,7 +434,9 @@ class _Narrator:
     def nack(self, position: int, event: Event) -> None:
         topic, reason = clean(event.get("topic"), TOPIC_COLUMNS), clean(event.get("reason"), 48)
         where = clean(event.get("where"), 32).removeprefix("receive: ")
-        self._add(position, event, "odd", self._of(event, f"cannot handle {topic}, in {where}: {reason}"))
+        received = self._messages.get(event.msg)
+        kind: LineKind = "again" if received is not None and received.kind == "again" else "odd"
+        self._add(position, event, kind, self._of(event, f"cannot handle {topic}, in {where}: {reason}"))
 
     def parked(self, position: int, event: Event) -> None:
         topic = clean(event.get("topic"), TOPIC_COLUMNS)

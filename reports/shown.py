@@ -10,7 +10,8 @@ from .clean import plural
 from .line import Line
 
 _CALLS: Final = frozenset({"call", "arrival"})
-_ORDINARY: Final = frozenset({"call", "arrival", "write"})
+_FIRST: Final = frozenset({"write", "again"})
+_ORDINARY: Final = _CALLS | _FIRST
 _PASSING: Final = frozenset({"submit", "timeout", "client", "person"})
 
 
@@ -19,13 +20,14 @@ def shown(lines: Sequence[Line], evidence: Collection[int], violation: Violation
 
     Never left out are a line with a mark, one that tells of a row of ``evidence``, and what befell a process: its
     death, its start, its pause; these may be more than ``limit``. The others give way in turn, until the rest fits:
-    durable writes, calls of other sagas than that of the violation, calls of other steps, and at last all.
+    durable writes and deliveries of what came twice before, calls of other sagas than that of the violation, calls of
+    other steps, and at last all.
     """
     rows = frozenset(evidence)
     vital = [_is_vital(line, rows) for line in lines]
     candidates = (
         [True for _ in lines],
-        [keep or line.kind != "write" for keep, line in zip(vital, lines, strict=True)],
+        [keep or line.kind not in _FIRST for keep, line in zip(vital, lines, strict=True)],
         [keep or _of_saga(line, violation) for keep, line in zip(vital, lines, strict=True)],
         [keep or _of_step(line, violation) or line.kind in _PASSING for keep, line in zip(vital, lines, strict=True)],
         [keep or _of_step(line, violation) for keep, line in zip(vital, lines, strict=True)],
@@ -42,9 +44,9 @@ def _is_vital(line: Line, evidence: frozenset[int]) -> bool:
 
 
 def _of_saga(line: Line, violation: Violation | None) -> bool:
-    """Not a write, and not a call of another saga."""
+    """None of the first to give way, and not a call of another saga."""
     ours = violation is None or violation.saga in ("", line.saga)
-    return line.kind != "write" and (line.kind not in _CALLS or ours)
+    return line.kind not in _FIRST and (line.kind not in _CALLS or ours)
 
 
 def _of_step(line: Line, violation: Violation | None) -> bool:

@@ -33,6 +33,7 @@ _STYLES: Final = {
     "odd": "x",
     "timeout": "w",
     "event": "w",
+    "again": "w",
     "write": "m",
     "elided": "m",
     "end": "m",

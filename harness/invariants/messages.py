@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
-from ..history import ALERT, CLIENT_ACK, DEAD_LETTER, KIND, LOGACK, LOST, MSG, PROCESS, PUBLISH, SAGA, SEND
+from collections.abc import Iterator
+
+from ..history import (
+    ALERT,
+    CLIENT_ACK,
+    DATA,
+    DEAD_LETTER,
+    KIND,
+    LOGACK,
+    LOST,
+    MSG,
+    OFTEN,
+    PROCESS,
+    PUBLISH,
+    SAGA,
+    SEND,
+    WHY,
+)
 from ..verdict import Violation
 from .calls import MessageFacts
 from .effects import leftovers, never_ends
 from .facts import Facts, SagaFacts
-from .registry import Checked, invariant
+from .registry import Checked, Usual, invariant
 
 _KEPT = frozenset({LOGACK, SEND, PUBLISH, ALERT, DEAD_LETTER, CLIENT_ACK})
 """What a handler may do of which something outlives it."""
@@ -57,7 +74,7 @@ def acknowledged_is_kept(facts: Facts) -> Checked:
     "I41",
     "handled in the end",
     harm="a saga can wait for ever for a message that was lost",
-    holds_when="a saga that is left open waits for no message that was lost or given up",
+    holds_when="a saga that is left open waits for no message that was lost or given up; none comes again for ever",
     cause="a dead-letter queue that nobody empties, a handler that can never succeed, a webhook that is sent once and "
     "for which nobody asks when it does not come",
     repair="call a person to what is put aside and replay it, or ask the other side when a message does not come in "
@@ -65,19 +82,30 @@ def acknowledged_is_kept(facts: Facts) -> Checked:
     nature="liveness",
     remembers=("ends", "effects", "people"),
     explains=("I2", "I3", "I10", "I13", "I16"),
+    apart={
+        "comes for ever": Usual(
+            cause="a handler that raises where the message can never be handled: its saga was refused, or is over",
+            repair="raise only where the message is early, and return where it changes nothing any more; bound how "
+            "often it comes, by Topic(max_deliveries=20)",
+        )
+    },
 )
 def handled_in_the_end(facts: Facts) -> Checked:
     """At rest, after the final restart. A message that can be lost is no promise, and one in a dead-letter queue is in
     nobody's hand, unless its topic is declared ``replayed=True``: then an operator delivers it again when all else is
-    at rest. A saga that was handed over to a person (I2) waits for none. That the saga is left open I2, I3 and I10 see
+    at rest. A saga that was handed over to a person (I2) waits for none. A message that comes again and again, and that
+    nobody can handle, is told whatever became of its saga. That the saga is left open I2, I3 and I10 see
     as well."""
     if not facts.messages:
         return False, []
     lost = {row[MSG] for row in facts.history.rows if row[KIND] == LOST}
-    found = []
+    found: list[Violation] = []
     for message in facts.messages.values():
         saga = facts.sagas.get(message.saga)
-        if message.handled or saga is None or not _open(facts, saga):
+        if message.handled or saga is None:
+            continue
+        if not _open(facts, saga):
+            found += _comes_for_ever(facts, saga, message)
             continue
         if message.parked >= 0:
             became, at = "went to the dead-letter queue", message.parked
@@ -100,6 +128,24 @@ def handled_in_the_end(facts: Facts) -> Checked:
             )
         )
     return True, found
+
+
+def _comes_for_ever(facts: Facts, saga: SagaFacts, message: MessageFacts) -> Iterator[Violation]:
+    """A message of a saga that is over, which was never handled and comes again at rest. A saga of which no end was
+    told may never have been accepted."""
+    if not message.failed or message.parked >= 0 or len(message.failed) < OFTEN or saga.dead or not saga.claims:
+        return
+    error = facts.history.rows[message.failed[-1]][DATA][WHY]
+    yield Violation(
+        invariant="I41",
+        anomaly="comes for ever",
+        sentence=f"the message {message.topic!r} for {saga.id} comes again for ever: it could not be handled "
+        f"{_times(len(message.failed))}, and nobody takes it out; the last time: {error}",
+        expected="the message handled, or put aside",
+        got="it comes again",
+        saga=saga.id,
+        position=message.failed[-1],
+    )
 
 
 def _times(count: int) -> str:

@@ -20,7 +20,7 @@ from greenlet import GreenletExit, getcurrent, greenlet
 from greenlet import error as greenlet_error
 
 from ..ports import ProcessCrashed
-from .timers import LOOP, PATIENCE, RESUME, WAKE, Entry
+from .timers import LETTER_DUE, LOOP, PATIENCE, RESUME, WAKE, Entry
 
 EPOCH_S: Final = 1_770_000_000.0
 """The wall clock at the start of every run, in Unix seconds."""
@@ -195,6 +195,11 @@ class Kernel:
     def only_waits(self) -> bool:
         """True if all that will still happen is that tasks go on which wait for a time to pass."""
         return not self._runnable and all(what in _WAITS for _, _, what, _ in self.timers)
+
+    def only_redelivers(self, times: int) -> bool:
+        """True if all that will still happen is that messages come again which could not be handled so often."""
+        again = all(what == LETTER_DUE and letter.deliveries >= times for _, _, what, letter in self.timers)
+        return again and not self._runnable and bool(self.timers)
 
     def skip(self, by_us: int, since: int) -> bool:
         """Let time pass in which nobody does anything: whoever began to wait after the timer of order ``since``, and is

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator, Sequence
 from typing import Any, Final, NamedTuple, Protocol
 
-from ..history import DATA, KIND, LOG, LOGACK, MSG, RECORD, SAGA, STEP, WAITING, Row
+from ..history import DATA, KIND, LOG, LOGACK, MSG, OFTEN, RECORD, SAGA, STEP, WAITING, Row
 from ..records import UNNAMED
 from ..trace import SiteKind
 from .incarnation import of_a_clock
@@ -361,8 +361,11 @@ def _reads(entry: Any) -> bool:
 
 
 def _after_all(sim: Resting, look: Look) -> Look | None:
-    """All sagas are over, and who is left polls. It is watched for a while."""
+    """All sagas are over, and who is left polls. It is watched for a while. Messages that nobody can handle are not
+    waited for."""
     kernel = sim.kernel
+    if kernel.only_redelivers(OFTEN):
+        return None
     idle, waited_us = kernel.ticks - look.since, kernel.now_us - look.since_us
     clock = _asks_for_time(sim)
     if clock and kernel.only_waits and _goes_unnoticed(sim, look):

@@ -90,6 +90,19 @@ bad(
     CHARGED.format(published="<--", then="drop n"),
     names="the message 'order.approved' for saga-1 was lost",
 )
+IN_VAIN = "receive n\nnack n\n"
+bad(
+    "I41",
+    "comes for ever",
+    "its saga was refused, and its handler waits for the saga to come so far",
+    CHARGED.format(published="", then=f"{REST}\n{29 * IN_VAIN}receive n\nnack n  <--"),
+    names="the message 'order.approved' for saga-1 comes again for ever: it could not be handled 30 times",
+)
+good(
+    "I41",
+    "its saga is over, and after some attempts it is handled",
+    CHARGED.format(published="", then=f"{REST}\n{29 * IN_VAIN}receive n\nhandled n"),
+)
 idle("I41", "nobody is sent a message", UNTOLD)
 
 # -- I1: who is told twice -------------------------------------------------------------------

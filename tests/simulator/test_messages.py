@@ -25,6 +25,7 @@ from sagafuzz import (
     UsageError,
     World,
     adapter,
+    check,
 )
 from sagafuzz.faults import FAULT_KINDS
 from sagafuzz.history import HANDLED, NACK, PARKED, PUBLISH, RECEIVE, REDRIVE, Event, History
@@ -286,3 +287,20 @@ def test_a_timer_is_never_early(kind: str) -> None:
     found = history(setup(Timed), f"{kind} asked")
     assert all(at > 60_000 for at in milliseconds(found, RECEIVE))
     assert "message-early" in simulate(setup(Timed)).impossible[simulate(setup(Timed)).sites.index(PUBLISHED)]
+
+
+@pytest.mark.parametrize("days", [0, 40])
+def test_what_nobody_can_handle_is_not_waited_for_once_nothing_else_is_to_come(days: int) -> None:
+    class Refused(Shop):
+        def run(self, order: Order) -> Outcome:
+            self.publish(order)
+            self.world.sleep(days * 86_400)
+            return Outcome.COMPENSATED
+
+        def receive(self, message: Message) -> None:
+            raise LookupError("the order does not wait yet")
+
+    found = history(setup(Refused))
+    assert found.events[-1].get("reason") == "quiescent"
+    assert max(30, days) <= len(of_kind(found, NACK)) <= days + 60
+    assert [each.anomaly for each in check(found, only={"I41"}).violations] == ["comes for ever"]
