@@ -10,6 +10,7 @@ import builtins
 import inspect
 import io
 import os
+import platform
 import selectors
 import socket
 import sqlite3
@@ -29,15 +30,18 @@ from ..errors import UsageError
 from ..frames import Frame, is_own, line, running, users
 from .aio import SimLoop
 from .host import Host
-from .replacing import Check, Served
+from .inside import simulation
+from .replacing import Check, Instead, Served
 from .whose import waiting
 
 
 class Way(NamedTuple):
-    """A way out of the world: what the code does there, and what to write in its place."""
+    """A way out of the world: what the code does there, and what to write in its place, also in a service, whose code
+    knows of no world."""
 
     does: str
     instead: str
+    in_service: str = ""
 
 
 _LIVE: Final = "the real ones are for live mode"
@@ -45,14 +49,21 @@ _LIVE: Final = "the real ones are for live mode"
 NETWORK: Final = Way(
     "uses the real network",
     f"ask participants by world.call(...); what is no part of the test goes into world.outside(...); {_LIVE}",
+    f"ask participants by an HTTP client on blocking sockets or asyncio's streams, and leave out what is no part of the "
+    f"test, a server socket or metrics by UDP, say, when the app is made; {_LIVE}",
 )
 THREAD: Final = Way(
     "starts a real thread", f"write world.spawn(function, ...), or asyncio.to_thread(...) in async code; {_LIVE}"
 )
-PROCESS: Final = Way("starts a real process", f"ask a participant by world.call(...); {_LIVE}")
+PROCESS: Final = Way(
+    "starts a real process",
+    f"ask a participant by world.call(...); {_LIVE}",
+    f"do that in a thread, or ask a participant for it; {_LIVE}",
+)
 FILE: Final = Way(
     "opens a real file for writing",
     "keep what is to last in world.store, world.file() or world.sqlite(), write the rest by world.outside(...)",
+    "keep what is to last in a database, SQLite, say, and leave the rest out when the app is made",
 )
 LIBPQ: Final = Way(
     "connects to PostgreSQL by libpq",
@@ -88,7 +99,7 @@ def leave(sim: Host, way: Way, what: object = "") -> None:
     shown = f" ({what})" if what else ""
     error = UsageError(
         f"adapter {sim.setup.adapter.name!r} leaves the simulated world at {where}: it {way.does}{shown}, where no "
-        f"fault strikes and nothing is seen; {way.instead}"
+        f"fault strikes and nothing is seen; {(sim.setup.adapter.service and way.in_service) or way.instead}"
     )
     sim.kernel.fatal, sim.kernel.stopped = error, "fatal"  # for a participant's code, which might catch it
     sim.refuse(error)
@@ -177,6 +188,14 @@ def _libpq(sim: Host, original: Callable[..., Any], *args: Any, **options: Any) 
     return original(*args, **options)
 
 
+_ask_uname: Final[Callable[[], str | None]] = vars(platform._Processor)["from_subprocess"]  # type: ignore[attr-defined]
+
+
+def _processor() -> str | None:
+    """What `uname -p` says: nothing, in a simulation. Whoever describes the machine asks for it."""
+    return _ask_uname() if simulation() is None else None
+
+
 def drivers() -> Iterator[Served]:
     """What connects a service to a server by a library in C that waits there: of those that are installed. psycopg,
     without a 2, waits where it is seen."""
@@ -205,5 +224,6 @@ WAYS_OUT: Final = (
     *_checks(io, _open, "open"),
     *_checks(os, _os_open, "open"),
     *_checks(sqlite3, _sqlite, "connect"),
+    Instead(platform._Processor, "from_subprocess", _processor),  # type: ignore[attr-defined]
 )
 """What leads out of the world, and what is asked before it does."""

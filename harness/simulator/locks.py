@@ -20,7 +20,7 @@ from .host import Host
 from .incarnation import Incarnation
 from .inside import simulation
 from .kernel import Task
-from .parking import Waiters, expect
+from .parking import Waiters, expect, moment_us
 from .replacing import Instead
 from .threaded import Held, Strand, ThreadedKernel
 
@@ -106,7 +106,7 @@ def _acquire(lock: Any, blocking: bool = True, timeout: float = -1) -> bool:
     kernel = threaded()
     if kernel is None or (timeout != -1 and (not blocking or timeout < 0)):
         return bool(_take(lock, blocking, timeout))
-    until_us = kernel.now_us + round(timeout * 1e6)
+    until_us = moment_us(kernel, timeout)
     while not (_take(lock, False) or _left_by_the_dead(kernel, lock)):
         left = (until_us - kernel.now_us) / 1e6 if timeout > 0 else timeout
         if not blocking or (timeout >= 0 and left <= 0) or not _until_free(kernel, lock, left):
@@ -146,7 +146,7 @@ def _acquire_again(lock: Any, blocking: bool = True, timeout: float = -1) -> boo
     kernel = threaded()
     if kernel is None or (timeout != -1 and (not blocking or timeout < 0)):
         return bool(_take_again(lock, blocking, timeout))
-    until_us = kernel.now_us + round(timeout * 1e6)
+    until_us = moment_us(kernel, timeout)
     while True:
         held = kernel.held.get(id(lock))
         if held is None or held.task is kernel.current:

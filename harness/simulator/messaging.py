@@ -19,6 +19,7 @@ from ..records import Write
 from .aio import current_saga
 from .host import Host
 from .incarnation import Incarnation
+from .parking import moment_us
 from .redis_names import named
 from .replacing import Served
 from .store import durable_write
@@ -174,7 +175,7 @@ async def next_of(inbox: Inbox, topics: Iterable[str], seconds: float | None) ->
 def next_for_thread(sim: Host, inbox: Inbox, topics: Iterable[str], seconds: float | None) -> Delivery | None:
     """The same, for a thread."""
     works_for(sim.task(), "")
-    until_us = None if seconds is None else sim.kernel.now_us + round(seconds * 1e6)
+    until_us = None if seconds is None else moment_us(sim.kernel, seconds)
     while (found := inbox.take(topics)) is None:
         left = None if until_us is None else (until_us - sim.kernel.now_us) / 1e6
         if left is not None and left <= 0:

@@ -25,6 +25,12 @@ def expect(kernel: Kernel, delay_us: int, waiting: Waiting) -> None:
     kernel.at(delay_us, PATIENCE, waiting)
 
 
+def moment_us(kernel: Kernel, seconds: float) -> int:
+    """When so many seconds will be over: later than now, however few they are, so that who waits again and again for
+    what is left of a time lets it pass."""
+    return kernel.now_us + (max(1, round(seconds * 1e6)) if seconds > 0 else 0)
+
+
 class Parked:
     """A task that waits. ``over`` once it was told to go on."""
 

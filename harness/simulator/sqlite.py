@@ -10,7 +10,7 @@ import shutil
 import sqlite3
 import tempfile
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 from functools import cache, partial, wraps
 from multiprocessing.util import Finalize
 from typing import Any, Final, TypeVar
@@ -154,9 +154,7 @@ class SimConnection(WatchedConnection):
             define(self, name, -1, partial(_of_a_moment, host, name, before), deterministic=True)
         for name, (arguments, says) in _OF_CHANCE.items():
             define(self, name, arguments, partial(says, host))
-        setting = sqlite3.Cursor(self)  # only processes die here, and no machine
-        setting.execute("PRAGMA synchronous = OFF")
-        setting.execute("PRAGMA journal_mode = MEMORY").close()
+        _spare_the_disk(self)
 
     def cursor(self, factory: Any = None) -> Any:
         cursor = sqlite3.Connection.cursor(self, WatchedCursor) if factory is None else super().cursor(factory)
@@ -264,6 +262,15 @@ class SimConnection(WatchedConnection):
     def __del__(self) -> None:  # from Python 3.13 on it would warn that nobody has closed it
         with suppress(sqlite3.Error):
             sqlite3.Connection.close(self)
+
+
+def _spare_the_disk(connection: sqlite3.Connection) -> None:
+    """Only processes die here, and no machine. A database that writes ahead goes on to do so, and one that somebody
+    has locked is left as it is: who connects waits for no lock."""
+    with closing(sqlite3.Cursor(connection)) as setting, suppress(sqlite3.OperationalError):
+        setting.execute("PRAGMA synchronous = OFF")
+        if setting.execute("PRAGMA journal_mode").fetchone() != ("wal",):
+            setting.execute("PRAGMA journal_mode = MEMORY")
 
 
 _ALTERS: Final = (

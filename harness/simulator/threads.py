@@ -30,7 +30,7 @@ from .host import Host
 from .incarnation import Incarnation
 from .kernel import Task
 from .locks import threaded, wait
-from .parking import Waiters
+from .parking import Waiters, moment_us
 from .replacing import Answer, Instead, Served
 from .streams import NetLoop
 from .threaded import Strand, ThreadedKernel
@@ -265,7 +265,7 @@ def _get(
     if timeout is not None and timeout < 0:
         raise ValueError("'timeout' must be a non-negative number")
     known = _known(of)
-    until_us = None if timeout is None else sim.kernel.now_us + round(timeout * 1e6)
+    until_us = None if timeout is None else moment_us(sim.kernel, timeout)
     while True:
         task = sim.task()
         task.process.check_alive()

@@ -15,6 +15,7 @@ import inspect
 import logging
 import multiprocessing
 import os
+import platform
 import re
 import socket
 import sqlite3
@@ -36,6 +37,7 @@ import redis
 from sagafuzz import Request, Saga, Step, Transaction, UsageError, adapter
 
 from .conftest import Laboratory
+from .test_wsgi import declared
 
 PAIR = Saga("pair", [Step("order", "order.create", undo="order.cancel")])
 NOWHERE = ("127.0.0.1", 9)
@@ -315,3 +317,20 @@ def test_outside_of_a_simulation_everything_is_as_it_was(lab: Laboratory, tmp_pa
         assert client.recv(1) == b"x"
     assert subprocess.run(["true"], check=False).returncode == 0
     sqlite3.connect(tmp_path / "db").close()
+
+
+def test_what_describes_the_machine_starts_no_process(lab: Laboratory, monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(world: Any, order: Any) -> bool:
+        monkeypatch.setattr(platform, "_uname_cache", None)
+        return platform.uname().processor == ""
+
+    assert lab.trial(lab.system(run)).answers == ["completed"]
+
+
+def test_what_a_service_is_told_to_write_names_no_world(lab: Laboratory) -> None:
+    def handler(order: str) -> str:
+        subprocess.run(["true"], check=True)
+        return ""
+
+    with pytest.raises(UsageError, match=r"starts a real process .*; do that in a thread, or ask a participant"):
+        lab.trial(declared(handler))

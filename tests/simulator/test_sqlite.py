@@ -426,3 +426,23 @@ def test_what_the_dead_were_reading_locks_nobody_out(lab: Laboratory) -> None:
         "crash-after-effect pay F",
     )
     assert recovered and recovered[0] < 0.01
+
+
+def test_who_connects_waits_for_no_lock_and_changes_not_how_the_database_writes(lab: Laboratory) -> None:
+    seen: list[Any] = []
+
+    def body(db: Any, world: Any, order: Any) -> None:
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("BEGIN")
+        db.execute("SELECT * FROM notes").fetchall()  # who writes ahead waits for no reader
+        other = world.sqlite()
+        seen.extend(other.execute("PRAGMA journal_mode").fetchone())
+        with other:
+            other.execute("INSERT INTO notes VALUES (?, 'n')", (order.id,))
+        alone = world.sqlite("alone")
+        alone.execute("CREATE TABLE notes (note TEXT)")
+        alone.execute("BEGIN EXCLUSIVE")
+        world.sqlite("alone").close()
+
+    trial = lab.trial(system(lab, body))
+    assert (trial.raised, trial.answers, seen) == ([], ["completed"], ["wal"])

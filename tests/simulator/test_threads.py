@@ -496,3 +496,23 @@ def test_two_requests_to_endpoints_that_are_functions_run_side_by_side() -> None
     seen = Laboratory().trial(adapter, scenario=adapter.scenario("two-on-one-item"))
     assert seen.answers == ["completed", "completed"]
     assert said == ["saga-1 begins", "saga-2 begins", "saga-1 ends", "saga-2 ends"]
+
+
+@pytest.mark.parametrize("lock", [threading.Lock, threading.RLock, queue.Queue, queue.SimpleQueue])
+def test_who_waits_for_less_than_a_tick_again_and_again_lets_time_pass(lock: Callable[[], Any]) -> None:
+    def work(order: str) -> None:
+        of, held = lock(), threading.Event()
+        if hasattr(of, "acquire"):
+            threading.Thread(target=lambda: (of.acquire(), held.set(), time.sleep(9))).start()
+            held.wait()
+        end, tries = time.monotonic() + 1e-6, 0
+        while (left := (end - time.monotonic()) / 10) > 0 and tries < 100:
+            tries += 1
+            if hasattr(of, "acquire"):
+                assert not of.acquire(timeout=left)
+            else:
+                with contextlib.suppress(queue.Empty):
+                    of.get(timeout=left)
+        assert tries < 100
+
+    assert ran(work).answers == ["completed"]
