@@ -49,8 +49,8 @@ _LIVE: Final = "the real ones are for live mode"
 NETWORK: Final = Way(
     "uses the real network",
     f"ask participants by world.call(...); what is no part of the test goes into world.outside(...); {_LIVE}",
-    f"ask participants by an HTTP client on blocking sockets or asyncio's streams, and leave out what is no part of the "
-    f"test, a server socket or metrics by UDP, say, when the app is made; {_LIVE}",
+    "ask participants by an HTTP client on blocking sockets or asyncio's streams, and leave out what is no part of "
+    f"the test, a server socket or metrics by UDP, say, when the app is made; {_LIVE}",
 )
 THREAD: Final = Way(
     "starts a real thread", f"write world.spawn(function, ...), or asyncio.to_thread(...) in async code; {_LIVE}"
@@ -208,7 +208,7 @@ def _checks(holder: Any, ask: Callable[..., object], *names: str) -> list[Check]
     return [Check(holder, name, ask) for name in names]
 
 
-WAYS_OUT: Final = (
+WAYS_OUT: Final[tuple[Check | Instead, ...]] = (
     *_checks(threading.Thread, _thread, "start"),
     *_checks(socket.socket, _network, "connect", "connect_ex", "bind", "sendto"),
     *_checks(socket.socket, _connected, "send", "sendall", "recv", "recv_into", "recvfrom", "accept"),
