@@ -18,6 +18,10 @@ from .setup import Setup
 class Post(Protocol):
     """What carries the messages of a run, as far as those who publish and receive them know it."""
 
+    @property
+    def busy(self) -> bool:
+        """True if some message is to be delivered yet, or is being handled."""
+
     def publish(
         self,
         sender: str,

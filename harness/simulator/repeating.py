@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from typing import Any, Final, NamedTuple, Protocol
 
 from ..scenario import Order
+from .acting import Actors
 from .host import Host
 from .kernel import EPOCH_S, Task
 from .message import Message
@@ -23,6 +24,7 @@ from .network import Network
 from .process import Process
 from .process_state import frames_of, under_way
 from .retained import Opaque, told
+from .sqlite_values import contents
 from .timers import ANSWERING, DELIVERY, GIVE_UP, WAKE, Entry
 
 _TIME: Final = re.compile(r"(?<![\w.])\d{10}\.\d+(?![\w.])")
@@ -33,6 +35,7 @@ class Running(Host, Protocol):
     """A run, as far as it is told where it is."""
 
     network: Network
+    actors: Actors
     services: dict[str, Any]
     chance: random.Random | None
     incarnations: int
@@ -115,8 +118,9 @@ def position(sim: Running, *, timed: bool = False) -> Place | None:
     where that cannot be told. Where it is ``timed``, what looks like a time that was asked for is told apart: then the
     future is the same but for what depends on the time."""
     setup, network = sim.setup, sim.network
-    hidden = sim.databases or sim.resources or sim.chance is not None or setup.adapter.participants
-    beside = setup.scenario.actors or sim.broker is not None or setup.is_async
+    hidden = sim.resources or sim.chance is not None or setup.adapter.service is not None
+    beside = not sim.actors.at_rest or setup.is_async
+    by_events = setup.adapter.participants or (sim.broker is not None and sim.broker.busy)  # what changes only with one
     lasts = network.stuck or sim.durable.lags  # for a while
     if hidden or beside or lasts or (setup.judged_by_time and not sim.only_pollers()):
         return None
@@ -139,6 +143,8 @@ def position(sim: Running, *, timed: bool = False) -> Place | None:
             ],
             [_timer(sim, what, whom) for _, _, what, whom in _timers(sim)],
             (sim.incarnations, len(sim.living), len(sim.waiting), sim.wall_offset_s),
+            contents(sim.databases),
+            len(sim.trace.rows) if by_events else 0,
         ]
         written = marshal.dumps(_without(times, parts) if timed else parts, 2)
     except (Opaque, ValueError):

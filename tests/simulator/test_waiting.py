@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from types import ModuleType
 from typing import Any
 
@@ -355,6 +356,101 @@ def test_a_coroutine_that_does_harm_in_its_fortieth_round_is_seen(lab: Laborator
         return True
 
     assert lab.trial(lab.system(run)).of("APPLY", step="pay")[-1].direction == "C"
+
+
+def relayed(
+    lab: Laboratory, look: Callable[[Any], object], *, receives: bool = False, bank: type | None = None, later: int = 0
+) -> Adapter:
+    """A checkout whose relay ``look``s into its database every second, by no clock."""
+
+    def boot(world: Any) -> None:
+        world.sqlite().execute("CREATE TABLE IF NOT EXISTS outbox (n INTEGER PRIMARY KEY, sent INT)")
+        world.spawn(poll, world)
+
+    def poll(world: Any) -> None:
+        while True:
+            look(world)
+            world.sleep(1)
+
+    def run(world: Any, order: Any) -> Outcome:
+        for operation in ("order.create", "payment.charge"):
+            world.call(operation, saga=order.id, key=operation)
+        if receives:
+            world.publish("paid", saga=order.id, delay_ms=1_000 * later)
+        return Outcome.COMPLETED
+
+    found = lab.system(run, boot=boot, participants={} if bank is None else {"payment": bank})
+    if receives:
+        found.factory.receive = lambda self, message: None  # type: ignore[attr-defined]
+    return found  # type: ignore[no-any-return]
+
+
+def looks_into_the_outbox(world: Any) -> None:
+    world.sqlite().execute("SELECT n FROM outbox WHERE sent = 0").fetchall()
+
+
+class Notes:
+    """A payment service that notes whom it has charged."""
+
+    def handle(self, request: Any, tx: Any) -> None:
+        tx.state[request.operation] = request.saga
+
+
+@pytest.mark.parametrize("bank", [None, Notes])
+@pytest.mark.parametrize("receives", [False, True])
+def test_a_relay_of_a_database_that_polls_without_a_clock_is_at_rest(
+    lab: Laboratory, receives: bool, bank: type | None
+) -> None:
+    system = relayed(lab, looks_into_the_outbox, receives=receives, bank=bank)
+    assert ticks(system) < 60
+    assert lab.trial(system).end == "quiescent"
+
+
+def counts_in_the_database(world: Any) -> None:
+    with world.sqlite() as db:
+        db.execute("INSERT INTO outbox (sent) VALUES (1)")
+        (rounds,) = db.execute("SELECT count(*) FROM outbox").fetchone()
+    if rounds == 40:
+        world.call("payment.refund", saga="saga-1", key="r")
+
+
+def counts_in_an_open_transaction(world: Any, kept: list[Any] = []) -> None:  # noqa: B006
+    db = kept[0] if kept else kept.append(world.sqlite()) or kept[0]
+    db.execute("INSERT INTO outbox (sent) VALUES (1)")
+    (rounds,) = db.execute("SELECT count(*) FROM outbox").fetchone()
+    if rounds == 40:
+        world.call("payment.refund", saga="saga-1", key="r")
+
+
+def counts_at_a_participant(world: Any) -> None:
+    if world.call("payment.peek", saga="saga-1")["rounds"] == 40:
+        world.call("payment.refund", saga="saga-1", key="r")
+
+
+class Counts(Notes):
+    """Counts how often it is asked, in what it remembers."""
+
+    def handle(self, request: Any, tx: Any) -> Any:
+        if request.operation == "payment.peek":
+            tx.memory["rounds"] = tx.memory.get("rounds", 0) + 1
+            return {"rounds": tx.memory["rounds"]}
+        return super().handle(request, tx)
+
+
+@pytest.mark.parametrize(
+    ("look", "bank"),
+    [(counts_in_the_database, None), (counts_in_an_open_transaction, None), (counts_at_a_participant, Counts)],
+)
+def test_a_relay_that_does_harm_in_its_fortieth_round_is_seen(
+    lab: Laboratory, look: Callable[[Any], object], bank: type | None
+) -> None:
+    system = replace(relayed(lab, look, bank=bank), operations=("payment.peek",))
+    assert lab.trial(system).of("APPLY", step="pay")[-1].direction == "C"
+
+
+def test_a_message_that_comes_later_is_waited_for_beside_a_relay(lab: Laboratory) -> None:
+    trial = lab.trial(relayed(lab, looks_into_the_outbox, receives=True, later=30))
+    assert trial.of("HANDLED")[0].t_us > 30_000_000
 
 
 def test_who_counts_its_rounds_for_ever_is_cut_and_the_run_is_inconclusive(lab: Laboratory) -> None:
