@@ -12,7 +12,7 @@ from ..saga import COMPENSATION, FORWARD, Step, split
 from ..verdict import Violation
 from .calls import CallFacts
 from .children import left_alone
-from .facts import Facts, SagaFacts
+from .facts import STUCK, Facts, SagaFacts
 from .knowledge import knew
 from .parts import Overdraft, excess, listed, not_used_up, overdrafts, spelled
 from .registry import Checked, Usual, invariant
@@ -229,6 +229,10 @@ def binds(step: Step) -> bool:
             cause="a child that is compensated by itself, cancelled or timed out, after its parent has built on it",
             repair="let the parent alone decide to undo a child that was completed, and undo the parent with it",
         ),
+        "nobody called": Usual(
+            cause="a saga is put aside in its own state, in a log or by a ticket, and the harness is not told",
+            repair="where the ticket is opened, say so by world.dead_letter(saga) and world.alert(saga): both count",
+        ),
         "two alternatives": Usual(
             cause="a way that was begun, or may have been, is not undone before the saga settles for another one",
             repair="undo each step of the way that is given up, those of unknown outcome too, and wait for the answers",
@@ -262,7 +266,7 @@ def semantic_atomicity(facts: Facts) -> Checked:
             found.append(
                 Violation(
                     invariant="I2",
-                    anomaly="partial",
+                    anomaly="nobody called" if _called_stuck(saga) else "partial",
                     sentence=f"{saga.id} came to rest with {listed(left)} in effect and {listed(missing)} not"
                     f"{facts.hands(saga, left)}{facts.hands(saga, missing, COMPENSATION)}{_ended_by(facts, saga)}",
                     expected="all steps in effect, or none",
@@ -317,8 +321,16 @@ def _family_parted(saga: SagaFacts, left: list[str], missing: list[str], anomaly
     )
 
 
+def _called_stuck(saga: SagaFacts) -> bool:
+    """True if it was called stuck, and no person was called: put aside, and an alert."""
+    return bool(saga.claims) and saga.claims[-1][1] == STUCK and not (saga.dead and saga.alerts)
+
+
 def _ended_by(facts: Facts, saga: SagaFacts) -> str:
-    """``; CancelledError had left run: shop.py:12``, where an exception was the last that was heard of it; else ""."""
+    """``; CancelledError had left run: shop.py:12``, where an exception was the last that was heard of it; that it was
+    called stuck, and nobody was called; else ""."""
+    if _called_stuck(saga):
+        return f"; it was called stuck, and {'nothing was put aside' if saga.alerts else 'no person was called'}"
     if saga.claims or not saga.raised:
         return ""
     name, _, where, _ = facts.history.rows[saga.raised[-1]][DATA]

@@ -363,6 +363,22 @@ bad(
 PIVOT_FIRST = Saga(
     "paid", [Step("payment", "payment.charge", pivot=True), Step("shipping", "shipping.send", retriable=True)]
 )
+STUCK = """
+    submit
+    call order.create key=o
+    refused inventory.reserve key=i
+    {people}
+    tell stuck
+"""
+for people, said in (("", "no person was called"), ("alert", "nothing was put aside")):
+    bad(
+        "I2",
+        "nobody called",
+        f"it is called stuck, and {said}",
+        STUCK.format(people=people),
+        names=f"came to rest with order in effect and inventory and payment not; it was called stuck, and {said}",
+        at="order F",
+    )
 bad(
     "I2",
     "partial",
@@ -389,7 +405,7 @@ BRANCHES = Saga(
 )
 bad(
     "I2",
-    "partial",
+    "nobody called",
     "the pivot of one branch took effect, and the other branch was refused",
     """
     submit
