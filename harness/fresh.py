@@ -22,7 +22,19 @@ _CONSTANT: Final = (type(None), bool, int, float, complex, str, bytes, tuple, fr
 _REMEMBERING: Final = ("fastapi",)
 """Libraries that cache facts about the functions and models of an app. They find them again when asked."""
 
-_KEEPING: Final = {"celery": ("celery", "kombu"), "kombu": ("kombu",), "tortoise": ("tortoise",)}
+_KEEPING: Final = {
+    "blacksheep": ("blacksheep",),
+    "bottle": ("bottle",),
+    "celery": ("celery", "kombu"),
+    "cherrypy": ("cherrypy",),
+    "dramatiq": ("dramatiq",),
+    "inject": ("inject",),
+    "kombu": ("kombu",),
+    "sanic": ("sanic",),
+    "schedule": ("schedule",),
+    "taskiq": ("taskiq",),
+    "tortoise": ("tortoise",),
+}
 """Libraries that keep things for their process in modules of their own, and what is loaded anew with code that uses
 each."""
 

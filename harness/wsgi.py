@@ -11,10 +11,20 @@ from typing import Any, Final
 from urllib.parse import unquote_to_bytes
 
 from .asgi import Asked, Response, Running, left
+from .errors import UsageError
 
 _CLIENT: Final = "10.7.0.1"
 _ARGUMENTS: Final = 2
 """What a WSGI app is called with: the environment, and what begins its answer."""
+
+
+_OF_THEIR_OWN: Final = ("tornado",)
+"""Libraries whose apps are called in a way of their own, by a server of their own."""
+
+_INSTEAD: Final = (
+    'write an app that is one, app = "orders.app:create_app" or "orders.app:app", or test it in live mode, '
+    "with the server that it needs"
+)
 
 
 def is_wsgi(app: Callable[..., Any]) -> bool:
@@ -79,11 +89,16 @@ class RunningThreads(Asked):
 
 
 def running(app: Any) -> Asked:
-    """The driver of an app on the event loop that is running, be it ASGI, WSGI or one of aiohttp's."""
+    """The driver of an app on the event loop that is running, be it ASGI, WSGI or one of aiohttp's. Raises UsageError
+    where it is none of these."""
     if type(app).__module__.startswith("aiohttp."):
         from .aiohttp_app import RunningHandlers
 
         return RunningHandlers(app)
+    library = type(app).__module__.partition(".")[0]
+    if not callable(app) or library in _OF_THEIR_OWN:
+        kind = f"{type(app).__module__}.{type(app).__qualname__}"
+        raise UsageError(f"service: the app is a {kind}, which is none of ASGI, WSGI or aiohttp; {_INSTEAD}")
     return RunningThreads(app) if is_wsgi(app) else Running(app)
 
 

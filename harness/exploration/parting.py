@@ -29,6 +29,10 @@ USUAL_CAUSES: Final = (
     "an id() or a default repr in what is sent or stored",
     "a clock or randomness that a library in C asks for by itself",
 )
+_OF_A_LIBRARY: Final = (
+    "where a library keeps what the app gives it, routes, jobs or handlers, name it in code=[...] beside the app's "
+    "packages: then each process loads it anew"
+)
 _USUALLY: Final = f"the usual causes are {'; '.join(USUAL_CAUSES)}"
 
 
@@ -68,7 +72,8 @@ def told(
     signs = [sentence for test, sentence in _SIGNS if len(pair) == 2 and test(*pair)]
     names = islice(_left_behind(run, setup), 3)
     kept = [f"{name} is another after a run than before it: make it in boot" for name in names]
-    return "\n".join([found, *kept, *signs, _USUALLY])
+    of_a_library = [_OF_A_LIBRARY] if setup.adapter.service is not None else []
+    return "\n".join([found, *kept, *signs, *of_a_library, _USUALLY])
 
 
 def difference(setup: Setup, plan: Plan, *, runs: int = 5) -> str:

@@ -209,16 +209,39 @@ def _adopt_receivers(dispatcher: ModuleType, of: Names, process: Owner) -> None:
         signal.sender_receivers_cache.clear()
 
 
+def _of_blinker(base: ModuleType) -> Iterator[tuple[Any, int, Any]]:
+    """The receivers of the signals that have a name in blinker, Flask's own among them: (signal, key, receiver)."""
+    flask = getattr(sys.modules.get("flask.signals"), "_signals", None)
+    for namespace in (base.default_namespace, {} if flask is None else flask):
+        for signal in [*namespace.values()]:
+            for key, kept in [*signal.receivers.items()]:
+                yield signal, key, kept() if isinstance(kept, weakref.ReferenceType) else kept
+
+
+def _forget_blinkers(base: ModuleType, of: Names) -> None:
+    for signal, key, receiver in _of_blinker(base):
+        if receiver is None or _is_gone(receiver, of):
+            signal._disconnect(key, base.ANY_ID)
+
+
+def _adopt_blinkers(base: ModuleType, of: Names, process: Owner) -> None:
+    for signal, key, receiver in _of_blinker(base):
+        if not isinstance(receiver, OfProcess) and _is_of(receiver, of):
+            signal.receivers[key] = OfProcess(receiver, process)
+
+
 _FORGETS: Final[Mapping[str, Callable[[ModuleType, Names], None]]] = {
     "sqlalchemy.orm.mapper": _forget_models,
     "sqlalchemy.event.registry": _forget_listeners,
     "prometheus_client": _forget_metrics,
     "django.dispatch.dispatcher": _forget_receivers,
+    "blinker.base": _forget_blinkers,
 }
 """What makes a library forget, by the module that keeps it."""
 
 _ADOPTS: Final[Mapping[str, Callable[[ModuleType, Names, Owner], None]]] = {
     "sqlalchemy.event.registry": _adopt_listeners,
     "django.dispatch.dispatcher": _adopt_receivers,
+    "blinker.base": _adopt_blinkers,
 }
 """What gives a process its listeners, by the module that keeps them."""

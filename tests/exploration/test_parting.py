@@ -169,3 +169,19 @@ def test_a_campaign_gives_each_cause_as_a_reason_of_its_own() -> None:
     assert first == f"the adapter is not deterministic: {report.nondeterministic}"
     assert "NUMBERS" in kept
     assert usual.startswith("the usual causes are ")
+
+
+def test_of_a_service_it_is_said_how_to_load_a_library_anew() -> None:
+    @sagafuzz.service(saga=SAGA, http={"POST order/create": "order.create"}, saga_id="json:order")
+    class Served:
+        app = staticmethod(lambda: app)
+
+        def submit(self, order: Any) -> tuple[str, str, Any]:
+            return "POST", "/", next(NUMBERS)
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        raise LookupError((await receive()).get("body"))
+
+    declared: Any = Served
+    setup = Setup(adapter=declared.__sagafuzz_adapter__, scenario=Scenario(name="succeeds"))
+    assert "name it in code=[...]" in difference(setup, Plan())

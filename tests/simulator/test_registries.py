@@ -19,7 +19,9 @@ from .conftest import Laboratory, Trial
 
 KEEPS = """
 import django.core.signals
+import flask
 import httpx
+from blinker import signal
 from flask import Flask, request
 from prometheus_client import Counter
 from sqlalchemy import Column, ForeignKey, Table, create_engine, event
@@ -59,6 +61,19 @@ def receives(**told):
 
 
 django.core.signals.got_request_exception.connect(receives)
+placed = signal("placed")
+
+
+def blinks(sender, heard):
+    heard.append("blinker")
+
+
+def renders(sender, heard, **told):
+    heard.append("flask")
+
+
+placed.connect(blinks, weak=False)
+flask.template_rendered.connect(renders, weak=False)
 
 
 def place(id):
@@ -67,6 +82,8 @@ def place(id):
         session.merge(Order(id=id, lines=[Line(id=f"{id}/1", order_id=id)]))
         session.commit()
     django.core.signals.got_request_exception.send(sender=None)
+    placed.send(heard=HEARD)
+    flask.template_rendered.send(heard=HEARD)
     ORDERS.inc()
     about = {"order": id, "heard": ",".join(HEARD), "orders": int(ORDERS._value.get())}
     httpx.post("http://order/create", json=about, headers={"Idempotency-Key": id})
@@ -120,7 +137,7 @@ def test_a_process_hears_its_own_listeners_once(lab: Laboratory, keeps: Adapter,
     for _ in range(3):
         trial = lab.trial(keeps, *([fault] if fault else []))
         assert not trial.raised
-        assert set(told(trial, "heard")) == {"module,app,signal"}
+        assert set(told(trial, "heard")) == {"module,app,signal,blinker,flask"}
         assert max(told(trial, "orders")) == 1
         assert len(told(trial, "heard")) >= (2 if fault else 1)
 

@@ -228,3 +228,25 @@ def test_a_client_has_its_answer_before_what_is_done_when_it_is_closed() -> None
     seen = ran(handler)
     assert seen.answers == ["completed"] and seen.position("CLIENT_ACK") < seen.position("SEND")
     assert ran(handler, "crash-before-send pay F").answers == ["completed"]
+
+
+class OfTornado:
+    def __call__(self, request: Any) -> None:
+        """As `tornado.web.Application` is called."""
+
+
+OfTornado.__module__ = "tornado.web"
+
+
+@pytest.mark.parametrize(("app", "kind"), [(OfTornado(), "tornado.web.OfTornado"), ({}, "builtins.dict")])
+def test_what_is_no_app_is_refused(app: Any, kind: str) -> None:
+    class Other:
+        app = staticmethod(lambda: given)
+
+        def submit(self, order: Any) -> tuple[str, str, Any]:
+            return "POST", "/orders", {"id": order.id}
+
+    given = app
+    adapter: Adapter = getattr(service(saga=PAIR, http=ROUTES, saga_id="json:order")(Other), ADAPTER_ATTRIBUTE)
+    with pytest.raises(UsageError, match=rf"the app is a {kind}, which is none of ASGI, WSGI or aiohttp; write an app"):
+        Laboratory().trial(adapter)
