@@ -13,6 +13,8 @@ App = Callable[..., Awaitable[None]]
 
 _SERVER: Final = ("orders", 80)
 _CLIENT: Final = ("10.7.0.1", 50_000)
+_FAILED: Final = 500
+"""The first status that says so."""
 
 
 class Response(NamedTuple):
@@ -135,12 +137,13 @@ class Running(Asked):
         work = asyncio.ensure_future(self.app(scope, receive, send))
         await asyncio.wait((answered, work), return_when=asyncio.FIRST_COMPLETED)
         rest = left(work) if answered.done() else None
-        if rest is not None:
+        if rest is None or (rest.done() and status >= _FAILED):  # it says that it failed, and then how
+            rest = None
+            try:
+                await work
+            except Exception as error:
+                return Response(status, b"".join(parts), error, said)
+        else:
             self._rests.add(rest)
             rest.add_done_callback(self._rests.discard)
-        try:
-            if not answered.done():
-                await work
-        except Exception as error:
-            return Response(status, b"".join(parts), error, said)
         return Response(status, b"".join(parts), None, said, rest)

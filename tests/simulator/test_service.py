@@ -633,6 +633,22 @@ def test_crashes_of_sqlalchemy_leave_no_greenlet_thread_connection_or_pool(crash
 # -- what comes after an answer ------------------------------------------------------------------------
 
 
+def test_what_an_endpoint_raises_is_told_with_the_answer_that_it_failed() -> None:
+    async def fails(request: Any) -> JSONResponse:
+        return JSONResponse((await request.json())["nothing"])
+
+    class Failing:
+        app = staticmethod(lambda: Starlette(routes=[Route("/orders", fails, methods=["POST"])]))
+
+        def submit(self, order: Any) -> tuple[str, str, Any]:
+            return "POST", "/orders", {"id": order.id}
+
+    ((kind, text, *_),) = trial(
+        getattr(service(saga=PAIR, http=ROUTES, saga_id="json:order")(Failing), ADAPTER_ATTRIBUTE)
+    ).raised
+    assert kind == "Unavailable" and "KeyError" in text and "'nothing'" in text
+
+
 def in_background(work: Callable[[], Any], *faults: str) -> Trial:
     class Afterwards:
         app = staticmethod(lambda: Starlette(routes=[Route("/orders", answer, methods=["POST"])]))
