@@ -241,6 +241,7 @@ class Adapter:
     participants: Mapping[str, Callable[[], Participant]] = field(default_factory=dict)
     around: Mapping[str, Callable[[], Surrounding]] = field(default_factory=dict)
     operations: tuple[str, ...] = ()
+    tickets: tuple[str, ...] = ()
     call_timeout_ms: float = 1000.0
     restart_ms: float = 100.0
     durable_recovery: bool = True
@@ -275,6 +276,11 @@ class Adapter:
     def known(self) -> Saga:
         """All its definitions, and their children, as one, for look-ups; its saga where there is no other."""
         return united((self.saga, *self.sagas))
+
+    def put_aside(self, payload: Mapping[str, Any]) -> str:
+        """Which step is put aside by a request of `tickets`, as its field ``step`` says; "" for the whole saga."""
+        named = payload.get("step")
+        return named if isinstance(named, str) and self.known.step(named) is not None else ""
 
     def definition(self, name: str) -> Saga:
         """Its definition of that name; the first one for ""."""
@@ -349,6 +355,7 @@ def adapter(
     participants: Mapping[str, Callable[[], Participant]] | None = None,
     around: Mapping[str, Callable[[], Surrounding]] | None = None,
     operations: Iterable[str] = (),
+    tickets: Iterable[str] = (),
     call_timeout_ms: float = 1000.0,
     restart_ms: float = 100.0,
     durable_recovery: bool = True,
@@ -377,8 +384,9 @@ def adapter(
 ) -> Callable[[_C], _C]:
     """Declare a class to be a system under test; times are virtual milliseconds. What each argument means is in the
     reference. ``participants`` plugs the user's own in, by name; ``around`` puts code of the user's around built-in
-    ones, in their local transactions. ``operations`` lists calls of no step, ``envelope`` the fields of a request that
-    are headers and may differ from attempt to attempt. Promises to be held to: ``max_attempts`` bounds the requests of
+    ones, in their local transactions. ``operations`` lists calls of no step, ``tickets`` those of them that call a
+    person and put a saga aside, ``envelope`` the fields of a request that are headers and may differ from attempt to
+    attempt. Promises to be held to: ``max_attempts`` bounds the requests of
     one step in one direction over all incarnations, ``min_backoff_ms`` is the least time between two, ``deadline_ms``
     is when a saga is over or in a person's hands. ``actors`` are scripts of who acts beside the orchestrator,
     ``invariants`` rules of its own: see `rule`. ``sagas`` are further definitions, see `Scenario.of`.
@@ -531,6 +539,12 @@ def _check_named(adapter: Adapter) -> None:
             raise UsageError(
                 f"adapter {adapter.name!r}: key_scope[{name!r}] is {scope!r}{nearest(scope, KEY_SCOPES)}; "
                 f"there is {', '.join(KEY_SCOPES)}"
+            )
+    for name in adapter.tickets:
+        if name not in adapter.operations:
+            raise UsageError(
+                f"adapter {adapter.name!r}: tickets has {name!r}{nearest(name, adapter.operations)}, which is none of "
+                f"operations=; write it there too"
             )
     for option in ("expiring", "refusing_repeats", "forgetting_refusals", "key_scope", "participants"):
         for name in getattr(adapter, option):

@@ -107,6 +107,8 @@ ADAPTER = {
     "durable_recovery": "`False` where recovery depends on more than the durable state",
     "forgets_retries": "`True` where a failed try that is made again and answered leaves no trace in the process",
     "expiring": "the participants whose reservations may run out",
+    "tickets": "those of `operations` by which a person is called, as by `world.alert` and `world.dead_letter`: to the "
+    "step that a field `step` names, else to the saga",
     "forgetting_refusals": "the participants that may refuse for a moment, and accept the next attempt",
     "refusing_repeats": "the participants that may refuse, for good, what they have applied already",
     "key_retention_ms": "how long participants keep idempotency keys; left out: for ever",
@@ -219,6 +221,7 @@ CAPABILITY = {
     "crash": "components that a crash is to kill as well, by their names: each alone, and all together",
     "crash_by": "what crashes are to send beside SIGKILL: `TERM`, `INT`, or `EOF`, the loss of the control channel",
     "slow_commit_ms": "how much later a slow store answers",
+    "tickets": "those of `operations` by which a person is called, and a saga put aside",
     "forgetting_refusals": "participants that may refuse for a moment, and accept the next attempt",
     "expiring": "participants whose reservations may run out",
     "key_scope": "how widely a participant knows a key, by its name: `operation`, `account` or `tenant`",

@@ -133,7 +133,7 @@ class Capabilities:
     ``resubmits``: its clients may send an order again; ``wrong_answers``: search answers that are wrong too.
     ``crash`` names components that a crash is to kill, in the place of the process that acts, ``crash_by`` what it is
     to send beside SIGKILL: processes that hear it may act until they end. EOF is the loss of the control channel.
-    ``supervised``: something outside restarts it where a saga is stuck.
+    ``supervised``: something outside restarts it where a saga is stuck. ``tickets`` are operations that call a person.
     ``forgetting_refusals`` are the participants that do not remember what they refused, ``expiring`` those whose
     reservations may run out, ``key_scope`` says how widely a participant knows a key, where that is not the usual.
     ``envelope`` names the fields of a request that are headers: they may differ from attempt to attempt.
@@ -166,6 +166,7 @@ class Capabilities:
     crash: tuple[str, ...] = ()
     crash_by: tuple[Literal["TERM", "INT", "EOF"], ...] = ()
     slow_commit_ms: int = 100
+    tickets: tuple[str, ...] = ()
     forgetting_refusals: tuple[str, ...] = ()
     expiring: tuple[str, ...] = ()
     key_scope: Mapping[str, str] = field(default_factory=dict)
@@ -308,6 +309,7 @@ def as_adapter(manifest: Manifest, spec: str) -> Adapter:
         operations=manifest.operations,
         call_timeout_ms=manifest.call_timeout_ms,
         restart_ms=manifest.restart_ms,
+        tickets=manifest.tickets,
         forgetting_refusals=manifest.forgetting_refusals,
         expiring=manifest.expiring,
         key_scope=manifest.key_scope,
@@ -365,6 +367,7 @@ def hosted(adapter: Adapter, spec: str) -> Adapter:
         store_errors=True,
         call_timeout_ms=500,
         max_recovery_ms=10_000,
+        tickets=adapter.tickets,
         forgetting_refusals=adapter.forgetting_refusals,
         expiring=adapter.expiring,
         key_scope=adapter.key_scope,

@@ -279,6 +279,11 @@ class Network:
             self.record.add(APPLY, call.service, seen, call=call)
             if self.shows_states and reply.effective:
                 self.record.add(STATE, call.service, (self._state(call.service),), call=call)
+            adapter = self.record.setup.adapter
+            if call.operation in adapter.tickets:
+                for kind in (DEAD_LETTER, ALERT):
+                    step = adapter.put_aside(call.payload)
+                    self.record.add(kind, call.process, (call.operation,), saga=call.saga, step=step)
         else:
             self.record.add(REJECT if reply.answer == REJECTED else ERROR, call.service, (reply.value,), call=call)
         return reply

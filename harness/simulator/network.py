@@ -33,7 +33,7 @@ from ..effects import (
 )
 from ..errors import UsageError
 from ..fault_kinds import NOTHING, Impossible, impossible
-from ..history import ACK, APPLY, DELIVER, ERROR, EXPIRE, LOST, REJECT, SEND, STATE, TIMEOUT
+from ..history import ACK, ALERT, APPLY, DEAD_LETTER, DELIVER, ERROR, EXPIRE, LOST, REJECT, SEND, STATE, TIMEOUT
 from ..http_routes import Asked
 from ..keys import CONFIRMS
 from ..ports import CallTimeout, PortError, ProcessCrashed, Rejected, Unavailable
@@ -66,7 +66,7 @@ class Network:
     __slots__ = (
         *("always_barred", "answers", "attempts", "cut", "doings", "down", "emits", "held", "host", "kernel", "late"),
         *("manual", "mute", "pending", "priorities", "put_off", "retention_us", "routes", "sent", "services"),
-        *("setup", "shows_states", "stuck", "trace", "using_up", "waiting"),
+        *("setup", "shows_states", "stuck", "tickets", "trace", "using_up", "waiting"),
     )
 
     def __init__(self, host: Host, services: Mapping[str, Any], doings: Doings, *, manual: bool) -> None:
@@ -80,6 +80,7 @@ class Network:
         self.retention_us = -1 if adapter.key_retention_ms is None else int(adapter.key_retention_ms * 1000)
         self.emits = adapter.emits
         self.using_up = adapter.known.using_up
+        self.tickets = adapter.tickets
         self.doings = doings
         self.shows_states = self.setup.shown_states in (MOMENTS, HISTORY)  # after each transaction
         self.priorities: Priorities | None = None
@@ -374,6 +375,10 @@ class Network:
                 self.note(msg, STATE, msg.service, (self._state(msg.service),))
             if reply.effective and self.emits and (topic := self.emits.get(msg.operation)) is not None:
                 self._publish(msg.service, p.Emitted(topic, msg.saga, "", 0, dict(p.receipt(reply.value))), msg.id)
+            if msg.operation in self.tickets:
+                for kind in (DEAD_LETTER, ALERT):
+                    step = self.setup.adapter.put_aside(msg.payload)
+                    self.trace.add(kind, msg.process.label, (msg.operation,), saga=msg.saga, step=step)
         else:
             self.note(msg, REJECT if reply.answer == p.REJECTED else ERROR, msg.service, (reply.value,))
         for emitted in reply.emitted:

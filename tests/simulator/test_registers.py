@@ -168,6 +168,7 @@ def test_a_mark_that_nobody_takes_away_is_left(lab: Laboratory) -> None:
         ({"expiring": ["acount"]}, r"expiring has 'acount' \(did you mean 'account'\?\); there is account"),
         ({"refusing_repeats": ["till"]}, r"refusing_repeats has 'till'; there is account"),
         ({"forgetting_refusals": ["till"]}, r"forgetting_refusals has 'till'; there is account"),
+        ({"tickets": ["desk.open"]}, r"tickets has 'desk.open', which is none of operations="),
         ({"definitions": {"v1": "counter"}}, r"definitions\['v1'\] is 'counter'; write a Saga for each version"),
     ],
 )
