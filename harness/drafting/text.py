@@ -17,6 +17,10 @@ _ANSWERS: Final = {200: True, 201: True, 409: False}
 
 _USUAL_REFUSAL: Final = 409
 
+_ACCEPTED: Final = 202
+
+_GUESS: Final = "guessed, since what is refused is answered so too: it is accepted, and how it ends is not told"
+
 
 def module_of(draft: Draft) -> str:
     """The name of the file."""
@@ -109,11 +113,14 @@ def _class(draft: Draft) -> Iterator[str]:
     yield f"class {class_of(draft)}:"
     yield f'    app = "{draft.app}"'
     answers = {status: said for status, said in ((draft.yes, True), (draft.no, False)) if status}
-    if any(_ANSWERS.get(status) is not said for status, said in answers.items()):
+    accepts = draft.yes == _ACCEPTED and not draft.no
+    if accepts:
+        yield f"    answers = {{{_ACCEPTED}: sagafuzz.Outcome.PENDING}}  # {MARK}: {_GUESS}"
+    elif any(_ANSWERS.get(status) is not said for status, said in answers.items()):
         yield f"    answers = {answers}"
     if draft.stopped:
         yield f"    # {MARK}: it was followed up to here: {' '.join(draft.stopped.split())}"
-    elif draft.steps and not draft.no:
+    elif draft.steps and not (draft.no or accepts):
         yield f"    # {MARK}: answers = {{200: True, 409: False}}: no refusal was answered by a status of its own"
     yield ""
     yield "    def submit(self, order):"

@@ -82,6 +82,43 @@ def test_what_cannot_be_known_of_an_app_is_marked_with_a_reason(sagafuzz: Run) -
     assert conclusions("flask_orders_adapter.py:FlaskOrders") == {"consistent"}
 
 
+ACCEPTS = """
+import httpx
+from starlette.applications import Starlette
+from starlette.background import BackgroundTask
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+
+def ask(what, sale):
+    return httpx.post(f"http://{what}", json={"sale": sale}, headers={"Idempotency-Key": f"{what}{sale}"}).is_success
+
+
+def sell(sale):
+    if ask("seats/hold", sale) and not ask("cards/charge", sale):
+        ask("seats/release", sale)
+
+
+async def sales(request):
+    return JSONResponse({}, 202, background=BackgroundTask(sell, (await request.json())["id"]))
+
+
+app = Starlette(routes=[Route("/sales", sales, methods=["POST"])])
+"""
+
+
+def test_of_an_app_that_answers_202_whatever_becomes_of_an_order_it_is_guessed_that_it_is_pending(
+    sagafuzz: Run,
+) -> None:
+    Path("accepting.py").write_text(ACCEPTS)
+    result = sagafuzz("init", "--app", "accepting:app", "--submit", "POST /sales")
+    assert "guessed, since what is refused is answered so too" in result.out
+    text = Path("accepting_adapter.py").read_text()
+    assert 'Step("seats", "seats.hold", undo="seats.release")' in text
+    assert "answers = {202: sagafuzz.Outcome.PENDING}" in text
+    assert conclusions("accepting_adapter.py:Accepting") == {"consistent"}
+
+
 def test_an_app_that_asks_nothing_is_written_down_with_what_is_missing(sagafuzz: Run) -> None:
     result = sagafuzz("init", "--app", "flask_orders:create_quiet_app")
     assert "the steps; it asked nothing" in result.out
