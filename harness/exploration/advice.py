@@ -40,7 +40,8 @@ def undurable(pair: str) -> str:
     """What is said of two crashes that leave the same behind, and after which different things happen."""
     return (
         f"recovery is not by durable state alone: {pair} leave the same behind, and different things happen "
-        f"afterwards; write durable_recovery=False, so that each crash is run"
+        f"afterwards (it may go by the time, or by messages under way); write durable_recovery=False, so that each "
+        f"crash is run"
     )
 
 

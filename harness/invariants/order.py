@@ -213,7 +213,12 @@ def _ran_out(saga: SagaFacts, step: str) -> bool:
 def _undos(saga: SagaFacts) -> list[str]:
     """The steps that were to be undone."""
     found = saga.undos()
-    return [step for step in found if rolls_back(saga, step)] if saga.sums or saga.definition.groups else found
+    return [step for step in found if rolls_back(saga, step)] if _may_go_on(saga) else found
+
+
+def _may_go_on(saga: SagaFacts) -> bool:
+    """True if a saga of its definition may give something back and be completed all the same."""
+    return bool(saga.sums or saga.used or saga.definition.groups or saga.definition.needing_any)
 
 
 def acted_to_the_end(facts: Facts, saga: SagaFacts) -> bool:
@@ -225,7 +230,7 @@ def rolled_back_to_the_end(facts: Facts, saga: SagaFacts) -> bool:
     """The same, and its last undo was the last that was tried: it was not called completed afterwards, nor asked again
     for an undone step or for one that comes after it."""
     undone = {step: call.sends[-1][0] for step, call in saga.back.items() if call.sends and rolls_back(saga, step)}
-    if (saga.sums or saga.definition.groups) and not undone:
+    if not undone and _may_go_on(saga):
         return False
     last = max(undone.values(), default=len(facts.history.rows))
     completed = any(at > last and outcome == COMPLETED for at, outcome, _ in saga.claims)

@@ -223,6 +223,9 @@ def rolls_back(saga: SagaFacts, step: str) -> bool:
     that is out of stock, and the saga goes on."""
     if step in saga.definition.grouped:
         return False  # a group that is taken back need not take the saga with it
+    spared = step in saga.used or split(step)[0] in saga.definition.needing_any
+    if spared and saga.net(step) <= 0 and not saga.missing():
+        return False  # a line that was taken out, or what was left of a hold
     found = saga.sums.get(step)
     return found is None or found.asked >= found.taken
 

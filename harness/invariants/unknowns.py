@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..history import PROCESS
-from ..saga import COMPENSATION, FORWARD, Step, split
+from ..saga import COMPENSATION, FORWARD, Step
 from ..verdict import Violation
 from .calls import CallFacts
 from .facts import COMPENSATED, COMPLETED, Facts, SagaFacts
@@ -203,8 +203,7 @@ def _undone_after(facts: Facts, saga: SagaFacts, step: Step, call: CallFacts) ->
 def _complete_without(saga: SagaFacts, name: str) -> bool:
     """True if the saga is completed without what was undone: a line, an optional step, or a part of an amount that was
     given back for good, or what was left of a hold."""
-    spared = name in saga.used or split(name)[0] in saga.definition.needing_any or not rolls_back(saga, name)
-    return spared and not saga.missing()
+    return not rolls_back(saga, name) and not saga.missing()
 
 
 def _may_have(facts: Facts, saga: SagaFacts, step: Step, call: CallFacts, at: int) -> bool:

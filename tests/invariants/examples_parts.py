@@ -633,6 +633,26 @@ bad(
     definition=SHIPPED,
 )
 
+good(
+    "I2",
+    "who stood still gives a line back once more, and dies: the order had been completed without it",
+    """
+    submit
+    call inventory.reserve part=line-1 key=a
+    call inventory.reserve part=line-2 key=b
+    call order.create key=o
+    crash
+    boot
+    call inventory.release part=line-2 key=b
+    call shipping.send key=s
+    tell completed
+    send inventory.release part=line-2 key=b -> m1
+    apply m1 no-effect
+    crash
+    """,
+    ANY_LINE,
+)
+
 # -- lines that do not wait for one another --------------------------------------------------
 
 PIPELINES = Saga(
