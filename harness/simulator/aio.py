@@ -182,11 +182,17 @@ class SimLoop(asyncio.BaseEventLoop):
         self.run_forever()
 
     def run_forever(self) -> None:
+        if self._kernel.current is not None:  # one thread may make it and another run it
+            self._task = self._kernel.current
         self._task.loop = self
         try:
             super().run_forever()
         finally:
             self._task.loop = None
+
+    def __del__(self) -> None:  # one that died with its process is not to complain that nobody closed it
+        if not (self.is_closed() or self._task.process.dead):
+            super().__del__()
 
     def run_in_executor(  # type: ignore[override]
         self, executor: Any, func: Callable[..., Any], *args: Any

@@ -7,6 +7,7 @@ another, and the queues by which work comes to them. So pools of threads are wha
 from __future__ import annotations
 
 import _thread
+import atexit
 import concurrent.futures.thread
 import logging
 import queue
@@ -337,6 +338,11 @@ def _finalized(sim: Host, original: Callable[..., Any], it: Finalize, *args: Any
         sim.on_close.append(it.cancel)
 
 
+def _at_exit(sim: Host, original: Callable[..., Any], act: Callable[..., Any], *_: Any, **__: Any) -> Any:
+    """What is to be done when a process exits: it never does here, it dies."""
+    return act
+
+
 _POOL: Final = concurrent.futures.ThreadPoolExecutor
 
 THREADS: Final = (
@@ -365,5 +371,6 @@ THREADS: Final = (
     Served(traceback, "format_exc", _format),
     Served(greenlet, "__init__", _made),
     Served(Finalize, "__init__", _finalized),
+    Served(atexit, "register", _at_exit),
 )
 """What of threads, and of greenlets, is another thing in the code of a service."""

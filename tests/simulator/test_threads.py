@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import _thread
 import asyncio
+import atexit
 import concurrent.futures
 import contextlib
 import queue
@@ -514,5 +515,30 @@ def test_who_waits_for_less_than_a_tick_again_and_again_lets_time_pass(lock: Cal
                 with contextlib.suppress(queue.Empty):
                     of.get(timeout=left)
         assert tries < 100
+
+    assert ran(work).answers == ["completed"]
+
+
+def test_a_loop_that_one_thread_makes_and_another_runs_serves_both() -> None:
+    def work(order: str) -> None:
+        loop = asyncio.new_event_loop()
+        threading.Thread(target=loop.run_forever, daemon=True).start()
+
+        async def ask() -> int:
+            await asyncio.sleep(1)
+            return await asyncio.to_thread(charge, order)
+
+        assert asyncio.run_coroutine_threadsafe(ask(), loop).result() == 200
+
+    trial = ran(work)
+    assert (trial.answers, trial.story("pay")) == (["completed"], ["SEND", "DELIVER", "APPLY", "ACK"])
+    assert len(ran(work, "crash-after-effect pay F").of("CRASH")) == 1
+
+
+def test_what_is_registered_for_the_exit_of_a_process_is_not_done_at_that_of_the_harness() -> None:
+    def work(order: str) -> None:
+        before = atexit._ncallbacks()
+        assert atexit.register(charge, order) is charge
+        assert atexit._ncallbacks() == before
 
     assert ran(work).answers == ["completed"]
