@@ -69,6 +69,11 @@ LIBPQ: Final = Way(
     "connects to PostgreSQL by libpq",
     f"connect by asyncpg or pg8000 (postgresql+asyncpg://, postgresql+pg8000://); {_LIVE}",
 )
+PIPE: Final = Way(
+    "waits for a pipe of multiprocessing's",
+    f"write concurrent.futures.ThreadPoolExecutor, queue and threading; {_LIVE}",
+)
+GEVENT: Final = Way("runs gevent's own loop, which waits in C", f"write threads or asyncio; {_LIVE}")
 DATABASE: Final = Way("opens a real SQLite file", "write world.sqlite(), which is a sqlite3.Connection of the world")
 
 _permitted: ContextVar[bool] = ContextVar("sagafuzz_permitted", default=False)
@@ -93,6 +98,8 @@ def leave(sim: Host, way: Way, what: object = "") -> None:
         return
     if way is NETWORK and any(_PSYCOPG in code.co_filename for code, _ in frames):
         way, what = LIBPQ, ""
+    if way is NETWORK and any(_MULTIPROCESSING in code.co_filename for code, _ in frames):
+        way, what = PIPE, ""
     where = line(users(frames))
     if not any(is_own(code.co_filename) for code, _ in frames):  # in a task that a library made, say
         where = line(users(waiting(sim))) or where or _of_the_class(sim)
@@ -105,6 +112,7 @@ def leave(sim: Host, way: Way, what: object = "") -> None:
     sim.refuse(error)
 
 
+_MULTIPROCESSING: Final = f"{os.sep}multiprocessing{os.sep}"
 _PSYCOPG: Final = f"{os.sep}psycopg{os.sep}"
 
 _SCRATCH: Final = frozenset({"tempfile", "logging"})
@@ -194,6 +202,15 @@ _ask_uname: Final[Callable[[], str | None]] = vars(platform._Processor)["from_su
 def _processor() -> str | None:
     """What `uname -p` says: nothing, in a simulation. Whoever describes the machine asks for it."""
     return _ask_uname() if simulation() is None else None
+
+
+def _gevent(sim: Host, *_: Any, **__: Any) -> None:
+    leave(sim, GEVENT)
+
+
+def hubs() -> Iterator[Check]:
+    """What runs the loop of gevent, where that is imported."""
+    yield Check(import_module("gevent.hub").Hub, "__init__", _gevent)
 
 
 def drivers() -> Iterator[Served]:

@@ -26,7 +26,7 @@ from .databases import DATABASES
 from .host import Host
 from .inside import enter, simulation
 from .kernel import Spinning
-from .leaving import WAYS_OUT, drivers
+from .leaving import WAYS_OUT, drivers, hubs
 from .libraries import LIBRARIES, ONCE_THERE
 from .locks import LOCKS, locks_in_place, renew_conditions
 from .messaging import entries
@@ -52,8 +52,9 @@ _CLIENTS: Final[dict[str, Callable[[], Iterable[Entry]]]] = {
     "aiormq": rabbit.entries,
     "confluent_kafka": confluent.entries,
     "confluent_kafka.aio": confluent.entries_for_asyncio,
+    "gevent": hubs,
 }
-"""What of a client of a broker is simulated by its calls, by the library."""
+"""What of a client of a broker is simulated by its calls, or is refused, by the library."""
 
 _replaced: Final = set[str]()
 

@@ -27,7 +27,9 @@ import urllib.request
 import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from multiprocessing.pool import ThreadPool
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import psycopg
@@ -35,6 +37,7 @@ import pytest
 import redis
 
 from sagafuzz import Request, Saga, Step, Transaction, UsageError, adapter
+from sagafuzz.simulator import patches
 
 from .conftest import Laboratory
 from .test_wsgi import declared
@@ -334,3 +337,30 @@ def test_what_a_service_is_told_to_write_names_no_world(lab: Laboratory) -> None
 
     with pytest.raises(UsageError, match=r"starts a real process .*; do that in a thread, or ask a participant"):
         lab.trial(declared(handler))
+
+
+def test_a_pool_of_threads_that_is_one_of_multiprocessing_is_told(lab: Laboratory) -> None:
+    def handler(order: str) -> str:
+        with ThreadPool(1) as pool:
+            pool.apply(print)
+        return ""
+
+    with pytest.raises(UsageError, match=r"pipe of multiprocessing's.*; write concurrent\.futures\.ThreadPoolExecutor"):
+        lab.trial(declared(handler))
+
+
+def test_a_loop_that_waits_in_c_is_told_before_it_does(lab: Laboratory, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Hub:
+        """As gevent's, by its name."""
+
+        def __init__(self) -> None:
+            self.ran = True
+
+    hub = ModuleType("gevent.hub")
+    hub.Hub = Hub  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "gevent", ModuleType("gevent"))
+    monkeypatch.setitem(sys.modules, "gevent.hub", hub)
+    monkeypatch.setattr(patches, "_replaced", {*patches._replaced})
+    with pytest.raises(UsageError, match=r"runs gevent's own loop.*; write threads or asyncio"):
+        lab.trial(declared(lambda order: str(Hub())))
+    assert Hub().ran
