@@ -223,7 +223,7 @@ class SimLoop(asyncio.BaseEventLoop):
             for task in sorted(left, key=lambda task: (len(task.get_name()), task.get_name())):
                 task._log_destroy_pending = False  # type: ignore[attr-defined]
                 coroutine = task.get_coro()
-                with suppress(ProcessCrashed, SystemExit, asyncio.CancelledError, Exception):
+                with suppress(ProcessCrashed, SystemExit, asyncio.CancelledError, Exception, BaseExceptionGroup):
                     coroutine.close()
             ended |= left
         _forget(ended)

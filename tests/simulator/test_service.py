@@ -13,7 +13,8 @@ import threading
 import traceback
 import warnings
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import FunctionType
@@ -686,3 +687,24 @@ def test_what_fails_in_the_background_is_told_and_the_answer_stays() -> None:
     seen = in_background(fail)
     assert seen.answers == ["completed"]
     assert [(kind, text) for kind, text, *_ in seen.raised] == [("LookupError", "nothing there")]
+
+
+def test_a_crash_ends_a_group_of_tasks_that_lives_as_long_as_its_app() -> None:
+    @asynccontextmanager
+    async def life(app: Any) -> AsyncIterator[None]:
+        async with asyncio.TaskGroup():
+            yield
+
+    async def answer(request: Any) -> JSONResponse:
+        await charge_saga()
+        return JSONResponse({})
+
+    class Grouped:
+        app = staticmethod(lambda: Starlette(routes=[Route("/orders", answer, methods=["POST"])], lifespan=life))
+
+        def submit(self, order: Any) -> tuple[str, str, Any]:
+            return "POST", "/orders", {"id": order.id}
+
+    made = service(saga=PAIR, http=ROUTES, saga_id="json:order")(Grouped)
+    seen = trial(getattr(made, ADAPTER_ATTRIBUTE), "crash-after-effect pay F")
+    assert len(seen.of("CRASH")) == 1 and not seen.raised
