@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from ..frames import may_keep_state
 from ..sql import Effect
+from .dict_changes import Changes
 from .retained import Opaque
 from .volatile import PLAIN, Teller, content_of, from_library, of_user
 
@@ -60,24 +61,29 @@ class _Reach:
                 raise Opaque
         self.fixed = hashlib.blake2b(repr(self._fixed).encode(), digest_size=8).digest()
         del self._to_do, self._fixed, self._seen
+        self._changes = Changes([*[each for each, _ in self.names.values()], *[each for each, _ in self.contents]])
 
     @property
     def holds(self) -> bool:
         """True if every name still means what it did."""
         if any(self.bare) or not all(self.filled):
             return False
-        for mapping, meant in self.names.values():
-            if not all(map(is_, map(mapping.get, meant, repeat(_GONE)), meant.values())):
-                return False
         for function, defaults, by_name in self.defaults:
             if function.__defaults__ is not defaults or function.__kwdefaults__ is not by_name:
                 return False
         for cell, value in self.cells:
             if content_of(cell) is not value:
                 return False
+        return self._changes.none_since() or self._names_hold()
+
+    def _names_hold(self) -> bool:
+        for mapping, meant in self.names.values():
+            if not all(map(is_, map(mapping.get, meant, repeat(_GONE)), meant.values())):
+                return False
         for content, values in self.contents:
             if len(content) != len(values) or not all(map(is_, content.values(), values)):
                 return False
+        self._changes.seen()
         return True
 
     def _new(self, value: Any) -> bool:

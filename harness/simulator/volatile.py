@@ -539,8 +539,7 @@ def _instances(kind: type, inner: _Act | None) -> _Act:
             teller.tell(each)
         if has_dict:
             own = object.__getattribute__(value, "__dict__")
-            teller.parts.append(len(own))
-            teller.tell_all(own)
+            teller.parts.append([*own])  # names, so plain
             teller.tell_all(own.values())
 
     return act
