@@ -70,6 +70,12 @@ class Run(NamedTuple):
     idle: tuple[int, ...] = ()
 
     @property
+    def without_rows(self) -> Run:
+        """The same without its events."""
+        _, sites, recovery, compensation, fired, capped, impossible, _, clock_read, handed, idle = self
+        return Run((), sites, recovery, compensation, fired, capped, impossible, (), clock_read, handed, idle)
+
+    @property
     def struck(self) -> int:
         """How many faults struck, whether anything came of them or not."""
         return len(self.fired) + len(self.idle)

@@ -21,9 +21,10 @@ Hold = tuple[int, int, int]
 class Told(NamedTuple):
     """The counts that a campaign takes of a history; its rows are not asked again. ``outcome`` is what the clients were
     told, ``events`` how many rows it has. ``sends``, ``completes`` and ``meant`` are whether a request was sent, a saga
-    completed, and the orders were meant to go through; where that was seen of another history of the same part they are
-    True. ``orders`` are the pairs of conflicting operations that were handled in this order, ``handled`` all of them,
-    ``holds`` the locks that participants showed; ``trace`` is the class of a random plan's run."""
+    completed, and the orders were meant to go through; where an earlier history of the same part showed that, or the
+    run without a fault, they are True. ``orders`` are the pairs of conflicting operations that were handled in this
+    order, ``handled`` all of them, ``holds`` the locks that participants showed; ``trace`` is the class of a random
+    plan's run."""
 
     outcome: str = ""
     events: int = 0
@@ -57,6 +58,11 @@ class Case(NamedTuple):
     projection: bytes = b""
     told: Told = NOTHING_TOLD
     earlier: tuple[str, ...] = ()
+
+    def kept(self, told: Told) -> Case:
+        """The same with what is counted of its history, without the rows, which nobody asks again."""
+        plan, run, digest, fired, consequential, mode, known, projection, _, earlier = self
+        return Case(plan, run.without_rows, digest, fired, consequential, mode, known, projection, told, earlier)
 
     def mode_before(self, number: int) -> str:
         """Where its fault of that number struck, which is not the last."""

@@ -141,12 +141,15 @@ class ScenarioCoverage:
         found = [*self.by_step(), *self.by_now()]
         return any(entry[0] == kind.name for entry in found)
 
-    def could_strike(self, kind: FaultKind) -> bool:
-        """True if a site was reached that the kind can strike."""
-        barred = self._always_barred()
-        return self._wanted(kind.name) and any(
-            self._fits(kind, site) and (kind.name, site) not in barred for site in map(Site._make, self.reached)
-        )
+    def crashes(self) -> set[str]:
+        """The kinds of crashes that can strike a site that was reached."""
+        barred, sites = self._always_barred(), [Site._make(site) for site in self.reached]
+        return {
+            kind.name
+            for kind in FAULT_KINDS.values()
+            if kind.crash and self._wanted(kind.name)
+            if any(self._fits(kind, site) and (kind.name, site) not in barred for site in sites)
+        }
 
     def _always_barred(self) -> dict[tuple[str, Site], str]:
         """Why a kind could not take effect at a site, wherever a run reached it in vain for that kind."""
@@ -242,23 +245,23 @@ class CoverageStatistics:
             return
         seen = {(cell.kind, cell.mode) for cell in self.cells()}
         only = self.scenarios[0].only
+        sparing = [s for s in self.scenarios if any(s.pruned.get(row.name) for row in (CRASH_EQUIVALENCE, STATE_MEMO))]
+        spared = {name for scenario in sparing for name in scenario.crashes()}
         for kind in FAULT_KINDS.values():
             if only is not None and kind.name not in only:
                 yield Unreachable(kind=kind.name, where="", reason=LEFT_OUT)
             elif all(kind.name not in scenario.setup.kinds for scenario in self.scenarios):
                 yield Unreachable(kind=kind.name, where="", reason=self.scenarios[0].setup.refusal(kind.name))
             else:
-                yield from self._modes_without(kind, seen)
+                yield from self._modes_without(kind, seen, spared=kind.name in spared)
         yield from self._ruled_out_by_steps()
         yield from self._ruled_out_by_the_moment()
 
-    def _modes_without(self, kind: FaultKind, seen: Collection[tuple[str, str]]) -> Iterator[Unreachable]:
+    def _modes_without(
+        self, kind: FaultKind, seen: Collection[tuple[str, str]], *, spared: bool
+    ) -> Iterator[Unreachable]:
         possible = [mode for mode in MODES if mode not in _NEVER.get(kind.directions, ())]
         missing = [mode for mode in possible if (kind.name, mode) not in seen]
-        spared = kind.crash and any(
-            any(s.pruned.get(row.name) for row in (CRASH_EQUIVALENCE, STATE_MEMO)) and s.could_strike(kind)
-            for s in self.scenarios
-        )
         unread = kind.only_jumps_clock and any(s.pruned.get(UNREAD_CLOCK.name) for s in self.scenarios)
         idle = any(kind.name in scenario.idle for scenario in self.scenarios)
         unless = OR_IDLE if idle else OR_UNREAD if unread else OR_SPARED if spared else ""

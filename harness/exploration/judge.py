@@ -23,22 +23,20 @@ class Judge:
     def __init__(self, setup: Setup) -> None:
         self.setup = setup
         self._verdicts: dict[tuple[bytes, bool], Verdict] = {}
-        self._silent: dict[frozenset[str], Verdict] = {}
         self._sound: set[tuple[bytes, bool]] = set()  # the pasts of histories that break no rule
 
     def judge(self, plan: Plan, run: Run, digest: bytes, projection: bytes = b"") -> tuple[Verdict, bool]:
         """The verdict on a run, and whether its history is new. ``projection`` is what tells its past, where known."""
-        key = (digest, bool(run.fired))
+        fired = bool(run.fired)
+        key = (digest, fired)
         known = self._verdicts.get(key)
         if known is not None:
             return known, False
-        past = (projection, bool(run.fired))
+        past = (projection, fired)
         alike = projection and past in self._sound
         verdict = _ALIKE if alike else check(run.history(self.setup, plan), catalogue=self.setup.catalogue)
-        if not (verdict.violations or verdict.gave_up):  # nearly all are; kept once for each set of ids, not each run
-            verdict = self._silent.setdefault(verdict.exercised, verdict)
-            if projection:
-                self._sound.add(past)
+        if projection and not (verdict.violations or verdict.gave_up):
+            self._sound.add(past)
         self._verdicts[key] = verdict
         return verdict, True
 
@@ -116,5 +114,10 @@ def end_of(setup: Setup, plan: Plan) -> tuple[str, frozenset[Signature]]:
 
 def outcome_of(run: Run, setup: Setup) -> str:
     """What the clients were told, saga by saga; "no answer" where a crash came between."""
-    told = {row[SAGA]: row[DATA][OUTCOME] for row in run.rows if row[KIND] == CLIENT_ACK}
+    told: dict[str, str] = {}
+    for row in reversed(run.rows):
+        if row[KIND] == CLIENT_ACK:
+            told.setdefault(row[SAGA], row[DATA][OUTCOME])
+            if told.keys() >= setup.orders.keys():
+                break
     return ", ".join(told.get(saga, "no answer") for saga in setup.orders)

@@ -20,6 +20,7 @@ from .reductions.table import named
 from .settings import Settings
 from .stopping import Over, Why
 from .telling import Telling
+from .vacuity import completes, sends
 
 REPEAT_EVERY: Final = 101
 """One plan in so many runs twice, to see that the adapter is deterministic."""
@@ -72,6 +73,7 @@ class PartSearch:
         reductions = named(settings.reductions)
         self.enumerator = Enumerator(setup, settings.max_faults, settings.kinds or None, reductions=reductions)
         self._rooted = False
+        self._shown = False  # whether the run without a fault shows that the scenario asks and completes
         self._judge_drawn = Judge(setup)
 
     def under(self, over: Over) -> PartSearch:
@@ -89,13 +91,13 @@ class PartSearch:
         """The cases of part ``number`` of the enumeration with their verdicts, without the rows of their runs. They are
         written into ``record``, which is whole in the end unless the search was to stop."""
         if number and not self._rooted:  # another process ran part 0, or an earlier one
-            for _ in self.enumerator.roots():
+            for _ in self._roots():
                 pass
             self._rooted = True
         before = Counter(self.enumerator.pruned)
-        cases = self.enumerator.subtree(number - 1) if number else self.enumerator.roots()
+        cases = self.enumerator.subtree(number - 1) if number else self._roots()
         judge = Judge(self.setup)  # whose word depends on what was before: on this part
-        yield from self._run(cases, judge, Telling(self.setup), record, 37 * number)
+        yield from self._run(cases, judge, Telling(self.setup, shown=self._shown), record, 37 * number)
         self._rooted = self._rooted or record.whole
         record.mistakes, self.enumerator.mistakes = tuple(self.enumerator.mistakes), []
         spared = self.enumerator.pruned
@@ -104,6 +106,13 @@ class PartSearch:
             at = {case.plan.faults: place for place, (case, _) in enumerate(record.cases)}
             nodes = (at[node.faults] for node in self.enumerator.nodes)
             record.extended = tuple(zip(nodes, self.enumerator.ahead(), strict=True))
+
+    def _roots(self) -> Iterator[Case]:
+        """The cases of part 0."""
+        for case in self.enumerator.roots():
+            if not case.plan.faults:
+                self._shown = sends(case.run) and completes(case.run, self.setup)
+            yield case
 
     def drawn(self, start: int, record: Record) -> Iterator[Judged]:
         """The same of the part of random plans from number ``start`` on."""
@@ -127,11 +136,11 @@ class PartSearch:
                 if repeat_from is not None and repeat_from % REPEAT_EVERY == 0 and not case.known:
                     self._repeat(case)
                 repeat_from = repeat_from + 1 if repeat_from is not None else None
-                verdict = KNOWN
+                verdict, told = KNOWN, case.told
                 if not case.known:
                     verdict = judge.judge(case.plan, case.run, case.digest, case.projection)[0]
-                    case = case._replace(told=telling.tell(case.plan, case.run, case.digest))
-                case = case._replace(run=case.run._replace(rows=(), site_rows=()))  # which nobody asks again
+                    told = telling.tell(case.plan, case.run, case.digest)
+                case = case.kept(told)
                 record.cases.append((case, verdict))
                 yield case, verdict
         except NotDeterministic as error:

@@ -14,14 +14,14 @@ from .vacuity import completes, meant_to_succeed, sends
 
 class Telling:
     """Tells the histories of one part, runs of ``setup``; of random plans, where they are ``drawn``, other things are
-    asked."""
+    asked. ``shown`` says that an earlier part showed a saga that asks and completes."""
 
-    def __init__(self, setup: Setup, *, drawn: bool = False) -> None:
+    def __init__(self, setup: Setup, *, drawn: bool = False, shown: bool = False) -> None:
         self._setup = setup
         self._drawn = drawn
         self._orders = Orders(setup) if len(setup.known) > 1 and not drawn else None
         self._known: dict[bytes, Told] = {}
-        self._to_see = not drawn  # whether a history is still to show that the scenario asks and completes
+        self._to_see = not (drawn or shown)  # whether a history is still to show that the scenario asks and completes
 
     def tell(self, plan: Plan, run: Run, digest: bytes) -> Told:
         """The counts of the history with that digest."""

@@ -17,7 +17,7 @@ from ...simulator.simulation import Stretch
 from ...simulator.state import State, restart_due
 from ...trace import SiteKind
 
-TRIALS: Final = 8
+TRIALS: Final = 2
 WORTH: Final = 3
 """Of how many runs a state is looked at before judging by the share of known ones, which is to be one in so many
 at least."""
