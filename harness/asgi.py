@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final, NamedTuple
 from urllib.parse import unquote
+from weakref import WeakKeyDictionary, ref
 
 App = Callable[..., Awaitable[None]]
 
@@ -31,6 +32,16 @@ class Response(NamedTuple):
 def left(work: asyncio.Future[Any]) -> asyncio.Future[Any] | None:
     """What is left to be done, or to be told, of a request that has been answered; None where that is nothing."""
     return None if work.done() and not work.cancelled() and work.exception() is None else work
+
+
+_answering: Final[WeakKeyDictionary[asyncio.Task[Any], ref[asyncio.Future[Any]]]] = WeakKeyDictionary()
+
+
+def answering(client: asyncio.Task[Any]) -> asyncio.Task[Any] | None:
+    """The task in which an app answers what ``client`` asked last; None where it asked none."""
+    found = _answering.get(client)
+    work = found() if found is not None else None
+    return work if isinstance(work, asyncio.Task) else None
 
 
 class Asked(ABC):
@@ -135,6 +146,8 @@ class Running(Asked):
             "state": self._state.copy(),
         }
         work = asyncio.ensure_future(self.app(scope, receive, send))
+        if (client := asyncio.current_task()) is not None:
+            _answering[client] = ref(work)
         await asyncio.wait((answered, work), return_when=asyncio.FIRST_COMPLETED)
         rest = left(work) if answered.done() else None
         if rest is None or (rest.done() and status >= _FAILED):  # it says that it failed, and then how

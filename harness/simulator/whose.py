@@ -6,7 +6,8 @@ import asyncio
 import sys
 from typing import Any
 
-from ..frames import Caller, Frame, caller, is_own, running, users
+from ..asgi import answering
+from ..frames import Caller, Frame, caller, is_ours, is_own, running, users
 from .host import Host
 from .incarnation import Incarnation
 
@@ -36,10 +37,12 @@ def waiting(sim: Host) -> list[Frame]:
         for other in sorted(asyncio.all_tasks(loop), key=lambda other: (len(other.get_name()), other.get_name()))
     ]
     serving = process.serving_task(process.current_saga())
-    for coroutine in ([serving.get_coro()] if serving else []) + coroutines:
+    first = [serving, answering(serving)] if serving is not None else []
+    for coroutine in [*[task.get_coro() for task in first if task is not None], *coroutines]:
         frames = _suspended(coroutine)
         found = users(frames)
-        if found is not None and is_own(found[0].co_filename):
+        waits_for_us = bool(frames) and is_ours(frames[0][0].co_filename)  # a lifespan for the end, say
+        if found is not None and is_own(found[0].co_filename) and not waits_for_us:
             return frames
     return []
 
