@@ -107,18 +107,24 @@ def _bar(label: str, stream: TextIO) -> Iterator[Display]:
             text = f"{label}: {clean(news.stage, STAGE_COLUMNS)}\n{pace.told(news)}"
             bar.update(task, description=text, completed=news.done, total=news.expected or None)
 
-        @contextmanager
-        def paused() -> Iterator[None]:
+        def stop() -> None:
             drawing = getattr(bar.live, "_refresh_thread", None)
             bar.stop()
             if drawing is not None:
                 drawing.join()  # rich does not wait for it
+
+        @contextmanager
+        def paused() -> Iterator[None]:
+            stop()
             try:
                 yield
             finally:
                 bar.start()
 
-        yield Display(listen, paused)
+        try:
+            yield Display(listen, paused)
+        finally:
+            stop()
 
 
 def _plain(label: str, stream: TextIO) -> Any:

@@ -22,12 +22,11 @@ from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from importlib import import_module
 from importlib.util import find_spec
-from itertools import islice
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from ..errors import UsageError
-from ..frames import Frame, is_own, line, running, users
+from ..frames import Frame, is_ours, is_own, line, running, users
 from .aio import SimLoop
 from .host import Host
 from .inside import simulation
@@ -154,7 +153,9 @@ def _connected(sim: Host, sock: socket.socket, *_: Any, **__: Any) -> None:
 
 
 def _waited_for(sim: Host, *_: Any, **__: Any) -> None:
-    if not any(Path(code.co_filename).parent.name == "asyncio" for code, _ in islice(running(sys._getframe(1)), 8)):
+    files = (code.co_filename for code, _ in running(sys._getframe(1)))
+    asks = next(name for name in files if name != selectors.__file__ and not is_ours(name))
+    if Path(asks).parent.name != "asyncio":
         leave(sim, NETWORK)  # an event loop of another make is told by the ports
 
 
