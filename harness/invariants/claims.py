@@ -9,7 +9,7 @@ from ..saga import ANY, COMPENSATION, FORWARD, Step, split
 from ..verdict import Violation
 from .effects import binds
 from .facts import COMPENSATED, COMPLETED, STUCK, Facts, SagaFacts
-from .parts import listed
+from .parts import complete_without, listed
 from .registry import Checked, Usual, invariant
 
 
@@ -35,9 +35,10 @@ from .registry import Checked, Usual, invariant
 )
 def monotone_terminal(facts: Facts) -> Checked:
     """Judged from the first terminal claim on. From "stuck" a person may lead to "compensated", and, where one was
-    called, to "completed"; what an actor gives back after the end is that one's affair. A retry that is accepted after
-    a refusal was taken for the end is an effect after the end. A saga that is a step of another one may be undone with
-    it after it was completed."""
+    called, to "completed"; what an actor gives back after the end is that one's affair, and what a saga is completed
+    without may be given back then: what is left of a hold. A retry that is accepted after a refusal was taken for the
+    end is an effect after the end. A saga that is a step of another one may be undone with it after it was
+    completed."""
     exercised = False
     found: list[Violation] = []
     for saga in facts.sagas.values():
@@ -57,7 +58,8 @@ def monotone_terminal(facts: Facts) -> Checked:
             if not call.effective or call.effective[-1][0] <= end_at:
                 continue
             late = [at for at, _, _ in call.effective if at > end_at and not _mends(facts, direction, at)]
-            if late:
+            spared = direction == COMPENSATION and first == COMPLETED and complete_without(saga, step)
+            if late and not spared:
                 operation = facts.saga.operation(step, direction)
                 end = first if end_at == first_at else COMPENSATED
                 found.append(

@@ -230,6 +230,12 @@ def rolls_back(saga: SagaFacts, step: str) -> bool:
     return found is None or found.asked >= found.taken
 
 
+def complete_without(saga: SagaFacts, name: str) -> bool:
+    """True if the saga is completed without what was undone: a line, an optional step, or a part of an amount that was
+    given back for good, or what was left of a hold."""
+    return not rolls_back(saga, name) and not saga.missing()
+
+
 def _amount(rows: Sequence[Row], call: CallFacts, at: int, field: str) -> Fraction | None:
     """How much took effect at a position: as the answer tells, else as was asked."""
     data = rows[at][DATA]

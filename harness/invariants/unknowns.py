@@ -11,7 +11,7 @@ from .calls import CallFacts
 from .facts import COMPENSATED, COMPLETED, Facts, SagaFacts
 from .knowledge import knew
 from .order import acted_to_the_end
-from .parts import rolls_back
+from .parts import complete_without
 from .registry import Checked, Usual, invariant
 
 
@@ -182,7 +182,7 @@ def _undone_after(facts: Facts, saga: SagaFacts, step: Step, call: CallFacts) ->
         if step.name in saga.dead or "" in saga.dead:
             return None  # a person decides
         known = -1 < taken < sent
-        if _complete_without(saga, name) if known else not _may_have(facts, saga, step, call, sent):
+        if complete_without(saga, name) if known else not _may_have(facts, saga, step, call, sent):
             continue
         first = facts.saga.operation(name, COMPENSATION)
         return Violation(
@@ -198,12 +198,6 @@ def _undone_after(facts: Facts, saga: SagaFacts, step: Step, call: CallFacts) ->
             position=sent,
         )
     return None
-
-
-def _complete_without(saga: SagaFacts, name: str) -> bool:
-    """True if the saga is completed without what was undone: a line, an optional step, or a part of an amount that was
-    given back for good, or what was left of a hold."""
-    return not rolls_back(saga, name) and not saga.missing()
 
 
 def _may_have(facts: Facts, saga: SagaFacts, step: Step, call: CallFacts, at: int) -> bool:

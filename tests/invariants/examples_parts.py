@@ -727,3 +727,33 @@ bad(
     at="reserve[nut] F",
     definition=USED_UP,
 )
+
+good(
+    "I15",
+    "what is left of a hold is given back after the end",
+    """
+    submit
+    call bank.hold key=h amount=100
+    call bank.capture part=1 key=c amount=60
+    tell completed
+    call bank.void key=h
+    """,
+    IN_PARTS,
+)
+bad(
+    "I15",
+    "effect after the end",
+    "a capture is refunded after the end",
+    """
+    submit
+    call bank.hold key=h amount=100
+    call bank.capture key=c amount=100
+    tell completed
+    send bank.refund key=c amount=100 -> m1
+    apply m1  <--
+    ack m1
+    """,
+    names="bank.refund for saga-1 took effect after the saga was called completed",
+    at="capture C",
+    definition=Saga("payment", PAYMENT.steps[:2]),
+)
