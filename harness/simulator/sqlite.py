@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import sqlite3
+import sys
 import tempfile
 from collections.abc import Callable
 from contextlib import closing, suppress
@@ -110,6 +111,7 @@ def connect(
     process.on_death.append(partial(_shut, shut))
     process.connections.append(ref(connection))
     host.on_close.append(partial(_shut, shut))
+    connection.unheld = sys.getrefcount(connection)
     return connection
 
 
@@ -139,6 +141,7 @@ class SimConnection(WatchedConnection):
     _host: Host
     _process: Incarnation
     _label: str
+    unheld: int  # how many references there are where one name stands for it: sqlite3 has some that go in a circle
 
     def attach(self, host: Host, process: Incarnation, label: str, busy_ms: int) -> None:
         self._host, self._process, self._label = host, process, label
@@ -300,7 +303,7 @@ for _name in _ALTERS:
 _ATTRIBUTES: Final = frozenset(
     {
         *("_altered", "_apart", "_asking", "_begun", "_busy_ms", "_cursors", "_host", "_known", "_label", "_process"),
-        *("_ready", "_settings", "_transaction", "_users_authorizer"),
+        *("_ready", "_settings", "_transaction", "_users_authorizer", "unheld"),
     }
 )
 """What a connection has of its own: whatever else it has, a user gave it."""

@@ -7,13 +7,13 @@ knows, as settings and the transaction that is open, is told with the process th
 from __future__ import annotations
 
 import sqlite3
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from ..sqlite import WatchedCursor
 from .database import Database, digest
 from .incarnation import Incarnation
-from .process import Process
 from .retained import Opaque
 from .sqlite import SimConnection, is_reading
 from .volatile import Teller
@@ -35,16 +35,13 @@ def found(databases: Mapping[str, Database]) -> tuple[tuple[str, bytes], ...]:
     return tuple(told)
 
 
-def connections_of(process: Incarnation) -> list[SimConnection]:
-    """What the code of a process has open, in the order in which it was opened."""
-    found = [each() for each in process.connections]
-    return [each for each in found if each is not None and each.is_open]
-
-
-def tell_connections(teller: Teller, process: Process) -> None:
-    """Write down the connections of a process, whoever holds them."""
-    for each in connections_of(process):
-        teller.tell(each)
+def tell_connections(teller: Teller, process: Incarnation) -> None:
+    """Write down what the code of a process has open, in the order in which it was opened, whoever holds it. One that
+    nobody holds any more does nothing, unless it is in a transaction; when Python takes it away nobody can say."""
+    for connection in process.connections:
+        each = connection()
+        if each is not None and each.is_open and (each.in_transaction or sys.getrefcount(each) > each.unheld):
+            teller.tell(each)
 
 
 def _connection(teller: Teller, value: Any) -> None:

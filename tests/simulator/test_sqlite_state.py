@@ -212,6 +212,17 @@ def how_often_it_was_written(world: World, other: bool) -> None:
     database.close()
 
 
+def a_connection_that_nobody_holds(world: World, other: bool) -> None:
+    database = table(world)
+    if other:
+        dropped = world.sqlite()
+        dropped.execute("SELECT a FROM t").fetchall()
+        del dropped
+    del other
+    charge(world)
+    database.close()
+
+
 def what_was_read_and_forgotten(world: World, other: bool) -> None:
     database = table(world)
     if other:
@@ -222,7 +233,9 @@ def what_was_read_and_forgotten(world: World, other: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [how_often_it_was_written, what_was_read_and_forgotten], ids=lambda body: body.__name__
+    "body",
+    [how_often_it_was_written, what_was_read_and_forgotten, a_connection_that_nobody_holds],
+    ids=lambda body: body.__name__,
 )
 def test_what_leaves_nothing_behind_makes_no_other_state(body: Body) -> None:
     setup = setup_of(body)
