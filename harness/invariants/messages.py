@@ -73,7 +73,7 @@ def acknowledged_is_kept(facts: Facts) -> Checked:
 @invariant(
     "I41",
     "handled in the end",
-    harm="a saga can wait for ever for a message that was lost",
+    harm="a saga can wait for ever for a message that was lost, or a message come again for ever",
     holds_when="a saga that is left open waits for no message that was lost or given up; none comes again for ever",
     cause="a dead-letter queue that nobody empties, a handler that can never succeed, a webhook that is sent once and "
     "for which nobody asks when it does not come",
