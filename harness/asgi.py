@@ -30,7 +30,7 @@ class Response(NamedTuple):
 
 
 def left(work: asyncio.Future[Any]) -> asyncio.Future[Any] | None:
-    """What is left to be done, or to be told, of a request that has been answered; None where that is nothing."""
+    """Return ``work`` where a request that has been answered leaves something to be done, or told; else None."""
     return None if work.done() and not work.cancelled() and work.exception() is None else work
 
 

@@ -186,9 +186,10 @@ PORT: Final = 3  # RAISED
 TOPIC: Final = 0  # PUBLISH, RECEIVE, HANDLED, NACK, PARKED, REDRIVE
 NTH: Final = 1  # RECEIVE
 WHY: Final = 1  # NACK
-OFTEN: Final = 30
-"""Where nobody could handle a message so many times, the later of which are a day apart, it comes again for ever."""
 CAUSE: Final = 3  # PUBLISH
+
+OFTEN: Final = 30
+"""A message that nobody could handle so many times, the later of them a day apart, comes again for ever."""
 
 
 class Event(NamedTuple):

@@ -310,7 +310,7 @@ def _used_too_much(rows: Sequence[Row], saga: SagaFacts, step: Step, consumed: s
 
 
 def not_used_up(saga: SagaFacts) -> Iterator[Violation]:
-    """What stays of a step of a completed saga that another one is to use up: it was used up less, or not at all."""
+    """Yield a violation for each step of a completed saga that another one was to use up, and used up less or not."""
     users = {step.consumes: step for step in saga.definition.steps if step.consumes is not None}
     for step in saga.definition.steps:
         name, part = split(step.name)

@@ -281,8 +281,8 @@ class Network:
                 self.record.add(STATE, call.service, (self._state(call.service),), call=call)
             adapter = self.record.setup.adapter
             if call.operation in adapter.tickets:
+                step = adapter.put_aside(call.payload)
                 for kind in (DEAD_LETTER, ALERT):
-                    step = adapter.put_aside(call.payload)
                     self.record.add(kind, call.process, (call.operation,), saga=call.saga, step=step)
         else:
             self.record.add(REJECT if reply.answer == REJECTED else ERROR, call.service, (reply.value,), call=call)

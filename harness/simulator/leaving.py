@@ -201,7 +201,7 @@ _ask_uname: Final[Callable[[], str | None]] = vars(platform._Processor)["from_su
 
 
 def _processor() -> str | None:
-    """What `uname -p` says: nothing, in a simulation. Whoever describes the machine asks for it."""
+    """Return the answer of `uname -p`, in a simulation None: a library that describes the machine asks for it."""
     return _ask_uname() if simulation() is None else None
 
 
@@ -210,7 +210,7 @@ def _gevent(sim: Host, *_: Any, **__: Any) -> None:
 
 
 def hubs() -> Iterator[Check]:
-    """What runs the loop of gevent, where that is imported."""
+    """Refuse the loop of gevent, where that is imported."""
     yield Check(import_module("gevent.hub").Hub, "__init__", _gevent)
 
 

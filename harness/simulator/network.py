@@ -376,8 +376,8 @@ class Network:
             if reply.effective and self.emits and (topic := self.emits.get(msg.operation)) is not None:
                 self._publish(msg.service, p.Emitted(topic, msg.saga, "", 0, dict(p.receipt(reply.value))), msg.id)
             if msg.operation in self.tickets:
+                step = self.setup.adapter.put_aside(msg.payload)
                 for kind in (DEAD_LETTER, ALERT):
-                    step = self.setup.adapter.put_aside(msg.payload)
                     self.trace.add(kind, msg.process.label, (msg.operation,), saga=msg.saga, step=step)
         else:
             self.note(msg, REJECT if reply.answer == p.REJECTED else ERROR, msg.service, (reply.value,))

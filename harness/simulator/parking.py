@@ -26,8 +26,8 @@ def expect(kernel: Kernel, delay_us: int, waiting: Waiting) -> None:
 
 
 def moment_us(kernel: Kernel, seconds: float) -> int:
-    """When so many seconds will be over: later than now, however few they are, so that who waits again and again for
-    what is left of a time lets it pass."""
+    """Return the moment, in µs, at which so many seconds will be over: later than now, however few they are, so that
+    code which waits again and again for what is left of a time lets it pass."""
     return kernel.now_us + (max(1, round(seconds * 1e6)) if seconds > 0 else 0)
 
 

@@ -339,7 +339,7 @@ def _finalized(sim: Host, original: Callable[..., Any], it: Finalize, *args: Any
 
 
 def _at_exit(sim: Host, original: Callable[..., Any], act: Callable[..., Any], *_: Any, **__: Any) -> Any:
-    """What is to be done when a process exits: it never does here, it dies."""
+    """Register nothing: a process never exits here, it dies."""
     return act
 
 

@@ -16,7 +16,7 @@ class Shop:
 
 
 def _of_a_class(change: Callable[[Any], object]) -> bool:
-    """Whether a change of a class is seen."""
+    """Return True if a change of a class is seen."""
 
     class Other(Shop):
         rate = 2
