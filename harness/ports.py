@@ -20,7 +20,7 @@ from .definitions import placed, united
 from .errors import UsageError, nearest
 from .faults import kind_named
 from .http_routes import Service
-from .keys import KEY_SCOPES, OPERATION, usual_scope
+from .keys import CONFIRMS, KEY_SCOPES, OPERATION, usual_scope
 from .messages import Topic
 from .participant import Participant, Request
 from .rules import Judge, Rule, as_rule
@@ -281,6 +281,10 @@ class Adapter:
         """Which step is put aside by a request of `tickets`, as its field ``step`` says; "" for the whole saga."""
         named = payload.get("step")
         return named if isinstance(named, str) and self.known.step(named) is not None else ""
+
+    def is_final(self, operation: str) -> bool:
+        """True if what a request of that operation takes cannot run out: it confirms, or uses up, what was reserved."""
+        return operation.endswith(CONFIRMS) or operation in self.known.using_up
 
     def definition(self, name: str) -> Saga:
         """Its definition of that name; the first one for ""."""

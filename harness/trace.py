@@ -174,6 +174,12 @@ class Trace:
         """Note an event of ``process``, now."""
         self.record((self._clock(), kind, process, saga, step, direction, 0, None, msg, data))
 
+    def handed_over(self, process: str, ticket: str, *, saga: str, step: str) -> None:
+        """Note what a request that calls a person comes to once its service has taken it: the saga, or the step of it
+        that the ticket names, is put aside, with an alert."""
+        for kind in (DEAD_LETTER, ALERT):
+            self.add(kind, process, (ticket,), saga=saga, step=step)
+
     def add_of(self, call: Call, kind: str, process: str, data: tuple[Any, ...]) -> None:
         """Note an event of a request, now."""
         about = (call.saga, call.step, call.direction, call.attempt, call.key, call.id)

@@ -58,7 +58,6 @@ from ..effects import (
 from ..fault_kinds import Impossible, impossible
 from ..faults import FaultKind
 from ..history import CANCEL, DOWN, UNCALLED
-from ..keys import CONFIRMS
 from ..saga import COMPENSATION
 from ..simulator.participants import ERROR as FAILED
 from ..simulator.participants import OK, REFUSED_FOR_NOW, REJECTED, Reply
@@ -155,8 +154,7 @@ class Injection:
             return NO_EXPIRY
         if not self.books.ledgers[call.service].expires:
             return OWN_EXPIRY
-        final = call.operation.endswith(CONFIRMS) or call.operation in self.record.setup.adapter.known.using_up
-        return NO_RESERVATION if final else 0
+        return NO_RESERVATION if self.record.setup.adapter.is_final(call.operation) else 0
 
     def fails(self, call: Call) -> bool:
         """True if it is a compensation that fails until somebody repairs it."""

@@ -282,8 +282,7 @@ class Network:
             adapter = self.record.setup.adapter
             if call.operation in adapter.tickets:
                 step = adapter.put_aside(call.payload)
-                for kind in (DEAD_LETTER, ALERT):
-                    self.record.add(kind, call.process, (call.operation,), saga=call.saga, step=step)
+                self.record.handed_over(call.process, call.operation, saga=call.saga, step=step)
         else:
             self.record.add(REJECT if reply.answer == REJECTED else ERROR, call.service, (reply.value,), call=call)
         return reply

@@ -33,9 +33,8 @@ from ..effects import (
 )
 from ..errors import UsageError
 from ..fault_kinds import NOTHING, Impossible, impossible
-from ..history import ACK, ALERT, APPLY, DEAD_LETTER, DELIVER, ERROR, EXPIRE, LOST, REJECT, SEND, STATE, TIMEOUT
+from ..history import ACK, APPLY, DELIVER, ERROR, EXPIRE, LOST, REJECT, SEND, STATE, TIMEOUT
 from ..http_routes import Asked
-from ..keys import CONFIRMS
 from ..ports import CallTimeout, PortError, ProcessCrashed, Rejected, Unavailable
 from ..rules import HISTORY, MOMENTS, REST
 from ..saga import COMPENSATION, FORWARD, QUERY, about, instance
@@ -66,7 +65,7 @@ class Network:
     __slots__ = (
         *("always_barred", "answers", "attempts", "cut", "doings", "down", "emits", "held", "host", "kernel", "late"),
         *("manual", "mute", "pending", "priorities", "put_off", "retention_us", "routes", "sent", "services"),
-        *("setup", "shows_states", "stuck", "tickets", "trace", "using_up", "waiting"),
+        *("setup", "shows_states", "stuck", "tickets", "trace", "waiting"),
     )
 
     def __init__(self, host: Host, services: Mapping[str, Any], doings: Doings, *, manual: bool) -> None:
@@ -79,7 +78,6 @@ class Network:
         self.routes, self.always_barred = self.setup.routes, self.setup.always_barred  # asked for with each request
         self.retention_us = -1 if adapter.key_retention_ms is None else int(adapter.key_retention_ms * 1000)
         self.emits = adapter.emits
-        self.using_up = adapter.known.using_up
         self.tickets = adapter.tickets
         self.doings = doings
         self.shows_states = self.setup.shown_states in (MOMENTS, HISTORY)  # after each transaction
@@ -325,7 +323,7 @@ class Network:
         if not always & NO_EXPIRY:
             if not service.expires:
                 now |= OWN_EXPIRY
-            elif msg.operation.endswith(CONFIRMS) or msg.operation in self.using_up:
+            elif self.setup.adapter.is_final(msg.operation):
                 now |= NO_RESERVATION
         if not always & NO_REPEAT and not service.has_applied(msg):
             now |= NO_REPEAT
@@ -377,8 +375,7 @@ class Network:
                 self._publish(msg.service, p.Emitted(topic, msg.saga, "", 0, dict(p.receipt(reply.value))), msg.id)
             if msg.operation in self.tickets:
                 step = self.setup.adapter.put_aside(msg.payload)
-                for kind in (DEAD_LETTER, ALERT):
-                    self.trace.add(kind, msg.process.label, (msg.operation,), saga=msg.saga, step=step)
+                self.trace.handed_over(msg.process.label, msg.operation, saga=msg.saga, step=step)
         else:
             self.note(msg, REJECT if reply.answer == p.REJECTED else ERROR, msg.service, (reply.value,))
         for emitted in reply.emitted:
