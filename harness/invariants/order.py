@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from ..definitions import parent_of
 from ..history import MSG, PROCESS
 from ..saga import COMPENSATION, FORWARD, Step
 from ..verdict import Violation
@@ -191,6 +192,8 @@ def exact_set(facts: Facts) -> Checked:
                 continue
             if _ran_out(saga, step.name):
                 continue
+            if claim is None and returned(saga):
+                continue
             if claim is None and not (rolled_back_to_the_end(facts, saga) and saga.net(step.name) > 0):
                 continue
             if _known_to_fail(facts, saga, undos):
@@ -243,6 +246,15 @@ def rolled_back_to_the_end(facts: Facts, saga: SagaFacts) -> bool:
             if direction == FORWARD and call.sends
         )
     )
+
+
+def returned(saga: SagaFacts) -> bool:
+    """True if nothing was asked back before the saga was called completed, and it is no step of another one: what is
+    given back then is no rollback, and whether it may be is I15's."""
+    completed = next((at for at, outcome, _ in saga.claims if outcome == COMPLETED), None)
+    if completed is None or parent_of(saga.id):
+        return False
+    return all(call.sends[0][0] > completed for call in saga.back.values() if call.sends)
 
 
 def _begun_after(saga: SagaFacts, step: str, claim: int | None) -> bool:

@@ -181,12 +181,12 @@ def _sum(rows: Sequence[Row], saga: SagaFacts, step: Step) -> Sum | None:
     forward, undo = saga.calls.get((step.name, FORWARD)), saga.calls.get((step.name, COMPENSATION))
     if step.amount is None or forward is None or not forward.effective:
         return None
-    changes = [(at, _amount(rows, forward, at, step.amount)) for at, _, _ in forward.effective]
+    changes = [(at, amount_at(rows, forward, at, step.amount)) for at, _, _ in forward.effective]
     if any(amount is None for _, amount in changes):
         return None
     back: list[tuple[int, Fraction | None]] = [(at, None) for at in forward.expired]
     if undo is not None:
-        back += [(at, _amount(rows, undo, at, step.amount)) for at, _, _ in undo.effective]
+        back += [(at, amount_at(rows, undo, at, step.amount)) for at, _, _ in undo.effective]
     given_back = {at for at, _ in back}
     taken, given, over, returned = Fraction(0), Fraction(0), -1, Fraction(0)
     for at, amount in sorted([*changes, *back], key=lambda change: change[0]):
@@ -236,7 +236,7 @@ def complete_without(saga: SagaFacts, name: str) -> bool:
     return not rolls_back(saga, name) and not saga.missing()
 
 
-def _amount(rows: Sequence[Row], call: CallFacts, at: int, field: str) -> Fraction | None:
+def amount_at(rows: Sequence[Row], call: CallFacts, at: int, field: str) -> Fraction | None:
     """How much took effect at a position: as the answer tells, else as was asked."""
     data = rows[at][DATA]
     told = dict(data[RECEIPT]).get(field) if len(data) > RECEIPT else None
@@ -302,7 +302,7 @@ def _used_too_much(rows: Sequence[Row], saga: SagaFacts, step: Step, consumed: s
             yield Overdraft(step.name, FORWARD, at, None, Fraction(0), consumed)
         elif before and whole is not None:
             left = _left_before(rows, saga, consumed, at)
-            amount = _amount(rows, call, at, step.amount) if step.amount is not None else None
+            amount = amount_at(rows, call, at, step.amount) if step.amount is not None else None
             if left <= 0:
                 yield Overdraft(step.name, FORWARD, at, None, Fraction(0), consumed)
             elif amount is not None and amount > left:
@@ -351,15 +351,15 @@ def _left_before(rows: Sequence[Row], saga: SagaFacts, name: str, position: int)
     step = saga.definition.by_name[name]
     forward, undo = saga.calls[name, FORWARD], saga.calls.get((name, COMPENSATION))
     assert step.amount is not None
-    changes = [(at, _amount(rows, forward, at, step.amount), 1) for at, _, _ in forward.effective]
+    changes = [(at, amount_at(rows, forward, at, step.amount), 1) for at, _, _ in forward.effective]
     changes += [(at, None, -1) for at in forward.expired]
     if undo is not None:
-        changes += [(at, _amount(rows, undo, at, step.amount), -1) for at, _, _ in undo.effective]
+        changes += [(at, amount_at(rows, undo, at, step.amount), -1) for at, _, _ in undo.effective]
     for user in saga.used.get(name, ()):
         term, call = saga.definition.by_name[user], saga.calls[user, FORWARD]
         several = term.many and term.amount is not None
         changes += [
-            (at, _amount(rows, call, at, term.amount or "") if several else None, -1) for at, _, _ in call.effective
+            (at, amount_at(rows, call, at, term.amount or "") if several else None, -1) for at, _, _ in call.effective
         ]
     left = Fraction(0)
     for at, amount, sign in sorted(changes, key=lambda change: change[0]):

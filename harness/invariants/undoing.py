@@ -11,7 +11,7 @@ from ..verdict import Violation
 from .calls import CallFacts
 from .effects import binds, redone
 from .facts import COMPENSATED, COMPLETED, Facts, SagaFacts
-from .order import rolled_back_to_the_end
+from .order import returned, rolled_back_to_the_end
 from .parts import spelled
 from .registry import Checked, Usual, invariant
 
@@ -306,7 +306,8 @@ def _does_not_add_up(facts: Facts, saga: SagaFacts) -> Iterator[Violation]:
         undo = saga.calls.get((step, COMPENSATION))
         if undo is None or total.left <= 0 or saga.handed_over(step) or not (total.given or undo.refusals):
             continue
-        ended = any(outcome == COMPENSATED for _, outcome, _ in saga.claims) or rolled_back_to_the_end(facts, saga)
+        ended = any(outcome == COMPENSATED for _, outcome, _ in saga.claims)
+        ended = ended or (rolled_back_to_the_end(facts, saga) and not returned(saga))
         if saga.net(step) > 0 and undo.definitely_answered and ended:
             took, gave = spelled(total.taken), spelled(total.given)
             operation = facts.saga.operation(step, COMPENSATION)

@@ -757,3 +757,138 @@ bad(
     at="capture C",
     definition=Saga("payment", PAYMENT.steps[:2]),
 )
+
+# -- a part of an amount that is given back when the saga is over -----------------------------
+
+SOLD = Saga(
+    "sale",
+    [
+        Step("payment", "payment.charge", undo="payment.refund", amount="amount"),
+        Step("parcel", "shipping.send", undo="shipping.recall"),
+    ],
+)
+
+good(
+    "I1",
+    "two parts of one amount, each under its own key, both asked for again after an unknown outcome",
+    """
+    submit
+    call payment.charge key=p amount=100
+    call shipping.send key=s
+    tell completed
+    send payment.refund key=line-1 amount=20 -> m1
+    apply m1
+    timeout m1
+    send payment.refund key=line-2 amount=20 -> m2
+    apply m2
+    timeout m2
+    call payment.refund key=line-1 amount=20 no-effect
+    call payment.refund key=line-2 amount=20 no-effect
+    """,
+    SOLD,
+)
+good(
+    "I1",
+    "the second part of one amount is sent while the first is waited for, and that is answered later",
+    """
+    submit
+    call payment.charge key=p amount=100
+    call shipping.send key=s
+    tell completed
+    send payment.refund key=line-1 amount=20 -> m1
+    apply m1
+    call payment.refund key=line-2 amount=20
+    ack m1
+    """,
+    SOLD,
+)
+bad(
+    "I1",
+    "duplicate effect",
+    "a part is given back once more by who does not know that it was",
+    """
+    submit
+    call payment.charge key=p amount=100
+    call shipping.send key=s
+    tell completed
+    send payment.refund key=first amount=20 -> m1
+    apply m1
+    timeout m1
+    send payment.refund key=second amount=20 -> m2
+    apply m2  <--
+    ack m2
+    """,
+    names="payment.refund for saga-1 gave back 20 twice, under 'first' and 'second': the second was sent when nobody "
+    "knew what had become of the first",
+    at="payment C",
+    definition=SOLD,
+)
+bad(
+    "I1",
+    "duplicate effect",
+    "a part is given back again after a restart, for its answer died with its process",
+    """
+    submit
+    call payment.charge key=p amount=100
+    call shipping.send key=s
+    tell completed
+    call payment.refund key=first amount=20
+    crash
+    boot
+    send payment.refund key=second amount=20 -> m2
+    apply m2  <--
+    ack m2
+    """,
+    names="the second was sent when nobody knew what had become of the first",
+    at="payment C",
+    definition=SOLD,
+)
+bad(
+    "I1",
+    "duplicate effect",
+    "a part without a key is applied at both of its deliveries",
+    """
+    submit
+    call payment.charge key=p amount=100
+    call shipping.send key=s
+    tell completed
+    send payment.refund amount=20 -> m1
+    apply m1
+    apply m1  <--
+    ack m1
+    """,
+    names="payment.refund for saga-1 took effect 2 times; at most 1 is allowed",
+    at="payment C",
+    definition=SOLD,
+)
+bad(
+    "I15",
+    "effect after the end",
+    "all of it is given back of a saga that was called completed: that is no rollback which forgot a step",
+    """
+    submit
+    call payment.charge key=p amount=100
+    call shipping.send key=s
+    tell completed
+    send payment.refund key=r amount=100 -> m1
+    apply m1  <--
+    ack m1
+    """,
+    names="payment.refund for saga-1 took effect after the saga was called completed",
+    at="payment C",
+    definition=SOLD,
+)
+bad(
+    "I23",
+    "hollow success",
+    "a part is given back of a saga that was called completed, and lacks something",
+    """
+    submit
+    call payment.charge key=p amount=100
+    tell completed  <--
+    call payment.refund key=r amount=20
+    """,
+    names="shipping.send had never been asked for",
+    at="parcel F",
+    definition=SOLD,
+)
