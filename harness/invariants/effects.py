@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from fractions import Fraction
 from typing import Any
 
 from ..history import BALANCE, DATA, DIRECTION, ENTITY, HOLD, KIND, MSG, PAYLOAD, PROCESS, SAGA, STEP, Row
@@ -14,8 +13,9 @@ from ..verdict import Violation
 from .calls import CallFacts
 from .children import left_alone
 from .facts import STUCK, Facts, SagaFacts
+from .given_back import given_back_anew, intent_of
 from .knowledge import knew
-from .parts import Overdraft, amount_at, excess, listed, not_used_up, overdrafts, spelled
+from .parts import Overdraft, excess, listed, not_used_up, overdrafts, spelled
 from .registry import Checked, Usual, invariant
 
 
@@ -51,7 +51,7 @@ def at_most_once(facts: Facts) -> Checked:
                 exercised = True
             times = len(call.effective)
             if times > 1 and direction == COMPENSATION and step in saga.sums:
-                found += _given_back_anew(facts, saga, step)
+                found += given_back_anew(facts, saga, step)
             if times > 1 and times > (allowed := _allowed(facts, saga, step, direction)):
                 operation = facts.saga.operation(step, direction)
                 found.append(
@@ -141,68 +141,10 @@ def _allowed(facts: Facts, saga: SagaFacts, step: str, direction: str) -> int:
     call, forward = saga.calls[step, direction], saga.calls.get((step, FORWARD))
     if direction == COMPENSATION and step in saga.sums:  # in parts, under a key each
         rows = facts.history.rows
-        return max(1, len({_intent(key, rows[at][MSG]) for at, key, _ in call.effective}))
+        return max(1, len({intent_of(key, rows[at][MSG]) for at, key, _ in call.effective}))
     if direction == COMPENSATION:
         return max(1, len(forward.effective)) if forward is not None else 1
     return 1 + len(call.expired) + len(redone(facts, saga, step))
-
-
-def _intent(key: str | None, message: int) -> str | int:
-    """What stands for what a request is to do: its key, or where it has none it stands for itself."""
-    return message if key is None else key
-
-
-def _given_back_anew(facts: Facts, saga: SagaFacts, step: str) -> Iterator[Violation]:
-    """Parts of an amount that were given back once more under another key, for their own was lost sight of."""
-    call, field, rows = saga.calls[step, COMPENSATION], saga.definition.by_name[step].amount, facts.history.rows
-    if field is None or saga.handed_over(step) or saga.definition.by_name[step].participant in saga.asked:
-        return
-    asked: dict[str | int, list[tuple[int, int]]] = {}
-    for sent, message, key in call.sends:
-        asked.setdefault(_intent(key, message), []).append((sent, message))
-    done = {_intent(key, rows[at][MSG]): at for at, key, _ in reversed(call.effective)}  # where each did first
-    parts = [(intent, done[intent]) for intent in asked if intent in done]
-    for nth, (intent, at) in enumerate(parts):
-        for first, before in parts[:nth]:
-            amount = amount_at(rows, call, at, field)
-            same = amount is not None and amount == amount_at(rows, call, before, field)
-            if same and _lost_sight_of(facts, call, asked[first], asked[intent][0][0]):
-                named = [repr(key) for key in (first, intent) if isinstance(key, str)]
-                keys = f"under {' and '.join(named)}" if len(named) > 1 else "without a key of its own"
-                operation = facts.saga.operation(step, COMPENSATION)
-                yield Violation(
-                    invariant="I1",
-                    anomaly="duplicate effect",
-                    sentence=f"{operation} for {saga.id} gave back {spelled(amount or Fraction(0))} twice, {keys}: "
-                    f"the second was sent when nobody knew what had become of the first",
-                    expected=f"the same key again after an unknown outcome of {operation}",
-                    got=f"once more, {keys}",
-                    saga=saga.id,
-                    step=step,
-                    direction=COMPENSATION,
-                    position=max(at, before),
-                )
-                return
-
-
-def _lost_sight_of(facts: Facts, call: CallFacts, requests: list[tuple[int, int]], at: int) -> bool:
-    """True if nobody who acts at ``at`` can know what became of the ``requests`` of one intent, none is waited for any
-    more, and it is not asked for again."""
-    rows = facts.history.rows
-    messages = {message for _, message in requests}
-    if requests[-1][0] > at:
-        return False
-    told = [when for m, (when, answer) in call.answers.items() if call.told.get(m, m) in messages and answer != "error"]
-    if told and (max(told) > at or facts.history.declared.get("hidden_writes")):
-        return False
-    if any(knew(facts, learnt, at) for learnt in told):
-        return False
-    return all(
-        call.given_up.get(message, at) < at
-        or call.answers.get(message, (at, ""))[0] < at
-        or any(sent < death < at and process == rows[sent][PROCESS] for death, process in facts.deaths)
-        for sent, message in requests
-    )
 
 
 def redone(facts: Facts, saga: SagaFacts, step: str) -> list[int]:
