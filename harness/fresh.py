@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from importlib.util import spec_from_file_location
 from types import CodeType, ModuleType
-from typing import Any, Final, Self
+from typing import Any, Final, NamedTuple, Self
 
 from .errors import UsageError
 
@@ -60,8 +60,18 @@ ANEW: Final = set[str]()
 Names = Callable[[str], bool]
 """Tells of the name of a module whether it is one of those that are loaded anew."""
 
-REGISTRIES: Final[list[tuple[Callable[[Names], None], Callable[[Names], None]]]] = []
-"""What is to be called before modules are loaded anew, and when they are there: see `simulator.registries`."""
+
+class Registries(NamedTuple):
+    """What is to be called before modules are loaded anew for the first time, before each time, and when they are
+    there. ``keep()`` returns what puts back what libraries keep now."""
+
+    keep: Callable[[], Callable[[], None]]
+    forget: Callable[[Names], None]
+    adopt: Callable[[Names], None]
+
+
+REGISTRIES: Final[list[Registries]] = []
+"""What libraries keep of an app: see `simulator.registries`."""
 
 LATE: Final = set[str]()
 """The modules that were loaded while a run went on: a process has such a one once it imports it, not before."""
@@ -96,6 +106,26 @@ def _is_in(name: str, packages: Iterable[str]) -> bool:
 
 _CACHE: Final = type(functools.cache(lambda: None))
 
+_REPLACED: Final[dict[Fresh, dict[str, ModuleType]]] = {}
+"""What was there before some modules were loaded anew."""
+
+_KEPT: Final[list[Callable[[], None]]] = []
+"""What puts back what libraries kept then."""
+
+
+def put_back() -> None:
+    """Let the modules be there again that were there before some were loaded anew: whoever imported from them, and
+    names them by a string, as a test does that patches one, means the same ones."""
+    replaced = [*reversed(_REPLACED.items())]  # of a module that several load anew the first one knows what was there
+    _REPLACED.clear()
+    for fresh, before in replaced:
+        fresh.put_back(before)
+    for act in _KEPT:
+        act()
+    _KEPT.clear()
+    if replaced:
+        _forget_in_django(lambda _: False)
+
 
 class Fresh:
     """The modules of some packages. An adapter in module ``user`` took names of theirs; "" where none did."""
@@ -120,13 +150,35 @@ class Fresh:
             raise
         as_at_the_start()
         self.adopt()
+        self._point()
+
+    def _point(self) -> None:
+        """Let the adapter's names mean what is in the modules that are there."""
         for name, (module, attribute) in (self._taken or {}).items():
-            here = sys.modules[module]
-            value = getattr(here, attribute) if attribute else here
-            setattr(sys.modules[self._user], name, value)
+            if (here := sys.modules.get(module)) is not None:
+                setattr(sys.modules[self._user], name, getattr(here, attribute) if attribute else here)
+
+    def put_back(self, before: Mapping[str, ModuleType]) -> None:
+        """Let those modules be there again that were there before, and no other ones."""
+        self._forget()
+        for name in {**self._found(), **before}:
+            package, _, attribute = name.rpartition(".")
+            within = vars(sys.modules[package]) if package in sys.modules else {}
+            if within.get(attribute) is sys.modules.pop(name, self):
+                del within[attribute]
+        for name, module in before.items():
+            package, _, attribute = name.rpartition(".")
+            sys.modules[name] = module
+            if package in before:
+                vars(before[package]).setdefault(attribute, module)
+        self._point()
 
     def _load(self) -> None:
         before = self._found()
+        if self not in _REPLACED:
+            if not _REPLACED:
+                _KEPT.extend(each.keep() for each in REGISTRIES)
+            _REPLACED[self] = before
         used = {package for packages in _KEEPING.values() for package in packages if package in sys.modules}
         with _anew({}, self._packages):
             for package in self._packages:
@@ -154,13 +206,13 @@ class Fresh:
     def _forget(self) -> None:
         """Let libraries keep nothing of them."""
         _forget_in_django(self._has)
-        for forget, _ in REGISTRIES:
-            forget(self._has)
+        for each in REGISTRIES:
+            each.forget(self._has)
 
     def adopt(self) -> None:
         """What they have given to libraries by now is of the process that runs."""
-        for _, adopt in REGISTRIES:
-            adopt(self._has)
+        for each in REGISTRIES:
+            each.adopt(self._has)
 
     def _also(self, packages: Iterable[str]) -> None:
         """Some packages more."""

@@ -14,6 +14,7 @@ one is run::
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any, Final
 
@@ -71,11 +72,16 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     item.stash[OF_ITEM] = SagaFixture(item, asked)
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_runtest_call(item: pytest.Item) -> None:
-    """The campaign of a marked test comes before its body."""
-    if item.get_closest_marker(MARKER) is not None:
-        item.stash[OF_ITEM].check()
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
+    """The campaign of a marked test comes before its body. Other tests find the modules that they imported."""
+    try:
+        if item.get_closest_marker(MARKER) is not None:
+            item.stash[OF_ITEM].check()
+        return (yield)
+    finally:
+        if fresh := sys.modules.get(f"{__package__.rpartition('.')[0]}.fresh"):
+            fresh.put_back()
 
 
 @pytest.hookimpl(wrapper=True)

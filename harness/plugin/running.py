@@ -24,6 +24,7 @@ from ..exploration.quiet import quiet
 from ..exploration.scenarios import choose_scenarios
 from ..exploration.settings import Settings
 from ..exploration.stopping import AsPlanned
+from ..fresh import put_back
 from ..interrupt import interruptible
 from ..live.manifest import manifest_of
 from ..loading import as_adapter, with_spec, with_wrong_answers
@@ -310,12 +311,15 @@ def _run(
 
         few_jobs = 1 if pairs is not None else 0  # some pairs take less time than processes to begin
         with copied(found.adapter, settings, jobs or few_jobs, stopped) as others:
-            report = run_campaign(
-                found.adapter,
-                settings,
-                stopped=interrupt,
-                listeners=(*others.listeners, *watching),
-                archive=others.archive,
-                limits=timed or few,
-            )
+            try:
+                report = run_campaign(
+                    found.adapter,
+                    settings,
+                    stopped=interrupt,
+                    listeners=(*others.listeners, *watching),
+                    archive=others.archive,
+                    limits=timed or few,
+                )
+            finally:
+                put_back()
         return report, interrupt.signal

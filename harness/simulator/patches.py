@@ -17,7 +17,7 @@ from typing import Any, Final, TypeVar
 
 from greenlet import getcurrent
 
-from ..fresh import REGISTRIES
+from ..fresh import REGISTRIES, Registries
 from . import confluent, kafka, rabbit
 from .absent import ABSENT
 from .chance import CHANCE
@@ -30,7 +30,7 @@ from .leaving import WAYS_OUT, drivers, hubs
 from .libraries import LIBRARIES, ONCE_THERE
 from .locks import LOCKS, locks_in_place, renew_conditions
 from .messaging import entries
-from .registries import adopt, forget
+from .registries import adopt, forget, keep
 from .replacing import Entry, Replacements
 from .sockets import SOCKETS
 from .threads import THREADS
@@ -68,7 +68,7 @@ def _replace_clients() -> None:
 
 
 ONCE_THERE.append(_replace_clients)
-REGISTRIES.append((forget, adopt))
+REGISTRIES.append(Registries(keep, forget, adopt))
 
 
 class virtual:  # noqa: N801, it is used as a function; one with a generator costs each run ten calls

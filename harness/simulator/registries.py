@@ -19,6 +19,37 @@ from .inside import simulation
 from .kernel import Owner
 
 
+def keep() -> Callable[[], None]:
+    """Return what lets libraries keep again what they keep now."""
+    kept = [_copy(each) for name, held in _HOLDS.items() if name in sys.modules for each in held(sys.modules[name])]
+
+    def put_back() -> None:
+        for act in kept:
+            act()
+
+    return put_back
+
+
+def _copy(held: Any) -> Callable[[], None]:
+    """Return what lets a dict, a list, a deque or a set hold again what it holds now."""
+    if isinstance(held, Mapping):
+        entries = dict(held)
+        kind: Any = dict if isinstance(held, dict) else type(held)  # past what a class of its own forbids
+
+        def refill() -> None:
+            kind.clear(held)
+            kind.update(held, entries)
+
+        return refill
+    members = [*held]
+
+    def put() -> None:
+        held.clear()
+        (held.update if isinstance(held, set) else held.extend)(members)
+
+    return put
+
+
 def forget(of: Names) -> None:
     """Let libraries keep nothing of code that is about to be loaded anew, but for listeners of processes that live."""
     for name, act in _FORGETS.items():
@@ -196,7 +227,7 @@ def _receiver(entry: tuple[Any, ...]) -> Any:
 
 def _forget_receivers(dispatcher: ModuleType, of: Names) -> None:
     for signal in _signals(dispatcher):
-        signal.receivers = [each for each in signal.receivers if not _is_gone(_receiver(each), of)]
+        signal.receivers[:] = [each for each in signal.receivers if not _is_gone(_receiver(each), of)]
         signal.sender_receivers_cache.clear()
 
 
@@ -229,6 +260,50 @@ def _adopt_blinkers(base: ModuleType, of: Names, process: Owner) -> None:
         if not isinstance(receiver, OfProcess) and _is_of(receiver, of):
             signal.receivers[key] = OfProcess(receiver, process)
 
+
+# -- what is put back in the end -------------------------------------------------------------------------
+
+
+def _held_of_models(mappers: ModuleType) -> Iterator[Any]:
+    for registry in [*mappers._all_registries()]:
+        yield registry._class_registry
+        tables = [table for mapper in registry.mappers for table in mapper.tables]
+        yield from {id(table.metadata): table.metadata.tables for table in tables}.values()
+
+
+def _held_of_listeners(events: ModuleType) -> Iterator[Any]:
+    for _, levels, _ in _levels(events):
+        yield from levels.values()
+
+
+def _held_of_metrics(prometheus: ModuleType) -> Iterator[Any]:
+    yield prometheus.REGISTRY._collector_to_names
+    yield prometheus.REGISTRY._names_to_collectors
+
+
+def _held_of_django(registry: ModuleType) -> Iterator[Any]:
+    yield from registry.apps.all_models.values()
+
+
+def _held_of_signals(dispatcher: ModuleType) -> Iterator[Any]:
+    for signal in _signals(dispatcher):
+        yield signal.receivers
+
+
+def _held_of_blinkers(base: ModuleType) -> Iterator[Any]:
+    for signal in {id(signal): signal for signal, _, _ in _of_blinker(base)}.values():
+        yield from (signal.receivers, signal._by_receiver, *signal._by_receiver.values(), *signal._by_sender.values())
+
+
+_HOLDS: Final[Mapping[str, Callable[[ModuleType], Iterator[Any]]]] = {
+    "sqlalchemy.orm.mapper": _held_of_models,
+    "sqlalchemy.event.registry": _held_of_listeners,
+    "prometheus_client": _held_of_metrics,
+    "django.apps": _held_of_django,
+    "django.dispatch.dispatcher": _held_of_signals,
+    "blinker.base": _held_of_blinkers,
+}
+"""The dicts, lists and sets in which a library keeps what an app gives it, by the module that keeps it."""
 
 _FORGETS: Final[Mapping[str, Callable[[ModuleType, Names], None]]] = {
     "sqlalchemy.orm.mapper": _forget_models,

@@ -623,3 +623,77 @@ def test_wrong_answers_are_searched_where_somebody_asks_for_them(
 def test_the_ini_file_asks_for_them(session: Session, pytester: pytest.Pytester) -> None:
     pytester.makeini("[pytest]\nsaga_wrong_answers = true\n")
     session(test=WRONG.format(asked="", expected=True)).assert_outcomes(passed=1)
+
+
+SERVICE = """
+import sagafuzz
+
+import shop_of_others
+from shop_of_others import create_app
+
+SAGA = sagafuzz.Saga("sale", [sagafuzz.Step("card", "card.charge")])
+
+
+@sagafuzz.service(saga=SAGA, http={"POST card/charge": "card.charge"}, saga_id="json:sale", code=["shop_of_others"])
+class Shop:
+    app = staticmethod(create_app)
+
+    def submit(self, order):
+        return "POST", "/sales", {"id": order.id}
+"""
+
+SHOP_OF_OTHERS = """
+from flask import Flask, request
+from prometheus_client import Counter
+from sqlmodel import Field, SQLModel
+import requests
+
+SALES = Counter("sales_of_others", "sales")
+
+
+class SaleOfOthers(SQLModel, table=True):
+    id: str = Field(primary_key=True)
+
+
+def charge(sale):
+    return requests.post("http://card/charge", json={"sale": sale}, headers={"Idempotency-Key": sale}).ok
+
+
+def sell(sale):
+    return 201 if charge(sale) else 409
+
+
+def create_app():
+    app = Flask(__name__)
+    app.post("/sales")(lambda: ({}, sell(request.json["id"])))
+    return app
+"""
+
+
+def test_after_a_campaign_other_tests_find_the_modules_that_they_imported(
+    session: Session, pytester: pytest.Pytester
+) -> None:
+    pytester.makepyfile(shop_of_others=SHOP_OF_OTHERS, adapter_of_others=SERVICE)
+    found = session(
+        test="""
+import adapter_of_others
+import shop_of_others
+from prometheus_client import REGISTRY
+from sqlmodel import SQLModel
+from shop_of_others import SALES, SaleOfOthers, sell
+
+
+def test_campaign(saga):
+    saga.run(adapter_of_others.Shop, faults=0, random=0, scenarios=["succeeds"])
+
+
+def test_other(monkeypatch):
+    monkeypatch.setattr("shop_of_others.charge", lambda sale: True)
+    assert sell("a") == 201
+    assert adapter_of_others.create_app is shop_of_others.create_app
+    assert SQLModel.metadata.tables["saleofothers"] is SaleOfOthers.__table__
+    SALES.inc()
+    assert REGISTRY.get_sample_value("sales_of_others_total") == 1
+"""
+    )
+    found.assert_outcomes(passed=2)

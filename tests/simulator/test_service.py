@@ -552,7 +552,7 @@ def test_what_ends_with_its_process_leaves_no_coroutine_behind() -> None:
 def loaded(qualname: str) -> int:
     """How many functions of that name there are."""
     gc.collect()
-    return sum(isinstance(each, FunctionType) and each.__qualname__ == qualname for each in gc.get_objects())
+    return sum(type(each) is FunctionType and each.__qualname__ == qualname for each in gc.get_objects())
 
 
 def test_what_a_run_has_loaded_is_forgotten_after_it() -> None:
