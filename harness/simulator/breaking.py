@@ -19,7 +19,6 @@ from .timers import ARRIVAL
 _SAID: Final = {
     RESET: "connection reset by peer",
     CLOSED: "connection closed by peer",
-    HALVED: "connection closed in the middle of the answer",
     GATEWAY: "502 bad gateway",
 }
 """What the caller learns, as the history tells it."""
@@ -42,6 +41,12 @@ def _reset_after(net: Network, effect: Reset, msg: Message, reply: Reply, kind: 
 def _break_answer(how: str, net: Network, effect: Effect, msg: Message, reply: Reply, strike: Strike) -> bool:
     msg.broken = Broken(how, reply.answer, reply.value)
     reply.answer, reply.value = ERROR, _SAID[how]
+    return False
+
+
+def _halve(net: Network, effect: Effect, msg: Message, reply: Reply, strike: Strike) -> bool:
+    """Its status has come, and who reads no more of it knows what it says: so that is the answer."""
+    msg.broken = Broken(HALVED, reply.answer, reply.value)
     return False
 
 
@@ -68,7 +73,7 @@ HANDLED: Final[Mapping[type[Effect], Callable[[Network, Any, Message, Reply, Fau
 }
 ANSWERING: Final[Mapping[type[Effect], Callable[[Network, Any, Message, Reply, Strike], bool]]] = {
     CloseUnanswered: partial(_break_answer, CLOSED),
-    CutAnswer: partial(_break_answer, HALVED),
+    CutAnswer: _halve,
     StallAnswer: _stall,
     AnswerFromGateway: partial(_break_answer, GATEWAY),
 }

@@ -175,6 +175,7 @@ class Conversation:
         self._asked: Message | None = None  # the request whose answer is awaited
         self._leave: Callable[[], None] | None = None  # what else is awaited, and how not to do so any more
         self._used = False  # whether it has had an answer before
+        self._begun_us = -1  # when half of an answer was sent
         end.on_change = self.heard
 
     def heard(self) -> None:
@@ -183,7 +184,9 @@ class Conversation:
         if end.error is not None or (end.eof and not end.buffer):
             asked, self._asked = self._asked, None
             end.close()
-            if asked is not None:
+            if asked is not None and asked.broken is not None and self._edges.host.kernel.now_us == self._begun_us:
+                self._edges.network.told(asked, asked.broken.answer)  # it has hung up on seeing the status
+            elif asked is not None:
                 self._edges.network.give_up(asked)
             if self._leave is not None:
                 self._leave()
@@ -295,6 +298,7 @@ class Conversation:
         """Send half of the answer that would have come."""
         answer = self._answer(broken.answer, broken.value)
         head, half = self._head(answer), answer.body[: len(answer.body) // 2]
+        self._begun_us = self._edges.host.kernel.now_us
         if not self._end.closed:
             self._end.send(head + self._http.send(self._h11.Data(data=half)))
 

@@ -265,6 +265,12 @@ class Network:
         self.note(msg, TIMEOUT, msg.process.label, (waited_us / 1000,))
         return True
 
+    def told(self, msg: Message, answer: str) -> None:
+        """The caller has seen what the answer to ``msg`` says, and waits for no more of it."""
+        if not (msg.done or msg.process.dead):
+            msg.done = True
+            self.note(msg, ACK, msg.process.label, (answer,))
+
     # -- the participant's side --------------------------------------------------------------
 
     def deliver(self, msg: Message) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import http.client
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,7 +17,7 @@ from sagafuzz.ports import ADAPTER_ATTRIBUTE
 from sagafuzz.simulator import Setup
 
 from .conftest import PAIR, Laboratory, Trial
-from .http_clients import CLIENTS, Posting, by_async_httpx, by_requests, by_urllib
+from .http_clients import CLIENTS, HEADERS, PATIENCE_S, Posting, by_async_httpx, by_requests, by_urllib
 from .test_service import app_of
 
 FAULTS: dict[str, tuple[str | int, str]] = {
@@ -120,6 +122,30 @@ def test_a_stalled_answer_ends_when_its_client_gives_up(lab: Laboratory) -> None
     seen = lab.trial(asking(by_requests, "http", []), "stalled-answer pay F")
     assert seen.story("pay") == ["SEND", "DELIVER", "APPLY", "LOST", "TIMEOUT"]
     assert 1_999 <= seen.of("TIMEOUT")[0].data[0] <= 2_002
+
+
+def by_the_status(base: str, paths: Sequence[str], order: str) -> list[int]:
+    """Reads no body."""
+    said = []
+    for path in paths:
+        with contextlib.closing(http.client.HTTPConnection(base.rpartition("/")[2], timeout=PATIENCE_S)) as connection:
+            connection.request("POST", path, json.dumps({"order": order}), HEADERS)
+            said.append(connection.getresponse().status)
+    return said
+
+
+@pytest.mark.parametrize(
+    ("kind", "story"),
+    [
+        ("half-answer", ["SEND", "DELIVER", "APPLY", "ACK"]),
+        ("stalled-answer", ["SEND", "DELIVER", "APPLY", "LOST", "ACK"]),
+    ],
+)
+def test_who_has_seen_the_status_of_an_answer_knows_it(lab: Laboratory, kind: str, story: list[str]) -> None:
+    said: list[Any] = []
+    seen = lab.trial(asking(by_the_status, "http", said), f"{kind} order F")
+    assert said == [200, 200]
+    assert seen.story("order") == story and seen.of("ACK", step="order")[0].data == ("ok",)
 
 
 def test_what_is_reset_is_a_failure_of_the_network_in_the_history(lab: Laboratory) -> None:
