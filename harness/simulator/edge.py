@@ -153,10 +153,17 @@ class Edges:
         self._sockets.clear()
 
 
+_OF_MONGO: Final = (b"\xd4\x07\0\0", b"\xdd\x07\0\0")
+"""The numbers of what a client of MongoDB sends first."""
+
+
 def _foreign(buffer: bytearray) -> str:
-    """The protocol of a broker that a connection begins with, which nobody speaks here; "" for others."""
+    """The protocol that a connection begins with, of a broker or a database, which nobody speaks here; "" for
+    others."""
     if buffer.startswith(b"AMQP"):
         return "AMQP"
+    if bytes(buffer[12:16]) in _OF_MONGO:
+        return "MongoDB's protocol"
     return "Kafka's protocol" if buffer[0] == 0 and buffer[4:6] == b"\0\x12" else ""  # it asks for versions first
 
 

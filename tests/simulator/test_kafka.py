@@ -207,7 +207,13 @@ def test_what_faststream_gives_back_comes_again_later() -> None:
 
 
 @pytest.mark.parametrize(
-    ("begins", "spoken"), [(b"AMQP\0\0\x09\x01", "AMQP"), (b"\0\0\0\x10\0\x12\0\x03", "Kafka's protocol")]
+    ("begins", "spoken"),
+    [
+        (b"AMQP\0\0\x09\x01", "AMQP"),
+        (b"\0\0\0\x10\0\x12\0\x03", "Kafka's protocol"),
+        (b"\x42\x01\0\0\x01\0\0\0\0\0\0\0\xd4\x07\0\0", "MongoDB's protocol"),
+        (b"\x42\x01\0\0\x01\0\0\0\0\0\0\0\xdd\x07\0\0", "MongoDB's protocol"),
+    ],
 )
 def test_the_wire_of_a_broker_is_refused_by_its_name(begins: bytes, spoken: str) -> None:
     async def handler(order: str) -> int:
