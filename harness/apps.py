@@ -35,13 +35,15 @@ class App:
         package = (self.make.partition(":")[0].partition(".")[0],) if isinstance(self.make, str) else ()
         return Fresh(self.code or package)
 
-    def made(self) -> Any:
+    async def made(self) -> Any:
         """The app, of code that is loaded anew."""
         with django_asks():
             self.fresh.load()
             app = named(self.make, "apps") if isinstance(self.make, str) else self.fresh.renewed(self.make)()
-            self.fresh.adopt()
-            return app
+        if inspect.isawaitable(app):
+            app = await app
+        self.fresh.adopt()
+        return app
 
 
 _DJANGO_ASKS: Final = "DJANGO_ALLOW_ASYNC_UNSAFE"
@@ -69,8 +71,17 @@ def named(name: str, option: str) -> Any:
         found = getattr(importlib.import_module(module), attribute.removesuffix("()"))
     except (AttributeError, ValueError, ModuleNotFoundError) as error:
         raise UsageError(f'service: {option}={name!r} names no app ({error}); write "orders.app:create_app"') from error
-    makes = inspect.isroutine(found) and not inspect.iscoroutinefunction(found) and not is_wsgi(found)
-    return found() if makes or attribute.endswith("()") else found
+    is_app = is_wsgi(found) or (inspect.iscoroutinefunction(found) and not _takes_nothing(found))
+    return found() if (inspect.isroutine(found) and not is_app) or attribute.endswith("()") else found
+
+
+def _takes_nothing(function: Callable[..., Any]) -> bool:
+    """True if it can be called without arguments."""
+    try:
+        inspect.signature(function).bind()
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 def checked_apps(apps: Mapping[str, App] | None, participants: Iterable[str]) -> dict[str, App]:

@@ -6,9 +6,12 @@ import asyncio
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, MutableMapping
+from contextvars import ContextVar
 from typing import Any, Final, NamedTuple
 from urllib.parse import unquote
 from weakref import WeakKeyDictionary, ref
+
+from .frames import passed, place, users
 
 App = Callable[..., Awaitable[None]]
 
@@ -20,13 +23,24 @@ _FAILED: Final = 500
 
 class Response(NamedTuple):
     """The status of an answer, its body and its headers; ``error`` is what left the app before it had answered, if
-    anything did, and ``rest`` what it still does after its answer."""
+    anything did, ``rest`` what it still does after its answer, and ``logged`` what it told its log of a failure."""
 
     status: int
     body: bytes
     error: Exception | None = None
     headers: tuple[tuple[bytes, bytes], ...] = ()
     rest: asyncio.Future[Any] | None = None
+    logged: str = ""
+
+
+logged: Final[ContextVar[list[str] | None]] = ContextVar("sagafuzz_logged", default=None)
+"""What an app has told its log of exceptions, while it answers a request: see `simulator.logs`."""
+
+
+def failure(error: BaseException) -> str:
+    """The type of an exception, what it says, and the user's line that it came from."""
+    where = place(users(passed(error)))
+    return f"{type(error).__name__}{f' ({where})' if where else ''}: {error}"
 
 
 def left(work: asyncio.Future[Any]) -> asyncio.Future[Any] | None:
@@ -53,7 +67,13 @@ class Asked(ABC):
         """What it answers to a request whose body is JSON."""
         content = b"" if body is None else json.dumps(body).encode()
         headers = [(b"host", _SERVER[0].encode()), (b"content-type", b"application/json")]
-        return await self.serve(method, target, headers, content, _SERVER)
+        heard: list[str] = []
+        before = logged.set(heard)
+        try:
+            answer = await self.serve(method, target, headers, content, _SERVER)
+        finally:
+            logged.reset(before)
+        return answer._replace(logged=heard[-1]) if heard and answer.status >= _FAILED else answer
 
     @abstractmethod
     async def start(self) -> None:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import cached_property
 from typing import Any, Final, TypeVar, cast
 
 from .apps import App, checked_apps, django_asks, named
-from .asgi import Response
+from .asgi import Response, failure
 from .effects import Cancel, DelayAnswer
 from .errors import UsageError
 from .faults import FAULT_KINDS
-from .frames import passed, place, users
 from .fresh import Fresh, as_at_the_start
 from .http_routes import REFUSED, Service, checked
 from .inbox import Inbox
@@ -108,12 +108,14 @@ class Serving:
             if self.of.code:
                 self.fresh.load()
             app = named(self.app, "app") if isinstance(self.app, str) else self.fresh.renewed(self.app)()
-            self.fresh.adopt()
+        if inspect.isawaitable(app):
+            app = await app
+        self.fresh.adopt()
         self._running, self._spawn = running(app), world.spawn
         try:
             await self._running.start()
         except Exception as error:
-            raise Unavailable(f"the app does not start: {_told(error)}") from error
+            raise Unavailable(f"the app does not start: {failure(error)}") from error
 
     async def run(self, order: Order) -> bool | Outcome:
         method, target, body = self.submit(order)
@@ -149,14 +151,9 @@ def _package(cls: Any) -> tuple[str, ...]:
 
 
 def _shown(response: Response) -> str:
-    said = response.body[:80].decode("utf-8", "replace") if response.error is None else _told(response.error)
+    page = response.body[:80].decode("utf-8", "replace")
+    said = failure(response.error) if response.error is not None else response.logged or page
     return f"{response.status}: {said}"
-
-
-def _told(error: Exception) -> str:
-    """The type of an exception, what it says, and the user's line that it came from."""
-    where = place(users(passed(error)))
-    return f"{type(error).__name__}{f' ({where})' if where else ''}: {error}"
 
 
 def _names(code: Iterable[str]) -> tuple[str, ...]:

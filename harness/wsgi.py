@@ -10,7 +10,7 @@ from io import BytesIO, StringIO
 from typing import Any, Final
 from urllib.parse import unquote_to_bytes
 
-from .asgi import Asked, Response, Running, left
+from .asgi import Asked, Response, Running, left, logged
 from .errors import UsageError
 
 _CLIENT: Final = "10.7.0.1"
@@ -59,9 +59,19 @@ class RunningThreads(Asked):
             loop.call_soon_threadsafe(answered.set_result, answer)
             heard.result()
 
-        work = loop.run_in_executor(None, self._answer, environment, tell)
+        work = loop.run_in_executor(None, self._logging, logged.get(), environment, tell)
         await asyncio.wait((answered, work), return_when=asyncio.FIRST_COMPLETED)
         return answered.result()._replace(rest=left(work)) if answered.done() else await work
+
+    def _logging(
+        self, heard: list[str] | None, environment: dict[str, Any], tell: Callable[[Response], object]
+    ) -> Response:
+        """The answer, while ``heard`` hears what the app tells its log."""
+        before = logged.set(heard)
+        try:
+            return self._answer(environment, tell)
+        finally:
+            logged.reset(before)
 
     def _answer(self, environment: dict[str, Any], tell: Callable[[Response], object]) -> Response:
         """The answer. What it is made of may have to be closed: by then its client has it."""

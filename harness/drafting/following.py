@@ -10,9 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from ..asgi import Response
+from ..asgi import Response, failure
 from ..errors import SagafuzzError, UsageError
-from ..frames import passed, place, users
 from ..http_routes import REFUSED, Unrouted
 from ..ports import ADAPTER_ATTRIBUTE, Adapter, World
 from ..saga import Saga, Step
@@ -51,7 +50,7 @@ def follow(app: str, submit: str = "") -> Draft:
     app does not start."""
     heard = _run(Draft(app=app, endpoint=Endpoint("", "", None)))
     if heard.failed is not None:
-        raise UsageError(f"init: --app {app} does not start: {_told(heard.failed)}")
+        raise UsageError(f"init: --app {app} does not start: {failure(heard.failed)}")
     choice = [chosen(submit, heard.found)] if submit else [*heard.found]
     if not choice:
         raise UsageError(f"init: --app {app} tells no route that takes a POST; add --submit 'POST /orders'")
@@ -91,7 +90,9 @@ class _Following:
             self._draft = replace(self._draft, yes=answer.status)
             return
         said = (
-            _told(answer.error) if answer.error else f"{answer.status} {answer.body[:120].decode('utf-8', 'replace')}"
+            failure(answer.error)
+            if answer.error
+            else f"{answer.status} {answer.logged or answer.body[:120].decode('utf-8', 'replace')}"
         )
         self._draft = replace(self._draft, stopped=f"{self._draft.endpoint} is answered {said}")
 
@@ -163,11 +164,6 @@ def _lacks(draft: Draft, answer: Response) -> str:
         return ""
     name = error.args[0] if error.args else ""
     return name if isinstance(name, str) and name not in body else ""
-
-
-def _told(error: Exception) -> str:
-    where = place(users(passed(error)))
-    return f"{type(error).__name__}{f' ({where})' if where else ''}: {error}"
 
 
 # -- one run -------------------------------------------------------------------------------------------

@@ -68,7 +68,7 @@ class WebProcess(AppProcess):
 
     async def _boot(self) -> None:
         try:
-            self._running = running(self._life.participant.app.made())
+            self._running = running(await self._life.participant.app.made())
             await self._running.start()
         except (SagafuzzError, ProcessCrashed):
             raise

@@ -1,8 +1,8 @@
 """The standard library inside code under test: virtual time, repeatable chance, and no way out of the world.
 
-What is replaced stands in tables: `CLOCKS`, `CHANCE` and `WAYS_OUT`; and what is another thing for a service as it is,
-`SOCKETS`, `TLS`, `THREADS`, `DATABASES`, `ABSENT` and `LIBRARIES`. Inside a simulated task the stand-ins answer from
-the simulation, everywhere else they are what they were.
+What is replaced stands in tables: `CLOCKS`, `CHANCE`, `LOGS` and `WAYS_OUT`; and what is another thing for a service
+as it is, `SOCKETS`, `TLS`, `THREADS`, `DATABASES`, `ABSENT` and `LIBRARIES`. Inside a simulated task the stand-ins
+answer from the simulation, everywhere else they are what they were.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from .kernel import Spinning
 from .leaving import WAYS_OUT, drivers, hubs
 from .libraries import LIBRARIES, ONCE_THERE
 from .locks import LOCKS, locks_in_place, renew_conditions
+from .logs import LOGS
 from .messaging import entries
 from .registries import adopt, forget, keep
 from .replacing import Entry, Replacements
@@ -41,7 +42,7 @@ _T = TypeVar("_T")
 SPIN_SECONDS: Final = 10.0
 """Real time after which code under test that touches no port is taken to spin."""
 
-_REPLACEMENTS: Final = Replacements(CLOCKS, CHANCE, WAYS_OUT, SOCKETS, TLS, THREADS, DATABASES, ABSENT, LIBRARIES)
+_REPLACEMENTS: Final = Replacements(CLOCKS, CHANCE, WAYS_OUT, SOCKETS, TLS, THREADS, DATABASES, ABSENT, LIBRARIES, LOGS)
 _LOCKS: Final = Replacements(LOCKS)
 """Apart, as locks are taken everywhere: they are in place once a service was run."""
 
