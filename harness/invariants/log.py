@@ -26,8 +26,9 @@ from .registry import Checked, invariant
 )
 def write_ahead(facts: Facts) -> Checked:
     """Each rule applies where the adapter names that kind of record (create, intent, outcome,
-    compensating); what it does not show is not judged. Told once for each record. It explains no zombie: a
-    record that was late is there when a crash comes after it, and one that never came is not judged here."""
+    compensating); what it does not show is not judged. A refusal may be written down under a name of its own. Told
+    once for each record. It explains no zombie: a record that was late is there when a crash comes after it, and one
+    that never came is not judged here."""
     exercised, found = False, []
     for saga in facts.sagas.values():
         kinds = {record for record, _ in saga.durable}
@@ -78,7 +79,7 @@ def _due(saga: SagaFacts, kinds: set[str], step: str, direction: str, position: 
             for before in definition.predecessors.get(step, ()):
                 if (before, FORWARD) not in saga.calls or before in definition.grouped or before in saga.children:
                     continue
-                if not _undone(saga, before, position):
+                if not _undone(saga, before, position) and not _noted_refusal(saga, before, position):
                     due.append(("outcome", before))
     elif direction == COMPENSATION and "compensating" in kinds:
         due.append(("compensating", ""))
@@ -89,6 +90,14 @@ def _undone(saga: SagaFacts, step: str, position: int) -> bool:
     """An undo of the step had been answered with success before that position."""
     undo = saga.calls.get((step, COMPENSATION))
     return undo is not None and undo.succeeded_before(position)
+
+
+def _noted_refusal(saga: SagaFacts, step: str, position: int) -> bool:
+    """The step had been refused before that position, and a record of another name than those that are known had told
+    so: ``refused``, say."""
+    refused = [at for at, answer in saga.calls[step, FORWARD].answers.values() if answer == "rejected"]
+    named = (at for (record, about), at in saga.durable.items() if about == step and record not in _OPEN)
+    return bool(refused) and any(min(refused) < at < position for at in named)
 
 
 def _not_yet(

@@ -354,7 +354,7 @@ def compensation_policy(facts: Facts) -> Checked:
     names it, or its saga, an operator repairs it; one that was put aside without an alert is given up. An undo fails as
     far as anybody knows who goes on: what a process heard that died of a fault afterwards counts for nothing. It
     explains the wrong order (I4) and the effect after the end (I15) that come of an undo that was given up."""
-    exercised, found = False, _kept_back_meanwhile(facts.meanwhile())
+    exercised, found = False, _kept_back_meanwhile(facts)
     for saga in facts.sagas.values():
         undos = _undos(saga)
         if not undos:
@@ -374,12 +374,15 @@ def compensation_policy(facts: Facts) -> Checked:
     return exercised, found
 
 
-def _kept_back_meanwhile(facts: Facts | None) -> list[Violation]:
-    """Undos that were never sent because one failed that they need not come after: its step depends not on theirs."""
+def _kept_back_meanwhile(whole: Facts) -> list[Violation]:
+    """Undos that were never sent because one failed that they need not come after: its step depends not on theirs. What
+    was to be undone the whole history tells: a line whose release fails for now may yet be taken out of an order that
+    goes on."""
     found: list[Violation] = []
+    facts = whole.meanwhile()
     for saga in facts.sagas.values() if facts is not None else ():
         assert facts is not None
-        undos = _undos(saga)
+        undos = [step for step in _undos(saga) if step in _undos(whole.sagas[saga.id])]
         failing = [step for step in undos if saga.calls[step, COMPENSATION].answered_ok is None]
         for step in saga.definition.steps:
             waits = any(step.name in saga.definition.ancestors[other] for other in failing)

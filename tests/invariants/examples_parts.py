@@ -892,3 +892,91 @@ bad(
     at="parcel F",
     definition=SOLD,
 )
+
+# -- a refusal that has a record of its own ----------------------------------------------------
+
+good(
+    "I12",
+    "that a line was refused is written down under another name than that of an outcome",
+    """
+    submit
+    write create
+    call order.create key=o
+    write outcome order
+    call inventory.reserve part=bolt key=b
+    write outcome reserve[bolt]
+    send inventory.reserve part=nut key=n -> m1
+    reject m1
+    ack m1
+    write refused reserve[nut]
+    call shipping.send key=s
+    tell completed
+    """,
+    ANY_LINE,
+)
+bad(
+    "I12",
+    "outcome not durable",
+    "nobody wrote down that a line was refused",
+    """
+    submit
+    write create
+    call order.create key=o
+    write outcome order
+    call inventory.reserve part=bolt key=b
+    write outcome reserve[bolt]
+    send inventory.reserve part=nut key=n -> m1
+    reject m1
+    ack m1
+    send shipping.send key=s -> m2  <--
+    apply m2
+    ack m2
+    tell completed
+    """,
+    names="shipping.send for saga-1 was sent before the record 'outcome reserve[nut]' was durable",
+    at="ship F",
+    definition=ANY_LINE,
+)
+
+# -- a line that is taken out, and whose release fails for a while ------------------------------
+
+good(
+    "I3",
+    "a line is taken out of an order that goes on: that its release fails keeps back no rollback",
+    """
+    submit
+    call order.create key=o
+    call inventory.reserve part=bolt key=b
+    call inventory.reserve part=nut key=n
+    call shipping.send key=s
+    send inventory.release part=nut key=n -> m1
+    error m1
+    ack m1
+    heal 'nobody was called'
+    call inventory.release part=nut key=n
+    tell completed
+    """,
+    ANY_LINE,
+)
+bad(
+    "I11",
+    "undo kept back",
+    "the release of one line fails, and the other one waits for it",
+    """
+    submit
+    call order.create key=o
+    call inventory.reserve part=bolt key=b
+    call inventory.reserve part=nut key=n
+    send inventory.release part=nut key=n -> m1
+    error m1
+    ack m1
+    heal 'nobody was called'
+    call inventory.release part=nut key=n
+    call inventory.release part=bolt key=b
+    call order.cancel key=o
+    tell compensated
+    """,
+    names="inventory.release[bolt] for saga-1 was never sent, because inventory.release[nut] failed",
+    at="reserve[bolt] C",
+    definition=ANY_LINE,
+)
