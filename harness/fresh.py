@@ -34,6 +34,8 @@ _KEEPING: Final = {
     "schedule": ("schedule",),
     "taskiq": ("taskiq",),
     "tortoise": ("tortoise",),
+    "ulid": ("ulid",),
+    "uuid6": ("uuid6",),
 }
 """Libraries that keep things for their process in modules of their own, and what is loaded anew with code that uses
 each."""

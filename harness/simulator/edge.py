@@ -39,6 +39,15 @@ _SQS: Final = "AmazonSQS."
 _METADATA: Final = "169.254.169.254"
 """Whom a machine of Amazon's asks for its credentials, where nobody has given it any."""
 
+_LEFT_OUT: Final = "leave it out when the app is made"
+_SPEAK_FIRST: Final = {
+    21: ("FTP", _LEFT_OUT),
+    **dict.fromkeys((25, 465, 587), ("SMTP", _LEFT_OUT)),
+    3306: ("MySQL's protocol", "connect to SQLite or PostgreSQL where the app is tested"),
+}
+"""Ports of servers that begin to speak themselves, so that what comes on a connection does not tell what is spoken
+there; and what to do in its place."""
+
 FAILED: Final = 503
 """The status of an answer that says neither yes nor no."""
 
@@ -83,6 +92,9 @@ class Edges:
         """A connection to a host, by its name or address."""
         self.process.check_alive()
         name = self._names.get(host, host)
+        if port in _SPEAK_FIRST:
+            spoken, instead = _SPEAK_FIRST[port]
+            self.refuse(f"connects to {name}:{port}, where {spoken} is spoken", f"{instead}, or test it in live mode")
         here: Address = (HERE, _FIRST_PORT + len(self._open))
         mine, theirs = connection(here, (self.address_of(name), port))
         theirs.on_change = partial(self._answer_call, theirs, name, port)

@@ -73,6 +73,11 @@ PIPE: Final = Way(
     f"write concurrent.futures.ThreadPoolExecutor, queue and threading; {_LIVE}",
 )
 GEVENT: Final = Way("runs gevent's own loop, which waits in C", f"write threads or asyncio; {_LIVE}")
+TRIO: Final = Way("runs trio's own loop, which waits for real sockets", f"write asyncio, or anyio on asyncio; {_LIVE}")
+GRPC: Final = Way(
+    "opens a channel of gRPC, which uses the real network in C",
+    f"ask participants by HTTP/1.1 where the app is tested, and leave out what is no part of that; {_LIVE}",
+)
 DATABASE: Final = Way("opens a real SQLite file", "write world.sqlite(), which is a sqlite3.Connection of the world")
 
 _permitted: ContextVar[bool] = ContextVar("sagafuzz_permitted", default=False)
@@ -212,6 +217,26 @@ def _gevent(sim: Host, *_: Any, **__: Any) -> None:
 def hubs() -> Iterator[Check]:
     """Refuse the loop of gevent, where that is imported."""
     yield Check(import_module("gevent.hub").Hub, "__init__", _gevent)
+
+
+def _trio(sim: Host, *_: Any, **__: Any) -> None:
+    leave(sim, TRIO)
+
+
+def nurseries() -> Iterator[Check]:
+    """Refuse the loop of trio, where that is imported."""
+    yield Check(import_module("trio"), "run", _trio)
+    yield Check(import_module("trio.lowlevel"), "start_guest_run", _trio)
+
+
+def _grpc(sim: Host, *_: Any, **__: Any) -> None:
+    leave(sim, GRPC)
+
+
+def channels() -> Iterator[Check]:
+    """Refuse channels of gRPC, where that is imported."""
+    for module in ("grpc", "grpc.aio"):
+        yield from _checks(import_module(module), _grpc, "insecure_channel", "secure_channel")
 
 
 def drivers() -> Iterator[Served]:

@@ -26,7 +26,7 @@ from .databases import DATABASES
 from .host import Host
 from .inside import enter, simulation
 from .kernel import Spinning
-from .leaving import WAYS_OUT, drivers, hubs
+from .leaving import WAYS_OUT, channels, drivers, hubs, nurseries
 from .libraries import LIBRARIES, ONCE_THERE
 from .locks import LOCKS, locks_in_place, renew_conditions
 from .logs import LOGS
@@ -54,6 +54,8 @@ _CLIENTS: Final[dict[str, Callable[[], Iterable[Entry]]]] = {
     "confluent_kafka": confluent.entries,
     "confluent_kafka.aio": confluent.entries_for_asyncio,
     "gevent": hubs,
+    "grpc": channels,
+    "trio": nurseries,
 }
 """What of a client of a broker is simulated by its calls, or is refused, by the library."""
 

@@ -12,6 +12,7 @@ from typing import Any, Final
 import lupa  # noqa: F401, without which fakeredis knows no scripts, and so redis-py no locks
 import redis
 from fakeredis import FakeServer
+from fakeredis._commands import Signature
 from fakeredis._helpers import NoResponse, SimpleError, SimpleString
 from fakeredis._socket._fakesocket import FakeSocket
 from fakeredis._socket._resp import extract_command
@@ -178,6 +179,9 @@ class Blocked:
         self._of.server.blocked.remove(self)
 
 
+_INFO: Final = Signature("info", "_info", (), (bytes,))  # type: ignore[arg-type]
+
+
 class _Result:
     """What a command gives, as told apart from what is pushed."""
 
@@ -197,6 +201,27 @@ class _Answering(FakeSocket):
 
     def __eq__(self, other: object) -> bool:
         return self is other
+
+    def _name_to_func(self, cmd_name: str) -> tuple[Callable[..., Any] | None, Signature]:
+        if cmd_name == _INFO.name:
+            return self._info, _INFO
+        found: tuple[Callable[..., Any] | None, Signature] = super()._name_to_func(cmd_name)
+        return found
+
+    def _info(self, *sections: bytes) -> bytes:
+        """What a server says of itself, which fakeredis does not: as far as clients ask for it."""
+        keys = {"keys": len(self._db), "expires": 0, "avg_ttl": 0}
+        told: dict[str, dict[str, object]] = {
+            "Server": {"redis_version": ".".join(map(str, (*self.version, 0, 0)[:3])), "redis_mode": "standalone"},
+            "Clients": {"connected_clients": len(self._server.sockets), "blocked_clients": 0},
+            "Memory": {"used_memory": 0, "used_memory_human": "0B", "maxmemory": 0},
+            "Replication": {"role": "master", "connected_slaves": 0},
+            "Keyspace": {f"db{self._db_num}": ",".join(f"{name}={count}" for name, count in keys.items())},
+        }
+        asked = {section.decode().lower() for section in sections} - {"all", "default", "everything"}
+        parts = [name for name in told if name.lower() in asked or not asked]
+        lines = [line for name in parts for line in (f"# {name}", *(f"{k}:{v}" for k, v in told[name].items()), "")]
+        return "\r\n".join(lines).encode()
 
     def _decode_result(self, result: Any) -> Any:
         return _Result(result)

@@ -349,6 +349,29 @@ def test_a_pool_of_threads_that_is_one_of_multiprocessing_is_told(lab: Laborator
         lab.trial(declared(handler))
 
 
+@pytest.mark.parametrize(
+    ("modules", "name", "said"),
+    [
+        (["trio", "trio.lowlevel"], "run", r"runs trio's own loop.*; write asyncio, or anyio on asyncio"),
+        (["trio.lowlevel", "trio"], "start_guest_run", "runs trio's own loop"),
+        (["grpc", "grpc.aio"], "insecure_channel", r"opens a channel of gRPC.*; ask participants by HTTP/1\.1"),
+        (["grpc.aio", "grpc"], "secure_channel", "opens a channel of gRPC"),
+    ],
+)
+def test_a_library_that_waits_for_real_sockets_in_a_way_of_its_own_is_told_by_its_name(
+    lab: Laboratory, monkeypatch: pytest.MonkeyPatch, modules: list[str], name: str, said: str
+) -> None:
+    calls = ("run", "start_guest_run", "insecure_channel", "secure_channel")
+    for each in modules:
+        library = ModuleType(each)
+        vars(library).update({call: lambda *_: "done" for call in calls})
+        monkeypatch.setitem(sys.modules, each, library)
+    monkeypatch.setattr(patches, "_replaced", patches._replaced - {"trio", "grpc"})
+    with pytest.raises(UsageError, match=said):
+        lab.trial(declared(lambda order: str(getattr(sys.modules[modules[0]], name)(order))))
+    assert getattr(sys.modules[modules[0]], name)("") == "done"
+
+
 def test_a_loop_that_waits_in_c_is_told_before_it_does(lab: Laboratory, monkeypatch: pytest.MonkeyPatch) -> None:
     class Hub:
         """As gevent's, by its name."""

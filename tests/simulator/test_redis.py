@@ -136,6 +136,20 @@ def test_a_run_begins_with_an_empty_server() -> None:
 # -- time ----------------------------------------------------------------------------------------------
 
 
+def test_a_server_says_of_itself_what_clients_ask_for() -> None:
+    found: list[Any] = []
+
+    def work(order: str) -> None:
+        with client().pipeline() as pipe:
+            pipe.set("a", order).info("server").info()
+            found.extend(pipe.execute()[1:])
+
+    served(work)
+    version, whole = found
+    assert version["redis_version"].split(".")[0].isdigit() and set(version) == {"redis_version", "redis_mode"}
+    assert (whole["role"], whole["used_memory_human"], whole["db0"]["keys"]) == ("master", "0B", 1)
+
+
 def test_keys_expire_and_commands_wait_in_virtual_time() -> None:
     said: list[Any] = []
 

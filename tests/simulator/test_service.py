@@ -32,7 +32,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from sagafuzz import Adapter, ProcessCrashed, Saga, Step, UsageError, service
-from sagafuzz.fresh import Fresh
+from sagafuzz.fresh import Fresh, put_back
 from sagafuzz.loading import load
 from sagafuzz.ports import ADAPTER_ATTRIBUTE
 from sagafuzz.simulator.edge import Edges
@@ -274,6 +274,25 @@ def test_a_server_that_speaks_no_http_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
+    ("port", "told"),
+    [
+        (3306, "connects to there:3306, where MySQL's protocol is spoken; connect to SQLite or PostgreSQL where"),
+        (
+            587,
+            "connects to there:587, where SMTP is spoken; leave it out when the app is made, or test it in live mode",
+        ),
+    ],
+)
+def test_a_server_that_would_begin_to_speak_is_refused_before_anybody_waits_for_it(port: int, told: str) -> None:
+    async def handler(order: str) -> int:
+        reader, _ = await asyncio.open_connection("there", port)
+        await reader.read(1)
+        return 200
+
+    assert told in refused(handler)
+
+
+@pytest.mark.parametrize(
     ("options", "told"),
     [
         ({"http": {}}, "names no route"),
@@ -511,7 +530,7 @@ import sys
 sys.path.insert(0, {folder!r})
 from sagafuzz import Fault, Plan, Site
 from sagafuzz.history import rows_digest
-from sagafuzz.fresh import Fresh
+from sagafuzz.fresh import Fresh, put_back
 from sagafuzz.loading import load
 from sagafuzz.simulator import Setup, simulate
 adapter = load("tours_adapter:" + sys.argv[1])
@@ -577,6 +596,23 @@ def test_two_connections_that_are_made_at_once_have_numbers_of_their_own(monkeyp
     monkeypatch.setattr(Edges, "connect", watched)
     trial(declared(asking(by_urllib, [])))
     assert seen == [True]
+
+
+def test_a_library_that_remembers_its_last_id_begins_with_each_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "ulid.py").write_text("made = []", encoding="utf-8")
+    (tmp_path / "app_of_ids.py").write_text("import ulid\nulid.made.append(0)\nSEEN = len(ulid.made)", encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    fresh = Fresh(["app_of_ids"])
+    seen = []
+    try:
+        for _ in range(3):
+            fresh.load()
+            seen.append(sys.modules["app_of_ids"].SEEN)
+    finally:
+        put_back()
+    assert seen == [1, 1, 1] and not {"app_of_ids", "ulid"} & sys.modules.keys()
 
 
 def test_what_is_loaded_anew_is_compiled_once_unless_its_file_changes(
