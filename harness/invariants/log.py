@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..saga import COMPENSATION, FORWARD
+from ..saga import COMPENSATION, FORWARD, split
 from ..verdict import Violation
 from .calls import CallFacts
 from .effects import leftovers
@@ -56,11 +56,12 @@ def write_ahead(facts: Facts) -> Checked:
 
 
 def _first_sent(facts: Facts, saga: SagaFacts, step: str, direction: str, call: CallFacts) -> int:
-    """Where the call was first asked for; -1: never. Who asks for a part of an amount need not have decided to roll
-    back."""
+    """Where the call was first asked for; -1: never. Who asks for a part of an amount, or takes out what the saga can
+    complete without, need not have decided to roll back."""
     if not call.sends:
         return -1
-    if direction == COMPENSATION and step in saga.definition.grouped:
+    definition = saga.definition
+    if direction == COMPENSATION and (step in definition.grouped or split(step)[0] in definition.needing_any):
         return -1
     if direction == COMPENSATION and step in saga.sums:
         return next((at for at, _, _ in call.sends if asks_for_all(facts, saga, step, at)), -1)

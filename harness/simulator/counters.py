@@ -27,8 +27,9 @@ class CounterLedger(Ledger):
         orders: Mapping[str, Order],
         scope: str = OPERATION,
         terms: Mapping[str, Step] = MappingProxyType({}),
+        confirms: bool = True,
     ) -> None:
-        super().__init__(scenario, orders, scope, terms)
+        super().__init__(scenario, orders, scope, terms, confirms)
         self.free: dict[str, int] = {}
         self.taken: dict[str, int] = {}
         self.initial = self.endowment(scenario)
@@ -105,8 +106,9 @@ class Payment(CounterLedger):
         orders: Mapping[str, Order],
         scope: str = OPERATION,
         terms: Mapping[str, Step] = MappingProxyType({}),
+        confirms: bool = True,
     ) -> None:
-        super().__init__(scenario, orders, scope, terms)
+        super().__init__(scenario, orders, scope, terms, confirms)
         self.limit = scenario.limit
 
     def copy(self) -> Payment:

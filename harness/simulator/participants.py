@@ -134,11 +134,14 @@ class Ledger:
     """A participant's durable state: live rows, a memory of keys, tombstones, the ids of what was given back by key.
 
     Subclasses say what a row means to the business. Here it is an entity that exists or does not. ``scope`` is how
-    widely a key is known, ``terms`` are the steps of which it has to know more than their operations. ``told`` is kept
-    for whoever writes the state down: None as soon as it may have changed.
+    widely a key is known, ``terms`` are the steps of which it has to know more than their operations; ``confirms`` says
+    that what is called ``….confirm`` makes final what another step reserved here. ``told`` is kept for whoever writes
+    the state down: None as soon as it may have changed.
     """
 
-    __slots__ = ("closed", "given_back", "memory", "orders", "refused", "rows", "scope", "since", "terms", "told")
+    __slots__ = (
+        *("closed", "confirms", "given_back", "memory", "orders", "refused", "rows", "scope", "since", "terms", "told"),
+    )
 
     def __init__(
         self,
@@ -146,10 +149,12 @@ class Ledger:
         orders: Mapping[str, Order],
         scope: str = OPERATION,
         terms: Mapping[str, Step] = MappingProxyType({}),
+        confirms: bool = True,
     ) -> None:
         self.orders = orders
         self.scope = scope
         self.terms = terms
+        self.confirms = confirms
         self.refused = scenario.refused
         self.rows: list[Row] = []
         self.memory: dict[tuple[str, str, str], tuple[str, Any]] = {}
@@ -164,6 +169,7 @@ class Ledger:
         twin.orders = self.orders
         twin.scope = self.scope
         twin.terms = self.terms
+        twin.confirms = self.confirms
         twin.given_back = self.given_back.copy()
         twin.refused = self.refused
         twin.rows = self.rows.copy()
@@ -276,7 +282,7 @@ class Ledger:
             reason = self._use_up(row, term, term.consumes)
         else:
             reason = self.objection(row)
-        if reason is None and msg.operation.endswith(CONFIRMS):
+        if reason is None and self.confirms and msg.operation.endswith(CONFIRMS):
             return self._confirm(msg, row)
         if reason is not None:
             return self.refuse(msg, reason)

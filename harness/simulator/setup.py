@@ -16,8 +16,9 @@ from ..fault_kinds import NOTHING, Impossible, impossible
 from ..faults import CAPABILITIES, FAULT_KINDS
 from ..history import History
 from ..invariants import Catalogue, catalogue_of
+from ..keys import CONFIRMS
 from ..ports import Adapter
-from ..saga import Saga
+from ..saga import FORWARD, Saga
 from ..scenario import Order, Scenario
 from .around import Around
 from .asked import Asked
@@ -272,8 +273,14 @@ class Setup:
         if factory is not None:
             return self._refusing(partial(UserParticipant, factory, self.scenario))
         scope, terms = self.adapter.scope_of(name), self.adapter.known.terms
-        ours = self._refusing(partial(LEDGERS.get(name, Ledger), self.scenario, self.known, scope, terms))
+        made = partial(LEDGERS.get(name, Ledger), self.scenario, self.known, scope, terms, self._reserves(name))
+        ours = self._refusing(made)
         return ours if around is None else lambda: Around(around, ours())
+
+    def _reserves(self, name: str) -> bool:
+        """True if some step asks that participant for something else than to confirm: for what can be confirmed."""
+        asked = (op for op, route in self.routes.items() if route.service == name and route.direction == FORWARD)
+        return any(not operation.endswith(CONFIRMS) for operation in asked)
 
     def _refusing(self, make: Callable[[], Any]) -> Callable[[], Any]:
         """What is refused of an order is refused of its children too."""

@@ -980,3 +980,43 @@ bad(
     at="reserve[bolt] C",
     definition=ANY_LINE,
 )
+
+good(
+    "I12",
+    "a line is taken out before it is decided that the order is rolled back",
+    """
+    submit
+    write create
+    call order.create key=o
+    write outcome order
+    send inventory.reserve part=bolt key=b -> m1
+    timeout m1
+    call inventory.release part=bolt key=b no-effect
+    write compensating
+    call order.cancel key=o
+    tell compensated
+    """,
+    ANY_LINE,
+)
+bad(
+    "I12",
+    "compensating not durable",
+    "an order is cancelled before that is written down",
+    """
+    submit
+    write create
+    call order.create key=o
+    write outcome order
+    send inventory.reserve part=bolt key=b -> m1
+    timeout m1
+    call inventory.release part=bolt key=b no-effect
+    send order.cancel key=o -> m2  <--
+    apply m2
+    ack m2
+    write compensating
+    tell compensated
+    """,
+    names="order.cancel for saga-1 was sent before the record 'compensating' was durable",
+    at="order C",
+    definition=ANY_LINE,
+)

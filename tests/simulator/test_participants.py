@@ -246,3 +246,26 @@ def test_two_sagas_interleave_at_every_port(lab: Laboratory) -> None:
         ("saga-2", "pay"),
     ]
     assert trial.answers == ["completed", "completed"]
+
+
+HANDED_OVER = Step("hand", "delivery.confirm", undo="delivery.retract")
+
+
+@pytest.mark.parametrize(
+    ("steps", "effective"),
+    [([HANDED_OVER], True), ([Step("plan", "delivery.plan", undo="delivery.unplan", after=()), HANDED_OVER], False)],
+    ids=["no other step", "nothing was reserved"],
+)
+def test_to_confirm_is_a_step_like_any_other_where_nothing_else_is_asked_for(
+    lab: Laboratory, steps: list[Step], effective: bool
+) -> None:
+    def run(world: Any, order: Any) -> bool:
+        try:
+            world.call("delivery.confirm", saga=order.id, key=order.id)
+        except PortError:
+            return False
+        return True
+
+    trial = lab.trial(lab.system(run, saga=Saga("delivery", steps)))
+    assert effects(trial) == ([True] if effective else [])
+    assert [event.data[0] for event in trial.of("REJECT")] == ([] if effective else ["the reservation has run out"])
