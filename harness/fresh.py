@@ -156,9 +156,10 @@ class Fresh:
 
     def _point(self) -> None:
         """Let the adapter's names mean what is in the modules that are there."""
-        for name, (module, attribute) in (self._taken or {}).items():
-            if (here := sys.modules.get(module)) is not None:
-                setattr(sys.modules[self._user], name, getattr(here, attribute) if attribute else here)
+        user = sys.modules.get(self._user)  # whoever imported it may have forgotten it
+        for name, (module, attribute) in (self._taken or {}).items() if user is not None else ():
+            if (here := sys.modules.get(module)) is not None and (not attribute or hasattr(here, attribute)):
+                setattr(user, name, getattr(here, attribute) if attribute else here)
 
     def put_back(self, before: Mapping[str, ModuleType]) -> None:
         """Let those modules be there again that were there before, and no other ones."""
@@ -375,7 +376,7 @@ def _load(name: str) -> None:
     try:
         importlib.import_module(name)
     except ModuleNotFoundError as error:
-        if error.name != name:
+        if not _is_in(name, (str(error.name),)):
             raise
         raise UsageError(
             f"service: code names {name!r}, and there is no such module; name a package of yours"

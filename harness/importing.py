@@ -29,6 +29,7 @@ def import_place(named: str, whose: str) -> Any:
             return _import_file(named, whose)
         if (cwd := str(Path.cwd())) not in sys.path and "" not in sys.path:
             sys.path.insert(0, cwd)
+        _search(*folders("pythonpath", Path.cwd()))
         return importlib.import_module(named)
     except UsageError as error:
         raise UsageError(f"{error}{_users_line(error)}") from None
@@ -51,6 +52,8 @@ def _advice(error: BaseException) -> str:
         return f"; install it with: pip install 'sagafuzz[{EXTRAS[error.name]}]'"
     if isinstance(error, ModuleNotFoundError):
         return f"; is {error.name!r} installed, and do you run from the folder that holds it?"
+    if isinstance(error, ImportError) and "relative import" in str(error):
+        return "; name it by its module, package.adapter:attr, or put an __init__.py into its folder"
     return ""
 
 
@@ -90,9 +93,12 @@ def _search(*wanted: Path) -> None:
 
 
 def _import_in_package(file: Path) -> Any:
-    """A file that imports from the package in which it lies, as a module of that."""
+    """A file that imports from the package in which it lies, as a module of that. A package without an `__init__.py`
+    begins where imports look."""
     top = file.parent
     while (top / "__init__.py").is_file():
         top = top.parent
+    if top == file.parent:
+        top = next((each for each in file.parents[1:] if str(each) in sys.path), top)
     _search(top)
     return importlib.import_module(".".join(file.relative_to(top).with_suffix("").parts))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -102,6 +103,32 @@ def test_a_file_that_is_no_adapter(sagafuzz: Run, name: str) -> None:
     result = sagafuzz("run", "shop.py:Shop")
     assert result.code == 2
     assert expected in result.complaint
+
+
+@pytest.mark.parametrize("named", ["lib/acme_of_sales/adapter.py:Shop", "acme_of_sales.adapter:Shop"])
+def test_an_adapter_in_a_package_without_an_init_is_found_where_pytest_looks(sagafuzz: Run, named: str) -> None:
+    package = Path("lib/acme_of_sales")
+    package.mkdir(parents=True)
+    (package / "prelude.py").write_text(SAGA, encoding="utf-8")
+    body = "    def boot(self, world): ...\n    def run(self, order): return False\n"
+    text = f"import sagafuzz\nfrom .prelude import SAGA\n@sagafuzz.adapter(saga=SAGA)\nclass Shop:\n{body}"
+    (package / "adapter.py").write_text(text, encoding="utf-8")
+    Path("pytest.ini").write_text("[pytest]\npythonpath = lib\n", encoding="utf-8")
+    try:
+        found = sagafuzz("run", named, "--faults", 0, "--random", 0)
+    finally:
+        for name in [name for name in sys.modules if name.startswith("acme_of_sales")]:
+            del sys.modules[name]
+    assert found.out.startswith("shop on Shop: INCONCLUSIVE") and not found.err
+
+
+def test_a_package_of_a_package_that_is_not_there_is_no_package_of_yours(sagafuzz: Run) -> None:
+    write(
+        SAGA + '@sagafuzz.service(saga=SAGA, http={"POST order/create": "order.create"}, code=["absent_shop.orders"])\n'
+        "class Shop:\n    app = staticmethod(lambda: 1)\n    def submit(self, order): ...\n"
+    )
+    result = sagafuzz("run", "shop.py:Shop", "--faults", 0)
+    assert result.code == 2 and "code names 'absent_shop.orders', and there is no such module" in result.complaint
 
 
 def test_an_operation_that_nobody_declared(sagafuzz: Run, shop: Callable[..., str]) -> None:
