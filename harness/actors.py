@@ -82,7 +82,8 @@ def check_actors(
         if not isinstance(name, str) or not re.fullmatch(r"[a-z][a-z0-9-]*", name):
             raise UsageError(f"adapter {where!r}: actor {name!r}; write a name of small letters, 'clerk' for example")
         if name in NOT_ACTORS or name in participants:
-            raise UsageError(f"adapter {where!r}: actor {name!r} is called as another is; give it a name of its own")
+            other = "a participant" if name in participants else f"the {name!r} of each run"
+            raise UsageError(f"adapter {where!r}: actor {name!r} is called as {other} is; give it a name of its own")
         if not callable(script):
             raise UsageError(f"adapter {where!r}: actor {name!r} is {script!r}; write a function, def {name}(actor)")
     wanted = [(scenario, name) for scenario in scenarios for name in scenario.actors]

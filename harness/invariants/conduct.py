@@ -10,6 +10,7 @@ from typing import Final
 
 from ..definitions import parent_of
 from ..history import ANSWER, CRASH, DATA, DIRECTION, KIND, LOGACK, LOST, OPERATION, SAGA, SEND, TIMEOUT
+from ..saga import COMPENSATION, FORWARD
 from ..verdict import Violation
 from .facts import Facts
 from .registry import Checked, invariant
@@ -41,7 +42,7 @@ def no_stray_exception(facts: Facts) -> Checked:
         if port and _disturbed(facts):
             continue
         answers = where.partition(":")[0] in _ANSWERING
-        hint = "; return False where the saga was refused" if answers else "; catch it there, since nobody else does"
+        hint = _hint(facts, message) if answers else "; catch it there, since nobody else does"
         found.append(
             Violation(
                 invariant="C1",
@@ -54,6 +55,13 @@ def no_stray_exception(facts: Facts) -> Checked:
             )
         )
     return True, found
+
+
+def _hint(facts: Facts, message: str) -> str:
+    """What to do with a port's error in the place of letting it leave ``run``. A refusal names its operation."""
+    _, direction = facts.saga.by_operation.get(message.partition(":")[0], (None, FORWARD))
+    undo = "; an undo that is refused is not done: mend it, or put it aside and call a person"
+    return undo if direction == COMPENSATION else "; return False where the saga was refused"
 
 
 def _disturbed(facts: Facts) -> bool:

@@ -389,6 +389,21 @@ bad(
 )
 bad(
     "C1",
+    "Rejected escapes",
+    "an undo is refused, and what to do then is not to say that the saga was",
+    """
+    submit
+    call order.create key=o
+    refused inventory.reserve key=i
+    send order.cancel key=o -> m1
+    reject m1
+    ack m1
+    raise Rejected 'order.cancel: it is more than there is' port=yes  <--
+    """,
+    names="order.cancel: it is more than there is; an undo that is refused is not done: mend it, or put it aside",
+)
+bad(
+    "C1",
     "RuntimeError escapes",
     "a bug leaves boot, and is of no saga",
     """
