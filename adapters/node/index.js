@@ -12,13 +12,16 @@
 const fs = require("node:fs");
 const http = require("node:http");
 const net = require("node:net");
+const path = require("node:path");
 const readline = require("node:readline");
 
 class Rejected extends Error {} // definite: nothing was applied
 class Unknown extends Error {} // an error or no answer: it may have been applied, or may yet be
+class StoreUnavailable extends Unknown {} // a durable write failed: before it was durable, or after
 const REFUSED = Object.freeze({ refused: true });
 
-const STATUSES = { true: "completed", false: "compensated", stuck: "failed_stuck" }; // and the protocol's own words
+const STATUSES = { true: "completed", false: "compensated", stuck: "failed_stuck", pending: "running" };
+const WORDS = ["completed", "compensated", "failed_stuck", "running", "unknown"]; // the protocol's own
 
 // Wait for a case, where the manifest says `ahead = true`: what stands before it is done in advance. `serve` does it too.
 function waitForCase() {
@@ -68,17 +71,62 @@ function post(path, content, headers = {}, timeoutMs = 10_000) {
   });
 }
 
-// Ask the participant of a step to "do" or "undo" it: its receipt. Rejects with Rejected or Unknown.
-async function call(saga, step, verb, { key, receipt, timeoutMs } = {}) {
-  const { item, quantity, amount, account } = saga.order;
-  const headers = { "Saga-Id": saga.id, "Saga-Step": step, ...(key ? { "Idempotency-Key": key } : {}) };
-  const content = { item, quantity, amount, account, ...(receipt ? { receipt } : {}) };
-  const waits = timeoutMs ?? Number(process.env.SAGAFUZZ_CALL_TIMEOUT_MS);
-  const [status, answer] = await post(`${step}/${verb}`, content, headers, waits);
-  if (status === 200) return answer.receipt;
-  const kind = status === 409 || status === 422 ? Rejected : Unknown;
-  throw new kind(`${step}/${verb}: ${answer.error}`);
+// Ask the participant of a step to "do" or "undo" it: its receipt. Rejects with Rejected or Unknown, or a plain Error
+// where there is no such step, saga or part. `payload` takes the place of what the order says; `epoch` is the caller's
+// fencing token, `part` tells the requests of a step of several apart.
+function call(saga, step, verb, options = {}) {
+  return asked(saga, `${step}/${verb}`, options, { "Saga-Step": step });
 }
+
+// Ask a participant for an operation, spelt "participant.verb": one of a step, or one that the manifest lists in
+// `operations`, a query for instance. Gives what it answers, and rejects as `call` does.
+function ask(saga, operation, options = {}) {
+  return asked(saga, operation, options, {});
+}
+
+async function asked(saga, path, { key, receipt, payload, epoch, part, timeoutMs }, more) {
+  const { item, quantity, amount, account } = saga.order;
+  const content = { ...(payload ?? { item, quantity, amount, account }), ...(receipt ? { receipt } : {}) };
+  const headers = { "Saga-Id": saga.id, ...more };
+  if (key) headers["Idempotency-Key"] = key;
+  if (epoch) headers["Saga-Epoch"] = String(epoch);
+  if (part !== undefined) headers["Saga-Part"] = part;
+  const waits = timeoutMs ?? Number(process.env.SAGAFUZZ_CALL_TIMEOUT_MS);
+  const [status, answer] = await post(path, content, headers, waits);
+  if (status === 200) return answer.receipt;
+  const kind = { 400: Error, 404: Error, 409: Rejected, 422: Rejected }[status] ?? Unknown;
+  throw new kind(`${path}: ${answer.error}`);
+}
+
+// Make a durable write by `commit`, and show it on both sides, so that crashes can strike there: {saga, step, epoch,
+// outcome}, or `text` in which a saga's id stands, or `writes` where a commit has several records. Gives what `commit`
+// does. Rejects with StoreUnavailable where the store is to fail, before the commit or after it (`store_errors`).
+async function durable(record, fields, commit) {
+  const show = (phase) => told("log", { record, ...fields, phase }, StoreUnavailable);
+  await show("log");
+  const given = await commit();
+  await show("logged");
+  return given;
+}
+
+// Show an ALERT, a DEAD_LETTER, an ADOPT or a CLIENT_ACK of {saga}, with the fields of such an event.
+function note(kind, fields) {
+  return told("note", { kind, ...fields }, Unknown);
+}
+
+// Publish a message to `receive` of this system's workers: {saga, key, delayMs, payload}; it waits a second at most.
+function publish(topic, { saga, key = "", delayMs = 0, payload = {} }) {
+  return told("publish", { topic, saga, key, delay_ms: delayMs, payload }, Unknown);
+}
+
+async function told(path, content, kind) {
+  const [status, answer] = await post(path, content);
+  if (status !== 200) throw new (status === 400 ? Error : kind)(`${path}: ${answer.error}`);
+}
+
+// The case's folder, where what is written survives crashes; and its name, which keeps cases apart on a shared server.
+const folder = () => process.env.SAGAFUZZ_DIR;
+const caseName = () => path.basename(folder());
 
 // `call`, as the step of an engine may return it: the receipt, or REFUSED. Rejects with Unknown.
 async function attempt(saga, step, verb, options) {
@@ -101,55 +149,84 @@ function layers(saga) {
   return found;
 }
 
-// The saga of a command to start it, as JSON can hold it: the input of a workflow.
-function requested({ saga_id, order, steps }, again = false) {
+// The saga of a command to start it, as JSON can hold it: the input of a workflow. `children` are, by the step, the
+// sagas that are steps of it; `waits` are milliseconds before a step, `signals` the topic of a message before it.
+function requested({ saga_id, order, steps, lazy = false }, again = false) {
   const by = (name) => Object.fromEntries(steps.filter((step) => step[name]).map((step) => [step.id, step[name]]));
   const attempts = Math.max(0, ...steps.map((step) => step.max_attempts ?? 0));
   const names = steps.map((step) => step.id);
-  return { id: saga_id, order, steps: names, after: by("after"), waits: by("wait_ms"), attempts, again };
+  const nested = Object.entries(by("child")).map(([step, child]) => [step, requested({ ...child, order })]);
+  const before = { after: by("after"), waits: by("wait_ms"), signals: by("waits_for") };
+  return { id: saga_id, order, steps: names, ...before, children: Object.fromEntries(nested), attempts, lazy, again };
 }
 
-// Take commands until standard input ends. `drive` runs a saga; it gives a status, true, false, "stuck", a word that
-// `statuses` maps to one of these, or {status, step, reason}. An engine that goes on by itself `takesUp`: what an
-// earlier process had taken is driven here with `again`. Else `pending` are the sagas that it left open. What anybody
-// writes to standard output goes to standard error. With control: "http" commands come over HTTP.
-function serve(drive, { engine = "", takesUp = false, pending = [], statuses = {}, control = "stdio" } = {}) {
+// Take commands until standard input ends. `drive` runs a saga; it gives a status, true, false, "stuck", "pending", a
+// word that `statuses` maps to one of these, or {status, step, reason}. An engine that goes on by itself `takesUp`:
+// what an earlier process had taken is driven here with `again`. Else `pending` are the sagas that it left open, or a
+// function that gives them, now and at each command to recover. All functions may be async. `status(id)` answers for a
+// saga that this process did not drive, or that waits for a message; `receive({topic, saga, key, payload, id,
+// delivery})` handles a message, which comes again where that throws; `cancel(id)` asks a saga to end. One that is asked
+// for again is driven once, unless with `eachRequest`. What anybody writes to standard output goes to standard error.
+// With control: "http" commands come over HTTP.
+function serve(drive, options = {}) {
+  const { engine = "", takesUp = false, pending = [], statuses = {}, control = "stdio" } = options;
+  const { status, cancel, receive, eachRequest = false } = options;
   waitForCase();
   const known = new Map();
   let tell = () => {};
-  const ended = (saga, told) => {
-    known.set(saga.id, told);
-    tell({ event: "status", saga_id: saga.id, ...told });
+  const ended = (saga, how) => {
+    known.set(saga.id, how);
+    tell({ event: "status", saga_id: saga.id, ...how });
   };
-  const begin = (saga) => {
-    if (known.has(saga.id)) return;
+  const begin = (saga, asked = false) => {
+    if (known.has(saga.id) && !(asked && eachRequest)) return;
     known.set(saga.id, { status: "running" });
     Promise.resolve(saga)
       .then(drive)
-      .then((outcome) => ended(saga, told(outcome, statuses)))
+      .then((outcome) => ended(saga, standing(outcome, statuses)))
       .catch((error) => ended(saga, failed(error)));
   };
+  const left = async () => (typeof pending === "function" ? pending() : pending);
   const commands = {
-    hello: ({ open = [] }) => {
-      if (takesUp) open.forEach((order) => begin(requested(order, true)));
+    hello: ({ open = [] }, taken) => {
+      if (takesUp) taken.push(...open.map((order) => requested(order, true)));
       return { protocol: 1, engine };
     },
-    start: (command) => (begin(requested(command)), {}),
-    status: ({ saga_id }) => known.get(saga_id) ?? { status: "unknown" },
-    recover: () => ({}),
+    start: (command, taken) => void taken.push(requested(command)),
+    status: async ({ saga_id }) => {
+      const found = () => known.get(saga_id);
+      if (!status || (found() && !(receive && found().status === "running"))) return found() ?? { status: "unknown" };
+      const said = standing(await status(saga_id), statuses);
+      return found() && said.status === "unknown" ? found() : said; // else it waits for a message
+    },
+    recover: async (_, taken) => void taken.push(...(await left())),
+    ...(cancel && { cancel: async ({ saga_id }) => void (await cancel(saga_id)) }),
+    ...(receive && {
+      receive: async ({ saga_id: saga, message_id: id, topic, key, payload, delivery }) =>
+        void (await receive({ topic, saga, key, payload, id, delivery })),
+    }),
   };
-  const answered = (name, command) =>
-    Object.hasOwn(commands, name) ? commands[name](command) : { error: `no such command: ${name}`, definite: true };
-  pending.forEach(begin);
-  tell = (control === "http" ? overHttp : overStdio)(answered);
+  const answer = async (name, command, say) => {
+    const taken = [];
+    try {
+      if (!Object.hasOwn(commands, name)) say({ error: `no such command: ${name}`, definite: true });
+      else say((await commands[name](command, taken)) ?? {});
+    } catch (error) {
+      say({ error: String(error), definite: false });
+    }
+    for (const saga of taken) begin(saga, name === "start"); // after the answer, so that a crash finds it taken
+  };
+  const listen = () => (tell = (control === "http" ? overHttp : overStdio)(answer));
+  if (typeof pending !== "function") return pending.forEach((saga) => begin(saga)), void listen();
+  left().then((sagas) => (sagas.forEach((saga) => begin(saga)), listen()));
 }
 
-function told(outcome, statuses) {
+function standing(outcome, statuses) {
   if (outcome !== null && typeof outcome === "object") return outcome;
   const word = statuses[outcome] ?? outcome;
   const status = STATUSES[word] ?? word;
-  if (["completed", "compensated", "failed_stuck", "unknown"].includes(status)) return { status };
-  throw new Error(`drive gave ${outcome}; give completed, compensated, failed_stuck or unknown`);
+  if (WORDS.includes(status)) return { status };
+  throw new Error(`a saga's status is ${outcome}; give one of ${WORDS.join(", ")}`);
 }
 
 function failed(error) {
@@ -158,14 +235,14 @@ function failed(error) {
   return { status: "unknown", reason: String(error), stray };
 }
 
-function overStdio(answered) {
+function overStdio(answer) {
   const [input, write] = keptApart();
   const say = (content) => write(`${JSON.stringify(content)}\n`);
   readline
     .createInterface({ input })
     .on("line", (line) => {
       const command = JSON.parse(line);
-      say({ id: command.id, ...answered(command.op, command) });
+      answer(command.op, command, (content) => say({ id: command.id, ...content }));
     })
     .on("close", () => process.exit(0));
   return say;
@@ -184,18 +261,37 @@ function keptApart() {
   return [process.stdin, write];
 }
 
-function overHttp(answered) {
+function overHttp(answer) {
   const server = http.createServer((request, response) => {
     let text = "";
     request.setEncoding("utf8").on("data", (chunk) => (text += chunk));
     request.on("end", () => {
       const allowed = request.headers.authorization === `Bearer ${process.env.SAGAFUZZ_TOKEN}`;
-      const answer = allowed ? answered(request.url.slice(1), JSON.parse(text)) : { error: "not for you", definite: true };
-      response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(answer));
+      const say = (content) =>
+        response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(content));
+      if (allowed) answer(request.url.slice(1), JSON.parse(text), say);
+      else say({ error: "not for you", definite: true });
     });
   });
   server.listen(0, "127.0.0.1", () => post("hello", { control: `http://127.0.0.1:${server.address().port}` }));
   return () => {};
 }
 
-module.exports = { REFUSED, Rejected, Unknown, attempt, call, layers, post, serve, waitForCase };
+module.exports = {
+  REFUSED,
+  Rejected,
+  StoreUnavailable,
+  Unknown,
+  ask,
+  attempt,
+  call,
+  caseName,
+  durable,
+  folder,
+  layers,
+  note,
+  post,
+  publish,
+  serve,
+  waitForCase,
+};

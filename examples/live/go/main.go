@@ -1,4 +1,4 @@
-// A naive and a correct checkout, by the first argument.
+// A naive and a correct checkout, and a shop with a webhook, by the first argument.
 
 package main
 
@@ -17,8 +17,16 @@ func main() {
 	case "correct":
 		log := openLog()
 		worker.Serve(log.checkout, worker.Options{Engine: "correct on " + runtime.Version(), Pending: log.pending()})
+	case "webhook-naive", "webhook-correct":
+		shop := openShop(os.Args[1] == "webhook-naive")
+		worker.Serve(shop.sell, worker.Options{
+			Engine:  os.Args[1] + " on " + runtime.Version(),
+			Recover: shop.open,
+			Status:  shop.status,
+			Receive: shop.receive,
+		})
 	default:
-		fmt.Fprintln(os.Stderr, "write naive or correct")
+		fmt.Fprintln(os.Stderr, "write naive, correct, webhook-naive or webhook-correct")
 		os.Exit(2)
 	}
 }
