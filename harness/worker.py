@@ -97,9 +97,9 @@ def call(
     ``timeout_ms`` real milliseconds (None: what the manifest says).
 
     Raises Rejected (definite), Unavailable (it answered with an error) or CallTimeout (no answer came: it may
-    have applied, or may yet); UsageError where there is no such step or saga. ``receipt`` is what ``do`` was answered
-    with, for its ``undo``; ``epoch`` the caller's fencing token, where it has one; ``part`` tells the requests of a
-    step of several apart.
+    have applied, or may yet); UsageError where there is no such step, saga or part. ``receipt`` is what ``do`` was
+    answered with, for its ``undo``; ``epoch`` the caller's fencing token, where it has one; ``part`` tells the requests
+    of a step of several apart.
     """
     said = dict(saga.payload if payload is None else payload)
     if receipt is not None:
@@ -231,7 +231,7 @@ def _asked(
     status, answer = post(path, said, headers={"Saga-Id": saga.id, **keyed, **headers}, timeout_ms=wait_ms)
     if status == 200:
         return answer.get("receipt")
-    error = {404: UsageError, 409: Rejected, 422: Rejected}.get(status, Unavailable)
+    error = {400: UsageError, 404: UsageError, 409: Rejected, 422: Rejected}.get(status, Unavailable)
     raise error(f"{path}: {answer.get('error')}")
 
 
@@ -269,10 +269,11 @@ def _connection() -> http.client.HTTPConnection:
 
 
 @contextmanager
-def durable(record: str, *, saga: str = "", step: str = "") -> Iterator[None]:
+def durable(record: str, *, saga: str = "", step: str = "", epoch: int = 0, outcome: str = "") -> Iterator[None]:
     """Show a durable write to the harness: around the commit, so that crashes can strike on either side of it.
-    Raises StoreUnavailable where the store is to fail, before or after it (``store_errors`` in the manifest)."""
-    with showing({"record": record, "saga": saga, "step": step}):
+    ``epoch`` is the writer's fencing token, ``outcome`` what a terminal record declares. Raises StoreUnavailable where
+    the store is to fail, before or after it (``store_errors`` in the manifest)."""
+    with showing({"record": record, "saga": saga, "step": step, "epoch": epoch, "outcome": outcome}):
         yield
 
 

@@ -58,6 +58,25 @@ def test_the_correct_one_survives(language: str) -> None:
     assert violated(system(language, "correct"), (*AT, *written)) == [set()] * 6
 
 
+EARLY = (
+    fault("lost-ack", "payment", "F", "ack"),  # its webhook comes before an answer to it
+    fault("crash-after-effect", "payment", "F", "effect"),
+)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_webhook_that_comes_before_the_answer_is_lost_on_the_naive_shop_and_not_on_the_correct_one(
+    language: str,
+) -> None:
+    (first, _) = violated(system(language, "webhook-naive"), EARLY)
+    assert "I40" in first
+    struck = (
+        fault("lost-message-ack", "payment.charged", "M", "handled"),
+        fault("crash-at-receipt", "payment.charged", "M", "receipt"),
+    )
+    assert violated(system(language, "webhook-correct"), (*EARLY, *struck)) == [set()] * 4
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("language", LANGUAGES)
 @pytest.mark.parametrize("name", ["naive", "correct"])

@@ -9,7 +9,7 @@ import pytest
 
 from sagafuzz import OneOf, Optional, Saga, Step, UsageError
 from sagafuzz.faults import AT_EFFECT, Plan
-from sagafuzz.history import CLIENT_ACK, HANDLED, NACK, PARKED, RECEIVE, REDRIVE
+from sagafuzz.history import CLIENT_ACK, HANDLED, NACK, PARKED, RAISED, RECEIVE, REDRIVE
 from sagafuzz.invariants import check
 from sagafuzz.live.case import LiveRun
 from sagafuzz.live.manifest_file import read
@@ -337,6 +337,13 @@ worker.serve(purchase)
 """
     _, found = shop.run(shop.write(PURCHASE, worker))
     assert found == broken
+
+
+def test_who_names_a_part_of_a_step_that_has_none_is_told_so_and_does_not_try_again(shop: Shop) -> None:
+    worker = 'worker.serve(lambda saga: worker.call(saga, "pay", "do", key="pay", part="one"))'
+    live, _ = shop.run(shop.write(ONE_STEP, worker))
+    ((status, reason, _, excused),) = [row[9] for row in live.run.rows if row[1] == RAISED]
+    assert status == "unknown" and "UsageError" in reason and "Saga-Part" in reason and not excused
 
 
 # -- messages ----------------------------------------------------------------------------------
