@@ -227,7 +227,7 @@ def _receiver(entry: tuple[Any, ...]) -> Any:
 
 def _forget_receivers(dispatcher: ModuleType, of: Names) -> None:
     for signal in _signals(dispatcher):
-        signal.receivers[:] = [each for each in signal.receivers if not _is_gone(_receiver(each), of)]
+        signal.receivers = [each for each in signal.receivers if not _is_gone(_receiver(each), of)]
         signal.sender_receivers_cache.clear()
 
 
@@ -286,8 +286,8 @@ def _held_of_django(registry: ModuleType) -> Iterator[Any]:
 
 
 def _held_of_signals(dispatcher: ModuleType) -> Iterator[Any]:
-    for signal in _signals(dispatcher):
-        yield signal.receivers
+    for signal in _signals(dispatcher):  # a list of receivers is replaced by another one, and stays as it is
+        yield from (vars(signal), signal.sender_receivers_cache)
 
 
 def _held_of_blinkers(base: ModuleType) -> Iterator[Any]:

@@ -240,7 +240,7 @@ def _replace_references(originals: dict[int, Any], methods: set[tuple[type, str]
 
 def _in_attributes(holder: Any, values: Any, other: Callable[[Any], Any]) -> None:
     for attribute, value in list(values.items()):
-        held = value.__func__ if isinstance(value, staticmethod) else value
+        held = value.__func__ if issubclass(type(value), staticmethod) else value
         if (found := other(held)) is not held:
             setattr(holder, attribute, staticmethod(found) if held is not value else found)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from sagafuzz import Saga, Step, service
 from sagafuzz.ports import ADAPTER_ATTRIBUTE, Adapter
-from sagafuzz.simulator.registries import OfProcess
+from sagafuzz.simulator.registries import OfProcess, forget, keep
 
 from .conftest import Laboratory, Trial
 
@@ -172,3 +173,29 @@ def test_a_listener_outside_of_its_process_changes_nothing() -> None:
     assert of_process(None, None, "SELECT 1", (), None, False) == ("SELECT 1", ())
     assert OfProcess(listener, process)(None) is None
     assert [listener].index(of_process) == [of_process].index(listener) == 0  # as it is found to be removed
+
+
+def test_signals_of_django_are_put_back_also_where_a_receiver_has_died() -> None:
+    heard: list[str] = []
+
+    def mine(**_: Any) -> None:
+        heard.append("mine")
+
+    def theirs(**_: Any) -> None:
+        heard.append("theirs")
+
+    mine.__module__ = theirs.__module__ = "shop_of_signals"
+    signal = importlib.import_module("django.core.signals").setting_changed
+    signal.connect(mine)
+    try:
+        put_back = keep()
+        forget(lambda name: name == "shop_of_signals")
+        signal.connect(theirs)
+        del theirs
+        signal.send(None)
+        assert heard == []
+        put_back()
+        signal.send(None)
+        assert heard == ["mine"]
+    finally:
+        signal.disconnect(mine)
