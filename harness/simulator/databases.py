@@ -14,6 +14,7 @@ from urllib.parse import unquote, urlsplit
 
 from .host import Host
 from .incarnation import Incarnation
+from .leaving import Way, leave
 from .replacing import Served
 from .sqlite import connect
 
@@ -25,10 +26,18 @@ _SAME: Final = ("detect_types", "isolation_level", "check_same_thread", "factory
 
 _IN_MEMORY: Final = (":memory:", "mode=memory")
 
+_SHARED: Final = Way(
+    "opens a SQLite database in memory that is shared, by one run and the next as well",
+    "name a file: the run keeps it, and makes none; pytest-django's is one by "
+    "DATABASES['default']['TEST'] = {'NAME': 'test.sqlite3'}",
+)
+
 
 def _connect(sim: Host, original: Callable[..., Any], database: Any, *args: Any, **options: Any) -> Any:
     text = os.fsdecode(database)
     if not text or any(word in text for word in _IN_MEMORY):
+        if "cache=shared" in text:
+            leave(sim, _SHARED, text)
         return original(database, *args, **options)
     options = dict(zip(_OPTIONS, args, strict=False)) | options
     process = sim.task().process

@@ -339,6 +339,18 @@ def test_what_a_service_is_told_to_write_names_no_world(lab: Laboratory) -> None
         lab.trial(declared(handler))
 
 
+def test_a_database_in_memory_that_runs_would_share_is_told_and_what_to_write(lab: Laboratory) -> None:
+    def handler(order: str) -> str:
+        sqlite3.connect("file:of_a_process?mode=memory", uri=True).close()
+        sqlite3.connect("file:of_all?mode=memory&cache=shared", uri=True).close()
+        return ""
+
+    with pytest.raises(
+        UsageError, match=r"that is shared.* \(file:of_all\?mode=memory.*; name a file: .*pytest-django"
+    ):
+        lab.trial(declared(handler))
+
+
 def test_a_pool_of_threads_that_is_one_of_multiprocessing_is_told(lab: Laboratory) -> None:
     def handler(order: str) -> str:
         with ThreadPool(1) as pool:
