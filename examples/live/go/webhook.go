@@ -1,6 +1,6 @@
 // A shop that ships when the webhook of the payment service says that an order was charged. The webhook may come before
-// the answer to the charge. The naive shop ships what its record says is paid; the correct one believes the webhook, and
-// ships what is not over.
+// the answer to the charge. The naive shop ships what its record says is paid; the correct one believes the webhook,
+// and ships what is not over.
 
 package main
 
