@@ -62,8 +62,11 @@ def _lost_sight_of(facts: Facts, call: CallFacts, requests: list[tuple[int, int]
     told = [when for m, (when, answer) in call.answers.items() if call.told.get(m, m) in messages and answer != "error"]
     if told and (max(told) > at or facts.history.declared.get("hidden_writes")):
         return False
-    if any(knew(facts, learnt, at) for learnt in told):
-        return False
+    died = [(death, process) for death, process in facts.deaths if death < at]
+    for learnt in told:
+        lives = not any(death > learnt and process == rows[learnt][PROCESS] for death, process in died)
+        if lives or knew(facts, learnt, at):
+            return False
     return all(
         call.given_up.get(message, at) < at
         or call.answers.get(message, (at, ""))[0] < at
