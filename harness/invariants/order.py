@@ -37,9 +37,8 @@ def reverse_order(facts: Facts) -> Checked:
         undone = saga.undos()
         if not undone:
             continue
-        pairs = [
-            (early, late) for late in undone for early in saga.definition.ancestors.get(late, ()) if early in undone
-        ]
+        ancestors = saga.definition.ancestors
+        pairs = [(early, late) for late in undone for early in undone if early in ancestors.get(late, ())]
         exercised = exercised or bool(pairs)
         found.extend(_wrong_way_round(facts, saga, pairs))
         found.extend(_too_early(facts, saga, undone))
@@ -84,7 +83,8 @@ _UNKNOWING: Final = "was sent before its sender could know that"
 
 def _rounds(facts: Facts, saga: SagaFacts, early: str, late: str) -> Iterator[tuple[int, int]]:
     """(an undo of the early step took effect, the undo of the late one that it must know of) each time that the early
-    step was undone after the late one had been asked for: a saga may go forward again, and undo a second time."""
+    step was undone after the late one had been asked for: a saga may go forward again, and undo a second time. Without
+    those of which it goes without saying that it was known."""
     if not (saga.calls[early, COMPENSATION].effective and saga.calls[late, COMPENSATION].effective):
         return
     undone, done = _effects(facts, saga, late, COMPENSATION), _effects(facts, saga, late, FORWARD)
@@ -102,8 +102,17 @@ def _rounds(facts: Facts, saga: SagaFacts, early: str, late: str) -> Iterator[tu
         if asked and before < 0:
             continue
         at, due = next((each for each in undone if each[0] > before), undone[-1])
-        if max((each for each, _ in done if each < at), default=-1) < sent:
+        done_before = max((each for each, _ in done if each < at), default=-1)
+        if done_before < sent and not _answered(facts, saga, late, due, sent):
             yield taken_back, due
+
+
+def _answered(facts: Facts, saga: SagaFacts, late: str, due: int, sent: int) -> bool:
+    """True if who sent the request there had been told himself of the undo that took effect at ``due``: nearly always,
+    and quicker to see than by happens-before, of which it is a part."""
+    rows = facts.history.rows
+    heard, _ = saga.calls[late, COMPENSATION].answers.get(rows[due][MSG], (-1, ""))
+    return due < heard < sent and rows[heard][PROCESS] == rows[sent][PROCESS]
 
 
 def _effects(facts: Facts, saga: SagaFacts, step: str, direction: str) -> list[tuple[int, int]]:
@@ -361,16 +370,15 @@ def compensation_policy(facts: Facts) -> Checked:
             continue
         exercised = True
         claimed = any(outcome == COMPENSATED for _, outcome, _ in saga.claims)
-        if not (acted_to_the_end if claimed else rolled_back_to_the_end)(facts, saga):
+        due = [step.name for step in saga.definition.steps if step.can_be_undone and _due(saga, step, claimed)]
+        if not due or not (acted_to_the_end if claimed else rolled_back_to_the_end)(facts, saga):
             continue
         failing = [step for step in undos if saga.calls[step, COMPENSATION].answered_ok is None]
         known = _known_to_fail(facts, saga, undos)
-        for step in saga.definition.steps:
-            if not step.can_be_undone or not _due(saga, step, claimed):
-                continue
-            anomaly = _policy_broken(saga, step.name, undos, failing, known, claimed)
+        for name in due:
+            anomaly = _policy_broken(saga, name, undos, failing, known, claimed)
             if anomaly is not None:
-                found.append(_given_up(facts, saga, step.name, anomaly, known))
+                found.append(_given_up(facts, saga, name, anomaly, known))
     return exercised, found
 
 

@@ -65,6 +65,16 @@ def test_only_those_that_are_asked_for_are_judged(monkeypatch: pytest.MonkeyPatc
     assert verdict.gave_up == {}
 
 
+def test_wrong_orders_are_told_in_the_order_of_the_undos() -> None:
+    """Not in that of a set, which differs from one process to the next."""
+    undos = ("order.cancel", "inventory.release", "payment.refund")
+    calls = ("order.create", "inventory.reserve", "payment.charge", *undos)
+    described = history("\n".join(("submit", *(f"call {operation}" for operation in calls), "tell compensated")))
+    found = [violation.sentence for violation in check(described, only=("I4",)).violations]
+    told = [tuple(undo for undo in undos if undo in sentence) for sentence in found]
+    assert told == [undos[:2], (undos[0], undos[2]), undos[1:]]
+
+
 def test_judging_changes_nothing_and_repeats() -> None:
     described = history(HALF_WAY)
     before = described.digest
