@@ -231,11 +231,12 @@ def _without_groups(saga: SagaFacts, hollow: list[Step]) -> list[Step]:
 def _in_effect(facts: Facts, saga: SagaFacts, step: Step, claim: int) -> bool:
     """It took effect before the claim, and the saga had not undone it by then; of a step without an undo it is enough
     that it was done."""
-    call = saga.calls.get((step.name, FORWARD))
+    call, undo = saga.calls.get((step.name, FORWARD)), saga.back.get(step.name)
     if call is None:
         return False
+    if undo is None and call.effective and call.effective[0][0] < claim:
+        return True
     done = len([at for at, _, _ in call.effective if at < claim])
-    undo = saga.calls.get((step.name, COMPENSATION))
     if undo is not None and done and undo.effective:
         ended = any(at < claim and outcome == COMPENSATED for at, outcome, _ in saga.claims)  # two ends are I15's
         others = saga.sums.keys() | saga.used.keys() | saga.children.keys()  # what is left of these is told apart

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from ..history import BALANCE, DATA, DIRECTION, ENTITY, HOLD, KIND, MSG, PAYLOAD, PROCESS, SAGA, STEP, Row
+from ..history import BALANCE, DATA, DIRECTION, ENTITY, HOLD, KIND, MSG, PAYLOAD, PROCESS, SAGA, STEP
 from ..keys import CONFIRMS, OPERATION, TENANT, usual_scope
 from ..saga import COMPENSATION, FORWARD, Step, split
 from ..verdict import Violation
@@ -75,17 +75,12 @@ def _some_key_differs(facts: Facts) -> bool:
     """True if some key is used in one direction for two sagas, steps or payloads, which may yet be right. That no key
     is tells the usual case quickly."""
     rows = facts.history.rows
-    firsts: dict[tuple[str, str], Row] = {}
-    for saga in facts.sagas.values():
-        for (_, direction), call in saga.calls.items():
-            for position, _, key in call.sends:
-                if key is None:
-                    continue
-                row = rows[position]
-                first = firsts.setdefault((direction, key), row)
-                if first is not row and (
-                    first[DATA][PAYLOAD] != row[DATA][PAYLOAD] or first[STEP] != row[STEP] or first[SAGA] != row[SAGA]
-                ):
+    firsts: dict[tuple[str, str], tuple[str, str, object]] = {}
+    for (saga, step, direction), call in facts.calls.items():
+        for position, _, key in call.sends:
+            if key is not None:
+                intent = (saga, step, rows[position][DATA][PAYLOAD])
+                if firsts.setdefault((direction, key), intent) != intent:
                     return True
     return False
 

@@ -90,9 +90,10 @@ class SagaFacts:
     ``definition`` is what this saga was to do: a step of several parts stands in it as one for each that was asked for.
     ``counted`` has the `net` of the steps for which more counts than how often they took effect, ``sums`` what those
     with an amount took and gave back, ``used`` by which ones a step was used up (see `parts`). ``free`` are the steps
-    that leave nothing to undo, ``owned`` the positions of the durable writes that show an epoch, ``adopted`` those at
-    which a process said that it took the saga over, which alone is no work, ``running`` those at which all was at rest
-    and the saga was called running. ``children`` are, by the step, the sagas that are steps of it and were begun."""
+    that leave nothing to undo, ``owned`` are (position, (process, epoch)) of the durable writes that show an epoch,
+    ``adopted`` the positions at which a process said that it took the saga over, which alone is no work, ``running``
+    those at which all was at rest and the saga was called running. ``children`` are, by the step, the sagas that are
+    steps of it and were begun."""
 
     __slots__ = (
         "adopted",
@@ -147,7 +148,7 @@ class SagaFacts:
         self.left: list[str] | None = None  # what `leftovers` has found, once it was asked
         self.queries: dict[int, str] = {}  # message of no step -> whom it asks
         self.asked: dict[str, int] = {}
-        self.owned: list[int] = []
+        self.owned: list[tuple[int, tuple[str, int]]] = []
         self.adopted: list[int] = []
 
     def net(self, step: str) -> int:
@@ -396,7 +397,7 @@ class Facts:
             facts.durable.setdefault((data[RECORD], row[STEP]), position)
             facts.last_row = facts.last_work = position
             if len(data) > EPOCH:
-                facts.owned.append(position)
+                facts.owned.append((position, (row[PROCESS], data[EPOCH])))
 
     def _kept(self, position: int, lost: Row) -> int:
         """How many writes of the record that is lost at ``position`` are still kept after that."""
@@ -410,7 +411,7 @@ class Facts:
         facts, lost = self.sagas[row[SAGA]], written(row)
         if self._kept(position, row) <= 0:  # else an earlier one of the kind stands again
             facts.durable.pop(lost[:2], None)
-        facts.owned = [at for at in facts.owned if written(self.history.rows[at]) != lost]
+        facts.owned = [(at, owner) for at, owner in facts.owned if written(self.history.rows[at]) != lost]
         if lost[0] == "terminal":  # the saga's end was in it, and is taken back
             declared = [index for index, (_, _, to_client) in enumerate(facts.claims) if not to_client]
             if declared:

@@ -11,7 +11,6 @@ from ..history import (
     DEAD_LETTER,
     DEFINITION,
     DIRECTION,
-    EPOCH,
     KIND,
     OPERATION,
     PROCESS,
@@ -54,12 +53,12 @@ def single_owner(facts: Facts) -> Checked:
     exercised, found = False, []
     rows = facts.history.rows
     for saga in facts.sagas.values():
-        owned = [(rows[at][PROCESS], rows[at][DATA][EPOCH]) for at in saga.owned]
-        if len(owned) < 2 or owned.count(owned[0]) == len(owned):  # of one process, under one epoch
+        if len({owner for _, owner in saga.owned}) < 2:
             continue
         exercised = True
-        (latest, latest_epoch), seen = owned[0], {owned[0][0]}
-        for position, (process, epoch) in zip(saga.owned, owned, strict=True):
+        _, (latest, latest_epoch) = saga.owned[0]
+        seen = {latest}
+        for position, (process, epoch) in saga.owned:
             stale = epoch < latest_epoch
             if stale or (process != latest and process in seen and epoch == latest_epoch):
                 record, step, _ = written(rows[position])
