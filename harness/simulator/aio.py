@@ -11,7 +11,7 @@ import math
 import sys
 from collections.abc import Callable, Coroutine, Generator
 from contextlib import suppress
-from contextvars import Context, ContextVar
+from contextvars import Context, ContextVar, copy_context
 from heapq import heappop
 from typing import Any, Final
 
@@ -74,6 +74,23 @@ def settle(future: asyncio.Future[Any], value: Any, error: Exception | None) -> 
         future.set_exception(error)
     else:
         future.set_result(value)
+
+
+class Soon(asyncio.Handle):
+    """What a loop that tells nothing of its own calls at its next turn."""
+
+    __slots__ = ()
+
+    def __init__(
+        self, callback: Callable[..., object], args: tuple[Any, ...], loop: SimLoop, context: Context | None
+    ) -> None:
+        self._context = copy_context() if context is None else context
+        self._loop = loop
+        self._callback = callback
+        self._args = args
+        self._cancelled = False
+        self._repr = None
+        self._source_traceback = None  # asyncio's own asks the loop each time whether it is to keep one
 
 
 class _VirtualSelector:
@@ -237,7 +254,7 @@ class SimLoop(asyncio.BaseEventLoop):
     ) -> asyncio.Handle:
         if self._debug or self._closed:  # type: ignore[attr-defined]
             return super().call_soon(callback, *args, context=context)
-        handle = asyncio.Handle(callback, args, self, context)
+        handle = Soon(callback, args, self, context)
         self._ready.append(handle)  # type: ignore[attr-defined]
         return handle
 
@@ -245,19 +262,23 @@ class SimLoop(asyncio.BaseEventLoop):
         if self._debug:  # type: ignore[attr-defined]
             super()._run_once()  # type: ignore[misc]
             return
-        scheduled, ready = self._scheduled, self._ready  # type: ignore[attr-defined]
+        scheduled, ready, kernel = self._scheduled, self._ready, self._kernel  # type: ignore[attr-defined]
         while scheduled and scheduled[0]._cancelled:
             self._timer_cancelled_count -= 1  # type: ignore[attr-defined]
             heappop(scheduled)._scheduled = False
-        if ready or self._stopping:  # type: ignore[attr-defined]
-            self.wait(0)
+        if not (ready or self._stopping):  # type: ignore[attr-defined]
+            wait_s = min(max(0, scheduled[0]._when - kernel.now_us / 1e6), LONGEST_WAIT_S) if scheduled else None
+            self.wait(wait_s)
+        elif self._busy_turns < FREE_TURNS and not self._task.process.dead:
+            self._busy_turns += 1  # as `wait` would: most turns are such
         else:
-            self.wait(min(max(0, scheduled[0]._when - self.time()), LONGEST_WAIT_S) if scheduled else None)
-        end = self.time() + self._clock_resolution
-        while scheduled and scheduled[0]._when < end:
-            handle = heappop(scheduled)
-            handle._scheduled = False
-            ready.append(handle)
+            self.wait(0)
+        if scheduled:
+            end = kernel.now_us / 1e6 + self._clock_resolution
+            while scheduled and scheduled[0]._when < end:
+                handle = heappop(scheduled)
+                handle._scheduled = False
+                ready.append(handle)
         for _ in range(len(ready)):
             handle = ready.popleft()
             if not handle._cancelled:

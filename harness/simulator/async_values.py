@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from contextvars import Context
 from typing import Any, Final
 
-from .aio import Answer, SimLoop
+from .aio import Answer, SimLoop, Soon
 from .volatile import Teller
 
 
@@ -97,6 +97,7 @@ ASYNCIO: Final[Mapping[type, Callable[[Teller, Any], None]]] = {
     asyncio.Future: _future,
     tasks._GatheringFuture: _gathering,  # type: ignore[attr-defined]
     asyncio.Handle: _handle,
+    Soon: _handle,
     asyncio.TimerHandle: _timer,
     asyncio.Timeout: _timeout,
     Answer: _answer,

@@ -69,10 +69,13 @@ def _kept(signs: Signs, at: int, site: SiteKey) -> bool:
 
 def _doubled_in_vain(signs: Signs, at: int, site: SiteKey) -> bool:
     """The process that was started did nothing, and nobody died or was asked who would have been another without it."""
-    after = signs.rows[at:]
-    others = {row[PROCESS] for row in after if row[KIND] == BOOT}
-    busy = any(row[KIND] in (CRASH, SUBMIT) or (row[PROCESS] in others and row[KIND] != BOOT) for row in after)
-    return not busy and others.isdisjoint(signs.used)
+    others: set[str] = set()
+    for row in signs.rows[at:]:
+        if row[KIND] == BOOT:
+            others.add(row[PROCESS])
+        elif row[PROCESS] in others or row[KIND] in (CRASH, SUBMIT):
+            return False
+    return others.isdisjoint(signs.used)
 
 
 def _stood_still_in_vain(signs: Signs, at: int, site: SiteKey) -> bool:
