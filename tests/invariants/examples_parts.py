@@ -802,6 +802,20 @@ good(
     """,
     SOLD,
 )
+good(
+    "I1",
+    "two processes give back a part each, of one price, and each hears of its own",
+    """
+    submit
+    call payment.charge key=p amount=100
+    call shipping.send key=s
+    tell completed
+    call payment.refund key=line-1 amount=20
+    boot second
+    call payment.refund key=line-2 amount=20
+    """,
+    SOLD,
+)
 bad(
     "I1",
     "duplicate effect",
