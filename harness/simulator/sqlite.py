@@ -148,6 +148,7 @@ class SimConnection(WatchedConnection):
         self._busy_ms = busy_ms
         self._settings: dict[str, None] = {}  # statements that set something of it, the last ones last
         self._begun: str | None = None  # the statement that opened the transaction, where one did
+        self._has_read = False  # in the transaction that is open
         self._altered = False  # by calls of which nobody can say what they come to
         self._cursors: list[ref[sqlite3.Cursor]] = []  # to be closed: SQLite keeps their locks
         define = sqlite3.Connection.create_function
@@ -176,13 +177,15 @@ class SimConnection(WatchedConnection):
         super().statement(sql, act, parameters)
         if not was_open and self._transaction.open:
             self._begun = sql
+        elif was_open and isinstance(sql, str) and _OF_TABLES.search(sql):
+            self._has_read = True
         if isinstance(sql, str) and ("busy_timeout" in sql or "BUSY_TIMEOUT" in sql):
             self._wait_in_virtual_time()
 
     def _settle(self) -> None:
         super()._settle()
         if not self._transaction.open:
-            self._begun = None
+            self._begun, self._has_read = None, False
 
     @property
     def is_open(self) -> bool:
@@ -237,6 +240,12 @@ class SimConnection(WatchedConnection):
         self._process.inputs.append(_WRITTEN)
         return done[0]
 
+    @property
+    def _reads_only(self) -> bool:
+        """True if it has read in its transaction, and written nothing. SQLite waits for no lock to write then: of
+        two of that kind each would wait for the other, and what was read may be out of date."""
+        return self._has_read and not self._transaction.written
+
     def patiently(self, act: Callable[[], _T]) -> _T:
         """Wait for another connection's lock as SQLite's busy handler would, in virtual time."""
         left, delays = self._busy_ms, None
@@ -244,7 +253,7 @@ class SimConnection(WatchedConnection):
             try:
                 return act()
             except sqlite3.OperationalError as error:
-                if left <= 0 or "locked" not in str(error):
+                if left <= 0 or "locked" not in str(error) or self._reads_only:
                     self._altered = self._altered or "locked" in str(error)  # it may hold more of the lock than before
                     raise
             delays = delays or iter(_DELAYS_MS)
@@ -302,11 +311,26 @@ for _name in _ALTERS:
 
 _ATTRIBUTES: Final = frozenset(
     {
-        *("_altered", "_apart", "_asking", "_begun", "_busy_ms", "_cursors", "_host", "_known", "_label", "_process"),
+        *(
+            "_altered",
+            "_apart",
+            "_asking",
+            "_begun",
+            "_busy_ms",
+            "_cursors",
+            "_has_read",
+            "_host",
+            "_known",
+            "_label",
+            "_process",
+        ),
         *("_ready", "_settings", "_transaction", "_users_authorizer", "unheld"),
     }
 )
 """What a connection has of its own: whatever else it has, a user gave it."""
+
+_OF_TABLES: Final = re.compile(r"\bfrom\b", re.IGNORECASE)
+"""In statements: what takes a lock to read."""
 
 _SHOWS_OTHERS: Final = re.compile("data_version|cache|checkpoint", re.IGNORECASE)
 """In settings: what shows how often was written, or lets what is not committed reach the file."""

@@ -316,6 +316,31 @@ def test_who_waits_too_long_is_told_that_the_database_is_locked(lab: Laboratory)
     assert trial.answers == ["completed"]
 
 
+@pytest.mark.parametrize("mode", ["delete", "wal"])
+@pytest.mark.parametrize("read", ["SELECT note FROM notes", "SELECT 1"])
+def test_who_has_read_in_his_transaction_does_not_wait_to_write(lab: Laboratory, read: str, mode: str) -> None:
+    """As SQLite has it: two of that kind would wait for one another."""
+    waited: list[float] = []
+
+    def body(db: Any, world: Any, order: Any) -> None:
+        db.execute(f"PRAGMA journal_mode = {mode}")
+        other = world.sqlite()
+        other.isolation_level = None
+        other.execute("BEGIN")
+        other.execute(read).fetchall()
+        db.execute("INSERT INTO notes VALUES (?, 'first')", (order.id,))
+        before = world.now()
+        with pytest.raises(sqlite3.OperationalError, match="database is locked"):
+            other.execute("INSERT INTO notes VALUES (?, 'second')", (order.id,))
+        waited.append(world.now() - before)
+        other.execute("ROLLBACK")
+        db.commit()
+
+    trial = lab.trial(system(lab, body))
+    assert (trial.raised, trial.answers) == ([], ["completed"])
+    assert waited == [pytest.approx(0 if "FROM" in read else 5, abs=0.2)]
+
+
 def test_a_lock_held_by_the_dead_is_released(lab: Laboratory) -> None:
     def body(db: Any, world: Any, order: Any) -> None:
         db.execute("INSERT INTO notes VALUES (?, 'n')", (order.id,))
