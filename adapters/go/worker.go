@@ -36,9 +36,9 @@ var (
 )
 
 // Saga is what a client asks for, as JSON can hold it: the input of a workflow. Children are, by the step, the sagas
-// that are steps of it. Waits says for how many milliseconds it is to wait before a step, Signals for a message of which
-// topic, Attempts after how many a step is given up (0: never). Lazy: how far it has come is to lie in the engine's
-// state. Again: an earlier process had it.
+// that are steps of it. Waits says for how many milliseconds it is to wait before a step, Signals for a message of
+// which topic, Attempts after how many a step is given up (0: never). Lazy: how far it has come is to lie in the
+// engine's state. Again: an earlier process had it.
 type Saga struct {
 	ID       string              `json:"id"`
 	Order    map[string]any      `json:"order"`
@@ -218,8 +218,8 @@ func only(order map[string]any, names ...string) map[string]any {
 	return found
 }
 
-// Write is a durable write as the harness is shown it. Outcome is what a terminal record declares; Text, in the place of
-// Saga, is what is written, where the saga's id stands; Writes are the records, where a commit has several.
+// Write is a durable write as the harness is shown it. Outcome is what a terminal record declares; Text, in the place
+// of Saga, is what is written, where the saga's id stands; Writes are the records, where a commit has several.
 type Write struct {
 	Record  string  `json:"record"`
 	Saga    string  `json:"saga"`
@@ -232,7 +232,8 @@ type Write struct {
 }
 
 // Durable makes a durable write by commit, and shows it on both sides, so that crashes can strike there. It gives the
-// error of commit, or ErrStore where the store is to fail, before the commit or after it (store_errors in the manifest).
+// error of commit, or ErrStore where the store is to fail, before the commit or after it (store_errors in the
+// manifest).
 func Durable(write Write, commit func() error) error {
 	write.Phase = "log"
 	if err := tell("log", write, ErrStore); err != nil {
@@ -307,8 +308,8 @@ func (saga Saga) Layers() [][]string {
 // Options of Serve. An engine that goes on by itself TakesUp: what an earlier process had taken is driven here with
 // Again. Else Pending are the sagas that it left open, and Recover gives those that are open now, at the start and at
 // each command to recover. Status answers for a saga that this process did not drive, or that waits for a message;
-// Receive handles a message, in a goroutine of its own, and where that gives an error it comes again; Cancel asks a saga
-// to end. A saga that is asked for again is driven once, unless with EachRequest.
+// Receive handles a message, in a goroutine of its own, and where that gives an error it comes again; Cancel asks a
+// saga to end. A saga that is asked for again is driven once, unless with EachRequest.
 type Options struct {
 	Engine      string
 	TakesUp     bool
@@ -373,7 +374,8 @@ type server struct {
 }
 
 // Serve takes commands until standard input ends, and ends the process then. Each saga is driven in a goroutine; one
-// that panics is told of, with its stack on standard error. What anything else writes to standard output goes there too.
+// that panics is told of, with its stack on standard error. What anything else writes to standard output goes there
+// too.
 func Serve(drive func(Saga) Status, options Options) {
 	WaitForCase()
 	in, out, err := keptApart()
@@ -427,7 +429,8 @@ func (s *server) answer(asked command) {
 		taken = append(taken, asked.saga(false))
 	case asked.Op == "status":
 		found := s.status(asked.SagaID)
-		answer["status"], answer["step"], answer["reason"], answer["stray"] = found.Status, found.Step, found.Reason, found.Stray
+		answer["status"], answer["step"] = found.Status, found.Step
+		answer["reason"], answer["stray"] = found.Reason, found.Stray
 	case asked.Op == "recover":
 		taken = s.open()
 	case asked.Op == "cancel" && s.Cancel != nil:

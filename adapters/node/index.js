@@ -23,7 +23,8 @@ const REFUSED = Object.freeze({ refused: true });
 const STATUSES = { true: "completed", false: "compensated", stuck: "failed_stuck", pending: "running" };
 const WORDS = ["completed", "compensated", "failed_stuck", "running", "unknown"]; // the protocol's own
 
-// Wait for a case, where the manifest says `ahead = true`: what stands before it is done in advance. `serve` does it too.
+// Wait for a case, where the manifest says `ahead = true`: what stands before it is done in advance. `serve` does it
+// too.
 function waitForCase() {
   if (!process.env.SAGAFUZZ_WAITS) return;
   const [bytes, one] = [[], Buffer.alloc(1)];
@@ -165,9 +166,9 @@ function requested({ saga_id, order, steps, lazy = false }, again = false) {
 // what an earlier process had taken is driven here with `again`. Else `pending` are the sagas that it left open, or a
 // function that gives them, now and at each command to recover. All functions may be async. `status(id)` answers for a
 // saga that this process did not drive, or that waits for a message; `receive({topic, saga, key, payload, id,
-// delivery})` handles a message, which comes again where that throws; `cancel(id)` asks a saga to end. One that is asked
-// for again is driven once, unless with `eachRequest`. What anybody writes to standard output goes to standard error.
-// With control: "http" commands come over HTTP.
+// delivery})` handles a message, which comes again where that throws; `cancel(id)` asks a saga to end. One that is
+// asked for again is driven once, unless with `eachRequest`. What anybody writes to standard output goes to standard
+// error. With control: "http" commands come over HTTP.
 function serve(drive, options = {}) {
   const { engine = "", takesUp = false, pending = [], statuses = {}, control = "stdio" } = options;
   const { status, cancel, receive, eachRequest = false } = options;

@@ -251,7 +251,7 @@ MUTANTS: Final = (
         name="refunds-again-after-restart",
         adapter=system(RefundsAgainAfterRestart, saga=HELD, scenario=UNPACKED),
         twin=_IN_PARTS,
-        invariants=("I17",),
+        invariants=("I1",),
         faults=1,
         schedule="crash-after-send at saga-1: capture compensation, send",
         source="openlinker#3289",

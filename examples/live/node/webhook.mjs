@@ -1,6 +1,6 @@
 // A shop that ships when the webhook of the payment service says that an order was charged. The webhook may come before
-// the answer to the charge. The naive shop ships what its record says is paid; the correct one believes the webhook, and
-// ships what is not over.
+// the answer to the charge. The naive shop ships what its record says is paid; the correct one believes the webhook,
+// and ships what is not over.
 
 import fs from "node:fs";
 import path from "node:path";
@@ -33,9 +33,8 @@ async function sell(saga) {
   const order = orders()[saga.id];
   if (order?.over) return order.over;
   if (!order) await keep(saga.id, "create", { saga });
-  await ask(saga, "order", "do");
   try {
-    await ask(saga, "payment", "do");
+    for (const step of ["order", "payment"]) await ask(saga, step, "do");
   } catch (error) {
     if (!(error instanceof Rejected)) throw error;
     await ask(saga, "order", "undo");
@@ -49,9 +48,11 @@ async function sell(saga) {
 
 async function receive({ saga: id }) {
   const order = orders()[id];
-  if (order.over || (kind === "naive" && !order.paid)) return;
-  await ask(order.saga, "shipping", "do");
-  await keep(id, "terminal", { over: "completed" });
+  if (kind === "naive" && !order.paid) return;
+  if (!order.over) {
+    await ask(order.saga, "shipping", "do");
+    await keep(id, "terminal", { over: "completed" });
+  }
   await note("CLIENT_ACK", { saga: id, outcome: "completed" });
 }
 
