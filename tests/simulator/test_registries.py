@@ -186,16 +186,17 @@ def test_signals_of_django_are_put_back_also_where_a_receiver_has_died() -> None
 
     mine.__module__ = theirs.__module__ = "shop_of_signals"
     signal = importlib.import_module("django.core.signals").setting_changed
+    said: dict[str, Any] = {"setting": "SHOP", "value": None, "enter": True}  # what Django's own receivers look at
     signal.connect(mine)
     try:
         put_back = keep()
         forget(lambda name: name == "shop_of_signals")
         signal.connect(theirs)
         del theirs
-        signal.send(None)
+        signal.send(None, **said)
         assert heard == []
         put_back()
-        signal.send(None)
+        signal.send(None, **said)
         assert heard == ["mine"]
     finally:
         signal.disconnect(mine)
