@@ -15,7 +15,7 @@ from .parts import amount_at, spelled
 
 
 def intent_of(key: str | None, message: int) -> str | int:
-    """What stands for what a request is to do: its key, or where it has none it stands for itself."""
+    """Return what tells requests of one intent from others: their key, or the message itself where it has none."""
     return message if key is None else key
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from ..definitions import parent_of
-from ..history import MSG, PROCESS
+from ..history import ACK, KIND, MSG, PROCESS
 from ..saga import COMPENSATION, FORWARD, Step
 from ..verdict import Violation
 from .calls import CallFacts
@@ -83,8 +83,8 @@ _UNKNOWING: Final = "was sent before its sender could know that"
 
 def _rounds(facts: Facts, saga: SagaFacts, early: str, late: str) -> Iterator[tuple[int, int]]:
     """(an undo of the early step took effect, the undo of the late one that it must know of) each time that the early
-    step was undone after the late one had been asked for: a saga may go forward again, and undo a second time. Without
-    those of which it goes without saying that it was known."""
+    step was undone after the late one had been asked for: a saga may go forward again, and undo a second time. Leaves
+    out those whose sender had itself received the answer of the late undo."""
     if not (saga.calls[early, COMPENSATION].effective and saga.calls[late, COMPENSATION].effective):
         return
     undone, done = _effects(facts, saga, late, COMPENSATION), _effects(facts, saga, late, FORWARD)
@@ -108,11 +108,14 @@ def _rounds(facts: Facts, saga: SagaFacts, early: str, late: str) -> Iterator[tu
 
 
 def _answered(facts: Facts, saga: SagaFacts, late: str, due: int, sent: int) -> bool:
-    """True if who sent the request there had been told himself of the undo that took effect at ``due``: nearly always,
-    and quicker to see than by happens-before, of which it is a part."""
+    """True if the process that sent the request there had received the answer of the undo that took effect at ``due``.
+    This is the usual case of happens-before, and cheaper to tell. The end of a child is no such answer."""
     rows = facts.history.rows
-    heard, _ = saga.calls[late, COMPENSATION].answers.get(rows[due][MSG], (-1, ""))
-    return due < heard < sent and rows[heard][PROCESS] == rows[sent][PROCESS]
+    message = rows[due][MSG]
+    heard, _ = saga.calls[late, COMPENSATION].answers.get(message, (-1, ""))
+    if not due < heard < sent or rows[heard][PROCESS] != rows[sent][PROCESS]:
+        return False
+    return rows[heard][KIND] == ACK and rows[heard][MSG] == message
 
 
 def _effects(facts: Facts, saga: SagaFacts, step: str, direction: str) -> list[tuple[int, int]]:
@@ -383,14 +386,15 @@ def compensation_policy(facts: Facts) -> Checked:
 
 
 def _kept_back_meanwhile(whole: Facts) -> list[Violation]:
-    """Undos that were never sent because one failed that they need not come after: its step depends not on theirs. What
-    was to be undone the whole history tells: a line whose release fails for now may yet be taken out of an order that
+    """Undos that were never sent because one failed that they need not come after: its step depends not on theirs. The
+    whole history tells what was to be undone: a line whose release fails for now may yet be taken out of an order that
     goes on."""
     found: list[Violation] = []
     facts = whole.meanwhile()
     for saga in facts.sagas.values() if facts is not None else ():
         assert facts is not None
-        undos = [step for step in _undos(saga) if step in _undos(whole.sagas[saga.id])]
+        in_the_end = _undos(whole.sagas[saga.id])
+        undos = [step for step in _undos(saga) if step in in_the_end]
         failing = [step for step in undos if saga.calls[step, COMPENSATION].answered_ok is None]
         for step in saga.definition.steps:
             waits = any(step.name in saga.definition.ancestors[other] for other in failing)

@@ -77,7 +77,7 @@ def settle(future: asyncio.Future[Any], value: Any, error: Exception | None) -> 
 
 
 class Soon(asyncio.Handle):
-    """What a loop that tells nothing of its own calls at its next turn."""
+    """A call that a loop makes at its next turn, where it is not to debug."""
 
     __slots__ = ()
 

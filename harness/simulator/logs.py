@@ -1,4 +1,5 @@
-"""What an app tells its log of a request that fails: many answer with a page, which does not say why."""
+"""Hears the exceptions that an app tells its log while it fails a request: many answer with a page, which says nothing
+of them."""
 
 from __future__ import annotations
 

@@ -281,6 +281,27 @@ bad(
 )
 bad(
     "I4",
+    "wrong order",
+    "the shipment is called compensated before the answer to its last undo has come, and the payment is given back",
+    f"""
+    {PAID_AND_SHIPPED}
+    refused billing.issue key=b
+    saga-1.ship: call carrier.cancel key=c
+    saga-1.ship: send warehouse.unpack key=w -> m1
+    saga-1.ship: apply m1
+    saga-1.ship: terminal compensated
+    send payment.refund key=p -> m2
+    apply m2  <--
+    ack m2
+    saga-1.ship: ack m1
+    tell compensated
+    """,
+    names="payment.refund was sent before its sender could know that shipment (undo) had taken effect",
+    at="payment C",
+    definition=ORDER,
+)
+bad(
+    "I4",
     "undo before a later step settled",
     "the payment is given back while the shipment is under way",
     """
