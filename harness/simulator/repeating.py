@@ -120,7 +120,6 @@ def position(sim: Running, *, timed: bool = False) -> Place | None:
     setup, network = sim.setup, sim.network
     hidden = sim.resources or sim.chance is not None or setup.adapter.service is not None
     beside = not sim.actors.at_rest or setup.is_async
-    by_events = setup.adapter.participants or (sim.broker is not None and sim.broker.busy)  # what changes only with one
     lasts = network.stuck or sim.durable.lags  # for a while
     if hidden or beside or lasts or (setup.judged_by_time and not sim.only_pollers()):
         return None
@@ -144,7 +143,7 @@ def position(sim: Running, *, timed: bool = False) -> Place | None:
             [_timer(sim, what, whom) for _, _, what, whom in _timers(sim)],
             (sim.incarnations, len(sim.living), len(sim.waiting), sim.wall_offset_s),
             contents(sim.databases),
-            len(sim.trace.rows) if by_events else 0,
+            _events(sim),
         ]
         written = marshal.dumps(_without(times, parts) if timed else parts, 2)
     except (Opaque, ValueError):
@@ -192,7 +191,14 @@ def _message(sim: Running, msg: Message, *, waits: bool = True) -> tuple[Any, ..
 def surface(sim: Running, *, timed: bool) -> tuple[Any, ...]:
     """What of a run's `position` costs little to be told."""
     network, texts = sim.network, sim.durable.texts
-    return [*texts] if timed else texts.copy(), len(network.held), len(network.late), len(network.waiting)
+    written = [*texts] if timed else texts.copy()
+    return written, len(network.held), len(network.late), len(network.waiting), _events(sim)
+
+
+def _events(sim: Running) -> int:
+    """How many events there were, where something is kept that changes only with one and cannot be told; else 0."""
+    by_events = sim.setup.adapter.participants or (sim.broker is not None and sim.broker.busy)
+    return len(sim.trace.rows) if by_events else 0
 
 
 def first_due(sim: Running) -> int:

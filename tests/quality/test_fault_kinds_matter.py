@@ -37,8 +37,8 @@ def runs(setup: Setup, after: str = "", only: set[str] | None = None) -> Iterato
     """The kind that a plan with one fault is about, the plan and its run; "" for the plan without a fault.
     With ``after`` the plans strike by that kind first, and the one that counts is the other. What the systems here ask
     beside their steps is a means to see what one kind does; faults at those questions are in tests/simulator."""
-    enumerator = Enumerator(setup, 1, reductions=())
     kinds = set(FAULT_KINDS) if only is None else only
+    enumerator = Enumerator(setup, 1, only=kinds, reductions=())
     first = Enumerator(setup, 1, only={after}, reductions=()) if after else enumerator
     for case in first.cases():
         if not after or not case.plan.faults:

@@ -7,13 +7,28 @@ from typing import Any
 
 import pytest
 
-from sagafuzz import Adapter, LocalTransaction, Outcome, Rejected, Report, Request, Saga, Step, UsageError, adapter
+from sagafuzz import (
+    Adapter,
+    LocalTransaction,
+    Outcome,
+    Rejected,
+    Report,
+    Request,
+    Saga,
+    Step,
+    UsageError,
+    adapter,
+)
 from sagafuzz.adapters.choreography import FLOW, Choreography, ChoreographyParticipant
 from sagafuzz.exploration.campaign import Campaign
+from sagafuzz.exploration.enumerator import Enumerator
 from sagafuzz.exploration.quiet import quiet
 from sagafuzz.exploration.settings import Settings
+from sagafuzz.invariants import check
 from sagafuzz.loading import as_adapter
 from sagafuzz.reference_saga.choreography import Event, Flow, Reaction
+from sagafuzz.simulator import Setup, resting
+from sagafuzz.simulator.repeating import Place, position
 
 THE_CHOREOGRAPHY = as_adapter(Choreography)
 
@@ -83,18 +98,31 @@ def test_one_fault_breaks_nothing() -> None:
 def test_an_event_that_is_published_after_the_commit_can_be_lost() -> None:
     found = invariants(searched(twin(HasNoOutbox, PublishesAfterCommit), "crash-after-effect"))
     assert found >= {"I2"}
-    assert searched(THE_CHOREOGRAPHY, "crash-after-effect").verdict == "consistent"
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("kind", ["duplicate", "message-twice", "lost-message-ack", "message-again-at-end"])
+@pytest.mark.parametrize(
+    "kind", ["duplicate", "message-twice", "lost-message-ack", "message-again-at-end", "crash-before-message-ack"]
+)
 def test_without_an_inbox_a_second_delivery_takes_effect_again(kind: str) -> None:
-    assert "I1" in invariants(searched(twin(HasNoInbox), kind))
+    system = twin(HasNoInbox)
+    assert any(
+        violation.invariant == "I1"
+        for scenario in reversed(system.scenarios)  # in the first ones what comes twice goes round for ever
+        for setup in [Setup(adapter=system, scenario=scenario)]
+        for case in Enumerator(setup, 1, only={kind}).cases()
+        for violation in check(case.run.history(setup, case.plan)).violations
+    )
 
 
-def test_a_consumer_that_dies_before_it_acknowledges_delivers_twice() -> None:
-    assert "I1" in invariants(searched(twin(HasNoInbox), "crash-before-message-ack"))
-    assert searched(THE_CHOREOGRAPHY, "crash-before-message-ack").verdict == "consistent"
+def test_what_goes_round_and_leaves_an_event_each_time_is_seldom_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is never where it was: to tell where it is at each of three thousand timers took most of the time."""
+    told: list[Place | None] = []
+    monkeypatch.setattr(resting, "position", lambda sim, **how: told.append(position(sim, **how)) or told[-1])
+    setup = Setup(adapter=twin(HasNoInbox), scenario=THE_CHOREOGRAPHY.scenario("succeeds"))
+    cases = Enumerator(setup, 1, only={"crash-before-message-ack"}).cases()
+    case = next(case for case in cases if case.run.rows[-1][9] == ("livelock",))
+    assert len(case.run.rows) > 6_000
+    assert len(told) < 400
 
 
 SAGA = Saga("trip", [Step("hotel", "hotel.book", undo="hotel.cancel"), Step("car", "car.book", undo="car.cancel")])
