@@ -103,9 +103,11 @@ def find(place: Path) -> Store | None:
         return None
     with _damage_told(path):
         connection = _connect(path, "rw")
+        connection.execute("BEGIN")  # what is read is of one moment, also while another process creates it
         application = connection.execute("PRAGMA application_id").fetchone()[0]
         version = connection.execute("PRAGMA user_version").fetchone()[0]
         empty = not connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
+        connection.execute("COMMIT")
     if not empty and application == APPLICATION and version == SCHEMA:
         return Store(connection, path)
     connection.close()

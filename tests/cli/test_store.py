@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from sagafuzz import store
 from sagafuzz.errors import UsageError
 from sagafuzz.store import SCHEMA, create, find
 
@@ -221,3 +222,33 @@ def test_a_store_is_only_added_to() -> None:
                 opened.execute(statement)
     with pytest.raises(UsageError, match="cannot be used"):
         store.get("one")
+
+
+class Creating:
+    """A connection to a store that its campaign creates just before the so many-th statement."""
+
+    def __init__(self, connection: sqlite3.Connection, folder: Path, statements: int) -> None:
+        self._connection, self._folder, self._left = connection, folder, statements
+        self.close = connection.close
+
+    def execute(self, statement: str) -> sqlite3.Cursor:
+        self._left -= 1
+        if not self._left:
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr("sagafuzz.store._connect", CONNECT)
+                patch.setattr(Path, "unlink", lambda *_, **__: None)  # that it has done before
+                create(self._folder, {}).close()
+        return self._connection.execute(statement)
+
+
+CONNECT = store._connect
+
+
+@pytest.mark.parametrize("statements", range(1, 6))
+def test_a_store_that_is_just_being_created_is_there_or_not(monkeypatch: pytest.MonkeyPatch, statements: int) -> None:
+    with closing(sqlite3.connect("campaign.sqlite")) as opened:
+        opened.execute("PRAGMA journal_mode = WAL")
+    monkeypatch.setattr("sagafuzz.store._connect", lambda *where: Creating(CONNECT(*where), Path.cwd(), statements))
+    assert (find(Path.cwd()) is None) == (statements > 2)
+    monkeypatch.setattr("sagafuzz.store._connect", CONNECT)
+    assert find(Path.cwd()) is not None
