@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +13,14 @@ import pytest
 from sagafuzz.cli.creating import EXAMPLES, SKELETONS
 
 from ..exercised import AS_PLUGIN, FOLDER
+from ..warm import warm
 from .conftest import Run
 
 NEEDS = {"live": "uvicorn", "dbos": "dbos"}
 
 
 def session(*options: str) -> subprocess.CompletedProcess[str]:
-    words = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:randomly", *AS_PLUGIN, *options]
+    words = warm("pytest", "-q", "-p", "no:cacheprovider", "-p", "no:randomly", *AS_PLUGIN, *options)
     environment = {**os.environ, "PYTHONPATH": FOLDER}
     return subprocess.run(words, env=environment, capture_output=True, text=True, timeout=500, check=False)
 

@@ -7,10 +7,11 @@ import html
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator, Mapping
+from functools import cache
 from importlib.metadata import metadata
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from sagafuzz.importing import EXTRAS
 from sagafuzz.loading import load
 
 from ..exercised import AS_PLUGIN, FOLDER
+from ..warm import warm
 
 TOP = Path(__file__).resolve().parents[2]
 EXAMPLES = TOP / "examples"
@@ -113,9 +115,10 @@ def shell(command: str, **environment: str) -> subprocess.CompletedProcess[str]:
     programs = Path("bin").absolute()
     if not programs.exists():
         programs.mkdir()
-        flags = " ".join(["-p no:cacheprovider -p no:randomly", *AS_PLUGIN])
-        for name, words in {"sagafuzz": "sagafuzz", "pytest": f"pytest {flags}"}.items():
-            (programs / name).write_text(f'#!/bin/sh\nexec {sys.executable} -m {words} "$@"\n', encoding="utf-8")
+        flags = ["-p", "no:cacheprovider", "-p", "no:randomly", *AS_PLUGIN]
+        for name, words in {"sagafuzz": [], "pytest": flags}.items():
+            started = shlex.join(warm(name, *words))
+            (programs / name).write_text(f'#!/bin/sh\nexec {started} "$@"\n', encoding="utf-8")
             (programs / name).chmod(0o755)
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("COV", "PYTEST"))}
     path = f"{programs}{os.pathsep}{os.environ['PATH']}"
@@ -470,6 +473,7 @@ COMMAND = re.compile(
 )  # and what begins with a command that is put in and goes on with an option
 
 
+@cache
 def literals() -> dict[str, list[str]]:
     """The texts in the code of each file, docstrings left out, with {} for what is put into them; templates whole."""
     found = {}

@@ -9,7 +9,6 @@ import re
 import shutil
 import struct
 import subprocess
-import sys
 import termios
 import threading
 from pathlib import Path
@@ -19,6 +18,8 @@ import pytest
 from sagafuzz.cli.console import progress
 from sagafuzz.exploration.progress import Progress
 from sagafuzz.reports.clean import width
+
+from ..warm import warm
 
 COLUMNS = 80
 LITTLE = ("--scenario", "declined", "--kinds", "lost-ack,lost-request", "--report-dir", "r")
@@ -93,7 +94,7 @@ def screen(*arguments: str) -> list[str]:
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, COLUMNS, 0, 0))
     environment = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
-    words = [sys.executable, "-m", "sagafuzz", *arguments]
+    words = warm("sagafuzz", *arguments)
     running = subprocess.Popen(words, stdin=theirs, stdout=theirs, stderr=theirs, env={**environment, "TERM": "xterm"})
     os.close(theirs)
     written = b""

@@ -18,6 +18,7 @@ import click
 from sagafuzz.cli.main import cli, main
 
 from ..exercised import AS_PLUGIN, FOLDER
+from ..warm import warm
 
 TOP = Path(__file__).resolve().parents[2]
 
@@ -145,7 +146,7 @@ class Shell:
         return self._printed()
 
     def _process(self, words: list[str]) -> tuple[str, str]:
-        known = {"pytest": [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *AS_PLUGIN], "diff": ["diff"]}
+        known = {"pytest": warm("pytest", "-p", "no:cacheprovider", *AS_PLUGIN), "diff": ["diff"]}
         assert words[0] in known, f"the tests do not know the command {words[0]!r}"
         environment = {name: value for name, value in os.environ.items() if not name.startswith(("COV", "PYTEST"))}
         result = subprocess.run(

@@ -20,6 +20,7 @@ from sagafuzz.postgres_server import SERVER
 from sagafuzz.verdict import Report
 
 from ..reference.stores import POSTGRES, address
+from ..warm import warm
 from .reading import TOP, Shell, visiting
 from .test_examples import assert_happens
 
@@ -115,7 +116,7 @@ def test_a_recipe_is_right_and_short(examples: Path, name: str) -> None:
 def test_a_client_of_a_broker_is_simulated_in_the_run_that_imports_it_first(examples: Path, name: str) -> None:
     words = ["run", RECIPES[name], "--faults", "0", "--random", "0", "--scenario", "succeeds"]
     done = subprocess.run(
-        [sys.executable, "-m", "sagafuzz", *words],
+        warm("sagafuzz", *words),
         cwd=examples / "recipes",
         capture_output=True,
         text=True,

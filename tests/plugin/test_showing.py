@@ -8,12 +8,12 @@ import pty
 import re
 import struct
 import subprocess
-import sys
 import termios
 
 import pytest
 
 from ..exercised import AS_PLUGIN, FOLDER
+from ..warm import warm
 
 COLUMNS = 80
 TESTS = """
@@ -36,14 +36,14 @@ def test_wrong(): ...
 """
 
 
-WORDS = ("-m", "pytest", "-p", "no:randomly", "-p", "no:cacheprovider", "--color=no", "--saga-report-dir=kept")
+WORDS = ("pytest", "-p", "no:randomly", "-p", "no:cacheprovider", "--color=no", "--saga-report-dir=kept")
 
 
 def session(*arguments: str) -> str:
     """All that a session of pytest writes on a terminal."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, COLUMNS, 0, 0))
-    words = [sys.executable, *WORDS, *AS_PLUGIN, *arguments]
+    words = warm(*WORDS, *AS_PLUGIN, *arguments)
     running = subprocess.Popen(words, stdin=theirs, stdout=theirs, stderr=theirs, env=environment())
     os.close(theirs)
     written = b""
@@ -59,7 +59,7 @@ def session(*arguments: str) -> str:
 
 def elsewhere(*arguments: str) -> str:
     """All that it writes where there is no terminal."""
-    words = [sys.executable, *WORDS, *AS_PLUGIN, *arguments]
+    words = warm(*WORDS, *AS_PLUGIN, *arguments)
     ran = subprocess.run(words, capture_output=True, text=True, env=environment(COLUMNS="80"), check=False, timeout=60)
     return ran.stdout
 
