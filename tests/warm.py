@@ -33,7 +33,7 @@ def warm(*words: str) -> list[str]:
 @cache
 def _client() -> tuple[str, ...]:
     """Start the server, which ends with this process; the words that ask it."""
-    folder = tempfile.TemporaryDirectory(prefix="warm-")  # noqa: SIM115: gone when this process ends
+    folder = tempfile.TemporaryDirectory(prefix="warm-")
     place = str(Path(folder.name) / "server")
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("COV", "PYTEST"))}
     words = [sys.executable, "-P", __file__, "serve", place]
@@ -86,7 +86,7 @@ def serve(place: str) -> None:
 
 def _import_all() -> None:
     """Import what commands need, and have a search done: what it compiles and looks up once is there for all."""
-    import_module("pytest")
+    import_module("_hypothesis_pytestplugin")  # before Hypothesis, as pytest does, or it warns
     main = import_module("sagafuzz.cli.main")
     for module in set(main.PLACES.values()):
         import_module(f"sagafuzz.cli.{module}")
@@ -126,6 +126,8 @@ def _run(files: list[int], *, words: list[str], folder: str, environment: dict[s
     sys.argv = words
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(line_buffering=stream is sys.stderr or stream.isatty())  # type: ignore[union-attr]
+    if words[0] == "pytest":
+        words[1:1] = ["-W", "ignore::pytest.PytestAssertRewriteWarning"]  # of libraries, in which nobody asserts
     program = import_module({"sagafuzz": "sagafuzz.cli.main", "pytest": "pytest"}[words[0]])
     sys.exit(program.main())
 
