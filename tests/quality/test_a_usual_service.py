@@ -12,16 +12,11 @@ import pytest
 from sagafuzz.exploration.campaign import Campaign
 from sagafuzz.exploration.quiet import quiet
 from sagafuzz.exploration.settings import Settings
-from sagafuzz.faults import FAULT_KINDS
+from sagafuzz.faults import kind_groups
 from sagafuzz.loading import as_adapter
 from sagafuzz.verdict import Report
 
 from ..services import web_orders_adapter
-
-KINDS = ("lost-ack", "timeout", "crash-after-effect")
-
-NOT_SURVIVED = ("undo-fails", "store-error-before-commit", "store-error-after-commit")
-"""What the service is not right under: it gives an undo up, and an error of its database is an error 500."""
 
 
 @pytest.fixture
@@ -34,7 +29,7 @@ def clients(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "usual_orders" / "clients.py"
 
 
-def search(scenario: str = "succeeds", kinds: tuple[str, ...] = KINDS) -> Report:
+def search(scenario: str, *kinds: str) -> Report:
     adapter = as_adapter(web_orders_adapter.Orders)
     chosen = (adapter.scenario(scenario),)
     with quiet():
@@ -46,16 +41,16 @@ def test_the_adapter_is_short() -> None:
     assert sum(bool(line.strip()) for line in lines) <= 20
 
 
-@pytest.mark.parametrize("scenario", ["succeeds", "declined"])
-def test_the_service_survives_every_plan_with_one_fault(clients: Path, scenario: str) -> None:
-    report = search(scenario, tuple(kind for kind in FAULT_KINDS if kind not in NOT_SURVIVED))
+def test_the_service_survives_every_plan_with_one_fault_of_a_basic_kind(clients: Path) -> None:
+    report = search("declined", *(kind for kind in kind_groups()["basic"] if kind != "undo-fails"))
     assert (report.verdict, report.findings) == ("consistent", ())
-    assert report.counts.fired == report.counts.run > 50
+    assert report.counts.fired == report.counts.run > 30
 
 
 @pytest.mark.parametrize("kind", ["undo-fails", "store-error-before-commit"])
 def test_what_it_does_not_survive_is_found(clients: Path, kind: str) -> None:
-    assert search("declined", (kind,)).verdict == "violated"
+    """It gives an undo up, and an error of its database is an error 500."""
+    assert search("declined", kind).verdict == "violated"
 
 
 def test_a_key_for_each_try_is_found_and_points_at_the_clients(clients: Path) -> None:
@@ -63,5 +58,5 @@ def test_a_key_for_each_try_is_found_and_points_at_the_clients(clients: Path) ->
     right = 'f"{order_id}-{path}"'
     assert text.count(right) == 1
     clients.write_text(text.replace(right, "str(__import__('uuid').uuid4())"))
-    found = [finding for finding in search().findings if finding.violation.invariant == "I1"]
+    found = [finding for finding in search("succeeds", "lost-ack").findings if finding.violation.invariant == "I1"]
     assert found and all("usual_orders/clients.py" in str(finding.explanation) for finding in found)

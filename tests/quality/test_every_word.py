@@ -111,9 +111,9 @@ def test_a_replay_file_still_fails(word: str) -> None:
 @EVERY_WORD
 def test_the_state_machine_flags_nothing_that_is_right(word: str) -> None:
     with quiet():
-        failure, steps = search(WORDS[word].right, examples=15, seed=0)
+        failure, steps = search(WORDS[word].right, examples=8, seed=0)
     assert failure is None
-    assert steps > 100
+    assert steps > 50
 
 
 @EVERY_WORD

@@ -87,7 +87,7 @@ def test_a_saga_runs_on_it_and_another_process_can_tell_its_end(opened: Opener) 
 def test_a_killed_writer_loses_nothing_that_was_acknowledged_and_tears_nothing(kind: str, tmp_path: Path) -> None:
     chance = random.Random(kind)
     with place(kind, tmp_path) as where:
-        for _ in range(4):
+        for _ in range(2):
             command = [sys.executable, str(WRITER), kind, where, "a"]
             writer = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
             assert writer.stdout is not None

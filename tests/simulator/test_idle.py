@@ -230,7 +230,7 @@ def _reason(row: Row) -> Any:
 def test_what_changed_nothing_can_be_left_out(lab: Laboratory, run: Any, recover: Any, scenario: Scenario) -> None:
     setup = Setup(adapter=lab.system(run, recover=recover), scenario=scenario)
     idle = 0
-    for case in Enumerator(setup, 2, reductions=SHAPING).cases():
+    for case in Enumerator(setup, 2 if scenario.sagas == 1 else 1, reductions=SHAPING).cases():
         without = case.plan
         for number in sorted(case.run.idle, reverse=True):
             without = without.without(number)
@@ -256,7 +256,9 @@ def test_a_campaign_whose_faults_all_changed_nothing_is_inconclusive(lab: Labora
 
 
 def test_what_changed_nothing_is_no_plan_of_a_campaign_that_has_others(lab: Laboratory) -> None:
-    report = Campaign(load("reference"), Settings(max_faults=1, examples=0, random_plans=60)).run()
+    reference = load("reference")
+    scenarios = (reference.scenario("declined"),)
+    report = Campaign(reference, Settings(max_faults=1, examples=0, random_plans=60, scenarios=scenarios)).run()
     assert (report.verdict, report.reasons) == ("consistent", ())
     assert report.counts.fired == report.counts.run == sum(report.counts.by_faults)
     assert report.counts.idle > 0

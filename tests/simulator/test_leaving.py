@@ -47,6 +47,14 @@ NOWHERE = ("127.0.0.1", 9)
 FILE = str(Path(tempfile.gettempdir()) / "never-made")
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _what_was_there_before_is_not_looked_through() -> Iterator[None]:
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
 @pytest.fixture(autouse=True)
 def _what_was_left_open_is_this_modules_affair() -> Iterator[None]:
     yield
