@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -87,7 +88,7 @@ def no_chance_no_clock(source: Source, tree: ast.Module | None) -> Iterator[Brea
 
 
 def no_second_copy(source: Source, tree: ast.Module | None) -> Iterator[Breach]:
-    for node in ast.walk(tree) if tree else ():
+    for node in nodes(tree):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and not node.level:
@@ -110,7 +111,7 @@ def no_long_files(source: Source, tree: ast.Module | None) -> Iterator[Breach]:
 def no_long_functions(source: Source, tree: ast.Module | None) -> Iterator[Breach]:
     if not source.is_code or tree is None:
         return
-    for node in ast.walk(tree):
+    for node in nodes(tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             count = (node.end_lineno or node.lineno) - node.lineno + 1
             if count > MAX_FUNCTION_LINES:
@@ -150,8 +151,8 @@ def no_kinds_beside_the_table(source: Source, tree: ast.Module | None) -> Iterat
     )  # there a kind is one of records
     if not source.is_code or spared or tree is None:
         return
-    compared = {id(word) for node in ast.walk(tree) if isinstance(node, ast.Compare) for word in beside(node)}
-    for node in ast.walk(tree):
+    compared = {id(word) for node in nodes(tree) if isinstance(node, ast.Compare) for word in beside(node)}
+    for node in nodes(tree):
         if not isinstance(node, ast.Constant) or not isinstance(node.value, str) or node.value not in FAULT_KINDS:
             continue
         if "-" in node.value or id(node) in compared:
@@ -180,7 +181,13 @@ RULES: tuple[Rule, ...] = (
 
 
 def calls(tree: ast.Module | None) -> Iterator[ast.Call]:
-    return (node for node in ast.walk(tree) if isinstance(node, ast.Call)) if tree else iter(())
+    return (node for node in nodes(tree) if isinstance(node, ast.Call))
+
+
+@lru_cache(maxsize=1)
+def nodes(tree: ast.Module | None) -> list[ast.AST]:
+    """All of a tree, walked once for all rules."""
+    return list(ast.walk(tree)) if tree else []
 
 
 def dotted(node: ast.expr) -> str:

@@ -95,7 +95,7 @@ def alone() -> Report:
 
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # a worker of xdist has threads
 @pytest.mark.parametrize("rooted", [True, False], ids=["which go on from its parts 0", "which run them again"])
-@pytest.mark.parametrize("count", [1, 2, 8])
+@pytest.mark.parametrize("count", [1, 3])
 def test_copies_of_the_process_find_what_it_finds_itself(
     alone: Report, count: int, rooted: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -50,7 +50,7 @@ def test_a_fault_moves_to_the_earliest_site_that_shows_the_same() -> None:
     assert shrink(setup_of("succeeds"), Plan(faults=(early,)), zombie).plan == Plan(faults=(early,))
 
 
-@pytest.mark.parametrize("scenario", ["succeeds", "declined", "two-on-one-item"])
+@pytest.mark.parametrize("scenario", ["succeeds", "declined"])
 def test_every_plan_of_two_faults_shrinks_to_a_one_minimal_one(scenario: str) -> None:
     setup = setup_of(scenario)
     for number, case in enumerate(Enumerator(setup, 2).cases()):

@@ -34,8 +34,8 @@ from sagafuzz.simulator import Setup
 
 from .every_system import EVERY_SETUP, EXPOSING
 
-LIMITS = (3, 16, 28)
-"""Lines that a diagram is given: in a crowded finding, beside another one, and alone."""
+LIMITS = (3, 16)
+"""Lines that a diagram is given: in a crowded finding, and beside another one. Alone it is given more."""
 
 LIVELOCK = 2_000
 """Rows from which on a history is long to draw; such a one is drawn once."""

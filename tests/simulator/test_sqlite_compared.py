@@ -38,7 +38,7 @@ class Announced(WatchedConnection):
             self.before = kept(self.beside)
 
 
-@settings(max_examples=100)
+@settings(max_examples=40)
 @given(SCRIPTS)
 def test_a_watched_connection_does_as_any_other_and_announces_what_becomes_durable(script: list[Act]) -> None:
     with tempfile.TemporaryDirectory() as folder:
@@ -112,7 +112,7 @@ def seen_by(connections: list[sqlite3.Connection], script: list[tuple[int, Act]]
     return found
 
 
-@settings(max_examples=60)
+@settings(max_examples=25)
 @given(SCRIPTS_OF_TWO)
 def test_two_connections_of_the_world_meet_as_two_of_sqlite3_do(script: list[tuple[int, Act]]) -> None:
     for place, (expected, seen) in enumerate(zip(on_files(script), in_a_world(script), strict=True)):
