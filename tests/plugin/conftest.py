@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from _pytest import pytester as inner_sessions
 
+from ..warm import warm
+
 ADAPTERS = """
 import sagafuzz
 from sagafuzz.faults import FAULT_KINDS
@@ -77,7 +79,7 @@ def session(pytester: pytest.Pytester) -> Session:
             pytester.makepyfile(test_shop="import pytest\nfrom adapters_of_shop import *\n\n" + test)
         options = ["--strict-markers", "-p", "no:randomly", "-p", "no:cacheprovider", *arguments]
         if processes:
-            return pytester.runpytest_subprocess("-n", str(processes), *options)
+            return pytester.run(*warm("pytest", "-n", str(processes), *options))
         return pytester.runpytest_inprocess("-p", "no:xdist", *options)
 
     return run

@@ -29,7 +29,7 @@ def write(ids: list[str], more: str = "", name: str = "known.toml") -> str:
     return name
 
 
-@pytest.mark.parametrize("processes", [0, 2], ids=["plain", "-n2"])
+@pytest.mark.parametrize("processes", [0, 1], ids=["plain", "-n1"])
 def test_what_is_known_is_an_expected_failure_with_its_reason(session: Session, ids: list[str], processes: int) -> None:
     write(ids, "expires = 9999-12-31")
     options = ("-rx", "--saga-baseline=known.toml", "--junit-xml=junit.xml")
