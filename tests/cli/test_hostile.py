@@ -170,7 +170,7 @@ def test_the_plugin_is_inert(evil: Path) -> None:
     Path("test_evil.py").write_text(TEST, encoding="utf-8")
     words = ["-p", "no:cacheprovider", "-p", "no:randomly", "--saga-report-dir=kept", "--junit-xml=junit.xml"]
     ran = subprocess.run(
-        [sys.executable, "-m", "pytest", *words], capture_output=True, text=True, check=False, timeout=200
+        warm("pytest", *words), capture_output=True, text=True, check=False, timeout=200
     )
     assert ran.returncode == 1
     assert "VIOLATED" in ran.stdout and "sagafuzz: adapter " in ran.stdout
