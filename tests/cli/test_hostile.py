@@ -5,8 +5,8 @@ from __future__ import annotations
 import ast
 import json
 import re
+import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ import pytest
 from sagafuzz.reports import COMPARISONS, REPORTS, SCHEDULES
 from sagafuzz.reports.to_html import viewer
 
+from ..warm import warm
 from .conftest import Run
 
 ADAPTER = r"""
@@ -89,16 +90,26 @@ def acting(name: str, text: str, *, whole: bool = False) -> Iterator[str]:
 
 
 @pytest.fixture
-def evil(sagafuzz: Run, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder of a campaign on an adapter whose every name means harm."""
-    Path("evil.py").write_text(ADAPTER, encoding="utf-8")
+def evil(sagafuzz: Run, monkeypatch: pytest.MonkeyPatch, searched: Path) -> Path:
+    """The folder of a campaign on an adapter whose every name means harm; it is made once."""
     monkeypatch.setenv("GITHUB_ACTIONS", "true")
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", "summary.md")
+    if any(searched.iterdir()):
+        shutil.copytree(searched, Path.cwd(), dirs_exist_ok=True)
+        return Path("sagafuzz-report")
+    Path("evil.py").write_text(ADAPTER, encoding="utf-8")
     result = sagafuzz("run", "evil.py:Evil", *SEARCH)
     assert result.code == 1
     assert list(acting("run", result.out + result.err)) == []
     assert re.search(r"(?m)^::error ", result.out)  # the annotations are ours
+    shutil.copytree(Path.cwd(), searched, dirs_exist_ok=True)
     return Path("sagafuzz-report")
+
+
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the folder of that campaign is kept."""
+    return tmp_path_factory.mktemp("evil")
 
 
 def test_every_file_is_inert(evil: Path) -> None:
@@ -169,9 +180,7 @@ def test_every_other_command_is_inert(sagafuzz: Run, evil: Path) -> None:
 def test_the_plugin_is_inert(evil: Path) -> None:
     Path("test_evil.py").write_text(TEST, encoding="utf-8")
     words = ["-p", "no:cacheprovider", "-p", "no:randomly", "--saga-report-dir=kept", "--junit-xml=junit.xml"]
-    ran = subprocess.run(
-        warm("pytest", *words), capture_output=True, text=True, check=False, timeout=200
-    )
+    ran = subprocess.run(warm("pytest", *words), capture_output=True, text=True, check=False, timeout=200)
     assert ran.returncode == 1
     assert "VIOLATED" in ran.stdout and "sagafuzz: adapter " in ran.stdout
     assert list(acting("pytest", ran.stdout + ran.stderr)) == []
