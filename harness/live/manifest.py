@@ -342,6 +342,10 @@ ASYNC_TIME_SCALE: Final = 5
 """The same for an async one, which has time limits of its own: a request takes real milliseconds."""
 
 
+HOSTED: Final = ("sagafuzz.loading", "sagafuzz.simulator.patches")
+"""What `sagafuzz.hosting` imports to load an adapter."""
+
+
 def hosted(adapter: Adapter, spec: str) -> Adapter:
     """Any adapter on the harness's own participants as a live system of one worker: see `sagafuzz.hosting`."""
     if adapter.around:
@@ -351,7 +355,7 @@ def hosted(adapter: Adapter, spec: str) -> Adapter:
     is_async = inspect.iscoroutinefunction(getattr(adapter.factory, "run", None))
     scale = ASYNC_TIME_SCALE if is_async else TIME_SCALE
     words = ("{python}", str(Path(__file__).resolve().parent.parent / "hosting.py"), adapter.spec, str(scale))
-    worker = Component(role="worker", name="worker", argv=words, prefork=True, preload=("sagafuzz.loading", "networkx"))
+    worker = Component(role="worker", name="worker", argv=words, prefork=True, preload=HOSTED)
     manifest = Manifest(
         file=Path.cwd() / "hosted",
         name=f"{adapter.name}, live",

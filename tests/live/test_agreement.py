@@ -7,6 +7,8 @@ while are left out: how many attempts fall into a while is a matter of real time
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 from collections.abc import Collection
 from pathlib import Path
 
@@ -16,6 +18,8 @@ from sagafuzz.exploration.enumerator import Enumerator
 from sagafuzz.exploration.live import until_fired
 from sagafuzz.faults import AT_EFFECT, AT_LOG, Plan
 from sagafuzz.invariants import check
+from sagafuzz.live.manifest import HOSTED
+from sagafuzz.live.supervisor import PRELOADED
 from sagafuzz.live.world import LiveWorld
 from sagafuzz.loading import load
 from sagafuzz.simulator import Run, Setup, simulate
@@ -126,3 +130,18 @@ def test_an_async_adapter_runs_on_an_event_loop_of_its_process() -> None:
     for plan, live in zip(plans, run_plans(setup, *plans), strict=True):
         assert live.blocked == "" and len(live.run.fired) == len(plan)
         assert classes(setup, plan, live.run) == classes(here, plan, simulate(here, plan)), plan
+
+
+def test_a_hosted_worker_finds_imported_what_it_needs_of_sagafuzz() -> None:
+    own = """
+import sys
+from importlib import import_module
+for name in sys.argv[2:]:
+    import_module(name)
+before = set(sys.modules)
+from sagafuzz.loading import load
+load(sys.argv[1])
+print(sorted(name for name in set(sys.modules) - before if name.startswith("sagafuzz.")))
+"""
+    words = [sys.executable, "-c", own, f"{STYLES}:Forgetful", *PRELOADED, *HOSTED]
+    assert subprocess.run(words, check=True, capture_output=True, text=True).stdout == "[]\n"
