@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
@@ -13,10 +14,12 @@ pytest.importorskip("uvicorn", reason="live mode needs: pip install 'sagafuzz[li
 
 from sagafuzz.faults import Fault, Plan, Site
 from sagafuzz.live.case import LiveRun
-from sagafuzz.live.manifest import as_adapter
+from sagafuzz.live.manifest import as_adapter, manifest_of
 from sagafuzz.live.manifest_file import read
 from sagafuzz.live.world import LiveWorld
 from sagafuzz.simulator import Setup
+
+T = TypeVar("T")
 
 EXAMPLES = Path(__file__).resolve().parent.parent.parent / "examples" / "live"
 
@@ -57,14 +60,49 @@ max_recovery_ms = 1000
 )
 
 
+class _Shared:
+    """One world for all cases of this process that ask for nothing of their own: to start it takes a second."""
+
+    def __init__(self) -> None:
+        self._runner: asyncio.Runner | None = None
+        self._stack = AsyncExitStack()
+
+    def run(self, work: Callable[[LiveWorld], Coroutine[Any, Any, T]]) -> T:
+        if self._runner is None:
+            self._runner = asyncio.Runner()
+            self._world = self._runner.run(self._stack.enter_async_context(LiveWorld()))
+        return self._runner.run(work(self._world))
+
+    def close(self) -> None:
+        if self._runner is not None:
+            self._runner.run(self._stack.aclose())
+            self._runner.close()
+            self._runner = None
+
+
+_SHARED = _Shared()
+
+
+def in_any_world(work: Callable[[LiveWorld], Coroutine[Any, Any, T]]) -> T:
+    """What ``work`` gives when it is called with a live world that others have used."""
+    return _SHARED.run(work)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_world() -> Iterator[None]:
+    yield
+    _SHARED.close()
+
+
 def run_plans(setup: Setup, *plans: Plan, gentle: bool = False) -> list[LiveRun]:
-    """Run plans in a world of their own, all at once."""
+    """Run plans, all at once: in a world of their own where the system has something that a whole world shares."""
 
-    async def go() -> list[LiveRun]:
-        async with LiveWorld() as world:
-            return list(await asyncio.gather(*(world.run(setup, plan, gentle=gentle) for plan in plans)))
+    async def go(world: LiveWorld) -> list[LiveRun]:
+        return list(await asyncio.gather(*(world.run(setup, plan, gentle=gentle) for plan in plans)))
 
-    return asyncio.run(go())
+    manifest = manifest_of(setup.adapter)
+    alone = manifest is not None and any(each.build or each.shared or each.address for each in manifest.components)
+    return in_a_world(go) if alone else in_any_world(go)
 
 
 NOTHING = Plan()
@@ -74,10 +112,10 @@ def run(setup: Setup, plan: Plan = NOTHING, *, gentle: bool = False) -> LiveRun:
     return run_plans(setup, plan, gentle=gentle)[0]
 
 
-def in_a_world(work: Callable[[LiveWorld], Coroutine[Any, Any, Any]]) -> Any:
-    """What ``work`` gives when it is called with a live world."""
+def in_a_world(work: Callable[[LiveWorld], Coroutine[Any, Any, T]]) -> T:
+    """What ``work`` gives when it is called with a live world of its own."""
 
-    async def go() -> Any:
+    async def go() -> T:
         async with LiveWorld() as world:
             return await work(world)
 

@@ -25,7 +25,7 @@ from sagafuzz.loading import load
 from sagafuzz.simulator import Run, Setup, simulate
 from sagafuzz.verdict import Verdict
 
-from .conftest import fault, in_a_world, run_plans
+from .conftest import fault, in_any_world, run_plans
 
 STYLES = Path(__file__).with_name("sql_styles.py")
 
@@ -71,7 +71,7 @@ def compare(name: str, scenario: str, only: Collection[str] | None = None) -> in
             assert classes(there, plan, lived.run) == classes(here, plan, simulate(here, plan)), plan
         return len(plans)
 
-    return int(in_a_world(work))
+    return int(in_any_world(work))
 
 
 @pytest.mark.parametrize("name", ["seed", "reference", "reference-sqlite"])
@@ -117,7 +117,7 @@ def test_plans_found_in_the_simulator_violate_the_same_live(name: str) -> None:
 def test_an_effect_site_is_seen_once_for_each_first_delivery() -> None:
     live = load("live:reference")
     setup = Setup(adapter=live, scenario=live.scenario("succeeds"))
-    run = in_a_world(lambda world: world.run(setup)).run
+    run = in_any_world(lambda world: world.run(setup)).run
     assert [site[1] for site in run.sites if site[3] == AT_EFFECT] == ["order", "inventory", "payment"]
 
 

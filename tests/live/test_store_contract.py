@@ -15,7 +15,7 @@ from sagafuzz.live.case import LiveRun
 from sagafuzz.loading import load
 from sagafuzz.simulator import Setup, simulate
 
-from .conftest import in_a_world
+from .conftest import in_any_world
 from .store_contract import SCENARIOS
 
 SPEC = f"{Path(__file__).with_name('store_contract.py')}:Checked"
@@ -58,7 +58,7 @@ def lived() -> dict[str, LiveRun]:
         runs = await asyncio.gather(*(world.run(Setup(adapter=live, scenario=one)) for one in SCENARIOS))
         return {one.name: run for one, run in zip(SCENARIOS, runs, strict=True)}
 
-    found: dict[str, LiveRun] = in_a_world(work)
+    found: dict[str, LiveRun] = in_any_world(work)
     return found
 
 
