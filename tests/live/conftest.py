@@ -54,7 +54,7 @@ ready_ms = %(ready_ms)s
 
 [capabilities]
 call_timeout_ms = 250
-max_recovery_ms = 1000
+max_recovery_ms = %(recovery_ms)s
 %(capabilities)s
 """
 )
@@ -139,7 +139,8 @@ Small = Callable[..., Setup]
 
 @pytest.fixture
 def small(tmp_path: Path) -> Small:
-    """A system of one worker with this program; lines for its component, capabilities and saga may be added."""
+    """A system of one worker with this program; lines for its component, capabilities and saga may be added.
+    Who waits in vain does so for twice ``recovery_ms``."""
 
     def write(
         program: str,
@@ -149,10 +150,11 @@ def small(tmp_path: Path) -> Small:
         saga: str = "",
         scenario: str = "succeeds",
         ready_ms: int = 5000,
+        recovery_ms: int = 1000,
     ) -> Setup:
         (tmp_path / "small.py").write_text(program, encoding="utf-8")
         more = {"component": component, "capabilities": capabilities, "saga": saga}
-        text = MANIFEST % {**more, "ready_ms": ready_ms}
+        text = MANIFEST % {**more, "ready_ms": ready_ms, "recovery_ms": recovery_ms}
         (tmp_path / "small.toml").write_text(text, encoding="utf-8")
         path = str(tmp_path / "small.toml")
         adapter = as_adapter(read(path), path)

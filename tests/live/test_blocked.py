@@ -174,7 +174,7 @@ def test_a_worker_that_keeps_dying(small: Small) -> None:
 def test_a_worker_that_never_ends_a_saga_is_bounded(small: Small) -> None:
     endless = "import time\nfrom sagafuzz import worker\nworker.serve(lambda saga: time.sleep(300))\n"
     began = time.monotonic()
-    live = run(small(endless))
+    live = run(small(endless, recovery_ms=500))
     assert time.monotonic() - began < 10
     assert live.blocked == ""
     assert [row[1] for row in live.run.rows[-2:]] == ["RUNNING", "END"]
@@ -195,7 +195,7 @@ def test_a_worker_that_hangs_after_a_fault(small: Small) -> None:
         "    try:\n        worker.call(saga, 'order', 'do')\n    except worker.PortError:\n        time.sleep(300)\n"
     )
     hangs += "    return True\nworker.serve(drive)\n"
-    live = run(small(hangs), fault("lost-ack", "order", "F", "ack"))
+    live = run(small(hangs, recovery_ms=500), fault("lost-ack", "order", "F", "ack"))
     assert [row[9][0] for row in live.run.rows if row[1] in ("CRASH", "END")] == ["final restart", "quiescent"]
 
 
@@ -226,7 +226,7 @@ worker.serve(drive, pending=lambda: again)
 def test_what_only_a_restart_frees_is_told_unless_a_supervisor_does_it(
     small: Small, capabilities: str, found: list[tuple[str, str]]
 ) -> None:
-    setup, plan = small(FORGETS, capabilities=capabilities), fault("lost-ack", "order", "F", "ack")
+    setup, plan = small(FORGETS, capabilities=capabilities, recovery_ms=500), fault("lost-ack", "order", "F", "ack")
     history = run(setup, plan).run.history(setup, plan)
     assert history.rows[-1][9] == ("quiescent",)
     assert [(each.invariant, each.anomaly) for each in check(history).violations] == found

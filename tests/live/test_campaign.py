@@ -43,11 +43,12 @@ def report() -> Any:
 
 
 def test_the_naive_one_is_violated_as_in_the_simulator(capsys: pytest.CaptureFixture[str]) -> None:
-    assert sagafuzz("run", NAIVE, "--faults", 1, "--scenario", "succeeds") == 1
+    kinds = "crash-after-effect,crash-after-ack,lost-ack,duplicate"
+    assert sagafuzz("run", NAIVE, "--faults", 1, "--scenario", "succeeds", "--kinds", kinds) == 1
     out = capsys.readouterr().out
     assert out.startswith("checkout on python-naive: VIOLATED")
     said = report()
-    assert said["complete"] and said["plans"]["run"] == said["plans"]["fired"] >= 60  # more where somebody was slow
+    assert said["complete"] and said["plans"]["run"] == said["plans"]["fired"] >= 13  # more where somebody was slow
     assert {finding["invariant"] for finding in said["findings"]} == {"I1", "I5", "I13"}
     assert said["engine"] == "naive" and said["packages"]["uvicorn"] == version("uvicorn")
     assert out.count(" · engine naive\n") == 1
@@ -65,11 +66,16 @@ def test_the_naive_one_is_violated_as_in_the_simulator(capsys: pytest.CaptureFix
 
 
 def test_the_correct_one_is_consistent(capsys: pytest.CaptureFixture[str]) -> None:
-    assert sagafuzz("run", CORRECT, "--faults", 1, "--scenario", "declined", "--kinds", "basic") == 0
+    assert (
+        sagafuzz(
+            "run", CORRECT, "--faults", 1, "--scenario", "declined", "--kinds", "crash-after-effect,lost-ack,undo-fails"
+        )
+        == 0
+    )
     out = capsys.readouterr().out
     assert "consistent" in out.lower() and "these runs of real processes" in " ".join(out.split())
     said = report()
-    assert said["plans"]["run"] == said["plans"]["fired"] > 80
+    assert said["plans"]["run"] == said["plans"]["fired"] > 10
     assert not Path("sagafuzz-report/certificate.json").exists()  # such a run cannot be verified by repeating it
 
 

@@ -6,6 +6,7 @@ import pytest
 
 pytest.importorskip("dbos", reason="the engine is not installed: pip install 'sagafuzz[dbos]'")
 
+import asyncio
 import os
 
 from sagafuzz import Adapter
@@ -14,11 +15,13 @@ from sagafuzz.exploration.live import LiveCampaign
 from sagafuzz.exploration.settings import Settings
 from sagafuzz.faults import AT_LOG, AT_LOGGED, Plan
 from sagafuzz.invariants import check
+from sagafuzz.live.case import LiveRun
+from sagafuzz.live.world import LiveWorld
 from sagafuzz.loading import load
 from sagafuzz.simulator import Setup
 
 from ..reference.stores import REQUIRED
-from .conftest import fault, run_plans
+from .conftest import fault, in_a_world, run_plans
 
 PLANS = (
     Plan(),
@@ -28,29 +31,33 @@ PLANS = (
 )
 
 
-def violated(name: str, scenario: str, plans: tuple[Plan, ...]) -> list[set[str]]:
+def violated(name: str, **plans: tuple[Plan, ...]) -> list[set[str]]:
+    """What is violated by each of these plans, which are given by their scenarios: all in one world."""
     adapter = load(name)
-    setup = Setup(adapter=adapter, scenario=adapter.scenario(scenario))
-    runs = run_plans(setup, *plans)
-    assert [live.blocked for live in runs] == [""] * len(plans)
+    cases = [
+        (Setup(adapter=adapter, scenario=adapter.scenario(scenario)), plan)
+        for scenario, some in plans.items()
+        for plan in some
+    ]
+
+    async def work(world: LiveWorld) -> list[LiveRun]:
+        return list(await asyncio.gather(*(world.run(*case) for case in cases)))
+
+    runs = in_a_world(work)
+    assert [live.blocked for live in runs] == [""] * len(cases)
     assert all(live.engine.startswith("dbos ") for live in runs)
     return [
-        {violation.invariant for violation in check(live.run.history(setup, plan)).violations}
-        for live, plan in zip(runs, plans, strict=True)
+        {violation.invariant for violation in check(live.run.history(*case)).violations}
+        for live, case in zip(runs, cases, strict=True)
     ]
 
 
-def test_without_a_fault_the_recommended_checkout_is_fine() -> None:
-    assert violated("dbos", "succeeds", PLANS[:1]) == [set()]
+def test_the_recommended_checkout_is_fine_without_a_fault_and_makes_a_killed_request_twice() -> None:
+    assert violated("dbos", succeeds=PLANS[:2]) == [set(), {"I1"}]
 
 
-def test_a_killed_request_without_a_key_is_made_twice_and_with_one_it_is_not() -> None:
-    assert violated("dbos", "succeeds", PLANS[1:2]) == [{"I1"}]
-    assert violated("dbos-hardened", "succeeds", PLANS[1:2]) == [set()]
-
-
-def test_the_hardened_checkout_survives_its_own_rollback() -> None:
-    assert violated("dbos-hardened", "declined", PLANS[1:]) == [set()] * 3
+def test_the_hardened_checkout_makes_it_once_and_survives_its_own_rollback() -> None:
+    assert violated("dbos-hardened", succeeds=PLANS[1:2], declined=PLANS[1:]) == [set()] * 4
 
 
 @pytest.mark.slow

@@ -42,6 +42,9 @@ def pending():
 worker.serve(drive, pending=pending)
 """
 
+SOON = 500
+"""So many milliseconds a system needs at most that never comes to its end."""
+
 LOST = fault("lost-ack", "order", "F", "ack")
 
 
@@ -51,7 +54,7 @@ def verdict(setup: Setup, live: LiveRun) -> Verdict:
 
 
 def test_what_only_the_final_restart_frees_is_stuck_until_a_restart(small: Small) -> None:
-    setup = small(FOUND_AT_A_START_ONLY)
+    setup = small(FOUND_AT_A_START_ONLY, recovery_ms=SOON)
     live = run(setup, LOST)
     (violation,) = verdict(setup, live).violations
     assert (violation.invariant, violation.anomaly) == ("I3", "stuck until a restart")
@@ -60,12 +63,12 @@ def test_what_only_the_final_restart_frees_is_stuck_until_a_restart(small: Small
 
 
 def test_where_a_supervisor_restarts_what_is_stuck_it_is_no_anomaly(small: Small) -> None:
-    setup = small(FOUND_AT_A_START_ONLY, capabilities="supervised = true")
+    setup = small(FOUND_AT_A_START_ONLY, capabilities="supervised = true", recovery_ms=SOON)
     assert verdict(setup, run(setup, LOST)).conclusion == "consistent"
 
 
 def test_where_nothing_drives_a_saga_on_no_restart_is_tried(small: Small) -> None:
-    setup = small(FOUND_AT_A_START_ONLY, capabilities='resume = "none"')
+    setup = small(FOUND_AT_A_START_ONLY, capabilities='resume = "none"', recovery_ms=SOON)
     live = run(setup, LOST)
     assert "BOOT" in [row[1] for row in live.run.rows]
     assert [row[9] for row in live.run.rows if row[1] == "CRASH"] == []
@@ -97,7 +100,7 @@ def anomalies(found: Verdict) -> list[tuple[str, str]]:
 def test_a_saga_that_is_called_running_at_rest_is_found_whatever_is_in_effect(
     small: Small, asked: list[tuple[str, str]]
 ) -> None:
-    setup = small(STOPS % (asked, "running"))
+    setup = small(STOPS % (asked, "running"), recovery_ms=SOON)
     live = run(setup)
     assert anomalies(check(live.run.history(setup, NOTHING))) == [("C3", "never answers"), ("I3", "still running")]
     assert live.run.rows[-1][9] == ("quiescent",)
@@ -105,7 +108,10 @@ def test_a_saga_that_is_called_running_at_rest_is_found_whatever_is_in_effect(
 
 @pytest.mark.parametrize("asked", [ALL, NONE])
 def test_a_crash_is_no_excuse_for_it(small: Small, asked: list[tuple[str, str]]) -> None:
-    setup, plan = small(STOPS % (asked, "running")), fault("crash-after-ack", *asked_last(asked), "ack")
+    setup, plan = (
+        small(STOPS % (asked, "running"), recovery_ms=SOON),
+        fault("crash-after-ack", *asked_last(asked), "ack"),
+    )
     assert anomalies(check(run(setup, plan).run.history(setup, plan))) == [("I3", "still running")]
 
 
@@ -119,9 +125,9 @@ def test_one_that_is_over_only_after_a_restart_that_nobody_declared_is_found(
     small: Small, asked: list[tuple[str, str]], end: str
 ) -> None:
     plan = fault("duplicate", "order", "F", "send")
-    setup = small(STOPS % (asked, end))
+    setup = small(STOPS % (asked, end), recovery_ms=SOON)
     assert anomalies(check(run(setup, plan).run.history(setup, plan))) == [("I3", "stuck until a restart")]
-    setup = small(STOPS % (asked, end), capabilities="supervised = true")
+    setup = small(STOPS % (asked, end), capabilities="supervised = true", recovery_ms=SOON)
     assert anomalies(check(run(setup, plan).run.history(setup, plan))) == []
 
 
@@ -141,23 +147,23 @@ worker.serve(drive)
 
 
 def test_a_case_that_ends_while_a_saga_still_runs_is_neither_green_nor_red(small: Small) -> None:
-    setup = small(BUSY % (["o"],), capabilities='resume = "none"')
+    setup = small(BUSY % (["o"],), capabilities='resume = "none"', recovery_ms=SOON)
     assert check(run(setup).run.history(setup, NOTHING)).conclusion == "inconclusive"
 
 
 def test_what_it_has_done_wrong_by_then_is_judged_all_the_same(small: Small) -> None:
-    setup = small(BUSY % (["o", "o2"],), capabilities='resume = "none"')
+    setup = small(BUSY % (["o", "o2"],), capabilities='resume = "none"', recovery_ms=SOON)
     live = run(setup)
     assert [violation.invariant for violation in check(live.run.history(setup, NOTHING)).violations] == ["I1"]
 
 
 def test_a_finding_whose_case_is_still_busy_when_it_is_run_again_is_not_fixed(small: Small, tmp_path: Path) -> None:
-    small(FOUND_AT_A_START_ONLY)
+    small(STOPS % ([], "running"), recovery_ms=250)
     adapter = load(str(tmp_path / "small.toml"))
-    settings = Settings(max_faults=1, scenarios=(adapter.scenario("succeeds"),), kinds=("lost-ack",))
-    finding = next(f for f in LiveCampaign(adapter, settings).run().findings if f.violation.invariant == "I3")
+    settings = Settings(max_faults=0, scenarios=(adapter.scenario("succeeds"),))
+    finding = next(f for f in LiveCampaign(adapter, settings).run().findings if f.violation.invariant == "C3")
     recorded = from_text(to_text(finding, adapter.spec), "a finding")
-    small(BUSY % (["o"],), capabilities='resume = "none"')
+    small(BUSY % (["o"],), capabilities='resume = "none"', recovery_ms=SOON)
     again = replay(recorded, load(str(tmp_path / "small.toml")))
     assert (again.result, again.reason[:24]) == ("CANNOT RUN", "a case had to be ended w")
 

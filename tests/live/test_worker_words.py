@@ -64,6 +64,7 @@ store_errors = true
 receives = true
 call_timeout_ms = 5000
 max_recovery_ms = 10000
+settle_ms = 300
 """
 
 NODE = """
