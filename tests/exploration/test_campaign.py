@@ -59,18 +59,16 @@ digest = Campaign(reference, settings).run().digest
 """
 
 
-def test_four_campaigns_have_one_digest_of_all_histories_whatever_they_hash_by() -> None:
+def test_three_campaigns_have_one_digest_of_all_histories_whatever_they_hash_by() -> None:
     words = [sys.executable, "-c", f"{ONE_FAULT}\nprint(digest)"]
     started = [
         subprocess.Popen(words, stdout=subprocess.PIPE, env={**os.environ, "PYTHONHASHSEED": seed}) for seed in "12"
     ]
-    digests = []
-    for _ in range(2):
-        names: dict[str, str] = {}
-        exec(ONE_FAULT, names)
-        digests.append(names["digest"])
+    names: dict[str, str] = {}
+    exec(ONE_FAULT, names)
+    digests = [names["digest"]]
     digests += [process.communicate(timeout=100)[0].decode().strip() for process in started]
-    assert len(digests) == 4 and len(set(digests)) == 1
+    assert len(digests) == 3 and len(set(digests)) == 1
     assert len(digests[0]) == 32
 
 
