@@ -95,13 +95,15 @@ def _one_world() -> Iterator[None]:
 
 
 def run_plans(setup: Setup, *plans: Plan, gentle: bool = False) -> list[LiveRun]:
-    """Run plans, all at once: in a world of their own where the system has something that a whole world shares."""
+    """Run plans, all at once: in a world of their own where the system has what lasts as long as a world."""
 
     async def go(world: LiveWorld) -> list[LiveRun]:
         return list(await asyncio.gather(*(world.run(setup, plan, gentle=gentle) for plan in plans)))
 
     manifest = manifest_of(setup.adapter)
-    alone = manifest is not None and any(each.build or each.shared or each.address for each in manifest.components)
+    alone = manifest is not None and any(
+        each.build or each.shared or each.address or each.ahead for each in manifest.components
+    )
     return in_a_world(go) if alone else in_any_world(go)
 
 
