@@ -189,7 +189,7 @@ class Trace:
         """A site is reached: what the plan has for it. ``impossible`` are the kinds that could not take effect here, as
         things stand, with the reasons; none of them strikes."""
         saga, _, direction, phase, occurrence = site
-        if saga in self._undisturbed:
+        if self._undisturbed and saga in self._undisturbed:
             return None
         if occurrence > MAX_ATTEMPT and (direction or occurrence > MAX_OCCURRENCE):
             self.capped = True
@@ -204,7 +204,7 @@ class Trace:
         sites.append(site)
         self.site_rows.append(len(self.rows))
         strike = self._faults.get(site)
-        return strike if strike is None or strike.kind.name not in impossible else None
+        return None if strike is None or strike.kind.name in impossible else strike
 
     @property
     def spent(self) -> bool:

@@ -297,23 +297,23 @@ class Kernel:
         me.waiting = True
         process = me.process
         process.left_at = len(process.inputs)
-        hooks, main = None, me.glet
-        if me.loop is not None:
+        loop, main = me.loop, me.glet
+        if loop is not None:
             hooks = _leave_loop()
             me.glet = getcurrent()  # it may be one that a library made in it
         try:
             self._schedule(me)
         except (ProcessCrashed, GreenletExit):  # thrown in from outside: this task is to end
+            me.glet = main
             raise
         except BaseException as error:  # a defect of ours must not reach the code under test
             self.abort(error)
-        finally:
-            me.glet = main
         self.current = me
         if process.overlaps and process.at_work is not me:
             process.takes_turn(me)
-        if me.loop is not None:
-            _enter_loop(me.loop, hooks)
+        if loop is not None:
+            me.glet = main
+            _enter_loop(loop, hooks)
         due = me.error
         if due is not None:
             if not isinstance(due, ProcessCrashed):  # its death is raised for ever after

@@ -32,6 +32,8 @@ class PuttingOff:
     """The work that is put off in one run. ``down`` says until when a participant is down, ``handled(service, work,
     reply)`` is told what was done; ``numbered()`` is the number of the next transaction that is no request's."""
 
+    __slots__ = ("_down", "_handled", "_host", "_numbered", "_services")
+
     def __init__(
         self,
         host: Host,
