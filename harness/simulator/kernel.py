@@ -297,7 +297,7 @@ class Kernel:
         me.waiting = True
         process = me.process
         process.left_at = len(process.inputs)
-        loop, main = me.loop, me.glet
+        loop, main, hooks = me.loop, me.glet, None
         if loop is not None:
             hooks = _leave_loop()
             me.glet = getcurrent()  # it may be one that a library made in it
