@@ -86,8 +86,8 @@ IDENTICAL = {kind: broken.adapter for kind, broken in BROKEN.items()} | dict(CLA
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", IDENTICAL)
-def test_the_other_order_shows_the_same_of_every_broken_system(name: str) -> None:
+@pytest.mark.parametrize("name", sorted({*[*IDENTICAL][::2], *BY_ID}))
+def test_the_other_order_shows_the_same_of_a_broken_system(name: str) -> None:
     adapter = IDENTICAL[name]
     scenario = replace(adapter.scenarios[0], sagas=2, rejections=(), amounts=(100,))
     (anomalies, outcomes), (others, elsewhere) = (search(adapter, order) for order in every_order(scenario))
