@@ -29,11 +29,11 @@ demo: links
 
 test: links
 	$(BIN)/pytest -n 2 -m "not slow and not browser" $(ARGS)
-	$(BIN)/pytest -m "not slow and browser" $(ARGS) || [ $$? -eq 5 ]  # apart: playwright's loop runs on in its process
+	$(BIN)/pytest tests/browser -m "not slow" $(ARGS) || [ $$? -eq 5 ]  # apart: playwright's loop runs on in its process
 
 test-slow: links
 	$(BIN)/pytest -n 2 -m "slow and not browser" $(ARGS) || [ $$? -eq 5 ]  # 5: there is none
-	$(BIN)/pytest -m "slow and browser" $(ARGS) || [ $$? -eq 5 ]
+	$(BIN)/pytest tests/browser -m slow $(ARGS) || [ $$? -eq 5 ]
 
 # Under coverage a search takes four times as long: so some of the tests. Whether they pass, `make test` says; here some
 # that watch the clock may not.
