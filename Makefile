@@ -38,9 +38,9 @@ test-slow: links
 # Under coverage a search takes four times as long: so some of the tests, without those that search much. Whether they
 # pass, `make test` says; here some that watch the clock may not.
 SEARCHING := $(addprefix tests/,$(addprefix simulator/test_,celery.py frameworks.py idle.py kombu.py leaving.py prefix.py service.py \
-	skipping.py sqs.py) $(addprefix reference/test_,choreography.py killed.py stores.py streams.py) invariants/test_projection.py)
+	skipping.py sqs.py) $(addprefix reference/test_,killed.py stores.py streams.py) invariants/test_projection.py)
 COVERED := $(filter-out $(SEARCHING),$(wildcard $(addsuffix /test_*.py,$(addprefix tests/,values invariants simulator reports reference)))) \
-	$(addprefix tests/,quality/test_zoo.py $(addprefix cli/test_,run.py explain.py bad_input.py config.py adding_things.py))
+	$(addprefix tests/,quality/test_zoo.py $(addprefix cli/test_,explain.py bad_input.py config.py))
 
 coverage: links
 	$(BIN)/coverage erase
