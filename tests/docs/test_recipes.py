@@ -159,7 +159,7 @@ def test_a_search_repeats_whatever_the_hash_seed_and_the_number_of_workers(examp
     for seed, workers in (("1", "1"), ("77", "2")):
         words = ["run", RECIPES[name], "--faults", "1", "--random", "0", "--scenario", "succeeds", "-j", workers]
         done = subprocess.run(
-            [sys.executable, "-m", "sagafuzz", *words, "--kinds", ",".join(KINDS)],
+            [sys.executable, "-m", "sagafuzz", *words, "--kinds", ",".join(KINDS[::3])],
             cwd=examples / "recipes",
             env={**os.environ, "PYTHONHASHSEED": seed},
             capture_output=True,
