@@ -343,7 +343,7 @@ ASYNC_TIME_SCALE: Final = 5
 
 
 HOSTED: Final = ("sagafuzz.loading", "sagafuzz.simulator.patches")
-"""What `sagafuzz.hosting` imports to load an adapter."""
+"""The modules that `sagafuzz.hosting` needs to load an adapter: each of its processes finds them imported."""
 
 
 def hosted(adapter: Adapter, spec: str) -> Adapter:

@@ -84,7 +84,7 @@ _SHARED = _Shared()
 
 
 def in_any_world(work: Callable[[LiveWorld], Coroutine[Any, Any, T]]) -> T:
-    """What ``work`` gives when it is called with a live world that others have used."""
+    """Returns the result of ``work``, called with a live world that others have used."""
     return _SHARED.run(work)
 
 
@@ -115,7 +115,7 @@ def run(setup: Setup, plan: Plan = NOTHING, *, gentle: bool = False) -> LiveRun:
 
 
 def in_a_world(work: Callable[[LiveWorld], Coroutine[Any, Any, T]]) -> T:
-    """What ``work`` gives when it is called with a live world of its own."""
+    """Returns the result of ``work``, called with a live world of its own."""
 
     async def go() -> T:
         async with LiveWorld() as world:
