@@ -56,7 +56,10 @@ VIOLATED: dict[str, frozenset[str]] = {
 """The invariants that some plan with one fault violates, by adapter."""
 
 
-CRASHES = ("crash-after-send", "crash-after-effect", "crash-after-ack")
+CRASHES = ("crash-after-effect", "crash-after-send", "crash-after-ack")
+
+PATIENT = ("celery", "celery-saga", "temporal-server")
+"""Those that take minutes for all crashes, since a task that was taken comes again after a while: the first has to do."""
 
 
 def workloads(name: str) -> list[str]:
@@ -146,9 +149,10 @@ def test_a_crash_at_the_start_leaves_each_workload_an_end(engine: Adapter) -> No
 def test_a_crash_shows_nothing_but_what_was_looked_into(engine: Adapter) -> None:
     if required(engine.name):
         pytest.skip("it runs under every plan")
-    settings = Settings(max_faults=1, scenarios=(engine.scenario("succeeds"),), kinds=CRASHES)
+    kinds = CRASHES[:1] if engine.name in PATIENT else CRASHES
+    settings = Settings(max_faults=1, scenarios=(engine.scenario("succeeds"),), kinds=kinds)
     report = LiveCampaign(engine, settings).run()
-    assert report.complete and report.counts.fired == report.counts.run > len(CRASHES)
+    assert report.complete and report.counts.fired == report.counts.run > len(kinds)
     assert frozenset(report.distinct_invariants) <= VIOLATED[engine.name], [
         finding.violation.sentence for finding in report.findings
     ]

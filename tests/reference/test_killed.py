@@ -81,7 +81,7 @@ def judge(kind: str, where: str, told: dict[str, str]) -> Counter[str]:
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgres"])
-@pytest.mark.parametrize("moments", [3, pytest.param(100, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("moments", [3, pytest.param(40, marks=pytest.mark.slow)])
 def test_no_saga_is_lost_or_doubled(kind: str, moments: int, tmp_path: Path) -> None:
     with place(kind, tmp_path) as where:
         outcomes = judge(kind, where, killed_at_random(kind, where, moments))

@@ -651,7 +651,7 @@ def held() -> list[object]:
     return [each for each in gc.get_objects() if issubclass(type(each), kinds)]
 
 
-@pytest.mark.parametrize("crashes", [4, pytest.param(1_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("crashes", [4, pytest.param(300, marks=pytest.mark.slow)])
 def test_crashes_of_sqlalchemy_leave_no_greenlet_thread_connection_or_pool(crashes: int) -> None:
     adapter = load(str(EXAMPLE))
     kinds = ("crash-before-log 'tours.db: insert tours'", "crash-after-log 'tours.db: insert tours'")
