@@ -324,9 +324,11 @@ class Processes:
         await self.stop(label)
         self._record.add(PAUSE, label, (self._manifest.standing_ms,))
         self._pauses += 1
-        await self._boot("pause")
+        another = self._background.start(self._boot("pause"))
+        up, _ = await asyncio.wait([another], timeout=self._manifest.max_recovery_ms / 1000)
         began = time.monotonic()
-        while not (self._background.failed or self._stood_enough(member, time.monotonic() - began)):
+        # One that does not come up may need what this one holds, such as the lock of a transaction.
+        while up and not (self._background.failed or self._stood_enough(member, time.monotonic() - began)):
             await self._client.ask_for_statuses()
             await asyncio.sleep(PAUSE_POLL_S)
         self._pauses -= 1

@@ -152,6 +152,37 @@ def test_a_pause_in_which_nobody_took_over_and_that_nobody_noticed_did_not_fire(
     assert [line for line in report.not_exercised if line.startswith("pause ")], report.not_exercised
 
 
+HOLDS_A_LOCK = """
+import fcntl
+from sagafuzz import worker
+
+lock = open("saga.lock", "a")
+fcntl.flock(lock, fcntl.LOCK_EX)
+fcntl.flock(lock, fcntl.LOCK_UN)
+
+def drive(saga):
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    try:
+        for step in saga.steps:
+            worker.call(saga, step, "do", key=step, timeout_ms=60_000)
+    finally:
+        fcntl.flock(lock, fcntl.LOCK_UN)
+    return True
+
+worker.serve(drive)
+"""
+
+
+def test_who_cannot_start_while_another_stands_still_with_a_lock_starts_once_it_goes_on(small: Small) -> None:
+    """As with an engine that stands still in a transaction of SQLite."""
+    setup, plan = small(HOLDS_A_LOCK, capabilities="pause_ms = 300"), fault("pause", "payment", "F", "send")
+    (live,) = run_plans(setup, plan)
+    assert not live.blocked, live.blocked
+    assert check(live.run.history(setup, plan)).violations == ()
+    seen = [(row[1], row[2]) for row in live.run.rows if row[1] in ("PAUSE", "BOOT", "WAKE")][1:]
+    assert seen == [("PAUSE", "orchestrator"), ("BOOT", "orchestrator#2"), ("WAKE", "orchestrator")]
+
+
 @pytest.mark.parametrize(
     ("program", "waiting", "running"),
     [
