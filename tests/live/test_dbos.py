@@ -64,7 +64,7 @@ def test_the_hardened_checkout_makes_it_once_and_survives_its_own_rollback() -> 
 def test_every_plan_with_one_fault_completes() -> None:
     dbos = load("dbos")
     report = LiveCampaign(dbos, Settings(max_faults=1, scenarios=(dbos.scenario("succeeds"),))).run()
-    assert report.complete and report.counts.run > 60
+    assert report.complete and report.counts.run > 50
     assert "I1" in report.distinct_invariants
 
 
@@ -72,7 +72,7 @@ def test_every_plan_with_one_fault_completes() -> None:
 def test_the_hardened_checkout_survives_every_plan_with_one_fault() -> None:
     report = LiveCampaign(load("dbos-hardened"), Settings(max_faults=1)).run()
     assert report.complete and report.counts.fired == report.counts.run > 200
-    assert report.distinct_invariants == ()
+    assert report.distinct_invariants == (), [finding.violation.sentence for finding in report.findings]
 
 
 # -- on PostgreSQL, through the proxy ----------------------------------------------------------

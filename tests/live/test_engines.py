@@ -59,7 +59,7 @@ VIOLATED: dict[str, frozenset[str]] = {
 CRASHES = ("crash-after-effect", "crash-after-send", "crash-after-ack")
 
 PATIENT = ("celery", "celery-saga", "temporal-server")
-"""Those that take minutes for all crashes, since a task that was taken comes again after a while: the first must do."""
+"""Engines that would take minutes for all crashes: they meet the first alone."""
 
 
 def workloads(name: str) -> list[str]:

@@ -79,11 +79,11 @@ def test_a_webhook_that_comes_before_the_answer_is_lost_on_the_naive_shop_and_no
 
 @pytest.mark.slow
 @pytest.mark.parametrize("language", LANGUAGES)
-@pytest.mark.parametrize(("name", "scenario"), [("naive", "declined"), ("correct", "succeeds")])
-def test_every_plan_with_one_fault(language: str, name: str, scenario: str) -> None:
+@pytest.mark.parametrize("name", ["naive", "correct"])
+def test_every_plan_with_one_fault_also_of_compensations(language: str, name: str) -> None:
     adapter = load(str(EXAMPLES / language / f"{name}.toml"))
-    report = LiveCampaign(adapter, Settings(max_faults=1, scenarios=(adapter.scenario(scenario),))).run()
-    assert report.complete and report.counts.fired == report.counts.run > 50
+    report = LiveCampaign(adapter, Settings(max_faults=1, scenarios=(adapter.scenario("declined"),))).run()
+    assert report.complete and report.counts.fired == report.counts.run > 90
     assert set(report.distinct_invariants) == ({"I1", "I5", "I11", "I13"} if name == "naive" else set())
 
 
