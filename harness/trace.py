@@ -188,8 +188,8 @@ class Trace:
     def visit(self, site: SiteKey, impossible: Impossible = NOTHING) -> Strike | None:
         """A site is reached: what the plan has for it. ``impossible`` are the kinds that could not take effect here, as
         things stand, with the reasons; none of them strikes."""
-        saga, _, direction, phase, occurrence = site
-        if self._undisturbed and saga in self._undisturbed:
+        direction, occurrence = site[2], site[4]
+        if self._undisturbed and site[0] in self._undisturbed:
             return None
         if occurrence > MAX_ATTEMPT and (direction or occurrence > MAX_OCCURRENCE):
             self.capped = True
@@ -197,7 +197,7 @@ class Trace:
         sites = self.sites
         if direction == COMPENSATION and self.compensation < 0:
             self.compensation = len(sites)
-        if self.on_act is not None and phase in _ABOUT_TO_ACT:
+        if self.on_act is not None and site[3] in _ABOUT_TO_ACT:
             self.on_act(site)
         if impossible:
             self.impossible[len(sites)] = impossible

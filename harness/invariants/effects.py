@@ -508,7 +508,7 @@ def conservation(facts: Facts) -> Checked:
     of a participant of one's own never holds less than nothing for a saga."""
     amounts = [saga for saga in facts.sagas.values() if saga.sums or saga.used]
     found = [_overdrawn(saga, each) for saga in amounts for each in overdrafts(facts, saga)]
-    known = min((violation.position for violation in found), default=len(facts.history.rows))
+    known = min([violation.position for violation in found], default=len(facts.history.rows))
     seen: set[tuple[str, str]] = set()
     for position, service, row in facts.balances:
         if position >= known:
@@ -534,7 +534,7 @@ def conservation(facts: Facts) -> Checked:
                 position=position,
             )
         )
-    if not found:
+    if facts.entries and not found:
         found += _below_nothing(facts)
     return bool(facts.balances or facts.entries or amounts), found
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from ..saga import COMPENSATION, FORWARD, split
 from ..verdict import Violation
 from .calls import CallFacts
@@ -9,6 +11,9 @@ from .effects import leftovers
 from .facts import Facts, SagaFacts
 from .parts import asks_for_all
 from .registry import Checked, invariant
+
+_CREATE: Final = ("create", "")
+_COMPENSATING: Final = ("compensating", "")
 
 
 @invariant(
@@ -43,14 +48,14 @@ def write_ahead(facts: Facts) -> Checked:
             exercised = True
         late: set[tuple[str, str]] = set()
         for position, step, direction in sends:
-            for due in _due(saga, kinds, step, direction, position):
-                if saga.durable.get(due, position) >= position and due not in late:
+            for due in _lacking(saga, kinds, step, direction, position):
+                if due not in late:
                     late.add(due)
                     found.append(_not_yet(facts, saga, step, direction, *due, position))
         told = min(
             [at for at, _, to_client in saga.claims if to_client] + [saga.pending] * (saga.pending >= 0), default=-1
         )
-        if -1 < told < saga.durable.get(("create", ""), -1) and ("create", "") not in late:
+        if -1 < told < saga.durable.get(_CREATE, -1) and _CREATE not in late:
             found.append(_told_too_early(saga, told))
     return exercised, found
 
@@ -68,23 +73,32 @@ def _first_sent(facts: Facts, saga: SagaFacts, step: str, direction: str, call: 
     return call.sends[0][0]
 
 
-def _due(saga: SagaFacts, kinds: set[str], step: str, direction: str, position: int) -> list[tuple[str, str]]:
-    """The (record, step) pairs that must be durable before such a request is sent there. Of a step that was undone by
-    then no outcome is owed: what it had come to is no matter any more."""
-    due = [("create", "")] if "create" in kinds else []
-    if direction == FORWARD:
-        if "intent" in kinds and step not in saga.children:  # it has records of its own
-            due.append(("intent", step))
-        if "outcome" in kinds:
-            definition = saga.definition
-            for before in definition.predecessors.get(step, ()):
-                if (before, FORWARD) not in saga.calls or before in definition.grouped or before in saga.children:
-                    continue
-                if not _undone(saga, before, position) and not _noted_refusal(saga, before, position):
-                    due.append(("outcome", before))
-    elif direction == COMPENSATION and "compensating" in kinds:
-        due.append(("compensating", ""))
-    return due
+def _lacking(saga: SagaFacts, kinds: set[str], step: str, direction: str, position: int) -> list[tuple[str, str]]:
+    """The (record, step) pairs that must be durable before such a request is sent there, and are not. Of a step that
+    was undone by then no outcome is owed: what it had come to is no matter any more."""
+    durable = saga.durable
+    lacking = []
+    if "create" in kinds and durable.get(_CREATE, position) >= position:
+        lacking.append(_CREATE)
+    if direction == COMPENSATION and "compensating" in kinds and durable.get(_COMPENSATING, position) >= position:
+        lacking.append(_COMPENSATING)
+    if direction != FORWARD:
+        return lacking
+    if "intent" in kinds and durable.get(("intent", step), position) >= position and step not in saga.children:
+        lacking.append(("intent", step))  # a child has records of its own
+    if "outcome" in kinds:
+        for before in saga.definition.predecessors.get(step, ()):
+            outcome = ("outcome", before)
+            if durable.get(outcome, position) >= position and _owes_outcome(saga, before, position):
+                lacking.append(outcome)
+    return lacking
+
+
+def _owes_outcome(saga: SagaFacts, step: str, position: int) -> bool:
+    """True if what the step had come to must be durable before one after it is begun there."""
+    if (step, FORWARD) not in saga.calls or step in saga.definition.grouped or step in saga.children:
+        return False
+    return not (_undone(saga, step, position) or _noted_refusal(saga, step, position))
 
 
 def _undone(saga: SagaFacts, step: str, position: int) -> bool:

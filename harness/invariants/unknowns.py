@@ -65,8 +65,8 @@ def _first_unknown(facts: Facts, call: CallFacts) -> int:
     found += [at for at, answer in call.answers.values() if answer == "error"]
     if facts.deaths:
         for sent, message, _ in call.sends:
-            sender = facts.history.rows[sent][PROCESS]
             if message not in call.answers and message not in call.given_up:
+                sender = facts.history.rows[sent][PROCESS]
                 found += [at for at, process in facts.deaths if process == sender and at > sent]
     return min(found, default=-1)
 

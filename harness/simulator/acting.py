@@ -106,7 +106,7 @@ class SimActor:
             if problem:
                 host.refuse(UsageError(f"actor {self.name!r}: {problem}"))
         task = host.task()
-        timeout_us = int((setup.adapter.call_timeout_ms if timeout_ms is None else timeout_ms) * 1000)
+        timeout_us = setup.call_timeout_us if timeout_ms is None else int(timeout_ms * 1000)
         wake = partial(host.kernel.wake, task)
         self._network.request(acting, operation, saga, key, timeout_us, payload, wake, part=part)
         return host.kernel.block(task)

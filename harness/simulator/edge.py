@@ -263,7 +263,7 @@ class Conversation:
                 f"asks {asked.line} for {told}",
                 'say where a request names its order: saga_id="json:order", "header:X-Order" or "query:order"',
             )
-        timeout_us = int(setup.adapter.call_timeout_ms * 1000)
+        timeout_us = setup.call_timeout_us
         message = edges.network.request(
             edges.process,
             operation,

@@ -474,6 +474,7 @@ def _leave_loop() -> Any:
 
 
 def _enter_loop(loop: events.AbstractEventLoop | None, hooks: Any) -> None:
-    events._set_running_loop(loop)
+    if events._get_running_loop() is not loop:  # to set it costs far more than to ask
+        events._set_running_loop(loop)
     if hooks is not None:
         sys.set_asyncgen_hooks(*hooks)

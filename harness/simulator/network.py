@@ -63,7 +63,8 @@ class Network:
     """Carries messages for one run."""
 
     __slots__ = (
-        *("always_barred", "answers", "attempts", "cut", "doings", "down", "emits", "held", "host", "kernel", "late"),
+        *("always_barred", "answers", "attempts", "cut", "doings", "down", "emits", "follows_up", "held"),
+        *("host", "kernel", "late"),
         *("manual", "mute", "pending", "priorities", "put_off", "retention_us", "routes", "sent", "services"),
         *("setup", "shows_states", "stuck", "tickets", "trace", "waiting"),
     )
@@ -81,6 +82,7 @@ class Network:
         self.tickets = adapter.tickets
         self.doings = doings
         self.shows_states = self.setup.shown_states in (MOMENTS, HISTORY)  # after each transaction
+        self.follows_up = bool(self.shows_states or self.emits or self.tickets)
         self.priorities: Priorities | None = None
         self.manual = manual
         self.pending: list[Message] = []
@@ -375,18 +377,23 @@ class Network:
             if reply.effective and msg.direction == FORWARD and reply.value:
                 seen += (p.receipt(reply.value),)
             self.note(msg, APPLY, msg.service, seen)
-            if self.shows_states and reply.effective:
-                self.note(msg, STATE, msg.service, (self._state(msg.service),))
-            if reply.effective and self.emits and (topic := self.emits.get(msg.operation)) is not None:
-                self._publish(msg.service, p.Emitted(topic, msg.saga, "", 0, dict(p.receipt(reply.value))), msg.id)
-            if msg.operation in self.tickets:
-                step = self.setup.adapter.put_aside(msg.payload)
-                self.trace.handed_over(msg.process.label, msg.operation, saga=msg.saga, step=step)
+            if self.follows_up:
+                self._follow_up(msg, reply)
         else:
             self.note(msg, REJECT if reply.answer == p.REJECTED else ERROR, msg.service, (reply.value,))
         for emitted in reply.emitted:
             self._publish(msg.service, emitted, msg.id)
         return reply
+
+    def _follow_up(self, msg: Message, reply: p.Reply) -> None:
+        """A request was granted: what is told of it beside."""
+        if self.shows_states and reply.effective:
+            self.note(msg, STATE, msg.service, (self._state(msg.service),))
+        if reply.effective and (topic := self.emits.get(msg.operation)) is not None:
+            self._publish(msg.service, p.Emitted(topic, msg.saga, "", 0, dict(p.receipt(reply.value))), msg.id)
+        if msg.operation in self.tickets:
+            step = self.setup.adapter.put_aside(msg.payload)
+            self.trace.handed_over(msg.process.label, msg.operation, saga=msg.saga, step=step)
 
     def _publish(self, service: str, what: p.Emitted, cause: int) -> None:
         """What a participant emitted in a transaction, of the request of that number, is durable now."""
@@ -546,11 +553,13 @@ class Network:
 
     def flush(self) -> bool:
         """Deliver every request that still waits for another; False when there was none."""
+        if not (self.held or self.late or self.waiting):
+            return False
         due = [*self.held, *self.late, *(entry[0] for entry in self.waiting)]
         self.held, self.late, self.waiting = [], [], []
         for msg in due:
             self.kernel.at(LATENCY_US, DELIVERY, msg)
-        return bool(due)
+        return True
 
     # -- by hand (the state machine) ---------------------------------------------------------
 

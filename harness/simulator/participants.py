@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from functools import partial
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
@@ -127,7 +126,7 @@ class Row(NamedTuple):
     id: str = ""
 
 
-_row = partial(tuple.__new__, Row)
+_new = tuple.__new__
 
 
 class Ledger:
@@ -272,7 +271,7 @@ class Ledger:
                 return Reply(seen[0], copied(seen[1]), owner=msg.saga)
         order = self.orders[msg.saga]
         subject, amount = self.measure(msg, order)
-        row = _row((msg.saga, msg.step, key, subject, amount, False, f"{msg.step}-{len(self.rows) + 1}"))
+        row = _new(Row, (msg.saga, msg.step, key, subject, amount, False, f"{msg.step}-{len(self.rows) + 1}"))
         term = self.terms.get(split(msg.step)[0]) if self.terms else None
         if term is not None and term.amount is not None:
             row = row._replace(amount=count_of(msg, term.amount, row.amount))
@@ -496,7 +495,7 @@ def receipt(value: Any) -> tuple[tuple[str, Any], ...]:
     """What an answer tells of a forward effect, as far as it is names and plain values."""
     if type(value) is not dict:
         return ()
-    return tuple(sorted((name, entry) for name, entry in value.items() if type(name) is str and type(entry) in PLAIN))
+    return tuple(sorted([(name, entry) for name, entry in value.items() if type(name) is str and type(entry) in PLAIN]))
 
 
 PLAIN: Final = frozenset({str, int, float, bool, type(None)})

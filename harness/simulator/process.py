@@ -80,7 +80,7 @@ class Process(Incarnation):
             task.error = None
         self.tasks.clear()
         self.on_death.clear()
-        self.net = None
+        self.net = self.at_work = None
         self._serving.clear()
         del self._subject, self.world, self._host, self._on_booted
 

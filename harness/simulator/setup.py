@@ -74,6 +74,11 @@ class Setup:
         )
 
     @cached_property
+    def call_timeout_us(self) -> int:
+        """How long a caller waits for an answer where it does not say for how long itself."""
+        return int(self.adapter.call_timeout_ms * 1000)
+
+    @cached_property
     def known(self) -> Mapping[str, Order]:
         """The same, with the sagas that are steps of others."""
         if not self.nested:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import partial
 from typing import Any, Final, NamedTuple
 
 from ..effects import (
@@ -54,7 +53,7 @@ WRITE_US: Final = 200
 _WRITTEN: Final = ("put", None)
 
 
-_write = partial(tuple.__new__, Write)
+_new = tuple.__new__
 
 
 class StorePort:
@@ -90,7 +89,11 @@ class StorePort:
         outcome = declared_outcome(value) if record == "terminal" else None
         if saga is None or not isinstance(key, str):
             saga = self._saga_of(key, saga)
-        self._write(_write((saga, step, record or UNNAMED, key, text, outcome, guard, epoch)))
+        write = _new(Write, (saga, step, record or UNNAMED, key, text, outcome, guard, epoch))
+        if process.dead or self._batches:
+            self._write(write)
+        else:
+            self._commit((write,))
 
     def delete(self, key: str, *, record: str | None = None, saga: str | None = None) -> None:
         self._write(Write(self._saga_of(key, saga), "", record or "delete", key))
@@ -136,15 +139,12 @@ class StorePort:
             self._commit(writes)
 
     def _write(self, write: Write) -> None:
-        process = self._process
-        if process.dead:
-            process.check_alive()
-        if self._batches:
-            batch = self._batches.get(process.current_task())
-            if batch is not None:
-                batch.append(write)
-                return
-        self._commit((write,))
+        self._process.check_alive()
+        batch = self._batches.get(self._process.current_task()) if self._batches else None
+        if batch is not None:
+            batch.append(write)
+        else:
+            self._commit((write,))
 
     def _commit(self, writes: Sequence[Write]) -> None:
         saga, subject = writes[0][0], subject_of(writes)
@@ -164,11 +164,13 @@ class StorePort:
         process.inputs.append(_WRITTEN)
 
     def _apply(self, writes: Sequence[Write]) -> None:
-        texts = self._durable.texts
-        check_guards(writes, texts.get)
-        before = self._durable.before = []
+        durable = self._durable
+        texts = durable.texts
+        held = texts.get
+        check_guards(writes, held)
+        before = durable.before = []
         for saga, _, _, key, text, outcome, _, _ in writes:
-            before.append((key, texts.get(key)))
+            before.append((key, held(key)))
             if text is not None:
                 texts[key] = text
             else:
@@ -201,24 +203,24 @@ def durable_write(
     ``commit(writes)`` does it, and ``undo()`` takes it back; without it a durable write cannot be lost. ``lacks`` says
     what keeps faults from this store before a write: one that checks its records discards a torn one."""
     occurrences = host.durable.occurrences
-    occurrence = occurrences.get((saga, subject), 0) + 1
-    occurrences[saga, subject] = occurrence
+    about = (saga, subject)
+    occurrence = occurrences[about] = occurrences.get(about, 0) + 1
     kernel, trace, label = host.kernel, host.trace, process.label
     note = trace.record
     strike = trace.visit((saga, subject, "", AT_LOG, occurrence), impossible(AT_LOG, lacks))
     now = kernel.now_us
-    for about, step, record, _, _, _, _, epoch in writes:
+    for told, step, record, _, _, _, _, epoch in writes:
         data = (record, occurrence, epoch) if epoch else (record, occurrence)
-        note((now, LOG, label, about, step, "", 0, None, 0, data))
+        note((now, LOG, label, told, step, "", 0, None, 0, data))
     if strike is not None:
         _strike(strike, _LOGGING, Change(host, process, strike.kind, subject, writes, commit, undo, occurrence))
     if not host.manual:
         kernel.sleep(host.task(), WRITE_US)
     commit(writes)
     now = kernel.now_us
-    for about, step, record, _, _, _, _, epoch in writes:
+    for told, step, record, _, _, _, _, epoch in writes:
         data = (record, occurrence, epoch) if epoch else (record, occurrence)
-        note((now, LOGACK, label, about, step, "", 0, None, 0, data))
+        note((now, LOGACK, label, told, step, "", 0, None, 0, data))
     excluded = NOTHING if undo is not None else impossible(AT_LOGGED, NO_LOSS)
     strike = trace.visit((saga, subject, "", AT_LOGGED, occurrence), excluded)
     if strike is not None:

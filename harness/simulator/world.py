@@ -64,7 +64,7 @@ class SimWorld:
             self._undeclared(operation)
         if part is not None or operation in host.setup.in_parts:
             self._check_part(operation, part)
-        timeout_us = int((host.setup.adapter.call_timeout_ms if timeout_ms is None else timeout_ms) * 1000)
+        timeout_us = host.setup.call_timeout_us if timeout_ms is None else int(timeout_ms * 1000)
         loop = events._get_running_loop()
         if loop is None:
             kernel, on_ask = host.kernel, host.trace.on_ask
@@ -180,16 +180,15 @@ class SimWorld:
             raise ValueError(f"world.sleep({seconds}): a time cannot be negative")
         if events._get_running_loop() is not None:
             return asyncio.sleep(seconds)
-        answer = LIVE if process.replay_log is None else process.replay_log.answer("sleep")
+        host, answer = self._host, LIVE
+        if process.replay_log is not None and (answer := process.replay_log.answer("sleep")) not in (LIVE, WOKEN):
+            return None
+        task = host.task()
         if answer is LIVE:
-            task = self._host.task()
             task.asleep = True
-            self._host.kernel.sleep(task, round(seconds * 1e6))
-            task.asleep = False
-        elif answer is WOKEN:
-            self._host.task().asleep = False
-        if answer in (LIVE, WOKEN):
-            process.inputs.append(SLEPT)
+            host.kernel.sleep(task, round(seconds * 1e6))
+        task.asleep = False
+        process.inputs.append(SLEPT)
         return None
 
     def alert(self, saga: str, *, step: str = "", reason: str = "") -> None:
