@@ -96,9 +96,9 @@ def saga_in(key: str, orders: Collection[str]) -> str:
 def subject_of(writes: Sequence[Write]) -> str:
     """What a durable write is about, as its site is named."""
     if len(writes) == 1:  # nearly always
-        _, step, record, _, _, _, _, _ = writes[0]
+        step, record = writes[0][1:3]
         return f"{record} {step}" if step else record
-    return " + ".join(dict.fromkeys(subject_of((write,)) for write in writes))
+    return " + ".join(dict.fromkeys([f"{record} {step}" if step else record for _, step, record, *_ in writes]))
 
 
 def declared_outcome(value: Any) -> str | None:

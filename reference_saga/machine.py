@@ -253,10 +253,10 @@ def _may_ask(definition: Definition, state: State, step: str) -> bool:
 
 def _answered(definition: Definition, state: State, event: Answered) -> tuple[State, tuple[Command, ...]]:
     step = event.step
-    state = state._replace(in_flight=_without(state.in_flight, step))
+    left = _without(state.in_flight, step)
     if state.phase == COMPENSATING:
-        return _go_on(definition, state._replace(undone=(*state.undone, step)), [("undone", step)])
-    state = state._replace(answers={**state.answers, step: event.answer})
+        return _go_on(definition, state._replace(in_flight=left, undone=(*state.undone, step)), [("undone", step)])
+    state = state._replace(in_flight=left, answers={**state.answers, step: event.answer})
     return _go_on(definition, state, [("outcome", step)])
 
 
@@ -329,9 +329,7 @@ def _go_on(
 def _begin_steps(definition: Definition, state: State, entries: Entries, calls: list[Command]) -> State:
     waits_for = definition.waits_for
     ready = [
-        name
-        for name in definition.saga.sequence
-        if name not in state.begun and all(before in state.answers for before in waits_for[name])
+        name for name in definition.saga.sequence if name not in state.begun and waits_for[name] <= state.answers.keys()
     ]
     if not ready:
         return state
@@ -363,4 +361,4 @@ def _saved(
 
 
 def _without(steps: tuple[str, ...], step: str) -> tuple[str, ...]:
-    return tuple(name for name in steps if name != step)
+    return tuple([name for name in steps if name != step])
