@@ -129,7 +129,7 @@ class SimLoop(asyncio.BaseEventLoop):
         self._kernel = kernel
         kernel.acts[LOOP] = _loop_timer
         self._task = task
-        self._selector = _VirtualSelector(self)
+        self._selector: _VirtualSelector | None = _VirtualSelector(self)
         self._asleep = False
         self._wait_id = 0
         self._busy_turns = 0
@@ -245,6 +245,7 @@ class SimLoop(asyncio.BaseEventLoop):
             ended |= left
         _forget(ended)
         self._ready.clear()  # type: ignore[attr-defined]
+        self._selector = None
         self._scheduled.clear()  # type: ignore[attr-defined]
         super().close()
 

@@ -104,6 +104,10 @@ class Broker:
         self._turns = 0
         host.kernel.acts[LETTER_DUE] = self.due
 
+    def dissolve(self) -> None:
+        """See `Simulation.dissolve`."""
+        del self._host, self._network
+
     @property
     def busy(self) -> bool:
         """True if some message is to be delivered yet, or is being handled."""

@@ -63,10 +63,9 @@ class Network:
     """Carries messages for one run."""
 
     __slots__ = (
-        *("always_barred", "answers", "attempts", "cut", "doings", "down", "emits", "follows_up", "held"),
-        *("host", "kernel", "late"),
-        *("manual", "mute", "pending", "priorities", "put_off", "retention_us", "routes", "sent", "services"),
-        *("setup", "shows_states", "stuck", "tickets", "trace", "waiting"),
+        *("always_barred", "answers", "attempts", "cut", "doings", "down", "emits", "follows_up", "held", "host"),
+        *("kernel", "late", "manual", "mute", "pending", "priorities", "put_off", "retention_us", "routes", "sent"),
+        *("services", "setup", "shows_states", "stuck", "tickets", "trace", "waiting"),
     )
 
     def __init__(self, host: Host, services: Mapping[str, Any], doings: Doings, *, manual: bool) -> None:

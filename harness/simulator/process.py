@@ -80,8 +80,9 @@ class Process(Incarnation):
             task.error = None
         self.tasks.clear()
         self.on_death.clear()
-        self.net = self.at_work = None
+        self.net = self.loop = self.at_work = None
         self._serving.clear()
+        self.world.dissolve()
         del self._subject, self.world, self._host, self._on_booted
 
     # -- the adapter's methods ---------------------------------------------------------------

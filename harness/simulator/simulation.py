@@ -521,6 +521,8 @@ class Simulation:
         self.kernel.timers.clear()
         self.kernel.acts.clear()
         self.trace.on_act = self.trace.on_ask = None
+        if self.broker is not None:
+            self.broker.dissolve()
         if self.actors is not _NOBODY:
             self.actors.dissolve()
         for app in self.apps:

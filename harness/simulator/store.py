@@ -68,6 +68,11 @@ class StorePort:
         self._process = process
         self._batches: dict[object, list[Write]] = {}  # what each task in a transaction has asked for so far
 
+    def dissolve(self) -> None:
+        """See `SimWorld.dissolve`."""
+        nothing: Any = None
+        self._host = self._durable = self._trace = nothing
+
     def put(
         self,
         key: str,
@@ -80,6 +85,8 @@ class StorePort:
         epoch: int = 0,
     ) -> None:
         process = self._process
+        if process.dead:
+            process.check_alive()
         if process.replay_log is not None and not self._batches and process.replay_log.answer("put") is not LIVE:
             return
         try:
@@ -90,12 +97,13 @@ class StorePort:
         if saga is None or not isinstance(key, str):
             saga = self._saga_of(key, saga)
         write = _new(Write, (saga, step, record or UNNAMED, key, text, outcome, guard, epoch))
-        if process.dead or self._batches:
+        if self._batches:
             self._write(write)
         else:
             self._commit((write,))
 
     def delete(self, key: str, *, record: str | None = None, saga: str | None = None) -> None:
+        self._process.check_alive()
         self._write(Write(self._saga_of(key, saga), "", record or "delete", key))
 
     def get(self, key: str, default: Any = None) -> Any:
@@ -139,7 +147,6 @@ class StorePort:
             self._commit(writes)
 
     def _write(self, write: Write) -> None:
-        self._process.check_alive()
         batch = self._batches.get(self._process.current_task()) if self._batches else None
         if batch is not None:
             batch.append(write)

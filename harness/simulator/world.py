@@ -40,6 +40,13 @@ class SimWorld:
         self._process = process
         self.store = StorePort(host, process)
 
+    def dissolve(self) -> None:
+        """See `Simulation.dissolve`. Code under test may hold it longer, by the traceback of an error say: then it
+        holds nothing of the run by it, and every use is refused, as the process is dead."""
+        nothing: Any = None
+        self._host = self._network = nothing
+        self.store.dissolve()
+
     def call(
         self,
         operation: str,
@@ -227,6 +234,7 @@ class SimWorld:
 
     @property
     def random(self) -> random.Random:
+        self._process.check_alive()
         return self._host.random
 
     def _known_saga(self, saga: str | None, where: str) -> str:
