@@ -44,8 +44,9 @@ class Violation:
     """An invariant that a history breaks.
 
     ``anomaly`` is the kind of breakage in a few words; ``saga``, ``step`` and ``direction`` say where
-    (empty where it is of the whole). ``sentence`` is one sentence for a person; ``expected`` and
-    ``got`` are short. ``position`` is the index of the event that shows it, -1 for the end.
+    (empty where it is of the whole), ``harms`` another saga that it takes something from. ``sentence`` is one
+    sentence for a person; ``expected`` and ``got`` are short. ``position`` is the index of the event that shows it,
+    -1 for the end.
     """
 
     invariant: str
@@ -57,6 +58,11 @@ class Violation:
     step: str = ""
     direction: str = ""
     position: int = -1
+    harms: str = ""
+
+    def is_about(self, saga: str) -> bool:
+        """True if what follows from it can follow on this saga."""
+        return saga == self.saga or saga == self.harms != ""
 
     @property
     def signature(self) -> Signature:

@@ -234,7 +234,7 @@ class Statistics:
                 plan=case.plan,
                 violation=violation,
                 events=case.told.events,
-                explains=tuple(sorted({v.invariant for v in verdict.explained if v.saga == violation.saga})),
+                explains=tuple(sorted({v.invariant for v in verdict.explained if violation.is_about(v.saga)})),
                 hits=hits,
             )
         seen.hits += 1

@@ -113,13 +113,15 @@ def _content(exercised: tuple[str, ...]) -> Verdict:
 
 
 def _minimal(violations: Iterable[Violation], catalogue: Catalogue) -> tuple[list[Violation], list[Violation]]:
-    """Part the violations into causes and those that follow from a cause on the same saga."""
+    """Part the violations into causes and those that follow from a cause on the same saga, or on one that
+    harms it."""
     every = list(violations)
     minimal: list[Violation] = []
     explained: list[Violation] = []
     for violation in every:
         follows = any(
-            violation.invariant in consequences(cause.invariant, catalogue) and cause.saga in ("", violation.saga)
+            violation.invariant in consequences(cause.invariant, catalogue)
+            and (cause.saga == "" or cause.is_about(violation.saga))
             for cause in every
         )
         (explained if follows else minimal).append(violation)

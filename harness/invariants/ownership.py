@@ -17,11 +17,12 @@ from .registry import Checked, invariant
     cause="an undo that carries no id of what it undoes, or state that outlives one run",
     repair="let the forward step return an id, keep it durably, and undo by that id",
     remembers=("sums",),
-    explains=("I17", "I2", "I3", "I16"),
+    explains=("I17", "I2", "I3", "I13", "I16"),
 )
 def ownership(facts: Facts) -> Checked:
     """No effective undo of another saga's row, or of nothing, where the participant shows whose row it was: one of
-    one's own does by ``tx.owner``. Where counters are shown, I17 sees it too."""
+    one's own does by ``tx.owner``. Where counters are shown, I17 sees it too. It explains what is then missing, or
+    seems to be left, of the saga whose row it was."""
     exercised, found = False, []
     for saga in facts.sagas.values():
         for step, call in saga.back.items():
@@ -44,6 +45,7 @@ def ownership(facts: Facts) -> Checked:
                         step=step,
                         direction=COMPENSATION,
                         position=position,
+                        harms=owner,
                     )
                 )
     return exercised, found

@@ -120,7 +120,7 @@ class _Judged:
     def _see(self, violation: Violation, history: History, verdict: Verdict) -> None:
         known = self.sightings.get(violation.signature)
         if known is None or len(history.rows) < len(known.history.rows):
-            explains = tuple(sorted({found.invariant for found in verdict.explained if found.saga == violation.saga}))
+            explains = tuple(sorted({found.invariant for found in verdict.explained if violation.is_about(found.saga)}))
             known = _Seen(violation, history, explains, known.hits if known else 0)
             self.sightings[violation.signature] = known
         known.hits += 1

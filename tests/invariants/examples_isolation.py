@@ -108,6 +108,31 @@ bad(
 )
 good("I25", "the first reader locked the value", fuzzy("pending", "read m3 x 1"), TRANSFER)
 
+
+def queries(second: str) -> str:
+    asked = ("send account.balance query -> {0}\napply {0}\nread {0} x {1}\nack {0}\n").format
+    return scene(
+        "fuzzy-read",
+        asked("q1", 0),
+        touch(B, "first", "wrote n2 x 1", number="n2"),
+        asked("q3", second),
+        touch(A, "first", number="m4"),
+        touch(A, "second", number="m5"),
+        touch(B, "second", number="n6"),
+        ENDS,
+    )
+
+
+bad(
+    "I25",
+    "fuzzy-read",
+    "a saga asks for a value twice, by a call that is no step, and it is not the same",
+    queries("1  <--"),
+    names="saga-1 read account/x twice, and saga-2 had changed it in between",
+    definition=TRANSFER,
+)
+good("I25", "it asks twice, and it is the same", queries("0"), TRANSFER)
+
 # -- lost update, undo-clobber ---------------------------------------------------------------
 
 

@@ -132,6 +132,23 @@ CASES = {
         {("I5", "saga-1"), ("I16", "saga-2")},
         {("I2", "saga-1"), ("I3", "saga-1"), ("I16", "saga-1")},
     ),
+    "an undo of another's row explains what seems to be left of that saga, which has nothing to undo any more": (
+        """
+        submit
+        saga-2: submit
+        call order.create
+        saga-2: refused order.create
+        saga-2: send order.cancel -> m3
+        apply m3 owner=saga-1
+        ack m3
+        refused inventory.reserve
+        call order.cancel no-effect
+        tell compensated
+        saga-2: tell compensated
+        """,
+        {("I18", "saga-2")},
+        {("I2", "saga-1"), ("I3", "saga-1"), ("I16", "saga-1")},
+    ),
     "an undo that is delivered twice gives back what is not there": (
         """
         submit
