@@ -130,6 +130,10 @@ def is_reading(cursor: sqlite3.Cursor) -> bool:
     return any(type(each).__name__ == "Statement" for each in gc.get_referents(cursor))
 
 
+class _TakenBack(Exception):
+    """Another user of the connection rolled back what was to be committed."""
+
+
 _WRITTEN: Final = ("put", None)
 _WAITED: Final = ("put", "locked")
 """What tells how far a process is that has waited for a write, or for a lock: an answer comes of neither."""
@@ -149,6 +153,7 @@ class SimConnection(WatchedConnection):
         self._settings: dict[str, None] = {}  # statements that set something of it, the last ones last
         self._begun: str | None = None  # the statement that opened the transaction, where one did
         self._has_read = False  # in the transaction that is open
+        self._committing: list[list[str]] = []  # the changes of each commit that is under way, none once they are gone
         self._altered = False  # by calls of which nobody can say what they come to
         self._cursors: list[ref[sqlite3.Cursor]] = []  # to be closed: SQLite keeps their locks
         define = sqlite3.Connection.create_function
@@ -206,6 +211,8 @@ class SimConnection(WatchedConnection):
             raise Opaque  # which locks it holds is told by that it has written
         counts = sqlite3.Cursor(self).execute("SELECT last_insert_rowid(), changes(), total_changes()").fetchone()
         autocommit = getattr(self, "autocommit", None)
+        if any(not changes for changes in self._committing):
+            raise Opaque
         about = self._label, self._busy_ms, self.isolation_level, autocommit, tuple(self._settings)
         return (*about, self._begun, transaction.since(0), transaction.failed, counts)
 
@@ -224,19 +231,34 @@ class SimConnection(WatchedConnection):
     def rollback(self) -> None:
         if not self._process.dead:  # else it is rolled back already
             super().rollback()
+            for changes in self._committing:
+                changes.clear()
 
     def durable(self, changes: tuple[str, ...], act: Callable[[], _T]) -> _T:
-        """One crash point around ``act``."""
+        """One crash point around ``act``. Nothing is durable where another user of the connection rolls back first: to
+        whoever commits then SQLite says yes all the same."""
         saga, subject = self._process.current_saga(), self._label + " + ".join(changes)
         writes = (Write(saga, "", subject),)
         done: list[_T] = []
-        if self._process.participant is not None:
-            self._process.participant.commit(saga, subject, lambda: done.append(self.patiently(act)))
-            return done[0]
+        left = [*changes]
+
+        def commit(*_: object) -> None:
+            done.append(self.patiently(act))
+            if not left:
+                raise _TakenBack
+
+        self._committing.append(left)
         try:
-            durable_write(self._host, self._process, saga, subject, writes, lambda _: done.append(self.patiently(act)))
+            if self._process.participant is not None:
+                self._process.participant.commit(saga, subject, commit)
+                return done[0]
+            durable_write(self._host, self._process, saga, subject, writes, commit)
         except StoreUnavailable as error:
             raise sqlite3.OperationalError("disk I/O error") from error
+        except _TakenBack:
+            pass
+        finally:
+            self._committing = [each for each in self._committing if each is not left]
         self._process.inputs.append(_WRITTEN)
         return done[0]
 
@@ -317,6 +339,7 @@ _ATTRIBUTES: Final = frozenset(
             "_asking",
             "_begun",
             "_busy_ms",
+            "_committing",
             "_cursors",
             "_has_read",
             "_host",

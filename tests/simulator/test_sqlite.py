@@ -471,3 +471,20 @@ def test_who_connects_waits_for_no_lock_and_changes_not_how_the_database_writes(
 
     trial = lab.trial(system(lab, body))
     assert (trial.raised, trial.answers, seen) == ([], ["completed"], ["wal"])
+
+
+def test_what_another_user_of_the_connection_rolls_back_is_not_durable(lab: Laboratory) -> None:
+    """Two orders share a connection, and so a transaction: where one gives up, the other's commit has nothing left."""
+    left: list[int] = []
+
+    def shared(db: Any, world: Any, order: Any) -> None:
+        db.execute("INSERT INTO notes VALUES (?, 'mine')", (order.id,))
+        if order.id == "saga-2":
+            db.rollback()
+        db.commit()
+        left.append(db.execute("SELECT count(*) FROM notes").fetchone()[0])
+
+    setup = Setup(adapter=system(lab, shared), scenario=Scenario(sagas=2))
+    events = simulate(setup, Plan()).history(setup, Plan()).events
+    told = [(event.kind, event.saga) for event in events if event.kind in ("LOG", "LOGACK") and event.saga]
+    assert (left, told) == ([0, 0], [("LOG", "saga-1")])
