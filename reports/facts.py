@@ -133,8 +133,9 @@ def statements(report: Report) -> list[str]:
     elif not report.complete:
         asked = report.random.asked
         examples = f" and {report.random.run:,} of {plural(asked, 'example')}" if asked else ""
+        ran = f"{counts.run:,} of " if counts.run < counts.planned else ""  # else how many there were is not known
         said.append(
-            f"INCOMPLETE: ended after {counts.run:,} of {plural(counts.planned, 'plan')}{examples}; "
+            f"INCOMPLETE: ended after {ran}{plural(counts.planned, 'plan')}{examples}; "
             f"nothing is said of what was not run"
         )
         if share := partial_claim(report):
