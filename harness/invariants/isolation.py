@@ -213,10 +213,10 @@ def _fuzzy_reads(accesses: Accesses) -> Iterator[Found]:
     written in between."""
     seen: set[tuple[str, str]] = set()
     for index, read in enumerate(accesses.reads):
-        if read.saga not in accesses.done or read.direction == COMPENSATION or read.marked:
+        if read.saga not in accesses.done or read.direction != FORWARD or read.marked:
             continue
         for later in accesses.reads[index + 1 :]:
-            if (later.saga, later.entity) != (read.saga, read.entity) or later.direction == COMPENSATION:
+            if (later.saga, later.entity, later.direction) != (read.saga, read.entity, FORWARD):
                 continue
             if later.message == read.message or (read.saga, read.entity) in seen:
                 continue

@@ -123,15 +123,7 @@ def queries(second: str) -> str:
     )
 
 
-bad(
-    "I25",
-    "fuzzy-read",
-    "a saga asks for a value twice, by a call that is no step, and it is not the same",
-    queries("1  <--"),
-    names="saga-1 read account/x twice, and saga-2 had changed it in between",
-    definition=TRANSFER,
-)
-good("I25", "it asks twice, and it is the same", queries("0"), TRANSFER)
+good("I25", "it asks a second time, as after a conflict, and the value is another", queries("1"), TRANSFER)
 
 # -- lost update, undo-clobber ---------------------------------------------------------------
 
