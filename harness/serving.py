@@ -49,7 +49,8 @@ def service(
 ) -> Callable[[_C], _C]:
     """Declare an ASGI or WSGI app to be a system under test, as it is. The class has ``app``, which makes it (or
     names it, as ``"orders.app:app"``), and ``submit(order)``, which gives the method, the path and the JSON body of
-    the request that submits an order; with ``answers`` it says which status is which outcome. ``http`` gives the
+    the request that submits an order; with ``answers`` it says which status is which outcome, and with
+    ``webhook(message)`` what request a message is, None for one that the app's own consumers have. ``http`` gives the
     operation of each request that the app makes, as ``"POST payment/charge": "payment.charge"``; ``saga_id`` and
     ``key`` say where such a request names its order and its idempotency key, as ``"json:order"``,
     ``"header:Idempotency-Key"`` or ``"query:order"``; ``status`` which status a refusal has. ``code`` names the
@@ -78,11 +79,17 @@ def service(
             "of": of,
             "fresh": Fresh(of.code, cls.__module__),
         }
-        serves = Receiving if declared.get("topics") else Serving
+        hears = bool(declared.get("topics")) or hasattr(cls, "webhook")
+        if declared.get("emits") and not (hears or hasattr(cls, "receive")):
+            raise UsageError(
+                f"service {cls.__name__!r}: emits= sends messages, and nobody receives them; add "
+                f'\'def webhook(self, message): return "POST", "/webhooks", {{"order": message.saga}}\' to the class'
+            )
+        serves = Receiving if hears else Serving
         made = cast("_C", type(cls.__name__, (cls,) if issubclass(cls, serves) else (cls, serves), body))
         made.__qualname__ = cls.__qualname__
         barred = (*CANNOT_SUFFER, *cannot_suffer)
-        if told.apps or declared.get("topics"):  # what they do meanwhile, and what comes, differs from crash to crash
+        if told.apps or hears:  # what they do meanwhile, and what comes, differs from crash to crash
             declared.setdefault("durable_recovery", False)
         wrapped = adapter(saga=saga, operations=listed, cannot_suffer=barred, **declared)(made)
         found: Adapter = getattr(wrapped, ADAPTER_ATTRIBUTE)
@@ -118,27 +125,41 @@ class Serving:
             raise Unavailable(f"the app does not start: {failure(error)}") from error
 
     async def run(self, order: Order) -> bool | Outcome:
-        method, target, body = self.submit(order)
+        asked = self.submit(order)
+        response = await self._ask(*asked)
+        if response.error is None and response.status in self.answers:
+            return self.answers[response.status]
+        raise _unexpected(asked, response) from response.error
+
+    async def _ask(self, method: str, target: str, body: Any) -> Response:
+        """The app's answer to a request. What it does after that goes on beside."""
         response = await self._running.ask(method, target, body)
         if response.rest is not None:
             self._spawn(_same, response.rest)
-        if response.error is None and response.status in self.answers:
-            return self.answers[response.status]
-        raise Unavailable(f"{method} {target} was answered {_shown(response)}") from response.error
+        return response
 
     async def recover(self) -> None:
         """Nothing more: it has started."""
 
 
 class Receiving(Serving):
-    """The same, where the app has consumers of its own for messages: see `inbox`."""
+    """The same, where messages come: as webhooks, or to consumers of the app's own, see `inbox`."""
+
+    webhook: Callable[[Message], tuple[str, str, Any] | None] | None = None
 
     @cached_property
     def inbox(self) -> Inbox:
         return Inbox()
 
     async def receive(self, message: Message) -> None:
-        await self.inbox.handle(message)
+        """A webhook that is not answered with 2xx comes again, as any message that was not handled."""
+        asked = None if self.webhook is None else self.webhook(message)
+        if asked is None:
+            await self.inbox.handle(message)
+            return
+        response = await self._ask(*asked)
+        if response.error is not None or not 200 <= response.status < 300:
+            raise _unexpected(asked, response) from response.error
 
 
 def _same(rest: Awaitable[Any]) -> Awaitable[Any]:
@@ -148,6 +169,11 @@ def _same(rest: Awaitable[Any]) -> Awaitable[Any]:
 def _package(cls: Any) -> tuple[str, ...]:
     """The package of an app that is told by its name."""
     return (cls.app.partition(":")[0].partition(".")[0],) if isinstance(cls.app, str) else ()
+
+
+def _unexpected(asked: tuple[str, str, Any], response: Response) -> Unavailable:
+    method, target, _ = asked
+    return Unavailable(f"{method} {target} was answered {_shown(response)}")
 
 
 def _shown(response: Response) -> str:
