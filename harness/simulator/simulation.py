@@ -479,6 +479,8 @@ class Simulation:
         self.kernel.horizon_us = self.kernel.now_us + HORIZON_US
         if self.network.stuck:
             self.call_operator()
+        for lasting in (self.network.cut, self.network.mute, self.network.down):
+            lasting.clear()  # as in live mode: a start amid a partition does not tell what a restart frees
         self.start(HEALING)
 
     def result(self) -> Run:

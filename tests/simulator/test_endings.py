@@ -292,3 +292,36 @@ def test_a_saga_left_open_after_a_pivot_without_an_undo_gets_its_restart(lab: La
         assert trial.answers == ["pending", "completed"]
         found = [(each.invariant, each.anomaly) for each in check(trial.history).violations]
         assert found == ([] if supervised else [("I3", "stuck until a restart")])
+
+
+TWO_STEPS = Saga(
+    "paid",
+    [Step("order", "order.create", undo="order.cancel"), Step("payment", "payment.charge", undo="payment.refund")],
+)
+
+
+@pytest.mark.parametrize(
+    "plan",
+    ["partition payment F", "participant-outage payment F", "partition-answers order F", "participant-restart order F"],
+)
+def test_a_partition_or_an_outage_is_over_when_the_harness_starts_the_process_for_the_last_time(
+    lab: Laboratory, plan: str
+) -> None:
+    def done(world: Any, saga: str) -> bool:
+        for operation in ("order.create", "payment.charge"):
+            world.call(operation, saga=saga, key=f"{saga}/{operation}", timeout_ms=10)
+        world.store.put(saga, "paid")
+        return True
+
+    def run(world: Any, order: Any) -> bool:
+        world.store.put(order.id, "open")
+        return done(world, order.id)
+
+    def recover(world: Any) -> None:
+        for saga, stands in world.store.items():
+            if stands == "open":
+                done(world, saga)
+
+    trial = lab.trial(lab.system(run, recover=recover, saga=TWO_STEPS, supervised=True), plan)
+    assert [boot.get("reason") for boot in trial.of("BOOT")] == ["start", "heal"]
+    assert [each.anomaly for each in check(trial.history).violations] == []
