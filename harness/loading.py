@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from importlib.metadata import entry_points
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Final
 
 from . import adapters
@@ -57,6 +58,8 @@ def load(spec: str) -> Adapter:
         return _load_path(spec, spec)
     known = names()
     if spec not in known:
+        if spec.endswith(".py") or Path(f"{spec.replace('.', '/')}.py").is_file():
+            raise UsageError(_without_class(spec))
         raise UsageError(
             f"unknown adapter {spec!r}{nearest(spec, known)}; known are {', '.join(sorted(known))}; "
             f"or write module:attr, file.py:attr or manifest.toml"
@@ -138,6 +141,17 @@ def names() -> dict[str, str]:
     return table
 
 
+def _without_class(spec: str) -> str:
+    """What to write in the place of a name that says which module, and not which class in it."""
+    declared = _declared(import_place(spec, f"adapter {spec!r}"))
+    which = f"write {' or '.join(f'{spec}:{name}' for name in declared)}" if declared else "it declares none"
+    return f"adapter {spec!r} names a module, and no class in it; {which}"
+
+
+def _declared(module: ModuleType) -> list[str]:
+    return [name for name, value in vars(module).items() if hasattr(value, ADAPTER_ATTRIBUTE)]
+
+
 def _load_path(path: str, spec: str) -> Adapter:
     place, _, attribute = path.rpartition(":")
     if not place or not attribute:
@@ -146,7 +160,7 @@ def _load_path(path: str, spec: str) -> Adapter:
     found: Any = module
     for part in attribute.split("."):
         if not hasattr(found, part):
-            declared = [name for name, value in vars(module).items() if hasattr(value, ADAPTER_ATTRIBUTE)]
+            declared = _declared(module)
             has = f"; it declares {', '.join(declared)}" if declared else ""
             raise UsageError(f"adapter {spec!r}: {place} has no {attribute!r}{nearest(attribute, vars(module))}{has}")
         found = getattr(found, part)

@@ -75,7 +75,7 @@ def service(
         of = told if told.code else replace(told, code=_package(cls))
         body = {
             "__module__": cls.__module__,
-            "__doc__": cls.__doc__,
+            "__doc__": inspect.getdoc(cls) or _described(cls),
             "of": of,
             "fresh": Fresh(of.code, cls.__module__),
         }
@@ -164,6 +164,10 @@ class Receiving(Serving):
 
 def _same(rest: Awaitable[Any]) -> Awaitable[Any]:
     return rest
+
+
+def _described(cls: Any) -> str:
+    return f"a service, {cls.app}" if isinstance(cls.app, str) else "a service"
 
 
 def _package(cls: Any) -> tuple[str, ...]:

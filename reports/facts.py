@@ -270,7 +270,7 @@ def run_notes(report: Report) -> list[str]:
             notes.append(f"outcomes of {clean(result.scenario.name, 32)}: {'; '.join([*parts, *more])}")
     if report.random_plans.asked:
         notes.append(f"random plans: {_drawn(report.random_plans)}")
-    notes.append(f"state machine: {_machine(report.random)}")
+    notes.append(f"state machine: {_machine(report.random, known=bool(report.findings))}")
     return [*notes, *random_claims(report)]
 
 
@@ -282,10 +282,12 @@ def _drawn(result: RandomPlans) -> str:
     )
 
 
-def _machine(result: RandomResult) -> str:
+def _machine(result: RandomResult, *, known: bool) -> str:
+    """What came of its examples; it passes over the violations that were ``known`` before it."""
     if not result.asked and not result.run:
         return "not run"
-    ending = "found a violation" if result.violated else "no violation"
+    none = "no further violation: it passes over those that plans show" if known else "no violation"
+    ending = "found a violation" if result.violated else none
     return f"{result.run:,} of {plural(result.asked, 'example')}, {plural(result.steps, 'rule')} executed, {ending}"
 
 

@@ -99,7 +99,9 @@ def _shape(setup: Setup) -> list[str]:
     return [
         f"saga {clean(adapter.saga.name, NAME_COLUMNS)!r}: {steps}",
         *(["wrong answers are asked for, and searched with the others"] if adapter.wrong_answers else []),
-        f"run is {'async' if setup.is_async else 'sync'}; it {'has' if setup.recovers else 'has no'} recover",
+        "an order is a request to the app, which recovers what it recovers when it starts"
+        if adapter.service is not None
+        else f"run is {'async' if setup.is_async else 'sync'}; it {'has' if setup.recovers else 'has no'} recover",
     ]
 
 

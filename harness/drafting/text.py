@@ -19,6 +19,12 @@ _USUAL_REFUSAL: Final = 409
 
 _ACCEPTED: Final = 202
 
+_NOT_UNDONE: Final = "undo=, where a later refusal undoes it: nothing was asked for"
+
+_KEPT: Final = (
+    "pivot=True is guessed, since nothing was asked for that undoes it; write undo= in its place, where something does"
+)
+
 _GUESS: Final = "guessed, since what is refused is answered so too: it is accepted, and how it ends is not told"
 
 
@@ -51,7 +57,7 @@ def _lines(draft: Draft) -> Iterator[str]:
     yield f'    "{draft.package}",'
     yield "    ["
     for number, step in enumerate(draft.steps, 1):
-        yield _step(step, last=number == len(draft.steps))
+        yield _step(step, last=number == len(draft.steps) and not draft.stopped)
     if not draft.steps:
         yield f'        sagafuzz.Step("pay", "payment.charge", undo="payment.refund"),  # {MARK}: {_nothing(draft)}'
     yield "    ],\n)\n"
@@ -70,8 +76,9 @@ def _nothing(draft: Draft) -> str:
 
 def _step(step: DraftStep, *, last: bool) -> str:
     undo = f', undo="{step.undo}"' if step.undo else ""
-    line = f'        sagafuzz.Step("{step.name}", "{step.operation}"{undo}),'
-    return line if undo or last else f"{line}  # {MARK}: undo=, where a later refusal undoes it: nothing was asked for"
+    says = undo or (", pivot=True" if last else "")
+    line = f'        sagafuzz.Step("{step.name}", "{step.operation}"{says}),'
+    return line if undo else f"{line}  # {MARK}: {_KEPT if last else _NOT_UNDONE}"
 
 
 def _route(seen: Seen) -> str:

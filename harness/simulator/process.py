@@ -237,7 +237,8 @@ class Process(Incarnation):
         if inspect.iscoroutine(answer):
             answer.close()
             text = f"adapter {self._host.setup.adapter.name!r}: run gives a coroutine"
-            self._host.refuse(UsageError(f"{text}; write 'async def run(self, order)'"))
+            mend = "what it calls is async" if self._host.setup.is_async else "write 'async def run(self, order)'"
+            self._host.refuse(UsageError(f"{text}; {mend}: write 'return await {answer.__name__}(…)'"))
         if outcome is not None:
             self._host.told(order.id, outcome)
         else:

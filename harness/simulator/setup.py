@@ -27,6 +27,14 @@ from .hosted import AppParticipant
 from .own import UserParticipant
 from .participants import Ledger
 
+_METHODS: Final[Mapping[str, str]] = {
+    "run": "run(self, order)",
+    "boot": "boot(self, world)",
+    "recover": "recover(self)",
+    "receive": "receive(self, message)",
+}
+"""Those of an adapter that are all async, or none of them."""
+
 TIMED: Final = frozenset({"deadline_ms", "min_backoff_ms", "key_retention_ms"})
 """Promises on which the time of each event is judged."""
 
@@ -141,12 +149,11 @@ class Setup:
     @cached_property
     def is_async(self) -> bool:
         factory = self.adapter.factory
-        found = [
-            n for n in ("run", "boot", "recover", "receive") if inspect.iscoroutinefunction(getattr(factory, n, None))
-        ]
+        found = [n for n in _METHODS if inspect.iscoroutinefunction(getattr(factory, n, None))]
         if found and found[0] != "run":
             raise UsageError(
                 f"adapter {self.adapter.name!r}: {found[0]} is async and run is not; write 'async def run(self, order)'"
+                f", or, if nothing is awaited, 'def {_METHODS[found[0]]}'"
             )
         return bool(found)
 

@@ -25,7 +25,7 @@ def write(text: str, name: str = "shop.py") -> None:
     ("arguments", "expected"),
     [
         (["run", "refrence"], "unknown adapter 'refrence' (did you mean 'reference'?)"),
-        (["run", "shop.py"], "write module:attr, file.py:attr or manifest.toml"),
+        (["run", "shop.py"], "there is no file 'shop.py' here"),
         (["run", "absent.py:Shop"], "there is no file 'absent.py' here"),
         (["run", "absent_module:Shop"], "No module named 'absent_module'; is 'absent_module' installed"),
         (["run", ":Shop"], "write module:attr, file.py:attr or manifest.toml"),
@@ -103,6 +103,23 @@ def test_a_file_that_is_no_adapter(sagafuzz: Run, name: str) -> None:
     result = sagafuzz("run", "shop.py:Shop")
     assert result.code == 2
     assert expected in result.complaint
+
+
+@pytest.mark.parametrize(
+    ("classes", "expected"),
+    [("Shop,Till", "write {0}:Shop or {0}:Till"), ("Shop", "write {0}:Shop"), ("", "it declares none")],
+)
+@pytest.mark.parametrize("named", ["shop_without_class.py", "shop_without_class"])
+def test_a_module_without_a_class_is_told_with_those_that_it_declares(
+    sagafuzz: Run, named: str, classes: str, expected: str
+) -> None:
+    sys.modules.pop("shop_without_class", None)
+    body = "    def boot(self, world): ...\n    def run(self, order): ...\n"
+    declared = [f"@sagafuzz.adapter(saga=SAGA)\nclass {name}:\n{body}" for name in classes.split(",") if name]
+    write(SAGA + "".join(declared), "shop_without_class.py")
+    result = sagafuzz("run", named)
+    assert result.code == 2
+    assert result.complaint == f"adapter {named!r} names a module, and no class in it; {expected.format(named)}"
 
 
 @pytest.mark.parametrize("named", ["lib/acme_of_sales/adapter.py:Shop", "acme_of_sales.adapter:Shop"])

@@ -102,6 +102,26 @@ def test_one_that_recovers_by_more_than_its_store(sagafuzz: Run) -> None:
     assert "durable_recovery" not in sagafuzz("doctor", "honest.py:Remembers").out
 
 
+@pytest.mark.parametrize("doc", ["", "Sells seats."])
+def test_a_service_is_shown_as_what_the_user_wrote(sagafuzz: Run, doc: str) -> None:
+    Path("doctored_sales.py").write_text(
+        "import requests\nfrom flask import Flask\napp = Flask(__name__)\n"
+        "@app.post('/sales')\n"
+        "def sell():\n"
+        "    requests.post('http://seats/hold', json={'sale': 'saga-1'}, timeout=1)\n"
+        "    return {}, 201\n"
+    )
+    Path("doctored_adapter.py").write_text(
+        "import sagafuzz\nSALE = sagafuzz.Saga('sale', [sagafuzz.Step('seats', 'seats.hold')])\n"
+        "@sagafuzz.service(saga=SALE, http={'POST seats/hold': 'seats.hold'}, scenarios=[sagafuzz.Scenario()])\n"
+        f"class Sales:\n    {doc!r}\n"
+        "    app = 'doctored_sales:app'\n    def submit(self, order): return 'POST', '/sales', {}\n"
+    )
+    said = sagafuzz("doctor", "doctored_adapter.py:Sales").out
+    assert said.startswith(f"Sales: {doc or 'a service, doctored_sales:app'}\n")
+    assert "an order is a request to the app" in said and "run is async" not in said
+
+
 def test_one_that_makes_its_tables_when_it_boots(sagafuzz: Run) -> None:
     Path("mine.py").write_text(
         "import sagafuzz\n"

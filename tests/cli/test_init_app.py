@@ -62,7 +62,8 @@ def test_what_cannot_be_known_of_an_app_is_marked_with_a_reason(sagafuzz: Run) -
     lines = Path("flask_orders_adapter.py").read_text().splitlines()
     marked = {number: line for number, line in enumerate(lines, 1) if "# FILL IN: " in line}
     assert [int(found) for found in re.findall(r"to fill in: line (\d+)", result.out)] == [*marked]
-    undo, saga, fields = marked.values()
+    pivot, undo, saga, fields = marked.values()
+    assert 'Step("ship", "ship.parcels", pivot=True)' in pivot and "pivot=True is guessed" in pivot
     assert '"local-8001.undo-holds"' in undo and "after a refusal" in undo
     assert 'saga_id="json:…", if it asks at a restart too: ' in saga and "it is at json:ref, json:order" in saga
     assert "the fields that it reads, if there are more" in fields
@@ -80,6 +81,43 @@ def test_what_cannot_be_known_of_an_app_is_marked_with_a_reason(sagafuzz: Run) -
     ):
         assert told in text
     assert conclusions("flask_orders_adapter.py:FlaskOrders") == {"consistent"}
+
+
+SELLS = """
+import requests
+from flask import Flask, request
+
+app = Flask(__name__)
+
+
+def ask(what, sale):
+    key = {"Idempotency-Key": f"{what}/{sale}"}
+    requests.post(f"http://{what}", json={"sale": sale}, headers=key, timeout=1).raise_for_status()
+
+
+@app.post("/sales")
+def sell():
+    sale = request.get_json()["id"]
+    try:
+        ask("seats/hold", sale)
+        ask("parcels/ship", sale)
+    except requests.RequestException:
+        ask("seats/release", sale)
+        return {}, 409
+    return {}, 201
+"""
+
+
+def test_a_last_step_that_nothing_undoes_is_drafted_as_the_pivot_so_that_what_it_leaves_is_judged(
+    sagafuzz: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(sys.modules, "parcel_sales", raising=False)
+    Path("parcel_sales.py").write_text(SELLS)
+    result = sagafuzz("init", "--app", "parcel_sales:app")
+    assert "pivot=True is guessed, since nothing was asked for that undoes it" in result.out
+    assert '"parcels.ship", pivot=True),  # FILL IN: ' in Path("parcel_sales_adapter.py").read_text()
+    result = sagafuzz("run", "parcel_sales_adapter.py:ParcelSales", "--plan", "lost-ack@parcels")
+    assert result.code == 1 and "I10 undo after the pivot" in result.out
 
 
 ACCEPTS = """

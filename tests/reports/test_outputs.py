@@ -14,6 +14,7 @@ from sagafuzz import Report
 from sagafuzz.detection import Acquittal, Detection, ZooReport
 from sagafuzz.reports import COMPARISONS, REPORTS, SCHEDULES, ZOOS
 from sagafuzz.reports.markdown import MAX_BYTES, escape, fence
+from sagafuzz.verdict import RandomResult
 
 TEXT = REPORTS["text"].render
 MARKDOWN = REPORTS["markdown"].render
@@ -164,6 +165,16 @@ def test_at_most_six_are_shown_whole(make: SimpleNamespace) -> None:
     text = TEXT(make.report(*found))
     assert text.count("reproduce:") == 6
     assert all(f"F-{n}" in text for n in range(9))
+
+
+@pytest.mark.parametrize("found", [True, False])
+def test_a_machine_that_passes_over_what_plans_show_does_not_say_that_there_is_no_violation(
+    make: SimpleNamespace, found: bool
+) -> None:
+    quiet = RandomResult(asked=200, run=200, steps=4211)
+    text = TEXT(make.report(*([make.finding()] if found else []), random=quiet))
+    assert ("rules executed, no further violation: it passes over those" in " ".join(text.split())) == found
+    assert ("rules executed, no violation" in text) != found
 
 
 def test_a_finding_of_the_state_machine_lists_its_rules(make: SimpleNamespace) -> None:

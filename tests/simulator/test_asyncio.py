@@ -348,8 +348,20 @@ def test_what_is_half_asynchronous_is_refused(lab: Laboratory) -> None:
             return True
 
     system = Half.__sagafuzz_adapter__  # type: ignore[attr-defined]
-    with pytest.raises(UsageError, match="boot is async and run is not; write 'async def run"):
+    told = r"boot is async and run is not; write 'async def run.*, or, if nothing is awaited, 'def boot\(self, world\)'"
+    with pytest.raises(UsageError, match=told):
         simulate(Setup(adapter=system, scenario=Scenario()))
+
+
+def test_a_coroutine_that_an_async_run_gives_and_nobody_awaits_is_refused_by_its_name(lab: Laboratory) -> None:
+    async def place() -> bool:
+        return True
+
+    async def run(world: Any, order: Any) -> Any:
+        return place()
+
+    with pytest.raises(UsageError, match=r"what it calls is async: write 'return await place\(…\)'"):
+        lab.trial(lab.system(run))
 
 
 # -- nothing is left behind --------------------------------------------------------------------
