@@ -139,6 +139,7 @@ def _main(arguments: list[str] | None) -> int:
     except (UsageError, click.ClickException) as error:
         return _complain(_message(error))
     except (click.Abort, KeyboardInterrupt):
+        say("sagafuzz: interrupted, and nothing more is written", err=True)
         return INTERRUPTED
     except Exception:
         say("sagafuzz: this is a defect of sagafuzz itself; please report it with what follows", err=True)

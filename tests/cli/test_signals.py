@@ -15,6 +15,8 @@ import pytest
 
 from sagafuzz.interrupt import interruptible
 
+from .conftest import Run
+
 ENDLESS = ("--faults", 6, "--random", 0)
 
 
@@ -89,6 +91,13 @@ def test_an_interrupted_run_that_found_nothing_is_inconclusive(begun: Any) -> No
     said = json.loads(Path("kept/report.json").read_text())
     assert (said["verdict"], said["complete"]) == ("inconclusive", False)
     assert "the campaign was interrupted" in result.out
+
+
+def test_who_interrupts_before_the_search_begins_is_told_so_in_a_line(sagafuzz: Run) -> None:
+    Path("slow_to_load.py").write_text("raise KeyboardInterrupt  # Ctrl-C, while it loads\n")
+    result = sagafuzz("run", "slow_to_load.py:Shop")
+    assert result.code == 130
+    assert result.err.strip() == "sagafuzz: interrupted, and nothing more is written"
 
 
 def test_the_state_machine_is_interrupted_too(begun: Any) -> None:
