@@ -228,11 +228,11 @@ MUTANTS = (
     ),
     Mutant(
         name="compensation-error-throws",
-        adapter=system(CompensationErrorThrows),
-        twin=CORRECT,
+        adapter=system(CompensationErrorThrows, scenario=DECLINED),
+        twin=CORRECT_DECLINED,
         invariants=("I11", "I22"),
         faults=1,
-        schedule="partition at saga-1: inventory forward, send",
+        schedule="undo-fails at saga-1: inventory compensation, effect",
         source="eventuate-tram-sagas#75, oxidecomputer/steno#138",
     ),
     Mutant(
