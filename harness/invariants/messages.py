@@ -10,7 +10,6 @@ from ..history import (
     DATA,
     DEAD_LETTER,
     KIND,
-    LOG,
     LOGACK,
     LOST,
     MSG,
@@ -163,16 +162,11 @@ def _waits(facts: Facts, saga: SagaFacts) -> bool:
 
 
 def _kept(facts: Facts, message: MessageFacts) -> bool:
-    """True if something outlives one of the handlings that ended, and no write after it failed: then nothing tells how
-    far that one was."""
+    """True if something outlives one of the handlings that ended."""
     rows = facts.history.rows
     for received, process, _ in message.received:
         ended = next((at for at in message.handled if at > received and rows[at][PROCESS] == process), -1)
-        kept = False
         for row in rows[received:ended] if ended >= 0 else ():
-            if row[SAGA] != message.saga or row[PROCESS] not in (process, "client"):
-                continue
-            kept = row[KIND] != LOG and (kept or row[KIND] in _KEPT)
-        if kept:
-            return True
+            if row[KIND] in _KEPT and row[SAGA] == message.saga and row[PROCESS] in (process, "client"):
+                return True
     return False

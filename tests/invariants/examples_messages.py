@@ -44,14 +44,6 @@ bad(
     f"{APPROVED}handled n  <--\nsend payment.charge key=p -> m\nlost m request\ncrash\nboot",
     names="nothing of it was kept, its process died, and saga-1 is left open",
 )
-bad(
-    "I40",
-    "acknowledged and lost",
-    "the error of its last write is swallowed",
-    "submit\ncall order.create key=o\ntell pending\npublish order.created -> n\nreceive n\n"
-    "call inventory.reserve key=i\nlog outcome inventory\nhandled n  <--",
-    names="nothing of it was kept, and saga-1 is left open",
-)
 idle("I40", "nobody is sent a message", UNTOLD)
 
 # -- I41: handled in the end -----------------------------------------------------------------
