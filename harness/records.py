@@ -95,10 +95,8 @@ def saga_in(key: str, orders: Collection[str]) -> str:
 
 def subject_of(writes: Sequence[Write]) -> str:
     """What a durable write is about, as its site is named."""
-    if len(writes) == 1:  # nearly always
-        step, record = writes[0][1:3]
-        return f"{record} {step}" if step else record
-    return " + ".join(dict.fromkeys([f"{record} {step}" if step else record for _, step, record, *_ in writes]))
+    names = [f"{write[2]} {write[1]}" if write[1] else write[2] for write in writes]
+    return names[0] if len(names) == 1 else " + ".join(dict.fromkeys(names))
 
 
 def declared_outcome(value: Any) -> str | None:
