@@ -144,7 +144,7 @@ class Trace:
         self.may_be_idle = False  # whether one of the faults can strike and change nothing
         for number, fault in enumerate(faults):
             kind = kind_named(fault.kind)
-            self._faults[fault.site] = Strike(kind, number)
+            self._faults[fault.site] = Strike._make((kind, number))
             if kind.may_be_idle:
                 self.may_be_idle = True
         self.rows: list[Row] = []
@@ -172,7 +172,8 @@ class Trace:
         msg: int = 0,
     ) -> None:
         """Note an event of ``process``, now."""
-        self.record((self._clock(), kind, process, saga, step, direction, 0, None, msg, data))
+        record, clock = self.record, self._clock  # locals: else Python looks for methods of these names
+        record((clock(), kind, process, saga, step, direction, 0, None, msg, data))
 
     def handed_over(self, process: str, ticket: str, *, saga: str, step: str) -> None:
         """Note what a request that calls a person comes to once its service has taken it: the saga, or the step of it

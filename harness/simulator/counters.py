@@ -46,11 +46,10 @@ class CounterLedger(Ledger):
         raise NotImplementedError
 
     def objection(self, row: Row) -> str | None:
-        _, _, _, subject, amount, _, _ = row
-        return self.short if self.free.get(subject, self.initial) < amount else None
+        return self.short if self.free.get(row.subject, self.initial) < row.amount else None
 
     def add(self, row: Row) -> None:
-        _, _, _, subject, amount, _, _ = row
+        subject, amount = row.subject, row.amount
         self.free[subject] = self.free.get(subject, self.initial) - amount
         self.taken[subject] = self.taken.get(subject, 0) + amount
 
@@ -60,9 +59,9 @@ class CounterLedger(Ledger):
 
     def balance(self, subject: str) -> tuple[Any, ...]:
         live = 0
-        for _, _, _, of, amount, _, _ in self.rows:
-            if of == subject:
-                live += amount
+        for row in self.rows:
+            if row.subject == subject:
+                live += row.amount
         return (self.unit, subject, self.free[subject], self.taken[subject], live, self.initial)
 
     def held(self) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from ..errors import UsageError
-from ..records import Write
+from ..records import Plain, Write
 from .host import Host
 from .incarnation import Incarnation
 from .store import durable_write
@@ -52,12 +52,12 @@ class FilePort:
         files, name, before = self._durable.files, self._name, b""
         until = self._written + len(self._pending)  # what is appended while it is written is the next sync's
 
-        def commit(writes: Sequence[Write]) -> None:
+        def commit(writes: Sequence[Plain]) -> None:
             """What was asked for and is not durable yet; half of it where the write is torn."""
             nonlocal before
             before = files.get(name, b"")
             asked = self._pending[: max(until - self._written, 0)]
-            torn = writes[0].text == "torn"
+            torn = Write(*writes[0]).text == "torn"
             files[name] = before + (asked[: len(asked) // 2] if torn else asked)
             self._pending = self._pending[len(asked) :]
             self._written += len(asked)

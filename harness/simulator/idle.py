@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
 from ..effects import Effect, Expire, JumpClock, Lag, Pause, StartSecond
-from ..history import BOOT, CRASH, DATA, EXPIRE, FINAL_RESTART, KIND, PROCESS, REASON, SAGA, STEP, SUBMIT, Row
+from ..history import BOOT, CRASH, EXPIRE, KIND, PROCESS, SAGA, STEP, SUBMIT, Row
 from ..trace import Run, SiteKey, Strike
 
 
@@ -19,7 +19,8 @@ class Signs(NamedTuple):
 
     ``clock_read`` is how many rows there were when the wall clock was last asked for, ``time_read`` the same of any
     clock (-1: never). At the rows ``alone`` a process paused while nothing else was under way. The processes
-    ``behind`` read from a replica that lagged; those in ``used`` asked their ports for anything.
+    ``behind`` read from a replica that lagged; those in ``used`` asked their ports for anything. At the row
+    ``restarted_at`` the harness ended a process, to start it anew: any fault is a reason for that (-1: it never did).
     ``left_open()`` says whether a saga is open in the end that a restart could have freed.
     """
 
@@ -28,6 +29,7 @@ class Signs(NamedTuple):
     time_read: int
     alone: Collection[int]
     behind: Collection[str]
+    restarted_at: int
     used: Collection[str]
     left_open: Callable[[], bool]
 
@@ -45,13 +47,8 @@ def _idle(strikes: Iterable[tuple[int, SiteKey, Strike]], signs: Signs) -> Itera
     """The numbers of the faults that changed nothing, of those that struck before the row of each position."""
     for at, site, strike in strikes:
         unnoticed = all(_UNNOTICED[type(effect)](signs, at, site) for effect in strike.kind.effects)
-        if unnoticed and not (_restarted(signs, at) or signs.left_open()):
+        if unnoticed and not (signs.restarted_at >= at or signs.left_open()):
             yield strike.number
-
-
-def _restarted(signs: Signs, at: int) -> bool:
-    """True if the harness started a process anew, for which any fault is a reason."""
-    return any(row[KIND] == CRASH and row[DATA][REASON] == FINAL_RESTART for row in signs.rows[at:])
 
 
 def _unread(signs: Signs, at: int, site: SiteKey) -> bool:

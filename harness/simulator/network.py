@@ -63,9 +63,9 @@ class Network:
     """Carries messages for one run."""
 
     __slots__ = (
-        *("always_barred", "answers", "attempts", "cut", "doings", "down", "emits", "follows_up", "held", "host"),
-        *("kernel", "late", "manual", "mute", "pending", "priorities", "put_off", "retention_us", "routes", "sent"),
-        *("services", "setup", "shows_states", "stuck", "tickets", "trace", "waiting"),
+        *("_put_off", "always_barred", "answers", "attempts", "cut", "doings", "down", "follows_up", "held", "host"),
+        *("kernel", "late", "manual", "mute", "pending", "priorities", "retention_us", "routes", "sent", "services"),
+        *("setup", "shows_states", "stuck", "trace", "waiting"),
     )
 
     def __init__(self, host: Host, services: Mapping[str, Any], doings: Doings, *, manual: bool) -> None:
@@ -77,11 +77,9 @@ class Network:
         adapter = self.setup.adapter
         self.routes, self.always_barred = self.setup.routes, self.setup.always_barred  # asked for with each request
         self.retention_us = -1 if adapter.key_retention_ms is None else int(adapter.key_retention_ms * 1000)
-        self.emits = adapter.emits
-        self.tickets = adapter.tickets
         self.doings = doings
         self.shows_states = self.setup.shown_states in (MOMENTS, HISTORY)  # after each transaction
-        self.follows_up = bool(self.shows_states or self.emits or self.tickets)
+        self.follows_up = bool(self.shows_states or adapter.emits or adapter.tickets)
         self.priorities: Priorities | None = None
         self.manual = manual
         self.pending: list[Message] = []
@@ -94,7 +92,7 @@ class Network:
         self.down: dict[str, int] = {}  # participant -> until when it refuses connections
         self.attempts: dict[tuple[str, str, str], int] = {}  # (saga, step or operation, direction) -> how often asked
         self.sent = 0  # requests
-        self.put_off = PuttingOff(host, services, self.down, self._handled_work, self._next)
+        self._put_off: PuttingOff | None = None
         self.answers: list[tuple[Message, Any]] | None = [] if adapter.wrong_answers else None
         self.kernel.acts |= {
             DELIVERY: self.deliver,
@@ -104,8 +102,13 @@ class Network:
             GIVE_UP: self._expire,
             WAIT_OVER: self._wait_no_more,
             RUN_OUT: self._run_out,
-            WORK_DUE: self.put_off.due,
+            WORK_DUE: self._work_due,
         }
+
+    def dissolve(self) -> None:
+        """See `Simulation.dissolve`."""
+        self._put_off = None
+        del self.host
 
     @property
     def outage_lasts(self) -> bool:
@@ -195,7 +198,8 @@ class Network:
             on_done,
             http,
         )
-        self.trace.record((now, SEND, process.label, saga, step, direction, attempt, key, nth, data))
+        record = self.trace.record  # see `note`
+        record((now, SEND, process.label, saga, step, direction, attempt, key, nth, data))
         if self.priorities is not None:
             self.priorities.stir(saga, now)
         if self.manual:
@@ -370,7 +374,7 @@ class Network:
         for kind, data in reply.touched:
             self.note(msg, kind, msg.service, data)
         if reply.beside or reply.later:
-            self.put_off.note(msg.service, reply)
+            self._putting_off().note(msg.service, reply)
         if reply.answer == p.OK:
             seen: tuple[Any, ...] = (reply.effective, reply.owner, reply.balance)
             if reply.effective and msg.direction == FORWARD and reply.value:
@@ -386,12 +390,13 @@ class Network:
 
     def _follow_up(self, msg: Message, reply: p.Reply) -> None:
         """A request was granted: what is told of it beside."""
+        adapter = self.setup.adapter
         if self.shows_states and reply.effective:
             self.note(msg, STATE, msg.service, (self._state(msg.service),))
-        if reply.effective and (topic := self.emits.get(msg.operation)) is not None:
+        if reply.effective and (topic := adapter.emits.get(msg.operation)) is not None:
             self._publish(msg.service, p.Emitted(topic, msg.saga, "", 0, dict(p.receipt(reply.value))), msg.id)
-        if msg.operation in self.tickets:
-            step = self.setup.adapter.put_aside(msg.payload)
+        if msg.operation in adapter.tickets:
+            step = adapter.put_aside(msg.payload)
             self.trace.handed_over(msg.process.label, msg.operation, saga=msg.saga, step=step)
 
     def _publish(self, service: str, what: p.Emitted, cause: int) -> None:
@@ -401,6 +406,15 @@ class Network:
             self.host.refuse(p.nobody_receives(self.setup.adapter.name, what.topic))
         topic, saga, key, delay_ms, payload = what
         broker.publish(service, topic, saga=saga, key=key, delay_us=int(delay_ms * 1000), payload=payload, cause=cause)
+
+    def _putting_off(self) -> PuttingOff:
+        """What participants put off; most runs have none."""
+        if self._put_off is None:
+            self._put_off = PuttingOff(self.host, self.services, self.down, self._handled_work, self._next)
+        return self._put_off
+
+    def _work_due(self, what: tuple[str, p.Later]) -> None:
+        self._putting_off().due(what)
 
     def _next(self) -> int:
         self.sent += 1
@@ -544,7 +558,7 @@ class Network:
         gone = self.services[msg.service].expire(msg)
         if gone is not None:
             self.note(msg, EXPIRE, msg.service, gone.value)
-            self.put_off.note(msg.service, gone, (msg.saga, msg.step, COMPENSATION))
+            self._putting_off().note(msg.service, gone, (msg.saga, msg.step, COMPENSATION))
             for emitted in gone.emitted:
                 self._publish(msg.service, emitted, msg.id)
             if self.shows_states:

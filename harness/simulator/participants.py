@@ -287,14 +287,13 @@ class Ledger:
             return self.refuse(msg, reason)
         self.rows.append(row)
         self.add(row)
-        _, _, _, subject, amount, _, id = row
-        value: dict[str, Any] = {"id": id}
+        value: dict[str, Any] = {"id": row.id}
         counts = self.counts if term is None else term.amount or self.counts
         if counts:
-            value[counts] = amount
+            value[counts] = row.amount
         if slot is not None:
             self.memory[slot] = (OK, value.copy())
-        return Reply(OK, value, effective=True, owner=msg.saga, balance=self.balance(subject))
+        return Reply(OK, value, effective=True, owner=msg.saga, balance=self.balance(row.subject))
 
     def _confirm(self, msg: Message, confirmation: Row) -> Reply:
         """Make the saga's reservation final; refuse where it has run out."""

@@ -78,6 +78,7 @@ class Progress(NamedTuple):
     clock_read: int
     time_read: int
     waiting: tuple[Order, ...]
+    restarted_at: int
 
 
 class Stretch(NamedTuple):
@@ -97,8 +98,8 @@ class Simulation:
     __slots__ = (
         *("_over", "_processes", "actors", "alone", "apps", "booted_at", "broker", "called_at", "chance"),
         *("clock_read", "databases", "durable", "foretold", "forgets", "incarnations", "kernel", "living", "look"),
-        *("manual", "network", "on_close", "process", "remembered", "resources", "seed", "services", "setup"),
-        *("stretches", "time_read", "trace", "waiting", "wall_offset_s"),
+        *("manual", "network", "on_close", "process", "remembered", "resources", "restarted_at", "seed", "services"),
+        *("setup", "stretches", "time_read", "trace", "waiting", "wall_offset_s"),
     )
 
     def __init__(
@@ -123,7 +124,8 @@ class Simulation:
         self.setup = setup
         self.manual = manual
         self.on_close: list[Callable[[], None]] = []
-        self.kernel = kernel = self._kernel(0 if manual else HORIZON_US)
+        horizon_us = 0 if manual else HORIZON_US
+        self.kernel = kernel = Kernel(horizon_us=horizon_us) if adapter.service is None else self._threaded(horizon_us)
         self.trace = Trace(faults, lambda: kernel.now_us, scenario.spared)
         self.durable = Durable()
         self.services: dict[str, Any] = {} if services is None else services
@@ -147,6 +149,7 @@ class Simulation:
         self.forgets = False
         self.alone: set[int] = set()  # the rows before a process stood still while nothing else was under way
         self.booted_at = 0  # the rows before the last start of a process
+        self.restarted_at = -1  # the row at which the harness ended a process, to start another
         self.incarnations = 0  # processes started so far
         self.waiting: list[Order] = []  # those that came while nobody could take them
         self.seed = seed
@@ -159,12 +162,10 @@ class Simulation:
         if services is None:
             theirs = adapter.participants or adapter.around
             self.services |= made_inside(self, setup.ledgers) if theirs else setup.ledgers()
-        self.apps = apps_of(self, self.network)
+        self.apps = () if adapter.service is None else apps_of(self, self.network)
 
-    def _kernel(self, horizon_us: int) -> Kernel:
-        """What drives the run; the tasks of a service are threads."""
-        if self.setup.adapter.service is None:
-            return Kernel(horizon_us=horizon_us)
+    def _threaded(self, horizon_us: int) -> Kernel:
+        """What drives the run of a service, whose tasks are threads."""
         kernel = ThreadedKernel(horizon_us=horizon_us)
         self.on_close.append(partial(give_back, kernel))
         return kernel
@@ -181,6 +182,7 @@ class Simulation:
             clock_read=self.clock_read,
             time_read=self.time_read,
             waiting=tuple(process.orders if process is not None and process.booted else self.waiting),
+            restarted_at=self.restarted_at,
         )
 
     def restore(self, progress: Progress) -> None:
@@ -193,6 +195,7 @@ class Simulation:
         self.clock_read = progress.clock_read
         self.time_read = progress.time_read
         self.waiting = [*progress.waiting]
+        self.restarted_at = progress.restarted_at
 
     # -- what the ports use ------------------------------------------------------------------
 
@@ -281,8 +284,10 @@ class Simulation:
     def start(self, reason: str) -> None:
         """Start a new incarnation of the orchestrator."""
         self.incarnations += 1
-        (self.trace.restarted if self.incarnations > 1 else self.network.show_states)()
-        if self.incarnations == 1:
+        if self.incarnations > 1:
+            self.trace.restarted()
+        else:
+            self.network.show_states()
             for app in self.apps:
                 app.start()
         process = self.process = self.incarnate(self.incarnations)
@@ -290,7 +295,7 @@ class Simulation:
             self._strike_boot(process)
         self.booted_at = len(self.trace.rows)
         process.start(reason)
-        if self.incarnations == 1:
+        if self.incarnations == 1 and self.actors is not _NOBODY:
             self.actors.begin(self, self.network)
 
     def incarnate(self, number: int) -> Process:
@@ -411,7 +416,8 @@ class Simulation:
                 break
             kernel.stopped = ""
             self.look = looked(self, last)
-        self.stretches.append(Stretch(len(self.trace.sites), goes_round_at(self, last), self.foretold))
+        round_at = goes_round_at(self, last) if last.rounds else -1
+        self.stretches.append(Stretch._make((len(self.trace.sites), round_at, self.foretold)))
         self.look = None
         kernel.max_ticks = NO_LIMIT
 
@@ -472,6 +478,7 @@ class Simulation:
 
     def _restart(self) -> None:
         if self.process is not None:
+            self.restarted_at = len(self.trace.rows)
             self.trace.add(CRASH, self.process.label, (FINAL_RESTART,))
             self._bury(self.process)
             self.kernel.horizon_us = self.kernel.now_us  # it ends now; another that lives may poll for ever
@@ -498,6 +505,7 @@ class Simulation:
             time_read=self.time_read,
             alone=self.alone,
             behind=self.durable.behind,
+            restarted_at=self.restarted_at,
             used=used,
             left_open=lambda: self.setup.recovers and bool(unsettled(self.setup, self.trace.rows)),
         )
@@ -532,7 +540,7 @@ class Simulation:
         self.living.clear()
         self._processes.clear()
         self.process = None
-        del self.network.host, self.network.put_off
+        self.network.dissolve()
 
 
 def _is_of(task: Task) -> bool:

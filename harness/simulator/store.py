@@ -31,6 +31,7 @@ from ..history import LOG, LOGACK, LOGLOST, TERMINAL
 from ..ports import Conflict, ProcessCrashed, StoreUnavailable
 from ..records import (
     UNNAMED,
+    Plain,
     Write,
     as_text,
     check_guards,
@@ -53,9 +54,6 @@ WRITE_US: Final = 200
 _WRITTEN: Final = ("put", None)
 
 
-_new = tuple.__new__
-
-
 class StorePort:
     """`sagafuzz.Store` for one incarnation of a process."""
 
@@ -66,7 +64,7 @@ class StorePort:
         self._durable = host.durable
         self._trace = host.trace
         self._process = process
-        self._batches: dict[object, list[Write]] = {}  # what each task in a transaction has asked for so far
+        self._batches: dict[object, list[Plain]] = {}  # what each task in a transaction has asked for so far
 
     def dissolve(self) -> None:
         """See `SimWorld.dissolve`."""
@@ -96,7 +94,7 @@ class StorePort:
         outcome = declared_outcome(value) if record == "terminal" else None
         if saga is None or not isinstance(key, str):
             saga = self._saga_of(key, saga)
-        write = _new(Write, (saga, step, record or UNNAMED, key, text, outcome, guard, epoch))
+        write = (saga, step, record or UNNAMED, key, text, outcome, guard, epoch)
         if self._batches:
             self._write(write)
         else:
@@ -146,14 +144,14 @@ class StorePort:
             self._process.check_alive()
             self._commit(writes)
 
-    def _write(self, write: Write) -> None:
+    def _write(self, write: Plain) -> None:
         batch = self._batches.get(self._process.current_task()) if self._batches else None
         if batch is not None:
             batch.append(write)
         else:
             self._commit((write,))
 
-    def _commit(self, writes: Sequence[Write]) -> None:
+    def _commit(self, writes: Sequence[Plain]) -> None:
         saga, subject = writes[0][0], subject_of(writes)
         process, on_ask = self._process, self._trace.on_ask
         if process.replay_log is not None and process.replay_log.answer("put") is not LIVE:
@@ -170,7 +168,7 @@ class StorePort:
             process.forget_tries(_words(writes))
         process.inputs.append(_WRITTEN)
 
-    def _apply(self, writes: Sequence[Write]) -> None:
+    def _apply(self, writes: Sequence[Plain]) -> None:
         durable = self._durable
         texts = durable.texts
         held = texts.get
@@ -201,8 +199,8 @@ def durable_write(
     process: Incarnation,
     saga: str,
     subject: str,
-    writes: Sequence[Write],
-    commit: Callable[[Sequence[Write]], object],
+    writes: Sequence[Plain],
+    commit: Callable[[Sequence[Plain]], object],
     lacks: int = NO_FILE,
     undo: Callable[[], object] | None = None,
 ) -> None:
@@ -244,8 +242,8 @@ class Change(NamedTuple):
     process: Incarnation
     kind: FaultKind
     subject: str
-    writes: Sequence[Write]
-    commit: Callable[[Sequence[Write]], object]
+    writes: Sequence[Plain]
+    commit: Callable[[Sequence[Plain]], object]
     undo: Callable[[], object] | None
     occurrence: int
 
@@ -281,16 +279,15 @@ def _error_after(change: Change) -> BaseException:
 
 
 def _tear(change: Change) -> None:
-    change.commit((change.writes[0]._replace(text="torn"),))
+    change.commit((Write(*change.writes[0])._replace(text="torn"),))
 
 
 def _lose(change: Change) -> None:
     if change.undo is None:
         raise TypeError(f"{change.kind} struck a store that cannot take a write back")
     change.undo()
-    for write in change.writes:
-        data = (write.record, change.occurrence)
-        change.host.trace.add(LOGLOST, change.process.label, data, saga=write.saga, step=write.step)
+    for saga, step, record, *_ in change.writes:
+        change.host.trace.add(LOGLOST, change.process.label, (record, change.occurrence), saga=saga, step=step)
 
 
 def _start_second(change: Change) -> None:
@@ -307,14 +304,14 @@ DOINGS: Final[Doings] = {
 """What is done to a write, by the moment."""
 
 
-def _unavailable(process: Incarnation, text: str, writes: Sequence[Write]) -> StoreUnavailable:
+def _unavailable(process: Incarnation, text: str, writes: Sequence[Plain]) -> StoreUnavailable:
     process.inputs.append(("put", "StoreUnavailable", text, _words(writes)))
     return StoreUnavailable(text)
 
 
-def _words(writes: Sequence[Write]) -> tuple[Any, ...]:
+def _words(writes: Sequence[Plain]) -> tuple[Any, ...]:
     """What a change asks for: two in the same words are one that is made again."""
-    return tuple([(*each[:6], None if each.guard is None else tuple(sorted(each.guard.items()))) for each in writes])
+    return tuple([(*each[:6], None if each[6] is None else tuple(sorted(each[6].items()))) for each in writes])
 
 
 def _forget_write(process: Incarnation, key: str, text: str | None) -> None:
