@@ -74,9 +74,7 @@ def read(batch: Iterable[Plain], key: str, text: str | None) -> str | None:
 
 def listed(batch: Iterable[Plain], texts: Mapping[str, str], prefix: str) -> list[tuple[str, str]]:
     """What a transaction reads under the keys that start with ``prefix``, sorted by key; ``texts`` is what is kept."""
-    seen: dict[str, str | None] = {**texts}
-    for _, _, _, key, text, _, _, _ in batch:
-        seen[key] = text
+    seen: dict[str, str | None] = {**texts, **{key: text for _, _, _, key, text, _, _, _ in batch}}
     return sorted([(key, text) for key, text in seen.items() if text is not None and key.startswith(prefix)])
 
 

@@ -8,7 +8,7 @@ from functools import partial
 
 import click
 
-from ..exploration.advice import by_ids, remembered, undurable
+from ..exploration.advice import by_ids, remembered, unawaited, undurable
 from ..exploration.checkup import Checkup, check_up
 from ..exploration.choosing import run_campaign
 from ..exploration.progress import Teller, counted
@@ -39,7 +39,8 @@ def doctor(adapter: str, show_output: bool) -> int:
     what can it suffer, how many plans would a search run, and does it recover from durable state only, as it declares?
     Of a manifest each scenario is run on its real processes, without a fault: does it start, and complete?
 
-    Exit code 0 where all is well, 3 where a declaration does not hold, 4 where it is not deterministic.
+    Exit code 0 where all is well, 3 where a declaration does not hold or a coroutine is never awaited, 4 where it is
+    not deterministic.
 
     \b
     sagafuzz doctor path/to/adapter.py:YourAdapter
@@ -58,7 +59,7 @@ def doctor(adapter: str, show_output: bool) -> int:
     say("\n".join(_suffers(loaded, checkups)))
     for line in _by_ids(checkups):
         say(line)
-    ill = [line for found in checkups for line in _ills(found)]
+    ill = dict.fromkeys(line for found in checkups for line in _ills(found))
     fit = "\n" + wrap(f"fit: two runs of each plan were equal{_recovery(loaded)}", wide, hanging="  ")
     say("\n".join(ill) if ill else fit)
     if any(found.difference for found in checkups):
@@ -149,6 +150,8 @@ def _ills(found: Checkup) -> Iterator[str]:
         first, *causes = found.difference.splitlines()
         yield f"{where}NOT DETERMINISTIC: {clean(first, 600)}"
         yield from (f"  {clean(cause, 600)}" for cause in causes)
+    for made in found.never_awaited:
+        yield "\n" + unawaited(clean(made, 600))  # the same in each scenario, as a rule
     for pair in found.undurable:
         yield where + undurable(clean(pair, 600))
     for pair in found.remembered:

@@ -1,8 +1,8 @@
 """What `sagafuzz doctor` would say of an adapter, as far as a few more runs of a campaign tell it.
 
 A campaign spares runs by what an adapter declares: that recovery is by durable state alone, that retries are forgotten,
-that an id is only a name. Here each of these is tried on a few of the plans that were spared. It changes no verdict: it
-is said beside it.
+that an id is only a name. Here each of these is tried on a few of the plans that were spared, and it is looked for
+coroutines that nobody awaits. It changes no verdict: it is said beside it.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Final
 
 from ..faults import FAULT_KINDS, Plan
 from ..simulator import Setup, simulate
+from .awaits import never_awaited
 from .cases import Case
 from .checkup import after_the_crash, done_after_last
 from .enumerator import Enumerator
@@ -25,15 +26,21 @@ TRIED: Final = 6
 
 
 def advice(setup: Setup, singles: Sequence[Case], only: Collection[str] | None = None) -> Iterator[str]:
-    """A sentence for each declaration that does not hold of one scenario. ``singles`` are some of its plans with one
-    fault, as they were run; ``only`` restricts the kinds that are searched."""
+    """A sentence for each coroutine that nobody awaits, and for each declaration that does not hold of one scenario.
+    ``singles`` are some of its plans with one fault, as they were run; ``only`` restricts the kinds of faults."""
     adapter, name = setup.adapter, setup.scenario.name
+    yield from map(unawaited, never_awaited(setup))
     if adapter.durable_recovery and (pair := next(_undurable(setup, only), "")):
         yield f"scenario {name}: {undurable(pair)}"
     if adapter.forgets_retries and (pair := next(_remembered(setup, singles), "")):
         yield f"scenario {name}: {remembered(pair)}"
     if found := told_by_ids(setup, [Plan()]):
         yield f"scenario {name}: {by_ids(found)}"
+
+
+def unawaited(made: str) -> str:
+    """What is said of a coroutine that the code under test makes, and nobody awaits."""
+    return f"{made}, and nobody awaits it, so nothing of it is done; write await before the call"
 
 
 def undurable(pair: str) -> str:

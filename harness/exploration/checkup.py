@@ -13,6 +13,7 @@ from ..history import ALERT, CLIENT_ACK, CRASH, DEAD_LETTER, KEY, KIND, LOGACK, 
 from ..ports import Adapter
 from ..scenario import Scenario
 from ..simulator import Run, Setup, simulate
+from .awaits import never_awaited
 from .cases import Case
 from .enumerator import Enumerator
 from .judge import outcome_of
@@ -37,6 +38,7 @@ class Checkup:
     ``undurable`` the crashes after which recovery went different ways although they left the same behind;
     ``remembered`` the plans that went another way after a retry than without one, where the adapter says that it
     forgets them;
+    ``never_awaited`` the coroutines that nobody awaits, as `sagafuzz.exploration.awaits` tells them;
     ``told_by_ids`` the first event that is another where identical sagas exchange their ids. ``completes``: that the
     scenario completed without a fault, or is not meant to.
     """
@@ -49,6 +51,7 @@ class Checkup:
     difference: str = ""
     undurable: tuple[str, ...] = ()
     remembered: tuple[str, ...] = ()
+    never_awaited: tuple[str, ...] = ()
     told_by_ids: str = ""
     completes: bool = True
 
@@ -72,6 +75,7 @@ def check_up(adapter: Adapter, scenario: Scenario, counting: Counting = lambda _
         difference=next(filter(None, twice), ""),
         undurable=tuple(_undurable(struck)) if adapter.durable_recovery else (),
         remembered=tuple(islice(_remembered(setup, struck), 3)) if adapter.forgets_retries else (),
+        never_awaited=never_awaited(setup),
         told_by_ids=told_by_ids(setup, exchanged, {case.plan: case.run for case in cases}),
         completes=completes(plain.run, setup) or not meant_to_succeed(plain.run, setup),
     )

@@ -46,7 +46,7 @@ class ReportBuilder:
         self._random_findings: list[Finding] = []
         self._findings: dict[Signature, Finding] = {}
         self._stop: Stop | None = None
-        self._advice: tuple[str, ...] = ()
+        self._advice: dict[str, None] = {}  # one scenario may say what another one did
         self._cut = ""  # why not every plan was run
         self._ended = ""  # why no more random plans were drawn
 
@@ -59,7 +59,7 @@ class ReportBuilder:
             case ExamplesRun():
                 self._random = event.result
             case Advised():
-                self._advice += event.sentences
+                self._advice |= dict.fromkeys(event.sentences)
             case PartLeft(why=why) if why:
                 self._left[why] += 1
             case StageEnded(stop=Stop() as stop):
@@ -103,7 +103,7 @@ class ReportBuilder:
             source=source_digest(adapter),
             not_exercised=(*left, *known.not_exercised(), *gone),
             reasons=reasons,
-            advice=self._advice,
+            advice=tuple(self._advice),
             nondeterministic=parted.splitlines()[0] if parted else "",
             digest=known.digest,
             version=__version__,

@@ -102,6 +102,21 @@ def test_one_that_recovers_by_more_than_its_store(sagafuzz: Run) -> None:
     assert "durable_recovery" not in sagafuzz("doctor", "honest.py:Remembers").out
 
 
+@pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning")
+def test_one_that_forgets_an_await(sagafuzz: Run) -> None:
+    Path("mine.py").write_text(
+        ADAPTERS + "@sagafuzz.adapter(saga=SAGA)\nclass Forgets:\n"
+        "    def boot(self, world):\n        self.world = world\n"
+        "    async def run(self, order):\n        self.do(order)\n        return True\n"
+        "    async def do(self, order):\n        await self.world.call('svc.do', saga=order.id)\n"
+    )
+    line = ADAPTERS.count("\n") + 6
+    result = sagafuzz("doctor", "mine.py:Forgets")
+    assert result.code == 3
+    said = f"mine.py:{line} makes the coroutine Forgets.do, and nobody awaits it"
+    assert " ".join(result.out.split()).count(said) == 1
+
+
 @pytest.mark.parametrize("doc", ["", "Sells seats."])
 def test_a_service_is_shown_as_what_the_user_wrote(sagafuzz: Run, doc: str) -> None:
     Path("doctored_sales.py").write_text(

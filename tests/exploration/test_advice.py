@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 import sagafuzz
 from sagafuzz import Adapter, Scenario
+from sagafuzz.exploration.awaits import never_awaited
 from sagafuzz.exploration.campaign import Campaign
 from sagafuzz.exploration.live import LiveCampaign
 from sagafuzz.exploration.settings import Settings
 from sagafuzz.live.manifest import hosted
 from sagafuzz.loading import as_adapter, load
 from sagafuzz.reports import REPORTS
+from sagafuzz.simulator import Setup
 from sagafuzz.verdict import Report
 
 SAGA = sagafuzz.Saga("two", [sagafuzz.Step("a", "svc.do", undo="svc.undo"), sagafuzz.Step("b", "other.do")])
 LEFT = {"n": 0}
 UNDURABLE, REMEMBERED = "recovery is not by durable state alone", "retries are not forgotten"
+WARNED = "ignore:coroutine .* was never awaited:RuntimeWarning"
+UNAWAITED = "makes the coroutine AsksAside.aside, and nobody awaits it"
 
 
 class Plain:
@@ -72,6 +79,34 @@ class Counts(Plain):
             return False
 
 
+class Asks:
+    """All that it makes is awaited, some of it in a task of its own that an answer in vain may leave to itself."""
+
+    def boot(self, world: sagafuzz.World) -> None:
+        self.world = world
+
+    async def run(self, order: sagafuzz.Order) -> bool:
+        beside = asyncio.create_task(self.aside(order))
+        await self.world.call("svc.do", saga=order.id, key=f"{order.id} a")
+        await beside
+        return True
+
+    async def aside(self, order: sagafuzz.Order) -> None:
+        await self.world.call("other.do", saga=order.id, key=f"{order.id} b")
+
+
+class AsksAside(Asks):
+    """It forgets to await a part of it."""
+
+    async def run(self, order: sagafuzz.Order) -> bool:
+        await self.world.call("svc.do", saga=order.id, key=f"{order.id} a")
+        self.aside(order)  # type: ignore[unused-coroutine]
+        return True
+
+    async def aside(self, order: sagafuzz.Order) -> None:
+        await super().aside(order)
+
+
 def declared(cls: type, **options: Any) -> Adapter:
     declare: Callable[[type], type] = sagafuzz.adapter(saga=SAGA, **{"scenarios": [Scenario()], **options})
     return as_adapter(declare(type(cls.__name__, (cls,), {})))
@@ -81,6 +116,7 @@ def campaign(adapter: Adapter, **settings: Any) -> Report:
     return Campaign(adapter, Settings(**{"max_faults": 1, "examples": 0, **settings})).run()
 
 
+@pytest.mark.filterwarnings(WARNED)
 @pytest.mark.parametrize(
     ("cls", "options", "told"),
     [
@@ -89,6 +125,8 @@ def campaign(adapter: Adapter, **settings: Any) -> Report:
         pytest.param(Counts, {"forgets_retries": True}, REMEMBERED, id="counts retries"),
         pytest.param(Counts, {}, "", id="and does not say that it forgets them"),
         pytest.param(Plain, {"forgets_retries": True}, "", id="as declared"),
+        pytest.param(AsksAside, {"scenarios": [Scenario(), Scenario(name="again")]}, UNAWAITED, id="awaits not all"),
+        pytest.param(Asks, {}, "", id="awaits all, where no process dies"),
     ],
 )
 def test_a_declaration_that_does_not_hold_is_told(cls: type, options: dict[str, Any], told: str) -> None:
@@ -96,6 +134,14 @@ def test_a_declaration_that_does_not_hold_is_told(cls: type, options: dict[str, 
     assert [line for line in report.advice if told and told in line][:1] == list(report.advice)
     assert bool(report.advice) == bool(told)
     assert not set(report.advice) & set(report.reasons), "it is no reason for a verdict"
+
+
+def test_what_nobody_awaits_is_told_by_the_line_that_makes_it() -> None:
+    (made,) = never_awaited(Setup(adapter=declared(AsksAside), scenario=Scenario()))
+    file, number = made.split(" ")[0].split(":")
+    assert file == Path(__file__).name
+    assert "self.aside(order)  #" in Path(__file__).read_text().splitlines()[int(number) - 1]
+    assert sys.get_coroutine_origin_tracking_depth() == 0
 
 
 def test_the_search_is_as_it_would_be_without_it(monkeypatch: pytest.MonkeyPatch) -> None:
