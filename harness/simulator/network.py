@@ -63,8 +63,8 @@ class Network:
     """Carries messages for one run."""
 
     __slots__ = (
-        *("_put_off", "always_barred", "answers", "attempts", "cut", "doings", "down", "follows_up", "held", "host"),
-        *("kernel", "late", "manual", "mute", "pending", "priorities", "retention_us", "routes", "sent", "services"),
+        *("always_barred", "answers", "attempts", "cut", "doings", "down", "follows_up", "held", "host", "kernel"),
+        *("late", "manual", "mute", "pending", "priorities", "put_off", "retention_us", "routes", "sent", "services"),
         *("setup", "shows_states", "stuck", "trace", "waiting"),
     )
 
@@ -92,7 +92,7 @@ class Network:
         self.down: dict[str, int] = {}  # participant -> until when it refuses connections
         self.attempts: dict[tuple[str, str, str], int] = {}  # (saga, step or operation, direction) -> how often asked
         self.sent = 0  # requests
-        self._put_off: PuttingOff | None = None
+        self.put_off = PuttingOff(host, services, self.down, self._handled_work, self._next)
         self.answers: list[tuple[Message, Any]] | None = [] if adapter.wrong_answers else None
         self.kernel.acts |= {
             DELIVERY: self.deliver,
@@ -102,13 +102,8 @@ class Network:
             GIVE_UP: self._expire,
             WAIT_OVER: self._wait_no_more,
             RUN_OUT: self._run_out,
-            WORK_DUE: self._work_due,
+            WORK_DUE: self.put_off.due,
         }
-
-    def dissolve(self) -> None:
-        """See `Simulation.dissolve`."""
-        self._put_off = None
-        del self.host
 
     @property
     def outage_lasts(self) -> bool:
@@ -374,7 +369,7 @@ class Network:
         for kind, data in reply.touched:
             self.note(msg, kind, msg.service, data)
         if reply.beside or reply.later:
-            self._putting_off().note(msg.service, reply)
+            self.put_off.note(msg.service, reply)
         if reply.answer == p.OK:
             seen: tuple[Any, ...] = (reply.effective, reply.owner, reply.balance)
             if reply.effective and msg.direction == FORWARD and reply.value:
@@ -406,15 +401,6 @@ class Network:
             self.host.refuse(p.nobody_receives(self.setup.adapter.name, what.topic))
         topic, saga, key, delay_ms, payload = what
         broker.publish(service, topic, saga=saga, key=key, delay_us=int(delay_ms * 1000), payload=payload, cause=cause)
-
-    def _putting_off(self) -> PuttingOff:
-        """What participants put off; most runs have none."""
-        if self._put_off is None:
-            self._put_off = PuttingOff(self.host, self.services, self.down, self._handled_work, self._next)
-        return self._put_off
-
-    def _work_due(self, what: tuple[str, p.Later]) -> None:
-        self._putting_off().due(what)
 
     def _next(self) -> int:
         self.sent += 1
@@ -558,7 +544,7 @@ class Network:
         gone = self.services[msg.service].expire(msg)
         if gone is not None:
             self.note(msg, EXPIRE, msg.service, gone.value)
-            self._putting_off().note(msg.service, gone, (msg.saga, msg.step, COMPENSATION))
+            self.put_off.note(msg.service, gone, (msg.saga, msg.step, COMPENSATION))
             for emitted in gone.emitted:
                 self._publish(msg.service, emitted, msg.id)
             if self.shows_states:

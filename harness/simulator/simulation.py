@@ -540,7 +540,7 @@ class Simulation:
         self.living.clear()
         self._processes.clear()
         self.process = None
-        self.network.dissolve()
+        del self.network.host, self.network.put_off
 
 
 def _is_of(task: Task) -> bool:
