@@ -129,7 +129,8 @@ def as_text(key: object, value: Any) -> str:
     """``value`` as JSON, to be kept under ``key``. Raises UsageError where it is no JSON data.
 
     A search writes the same records again and again, so the texts are kept by the bytes that marshal makes of the
-    value, which is several times faster and tells all JSON data apart."""
+    value, which is several times faster and tells all JSON data apart. Of one value there may be two forms: what it
+    shares with others shows in them. That costs a second text, and the form is the shortest."""
     try:
         shape = marshal.dumps(value, 4)
     except ValueError:
