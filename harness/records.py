@@ -37,7 +37,7 @@ class Write(NamedTuple):
 
 
 Plain: TypeAlias = tuple[str, str, str, str, "str | None", "str | None", "Mapping[str, Any] | None", int]
-"""A `Write` without names, which Python takes apart several times faster. Whoever takes these takes that as well."""
+"""A `Write` without names, which Python takes apart several times faster. Whatever takes these takes a `Write` too."""
 
 
 # -- guards and batches ---------------------------------------------------------------------------
@@ -129,8 +129,8 @@ def as_text(key: object, value: Any) -> str:
     """``value`` as JSON, to be kept under ``key``. Raises UsageError where it is no JSON data.
 
     A search writes the same records again and again, so the texts are kept by the bytes that marshal makes of the
-    value, which is several times faster and tells all JSON data apart. Of one value there may be two forms: what it
-    shares with others shows in them. That costs a second text, and the form is the shortest."""
+    value, which is several times faster and tells all JSON data apart. Its version 4 is the fastest. The bytes
+    show as well which parts of a value are shared, so equal values may have two entries."""
     try:
         shape = marshal.dumps(value, 4)
     except ValueError:

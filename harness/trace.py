@@ -144,7 +144,7 @@ class Trace:
         self.may_be_idle = False  # whether one of the faults can strike and change nothing
         for number, fault in enumerate(faults):
             kind = kind_named(fault.kind)
-            self._faults[fault.site] = Strike._make((kind, number))
+            self._faults[fault.site] = Strike(kind, number)
             if kind.may_be_idle:
                 self.may_be_idle = True
         self.rows: list[Row] = []

@@ -1,8 +1,8 @@
 """What `sagafuzz doctor` would say of an adapter, as far as a few more runs of a campaign tell it.
 
 A campaign spares runs by what an adapter declares: that recovery is by durable state alone, that retries are forgotten,
-that an id is only a name. Here each of these is tried on a few of the plans that were spared, and it is looked for
-coroutines that nobody awaits. It changes no verdict: it is said beside it.
+that an id is only a name. Here each of these is tried on a few of the plans that were spared. A run without a fault
+shows the coroutines that nobody awaits. None of it changes a verdict: it is said beside it.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ def advice(setup: Setup, singles: Sequence[Case], only: Collection[str] | None =
 
 
 def unawaited(made: str) -> str:
-    """What is said of a coroutine that the code under test makes, and nobody awaits."""
-    return f"{made}, and nobody awaits it, so nothing of it is done; write await before the call"
+    """Say that nobody awaits a coroutine: ``made`` is where it was made, and which."""
+    return f"{made}, and nobody awaits it, so nothing of it is done; write 'await' before the call"
 
 
 def undurable(pair: str) -> str:

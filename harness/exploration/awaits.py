@@ -1,4 +1,4 @@
-"""Which coroutines the code under test makes and nobody awaits.
+"""The coroutines that the code under test makes and nobody awaits.
 
 Python warns of them, on a standard error that a campaign keeps from the terminal. Only a run without a fault is asked:
 with one, a process that dies leaves such coroutines as well.
@@ -16,8 +16,8 @@ from ..frames import is_own
 from ..simulator import Setup, simulate
 
 _HOOK: Final = "_warn_unawaited_coroutine"
-"""What the interpreter calls in the module of warnings. One that is caught as other warnings are makes Python forget
-which of those it has shown."""
+"""The function of the module ``warnings`` that the interpreter calls. `warnings.catch_warnings` would do as well, but
+makes Python show other warnings a second time."""
 
 
 def never_awaited(setup: Setup) -> tuple[str, ...]:

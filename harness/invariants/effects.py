@@ -507,8 +507,8 @@ def conservation(facts: Facts) -> Checked:
     step has an amount, or uses another up, the requests that took effect tell the same of any participant. An account
     of a participant of one's own never holds less than nothing for a saga."""
     amounts = [saga for saga in facts.sagas.values() if saga.sums or saga.used]
-    found = [_overdrawn(saga, each) for saga in amounts for each in overdrafts(facts, saga)] if amounts else []
-    known = min(violation.position for violation in found) if found else len(facts.history.rows)
+    found = [_overdrawn(saga, each) for saga in amounts for each in overdrafts(facts, saga)]
+    known = min([violation.position for violation in found], default=len(facts.history.rows))
     seen: set[tuple[str, str]] = set()
     for position, service, row in facts.balances:
         if position >= known:

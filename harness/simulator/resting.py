@@ -117,9 +117,6 @@ class Look(NamedTuple):
     tries: int = 0
 
 
-_AT_FIRST: Final = tuple(Look._field_defaults.values())
-
-
 class Resting(Running, Protocol):
     """A run, as far as it is judged whether it is at rest. ``called_at`` are the ticks by which a compensation began to
     fail for good; ``foretold`` are the sites, but for their phases and numbers, for which no fault is planned that did
@@ -137,10 +134,19 @@ class Resting(Running, Protocol):
 
 def first_look(sim: Resting) -> Look:
     """A run, or what is left of it, begins."""
-    kernel, rows = sim.kernel, len(sim.trace.rows)
-    ticks, heard = kernel.ticks, _heard(sim)
-    seen = (rows, 0, ticks, ticks, kernel.now_us, kernel.newest, heard, False)
-    return Look._make((*seen, ticks + FIRST_LOOK_TICKS, ticks + MARK_TICKS, *_AT_FIRST))
+    kernel = sim.kernel
+    return Look(
+        rows=len(sim.trace.rows),
+        worked=0,
+        ticks=kernel.ticks,
+        since=kernel.ticks,
+        since_us=kernel.now_us,
+        order=kernel.newest,
+        heard=_heard(sim),
+        wrote=False,
+        next=kernel.ticks + FIRST_LOOK_TICKS,
+        compare=kernel.ticks + MARK_TICKS,
+    )
 
 
 def looked(sim: Resting, look: Look) -> Look | None:
@@ -191,7 +197,7 @@ def goes_round_at(sim: Resting, look: Look) -> int:
     """The number of the site from which on a run that was looked at last so went round, but for the time, and did
     nothing at the same sites that it had not done there in the first round; -1 where there is none."""
     sites, rounds = sim.trace.sites, look.rounds
-    if _works(sim, sim.trace.rows[look.rows :]):
+    if not rounds or _works(sim, sim.trace.rows[look.rows :]):
         return -1
     alike = {site[:-1] for site in sites[rounds.start : rounds.stop]}
     return rounds.stop if all(site[:-1] in alike for site in sites[rounds.stop :]) else -1

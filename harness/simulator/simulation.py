@@ -162,10 +162,10 @@ class Simulation:
         if services is None:
             theirs = adapter.participants or adapter.around
             self.services |= made_inside(self, setup.ledgers) if theirs else setup.ledgers()
-        self.apps = () if adapter.service is None else apps_of(self, self.network)
+        self.apps = apps_of(self, self.network)
 
     def _threaded(self, horizon_us: int) -> Kernel:
-        """What drives the run of a service, whose tasks are threads."""
+        """Make the kernel of a service, whose tasks are threads."""
         kernel = ThreadedKernel(horizon_us=horizon_us)
         self.on_close.append(partial(give_back, kernel))
         return kernel
@@ -295,7 +295,7 @@ class Simulation:
             self._strike_boot(process)
         self.booted_at = len(self.trace.rows)
         process.start(reason)
-        if self.incarnations == 1 and self.actors is not _NOBODY:
+        if self.incarnations == 1:
             self.actors.begin(self, self.network)
 
     def incarnate(self, number: int) -> Process:
@@ -416,8 +416,7 @@ class Simulation:
                 break
             kernel.stopped = ""
             self.look = looked(self, last)
-        round_at = goes_round_at(self, last) if last.rounds else -1
-        self.stretches.append(Stretch._make((len(self.trace.sites), round_at, self.foretold)))
+        self.stretches.append(Stretch(len(self.trace.sites), goes_round_at(self, last), self.foretold))
         self.look = None
         kernel.max_ticks = NO_LIMIT
 

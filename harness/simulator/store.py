@@ -311,7 +311,7 @@ def _unavailable(process: Incarnation, text: str, writes: Sequence[Plain]) -> St
 
 def _words(writes: Sequence[Plain]) -> tuple[Any, ...]:
     """What a change asks for: two in the same words are one that is made again."""
-    return tuple([(*each[:6], None if each[6] is None else tuple(sorted(each[6].items()))) for each in writes])
+    return tuple([(*about, None if guard is None else tuple(sorted(guard.items()))) for *about, guard, _ in writes])
 
 
 def _forget_write(process: Incarnation, key: str, text: str | None) -> None:

@@ -80,7 +80,7 @@ class Counts(Plain):
 
 
 class Asks:
-    """All that it makes is awaited, some of it in a task of its own that an answer in vain may leave to itself."""
+    """It awaits all that it makes, a part of it in a task of its own."""
 
     def boot(self, world: sagafuzz.World) -> None:
         self.world = world
