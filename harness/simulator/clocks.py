@@ -35,13 +35,13 @@ def _now_us(sim: Host) -> int:
 def wall_s(sim: Host) -> float:
     """The wall clock, in Unix seconds."""
     sim.clock_read = len(sim.trace.rows)
-    return EPOCH_S + _asked_us(sim) / 1e6 + sim.wall_offset_s
+    return EPOCH_S + _asked_us(sim, sim.wall_offset_s) / 1e6 + sim.wall_offset_s
 
 
 def wall_ns(sim: Host) -> int:
     """The wall clock, in Unix nanoseconds."""
     sim.clock_read = len(sim.trace.rows)
-    return (int(EPOCH_S) + sim.wall_offset_s) * 1_000_000_000 + _asked_us(sim) * 1000
+    return (int(EPOCH_S) + sim.wall_offset_s) * 1_000_000_000 + _asked_us(sim, sim.wall_offset_s) * 1000
 
 
 def monotonic_s(sim: Host) -> float:
@@ -53,12 +53,12 @@ def _monotonic_ns(sim: Host) -> int:
     return _asked_us(sim) * 1000
 
 
-def _asked_us(sim: Host) -> int:
-    """The time, noted as something that the process now knows."""
+def _asked_us(sim: Host, ahead_s: int = 0) -> int:
+    """The time, noted as something that the process now knows of a clock that is so many seconds ahead."""
     now = _now_us(sim)
     sim.time_read = len(sim.trace.rows)
     if sim.kernel.current is not None:
-        sim.kernel.current.process.inputs.append(now)
+        sim.kernel.current.process.inputs.append(now + ahead_s * 1_000_000)
     return now
 
 

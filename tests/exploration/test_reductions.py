@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import replace
@@ -489,6 +490,39 @@ def test_two_states_are_told_apart_by_what_a_process_was_answered() -> None:
     assert next(iter(request_lost)) not in answer_lost, "the participant has not been asked yet"
     assert request_lost.keys() & answer_lost.keys(), "once the retry is through, nothing tells them apart"
     assert answer_lost == answer_late, "an answer that is lost and one that comes too late leave the same behind"
+
+
+def test_a_time_of_day_that_was_read_before_the_clock_jumped_is_not_one_that_was_read_after() -> None:
+    """The two processes asked at the same moment, and hold two times."""
+
+    class Dated:
+        def boot(self, world: World) -> None:
+            self.world = world
+
+        def run(self, order: Order) -> bool:
+            self.world.call("order.create", key="1")
+            day = time.time() // 86_400
+            self.world.call("payment.charge", key="2", amount=1)
+            self.world.call("payment.refund", key="3", day=day)
+            return True
+
+    pair = Saga("pair", [Step("order", "order.create"), Step("pay", "payment.charge", undo="payment.refund")])
+    declared: Adapter = adapter(saga=pair, name="dated")(Dated).__sagafuzz_adapter__  # type: ignore[attr-defined]
+    setup = Setup(adapter=declared, scenario=Scenario())
+    before, after, _ = [case.plan for case in Enumerator(setup, 1, {"clock-forward"}, ()).cases() if case.plan.faults]
+
+    def last_state(plan: Plan) -> tuple[bytes, ...]:
+        seen: list[tuple[bytes, ...]] = []
+
+        def watch(seen_by: Observer) -> bool:
+            seen.append(state_keys(seen_by))
+            return False
+
+        observe(setup, plan, watch)
+        return seen[-1]
+
+    assert last_state(before)
+    assert last_state(before) != last_state(after)
 
 
 def test_where_a_users_invariant_judges_too_no_run_is_spared_for_what_only_ours_ask() -> None:
