@@ -164,6 +164,8 @@ class SimLoop(asyncio.BaseEventLoop):
             kernel.block(task)
         finally:
             self._asleep = False
+        process = task.process
+        process.diary.append((kernel.now_us, len(process.inputs)))
 
     def _timer(self, wait_id: int) -> None:
         if self._asleep and wait_id == self._wait_id:
@@ -175,6 +177,11 @@ class SimLoop(asyncio.BaseEventLoop):
             return
         self.call_soon(callback, *arguments)
         self.rouse()
+
+    def answer(self, number: int, future: asyncio.Future[Any], value: Any, error: Exception | None) -> None:
+        """Settle the future of the request that was the process's of that ``number`` in an event loop."""
+        self._task.process.diary.append(number)
+        self.poke(settle, future, value, error)
 
     def rouse(self) -> None:
         """Let it go on, where it waits."""

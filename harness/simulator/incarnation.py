@@ -36,6 +36,22 @@ def _failed(entry: Any) -> bool:
     return type(entry) is tuple and len(entry) == 4 and entry[1] in _FAILED_TRIES
 
 
+class TimedInputs(list[Any]):
+    """The inputs of a process that runs an event loop, which may ask for the time at any of them. ``came_us`` is when
+    each came."""
+
+    __slots__ = ("_kernel", "came_us")
+
+    def __init__(self, kernel: Kernel) -> None:
+        super().__init__()
+        self._kernel = kernel
+        self.came_us: list[int] = []
+
+    def append(self, entry: Any) -> None:
+        self.came_us.append(self._kernel.now_us)
+        super().append(entry)
+
+
 class Committing(Protocol):
     """A participant whose app runs in a process of its own. ``folder`` is where its databases lie."""
 
@@ -53,8 +69,8 @@ class Incarnation:
 
     # A search makes one for each run and asks it at each step: slots are faster than so many names in a dict.
     __slots__ = (
-        *("_clock_at", "_dead_calls", "_looked_through", "at_work", "bars", "booted", "connections", "dead"),
-        "forgotten",
+        *("_clock_at", "_dead_calls", "_looked_through", "asked", "at_work", "bars", "booted", "connections", "dead"),
+        *("diary", "forgotten"),
         *("incarnation", "inputs", "kernel", "label", "left_at", "loop", "named", "net", "on_death", "overlaps"),
         *("participant", "paused_until_us", "replay_log", "replayable", "running", "tasks", "turns", "upgraded"),
     )
@@ -73,6 +89,8 @@ class Incarnation:
         self._looked_through = 0  # how many of them were looked at by `reads_clock`
         self._clock_at = -1  # the last of those that tells the time
         self.forgotten: list[tuple[int, int, tuple[Any, ...]]] = []  # see `forget_tries`
+        self.diary: list[Any] = []  # what its event loops met, in order: see `SimLoop.wait` and `SimLoop.answer`
+        self.asked = 0  # requests that code in an event loop has made
         self.replay_log: ReplayLog | None = None  # the answers of another run, while they are given again
         self.replayable = True  # whether what it did so far follows from its inputs, and whose turn it was
         self.running = 0  # tasks that have begun and not ended

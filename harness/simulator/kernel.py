@@ -85,6 +85,7 @@ class Owner(Protocol):
     overlaps: bool
     inputs: list[Any]
     left_at: int
+    diary: list[Any]
     at_work: Task | None
     replay_log: Any
 

@@ -23,7 +23,7 @@ from .aio import current_saga
 from .chance import renew
 from .edge import Edges
 from .host import Host, Post
-from .incarnation import Incarnation
+from .incarnation import Incarnation, TimedInputs
 from .kernel import Spinning, Task
 from .letter import Letter
 from .network import Network
@@ -70,6 +70,7 @@ class Process(Incarnation):
         self._host.trace.add(BOOT, self.label, (self.incarnation, reason))
         self._struck_before = len(self._host.trace.fired)
         if self._host.setup.is_async:
+            self.inputs = TimedInputs(self.kernel)
             self.spawn("loop", "", self._async_main)
         else:
             self.spawn("boot", "", self.main)

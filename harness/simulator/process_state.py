@@ -13,7 +13,7 @@ from types import CodeType, FrameType
 from typing import Any, Final, Protocol
 
 from ..frames import is_ours
-from .aio import settle
+from .aio import SimLoop
 from .async_values import ASYNCIO, tell_loop
 from .kernel import Kernel, Task
 from .message import Message
@@ -21,7 +21,7 @@ from .network import Network
 from .process import Process
 from .retained import Opaque
 from .sqlite_values import SQLITE, tell_connections
-from .surroundings import tell_surroundings
+from .surroundings import Reach, tell_surroundings
 from .timers import ANSWER, OPEN_REQUEST, REQUEST, TIMERS
 from .value_stack import READABLE, held
 from .volatile import TELLING, Teller
@@ -68,9 +68,16 @@ class Running(Protocol):
         """The processes that live."""
 
 
-def frames_of(sim: Running, process: Process, messages: list[Message], acting: FrameType | None = None) -> list[Any]:
-    """The volatile state of a process, as plain values; ``acting`` is the frame in which the task that runs, if any,
-    is about to act. Raises Opaque."""
+def frames_of(sim: Running, process: Process, messages: list[Message]) -> list[Any]:
+    """The volatile state of a process in which no task runs, as plain values. Raises Opaque."""
+    return read(sim, process, messages, None)[0]
+
+
+def read(
+    sim: Running, process: Process, messages: list[Message], acting: FrameType | None
+) -> tuple[list[Any], list[Reach]]:
+    """The volatile state of a process, as plain values, and what its code and classes find around them; ``acting`` is
+    the frame in which the task that runs, if any, is about to act. Raises Opaque."""
     if not READABLE:
         raise Opaque
     kernel = sim.kernel
@@ -102,8 +109,7 @@ def frames_of(sim: Running, process: Process, messages: list[Message], acting: F
         teller.tell(process._serving)
     teller.tell(process._subject)
     tell_connections(teller, process)
-    tell_surroundings(teller)
-    return parts
+    return parts, tell_surroundings(teller)
 
 
 def _tell_stack(teller: Teller, frame: FrameType | None, *, runs: bool) -> None:
@@ -186,10 +192,19 @@ def _tell_caller(teller: Teller, process: Process, msg: Message) -> None:
     if msg.done or msg.process is not process:
         teller.parts.append(-1)
         return
-    told = msg.on_done.args if isinstance(msg.on_done, partial) else ()
-    if told and isinstance(told[0], Task):
-        teller.parts.append(told[0].number)
-    elif len(told) == 2 and told[0] is settle:
-        teller.tell(told[1])
+    whom = told_to(msg)
+    if isinstance(whom[0], Task):
+        teller.parts.append(whom[0].number)
     else:
-        raise Opaque
+        teller.tell(whom[1])
+
+
+def told_to(msg: Message) -> tuple[Any, ...]:
+    """Who waits for the answer of a request: a task, or the number of the request in an event loop, and its future.
+    Raises Opaque."""
+    on_done = msg.on_done
+    if isinstance(on_done, partial) and on_done.args:
+        of_a_loop = getattr(on_done.func, "__func__", None) is SimLoop.answer
+        if of_a_loop or isinstance(on_done.args[0], Task):
+            return on_done.args
+    raise Opaque

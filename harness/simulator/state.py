@@ -11,6 +11,7 @@ import hashlib
 import marshal
 import sys
 from collections.abc import Callable
+from functools import partial
 from types import FrameType
 from typing import Any, Final, NamedTuple
 
@@ -20,8 +21,9 @@ from .message import Message
 from .observer import Observer
 from .participants import Ledger
 from .past import Past
-from .process_state import frames_of, under_way
+from .process_state import under_way
 from .projection import Projection
+from .readings import Readings
 from .retained import Opaque, told
 from .simulation import Simulation
 from .sqlite_values import contents, found
@@ -49,7 +51,7 @@ def state_keys(observer: Observer, most: int = 2) -> tuple[bytes, ...]:
     each for futures in which no fault strikes, one, or more, as far as ``most`` (0, 1, or 2 for more) asks for.
     Empty where that cannot be told."""
     state = State(observer, most)
-    return state.by_answers() or state.by_frames()
+    return state.by_answers() or state.by_frames(Readings())
 
 
 class State:
@@ -69,9 +71,9 @@ class State:
         """The keys, with processes told by the answers that each has had; empty where that cannot be."""
         return self._keys(_answers) if self._around else ()
 
-    def by_frames(self) -> tuple[bytes, ...]:
+    def by_frames(self, readings: Readings) -> tuple[bytes, ...]:
         """The keys, with processes told by their frames, which takes longer; empty where that cannot be."""
-        return self._keys(_frames) if self._around else ()
+        return self._keys(partial(_frames, readings)) if self._around else ()
 
     def _keys(self, kept: Callable[[Simulation], list[Any]]) -> tuple[bytes, ...]:
         try:
@@ -140,10 +142,10 @@ def _answers(sim: Simulation) -> list[Any]:
     return [(_time(sim), process.known) for process in sim.living]
 
 
-def _frames(sim: Simulation) -> list[Any]:
+def _frames(readings: Readings, sim: Simulation) -> list[Any]:
     """The contents of each process, read off its frames, and who waits for which request."""
     messages, acting = under_way(sim), _acting()
-    return [(_time(sim), frames_of(sim, process, messages, acting)) for process in sim.living]
+    return [(_time(sim), readings.of(sim, process, messages, acting)) for process in sim.living]
 
 
 def _acting() -> FrameType | None:

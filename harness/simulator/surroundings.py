@@ -35,7 +35,7 @@ _DESCRIPTORS: Final = (
 )
 
 
-class _Reach:
+class Reach:
     """The values that some functions and classes find around them. ``moving`` are values that can change inside."""
 
     def __init__(self, roots: Mapping[int, Any]) -> None:
@@ -136,7 +136,10 @@ class _Reach:
             self._value(name, value.func)
         elif _is_fixed(value):
             self._fixed += (name, value)
-        elif not isinstance(value, _DESCRIPTORS):
+        elif kind is tuple and all(isinstance(each, type) for each in value):  # errors that are handled alike
+            for each in value:
+                self._value(name, each)
+        elif not isinstance(value, _DESCRIPTORS) and self._new(value):
             self.moving.append(value)
 
     def _function(self, name: str, value: types.FunctionType) -> None:
@@ -193,12 +196,14 @@ _UNASKED: Final = frozenset({"_abc_impl", "_member_map_", "_member_names_", "_va
 """What Python itself keeps in classes of some kinds."""
 
 
-_reaches: Final[dict[tuple[int, ...], _Reach]] = {}
+_reaches: Final[dict[tuple[int, ...], Reach]] = {}
 
 
-def tell_surroundings(teller: Teller) -> None:
-    """Write down what can change around the code and the classes that were met. Raises Opaque."""
+def tell_surroundings(teller: Teller) -> list[Reach]:
+    """Write down what can change around the code and the classes that were met: what is in reach of them. Raises
+    Opaque."""
     told = 0
+    found: list[Reach] = []
     while told < len(teller.codes):  # what is told may be of further classes
         roots = dict(list(teller.codes.items())[told:])
         told = len(teller.codes)
@@ -207,9 +212,11 @@ def tell_surroundings(teller: Teller) -> None:
         if reach is None or not reach.holds:
             if len(_reaches) >= _KEPT:
                 _reaches.clear()
-            reach = _reaches[key] = _Reach(roots)
+            reach = _reaches[key] = Reach(roots)
         teller.parts.append(reach.fixed)
         teller.tell_all(reach.moving)
+        found.append(reach)
+    return found
 
 
 @functools.cache

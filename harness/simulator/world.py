@@ -15,7 +15,7 @@ from ..errors import UsageError, nearest
 from ..history import ADOPT, ALERT, DEAD_LETTER
 from ..records import declared_outcome
 from ..saga import Outcome, problem_with_part
-from .aio import Answer, SimLoop, settle
+from .aio import Answer, SimLoop
 from .files import FilePort
 from .host import Host
 from .incarnation import Incarnation
@@ -89,7 +89,8 @@ class SimWorld:
                 )
             )
         future = loop.create_future()
-        resolve = partial(loop.poke, settle, future)
+        process.asked += 1
+        resolve = partial(loop.answer, process.asked, future)
         msg = self._network.request(process, operation, saga, key, timeout_us, payload, resolve, epoch, part)
         future.add_done_callback(lambda done: self._network.give_up(msg) if done.cancelled() else None)
         return Answer(future)

@@ -16,6 +16,7 @@ import pytest
 
 from sagafuzz import Order, Plan, PortError, Saga, Scenario, Step, World, adapter
 from sagafuzz.simulator import Observer, Setup, observe
+from sagafuzz.simulator.readings import Readings
 from sagafuzz.simulator.state import State
 
 PAIR = Saga("pair", [Step("order", "order.create"), Step("pay", "payment.charge", undo="payment.refund")])
@@ -65,7 +66,7 @@ def last_key(setup: Setup, *, other: bool) -> bytes:
     def watch(observer: Observer) -> bool:
         if observer.sim.network.sent == 1:
             OTHER[0] = False  # what is compared is what the code made of it
-            keys = State(observer, 0).by_frames()
+            keys = State(observer, 0).by_frames(Readings())
             seen.append(keys[0] if keys else b"")
             OTHER[0] = other
         return False

@@ -13,6 +13,7 @@ from typing import Final, TypeAlias
 
 from ...faults import Plan, Site
 from ...simulator import Observer
+from ...simulator.readings import Readings
 from ...simulator.simulation import Stretch
 from ...simulator.state import State, restart_due
 from ...trace import SiteKind
@@ -67,6 +68,7 @@ class StateMemo:
         self._glances: defaultdict[Place, _Looks] = defaultdict(_Looks)  # what was known, or was met again later
         self._glances_at_frames: defaultdict[Place, _Looks] = defaultdict(_Looks)  # what was known by nothing else
         self._at_frames = _Looks()  # the same, wherever it was
+        self._readings = Readings()
 
     def __len__(self) -> int:
         return len(self._known)
@@ -100,7 +102,9 @@ class StateMemo:
         if self._is_explored(by_answers, due, site):
             return True
         self._worlds.add(state.world)
-        return self._frames_may_tell(state, by_answers, observer) and self._is_explored(state.by_frames(), due, site)
+        return self._frames_may_tell(state, by_answers, observer) and self._is_explored(
+            state.by_frames(self._readings), due, site
+        )
 
     def _frames_may_tell(self, state: State, by_answers: tuple[bytes, ...], observer: Observer) -> bool:
         """True if it pays to tell a state by its frames. Where the answers tell it, and what was tried in vain is
@@ -186,7 +190,7 @@ class StateMemo:
             return False
         at_frames = self._glances_at_frames[place]
         vain = at_frames.are_in_vain() or self._at_frames.are_in_vain(TRIALS_OF_FRAMES)
-        keys = () if vain else state.by_frames()
+        keys = () if vain else state.by_frames(self._readings)
         known = self._is_known(keys, due)
         for looks in (at_frames, self._at_frames) if keys else ():
             looks.made += 1
