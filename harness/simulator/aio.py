@@ -156,6 +156,10 @@ class SimLoop(asyncio.BaseEventLoop):
             delay_us = TURN_US  # who polls lets time pass, and lets others have their turn
         else:
             self._busy_turns = 0
+        process = task.process
+        if process.replay_log is not None:
+            process.replay_log.waited()
+            return
         self._asleep = True
         self._wait_id += 1
         if delay_us is not None:
@@ -164,8 +168,12 @@ class SimLoop(asyncio.BaseEventLoop):
             kernel.block(task)
         finally:
             self._asleep = False
-        process = task.process
         process.diary.append((kernel.now_us, len(process.inputs)))
+
+    @property
+    def waits(self) -> bool:
+        """True while its task is blocked in `wait`."""
+        return self._asleep
 
     def _timer(self, wait_id: int) -> None:
         if self._asleep and wait_id == self._wait_id:

@@ -15,7 +15,7 @@ from ..ports import ProcessCrashed
 from ..scenario import Order
 from .aio import SimLoop, current_saga
 from .kernel import MAX_DEAD_CALLS, Kernel, Task
-from .replay_log import SLEPT, ReplayLog
+from .replay_log import SLEPT
 from .wires import Net
 
 ORCHESTRATOR: Final = "orchestrator"
@@ -33,7 +33,7 @@ def of_a_clock(entry: Any) -> bool:
 
 def _failed(entry: Any) -> bool:
     """True if an input says that what was asked came to nothing, or nobody knows to what."""
-    return type(entry) is tuple and len(entry) == 4 and entry[1] in _FAILED_TRIES
+    return type(entry) is tuple and len(entry) in (4, 5) and entry[1] in _FAILED_TRIES
 
 
 class TimedInputs(list[Any]):
@@ -46,6 +46,13 @@ class TimedInputs(list[Any]):
         super().__init__()
         self._kernel = kernel
         self.came_us: list[int] = []
+
+    def first(self, count: int, kernel: Kernel) -> TimedInputs:
+        """The first so many, for a process of that kernel."""
+        copy = TimedInputs(kernel)
+        copy.extend(self[:count])
+        copy.came_us += self.came_us[:count]
+        return copy
 
     def append(self, entry: Any) -> None:
         self.came_us.append(self._kernel.now_us)
@@ -91,7 +98,9 @@ class Incarnation:
         self.forgotten: list[tuple[int, int, tuple[Any, ...]]] = []  # see `forget_tries`
         self.diary: list[Any] = []  # what its event loops met, in order: see `SimLoop.wait` and `SimLoop.answer`
         self.asked = 0  # requests that code in an event loop has made
-        self.replay_log: ReplayLog | None = None  # the answers of another run, while they are given again
+        self.replay_log: Any = (
+            None  # a `ReplayLog`, or a `LoopReplay`: the answers of another run, while they are given again
+        )
         self.replayable = True  # whether what it did so far follows from its inputs, and whose turn it was
         self.running = 0  # tasks that have begun and not ended
         self.overlaps = False  # whether there were ever two such
@@ -224,7 +233,7 @@ class Incarnation:
         if not self.inputs:
             return False
         last = self.inputs[-1]
-        return type(last) is tuple and (last == SLEPT or (len(last) == 4 and last[1] in _FAILED_TRIES))
+        return _failed(last) or last == SLEPT
 
     @property
     def known(self) -> tuple[Any, ...]:

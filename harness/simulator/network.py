@@ -492,8 +492,8 @@ class Network:
             msg.on_done(reply.value, None)
             return
         error = (Rejected if reply.answer == p.REJECTED else Unavailable)(f"{msg.operation}: {reply.value}")
-        error.told = reply.value
-        msg.process.inputs.append(("call", type(error).__name__, str(error), msg.words))
+        error.told = told = reply.value
+        msg.process.inputs.append(("call", type(error).__name__, str(error), msg.words, msg.process.packed(told)))
         msg.on_done(None, error)
 
     @property

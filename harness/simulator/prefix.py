@@ -1,22 +1,24 @@
 """A run from the middle: the world at a moment when a process is about to act, to go on from many times.
 
-What the harness holds (stores, participants, messages and timers in flight, the record) is copied. The
-code under test cannot be; it is brought to the same place by its `ReplayLog`. Both are exact, so a run that
-goes on from a prefix is the run that starts at the beginning, row by row. Where that cannot be had (two
-processes alive, another task that does more than sleep, a database, chance, the time of day asked of the standard
-library), there is no prefix.
+What the harness holds (stores, participants, messages and timers in flight, the record) is copied. The code under test
+cannot be; it is brought to the same place by its `ReplayLog`, or, where it runs in an event loop, its `LoopReplay`.
+Both are exact, so a run that goes on from a prefix is the run that starts at the beginning, row by row. Where that
+cannot be had (two processes alive, another task that does more than sleep, a database, chance, the time of day asked of
+the standard library), there is no prefix.
 """
 
 from __future__ import annotations
 
 import marshal
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 from ..faults import Fault, Plan
 from ..history import Row, marshalled, rows_digest
 from ..messages import USUAL
+from .incarnation import TimedInputs
 from .letter import Letter
+from .loop_replay import LoopReplay
 from .message import Message
 from .observer import Observed, Observer
 from .patches import virtual
@@ -25,7 +27,7 @@ from .replay_log import ReplayLog
 from .retained import tellable
 from .setup import Setup
 from .simulation import Simulation
-from .timers import TASK, TIMERS, WAKE, Entry
+from .timers import LOOP, TASK, TIMERS, WAKE, Entry
 
 
 class Strayed(Exception):
@@ -57,6 +59,11 @@ class _Twins:
             found = self._letters[id(letter)] = letter.as_it_is()
         return found
 
+    def under_way(self) -> dict[int, Message]:
+        """The requests of an event loop whose answers are to come, by their numbers."""
+        waiting = [msg for msg in self._known.values() if msg.process is self._twin and not msg.done]
+        return {msg.on_done.args[0]: msg for msg in waiting}  # type: ignore[attr-defined]
+
     def of_timers(self, timers: Sequence[Entry]) -> list[Entry]:
         """The same timers, for the copies."""
         return [(due_us, order, what, self._of_any(whom)) for due_us, order, what, whom in timers]
@@ -79,6 +86,8 @@ class Prefix:
         self._sim = sim
         self._process = process
         self._inputs = len(process.inputs)
+        self._diary = process.diary[:]
+        self._asked = process.asked
         self._turns = process.turns.copy()
         me = sim.kernel.current
         self._asleep = {task: task.number for task in process.tasks if not (task.finished or task is me)}
@@ -99,12 +108,14 @@ class Prefix:
         sim = Simulation(self._sim.setup, faults, seed=self._sim.seed, services=services)
         before = self._projection if watch is not None and not sim.setup.judged_by_time else None
         observer = Observer(sim, len(faults), watch, before) if watch is not None else None
-        process = self._revived(sim)
+        process = sim.process = sim.incarnate(self._process.incarnation)
+        twins = _Twins(self._process, process)
+        self._revive(sim, process, twins)
         sim.trace.repeat(self._sim.trace, self._extent)
         sim.restore(self._progress)
-        self._restore_world(sim, process)
+        self._restore_world(sim, process, twins)
         with virtual(sim):
-            process.spawn("boot", "", process.main)
+            process.begin()
             sim.finish(sim.kernel.horizon_us)  # an operator may have been called
         if process.replay_log is not None:
             raise Strayed
@@ -119,12 +130,9 @@ class Prefix:
             self._head = marshalled(self._sim.trace.rows[: self._extent.rows])
         return rows_digest(rows, self._extent.rows, self._head)
 
-    def _revived(self, sim: Simulation) -> Process:
-        """The process, about to boot, with the answers that it is to be given."""
-        inputs = self._process.inputs[: self._inputs]
-        process = sim.process = sim.incarnate(self._process.incarnation)
+    def _revive(self, sim: Simulation, process: Process, twins: _Twins) -> None:
+        """Give the process, which is about to boot, the answers that it is to have."""
         process.upgraded = self._process.upgraded
-        process.inputs = inputs
         process.forgotten = [each for each in self._process.forgotten if each[1] <= self._inputs]
         process.turns = self._turns.copy()
         sim.trace.record = _unrecorded
@@ -135,15 +143,31 @@ class Prefix:
             if self._asleep:
                 self._let_sleep(sim, process)
 
+        def loop_over() -> dict[int, Message]:
+            over()
+            sim.kernel.now_us = self._moment.now_us
+            return twins.under_way()
+
+        def strayed() -> NoReturn:
+            sim.kernel.abort(Strayed())
+            raise Strayed
+
+        inputs = self._process.inputs
+        if isinstance(inputs, TimedInputs):
+            process.inputs = inputs.first(self._inputs, sim.kernel)
+            process.diary = self._diary[:]
+            give_up = sim.network.give_up
+            process.replay_log = LoopReplay(process, self._asked, over=loop_over, strayed=strayed, give_up=give_up)
+            return
+        process.inputs = inputs[: self._inputs]
         process.replay_log = ReplayLog(
             process,
-            inputs[:],
+            process.inputs[:],
             self._turns,
             hand=lambda entry, last: process.hand(_letter(sim, process, entry, last=last)),
             over=over,
-            strayed=lambda: sim.kernel.abort(Strayed()),
+            strayed=strayed,
         )
-        return process
 
     def _let_sleep(self, sim: Simulation, process: Process) -> None:
         """The tasks that were asleep go on when those of the other run would have."""
@@ -154,8 +178,7 @@ class Prefix:
                 twin.asleep = True
                 timers[index] = due_us, order, what, twin
 
-    def _restore_world(self, sim: Simulation, process: Process) -> None:
-        twins = _Twins(self._process, process)
+    def _restore_world(self, sim: Simulation, process: Process, twins: _Twins) -> None:
         sim.durable.restore(self._kept)
         sim.network.restore(self._carried, twins.of)
         if sim.broker is not None and self._mail is not None:
@@ -192,6 +215,7 @@ def _follows(sim: Simulation, process: Process) -> bool:
     return (
         sim.living == [process]
         and process.replayable
+        and (process.loop is None or (len(process.tasks) == 1 and sim.broker is None))
         and not process.paused_until_us
         and not sim.kernel.stopped  # else it is about to be looked at
         and not sim.foretold
@@ -211,8 +235,7 @@ def _handles_the_last(sim: Simulation, process: Process) -> bool:
 def _copyable(sim: Simulation) -> bool:
     """True if the rest of the world is of a kind that can be copied."""
     return not (
-        sim.setup.is_async
-        or sim.setup.scenario.actors
+        sim.setup.scenario.actors
         or sim.setup.adapter.wrong_answers
         or sim.on_close
         or sim.durable.files
@@ -223,8 +246,10 @@ def _copyable(sim: Simulation) -> bool:
 
 
 def _can_be_had(what: str, whom: Any) -> bool:
-    """True if a copy of the run can have a timer; of those for a task only one that does nothing any more, or wakes
-    it."""
+    """True if a copy of the run can have a timer; of those for a task or a loop only one that does nothing any more, or
+    wakes the task."""
+    if what == LOOP:
+        return not whom[0].waits
     timer = TIMERS[what]
     return timer.copyable and (timer.to != TASK or whom.finished or whom.asleep)
 

@@ -50,6 +50,8 @@ class Process(Incarnation):
         self, host: Host, network: Network, number: int, on_booted: Callable[[Process], object] = lambda _: None
     ) -> None:
         super().__init__(host.kernel, number)
+        if host.setup.is_async:
+            self.inputs = TimedInputs(self.kernel)
         self._host = host
         self._on_booted = on_booted
         self.orders: list[Order] = []  # those that it was handed when it had booted
@@ -69,8 +71,11 @@ class Process(Incarnation):
         """Boot the adapter."""
         self._host.trace.add(BOOT, self.label, (self.incarnation, reason))
         self._struck_before = len(self._host.trace.fired)
+        self.begin()
+
+    def begin(self) -> None:
+        """Let the adapter boot, which is no row of the record by itself."""
         if self._host.setup.is_async:
-            self.inputs = TimedInputs(self.kernel)
             self.spawn("loop", "", self._async_main)
         else:
             self.spawn("boot", "", self.main)

@@ -35,6 +35,16 @@ RECEIVED: Final = "receive"
 """What stands first in the input of a process that was handed a message."""
 
 
+def error_in(entry: tuple[Any, ...]) -> PortError | None:
+    """The error that an input of a port says it raised, a fresh copy; None where it answered."""
+    if len(entry) < 4:
+        return None
+    error = _ERRORS[entry[1]](entry[2])
+    if len(entry) == 5:
+        error.told = marshal.loads(entry[4])
+    return error
+
+
 class Owner(Protocol):
     """The process that is answered again: its kernel and its tasks."""
 
@@ -43,12 +53,12 @@ class Owner(Protocol):
 
 
 class ReplayLog:
-    """``entries`` are the inputs of a process: (port, answer, for a call what it was about), or for an error
-    (port, its type, its text, what it was about), or for a message (RECEIVED, id, topic, saga, key, delivery, payload);
-    ``turns`` say from which of them on which of its tasks went on, since two of them ran beside one another: until then
-    each began when the one before had ended. ``hand(entry, last)`` hands the process a message
-    again, the last one or not. ``over()`` is called before the first live answer, ``strayed()``, which does not return,
-    where another port is asked than before, or by another task."""
+    """``entries`` are the inputs of a process: (port, answer, for a call what it was about), or for an error (port, its
+    type, its text, what it was about, and what a participant told, if one did), or for a message (RECEIVED, id, topic,
+    saga, key, delivery, payload); ``turns`` say from which of them on which of its tasks went on, since two of them ran
+    beside one another: until then each began when the one before had ended. ``hand(entry, last)`` hands the process a
+    message again, the last one or not. ``over()`` is called before the first live answer, ``strayed()``, which does not
+    return, where another port is asked than before, or by another task."""
 
     __slots__ = (
         *("_at", "_ends", "_entries", "_hand", "_is_over", "_last_message", "_over", "_process", "_strayed", "_turn"),
@@ -97,8 +107,9 @@ class ReplayLog:
         self._at += 1
         if entry[0] != port:
             self._strayed()
-        if len(entry) == 4:
-            raise _ERRORS[entry[1]](entry[2])
+        error = error_in(entry)
+        if error is not None:
+            raise error
         return marshal.loads(entry[1]) if port == "call" else entry[1]
 
     def went_on(self, number: int) -> None:

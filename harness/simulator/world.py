@@ -62,8 +62,15 @@ class SimWorld:
         host, process = self._host, self._process
         if process.dead:
             process.check_alive()
-        if process.replay_log is not None and (answer := process.replay_log.answer("call")) is not LIVE:
-            return answer
+        loop = events._get_running_loop()
+        if process.replay_log is not None:
+            if loop is not None:
+                future = process.replay_log.request(process.asked + 1)
+                if future is not None:
+                    process.asked += 1
+                    return Answer(future)
+            elif (answer := process.replay_log.answer("call")) is not LIVE:
+                return answer
         task = host.task()
         if saga is None or saga not in host.setup.known:
             saga = self._known_saga(saga, f"call({operation!r}, ...)")
@@ -72,11 +79,10 @@ class SimWorld:
         if part is not None or operation in host.setup.in_parts:
             self._check_part(operation, part)
         timeout_us = host.setup.call_timeout_us if timeout_ms is None else int(timeout_ms * 1000)
-        loop = events._get_running_loop()
+        if host.trace.on_ask is not None:
+            host.trace.on_ask()
         if loop is None:
-            kernel, on_ask = host.kernel, host.trace.on_ask
-            if on_ask is not None:
-                on_ask()
+            kernel = host.kernel
             self._network.request(
                 process, operation, saga, key, timeout_us, payload, partial(kernel.wake, task), epoch, part
             )

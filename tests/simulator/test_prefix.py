@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import time
 from bisect import bisect_right
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from sagafuzz import Message, Order, Outcome, Plan, Saga, Scenario, Step, Topic, World, adapter
+from sagafuzz import Message, Order, Outcome, Plan, PortError, Saga, Scenario, Step, Topic, World, adapter
 from sagafuzz.exploration.enumerator import Enumerator
 from sagafuzz.history import rows_digest
 from sagafuzz.loading import load
 from sagafuzz.simulator import Prefix, Setup, Strayed, prefixes, simulate
+
+ASYNC = f"{Path(__file__).parents[2]}/examples/async_saga/async_adapter.py:AsyncShopFixed"
 
 END = 10_000  # more sites than any run here visits
 
@@ -40,6 +44,8 @@ def extensions(setup: Setup, plan: Plan) -> Iterator[tuple[Plan, Prefix | None]]
         ("seed", "succeeds", 1),
         ("seed", "declined", 1),
         ("choreography", "declined", 0.8),
+        (ASYNC, "placed", 1),
+        (ASYNC, "order-refused", 1),
     ],
 )
 def test_a_run_from_a_prefix_is_the_run_from_the_start(name: str, scenario: str, share: float) -> None:
@@ -214,17 +220,106 @@ def test_so_is_one_from_a_prefix_with_messages_beside_tasks_that_sleep(scenario:
     assert resumed_alike(setup) > 30
 
 
-def test_code_that_does_not_do_again_what_it_did_is_run_from_the_start() -> None:
-    class Counts(Plain):
-        runs = 0
+class InALoop:
+    """Requests at once, in the same words and given up, beside tasks that wait for one another and read the clock."""
 
-        def run(self, order: Order) -> bool | Outcome:
-            Counts.runs += 1
-            if Counts.runs % 2:
-                self.world.sleep(1)
-            return super().run(order)
+    def boot(self, world: World) -> None:
+        self.world = world
+        self.seen: list[str] = []
+        self.begun = asyncio.Event()
+        world.spawn(self.looks)
 
-    made = adapter(saga=SAGA)(Counts).__sagafuzz_adapter__  # type: ignore[attr-defined]
+    async def looks(self) -> None:
+        await self.begun.wait()
+        for _ in range(20):
+            await self.world.sleep(0.0007)
+            self.seen += [key for key, _ in self.world.store.items()]
+
+    async def ask(self, saga: str, patience_s: float) -> None:
+        for _ in range(3):
+            try:
+                async with asyncio.timeout(patience_s):
+                    answer = await self.world.call("order.do", saga=saga, key=saga, seen=len(self.seen))
+            except TimeoutError:
+                self.seen.append(f"given up at {asyncio.get_running_loop().time()}")
+            except PortError as error:
+                self.seen.append(f"{error}: {error.told}")
+            else:
+                self.seen.append(f"{answer}")
+                return
+
+    async def run(self, order: Order) -> bool:
+        return await self.drive(order.id)
+
+    async def drive(self, saga: str) -> bool:
+        self.begun.set()
+        for number in range(2):
+            seen = {"all": len(self.seen), "last": self.seen[-2:], "at": self.world.now()}
+            self.world.store.put(f"{saga}/{number}", seen, saga=saga)
+            first = asyncio.create_task(self.ask(saga, 1))
+            await asyncio.gather(self.world.call("order.see", saga=saga), first, self.ask(saga, 0.0011))
+        return True
+
+    async def recover(self) -> None:
+        self.seen += [key for key, _ in self.world.store.items()]
+        await self.drive("saga-1")
+
+
+@pytest.mark.parametrize(
+    "scenario",
+    [Scenario(), Scenario(sagas=2), Scenario(rejections=((1, "order.do"),))],
+    ids=["one saga", "two", "refused"],
+)
+def test_a_run_from_a_prefix_is_the_run_from_the_start_in_an_event_loop_too(scenario: Scenario) -> None:
+    made = adapter(saga=SAGA, operations=["order.see"])(InALoop).__sagafuzz_adapter__  # type: ignore[attr-defined]
+    assert resumed_alike(Setup(adapter=made, scenario=scenario)) > 30
+
+
+def test_an_event_loop_with_threads_has_no_prefix_once_there_is_one() -> None:
+    class Threads(InALoop):
+        async def drive(self, saga: str) -> bool:
+            await asyncio.to_thread(str)
+            return await super().drive(saga)
+
+    assert taken(InALoop, operations=["order.see"]) > 2
+    assert taken(Threads, operations=["order.see"]) == 0
+
+
+class Counts(Plain):
+    """It is not deterministic: every other run sleeps."""
+
+    runs = 0
+
+    def run(self, order: Order) -> bool | Outcome:
+        Counts.runs += 1
+        if Counts.runs % 2:
+            self.world.sleep(1)
+        return super().run(order)
+
+
+class CountsInALoop(InALoop):
+    runs = 0
+
+    async def drive(self, saga: str) -> bool:
+        CountsInALoop.runs += 1
+        if CountsInALoop.runs % 2:
+            await self.world.sleep(1)
+        return await super().drive(saga)
+
+
+class AsksAnother(InALoop):
+    runs = 0
+
+    async def drive(self, saga: str) -> bool:
+        AsksAnother.runs += 1
+        if AsksAnother.runs % 2:
+            await self.world.call("order.see", saga=saga)
+        return await super().drive(saga)
+
+
+@pytest.mark.parametrize("subject", [Counts, CountsInALoop, AsksAnother])
+def test_code_that_does_not_do_again_what_it_did_is_run_from_the_start(subject: type) -> None:
+    made = adapter(saga=SAGA, operations=["order.see"])(subject).__sagafuzz_adapter__  # type: ignore[attr-defined]
     found = prefixes(Setup(adapter=made, scenario=Scenario()), Plan(), END)
     with pytest.raises(Strayed):
         found[-1].resume(())

@@ -47,7 +47,7 @@ def _recovery_is_durable(setup: Setup, only: Collection[str] | None) -> bool:
 
 
 def _can_be_resumed(setup: Setup, only: Collection[str] | None) -> bool:
-    return not setup.is_async and not setup.scenario.actors
+    return setup.adapter.service is None and not setup.scenario.actors
 
 
 def _delays_are_searched(setup: Setup, only: Collection[str] | None) -> bool:
@@ -91,7 +91,7 @@ PREFIX_SHARING: Final = Reduction(
     name="prefix sharing",
     spares="no plan: the run up to the fault that is added is not repeated",
     assumes="as for the state memo, and no database at all, but for sagas that are steps of others, and messages, "
-    "which are handed over again",
+    "which are handed over again where run is not async",
     because="all extensions of a plan are the same until the fault that is added strikes; each run is what it would be "
     "from the start",
     keeps=HISTORY,
