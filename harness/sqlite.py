@@ -46,6 +46,10 @@ _EFFECTS: Final[dict[tuple[int, str], Any]] = {
     (sqlite3.SQLITE_SAVEPOINT, "RELEASE"): "release",
     (sqlite3.SQLITE_SAVEPOINT, "ROLLBACK"): "rollback to",
 }
+_TO_LOOK: Final = 2
+"""For so much a definition asks the authorizer at most before it looks whether what it defines is there; it goes on to
+ask where that is not."""
+
 _OF_NO_TABLE: Final = frozenset({sqlite3.SQLITE_TRANSACTION, sqlite3.SQLITE_SAVEPOINT, sqlite3.SQLITE_PRAGMA})
 _FILE_PRAGMAS: Final = ("user_version", "application_id")
 _NOTHING: Final = Effect()
@@ -303,12 +307,15 @@ class WatchedConnection(sqlite3.Connection):
                 found.extend(_effects(action, first or "", second or "", database))
             return sqlite3.SQLITE_OK
 
+        conditional = _ON_CONDITION.search(sql)
         with self._asking:
             super().set_authorizer(authorize)
             try:
+                if conditional:  # what others have defined meanwhile is seen by who reads
+                    sqlite3.Cursor(self).execute("SELECT 1 FROM sqlite_master LIMIT 0").close()
+                    asked.clear()
                 self._ready[sql] = super().__call__(sql)
-                conditional = not _DEFINES.isdisjoint(asked) and _ON_CONDITION.search(sql)
-                if found and conditional and not self._writes(sql):
+                if found and conditional and not _DEFINES.isdisjoint(asked) and len(asked) <= _TO_LOOK:
                     found[0] = _NOTHING  # what it defines IF NOT EXISTS is there
             except sqlite3.OperationalError as error:
                 if "locked" in str(error):
@@ -330,11 +337,6 @@ class WatchedConnection(sqlite3.Connection):
                 if not self._apart:
                     _keep(_of_tables, sql, effect)
         return effect
-
-    def _writes(self, sql: str) -> bool:
-        """True if a statement asks for the right to write."""
-        steps = sqlite3.Cursor(self).execute(f"EXPLAIN {sql}").fetchall()
-        return any(step[1] in ("Transaction", b"Transaction") and step[3] for step in reversed(steps))
 
 
 class WatchedCursor(sqlite3.Cursor):
@@ -434,7 +436,6 @@ def _changes_rows(sql: str) -> bool:
     return _OPENED_BY_PYTHON.match(sql, _start(sql)) is not None
 
 
-@lru_cache(_MAX_KNOWN)
 def sets_up(sql: str) -> bool:
     """True if a statement is of another kind than those that read, write, define, or have to do with transactions: it
     may set something of the connection."""

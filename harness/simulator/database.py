@@ -15,6 +15,8 @@ MOST: Final = 1 << 16
 
 VFS: Final = "?vfs=unix-excl" if os.name == "posix" else ""  # as any other, but no other process comes to these files
 
+_open: Final = os.open  # the machine's own: inside a run, that of code under test goes by that name
+
 _WRITTEN_AHEAD: Final = b"\2\2"
 """In the place of a file that says how it is written: what was committed last may stand in another one."""
 
@@ -64,7 +66,7 @@ class Database:
 
 def _read(path: str) -> bytes:
     try:
-        file = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+        file = _open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
     except FileNotFoundError:
         return b""
     try:

@@ -15,6 +15,7 @@ from typing import Any, Final, Protocol
 from ..frames import is_ours
 from .aio import SimLoop
 from .async_values import ASYNCIO, tell_loop
+from .database import Database
 from .kernel import Kernel, Task
 from .message import Message
 from .network import Network
@@ -62,6 +63,7 @@ class Running(Protocol):
 
     kernel: Kernel
     network: Network
+    databases: dict[str, Database]
 
     @property
     def living(self) -> Sequence[Process]:

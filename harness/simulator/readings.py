@@ -18,6 +18,7 @@ from .message import Message
 from .process import Process
 from .process_state import Running, read, told_to
 from .retained import Opaque
+from .sqlite_values import found
 from .surroundings import Reach
 from .volatile import Teller
 
@@ -46,16 +47,16 @@ class Readings:
         """16 bytes over what the frames of a process hold; ``acting`` is that in which the running task is about to
         act. Raises Opaque."""
         life = _life(sim, process, messages)
-        found = self._kept.get(life) if life else None
-        if found is None or not _stands(found):
-            found = _read(sim, process, messages, acting)
+        reading = self._kept.get(life) if life else None
+        if reading is None or not _stands(reading):
+            reading = _read(sim, process, messages, acting)
             if life:
                 if len(self._kept) >= MOST:
                     self._kept.clear()
-                self._kept[life] = found
-        if not found.told:
+                self._kept[life] = reading
+        if not reading.told:
             raise Opaque
-        return found.told
+        return reading.told
 
 
 def _read(sim: Running, process: Process, messages: list[Message], acting: FrameType | None) -> _Reading:
@@ -91,7 +92,8 @@ def _life(sim: Running, process: Process, messages: list[Message]) -> bytes:
     """16 bytes over all that made a process what it is; b"" where that is more than its ports told it."""
     inputs, current = process.inputs, sim.kernel.current
     came_us = inputs.came_us if isinstance(inputs, TimedInputs) else None
-    if not process.replayable or (process.diary and came_us is None):
+    in_a_loop = process.replayable if came_us is not None else not process.diary
+    if process.net is not None or not in_a_loop:
         return _NOTHING
     begun = process.incarnation > 1, process.upgraded, process.label if process.named else ""
     orders = [order.id for order in process.orders]
@@ -99,7 +101,8 @@ def _life(sim: Running, process: Process, messages: list[Message]) -> bytes:
     runs = current.number if current is not None and current.process is process else -1
     now = sim.kernel.now_us if came_us is not None else 0, process.booted, runs
     try:
-        return _digest((begun, orders, met, now, [_caller(process, msg) for msg in messages]))
+        waiting = [_caller(process, msg) for msg in messages]
+        return _digest((begun, orders, found(sim.databases), met, now, waiting))
     except (Opaque, ValueError):  # an answer that is no plain data
         return _NOTHING
 

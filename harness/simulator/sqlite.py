@@ -12,7 +12,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from contextlib import closing, suppress
-from functools import cache, partial, wraps
+from functools import cache, lru_cache, partial, wraps
 from multiprocessing.util import Finalize
 from typing import Any, Final, TypeVar
 from weakref import WeakMethod, ref
@@ -175,16 +175,17 @@ class SimConnection(WatchedConnection):
     def statement(self, sql: Any, act: Callable[[], object], parameters: Any) -> None:
         if self._process.dead:
             self._process.check_alive()
-        if isinstance(sql, str) and sets_up(sql):
+        sets, reads, waits = _traits(sql) if isinstance(sql, str) else (False, False, False)
+        if sets:
             self._settings.pop(sql, None)
             self._settings[sql] = None
         was_open = self._transaction.open
         super().statement(sql, act, parameters)
         if not was_open and self._transaction.open:
             self._begun = sql
-        elif was_open and isinstance(sql, str) and _OF_TABLES.search(sql):
+        elif was_open and reads:
             self._has_read = True
-        if isinstance(sql, str) and ("busy_timeout" in sql or "BUSY_TIMEOUT" in sql):
+        if waits:
             self._wait_in_virtual_time()
 
     def _settle(self) -> None:
@@ -357,6 +358,13 @@ _OF_TABLES: Final = re.compile(r"\bfrom\b", re.IGNORECASE)
 
 _SHOWS_OTHERS: Final = re.compile("data_version|cache|checkpoint", re.IGNORECASE)
 """In settings: what shows how often was written, or lets what is not committed reach the file."""
+
+
+@lru_cache(1_024)
+def _traits(sql: str) -> tuple[bool, bool, bool]:
+    """Whether a statement may set something of its connection, takes a lock to read, and may say how long the
+    connection waits for one."""
+    return sets_up(sql), _OF_TABLES.search(sql) is not None, "busy_timeout" in sql or "BUSY_TIMEOUT" in sql
 
 
 @cache

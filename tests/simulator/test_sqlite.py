@@ -5,13 +5,15 @@ from __future__ import annotations
 import gc
 import sqlite3
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from sagafuzz import Fault, Plan, Scenario, Site
-from sagafuzz.faults import AT_LOG
+from sagafuzz.faults import AT_LOG, FAULT_KINDS
 from sagafuzz.simulator import Setup, simulate
+from sagafuzz.sqlite import WatchedConnection
 
 from .conftest import Laboratory, Trial
 
@@ -142,6 +144,113 @@ def test_a_table_that_is_there_already_is_no_crash_point(lab: Laboratory) -> Non
 
     trial = lab.trial(system(lab, body))
     assert [site.subject for site in trial.sites if site.phase == AT_LOG] == ["create notes", "create by_note"]
+
+
+ON_CONDITION = (
+    ("CREATE TABLE IF NOT EXISTS t (n)", "CREATE TABLE t (n)"),
+    ("CREATE TABLE IF NOT EXISTS t (n TEXT PRIMARY KEY)", "CREATE TABLE t (n)"),
+    ("CREATE TABLE IF NOT EXISTS t AS SELECT 1 AS n", "CREATE TABLE t (n)"),
+    ("CREATE TABLE IF NOT EXISTS t (n PRIMARY KEY) WITHOUT ROWID", "CREATE VIEW t AS SELECT n FROM u"),
+    ("CREATE UNIQUE INDEX IF NOT EXISTS i ON u (n)", "CREATE INDEX i ON u (n)"),
+    ("CREATE VIEW IF NOT EXISTS v AS SELECT n FROM u", "CREATE VIEW v AS SELECT 1 AS n"),
+    (
+        "CREATE TRIGGER IF NOT EXISTS r AFTER INSERT ON u BEGIN DELETE FROM u; END",
+        "CREATE TRIGGER r AFTER INSERT ON u BEGIN SELECT 1; END",
+    ),
+    ("DROP TABLE IF EXISTS t", "CREATE TABLE t (n)"),
+    ("DROP INDEX IF EXISTS i", "CREATE INDEX i ON u (n)"),
+    ("DROP VIEW IF EXISTS v", "CREATE VIEW v AS SELECT 1 AS n"),
+    ("DROP TRIGGER IF EXISTS r", "CREATE TRIGGER r AFTER INSERT ON u BEGIN SELECT 1; END"),
+)
+"""Statements that define or drop something on condition, and what makes the thing be there."""
+
+
+@pytest.mark.parametrize("there", [False, True], ids=["absent", "there"])
+@pytest.mark.parametrize(("statement", "first"), ON_CONDITION)
+def test_a_definition_is_a_change_just_where_sqlite_would_write(statement: str, first: str, *, there: bool) -> None:
+    noted: list[tuple[str, ...]] = []
+
+    class Noting(WatchedConnection):
+        def durable(self, changes: tuple[str, ...], act: Callable[[], Any]) -> Any:
+            noted.append(changes)
+            return act()
+
+    database = sqlite3.connect(":memory:", factory=Noting, isolation_level=None)
+    database.execute("CREATE TABLE u (n)")
+    if there:
+        database.execute(first)
+    plan = sqlite3.Cursor(database).execute(f"EXPLAIN {statement}").fetchall()
+    writes = any(step[1] == "Transaction" and step[3] for step in plan)
+    noted.clear()
+    database.execute(statement)
+    assert bool(noted) is writes
+
+
+HERE = "CREATE TABLE IF NOT EXISTS here (n)"
+
+
+def rolled_back(db: Any, world: Any) -> None:
+    db.execute("BEGIN")
+    db.execute(HERE)
+    db.execute("ROLLBACK")
+
+
+def back_to_a_savepoint(db: Any, world: Any) -> None:
+    db.execute("BEGIN")
+    db.execute("SAVEPOINT s")
+    db.execute(HERE)
+    db.execute("ROLLBACK TO s")
+    db.execute("COMMIT")
+
+
+def committed(db: Any, world: Any) -> None:
+    db.execute("BEGIN")
+    db.execute(HERE)
+    db.execute("COMMIT")
+
+
+def by_another(db: Any, world: Any) -> None:
+    world.sqlite().execute(HERE)
+
+
+def taken_over(db: Any, world: Any) -> None:
+    other = world.sqlite("other")
+    other.execute(HERE)
+    db.execute("CREATE TABLE gone (n)")
+    other.backup(db)
+
+
+def dropped(db: Any, world: Any) -> None:
+    db.execute(HERE)
+    db.execute("DROP TABLE here")
+
+
+@pytest.mark.parametrize(
+    ("before", "times"),
+    [(rolled_back, 1), (back_to_a_savepoint, 1), (committed, 1), (by_another, 1), (taken_over, 0), (dropped, 2)],
+)
+def test_whether_a_table_is_there_is_seen_whoever_defined_it(
+    lab: Laboratory, before: Callable[[Any, Any], None], times: int
+) -> None:
+    def body(db: Any, world: Any, order: Any) -> None:
+        db.isolation_level = None
+        before(db, world)
+        db.execute(HERE)
+
+    for trial in (lab.trial(system(lab, body)), lab.trial(system(lab, body))):
+        subjects = [site.subject for site in trial.sites if site.phase == AT_LOG]
+        assert subjects.count("create here") == times, subjects
+
+
+@pytest.mark.parametrize(("kind", "times"), [("crash-before-log", 2), ("crash-after-log", 1)])
+def test_what_was_defined_before_a_crash_is_there_after_it(lab: Laboratory, kind: str, times: int) -> None:
+    setup = Setup(adapter=system(lab, lambda db, world, order: None), scenario=Scenario())
+    phase = FAULT_KINDS[kind].phase
+    site = next(Site._make(site) for site in simulate(setup).sites if site[1] == "create notes" and site[3] == phase)
+    for _ in range(2):
+        run = simulate(setup, Plan(faults=(Fault(kind=kind, site=site),)))
+        assert run.struck == 1
+        assert [visited[1] for visited in run.sites if visited[3] == AT_LOG].count("create notes") == times
 
 
 MOMENTS = {
