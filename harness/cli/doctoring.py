@@ -8,7 +8,7 @@ from functools import partial
 
 import click
 
-from ..exploration.advice import by_ids, remembered, unawaited, undurable
+from ..exploration.advice import by_ids, remembered, undurable
 from ..exploration.checkup import Checkup, check_up
 from ..exploration.choosing import run_campaign
 from ..exploration.progress import Teller, counted
@@ -151,7 +151,7 @@ def _ills(found: Checkup) -> Iterator[str]:
         yield f"{where}NOT DETERMINISTIC: {clean(first, 600)}"
         yield from (f"  {clean(cause, 600)}" for cause in causes)
     for made in found.never_awaited:
-        yield "\n" + unawaited(clean(made, 600))  # the same in each scenario, as a rule
+        yield "\n" + clean(made, 600)  # the same in each scenario, as a rule
     for pair in found.undurable:
         yield where + undurable(clean(pair, 600))
     for pair in found.remembered:

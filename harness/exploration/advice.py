@@ -2,7 +2,7 @@
 
 A campaign spares runs by what an adapter declares: that recovery is by durable state alone, that retries are forgotten,
 that an id is only a name. Here each of these is tried on a few of the plans that were spared. A run without a fault
-shows the coroutines that nobody awaits. None of it changes a verdict: it is said beside it.
+shows the coroutines and requests that nobody awaits. None of it changes a verdict: it is said beside it.
 """
 
 from __future__ import annotations
@@ -26,21 +26,17 @@ TRIED: Final = 6
 
 
 def advice(setup: Setup, singles: Sequence[Case], only: Collection[str] | None = None) -> Iterator[str]:
-    """A sentence for each coroutine that nobody awaits, and for each declaration that does not hold of one scenario.
-    ``singles`` are some of its plans with one fault, as they were run; ``only`` restricts the kinds of faults."""
+    """A sentence for each coroutine or request that nobody awaits, and for each declaration that does not hold of one
+    scenario. ``singles`` are some of its plans with one fault, as they were run; ``only`` restricts the kinds of
+    faults."""
     adapter, name = setup.adapter, setup.scenario.name
-    yield from map(unawaited, never_awaited(setup))
+    yield from never_awaited(setup)
     if adapter.durable_recovery and (pair := next(_undurable(setup, only), "")):
         yield f"scenario {name}: {undurable(pair)}"
     if adapter.forgets_retries and (pair := next(_remembered(setup, singles), "")):
         yield f"scenario {name}: {remembered(pair)}"
     if found := told_by_ids(setup, [Plan()]):
         yield f"scenario {name}: {by_ids(found)}"
-
-
-def unawaited(made: str) -> str:
-    """Say that nobody awaits a coroutine: ``made`` is where it was made, and which."""
-    return f"{made}, and nobody awaits it, so nothing of it is done; write 'await' before the call"
 
 
 def undurable(pair: str) -> str:

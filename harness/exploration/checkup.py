@@ -38,7 +38,7 @@ class Checkup:
     ``undurable`` the crashes after which recovery went different ways although they left the same behind;
     ``remembered`` the plans that went another way after a retry than without one, where the adapter says that it
     forgets them;
-    ``never_awaited`` the coroutines that nobody awaits, as `sagafuzz.exploration.awaits` tells them;
+    ``never_awaited`` a sentence for each coroutine or request that nobody awaits;
     ``told_by_ids`` the first event that is another where identical sagas exchange their ids. ``completes``: that the
     scenario completed without a fault, or is not meant to.
     """

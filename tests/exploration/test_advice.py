@@ -20,7 +20,8 @@ from sagafuzz.exploration.settings import Settings
 from sagafuzz.live.manifest import hosted
 from sagafuzz.loading import as_adapter, load
 from sagafuzz.reports import REPORTS
-from sagafuzz.simulator import Setup
+from sagafuzz.simulator import Setup, world
+from sagafuzz.simulator.aio import Answer
 from sagafuzz.verdict import Report
 
 SAGA = sagafuzz.Saga("two", [sagafuzz.Step("a", "svc.do", undo="svc.undo"), sagafuzz.Step("b", "other.do")])
@@ -107,6 +108,26 @@ class AsksAside(Asks):
         await super().aside(order)
 
 
+class AsksAndLeaves(Asks):
+    async def run(self, order: sagafuzz.Order) -> bool:
+        self.world.call("svc.do", saga=order.id, key=f"{order.id} a")  # not awaited
+        return True
+
+
+class AwaitsInEachWay(Asks):
+    async def run(self, order: sagafuzz.Order) -> bool:
+        def ask(number: int) -> Any:
+            return self.world.call("svc.do", saga=order.id, key=f"{order.id} {number}")
+
+        task, called = asyncio.create_task(ask(1)), ask(2)
+        await asyncio.gather(ask(3), asyncio.shield(ask(4)))
+        await asyncio.wait_for(ask(5), 10)
+        asyncio.create_task(ask(6)).cancel()
+        await task
+        await called
+        return True
+
+
 def declared(cls: type, **options: Any) -> Adapter:
     declare: Callable[[type], type] = sagafuzz.adapter(saga=SAGA, **{"scenarios": [Scenario()], **options})
     return as_adapter(declare(type(cls.__name__, (cls,), {})))
@@ -134,6 +155,22 @@ def test_a_declaration_that_does_not_hold_is_told(cls: type, options: dict[str, 
     assert [line for line in report.advice if told and told in line][:1] == list(report.advice)
     assert bool(report.advice) == bool(told)
     assert not set(report.advice) & set(report.reasons), "it is no reason for a verdict"
+
+
+def test_a_request_that_nobody_awaits_is_told_by_the_line_that_asks() -> None:
+    (asked,) = never_awaited(Setup(adapter=declared(AsksAndLeaves), scenario=Scenario()))
+    place, _, said = asked.partition(" ")
+    assert said == (
+        "asks for svc.do, and nobody awaits it, so what is answered reaches nobody; write 'await' before the call"
+    )
+    file, _, number = place.partition(":")
+    assert file == Path(__file__).name
+    assert "# not awaited" in Path(__file__).read_text().splitlines()[int(number) - 1]
+    assert vars(world)[Answer.__name__] is Answer
+
+
+def test_a_request_that_is_awaited_in_any_way_is_not_told() -> None:
+    assert never_awaited(Setup(adapter=declared(AwaitsInEachWay), scenario=Scenario())) == ()
 
 
 def test_what_nobody_awaits_is_told_by_the_line_that_makes_it() -> None:
