@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Iterator, Mapping
+from typing import Final, TypeAlias
 
 from ..definitions import parent_of
 from ..history import ACK, KIND, MSG, PROCESS
@@ -46,7 +46,8 @@ def reverse_order(facts: Facts) -> Checked:
 
 
 def _wrong_way_round(facts: Facts, saga: SagaFacts, pairs: list[tuple[str, str]]) -> list[Violation]:
-    both = [(early, late, *moments) for early, late in pairs for moments in _rounds(facts, saga, early, late)]
+    undone = {step: _effects(facts, saga, step, COMPENSATION) for pair in pairs for step in pair}
+    both = [(early, late, *moments) for early, late in pairs for moments in _rounds(facts, saga, early, late, undone)]
     if not both:
         return []
     marks = {
@@ -78,32 +79,36 @@ def _wrong_way_round(facts: Facts, saga: SagaFacts, pairs: list[tuple[str, str]]
     return found
 
 
+_Moments: TypeAlias = tuple[int, int]
+"""Where a request was sent, and where it took effect."""
+
 _UNKNOWING: Final = "was sent before its sender could know that"
 
 
-def _rounds(facts: Facts, saga: SagaFacts, early: str, late: str) -> Iterator[tuple[int, int]]:
+def _rounds(
+    facts: Facts, saga: SagaFacts, early: str, late: str, undone: Mapping[str, list[_Moments]]
+) -> Iterator[tuple[int, int]]:
     """(an undo of the early step took effect, the undo of the late one that it must know of) each time that the early
     step was undone after the late one had been asked for: a saga may go forward again, and undo a second time. Leaves
-    out those whose sender had itself received the answer of the late undo."""
-    if not (saga.calls[early, COMPENSATION].effective and saga.calls[late, COMPENSATION].effective):
-        return
-    undone, done = _effects(facts, saga, late, COMPENSATION), _effects(facts, saga, late, FORWARD)
-    if not undone:  # it was an actor who undid it
+    out those whose sender had itself received the answer of the late undo. ``undone`` has the effects of the undos of
+    each step but those by actors."""
+    taken = undone[early]
+    if not (taken and undone[late]):
         return
     forward = saga.calls.get((late, FORWARD))
     if forward is not None and not forward.effective and forward.definitely_refused:
         return  # there was nothing of it to undo
     asked = [at for at, _, _ in forward.sends] if forward is not None else []
-    taken = _effects(facts, saga, early, COMPENSATION)
     if early in saga.sums:  # what is given back before is a part of it, and no rollback
         taken = taken[-1:] if saga.sums[early].left <= 0 else []
     for sent, taken_back in taken:
         before = max((at for at in asked if at < sent), default=-1)
         if asked and before < 0:
             continue
-        at, due = next((each for each in undone if each[0] > before), undone[-1])
-        done_before = max((each for each, _ in done if each < at), default=-1)
-        if done_before < sent and not _answered(facts, saga, late, due, sent):
+        at, due = next((each for each in undone[late] if each[0] > before), undone[late][-1])
+        if _answered(facts, saga, late, due, sent):
+            continue
+        if max((done for done, _ in _effects(facts, saga, late, FORWARD) if done < at), default=-1) < sent:
             yield taken_back, due
 
 
@@ -118,8 +123,8 @@ def _answered(facts: Facts, saga: SagaFacts, late: str, due: int, sent: int) -> 
     return rows[heard][KIND] == ACK and rows[heard][MSG] == message
 
 
-def _effects(facts: Facts, saga: SagaFacts, step: str, direction: str) -> list[tuple[int, int]]:
-    """(where the request was sent, where it took effect) for each effect."""
+def _effects(facts: Facts, saga: SagaFacts, step: str, direction: str) -> list[_Moments]:
+    """Each effect that was asked for by no actor."""
     call = saga.calls.get((step, direction))
     if call is None:
         return []
