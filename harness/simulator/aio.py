@@ -76,6 +76,25 @@ def settle(future: asyncio.Future[Any], value: Any, error: Exception | None) -> 
         future.set_result(value)
 
 
+class SimTask(asyncio.Task[Any]):
+    """A task that has its place in a set by when it was put there. Elsewhere that is its address, which differs from
+    run to run, and with it the order in which a `asyncio.TaskGroup` cancels its tasks."""
+
+    __slots__ = ()
+
+    def __hash__(self) -> int:
+        return 1  # all are alike: a set holds few
+
+
+class SimFuture(asyncio.Future[Any]):
+    """A future that has its place in a set by when it was put there."""
+
+    __slots__ = ()
+
+    def __hash__(self) -> int:
+        return 1  # all are alike: a set holds few
+
+
 class Soon(asyncio.Handle):
     """A call that a loop makes at its next turn, where it is not to debug."""
 
@@ -230,7 +249,7 @@ class SimLoop(asyncio.BaseEventLoop):
         self, executor: Any, func: Callable[..., Any], *args: Any
     ) -> asyncio.Future[Any]:
         """A thread of its own for ``func``: here a task of the kernel."""
-        future = self.create_future()
+        future = SimFuture(loop=self)
 
         def main() -> None:
             value, error = None, None
@@ -263,6 +282,12 @@ class SimLoop(asyncio.BaseEventLoop):
         self._selector = None
         self._scheduled.clear()  # type: ignore[attr-defined]
         super().close()
+
+    def create_task(self, coro: Any, **options: Any) -> asyncio.Task[Any]:
+        if self._task_factory is not None:  # type: ignore[attr-defined]
+            return super().create_task(coro, **options)
+        self._check_closed()  # type: ignore[attr-defined]
+        return SimTask(coro, loop=self, **options)
 
     # What a loop without I/O does not need; one that is to tell of its own (`set_debug`) does all that asyncio's does.
     def call_soon(  # type: ignore[override]

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from contextvars import Context
 from typing import Any, Final
 
-from .aio import Answer, SimLoop, Soon
+from .aio import Answer, SimFuture, SimLoop, SimTask, Soon
 from .volatile import Teller
 
 
@@ -94,7 +94,9 @@ def _answer(teller: Teller, value: Any) -> None:
 
 ASYNCIO: Final[Mapping[type, Callable[[Teller, Any], None]]] = {
     asyncio.Task: _task,
+    SimTask: _task,
     asyncio.Future: _future,
+    SimFuture: _future,
     tasks._GatheringFuture: _gathering,  # type: ignore[attr-defined]
     asyncio.Handle: _handle,
     Soon: _handle,
