@@ -43,7 +43,7 @@ def never_awaited(setup: Setup) -> tuple[str, ...]:
 
 
 class _Heard(Answer):
-    """What `World.call` gives, where ``hear`` is told of it once it is gone, and was not awaited. As a coroutine has,
+    """An answer that tells ``hear`` of itself once it is gone, where nobody awaited it. As a coroutine has,
     it has an origin: the file and the line that asked, here with the operation."""
 
     __slots__ = ("_awaited", "_hear", "cr_origin")

@@ -78,7 +78,7 @@ def settle(future: asyncio.Future[Any], value: Any, error: Exception | None) -> 
 
 class SimTask(asyncio.Task[Any]):
     """A task that has its place in a set by when it was put there. Elsewhere that is its address, which differs from
-    run to run, and with it the order in which a `asyncio.TaskGroup` cancels its tasks."""
+    run to run, and with it the order in which an `asyncio.TaskGroup` cancels its tasks."""
 
     __slots__ = ()
 

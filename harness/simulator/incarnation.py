@@ -98,9 +98,7 @@ class Incarnation:
         self.forgotten: list[tuple[int, int, tuple[Any, ...]]] = []  # see `forget_tries`
         self.diary: list[Any] = []  # what its event loops met, in order: see `SimLoop.wait` and `SimLoop.answer`
         self.asked = 0  # requests that code in an event loop has made
-        self.replay_log: Any = (
-            None  # a `ReplayLog`, or a `LoopReplay`: the answers of another run, while they are given again
-        )
+        self.replay_log: Any = None  # a `ReplayLog` or `LoopReplay`, while answers of another run are given again
         self.replayable = True  # whether what it did so far follows from its inputs, and whose turn it was
         self.running = 0  # tasks that have begun and not ended
         self.overlaps = False  # whether there were ever two such

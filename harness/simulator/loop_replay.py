@@ -1,4 +1,4 @@
-"""What the event loop of a process met, given once more: its code comes again to where it stood.
+"""An event loop meets once more all that it met: its code comes again to where it stood.
 
 Beside the answers of its ports (see `ReplayLog`) a loop is made what it is by the moments at which its waits ended,
 and by which answers had come by then, for which requests. With the time set to what it was, and no wait, asyncio takes

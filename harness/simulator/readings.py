@@ -1,4 +1,4 @@
-"""What was read off the frames of processes, kept by the lives that led there.
+"""Readings of the frames of processes, kept by the lives that led there.
 
 Many plans lead a process through the same life: it was asked for the same, had the same answers at the same times, and
 took its turns in the same order. What its frames hold follows from that, so they are read once. What stands around its
@@ -97,12 +97,13 @@ def _life(sim: Running, process: Process, messages: list[Message]) -> bytes:
         return _NOTHING
     begun = process.incarnation > 1, process.upgraded, process.label if process.named else ""
     orders = [order.id for order in process.orders]
+    tasks = [(task.label, task.saga) for task in process.tasks]  # an order that comes late is no answer of a port
     met = [*inputs], came_us, process.turns, process.diary, process.asked
     runs = current.number if current is not None and current.process is process else -1
     now = sim.kernel.now_us if came_us is not None else 0, process.booted, runs
     try:
         waiting = [_caller(process, msg) for msg in messages]
-        return _digest((begun, orders, found(sim.databases), met, now, waiting))
+        return _digest((begun, orders, tasks, found(sim.databases), met, now, waiting))
     except (Opaque, ValueError):  # an answer that is no plain data
         return _NOTHING
 
